@@ -1,0 +1,143 @@
+"""What the user reads while waiting: tables, progress, phases with their durations, and what to type next."""
+
+import contextlib
+import datetime
+import pathlib
+import sys
+import time
+
+_LOG_FILES = []
+
+
+def say(text=""):
+    """Prints a line and adds it, with the time, to every open process log."""
+    print(text, flush=True)
+    note(text)
+
+
+def note(text):
+    """Adds lines to the open process logs only."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    for path in _LOG_FILES:
+        with open(path, "a", encoding="utf-8") as file:
+            for line in str(text).splitlines():
+                file.write(f"{stamp} {line}\n" if line else "\n")
+
+
+def warn(text):
+    """Prints a warning to standard error and to the process logs."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+    note(f"warning: {text}")
+
+
+@contextlib.contextmanager
+def process_log(path):
+    """Copies all that is said inside the block to a log file, which is only ever appended to."""
+    path = pathlib.Path(path).absolute()
+    if path in _LOG_FILES:
+        yield path
+        return
+    _LOG_FILES.append(path)
+    try:
+        yield path
+    finally:
+        _LOG_FILES.remove(path)
+
+
+@contextlib.contextmanager
+def phase(name):
+    """Says when a phase starts, when it ends and how long it took; a failure is said too."""
+    start = time.monotonic()
+    say(f"== {name}: start")
+    try:
+        yield
+    except BaseException as error:
+        say(f"== {name}: stopped after {format_seconds(time.monotonic() - start)} ({type(error).__name__})")
+        raise
+    say(f"== {name}: end, {format_seconds(time.monotonic() - start)}")
+
+
+def format_seconds(seconds):
+    """3.2 s, 4 min 05 s, 2 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(round(seconds)), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_table(header, rows, numbers=()):
+    """A plain table with aligned columns.
+
+    Args:
+      header: column names.
+      rows: sequences of cells, as long as the header.
+      numbers: indices of the columns that are set to the right.
+    """
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row):
+        set_cells = [c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))]
+        return "  ".join(set_cells).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *(line(row) for row in cells[1:])])
+
+
+def say_next(*commands):
+    """Ends a verb with what to type next."""
+    if commands:
+        say("")
+        say("Next:")
+        for command in commands:
+            say(f"  {command}")
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line now and then.
+
+    Args:
+      name: what is being done.
+      total: how many units there are, or None.
+      every_s: seconds between plain lines when the output is no terminal.
+    """
+
+    def __init__(self, name, total=None, every_s=10.0):
+        self._name, self._total, self._every_s = name, total, every_s
+        self._done, self._start, self._last = 0, time.monotonic(), 0.0
+        self._tty = sys.stdout.isatty()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.show(final=True)
+
+    def advance(self, count=1, text=""):
+        """Counts units as done and shows it when it is time."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._last >= (0.1 if self._tty else self._every_s):
+            if self._tty or now - self._start >= self._every_s:
+                self._last = now
+                self.show(text)
+
+    def show(self, text="", final=False):
+        """Shows the state now."""
+        elapsed = time.monotonic() - self._start
+        rate = self._done / elapsed if elapsed > 0 else 0.0
+        parts = [f"{self._name} {self._done}" + (f"/{self._total}" if self._total is not None else "")]
+        if rate:
+            parts.append(f"{rate:.1f}/s")
+            if self._total is not None and not final:
+                parts.append(f"ETA {format_seconds(max(self._total - self._done, 0) / rate)}")
+        parts += [text] if text else []
+        line = ", ".join(parts)
+        if self._tty:
+            sys.stdout.write("\r\x1b[2K" + line + ("\n" if final else ""))
+            sys.stdout.flush()
+            if final:
+                note(line)
+        else:
+            say(line)

@@ -1,0 +1,74 @@
+"""What can go wrong, in words that a user can act on.
+
+Every error that a user can meet derives from `TfodhelperError`. A message names the file, the object, what was
+expected, what came, and the way out; the command line prints it without a traceback.
+"""
+
+
+class TfodhelperError(Exception):
+    """Base of all errors that are the input's, the machine's or the user's, and not this program's.
+
+    Args:
+      what: one sentence that names the file or the object and says what is wrong.
+      expected: what would have been right, where that helps.
+      received: what came instead.
+      way_out: what to do about it, preferably something to type.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what, *, expected=None, received=None, way_out=None):
+        self.what = str(what)
+        self.expected = expected
+        self.received = received
+        self.way_out = way_out
+        lines = [self.what]
+        if expected is not None:
+            lines.append(f"  expected: {expected}")
+        if received is not None:
+            lines.append(f"  received: {received}")
+        if way_out is not None:
+            lines.append(f"  way out: {way_out}")
+        super().__init__("\n".join(lines))
+
+
+class UsageError(TfodhelperError):
+    """A flag or a combination of flags that cannot be meant."""
+
+    exit_status = 2
+
+
+class AnnotationError(TfodhelperError):
+    """An annotation file or a label map that cannot be used."""
+
+
+class DatasetError(TfodhelperError):
+    """A set of images that cannot be converted, split or read as a whole."""
+
+
+class ConfigError(TfodhelperError):
+    """A pipeline.config that cannot be parsed, or that asks for what is not there."""
+
+
+class ZooError(TfodhelperError):
+    """A model that is not in the zoo, or whose archive could not be had."""
+
+
+class CheckpointError(TfodhelperError):
+    """A checkpoint that does not belong to the model."""
+
+
+class TrainingError(TfodhelperError):
+    """Training that cannot go on."""
+
+
+class ExportError(TfodhelperError):
+    """A model that could not be exported."""
+
+
+class PredictionError(TfodhelperError):
+    """A SavedModel or an image that cannot be predicted."""
+
+
+class StorageError(TfodhelperError):
+    """A folder that cannot be written, a full disk, a run that another process holds."""

@@ -1,0 +1,85 @@
+"""Names, dtypes, shapes and units of every record feature and tensor key.
+
+Boxes are float32 [ymin, xmin, ymax, xmax], continuous; an image covers [0, height] x [0, width]. "Normalized" means
+divided by the height and width of the frame that is named. Shape letters: B batch, M ground truth rows (padded),
+A anchors, K classes without background, D detections.
+"""
+
+
+class Record:
+    """Features of one tf.train.Example, named as the Object Detection API names them."""
+
+    HEIGHT = "image/height"  # int64 scalar, pixels of the encoded image
+    WIDTH = "image/width"  # int64 scalar
+    FILENAME = "image/filename"  # bytes, the image's path relative to the data folder, POSIX
+    SOURCE_ID = "image/source_id"  # bytes, a decimal number, unique in the set
+    KEY = "image/key/sha256"  # bytes, hex digest of the encoded image
+    ENCODED = "image/encoded"  # bytes, JPEG or PNG
+    FORMAT = "image/format"  # bytes, b"jpeg" or b"png", by the content
+    XMIN = "image/object/bbox/xmin"  # float list, normalized to the image
+    XMAX = "image/object/bbox/xmax"
+    YMIN = "image/object/bbox/ymin"
+    YMAX = "image/object/bbox/ymax"
+    CLASS_TEXT = "image/object/class/text"  # bytes list
+    CLASS_LABEL = "image/object/class/label"  # int64 list, 1-based ids of the label map
+    DIFFICULT = "image/object/difficult"  # int64 list
+    TRUNCATED = "image/object/truncated"  # int64 list
+    VIEW = "image/object/view"  # bytes list, the pose
+    IS_CROWD = "image/object/is_crowd"  # int64 list
+    AREA = "image/object/area"  # float list, square pixels
+    WEIGHT = "image/object/weight"  # float list
+
+
+class Inputs:
+    """Keys of the features that the input pipeline gives to a detector."""
+
+    IMAGE = "image"  # float32 [B, height, width, 3], 0..255, resized and padded to the model input
+    TRUE_IMAGE_SHAPE = "true_image_shape"  # int32 [B, 3], height and width before padding, channels
+    ORIGINAL_IMAGE_SHAPE = "original_image_shape"  # int32 [B, 2], height and width of the stored image
+    ORIGINAL_IMAGE = "original_image"  # uint8 [B, height, width, 3], only where pictures are drawn
+    FILENAME = "filename"  # string [B]
+    SOURCE_ID = "source_id"  # string [B]
+
+
+class Groundtruth:
+    """Keys of the labels; rows past `NUM_BOXES` are padding."""
+
+    BOXES = "groundtruth_boxes"  # float32 [B, M, 4], normalized to the padded model input; padding: zeros
+    CLASSES = "groundtruth_classes"  # int32 [B, M], 0-based; padding: -1
+    WEIGHTS = "groundtruth_weights"  # float32 [B, M]; padding: 0
+    DIFFICULT = "groundtruth_difficult"  # bool [B, M]
+    IS_CROWD = "groundtruth_is_crowd"  # bool [B, M]
+    AREA = "groundtruth_area"  # float32 [B, M], square pixels of the stored image
+    NUM_BOXES = "num_groundtruth_boxes"  # int32 [B]
+
+
+class Predictions:
+    """Keys of the raw predictions of an SSD detector."""
+
+    PREPROCESSED_INPUTS = "preprocessed_inputs"  # float32 [B, height, width, 3]
+    FEATURE_MAPS = "feature_maps"  # list of float32 [B, h, w, c]
+    ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input
+    BOX_CODES = "box_encodings"  # float32 [B, A, 4]
+    CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], or K without background
+
+
+class Detections:
+    """Keys of detections, in the model, in SavedModels and in predictions."""
+
+    BOXES = "detection_boxes"  # float32 [B, D, 4], normalized to the original image
+    SCORES = "detection_scores"  # float32 [B, D], descending
+    CLASSES = "detection_classes"  # float32 [B, D]; 0-based in the model, 1-based in exports
+    NUM = "num_detections"  # float32 [B]
+    MULTICLASS_SCORES = "detection_multiclass_scores"  # float32 [B, D, K + 1]
+    ANCHOR_INDICES = "detection_anchor_indices"  # float32 [B, D]
+    RAW_BOXES = "raw_detection_boxes"  # float32 [B, A, 4]
+    RAW_SCORES = "raw_detection_scores"  # float32 [B, A, K + 1]
+
+
+class Losses:
+    """Names of the losses, which are also their TensorBoard tags."""
+
+    LOCALIZATION = "Loss/localization_loss"
+    CLASSIFICATION = "Loss/classification_loss"
+    REGULARIZATION = "Loss/regularization_loss"
+    TOTAL = "Loss/total_loss"
