@@ -1,0 +1,1 @@
+"""Tests of tfodhelper; the folders mirror the package."""

@@ -1,0 +1,25 @@
+"""Large reference data that lies beside the checkout and is no part of it.
+
+`TFODHELPER_SHARED` names the folder; without it, a folder `shared` beside the checkout is taken. Tests that need it are
+skipped where it is not there; the numbers that always have to hold stand in tests/golden.
+"""
+
+import os
+import pathlib
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+def shared(name=""):
+    """Returns the path of a shared file or folder, or skips the calling test.
+
+    Args:
+      name: POSIX path inside the shared folder, as in "zoo/photos".
+    """
+    folder = pathlib.Path(os.environ.get("TFODHELPER_SHARED") or REPOSITORY.parent / "shared")
+    path = folder / name
+    if not path.exists():
+        pytest.skip(f"needs the shared data {name!r} (set TFODHELPER_SHARED to its folder)")
+    return path

@@ -1,0 +1,115 @@
+"""The command line: one verb, its flags, one exit status.
+
+Modules of verbs are imported when they are asked for; none of them imports TensorFlow at its top.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+
+import tfodhelper
+from tfodhelper import errors
+
+VERBS = {
+    "run": ("tfodhelper.cli.run", "all in one: convert, config, train with evaluation, export"),
+    "convert": ("tfodhelper.cli.convert", "images and LabelImg XML to records, label map, lists and a manifest"),
+    "config": ("tfodhelper.cli.config", "write the pipeline.config of a model for a converted data set"),
+    "zoo": ("tfodhelper.cli.zoo", "list the published models"),
+    "train": ("tfodhelper.cli.train", "train by a pipeline.config, with evaluation"),
+    "eval": ("tfodhelper.cli.eval", "evaluate the checkpoints of a training"),
+    "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
+    "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
+    "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
+    "doctor": ("tfodhelper.cli.doctor", "show versions, devices, memory and disk, and what is missing"),
+}
+
+_STATUS_BUG = 70
+_STATUS_INTERRUPTED = 130
+_STATUS_BROKEN_PIPE = 141
+
+
+def main(argv=None):
+    """Runs one command line.
+
+    Args:
+      argv: strings after the program's name; those of the process when left out.
+
+    Returns:
+      The exit status: 0, 1 for a `TfodhelperError`, 2 for a command line that cannot be meant, 70 for a fault of this
+      program, 130 after Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(argv)
+        sys.stdout.flush()
+        return status
+    except errors.TfodhelperError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from what is already whole", file=sys.stderr, flush=True)
+        return _STATUS_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _STATUS_BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        print("This is a fault of tfodhelper. Please report it with the lines above.", file=sys.stderr, flush=True)
+        return _STATUS_BUG
+
+
+def _dispatch(argv):
+    if not argv or argv[0] in ("--help", "-help", "-h", "help") and len(argv) == 1:
+        print(_format_help(), end="")
+        return 0 if argv else errors.UsageError.exit_status
+    if argv[0] in ("--version", "-version", "version"):
+        print(f"tfodhelper {tfodhelper.__version__}")
+        return 0
+    if argv[0] == "help":
+        argv = [argv[1], "--help"]
+    return _run_verb(argv[0], argv[1:])
+
+
+def _run_verb(verb, argv):
+    module = _load(verb)
+    from tfodhelper.cli import flagging
+
+    fv = flagging.make_flag_values(module)
+    before_end = argv[: argv.index("--")] if "--" in argv else argv
+    if any(argument in ("--help", "-help", "-h") for argument in before_end):
+        print(flagging.format_help(verb, module, fv), end="")
+        return 0
+    args = flagging.parse(fv, argv)
+    return module.main(fv, args) or 0
+
+
+def _load(verb):
+    if verb not in VERBS:
+        if verb.startswith("-"):
+            raise errors.UsageError(f"{verb} comes before the verb", expected="tfodhelper VERB --flags")
+        near = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.5)
+        raise errors.UsageError(
+            f"unknown verb {verb!r}",
+            expected="one of " + ", ".join(VERBS),
+            way_out=f"did you mean {near[0]}?" if near else "tfodhelper --help says what each does",
+        )
+    return importlib.import_module(VERBS[verb][0])
+
+
+def _format_help():
+    width = max(len(verb) for verb in VERBS)
+    lines = [
+        f"tfodhelper {tfodhelper.__version__}: from a folder of labelled images to a trained, evaluated, exported",
+        "TensorFlow object detector.",
+        "",
+        "Usage: tfodhelper VERB --flags      (or: python -m tfodhelper VERB --flags)",
+        "",
+        "Verbs:",
+        *(f"  {verb.ljust(width)}  {summary}" for verb, (_, summary) in VERBS.items()),
+        "",
+        "`tfodhelper VERB --help` shows the flags of a verb. To begin:",
+        "  tfodhelper run --data_dir=FOLDER --model=ssd_mobilenet_v1 --output_dir=runs/first",
+    ]
+    return "\n".join(lines) + "\n"

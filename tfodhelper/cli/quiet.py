@@ -1,0 +1,22 @@
+"""Settings that must stand in the environment before TensorFlow is imported."""
+
+import logging
+import os
+import warnings
+
+
+def quiet_tensorflow():
+    """Chooses the Keras that the Model Garden needs and keeps TensorFlow's own messages down to errors.
+
+    Verbs that use TensorFlow call this before their first import of it. A level that the user set in the environment
+    stays; `TF_USE_LEGACY_KERAS` is set in any case, since the Model Garden's layers are those of tf_keras.
+    """
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
