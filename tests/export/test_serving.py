@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.export import fake_detector
+from tfodhelper import errors, fields
+from tfodhelper.export import serving
+
+
+def _red_image(value, height=10, width=20):
+    image = np.zeros([height, width, 3], np.uint8)
+    image[..., 0] = value
+    return image
+
+
+def _module(input_type="image_tensor", batch_size=1, detector=None):
+    return serving.ServingModule(detector or fake_detector.FakeDetector(), input_type, batch_size)
+
+
+def test_image_tensor_signature_is_the_one_of_the_object_detection_api():
+    function = _module().signatures["serving_default"]
+    (spec,) = function.structured_input_signature[1].values() or function.structured_input_signature[0]
+    assert (spec.name, spec.dtype, spec.shape.as_list()) == ("input_tensor", tf.uint8, [1, None, None, 3])
+
+
+def test_detections_are_float32_and_classes_count_from_one():
+    detections = _module().signatures["serving_default"](tf.constant(_red_image(102)[np.newaxis]))
+    assert {value.dtype for value in detections.values()} == {tf.float32}
+    np.testing.assert_allclose(detections[fields.Detections.SCORES], [[0.2, 0.0]], atol=1e-6)  # 0.5 * 102 / 255
+    np.testing.assert_array_equal(detections[fields.Detections.CLASSES], [[1.0, 1.0]])
+    np.testing.assert_array_equal(detections[fields.Detections.NUM], [1.0])
+
+
+@pytest.mark.parametrize("input_type", list(serving.INPUT_TYPES))
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_every_input_type_and_batch_size_gives_the_same_scores(input_type, batch_size):
+    module = _module(input_type, batch_size)
+    inputs = module.make_inputs(_red_image(255)[np.newaxis])
+    assert inputs.shape[0] == (batch_size or 1)
+    scores = module.signatures["serving_default"](inputs)[fields.Detections.SCORES].numpy()
+    np.testing.assert_allclose(scores, [[0.5, 0.0]] * (batch_size or 1), atol=1e-6)
+
+
+def test_encoded_images_may_differ_in_size_within_a_call():
+    module = _module("encoded_image_string_tensor", None)
+    images = [_red_image(255, 10, 20), _red_image(51, 33, 7)]
+    encoded = tf.stack([tf.io.encode_png(image) for image in images])
+    scores = module.signatures["serving_default"](encoded)[fields.Detections.SCORES].numpy()
+    np.testing.assert_allclose(scores[:, 0], [0.5, 0.1], atol=1e-6)
+
+
+def test_a_gif_is_its_first_frame():
+    frames = np.stack([_red_image(255), _red_image(0)])
+    from PIL import Image
+    import io
+
+    file = io.BytesIO()
+    first, second = (Image.fromarray(frame) for frame in frames)
+    first.save(file, format="GIF", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(serving.decode_image(file.getvalue()), frames[0])
+
+
+def test_mixed_sizes_ignore_the_padding():
+    padded = np.full([2, 33, 20, 3], 255, np.uint8)
+    padded[0, :10, :20] = _red_image(0, 10, 20)
+    padded[1, :33, :7] = _red_image(51, 33, 7)
+    sizes = tf.constant([[10, 20], [33, 7]])
+    detections = _module().signatures["serving_mixed"](input_tensor=tf.constant(padded), image_sizes=sizes)
+    np.testing.assert_allclose(detections[fields.Detections.SCORES][:, 0], [0.0, 0.1], atol=1e-6)
+
+
+def test_a_model_without_fixed_input_size_has_no_mixed_signature():
+    assert list(_module(detector=fake_detector.FreeSizeDetector()).signatures) == ["serving_default"]
+
+
+def test_unknown_input_type_lists_the_known():
+    with pytest.raises(errors.ExportError, match="image_tensor, float_image_tensor, encoded_image_string_tensor"):
+        _module("image_and_boxes_tensor")
+
+
+def test_a_detector_without_scores_is_refused():
+    class Silent(fake_detector.FakeDetector):
+        def postprocess(self, predictions, true_image_shapes):
+            detections = super().postprocess(predictions, true_image_shapes)
+            del detections[fields.Detections.SCORES]
+            return detections
+
+    with pytest.raises(errors.ExportError, match="detection_scores"):
+        _module(detector=Silent())

@@ -1,0 +1,223 @@
+"""Writing a detector in the layout of the Object Detection API's exports and zoo archives.
+
+```
+OUTPUT_DIRECTORY/
+  saved_model/       saved_model.pb, variables/, assets/
+  checkpoint/        checkpoint, ckpt-0.index, ckpt-0.data-00000-of-00001: the Object Detection API's keys
+  pipeline.config
+  label_map.pbtxt    where one is known
+```
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from tfodhelper import errors, fields, storage
+from tfodhelper.config import pipeline
+from tfodhelper.export import serving
+from tfodhelper.models import build
+from tfodhelper.training import checkpoints
+
+SAVED_MODEL = "saved_model"
+CHECKPOINT = "checkpoint"
+PIPELINE_CONFIG = "pipeline.config"
+LABEL_MAP = "label_map.pbtxt"
+
+TOLERANCE = 1e-4  # between the model in memory and the SavedModel read back, relative to the largest value
+
+
+def export_trained(
+    pipeline_config,
+    trained_checkpoint_dir,
+    output_directory,
+    *,
+    input_type="image_tensor",
+    batch_size="default",
+    label_map_path=None,
+):
+    """Builds the model of a pipeline.config, restores a checkpoint whole and exports it.
+
+    Args:
+      pipeline_config: TrainEvalPipelineConfig message.
+      trained_checkpoint_dir: folder with a checkpoint (its newest is taken), or a checkpoint's prefix.
+      output_directory: see `export_saved_model`, as the rest.
+
+    Returns:
+      pathlib.Path of the output directory.
+
+    Raises:
+      CheckpointError: when the checkpoint is not the model's.
+      ConfigError: when the model cannot be built.
+      ExportError, StorageError: see `export_saved_model`.
+    """
+    check_output_directory(output_directory)
+    detector = build.build_detector(pipeline_config.model, is_training=False)
+    checkpoints.restore_trained(detector, trained_checkpoint_dir)
+    return export_saved_model(
+        detector,
+        pipeline_config,
+        output_directory,
+        input_type=input_type,
+        batch_size=batch_size,
+        label_map_path=label_map_path,
+    )
+
+
+def export_saved_model(
+    detector,
+    pipeline_config,
+    output_directory,
+    *,
+    input_type="image_tensor",
+    batch_size="default",
+    label_map_path=None,
+    make_checkpoint_view=checkpoints.ModelView,
+):
+    """Writes a detector with the weights that it has now; the folder appears whole or not at all.
+
+    The SavedModel is read back and compared with the detector before the folder gets its name.
+
+    Args:
+      detector: follows the contract of `models.detector.Detector`.
+      pipeline_config: TrainEvalPipelineConfig message that it was built from.
+      output_directory: must not be there, or be empty.
+      input_type: a key of `serving.INPUT_TYPES`.
+      batch_size: images a call; None for any number; "default" for what the Object Detection API has for the type.
+      label_map_path: label map to put beside the model, or None.
+      make_checkpoint_view: detector -> trackable whose paths are the checkpoint's keys under `model/`.
+
+    Returns:
+      pathlib.Path of the output directory.
+
+    Raises:
+      ExportError: when the directory holds something, the input type is unknown, or the SavedModel read back does not
+        answer as the detector does.
+      StorageError: when it cannot be written.
+    """
+    target = check_output_directory(output_directory)
+    if batch_size == "default":
+        batch_size = serving.INPUT_TYPES.get(input_type)
+    module = serving.ServingModule(detector, input_type, batch_size)
+    with _appears_whole(target) as folder:
+        tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
+        _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
+        pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
+        if label_map_path is not None:
+            shutil.copyfile(label_map_path, folder / LABEL_MAP)
+        _check_written(module, folder / SAVED_MODEL, target)
+    return target
+
+
+def check_output_directory(output_directory):
+    """Checks that an export can go there without overwriting anything.
+
+    Returns:
+      pathlib.Path of the directory.
+
+    Raises:
+      ExportError: when it holds something, or is a file.
+      StorageError: when its parent cannot be written.
+    """
+    target = pathlib.Path(output_directory).absolute()
+    if target.is_dir() and any(target.iterdir()):
+        raise errors.ExportError(
+            f"{output_directory}: this folder is not empty, and an export never overwrites anything",
+            way_out="choose another --output_directory, or remove this one",
+        )
+    if target.exists() and not target.is_dir():
+        raise errors.ExportError(f"{output_directory}: expected a folder, found a file")
+    storage.make_folder(target.parent)
+    return target
+
+
+def find_label_map(pipeline_config, config_path=None):
+    """Finds the label map that a pipeline.config names.
+
+    Args:
+      pipeline_config: TrainEvalPipelineConfig message.
+      config_path: file that it came from; relative paths are tried from there too.
+
+    Returns:
+      pathlib.Path, or None when no reader names a file that exists.
+    """
+    readers = [*pipeline_config.eval_input_reader, pipeline_config.train_input_reader]
+    folders = [pathlib.Path()] + ([pathlib.Path(config_path).parent] if config_path else [])
+    for reader in readers:
+        for folder in folders:
+            if reader.label_map_path and (folder / reader.label_map_path).is_file():
+                return folder / reader.label_map_path
+    return None
+
+
+@contextlib.contextmanager
+def _appears_whole(target):
+    """Gives a hidden folder beside `target` that becomes `target` when the block ends well.
+
+    What a killed export left behind is cleared by the next one with the same target.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    storage.make_folder(partial)
+    with storage.hold(partial):
+        _clear(partial)
+        try:
+            yield partial
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise storage.explain_os_error(error, target) from error
+        except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise errors.StorageError(f"{target}: cannot be written: {error.message}") from error
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        with contextlib.suppress(OSError):
+            (partial / ".lock").unlink()
+        try:
+            if target.exists():
+                target.rmdir()  # empty, as checked; a rename does not replace it everywhere
+            os.replace(partial, target)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise storage.explain_os_error(error, target) from error
+
+
+def _clear(folder):
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != ".lock":
+            entry.unlink()
+
+
+def _write_checkpoint(view, folder):
+    """Writes ckpt-0 as the Object Detection API's exporter does: variables under `model/`, and a save counter."""
+    checkpoint = tf.train.Checkpoint(model=view)
+    tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(checkpoint_number=0)
+
+
+def _check_written(module, saved_model_dir, target):
+    """Compares the SavedModel read back with the model in memory, on images of noise.
+
+    Raises:
+      ExportError: naming the output that differs.
+    """
+    inputs = module.make_inputs(np.random.RandomState(0).randint(0, 256, size=[1, 120, 160, 3], dtype=np.uint8))
+    expected = module.signatures[serving.SERVING_DEFAULT](inputs)
+    received = tf.saved_model.load(str(saved_model_dir)).signatures[serving.SERVING_DEFAULT](inputs)
+    for key in (fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES, fields.Detections.SCORES):
+        if key not in expected:
+            continue
+        wanted, got = expected[key].numpy(), received[key].numpy()
+        difference = float(np.max(np.abs(wanted - got), initial=0.0))
+        if not difference <= TOLERANCE * max(1.0, float(np.max(np.abs(wanted), initial=0.0))):
+            raise errors.ExportError(
+                f"{target}: the SavedModel read back does not answer as the model did",
+                expected=f"{key} within {TOLERANCE} of the model's",
+                received=f"a difference of {difference:g}",
+                way_out="weights that are not finite do this: look at the training's log, or export another checkpoint",
+            )
