@@ -4,13 +4,14 @@ Modules of verbs are imported when they are asked for; none of them imports Tens
 """
 
 import difflib
+import errno
 import importlib
 import os
 import sys
 import traceback
 
 import tfodhelper
-from tfodhelper import errors
+from tfodhelper import errors, storage
 
 VERBS = {
     "run": ("tfodhelper.cli.run", "all in one: convert, config, train with evaluation, export"),
@@ -28,6 +29,8 @@ VERBS = {
 _STATUS_BUG = 70
 _STATUS_INTERRUPTED = 130
 _STATUS_BROKEN_PIPE = 141
+
+_REFUSALS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)  # what the machine's owner has to mend
 
 
 def main(argv=None):
@@ -54,10 +57,32 @@ def main(argv=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _STATUS_BROKEN_PIPE
+    except ModuleNotFoundError as error:
+        if (error.name or "tfodhelper").split(".")[0] == "tfodhelper":
+            return _report_fault()
+        print(f"error: {_explain_missing(error)}", file=sys.stderr, flush=True)
+        return errors.TfodhelperError.exit_status
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            return _report_fault()
+        print(f"error: {storage.explain_os_error(error, error.filename or 'a file')}", file=sys.stderr, flush=True)
+        return errors.StorageError.exit_status
     except Exception:
-        traceback.print_exc()
-        print("This is a fault of tfodhelper. Please report it with the lines above.", file=sys.stderr, flush=True)
-        return _STATUS_BUG
+        return _report_fault()
+
+
+def _report_fault():
+    """Prints the exception that is being handled, with its traceback."""
+    traceback.print_exc()
+    print("This is a fault of tfodhelper. Please report it with the lines above.", file=sys.stderr, flush=True)
+    return _STATUS_BUG
+
+
+def _explain_missing(error):
+    return errors.TfodhelperError(
+        f"the Python package {error.name!r} is not installed",
+        way_out="tfodhelper doctor says what is missing and the command that installs it",
+    )
 
 
 def _dispatch(argv):
@@ -74,8 +99,12 @@ def _dispatch(argv):
 
 def _run_verb(verb, argv):
     module = _load(verb)
-    from tfodhelper.cli import flagging
-
+    try:
+        from tfodhelper.cli import flagging
+    except ModuleNotFoundError:
+        if verb != "doctor":
+            raise
+        return module.report()
     fv = flagging.make_flag_values(module)
     before_end = argv[: argv.index("--")] if "--" in argv else argv
     if any(argument in ("--help", "-help", "-h") for argument in before_end):

@@ -1,5 +1,6 @@
 """Settings that must stand in the environment before TensorFlow is imported."""
 
+import contextlib
 import logging
 import os
 import warnings
@@ -15,8 +16,9 @@ def quiet_tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    from absl import logging as absl_logging
+    with contextlib.suppress(ImportError):
+        from absl import logging as absl_logging
 
-    absl_logging.set_verbosity(absl_logging.ERROR)
+        absl_logging.set_verbosity(absl_logging.ERROR)
     for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
