@@ -1,0 +1,47 @@
+"""Optimizers of `Optimizer` in pipeline.config."""
+
+import tf_keras
+from official.modeling import optimization
+
+from tfodhelper import errors
+from tfodhelper.training import schedules
+
+# The legacy classes keep their state in slots, which is what the moving average wrapper of the Model Garden needs and
+# what checkpoints of the Object Detection API hold.
+_legacy = tf_keras.optimizers.legacy
+
+
+def build_optimizer(config):
+    """Builds the optimizer of `train_config.optimizer`.
+
+    RMSProp's `decay` is the decay of the squared-gradient average, as its name in the paper and in the first
+    generation of the Object Detection API says. Weight averaging wraps the optimizer.
+
+    Args:
+      config: an `Optimizer` message.
+
+    Returns:
+      (optimizer, schedule): the schedule maps a step to the learning rate.
+
+    Raises:
+      ConfigError: no optimizer is chosen.
+    """
+    kind = config.WhichOneof("optimizer")
+    if kind is None:
+        raise errors.ConfigError(
+            "train_config.optimizer: no optimizer is chosen",
+            expected="one of rms_prop_optimizer, momentum_optimizer, adam_optimizer",
+        )
+    chosen = getattr(config, kind)
+    schedule = schedules.build_schedule(chosen.learning_rate)
+    if kind == "rms_prop_optimizer":
+        optimizer = _legacy.RMSprop(
+            schedule, rho=chosen.decay, momentum=chosen.momentum_optimizer_value, epsilon=chosen.epsilon
+        )
+    elif kind == "momentum_optimizer":
+        optimizer = _legacy.SGD(schedule, momentum=chosen.momentum_optimizer_value)
+    else:
+        optimizer = _legacy.Adam(schedule, epsilon=chosen.epsilon)
+    if config.use_moving_average:
+        optimizer = optimization.ExponentialMovingAverage(optimizer, average_decay=config.moving_average_decay)
+    return optimizer, schedule

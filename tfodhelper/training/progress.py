@@ -1,0 +1,69 @@
+"""The line that tells how training goes."""
+
+import sys
+import time
+
+from tfodhelper import console
+from tfodhelper.fields import Losses
+
+_SHORT = ((Losses.LOCALIZATION, "localization"), (Losses.CLASSIFICATION, "classification"))
+
+
+class TrainingProgress:
+    """Shows step, losses, learning rate, images per second and the time left; a plain line when not on a terminal.
+
+    Args:
+      num_steps: the last step.
+      batch_size: images a step, over all replicas.
+      start_step: where this process begins.
+      every_s: seconds between lines when the output is no terminal.
+    """
+
+    def __init__(self, num_steps, batch_size, start_step, every_s=15.0):
+        self._num_steps, self._batch_size, self._every_s = num_steps, batch_size, every_s
+        self._tty = sys.stdout.isatty()
+        self._step, self._time, self._last = start_step, None, 0.0
+        self._rate = None
+
+    def pause(self):
+        """Leaves time that is not training (evaluation, saving) out of the rate."""
+        self._time = None
+
+    def show(self, step, logs):
+        """Called after every few steps with their mean losses.
+
+        Args:
+          step: finished steps.
+          logs: loss and learning-rate tags with their values.
+        """
+        now = time.monotonic()
+        if self._time is not None and step > self._step:
+            rate = (step - self._step) / (now - self._time)
+            self._rate = rate if self._rate is None else 0.7 * self._rate + 0.3 * rate
+        self._step, self._time = step, now
+        if not self._tty and step < self._num_steps and now - self._last < self._every_s:
+            return
+        self._last = now
+        line = self.line(step, logs)
+        if self._tty:
+            sys.stdout.write("\r\x1b[2K" + line)
+            sys.stdout.flush()
+            console.note(line)
+        else:
+            console.say(line)
+
+    def line(self, step, logs):
+        """The text of one state."""
+        parts = [f"step {step}/{self._num_steps}", f"loss {float(logs[Losses.TOTAL]):.4f}"]
+        parts += [f"{word} {float(logs[key]):.4f}" for key, word in _SHORT if key in logs]
+        parts.append(f"learning_rate {float(logs['learning_rate']):.3g}")
+        if self._rate:
+            parts.append(f"{self._rate * self._batch_size:.1f} images/s")
+            parts.append(f"ETA {console.format_seconds((self._num_steps - step) / self._rate)}")
+        return "  ".join(parts)
+
+    def end_line(self):
+        """Moves a terminal's cursor behind the progress line."""
+        if self._tty:
+            sys.stdout.write("\n")
+            sys.stdout.flush()

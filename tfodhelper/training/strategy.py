@@ -1,0 +1,71 @@
+"""From the word after --strategy to a `tf.distribute.Strategy`, through the Model Garden's distribution code."""
+
+import os
+
+import tensorflow as tf
+from official.common import distribute_utils
+
+from tfodhelper import errors
+
+NAMES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+
+
+def build_strategy(name="auto", tpu_address=None):
+    """Builds a distribution strategy.
+
+    Args:
+      name: auto (all GPUs of this machine, or the CPU), cpu, gpu (one GPU), mirrored (all GPUs of this machine; all
+        logical CPUs when there is no GPU), multi_worker (TF_CONFIG names the workers), tpu.
+      tpu_address: name or grpc address of the TPU; "local" for a TPU virtual machine.
+
+    Raises:
+      UsageError: an unknown name, or devices that are not there.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
+    if name == "cpu":
+        return distribute_utils.get_distribution_strategy("one_device", num_gpus=0)
+    if name == "gpu":
+        if not gpus:
+            raise _no_device("gpu", "a GPU that TensorFlow sees", "python -m tfodhelper doctor says what is missing")
+        return distribute_utils.get_distribution_strategy("one_device", num_gpus=1)
+    if name == "mirrored":
+        cpus = tf.config.list_logical_devices("CPU")
+        if not gpus and len(cpus) > 1:
+            return tf.distribute.MirroredStrategy([device.name for device in cpus])
+        return distribute_utils.get_distribution_strategy("mirrored", num_gpus=len(gpus))
+    if name == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            raise _no_device("multi_worker", "the environment variable TF_CONFIG", "set it on every worker")
+        return distribute_utils.get_distribution_strategy("multi_worker_mirrored")
+    if name == "tpu":
+        return _tpu(tpu_address)
+    raise errors.UsageError("--strategy", expected=f"one of {', '.join(NAMES)}", received=name)
+
+
+def _tpu(address):
+    try:
+        return distribute_utils.get_distribution_strategy("tpu", tpu_address=address or "local")
+    except (ValueError, tf.errors.OpError, RuntimeError) as error:
+        raise errors.UsageError(
+            f"--strategy=tpu: no TPU answers at {address or 'local'} ({str(error).splitlines()[0]})",
+            way_out="name it with --tpu_address, or choose another --strategy",
+        ) from error
+
+
+def _no_device(name, expected, way_out):
+    return errors.UsageError(f"--strategy={name}", expected=expected, received="none", way_out=way_out)
+
+
+def is_chief(strategy):
+    """Whether this process writes the checkpoints, summaries and pictures of the job."""
+    return bool(strategy.extended.should_checkpoint)
+
+
+def describe(strategy):
+    """One phrase for logs: kind, number of replicas, device types."""
+    replicas = strategy.num_replicas_in_sync
+    kind = type(strategy).__name__.replace("Strategy", "").replace("V1", "")
+    devices = sorted({device.device_type for device in tf.config.list_logical_devices()} & {"CPU", "GPU", "TPU"})
+    return f"{kind}, {replicas} replica{'s' if replicas != 1 else ''}, devices {', '.join(devices)}"

@@ -1,0 +1,46 @@
+"""What TensorBoard needs besides the scalars that the training loop writes: pictures, and curves without a fold."""
+
+import glob
+import os
+import time
+
+import numpy as np
+import tensorflow as tf
+
+
+def drop_after(folder, step):
+    """Makes TensorBoard forget points behind `step`, which a process that was killed had written ahead.
+
+    A small event file is added that marks a restart at the next step; nothing is deleted.
+
+    Args:
+      folder: a folder of event files; without any nothing is done.
+      step: the last step that the restored checkpoint holds.
+    """
+    files = sorted(glob.glob(os.path.join(glob.escape(str(folder)), "events.out.tfevents.*")))
+    if not files:
+        return
+    version = tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2")
+    restart = tf.compat.v1.Event(
+        wall_time=time.time(),
+        step=step + 1,
+        session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+    )
+    # TensorBoard reads the files of a folder in the order of their names: behind the newest, before the next.
+    with tf.io.TFRecordWriter(files[-1] + ".restart") as writer:
+        writer.write(version.SerializeToString())
+        writer.write(restart.SerializeToString())
+
+
+def write_images(writer, pictures, step):
+    """Writes pictures for TensorBoard.
+
+    Args:
+      writer: a summary writer.
+      pictures: name -> uint8 [height, width, 3].
+      step: the step they belong to.
+    """
+    with writer.as_default():
+        for name, picture in pictures.items():
+            tf.summary.image(name, np.asarray(picture)[None], step=step)
+    writer.flush()
