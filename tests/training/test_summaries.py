@@ -1,7 +1,7 @@
 """TensorBoard's reading of a curve whose writer was killed ahead of its checkpoint."""
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from tfodhelper.training import summaries
 
@@ -15,7 +15,7 @@ def write(folder, points):
 
 
 def read(folder):
-    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator = EventAccumulator(str(folder), tensor_size_guidance={"scalars": 0})
     accumulator.Reload()
     return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in accumulator.Tensors("loss")]
 
