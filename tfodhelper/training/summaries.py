@@ -29,6 +29,8 @@ def drop_after(folder, step):
     # TensorBoard reads the files of a folder in the order of their names: behind the newest, before the next.
     with tf.io.TFRecordWriter(files[-1] + ".restart") as writer:
         writer.write(version.SerializeToString())
+        # TensorBoard takes the first mark for a start and only the next one for a restart.
+        writer.write(restart.SerializeToString())
         writer.write(restart.SerializeToString())
 
 
