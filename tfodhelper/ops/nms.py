@@ -1,0 +1,130 @@
+"""Non-max suppression: from many overlapping boxes to detections.
+
+Shape letters: B batch, A boxes, K classes, D detections.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfodhelper.ops import boxes as box_ops
+
+
+class Selected(NamedTuple):
+    """Detections, best first; rows past `num` are zero."""
+
+    boxes: tf.Tensor  # float32 [B, D, 4]
+    scores: tf.Tensor  # float32 [B, D]
+    classes: tf.Tensor  # float32 [B, D], 0-based
+    indices: tf.Tensor  # int32 [B, D], which of the A boxes
+    num: tf.Tensor  # int32 [B]
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNonMaxSuppression:
+    """Greedy suppression inside each class, or over all classes at once.
+
+    Attributes:
+      score_threshold: boxes of a lower or equal score are left out.
+      iou_threshold: a box that overlaps a better one by more is left out.
+      max_per_class: most detections of one class.
+      max_total: most detections of an image: D.
+      soft_sigma: sigma of Soft-NMS (Bodla et al. 2017, arXiv 1704.04503), which lowers scores instead; 0: none.
+      is_class_agnostic: whether each box has only its best class and boxes of different classes suppress each other.
+      change_frame: whether boxes are returned relative to the clip windows.
+    """
+
+    score_threshold: float = 0.0
+    iou_threshold: float = 0.6
+    max_per_class: int = 100
+    max_total: int = 100
+    soft_sigma: float = 0.0
+    is_class_agnostic: bool = False
+    change_frame: bool = True
+
+    def select(self, boxes, scores, clip_windows):
+        """Runs suppression over a batch.
+
+        Boxes are clipped after the suppression; those outside their window are then left out.
+
+        Args:
+          boxes: float32 [B, A, 4].
+          scores: float32 [B, A, K], without background; K is static.
+          clip_windows: float32 [B, 4], in the frame of `boxes`.
+
+        Returns:
+          `Selected`, in the frame of `boxes`, or of the clip windows where `change_frame` is set.
+        """
+        best_classes = None
+        max_per_class = self.max_per_class
+        if self.is_class_agnostic:
+            best_classes = tf.argmax(scores, axis=-1, output_type=tf.int32)
+            scores = tf.reduce_max(scores, axis=-1, keepdims=True)
+            max_per_class = self.max_total
+        indices, kept_scores = self._suppress_each_class(boxes, scores, max_per_class)
+        return self._gather_best(boxes, indices, kept_scores, best_classes, clip_windows)
+
+    def _suppress_each_class(self, boxes, scores, max_per_class):
+        """Runs suppression for each image and class.
+
+        Returns:
+          int32 [B, K, P] indices and float32 [B, K, P] scores, best first; -1 marks scores of unused places.
+        """
+        num_classes = scores.shape[-1]
+        batch = tf.shape(scores)[0]
+        by_class = tf.reshape(tf.transpose(scores, [0, 2, 1]), [batch * num_classes, -1])
+
+        def suppress(job):
+            selected, kept, num = tf.raw_ops.NonMaxSuppressionV5(
+                boxes=tf.gather(boxes, job // num_classes),
+                scores=tf.gather(by_class, job),
+                max_output_size=max_per_class,
+                iou_threshold=self.iou_threshold,
+                score_threshold=self.score_threshold,
+                soft_nms_sigma=self.soft_sigma,
+                pad_to_max_output_size=True,
+            )
+            return selected, tf.where(tf.range(max_per_class) < num, kept, -1.0)
+
+        indices, kept_scores = tf.map_fn(
+            suppress,
+            tf.range(batch * num_classes),
+            fn_output_signature=(
+                tf.TensorSpec([max_per_class], tf.int32),
+                tf.TensorSpec([max_per_class], tf.float32),
+            ),
+            parallel_iterations=32,
+        )
+        shape = [batch, num_classes, max_per_class]
+        return tf.reshape(indices, shape), tf.reshape(kept_scores, shape)
+
+    def _gather_best(self, boxes, indices, scores, best_classes, clip_windows):
+        """Keeps the best of all classes that lie inside the clip windows."""
+        batch, num_classes, max_per_class = tf.shape(scores)[0], scores.shape[1], scores.shape[2]
+        indices = tf.reshape(indices, [batch, num_classes * max_per_class])
+        scores = tf.reshape(scores, [batch, num_classes * max_per_class])
+        clipped = box_ops.clip_to_window(tf.gather(boxes, indices, batch_dims=1), clip_windows)
+        scores = tf.where(box_ops.area(clipped) > 0.0, scores, -1.0)
+        scores, places = tf.math.top_k(scores, k=min(self.max_total, num_classes * max_per_class))
+        is_kept = scores >= 0.0
+        selected = tf.gather(indices, places, batch_dims=1)
+        if best_classes is None:
+            classes = places // max_per_class
+        else:
+            classes = tf.gather(best_classes, selected, batch_dims=1)
+        kept_boxes = tf.gather(clipped, places, batch_dims=1)
+        if self.change_frame:
+            kept_boxes = box_ops.change_frame(kept_boxes, clip_windows)
+        return Selected(
+            boxes=self._pad(tf.where(is_kept[..., tf.newaxis], kept_boxes, 0.0)),
+            scores=self._pad(tf.where(is_kept, scores, 0.0)),
+            classes=self._pad(tf.where(is_kept, tf.cast(classes, tf.float32), 0.0)),
+            indices=self._pad(tf.where(is_kept, selected, 0)),
+            num=tf.reduce_sum(tf.cast(is_kept, tf.int32), axis=1),
+        )
+
+    def _pad(self, rows):
+        """Pads [B, d, ...] with zeros to [B, max_total, ...]."""
+        missing = self.max_total - rows.shape[1]
+        return tf.pad(rows, [[0, 0], [0, missing]] + [[0, 0]] * (rows.shape.rank - 2)) if missing else rows
