@@ -1,0 +1,62 @@
+"""From the padded batches of training to what a metric is told about each image."""
+
+import numpy as np
+
+from tfodhelper.fields import Detections, Groundtruth, Inputs
+
+
+def to_original_pixels(boxes, original_shape):
+    """Boxes normalized to the whole image -> pixels of the stored image.
+
+    Args:
+      boxes: [n, 4] ymin, xmin, ymax, xmax, normalized to the image.
+      original_shape: height and width of the stored image.
+
+    Returns:
+      float64 [n, 4].
+    """
+    height, width = (float(side) for side in original_shape[:2])
+    return np.asarray(boxes, np.float64) * [height, width, height, width]
+
+
+def unbatch(batch, padded_shape, first_id=1):
+    """Takes one evaluation batch apart.
+
+    Args:
+      batch: dict of arrays, the first axis of each runs over the images: of `Inputs` the keys SOURCE_ID,
+        TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE; of `Groundtruth` at least BOXES, CLASSES and NUM_BOXES; of
+        `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from 0).
+      padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
+      first_id: class id of the label map that class 0 stands for.
+
+    Yields:
+      image id (str), groundtruth dict, detections dict, as `MetricsGroup.update` takes them: boxes in pixels of the
+      stored image, class ids of the label map, padding removed.
+    """
+    batch = {key: np.asarray(value) for key, value in batch.items()}
+    for row, source_id in enumerate(batch[Inputs.SOURCE_ID]):
+        original = batch[Inputs.ORIGINAL_IMAGE_SHAPE][row]
+        # The padded frame is larger than the image at the lower and the right border.
+        scale = np.asarray(padded_shape[:2], np.float64) / batch[Inputs.TRUE_IMAGE_SHAPE][row][:2]
+        groundtruth = _groundtruth(batch, row, first_id)
+        groundtruth["boxes"] = to_original_pixels(groundtruth["boxes"] * np.tile(scale, 2), original)
+        num_found = int(batch[Detections.NUM][row])
+        found = {
+            "boxes": to_original_pixels(batch[Detections.BOXES][row, :num_found], original),
+            "scores": batch[Detections.SCORES][row, :num_found],
+            "classes": np.rint(batch[Detections.CLASSES][row, :num_found]).astype(np.int64) + first_id,
+        }
+        yield _text(source_id), groundtruth, found
+
+
+def _groundtruth(batch, row, first_id):
+    num_gt = int(batch[Groundtruth.NUM_BOXES][row])
+    optional = {"is_crowd": Groundtruth.IS_CROWD, "difficult": Groundtruth.DIFFICULT, "area": Groundtruth.AREA}
+    groundtruth = {name: batch[key][row, :num_gt] for name, key in optional.items() if key in batch}
+    groundtruth["boxes"] = batch[Groundtruth.BOXES][row, :num_gt].astype(np.float64)
+    groundtruth["classes"] = batch[Groundtruth.CLASSES][row, :num_gt].astype(np.int64) + first_id
+    return groundtruth
+
+
+def _text(source_id):
+    return source_id.decode("utf-8", "backslashreplace") if isinstance(source_id, bytes) else str(source_id)

@@ -1,0 +1,163 @@
+"""What a metric is told about one image: checked, with all optional parts filled in."""
+
+import dataclasses
+
+import numpy as np
+
+from tfodhelper import console, errors
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageGroundtruth:
+    """What is in an image.
+
+    Attributes:
+      boxes: float64 [N, 4] ymin, xmin, ymax, xmax in pixels of the original image.
+      classes: int64 [N], ids of the label map (from 1).
+      is_crowd: bool [N], one box around many objects (COCO).
+      difficult: bool [N], objects that need not be found (PASCAL VOC).
+      area: float64 [N], square pixels; of the object where it is known, else of its box.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    is_crowd: np.ndarray
+    difficult: np.ndarray
+    area: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagePredictions:
+    """What a model found in an image.
+
+    Attributes:
+      boxes: float64 [D, 4] ymin, xmin, ymax, xmax in pixels of the original image.
+      scores: float64 [D], in any order.
+      classes: int64 [D], ids of the label map (from 1).
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+def box_area(boxes):
+    """Height times width; [..., 4] -> [...]."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def check_groundtruth(image_id, groundtruth):
+    """Checks the ground truth of one image.
+
+    Args:
+      image_id: names the image in errors.
+      groundtruth: dict with "boxes" [N, 4] and "classes" [N], and where they are known "is_crowd", "difficult" and
+        "area" [N]. An optional value that is missing or empty stands for "none is", an area of 0 for the box's.
+
+    Returns:
+      `ImageGroundtruth`.
+
+    Raises:
+      ValueError: for lengths that differ: the caller's mistake.
+      PredictionError: for a coordinate that is no finite number.
+    """
+    boxes = _boxes(image_id, "groundtruth", groundtruth["boxes"])
+    num_boxes = len(boxes)
+    area = _column(image_id, "groundtruth area", groundtruth.get("area"), num_boxes, np.float64)
+    return ImageGroundtruth(
+        boxes=boxes,
+        classes=_column(image_id, "groundtruth classes", groundtruth["classes"], num_boxes, np.int64, optional=False),
+        is_crowd=_column(image_id, "groundtruth is_crowd", groundtruth.get("is_crowd"), num_boxes, bool),
+        difficult=_column(image_id, "groundtruth difficult", groundtruth.get("difficult"), num_boxes, bool),
+        area=np.where(area > 0, area, box_area(boxes)),
+    )
+
+
+def check_predictions(image_id, detections):
+    """Checks the detections of one image.
+
+    Args:
+      image_id: names the image in errors.
+      detections: dict with "boxes" [D, 4], "scores" [D] and "classes" [D], without padded rows.
+
+    Returns:
+      `ImagePredictions`.
+
+    Raises:
+      ValueError: for lengths that differ: the caller's mistake.
+      PredictionError: for a coordinate or a score that is no finite number.
+    """
+    boxes = _boxes(image_id, "detection", detections["boxes"])
+    scores = _column(image_id, "detection scores", detections["scores"], len(boxes), np.float64, optional=False)
+    if not np.isfinite(scores).all():
+        raise _not_finite(image_id, "a detection's score", scores[~np.isfinite(scores)][0])
+    classes = _column(image_id, "detection classes", detections["classes"], len(boxes), np.int64, optional=False)
+    return ImagePredictions(boxes, scores, classes)
+
+
+def _boxes(image_id, kind, values):
+    boxes = np.asarray(values, np.float64)
+    if boxes.size == 0:
+        return np.zeros([0, 4])
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"image {image_id}, {kind} boxes: expected shape [N, 4], received {list(boxes.shape)}")
+    if not np.isfinite(boxes).all():
+        row = boxes[~np.isfinite(boxes).all(axis=1)][0]
+        raise _not_finite(image_id, f"a {kind} box", row.tolist())
+    return boxes
+
+
+def _column(image_id, name, values, length, dtype, optional=True):
+    if optional and (values is None or np.size(values) == 0):
+        return np.zeros([length], dtype)
+    column = np.asarray(values).reshape(-1).astype(dtype)
+    if len(column) != length:
+        raise ValueError(f"image {image_id}, {name}: expected {length} values, received {len(column)}")
+    return column
+
+
+def _not_finite(image_id, what, received):
+    return errors.PredictionError(
+        f"image {image_id}: {what} is no finite number",
+        expected="finite numbers",
+        received=received,
+        way_out="look for the step at which the loss grew, lower the learning rate, or start from another checkpoint",
+    )
+
+
+class SeenImages:
+    """Which images were counted, each once, and an order of them that does not depend on the order of arrival."""
+
+    def __init__(self):
+        self._ids = {}
+        self._repeated = []
+
+    def __len__(self):
+        return len(self._ids)
+
+    def add(self, image_id):
+        """Returns the image's index in the order of arrival, or None when its id has come before."""
+        if isinstance(image_id, bytes):
+            image_id = image_id.decode("utf-8", "backslashreplace")
+        if image_id in self._ids:
+            self._repeated.append(image_id)
+            return None
+        self._ids[image_id] = len(self._ids)
+        return self._ids[image_id]
+
+    def sorted_indices(self):
+        """Indices of arrival in the order of the ids: numbers first, by value, then words."""
+        return [self._ids[key] for key in sorted(self._ids, key=_order)]
+
+    def warn_of_repeated(self):
+        """Says once which ids came more than once; only the first image under an id is counted."""
+        if self._repeated:
+            console.warn(
+                f"evaluation: {len(self._repeated)} images were left out because another image has the same id "
+                f"(first: {self._repeated[0]})"
+            )
+            self._repeated = []
+
+
+def _order(image_id):
+    return (1, 0, image_id) if isinstance(image_id, str) else (0, image_id, "")
