@@ -1,0 +1,158 @@
+"""What is found wrong with a set of annotated images: stable codes, how grave each is, and what is done about it."""
+
+import dataclasses
+
+NOTE, WARNING, ERROR = "note", "warning", "error"  # severities
+
+KEPT = "kept"  # nothing was changed
+FIXED = "fixed"  # the image or the annotation is used in a mended form
+BOX_LEFT_OUT = "box left out"
+IMAGE_LEFT_OUT = "image left out"
+FILE_IGNORED = "file ignored"
+REFUSED = "refused"  # going on would train on wrong or missing labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How a finding of one code is treated.
+
+    Attributes:
+      severity: NOTE, WARNING or ERROR; errors are findings by which something labelled is lost.
+      action: what is done.
+      strict: whether `--strict` stops on it.
+      meaning: the finding in general words.
+    """
+
+    severity: str
+    action: str
+    strict: bool
+    meaning: str
+
+
+KINDS = {
+    # annotation files
+    "xml-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the annotation file is empty"),
+    "xml-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the annotation file is no well-formed XML"),
+    "xml-encoding": Kind(WARNING, FIXED, True, "the annotation file is not UTF-8; its encoding was guessed"),
+    "not-an-annotation": Kind(NOTE, FILE_IGNORED, True, "the XML file has another root than <annotation>"),
+    "git-lfs-pointer": Kind(ERROR, REFUSED, True, "the file is a git-lfs pointer, not the content"),
+    "xml-copy": Kind(NOTE, FILE_IGNORED, True, "a second annotation file says the same about the same image"),
+    "xml-conflict": Kind(ERROR, FILE_IGNORED, True, "a second annotation file says something else about an image"),
+    "annotations-conflict": Kind(ERROR, IMAGE_LEFT_OUT, True, "annotation files of equal rank contradict each other"),
+    # finding the image
+    "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
+    "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),
+    "filename-differs": Kind(WARNING, KEPT, False, "<filename> names another image than the one that is used"),
+    "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
+    # the image itself
+    "image-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file is empty"),
+    "image-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image cannot be decoded"),
+    "image-truncated": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file ends too early"),
+    "image-too-large": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image has more pixels than is reasonable"),
+    "image-reencoded": Kind(WARNING, FIXED, False, "TensorFlow does not decode the image as it is; it is encoded anew"),
+    "image-blank": Kind(WARNING, KEPT, False, "all pixels of an image with boxes are equal"),
+    "extension-differs": Kind(WARNING, KEPT, False, "the content is not what the file's extension says"),
+    "orientation-undecided": Kind(WARNING, KEPT, False, "an EXIF turn that the size in the XML cannot confirm"),
+    "image-turned": Kind(WARNING, FIXED, True, "the boxes belong to the image as EXIF turns it"),
+    # size
+    "size-missing": Kind(WARNING, FIXED, True, "the XML has no usable image size"),
+    "size-differs": Kind(WARNING, FIXED, True, "the size in the XML is not the image's, but the boxes fit the image"),
+    "size-undecided": Kind(ERROR, IMAGE_LEFT_OUT, True, "the size in the XML differs, and the boxes may be wrong"),
+    # boxes
+    "box-missing": Kind(ERROR, BOX_LEFT_OUT, True, "an object without upright box"),
+    "box-not-a-number": Kind(ERROR, BOX_LEFT_OUT, True, "a corner that is no number"),
+    "box-unnamed": Kind(ERROR, BOX_LEFT_OUT, True, "an object without class name"),
+    "box-inverted": Kind(ERROR, BOX_LEFT_OUT, True, "a box whose minimum lies beyond its maximum"),
+    "box-swapped": Kind(WARNING, FIXED, True, "a box whose corners were swapped"),
+    "box-no-area": Kind(ERROR, BOX_LEFT_OUT, True, "a box less than one pixel wide or high"),
+    "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "less than half of a box lies inside the image"),
+    "box-clipped": Kind(WARNING, FIXED, True, "a box that reached beyond the image"),
+    "box-duplicate": Kind(WARNING, KEPT, False, "two boxes of one class at the same place"),
+    "box-class-conflict": Kind(WARNING, KEPT, False, "two boxes of different classes at the same place"),
+    "no-box-left": Kind(ERROR, IMAGE_LEFT_OUT, True, "none of the objects of an image has a usable box"),
+    # classes
+    "class-unknown": Kind(ERROR, IMAGE_LEFT_OUT, True, "a class that is not in the given label map"),
+    "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same"),
+    "class-few": Kind(NOTE, KEPT, False, "a class with few boxes"),
+    "class-no-training": Kind(ERROR, REFUSED, True, "a class without a box to train on"),
+    "class-no-validation": Kind(WARNING, KEPT, False, "a class without a box to validate on"),
+    "label-map-gap": Kind(WARNING, KEPT, False, "ids that the label map leaves out"),
+    # the set
+    "images-identical": Kind(NOTE, KEPT, False, "byte-identical images with the same boxes"),
+    "images-disagree": Kind(WARNING, KEPT, False, "byte-identical images with different boxes"),
+    "split-leak": Kind(WARNING, KEPT, False, "the given lists put identical images on both sides"),
+    "list-entry-unknown": Kind(WARNING, KEPT, True, "a list names an image that is not there"),
+    "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in neither of the given lists"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was found, about one file or one object in it.
+
+    Attributes:
+      code: a key of `KINDS`.
+      file: the file, relative to the data folder where it lies in it.
+      what: what is the matter, one sentence.
+      where: the object in the file, or None.
+      expected, received, way_out: as in the errors of this program, or None.
+      action: what is done; the usual action of the code unless an option changed it.
+    """
+
+    code: str
+    file: str
+    what: str
+    where: str | None = None
+    expected: str | None = None
+    received: str | None = None
+    way_out: str | None = None
+    action: str = ""
+
+    def __post_init__(self):
+        if not self.action:
+            object.__setattr__(self, "action", KINDS[self.code].action)
+
+    @property
+    def severity(self):
+        """NOTE, WARNING or ERROR."""
+        return KINDS[self.code].severity
+
+    @property
+    def is_strict(self):
+        """Whether `--strict` stops on it."""
+        return KINDS[self.code].strict
+
+    @property
+    def message(self):
+        """The finding in one line, without the code."""
+        parts = [f"{self.file}: " + (f"{self.where}: " if self.where else "") + self.what]
+        parts += [f"expected {self.expected}"] if self.expected else []
+        parts += [f"received {self.received}"] if self.received else []
+        parts += [self.action] if self.action != KEPT else []
+        parts += [f"way out: {self.way_out}"] if self.way_out else []
+        return "; ".join(parts)
+
+    def to_json(self):
+        """A dict of plain values, without the empty ones."""
+        pairs = {"code": self.code, "severity": self.severity, "action": self.action, "file": self.file}
+        rest = {"where": self.where, "what": self.what, "expected": self.expected, "received": self.received}
+        return pairs | {k: v for k, v in (rest | {"way_out": self.way_out}).items() if v}
+
+
+def from_unusable(error, file):
+    """The finding that an `UnusableFile` error stands for.
+
+    Args:
+      error: the error.
+      file: the file's name as findings give it.
+    """
+    return Finding(error.code, file, error.reason, None, error.expected, error.received, error.way_out)
+
+
+def count_codes(findings):
+    """How often each code was met: {code: count}, errors first, then by number and name."""
+    counts = {}
+    for finding in findings:
+        counts[finding.code] = counts.get(finding.code, 0) + 1
+    rank = {ERROR: 0, WARNING: 1, NOTE: 2}
+    return dict(sorted(counts.items(), key=lambda pair: (rank[KINDS[pair[0]].severity], -pair[1], pair[0])))

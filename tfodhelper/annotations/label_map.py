@@ -1,0 +1,191 @@
+"""Class names and their ids: the label map of the Object Detection API.
+
+Ids are 1-based, because 0 is the background; `index_of` and `name_of_index` lead to the 0-based classes inside the
+program. A label map may leave ids out (COCO's has 80 names and ids up to 90): `num_classes` is the largest id.
+"""
+
+import dataclasses
+import difflib
+import functools
+import pathlib
+
+from google.protobuf import text_format
+
+from tfodhelper import errors, protos, storage
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMapItem:
+    """One class: its id from 1, its name, and the name to show (None: the same)."""
+
+    id: int
+    name: str
+    display_name: str | None = None
+
+    @property
+    def shown_name(self):
+        """The name to show to people."""
+        return self.display_name or self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMap:
+    """All classes, by id."""
+
+    items: tuple[LabelMapItem, ...]
+
+    def __len__(self):
+        return len(self.items)
+
+    def __iter__(self):
+        return iter(self.items)
+
+    def __contains__(self, name):
+        return name in self._ids
+
+    @functools.cached_property
+    def _ids(self):
+        shown = {item.display_name: item.id for item in self.items if item.display_name}
+        return shown | {item.name: item.id for item in self.items}
+
+    @functools.cached_property
+    def _items_by_id(self):
+        return {item.id: item for item in self.items}
+
+    @property
+    def num_classes(self):
+        """The largest id: what `num_classes` of a pipeline.config has to be."""
+        return max(item.id for item in self.items)
+
+    @property
+    def names(self):
+        """Class names in the order of the ids."""
+        return tuple(item.name for item in self.items)
+
+    @property
+    def gaps(self):
+        """Ids below the largest one that no class has."""
+        return tuple(id for id in range(1, self.num_classes + 1) if id not in self._items_by_id)
+
+    def id_of(self, name):
+        """The 1-based id of a name, or of a display name.
+
+        Raises:
+          AnnotationError: when the label map does not have it; near names are given.
+        """
+        if name not in self._ids:
+            near = difflib.get_close_matches(name, list(self._ids), n=3)
+            hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "add it to the label map"
+            raise errors.AnnotationError(f"class {name!r} is not in the label map", way_out=hint)
+        return self._ids[name]
+
+    def item_of(self, id):
+        """The item of a 1-based id.
+
+        Raises:
+          AnnotationError: when no class has it.
+        """
+        if id not in self._items_by_id:
+            raise errors.AnnotationError(
+                f"no class of the label map has the id {id}", expected=f"ids from 1 to {self.num_classes}", received=id
+            )
+        return self._items_by_id[id]
+
+    def name_of(self, id):
+        """The name of a 1-based id; see `item_of`."""
+        return self.item_of(id).name
+
+    def index_of(self, name):
+        """The 0-based class of a name, as the model counts."""
+        return self.id_of(name) - 1
+
+    def name_of_index(self, index):
+        """The name of a 0-based class."""
+        return self.name_of(index + 1)
+
+
+def make_label_map(class_names):
+    """A label map of the names: sorted, ids from 1, so that the same names always get the same ids."""
+    names = sorted(set(class_names))
+    return LabelMap(tuple(LabelMapItem(id, name) for id, name in enumerate(names, start=1)))
+
+
+def read_label_map(path):
+    """Reads a label_map.pbtxt.
+
+    An item with id 0 that is called "background" is left out, because 0 is the background anyway.
+
+    Raises:
+      AnnotationError: when it cannot be read, is empty, or has an id below 1, an id or a name twice, or no name.
+    """
+    path = pathlib.Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise errors.AnnotationError(
+            f"{path}: the label map cannot be read ({error.strerror})", way_out="give the path of a label_map.pbtxt"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise errors.AnnotationError(f"{path}: the label map is not UTF-8 ({error})") from error
+    return parse_label_map(text, path)
+
+
+def parse_label_map(text, source):
+    """Reads the text of a label map; see `read_label_map`.
+
+    Args:
+      text: the content of a .pbtxt file.
+      source: where it comes from, for messages.
+    """
+    message = protos.message("StringIntLabelMap")()
+    try:
+        text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise errors.AnnotationError(
+            f"{source}: is no label map: {error}",
+            expected="item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
+            way_out="mend the line that is named, or leave --label_map out to have one made",
+        ) from None
+    items = [
+        LabelMapItem(item.id, item.name or item.display_name, item.display_name or None)
+        for item in message.item
+        if not (item.id == 0 and "background" in (item.name, item.display_name))
+    ]
+    _check_items(items, source)
+    return LabelMap(tuple(sorted(items, key=lambda item: item.id)))
+
+
+def _check_items(items, source):
+    if not items:
+        raise errors.AnnotationError(f"{source}: the label map has no class", expected="at least one item")
+    ids, names = {}, {}
+    for item in items:
+        where = f"{source}: item {item.name!r}"
+        if item.id < 1:
+            raise errors.AnnotationError(
+                f"{where}: ids start at 1, 0 is the background",
+                received=f"id {item.id}",
+                way_out="count the ids from 1; records made with the old ids must be made anew",
+            )
+        if not item.name:
+            raise errors.AnnotationError(f"{source}: the item with id {item.id} has no name")
+        if item.id in ids:
+            raise errors.AnnotationError(f"{where}: id {item.id} belongs to {ids[item.id]!r} already")
+        if item.name in names:
+            raise errors.AnnotationError(f"{where}: the name has the id {names[item.name]} already")
+        ids[item.id], names[item.name] = item.name, item.id
+
+
+def format_label_map(label_map):
+    """The text of a label map, as the Object Detection API reads it."""
+    message = protos.message("StringIntLabelMap")()
+    for item in label_map:
+        added = message.item.add(name=item.name, id=item.id)
+        if item.display_name:
+            added.display_name = item.display_name
+    return text_format.MessageToString(message, as_utf8=True)
+
+
+def write_label_map(path, label_map):
+    """Writes a label_map.pbtxt, whole or not at all."""
+    storage.write_text(path, format_label_map(label_map))

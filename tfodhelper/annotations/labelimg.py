@@ -1,0 +1,262 @@
+"""LabelImg's annotation files (the XML of Pascal VOC), read as they are met in the wild and written as LabelImg writes.
+
+Elements are looked up by name, never by position; only direct children of `<object>` count, because VOC's `<part>`
+has a name and a box of its own. Nothing is fetched or expanded while reading: no entities, no network, bounded size.
+"""
+
+import math
+import pathlib
+import re
+
+from lxml import etree
+
+from tfodhelper import storage
+from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
+
+MAX_BYTES = 32 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
+LFS_MARK = b"version https://git-lfs.github.com/spec/"
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_labelimg(path):
+    """Reads one annotation file.
+
+    Args:
+      path: the XML file.
+
+    Returns:
+      An `Annotation`; objects without a readable box are in its `skipped`.
+
+    Raises:
+      UnusableFile: when it cannot be read, is empty, is no XML, or has another root than `<annotation>`.
+    """
+    path = pathlib.Path(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})") from error
+    return parse_labelimg(data, path)
+
+
+def parse_labelimg(data, path):
+    """Reads the bytes of an annotation file; see `read_labelimg`.
+
+    Args:
+      data: the bytes.
+      path: where they come from, for messages.
+    """
+    _check_bytes(data, path)
+    root, encoding = _parse(data, path)
+    if root.tag != "annotation":
+        raise UnusableFile(
+            "not-an-annotation",
+            path,
+            "is no annotation",
+            expected="root <annotation>",
+            received=f"root <{root.tag}>",
+        )
+    boxes, skipped = [], []
+    for number, element in enumerate(root.findall("object"), start=1):
+        box = _read_object(element, number)
+        (boxes if isinstance(box, Box) else skipped).append(box)
+    filename = re.split(r"[/\\]", _text(root, "filename"))[-1]
+    return Annotation(
+        filename=filename,
+        width=_read_size(root, "width"),
+        height=_read_size(root, "height"),
+        boxes=tuple(boxes),
+        verified=root.get("verified", "").strip().lower() in ("yes", "true", "1"),
+        path=pathlib.Path(path),
+        skipped=tuple(skipped),
+        encoding=encoding,
+    )
+
+
+def _check_bytes(data, path):
+    if not data.strip():
+        raise UnusableFile("xml-empty", path, "the file is empty", way_out="label the image again, or remove the file")
+    if data.startswith(LFS_MARK):
+        raise UnusableFile(
+            "git-lfs-pointer", path, "is a git-lfs pointer, not an annotation", way_out="run: git lfs pull"
+        )
+    if len(data) > MAX_BYTES:
+        raise UnusableFile(
+            "xml-unreadable", path, "too large for an annotation", expected=f"at most {MAX_BYTES >> 20} MB"
+        )
+
+
+def _parse(data, path):
+    """Returns the root element and the encoding that had to be guessed, or None."""
+    guessed = None
+    try:
+        root = etree.fromstring(data, _parser())
+    except etree.XMLSyntaxError as error:
+        guessed = _guess_encoding(data)
+        if guessed is None:
+            raise _not_well_formed(path, error) from None
+        text = re.sub(r"^\s*<\?xml[^>]*\?>", "", data.decode(guessed).lstrip(_BYTE_ORDER_MARK))
+        try:
+            root = etree.fromstring(text.encode("utf-8"), _parser())
+        except etree.XMLSyntaxError:
+            raise _not_well_formed(path, error) from None
+    if any(isinstance(node, etree._Entity) for node in root.iter()):
+        raise UnusableFile(
+            "xml-unreadable",
+            path,
+            "uses entities of its own, which are not expanded",
+            way_out="write the text itself",
+        )
+    return root, guessed
+
+
+def _parser():
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        recover=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+def _not_well_formed(path, error):
+    return UnusableFile(
+        "xml-unreadable",
+        path,
+        "is no well-formed XML",
+        expected="an annotation as LabelImg writes it",
+        received=str(error).replace(" (<string>, ", " (").strip(),
+        way_out="mend or remove the file, or label the image again",
+    )
+
+
+def _guess_encoding(data):
+    """The likely encoding of bytes that are no UTF-8: gb18030 or cp1252; None when they are UTF-8 or cannot be read."""
+    try:
+        data.decode("utf-8")
+        return None
+    except UnicodeDecodeError:
+        pass
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    order = ("gb18030", "cp1252") if all(len(run) % 2 == 0 for run in runs) else ("cp1252", "gb18030")
+    for encoding in order:
+        try:
+            data.decode(encoding)
+            return encoding
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _text(element, tag):
+    """The stripped text of a direct child, "" when it is missing or empty."""
+    child = element.find(tag)
+    if child is None or child.text is None:
+        return ""
+    return child.text.replace(_BYTE_ORDER_MARK, "").strip()
+
+
+def _read_size(root, tag):
+    size = root.find("size")
+    number = _to_number(_text(size, tag)) if size is not None else None
+    return int(number) if number is not None and number >= 1 else None
+
+
+def _to_number(text):
+    """A finite float, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _to_flag(text):
+    """0, "", "Unspecified" and their like are False."""
+    number = _to_number(text)
+    return bool(number) if number is not None else text.lower() in ("yes", "true")
+
+
+def _read_object(element, number):
+    """Returns a `Box`, or a `SkippedObject` that says why there is none."""
+    name = _text(element, "name")
+    where = f"object {number} ({name or 'no name'})"
+    corners = element.find("bndbox")
+    if corners is None:
+        turned = element.find("robndbox") is not None
+        what = "has a rotated box <robndbox> and no upright one" if turned else "has no <bndbox>"
+        return SkippedObject("box-missing", where, what)
+    texts = [_text(corners, tag) for tag in CORNERS]
+    values = [_to_number(text) for text in texts]
+    if None in values:
+        bad = ", ".join(f"{tag} {text!r}" for tag, text, value in zip(CORNERS, texts, values) if value is None)
+        return SkippedObject("box-not-a-number", where, f"expected numbers, received {bad}")
+    if not name:
+        return SkippedObject("box-unnamed", where, "has no class name")
+    return Box(
+        name,
+        *values,
+        difficult=_to_flag(_text(element, "difficult")),
+        truncated=_to_flag(_text(element, "truncated")),
+        pose=_text(element, "pose") or "Unspecified",
+    )
+
+
+def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
+    """Writes an annotation file in LabelImg's exact layout (tabs, LF, no declaration), whole or not at all.
+
+    `read_labelimg` gives an equal annotation back, provided that it has a size and nothing skipped.
+
+    Args:
+      path: the XML file; an existing one is replaced.
+      annotation: the content; whole numbers are written without a point.
+      image_path: what `<path>` says; by default the image's name beside the XML file.
+      folder: what `<folder>` says; by default the name of the image's folder.
+      depth: number of colour bands.
+    """
+    path = pathlib.Path(path)
+    image_path = pathlib.Path(image_path) if image_path else path.parent / annotation.filename
+    image_path = image_path.absolute()
+    root = etree.Element("annotation")
+    if annotation.verified:
+        root.set("verified", "yes")
+    _add(root, "folder", image_path.parent.name if folder is None else folder)
+    _add(root, "filename", annotation.filename)
+    _add(root, "path", str(image_path))
+    _add(_add(root, "source"), "database", "Unknown")
+    size = _add(root, "size")
+    for tag, value in (("width", annotation.width or 0), ("height", annotation.height or 0), ("depth", depth)):
+        _add(size, tag, str(value))
+    _add(root, "segmented", "0")
+    for box in annotation.boxes:
+        _add_object(root, box)
+    etree.indent(root, space="\t")
+    storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
+
+
+def _add(parent, tag, text=None):
+    child = etree.SubElement(parent, tag)
+    child.text = text
+    return child
+
+
+def _add_object(root, box):
+    element = _add(root, "object")
+    _add(element, "name", box.name)
+    _add(element, "pose", box.pose)
+    _add(element, "truncated", str(int(box.truncated)))
+    _add(element, "difficult", str(int(box.difficult)))
+    corners = _add(element, "bndbox")
+    for tag in CORNERS:
+        _add(corners, tag, format_number(getattr(box, tag)))
+
+
+def format_number(value):
+    """12 for 12.0 and the shortest exact text of other floats."""
+    value = float(value)
+    return str(int(value)) if value.is_integer() else repr(value)
