@@ -1,9 +1,9 @@
 """The messages of pipeline.config and label_map.pbtxt, in a descriptor pool of their own.
 
-The schema stands in the .proto files of this folder; `scripts/compile_protos.py` compiles them into `schema.binpb`, which
-is all that is read at run time: neither protoc nor generated Python code is needed, so any protobuf runtime since 4.21
-serves. The package name is the OD API's (object_detection.protos); because the pool is not protobuf's default pool, an
-installed `object_detection` does not get in the way, nor do we in its.
+The schema stands in the .proto files of this folder; `scripts/compile_protos.py` compiles them into `schema.binpb`,
+which is all that is read at run time: neither protoc nor generated Python code is needed, so any protobuf runtime since
+4.21 serves. The package name is the OD API's (object_detection.protos); because the pool is not protobuf's default
+pool, an installed `object_detection` does not get in the way, nor do we in its.
 """
 
 import functools
@@ -15,7 +15,7 @@ PACKAGE = "object_detection.protos"
 DESCRIPTOR_SET = "schema.binpb"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def pool():
     """The descriptor pool that holds the whole schema and nothing else."""
     data = importlib.resources.files(__name__).joinpath(DESCRIPTOR_SET).read_bytes()
@@ -25,7 +25,7 @@ def pool():
     return own_pool
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def message_names():
     """Full names of all top-level messages without the package, sorted."""
     data = importlib.resources.files(__name__).joinpath(DESCRIPTOR_SET).read_bytes()
@@ -33,7 +33,7 @@ def message_names():
     return tuple(sorted(message_type.name for file in files for message_type in file.message_type))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def message(name):
     """Returns the class of a message.
 
@@ -49,6 +49,6 @@ def message(name):
     return _factory().GetPrototype(descriptor)  # protobuf 4.21
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _factory():
     return message_factory.MessageFactory(pool())

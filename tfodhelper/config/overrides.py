@@ -1,0 +1,309 @@
+"""Changes of single fields, as in --set train_config.batch_size=4, checked against the schema.
+
+A path names fields from the outside in, joined by dots. An element of a repeated field is named by its index, as in
+`train_config.data_augmentation_options[0]`; without an index the only element is meant. What may stand on the right:
+
+* a value for a number, a truth value (true, false), an enum's name, or a string (quotes may be left out);
+* `{...}` (protobuf text) for a message, which replaces the whole message;
+* `[a, b]` or `[{...}, {...}]` for a repeated field, which replaces all elements;
+* nothing, which sets the field back to its default.
+
+`path+=value` adds an element to a repeated field.
+"""
+
+import re
+
+from google.protobuf import text_format
+
+from tfodhelper import errors, protos
+from tfodhelper.config import pipeline as pipeline_lib
+
+_OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
+_STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
+
+
+def apply_overrides(pipeline, overrides):
+    """Changes single fields of a pipeline.
+
+    Args:
+      pipeline: a TrainEvalPipelineConfig message; it is not changed.
+      overrides: strings "path=value" or "path+=value", applied in their order.
+
+    Returns:
+      A changed copy.
+
+    Raises:
+      ConfigError: naming the override and the nearest field, value or type.
+    """
+    result = type(pipeline)()
+    result.CopyFrom(pipeline)
+    for override in overrides:
+        match = _OVERRIDE.fullmatch(override)
+        if not match:
+            raise _error(override, expected="path=value, as in train_config.batch_size=4")
+        _apply(result, override, _split_path(override, match[1]), match[2], match[3])
+    return result
+
+
+def _error(override, what="cannot be understood", **facts):
+    return errors.ConfigError(f"--set {override}: {what}", **facts)
+
+
+def _split_path(override, path):
+    """[(name, index or None), ...]; `name.0` is taken as `name[0]`."""
+    steps = []
+    for part in path.split("."):
+        match = _STEP.fullmatch(part)
+        if not match:
+            raise _error(override, f"{part!r} is no field name", expected="name, or name[index]")
+        if part.isdigit() and steps:
+            steps[-1] = (steps[-1][0], int(part))
+        else:
+            steps.append((match[1], None if match[2] is None else int(match[2])))
+    return steps
+
+
+def _apply(pipeline, override, steps, operator, text):
+    message, walked = pipeline, []
+    for name, index in steps[:-1]:
+        field = _field(message, name, walked, override)
+        _refuse_other_branch(message, field, walked, override)
+        walked.append(name if index is None else f"{name}[{index}]")
+        message = _enter(message, field, index, ".".join(walked), override)
+    name, index = steps[-1]
+    field = _field(message, name, walked, override)
+    if operator == "+=":
+        if not pipeline_lib.is_repeated(field) or index is not None:
+            raise _error(override, "+= adds to a repeated field", received=f"{name} stands once", way_out="write =")
+        _append(message, field, text, override)
+    elif not text:
+        _clear(message, field, index, override)
+    elif pipeline_lib.is_repeated(field):
+        _set_repeated(message, field, index, text, override)
+    else:
+        _set_single(message, field, text, override)
+
+
+def _field(message, name, walked, override):
+    """The field of this name.
+
+    Raises:
+      ConfigError: with the nearest names, and the paths elsewhere that end with the name.
+    """
+    descriptor = message.DESCRIPTOR
+    if name in descriptor.fields_by_name:
+        return descriptor.fields_by_name[name]
+    near = pipeline_lib.nearest(name, descriptor.fields_by_name)
+    if near:
+        way_out = "did you mean " + " or ".join(".".join([*walked, other]) for other in near) + "?"
+    else:
+        places = [] if walked else _paths_that_end_with(name)
+        way_out = "did you mean " + " or ".join(places[:4]) + "?" if places else None
+    known = ", ".join(sorted(descriptor.fields_by_name)) or "none"
+    where = ".".join(walked) or "pipeline.config"
+    raise _error(override, f"{where} has no field {name!r}", expected=f"one of {known}", way_out=way_out)
+
+
+def _paths_that_end_with(name):
+    """Paths of the configuration, at most four names long, whose last name this is."""
+    found = []
+
+    def visit(descriptor, path):
+        for field in descriptor.fields:
+            if field.name == name:
+                found.append(".".join([*path, name]))
+            elif field.message_type is not None and len(path) < 3:
+                visit(field.message_type, [*path, field.name])
+
+    visit(protos.message("TrainEvalPipelineConfig").DESCRIPTOR, [])
+    return sorted(found, key=lambda path: (path.count("."), path))
+
+
+def _refuse_other_branch(message, field, walked, override):
+    """Going through the member of a oneof that is not the one chosen would silently drop the other's settings."""
+    oneof = field.containing_oneof
+    chosen = message.WhichOneof(oneof.name) if oneof is not None else None
+    if chosen not in (None, field.name):
+        path = ".".join([*walked, field.name])
+        raise _error(
+            override,
+            f"{'.'.join(walked) or 'pipeline.config'} holds {chosen}, not {field.name}",
+            way_out=f"to replace {chosen}, set the whole: --set '{path}={{...}}'",
+        )
+
+
+def _enter(message, field, index, path, override):
+    """The message inside a field, made where it is not set yet."""
+    if field.message_type is None:
+        raise _error(override, f"{path} is a value and has no fields", expected=_kind(field))
+    if field.message_type.GetOptions().map_entry:
+        raise _error(override, f"{path} is a map", way_out=f"set the whole: --set '{path}=[{{key: ... value: ...}}]'")
+    if not pipeline_lib.is_repeated(field):
+        if index is not None:
+            raise _error(override, f"{path}: {field.name} stands once and takes no index")
+        child = getattr(message, field.name)
+        child.SetInParent()
+        return child
+    items = getattr(message, field.name)
+    if index is None:
+        if len(items) > 1:
+            raise _error(
+                override,
+                f"{path} has {len(items)} elements",
+                way_out=f"name one: {path}[0] to {path}[{len(items) - 1}]",
+            )
+        return items[0] if items else items.add()
+    _check_index(items, index, path, override)
+    return items[index]
+
+
+def _check_index(items, index, path, override):
+    if index >= len(items):
+        raise _error(
+            override,
+            f"{path}: there is no element {index}",
+            expected=f"an index below {len(items)}" if items else "no index: there is no element yet",
+            way_out="+= adds an element",
+        )
+
+
+def _clear(message, field, index, override):
+    if index is None:
+        message.ClearField(field.name)
+        return
+    items = getattr(message, field.name)
+    _check_index(items, index, field.name, override)
+    del items[index]
+
+
+def _set_single(message, field, text, override):
+    if field.message_type is None:
+        setattr(message, field.name, _value(field, text, override))
+        return
+    child = _parse_block(field, text, override)
+    getattr(message, field.name).CopyFrom(child)
+    getattr(message, field.name).SetInParent()
+
+
+def _set_repeated(message, field, index, text, override):
+    items = getattr(message, field.name)
+    if index is not None:
+        _check_index(items, index, field.name, override)
+        if field.message_type is not None:
+            items[index].CopyFrom(_parse_block(field, text, override))
+        else:
+            items[index] = _value(field, text, override)
+        return
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        _set_map(message, field, text, override)
+        return
+    elements = _split_list(text) if text.startswith("[") else [text]
+    fresh = type(message)()
+    for element in elements:
+        _append(fresh, field, element, override)
+    message.ClearField(field.name)
+    getattr(message, field.name).MergeFrom(getattr(fresh, field.name))
+
+
+def _set_map(message, field, text, override):
+    fresh = type(message)()
+    for element in _split_list(text) if text.startswith("[") else [text]:
+        _merge_text(fresh, f"{field.name} {element}", override, field)
+    message.ClearField(field.name)
+    message.MergeFrom(fresh)
+
+
+def _append(message, field, text, override):
+    if field.message_type is not None:
+        getattr(message, field.name).add().CopyFrom(_parse_block(field, text, override))
+    else:
+        getattr(message, field.name).append(_value(field, text, override))
+
+
+def _split_list(text):
+    """The elements of "[a, b]"; commas inside brackets and quotes do not count."""
+    elements, depth, quote, current = [], 0, None, ""
+    for character in text.strip()[1:].removesuffix("]"):
+        if quote:
+            quote = None if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "{[<":
+            depth += 1
+        elif character in "}]>":
+            depth -= 1
+        elif character == "," and depth == 0:
+            elements.append(current.strip())
+            current = ""
+            continue
+        current += character
+    elements.append(current.strip())
+    return [element for element in elements if element]
+
+
+def _parse_block(field, text, override):
+    """A message from "{...}", or from "name {...}", where it says which member of its oneof it is."""
+    message = protos.message(field.message_type.full_name.removeprefix(protos.PACKAGE + "."))()
+    inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if not text.startswith("{") and "{" not in text and ":" not in text:
+        raise _error(override, f"{field.name} is a message", expected="{field: value ...}", received=text)
+    return _merge_text(message, inner, override, field)
+
+
+def _merge_text(message, text, override, field):
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        explained = pipeline_lib.explain(error, text, field.name)
+        raise _error(
+            override,
+            explained.what,
+            expected=explained.expected,
+            received=explained.received,
+            way_out=explained.way_out,
+        ) from None
+
+
+def _kind(field):
+    """What a scalar field takes, in words."""
+    if field.enum_type is not None:
+        return "one of " + ", ".join(value.name for value in field.enum_type.values)
+    words = {
+        field.CPPTYPE_BOOL: "true or false",
+        field.CPPTYPE_STRING: "text",
+        field.CPPTYPE_FLOAT: "a number",
+        field.CPPTYPE_DOUBLE: "a number",
+        field.CPPTYPE_UINT32: "a whole number from 0",
+        field.CPPTYPE_UINT64: "a whole number from 0",
+    }
+    return words.get(field.cpp_type, "a whole number")
+
+
+def _value(field, text, override):
+    """A scalar from text."""
+    unquoted = text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text
+    try:
+        if field.enum_type is not None:
+            return field.enum_type.values_by_name[unquoted].number
+        if field.cpp_type == field.CPPTYPE_STRING:
+            return unquoted
+        if field.cpp_type == field.CPPTYPE_BOOL:
+            return {"true": True, "false": False}[unquoted.lower()]
+        if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+            number = float(unquoted)
+            if number == number:  # not nan
+                return number
+            raise ValueError
+        number = int(unquoted)
+        low, high = (0, 2**32) if field.cpp_type == field.CPPTYPE_UINT32 else (-(2**31), 2**31)
+        if low <= number < high:
+            return number
+    except (KeyError, ValueError):
+        pass
+    near = []
+    if field.enum_type is not None:
+        near = pipeline_lib.nearest(unquoted, field.enum_type.values_by_name, count=1)
+    way_out = f"did you mean {near[0]}?" if near else None
+    raise _error(
+        override, f"{field.name} cannot be that", expected=_kind(field), received=text or "nothing", way_out=way_out
+    )

@@ -1,0 +1,272 @@
+"""pipeline.config files: read, write, and errors that name the line and the nearest name.
+
+A file is protobuf text of the message TrainEvalPipelineConfig (see tfodhelper/protos). Reading is stricter than the
+OD API's in one thing: a field that may stand once and stands twice is an error, instead of the last one winning.
+"""
+
+import difflib
+import pathlib
+import re
+import unicodedata
+
+from google.protobuf import text_format
+
+from tfodhelper import console, errors, protos, storage
+
+_CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+_NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
+_NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\S+?)\.?$')
+
+# Fields of earlier versions of the schema that published files still carry.
+_RETIRED = {
+    ("SsdFeatureExtractor", "batch_norm_trainable"): "the schema dropped it; see Ssd.freeze_batchnorm",
+}
+_RENAMED = {
+    ("DeepMACMaskEstimation", f"color_consistency_{name}"): f"feature_consistency_{name}"
+    for name in ("threshold", "dilation", "loss_weight", "warmup_steps", "warmup_start")
+}
+
+
+def new_pipeline():
+    """An empty TrainEvalPipelineConfig."""
+    return protos.message("TrainEvalPipelineConfig")()
+
+
+def read_pipeline(path):
+    """Reads a pipeline.config.
+
+    Args:
+      path: the file, or a folder that holds a `pipeline.config`.
+
+    Returns:
+      A TrainEvalPipelineConfig message.
+
+    Raises:
+      ConfigError: when it cannot be read or parsed, with the line and what would have been right.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        path = path / "pipeline.config"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise errors.ConfigError(
+            f"{path}: there is no such file", way_out="`tfodhelper config --model=NAME` writes a pipeline.config"
+        ) from None
+    except OSError as error:
+        raise errors.ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.ConfigError(
+            f"{path}: byte {error.start} is not UTF-8",
+            expected="protobuf text, as in the published pipeline.config files",
+            way_out="save the file as UTF-8; a checkpoint or a SavedModel is not a pipeline.config",
+        ) from None
+    return parse_pipeline(text, path)
+
+
+def parse_pipeline(text, source="pipeline.config"):
+    """Parses the text of a pipeline.config.
+
+    Args:
+      text: protobuf text.
+      source: the name that errors carry.
+
+    Returns:
+      A TrainEvalPipelineConfig message.
+
+    Raises:
+      ConfigError: with the line and what would have been right.
+    """
+    return parse_message(new_pipeline(), text, source)
+
+
+def parse_message(message, text, source):
+    """Parses protobuf text into a message of the schema; errors as `parse_pipeline`.
+
+    Returns:
+      The message that was given, filled in.
+    """
+    while True:
+        try:
+            text_format.Parse(text, message)
+            break
+        except text_format.ParseError as error:
+            mended = _without_retired_field(text, error, source)
+            if mended is None:
+                raise explain(error, text, source) from None
+            text = mended
+            message.Clear()
+        except (UnicodeError, ValueError) as error:
+            raise errors.ConfigError(f"{source}: {error}") from error
+    _refuse_control_characters(message, text, source)
+    return message
+
+
+def format_pipeline(pipeline):
+    """The text of a pipeline.config, fields in the order of the schema."""
+    return text_format.MessageToString(pipeline, as_utf8=True)
+
+
+def write_pipeline(path, pipeline):
+    """Writes a pipeline.config whole."""
+    storage.write_text(path, format_pipeline(pipeline))
+
+
+def fine_tune_checkpoint_type(train_config):
+    """Which weights the fine-tuning checkpoint gives: "classification", "detection" or "full".
+
+    Older files say it by from_detection_checkpoint only.
+
+    Raises:
+      ConfigError: when the type is none of these.
+    """
+    known = ("classification", "detection", "full")
+    kind = train_config.fine_tune_checkpoint_type
+    if not kind:
+        return "detection" if train_config.from_detection_checkpoint else "classification"
+    if kind not in known:
+        raise errors.ConfigError(
+            "train_config.fine_tune_checkpoint_type is not known", expected=" or ".join(known), received=kind
+        )
+    return kind
+
+
+def nearest(name, known, count=3):
+    """The names of `known` that are most like `name`, best first; upper and lower case are alike."""
+    by_fold = {other.casefold(): other for other in reversed(list(known))}
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=count, cutoff=0.6)
+    return [by_fold[other] for other in found]
+
+
+def walk_strings(message, prefix=""):
+    """Yields (path, value) of every string that is set in a message, depth first."""
+    for field, value in message.ListFields():
+        path = f"{prefix}.{field.name}" if prefix else field.name
+        if _is_map(field):
+            continue
+        values = list(value) if is_repeated(field) else [value]
+        for index, item in enumerate(values):
+            item_path = f"{path}[{index}]" if is_repeated(field) else path
+            if field.message_type is not None:
+                yield from walk_strings(item, item_path)
+            elif isinstance(item, str):
+                yield item_path, item
+
+
+def is_repeated(field):
+    """Whether a field may stand several times; protobuf 6.31 and later have a property for it."""
+    repeated = getattr(field, "is_repeated", None)
+    return field.label == field.LABEL_REPEATED if repeated is None else repeated
+
+
+def _is_map(field):
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _refuse_control_characters(message, text, source):
+    """A Windows path with single backslashes: `\\t`, `\\n` and digits were read as escapes."""
+    for path, value in walk_strings(message):
+        if any(unicodedata.category(character) == "Cc" for character in value):
+            line = _line_of_field(text, path)
+            raise errors.ConfigError(
+                f"{source}{f':{line}' if line else ''}: {path} holds a control character, as when a backslash of a "
+                "Windows path and the letter after it are read as one",
+                received=repr(value),
+                way_out="write paths with / (works on Windows too), or double each backslash",
+            )
+
+
+def _line_of_field(text, path):
+    """The first line that has the field's last name and a backslash, counted from 1, or None."""
+    name = re.sub(r"\[\d+\]$", "", path).rpartition(".")[2]
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(rf"\b{name}\b", line) and "\\" in line:
+            return number
+    return None
+
+
+def _without_retired_field(text, error, source):
+    """The text without a field that the schema dropped, or with its new name; None if this is another error."""
+    match = _NO_FIELD.search(str(error))
+    if not match:
+        return None
+    key = (match[1].rpartition(".")[2], match[2])
+    lines = text.split("\n")
+    index = (error.GetLine() or 1) - 1
+    if key in _RENAMED:
+        column = (error.GetColumn() or 1) - 1
+        head, tail = lines[index][:column], lines[index][column:]
+        lines[index] = head + tail.replace(key[1], _RENAMED[key], 1)
+        return "\n".join(lines)
+    if key not in _RETIRED:
+        return None
+    lines[index], removed = re.subn(rf"\b{key[1]}\s*:\s*[\w.+-]+\s*[,;]?", "", lines[index], count=1)
+    if not removed:
+        return None
+    console.warn(f"{source}:{index + 1}: {key[1]} is left out: {_RETIRED[key]}")
+    return "\n".join(lines)
+
+
+def explain(error, text, source):
+    """Turns a `text_format.ParseError` into a `ConfigError` with the line and the way out.
+
+    Args:
+      error: what protobuf raised.
+      text: what was parsed.
+      source: the name that the error carries.
+    """
+    number = error.GetLine()
+    lines = text.splitlines()
+    line = lines[number - 1].strip() if number and number <= len(lines) else ""
+    where = f"{source}:{number}" if number else f"{source}"
+    reason = re.sub(r"^\d+:\d+ : ", "", str(error))
+    reason = reason.removeprefix(f"'{lines[number - 1]}': ") if line else reason
+    reason = reason.replace(protos.PACKAGE + ".", "")
+    facts = {"received": line[:200] or None}
+    if any(quote in line for quote in _CURLY_QUOTES):
+        reason = "curly quotes"
+        facts["way_out"] = 'replace them by plain ones: "..."; word processors and web pages put them in'
+    elif _NO_FIELD.search(str(error)):
+        facts.update(_explain_field(*_NO_FIELD.search(str(error)).groups()))
+    elif _NO_VALUE.search(str(error)):
+        enum, value = _NO_VALUE.search(str(error)).groups()
+        facts.update(_explain_value(enum, value))
+    elif "\\" in line and ("escape" in reason or "utf-8" in reason.lower()):
+        reason = "a backslash in a string begins an escape"
+        facts["way_out"] = "write paths with / (works on Windows too), or double each backslash"
+    elif reason == 'Expected "}".':
+        facts["way_out"] = "a block is opened by { and not closed by }"
+    elif reason.startswith("Field ") and "another member of oneof" in reason:
+        facts["way_out"] = "keep one of the two"
+    elif "should not have multiple" in reason:
+        facts["way_out"] = "keep the one that you mean"
+    return errors.ConfigError(f"{where}: {reason}", **facts)
+
+
+def _explain_field(type_name, name):
+    """What to write instead of a field that a message does not have."""
+    descriptor = protos.pool().FindMessageTypeByName(type_name)
+    known = [field.name for field in descriptor.fields]
+    near = nearest(name, known)
+    if near:
+        return {"way_out": f"did you mean {' or '.join(near)}?"}
+    owners = sorted(owner for owner in protos.message_names() if name in _fields_of(owner))
+    facts = {"expected": "one of " + ", ".join(sorted(known)) if known else f"no field: {descriptor.name} has none"}
+    if owners:
+        facts["way_out"] = f"{name} is a field of {', '.join(owners[:3])}: is a bracket out of place?"
+    return facts
+
+
+def _fields_of(message_name):
+    return protos.message(message_name).DESCRIPTOR.fields_by_name
+
+
+def _explain_value(enum_name, value):
+    known = [item.name for item in protos.pool().FindEnumTypeByName(enum_name).values]
+    near = nearest(value, known, count=1)
+    facts = {"expected": "one of " + ", ".join(known)}
+    if near:
+        facts["way_out"] = f"did you mean {near[0]}?"
+    return facts
