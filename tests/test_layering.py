@@ -1,0 +1,195 @@
+"""Who may import whom. Imports inside functions count as well: a cycle hidden in a function is a cycle."""
+
+import ast
+import pathlib
+import sys
+
+import pytest
+
+import tfodhelper
+
+PACKAGE = pathlib.Path(tfodhelper.__file__).parent
+
+OPEN_TO_ALL = {"", "errors", "fields", "storage", "console"}
+
+# layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
+# a name in the first set stands for all below it.
+LAYERS = {
+    "": (set(), set()),
+    "__main__": ({"cli"}, set()),
+    "protos": (set(), {"google.protobuf"}),
+    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
+    "dataset": ({"annotations"}, {"pandas", "numpy", "PIL"}),
+    "config": ({"protos", "annotations", "dataset"}, {"google.protobuf"}),
+    "records": ({"annotations", "dataset"}, {"tensorflow", "numpy"}),
+    "ops": (set(), {"tensorflow", "numpy"}),
+    "losses": ({"ops"}, {"tensorflow", "numpy"}),
+    "inputs": ({"records", "ops", "config", "protos"}, {"tensorflow", "numpy"}),
+    "models": ({"ops", "losses", "config", "protos"}, {"tensorflow", "tf_keras", "numpy"}),
+    "metrics": (set(), {"numpy", "pycocotools"}),
+    "training": (
+        {"annotations", "records", "inputs", "models", "losses", "metrics", "config", "prediction.draw"},
+        {
+            *("official.core", "official.modeling", "official.common", "orbit"),
+            *("tensorflow", "tf_keras", "numpy", "google.protobuf"),
+        },
+    ),
+    "training.curves": ({"training"}, {"matplotlib", "numpy", "tensorflow", "tensorboard"}),
+    "export": ({"models", "inputs", "training.checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
+    "prediction": ({"annotations"}, {"numpy", "PIL"}),
+    "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "cli": (
+        {
+            *("annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction", "protos"),
+            *("records", "training"),
+        },
+        {"absl"},
+    ),
+    "cli.doctor": ({"cli"}, {"absl", "psutil"}),
+    "cli.probe": ({"cli"}, {"tensorflow"}),
+}
+
+# Where `tf.keras` may be asked what it is; elsewhere it would be Keras 3.
+MAY_NAME_TF_KERAS = {"cli.probe"}
+
+# What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
+APART = {"prediction.predictor", "cli.probe"}
+
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
+
+
+def module_name(path, root=PACKAGE):
+    """The dotted name of a file below the package: "config.zoo" for tfodhelper/config/zoo.py."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def layer_of(module):
+    """The longest key of `LAYERS` that is the module or stands above it."""
+    found = [layer for layer in LAYERS if layer and is_within(module, layer)]
+    return max(found, key=len) if found else ""
+
+
+def is_within(name, above):
+    return name == above or name.startswith(above + ".")
+
+
+def imported_names(tree):
+    """All dotted names that a module imports, wherever in it; relative imports begin with a point."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            yield from ((f"{start}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def find_violations(module, source):
+    """Lines that break the table.
+
+    Args:
+      module: dotted name below the package.
+      source: its text.
+
+    Returns:
+      Messages, one for each import that is not allowed.
+    """
+    layer = layer_of(module)
+    internal, external = LAYERS[layer]
+    tree = ast.parse(source)
+    problems = []
+    for name, line in imported_names(tree):
+        if name.startswith("."):
+            problems.append(f"{module}:{line}: write {name} as an import from tfodhelper")
+        elif is_within(name, "tfodhelper"):
+            if not _is_open(name, layer, internal):
+                problems.append(f"{module}:{line}: {layer or 'the root'} may not import {name}")
+        elif not _is_open_outside(name, external):
+            problems.append(f"{module}:{line}: {layer or 'the root'} may not import {name}")
+    if module not in MAY_NAME_TF_KERAS:
+        problems += [f"{module}:{line}: import tf_keras, not tf.keras" for line in _uses_of_tf_keras(tree)]
+    return problems
+
+
+def _is_open(name, layer, internal):
+    target = name.removeprefix("tfodhelper").removeprefix(".")
+    first = target.split(".")[0]
+    if first in OPEN_TO_ALL or first == "__version__" or any(is_within(target, allowed) for allowed in internal):
+        return True
+    top = layer.split(".")[0]
+    return bool(top) and is_within(target, top) and (layer_of(target) == layer or layer_of(target) not in APART)
+
+
+def _is_open_outside(name, external):
+    return name.split(".")[0] in sys.stdlib_module_names or any(is_within(name, allowed) for allowed in external)
+
+
+def _uses_of_tf_keras(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "keras" and ast.unparse(node.value) in ("tf", "tensorflow"):
+            yield node.lineno
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=module_name)
+def test_imports_keep_to_the_table(path):
+    assert find_violations(module_name(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_every_folder_is_a_layer_of_the_table():
+    folders = {path.parent.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE}
+    assert folders <= set(LAYERS)
+
+
+def test_no_module_is_a_drawer_for_everything():
+    names = {part for path in PACKAGE.rglob("*.py") for part in module_name(path).split(".")}
+    assert not names & FORBIDDEN_NAMES
+
+
+def test_the_table_has_no_cycles():
+    graph = {layer: internal for layer, (internal, _) in LAYERS.items() if "." not in layer}
+    # These stand in a higher folder and import nothing of it but their like.
+    graph |= {"prediction.draw": {"annotations"}, "training.checkpoints": {"models", "config"}}
+    done = set()
+    while len(done) < len(graph):
+        free = {layer for layer, internal in graph.items() if layer not in done and internal <= done}
+        assert free, f"in a cycle: {sorted(set(graph) - done)}"
+        done |= free
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("annotations.labelimg", "import tensorflow as tf"),
+        ("annotations.labelimg", "def read():\n    from tfodhelper.config import zoo"),
+        ("ops.boxes", "from tfodhelper import models"),
+        ("ops.boxes", "from ..models import ssd"),
+        ("export.saved_model", "from tfodhelper.training import run"),
+        ("training.task", "from tfodhelper.prediction import predictor"),
+        ("training.task", "from official.vision import ops"),
+        ("prediction.draw", "import tensorflow"),
+        ("prediction.draw", "from tfodhelper.prediction import predictor"),
+        ("models.ssd", "import tensorflow as tf\nlayer = tf.keras.layers.Dense"),
+        ("models.ssd", "import object_detection.protos"),
+        ("cli.convert", "def main():\n    import tensorflow"),
+        ("storage", "from tfodhelper.config import zoo"),
+    ],
+)
+def test_what_is_not_allowed_is_found(module, source):
+    assert len(find_violations(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        (
+            "annotations.labelimg",
+            "import numpy as np\nfrom lxml import etree\nfrom tfodhelper.annotations import structures",
+        ),
+        ("export.saved_model", "from tfodhelper.training import checkpoints"),
+        ("training.task", "from official.core import base_task\nfrom tfodhelper.prediction import draw"),
+        ("prediction.predictor", "import tensorflow as tf\nfrom tfodhelper.prediction import detections"),
+        ("config.zoo", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),
+    ],
+)
+def test_what_is_allowed_passes(module, source):
+    assert find_violations(module, source) == []
