@@ -136,8 +136,8 @@ def choose_frame(annotation, facts, file, options=CheckOptions()):  # noqa: B008
         what = f"the boxes belong to the image as EXIF orientation {facts.orientation} turns it; it is turned"
         return turned, True, [Finding("image-turned", file, what)]
     sizes = {"expected": f"{stored[0]}x{stored[1]} as the image", "received": f"<size> {given[0]}x{given[1]}"}
-    fits_image = all(_fits(box, stored) for box in annotation.boxes)
-    fits_given = all(_fits(box, given) for box in annotation.boxes)
+    fits_image = all(fits(box, stored) for box in annotation.boxes)
+    fits_given = all(fits(box, given) for box in annotation.boxes)
     nearly = all(abs(a - b) <= max(1, SIZE_TOLERANCE_FRACTION * b) for a, b in zip(given, stored))
     if fits_image and (nearly or not fits_given or options.trust_pixels or not annotation.boxes):
         way_out = "the size of the image is used; the boxes stay as they are"
@@ -158,7 +158,8 @@ def _orientation_undecided(facts, file):
     return Finding("orientation-undecided", file, what, way_out="look at the image, and remove the tag if it is stale")
 
 
-def _fits(box, size):
+def fits(box, size):
+    """Whether a box lies inside an image of (width, height), give or take `FIT_TOLERANCE_PX`."""
     xs, ys = sorted((box.xmin, box.xmax)), sorted((box.ymin, box.ymax))
     low = -FIT_TOLERANCE_PX
     return xs[0] >= low and ys[0] >= low and xs[1] <= size[0] - low and ys[1] <= size[1] - low

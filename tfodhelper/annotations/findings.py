@@ -43,6 +43,7 @@ KINDS = {
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),
     "filename-differs": Kind(WARNING, KEPT, False, "<filename> names another image than the one that is used"),
+    "filename-bare": Kind(WARNING, KEPT, False, "<filename> lacks the extension, as old tools write it"),
     "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
     # the image itself
     "image-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file is empty"),

@@ -1,0 +1,56 @@
+"""Byte-identical images: usual in real sets, often labelled differently, and a leak when a split tears them apart."""
+
+import collections
+
+from tfodhelper.annotations.findings import Finding
+
+_SHOWN = 5
+
+
+def group_identical(images):
+    """Groups of at least two images with the same digest.
+
+    Args:
+      images: `examine.UsableImage`s, sorted by name.
+
+    Returns:
+      List of lists, in the order of the first names.
+    """
+    groups = collections.defaultdict(list)
+    for image in images:
+        groups[image.facts.sha256].append(image)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def find_duplicates(images):
+    """A finding for each group of identical images: whether their boxes agree or not."""
+    findings = []
+    for group in group_identical(images):
+        names = ", ".join(image.name for image in group[1 : _SHOWN + 1]) + (", ..." if len(group) > _SHOWN + 1 else "")
+        agree = len({frozenset(image.annotation.boxes) for image in group}) == 1
+        if agree:
+            findings.append(
+                Finding("images-identical", group[0].name, f"is the same file as {names}, with equal boxes")
+            )
+        else:
+            what = f"is the same file as {names}, but the boxes differ"
+            way_out = "keep the better annotation; until then they stay on one side of the split"
+            findings.append(Finding("images-disagree", group[0].name, what, way_out=way_out))
+    return findings
+
+
+def find_leaks(images, split):
+    """A finding for each group of identical images that a given split puts on both sides.
+
+    Args:
+      images: `examine.UsableImage`s.
+      split: {name: side}; images that are not in it do not count.
+    """
+    findings = []
+    for group in group_identical([image for image in images if image.name in split]):
+        sides = {split[image.name] for image in group}
+        if len(sides) > 1:
+            names = ", ".join(f"{image.name} ({split[image.name]})" for image in group[:_SHOWN])
+            way_out = "take them out of one of the lists: figures of the validation are too good otherwise"
+            findings.append(Finding("split-leak", group[0].name, f"one file on both sides: {names}", way_out=way_out))
+    return findings

@@ -1,0 +1,123 @@
+"""manifest.json: what a converted folder holds, and how it came about.
+
+It is written last and marks the folder as whole. Paths in it are relative: of images to the image folder, of files to the folder of the manifest.
+"""
+
+import dataclasses
+import pathlib
+
+import tfodhelper
+from tfodhelper import errors, storage
+from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The content of manifest.json.
+
+    Attributes:
+      fingerprint: of the input files.
+      options: all that the result depends on besides the files, as plain values: seed, fraction, ...
+      classes: one dict a class: id, name, train, validate (numbers of boxes).
+      shards: {side: list of {name, records, bytes}}.
+      files: {"label_map", "train_csv", "validate_csv": name}.
+      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, fixes.
+      left_out: one dict an image or annotation file: path, code, message.
+      unlabelled: names of images without annotation file.
+      findings: {code: count}.
+      version: of the program that wrote it.
+    """
+
+    fingerprint: str
+    options: dict
+    classes: list
+    shards: dict
+    files: dict
+    images: list
+    left_out: list
+    unlabelled: list
+    findings: dict
+    version: str = tfodhelper.__version__
+
+    def count_images(self, side):
+        """Number of images on a side."""
+        return sum(shard["records"] for shard in self.shards[side])
+
+    @property
+    def num_train(self):
+        """Number of training images."""
+        return self.count_images(TRAIN)
+
+    @property
+    def num_validate(self):
+        """Number of validation images."""
+        return self.count_images(VALIDATE)
+
+    def shard_names(self, side):
+        """Names of the record files of a side, in order."""
+        return [shard["name"] for shard in self.shards[side]]
+
+    def record_pattern(self, side):
+        """A pattern that fits the record files of a side, for tf_record_input_reader; None when there are none."""
+        names = self.shard_names(side)
+        return f"{side}.record-?????-of-{len(names):05d}" if names else None
+
+
+def write_manifest(folder, manifest):
+    """Writes manifest.json, whole or not at all."""
+    fields = dataclasses.asdict(manifest)
+    value = {"tfodhelper": fields.pop("version"), "format": FORMAT, **fields}
+    storage.write_json(pathlib.Path(folder) / NAME, value)
+
+
+def read_manifest(folder):
+    """Reads the manifest of a converted folder.
+
+    Raises:
+      DatasetError: there is none, or it is of another format.
+    """
+    path = pathlib.Path(folder) / NAME
+    if not path.is_file():
+        raise errors.DatasetError(
+            f"{folder}: is no converted folder",
+            expected=f"{NAME} in it",
+            received="none",
+            way_out="run `tfodhelper convert` first, with --output_dir naming this folder",
+        )
+    value = storage.read_json(path)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        received = value.get("format", "none") if isinstance(value, dict) else type(value).__name__
+        raise errors.DatasetError(
+            f"{path}: is no manifest of this version",
+            expected=f"format {FORMAT}",
+            received=received,
+            way_out="convert the images anew into another folder",
+        )
+    names = {field.name for field in dataclasses.fields(Manifest)} - {"version"}
+    missing = sorted(names - set(value))
+    if missing:
+        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", way_out="convert the images anew")
+    return Manifest(version=value.get("tfodhelper", ""), **{name: value[name] for name in names})
+
+
+def check_files(folder, manifest):
+    """Checks that all files that the manifest names are there and of the size that it says.
+
+    Raises:
+      DatasetError: naming the first that is not.
+    """
+    folder = pathlib.Path(folder)
+    way_out = "remove the folder and convert the images anew"
+    for shard in [shard for side in SPLITS for shard in manifest.shards[side]]:
+        path = folder / shard["name"]
+        size = path.stat().st_size if path.is_file() else None
+        if size != shard["bytes"]:
+            received = "it is missing" if size is None else f"{size} bytes"
+            expected = f"{shard['bytes']} bytes"
+            raise errors.DatasetError(f"{path}: has changed", expected=expected, received=received, way_out=way_out)
+    for name in manifest.files.values():
+        if not (folder / name).is_file():
+            raise errors.DatasetError(f"{folder / name}: is missing", way_out=way_out)

@@ -1,0 +1,90 @@
+"""Counts of boxes and images per class and side, and the table that shows them."""
+
+import collections
+import dataclasses
+
+from tfodhelper import console
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.dataset.split import TRAIN, VALIDATE
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Counts by side; sides are the keys TRAIN and VALIDATE.
+
+    Attributes:
+      boxes: {side: {class name: number of boxes}}.
+      images_of_class: {side: {class name: number of images that show it}}.
+      images: {side: number of images}.
+      negatives: {side: number of images without boxes}.
+    """
+
+    boxes: dict
+    images_of_class: dict
+    images: dict
+    negatives: dict
+
+
+def count(annotations, split):
+    """Counts boxes and images.
+
+    Args:
+      annotations: {image name: `Annotation`}.
+      split: {image name: TRAIN or VALIDATE}; images that are not in it do not count.
+
+    Returns:
+      `Statistics`.
+    """
+    sides = (TRAIN, VALIDATE)
+    boxes = {side: collections.Counter() for side in sides}
+    images_of_class = {side: collections.Counter() for side in sides}
+    images, negatives = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0)
+    for name, side in split.items():
+        names = [box.name for box in annotations[name].boxes]
+        boxes[side].update(names)
+        images_of_class[side].update(set(names))
+        images[side] += 1
+        negatives[side] += not names
+    return Statistics(boxes, images_of_class, images, negatives)
+
+
+def format_summary(label_map, statistics):
+    """The table ID / NAME / Train / Validate: boxes of each class, then all boxes, images and negatives."""
+    rows = []
+    for item in label_map:
+        rows.append(
+            (item.id, item.shown_name, *(count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE)))
+        )
+    totals = [sum(statistics.boxes[side].values()) for side in (TRAIN, VALIDATE)]
+    rows.append(("", "all boxes", *totals))
+    rows.append(("", "images", statistics.images[TRAIN], statistics.images[VALIDATE]))
+    rows.append(("", "images without objects", statistics.negatives[TRAIN], statistics.negatives[VALIDATE]))
+    return console.format_table(("ID", "NAME", "Train", "Validate"), rows, numbers=(0, 2, 3))
+
+
+def count_of_item(counts, item):
+    """The boxes of a label map's item, which annotations may call by its name or by its display name."""
+    return sum(counts.get(name, 0) for name in {item.name, item.display_name} if name)
+
+
+def find_missing_classes(label_map, statistics):
+    """Findings for classes of the label map without boxes to train on, or without boxes to validate on."""
+    findings = []
+    for item in label_map:
+        train, validate = (count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE))
+        if not train:
+            received = "no box at all" if not validate else f"{validate} boxes, all of them in validation"
+            findings.append(
+                Finding(
+                    "class-no-training",
+                    item.shown_name,
+                    "the class has no box to train on",
+                    received=received,
+                    way_out="label images of it, or take it out of the label map",
+                )
+            )
+        elif not validate and statistics.images[VALIDATE]:
+            way_out = "label more images of it, or raise --val_fraction: its precision cannot be measured"
+            what = "the class has no box to validate on"
+            findings.append(Finding("class-no-validation", item.shown_name, what, way_out=way_out))
+    return findings

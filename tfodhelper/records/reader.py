@@ -1,0 +1,141 @@
+"""Record files as files: which belong to a pattern, and how many records they hold. TensorFlow is not needed.
+
+A TFRecord file is a row of records: length (8 bytes, little endian), masked CRC-32C of the length (4), content, masked
+CRC-32C of the content (4).
+"""
+
+import difflib
+import glob
+import os
+import pathlib
+import re
+import struct
+
+from tfodhelper import errors
+
+_HEADER = struct.Struct("<QI")
+_FOOTER_BYTES = 4
+_SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<total>\d{5})")
+_MASK_DELTA = 0xA282EAD8
+_POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), reflected
+
+
+def list_shards(pattern_or_paths):
+    """The files of one or several patterns, sorted.
+
+    Args:
+      pattern_or_paths: a path, a glob pattern, several of them separated by commas, or a sequence of these.
+
+    Returns:
+      List of path strings.
+
+    Raises:
+      DatasetError: a pattern that fits no file, or a set of shards that is not complete.
+    """
+    if isinstance(pattern_or_paths, (str, os.PathLike)):
+        pattern_or_paths = [pattern_or_paths]
+    patterns = [part.strip() for item in pattern_or_paths for part in os.fspath(item).split(",") if part.strip()]
+    if not patterns:
+        raise errors.DatasetError("no record file is named", way_out="set input_path of the input reader")
+    paths = [path for pattern in patterns for path in _expand(pattern)]
+    _check_complete(paths)
+    return sorted(dict.fromkeys(paths))
+
+
+def _expand(pattern):
+    if os.path.isfile(pattern):
+        return [pattern]
+    paths = [path for path in glob.glob(pattern) if os.path.isfile(path)]
+    if paths:
+        return paths
+    folder = pathlib.Path(pattern).parent
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    near = difflib.get_close_matches(os.path.basename(pattern), names, n=2)
+    received = "nothing" if folder.is_dir() else f"the folder {folder} does not exist"
+    way_out = f"did you mean {' or '.join(near)}?" if near else "run `tfodhelper convert`, or correct the path"
+    raise errors.DatasetError(f"{pattern}: no such record file", expected="a file", received=received, way_out=way_out)
+
+
+def _check_complete(paths):
+    """Shards say how many there are; a missing one would be missed by nobody."""
+    families = {}
+    for path in paths:
+        match = _SHARD.fullmatch(path)
+        if match:
+            families.setdefault((match["stem"], int(match["total"])), set()).add(int(match["number"]))
+    for (stem, total), numbers in families.items():
+        missing = sorted(set(range(total)) - numbers)
+        if missing and len(numbers) > 1:
+            raise errors.DatasetError(
+                f"{stem}-{missing[0]:05d}-of-{total:05d}: the shard is missing",
+                expected=f"{total} shards",
+                received=f"{len(numbers)}",
+                way_out="copy the missing files, or convert the images anew",
+            )
+
+
+def count_records(paths):
+    """The number of records in files, by their headers: no record is read or decoded.
+
+    Args:
+      paths: a pattern or paths, as for `list_shards`.
+
+    Raises:
+      DatasetError: a file that ends inside a record, or that holds something else.
+    """
+    return sum(sum(1 for _ in iterate_spans(path)) for path in list_shards(paths))
+
+
+def iterate_spans(path):
+    """Yields (offset, length) of the content of each record of one file; raises as `count_records`."""
+    size = os.path.getsize(path)
+    offset = number = 0
+    with open(path, "rb") as file:
+        while offset < size:
+            number += 1
+            file.seek(offset)
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                raise _truncated(path, number, size)
+            length, checksum = _HEADER.unpack(header)
+            if checksum != _masked_crc(header[:8]):
+                raise errors.DatasetError(
+                    f"{path}: record {number} at byte {offset} does not begin with a record's header",
+                    expected="a TFRecord file without compression",
+                    way_out="copy the file again, or convert the images anew",
+                )
+            start = offset + _HEADER.size
+            offset = start + length + _FOOTER_BYTES
+            if offset > size:
+                raise _truncated(path, number, size)
+            yield start, length
+
+
+def _truncated(path, number, size):
+    return errors.DatasetError(
+        f"{path}: the file ends inside record {number}",
+        expected="a whole file",
+        received=f"{size} bytes",
+        way_out="copy the file again, or convert the images anew",
+    )
+
+
+def _make_crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+_CRC_TABLE = _make_crc_table()
+
+
+def _masked_crc(data):
+    """The masked CRC-32C of a few bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
