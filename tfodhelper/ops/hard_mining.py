@@ -59,7 +59,7 @@ class HardExampleMiner:
             mine,
             (tf.stop_gradient(boxes), tf.stop_gradient(hardness), matches),
             fn_output_signature=tf.TensorSpec([matches.shape[1]], tf.float32),
-            parallel_iterations=16,
+            parallel_iterations=1 if tf.executing_eagerly() else 16,
         )
         return tf.stop_gradient(mask)
 

@@ -94,7 +94,7 @@ class BatchNonMaxSuppression:
                 tf.TensorSpec([max_per_class], tf.int32),
                 tf.TensorSpec([max_per_class], tf.float32),
             ),
-            parallel_iterations=32,
+            parallel_iterations=1 if tf.executing_eagerly() else 32,
         )
         shape = [batch, num_classes, max_per_class]
         return tf.reshape(indices, shape), tf.reshape(kept_scores, shape)

@@ -1,0 +1,388 @@
+"""From a DetectionModel message to a detector: the only reader of configuration in this layer.
+
+The tables name what is known; an unknown name is an error that lists them.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from tfodhelper import errors, losses
+from tfodhelper.models import hyperparams, pixels, ssd
+from tfodhelper.models.backbones import mobilenet_v1
+from tfodhelper.models.heads import convolutional
+from tfodhelper.models.necks import multi_resolution
+from tfodhelper.ops import anchors as anchor_ops
+from tfodhelper.ops import hard_mining, matcher, nms, resize, target_assigner
+
+MIN_INPUT_SIZE_PX = 33  # below, the coarsest feature maps of SSD have no room
+
+
+def build_detector(model_message, is_training):
+    """Builds a detector with all its variables, freshly initialized.
+
+    Args:
+      model_message: a DetectionModel message.
+      is_training: whether the detector is to be trained; if not, batch norm statistics never move.
+
+    Returns:
+      A `models.detector.Detector`.
+
+    Raises:
+      ConfigError: on names and combinations that are not known.
+    """
+    build, message = _choose(model_message, "model", ARCHITECTURES)
+    return build(message, is_training)
+
+
+def image_resizer_of(model_message):
+    """The ImageResizer message of a DetectionModel message."""
+    _, message = _choose(model_message, "model", ARCHITECTURES)
+    return message.image_resizer
+
+
+def _look_up(table, name, what):
+    """table[name]; a ConfigError lists what is known."""
+    if name not in table:
+        raise errors.ConfigError(
+            f"{what}: {name!r} is not known" if name else f"{what}: nothing is set",
+            expected="one of " + ", ".join(sorted(table)),
+            received=name or "nothing",
+        )
+    return table[name]
+
+
+def _choose(message, oneof, table):
+    """The entry of `table` for what is set in a oneof, and the message that is set there."""
+    name = message.WhichOneof(oneof)
+    entry = _look_up(table, name, oneof.removesuffix("_oneof"))
+    return entry, getattr(message, name)
+
+
+def _build_ssd(message, is_training):
+    """An SSDDetector from an Ssd message."""
+    if message.num_classes < 1:
+        raise errors.ConfigError("ssd.num_classes", expected="at least 1", received=message.num_classes)
+    if message.add_background_class and message.explicit_background_class:
+        raise errors.ConfigError("ssd: add_background_class and explicit_background_class cannot both be set")
+    resizer, padding = _build_resizer(message.image_resizer)
+    anchors = _build_anchors(message.anchor_generator)
+    num_columns = message.num_classes + (1 if message.add_background_class else 0)
+    scale_factors = _build_box_coder(message.box_coder)
+    frozen = message.freeze_batchnorm or not is_training
+    network = _look_up(SSD_FEATURE_EXTRACTORS, message.feature_extractor.type, "ssd.feature_extractor.type")(
+        message.feature_extractor, frozen, padding
+    )
+    head = _build_ssd_head(message.box_predictor, network["neck"].depths, anchors.num_per_location, num_columns, frozen)
+    return ssd.SSDDetector(
+        num_classes=message.num_classes,
+        resizer=resizer,
+        network=ssd.SSDNetwork(head=head, pad_to_multiple=message.feature_extractor.pad_to_multiple, **network),
+        anchors=anchors,
+        assigner=target_assigner.TargetAssigner(
+            matcher=_build_matcher(message.matcher, message.similarity_calculator),
+            num_columns=num_columns,
+            class_offset=1 if message.add_background_class else 0,
+            background_column=-1 if message.encode_background_as_zeros else 0,
+            negative_class_weight=message.negative_class_weight,
+            scale_factors=scale_factors,
+        ),
+        loss=_build_ssd_loss(message),
+        output=_build_ssd_output(message),
+    )
+
+
+def _build_ssd_mobilenet_v1(message, frozen, padding):
+    """Scaling, backbone and neck from an SsdFeatureExtractor message."""
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    override = message.override_base_feature_extractor_hyperparams
+    backbone = mobilenet_v1.MobileNetV1(
+        own if override else mobilenet_v1.DEFAULT_HYPERPARAMS,
+        frozen=frozen,
+        depth_multiplier=message.depth_multiplier,
+        min_depth=message.min_depth,
+        explicit_padding=message.use_explicit_padding,
+        endpoints=(11, 13)[: message.num_layers],
+    )
+    layout = multi_resolution.Layout(
+        depths=(512, 256, 256, 128)[: max(message.num_layers - 2, 0)],
+        depth_multiplier=message.depth_multiplier,
+        min_depth=message.min_depth,
+        explicit_padding=message.use_explicit_padding,
+        use_depthwise=message.use_depthwise,
+    )
+    return {
+        "scaling": pixels.PixelScaling(pixels.MINUS_ONE_TO_ONE.scale, pixels.MINUS_ONE_TO_ONE.offset, padding),
+        "backbone": backbone,
+        "neck": multi_resolution.MultiResolutionNeck(backbone.depths, layout, own, frozen),
+    }
+
+
+def _build_resizer(message):
+    """A resizer from an ImageResizer message, and the value of its padding (None: it does not pad)."""
+    build, values = _choose(message, "image_resizer_oneof", RESIZERS)
+    if values.convert_to_grayscale:
+        raise errors.ConfigError("image_resizer.convert_to_grayscale", expected="false", received="true")
+    return build(values)
+
+
+def _build_fixed_shape_resizer(message):
+    if min(message.height, message.width) < MIN_INPUT_SIZE_PX:
+        raise errors.ConfigError(
+            "image_resizer.fixed_shape_resizer",
+            expected=f"height and width of at least {MIN_INPUT_SIZE_PX} pixels",
+            received=f"{message.height} x {message.width}",
+        )
+    method = hyperparams.enum_name(message, "resize_method")
+    resizer = functools.partial(
+        resize.resize_to_fixed, height=message.height, width=message.width, method=method
+    )
+    return resizer, None
+
+
+def _build_keep_aspect_ratio_resizer(message):
+    if message.min_dimension > message.max_dimension:
+        raise errors.ConfigError(
+            "image_resizer.keep_aspect_ratio_resizer",
+            expected="min_dimension <= max_dimension",
+            received=f"{message.min_dimension} > {message.max_dimension}",
+        )
+    padding = tuple(message.per_channel_pad_value) or (0.0, 0.0, 0.0)
+    if len(padding) != 3:
+        raise errors.ConfigError(
+            "image_resizer.keep_aspect_ratio_resizer.per_channel_pad_value",
+            expected="three numbers",
+            received=list(padding),
+        )
+    resizer = functools.partial(
+        resize.resize_keep_aspect_ratio,
+        min_dimension=message.min_dimension,
+        max_dimension=message.max_dimension,
+        pad=message.pad_to_max_dimension,
+        method=hyperparams.enum_name(message, "resize_method"),
+    )
+    return resizer, padding if message.pad_to_max_dimension else None
+
+
+def _build_anchors(message):
+    """`GridAnchors` from an AnchorGenerator message."""
+    build, values = _choose(message, "anchor_generator_oneof", ANCHOR_GENERATORS)
+    return build(values)
+
+
+def _build_ssd_anchors(message):
+    specifications = anchor_ops.make_ssd_specifications(
+        message.num_layers,
+        min_scale=message.min_scale,
+        max_scale=message.max_scale,
+        scales=list(message.scales),
+        aspect_ratios=list(message.aspect_ratios),
+        interpolated_scale_aspect_ratio=message.interpolated_scale_aspect_ratio,
+        reduce_boxes_in_lowest_layer=message.reduce_boxes_in_lowest_layer,
+    )
+    strides = list(zip(message.height_stride, message.width_stride)) or None
+    offsets = list(zip(message.height_offset, message.width_offset)) or None
+    for name, values in (("scales", message.scales), ("strides", strides), ("offsets", offsets)):
+        if values and len(values) != message.num_layers:
+            raise errors.ConfigError(
+                f"ssd_anchor_generator: {name}",
+                expected=f"one for each of num_layers={message.num_layers} feature maps",
+                received=len(values),
+            )
+    return anchor_ops.GridAnchors(
+        specifications,
+        base_size=(message.base_anchor_height, message.base_anchor_width),
+        strides_px=strides,
+        offsets_px=offsets,
+    )
+
+
+def _build_box_coder(message):
+    """Scale factors from a BoxCoder message."""
+    _, coder = _choose(message, "box_coder_oneof", {"faster_rcnn_box_coder": None})
+    return (coder.y_scale, coder.x_scale, coder.height_scale, coder.width_scale)
+
+
+def _build_matcher(message, similarity):
+    """An `ArgmaxMatcher` from a Matcher and a RegionSimilarityCalculator message."""
+    _choose(similarity, "region_similarity", {"iou_similarity": None})
+    _, argmax = _choose(message, "matcher_oneof", {"argmax_matcher": None})
+    matched = None if argmax.ignore_thresholds else argmax.matched_threshold
+    unmatched = None if argmax.ignore_thresholds else argmax.unmatched_threshold
+    if matched is not None and unmatched > matched:
+        raise errors.ConfigError(
+            "argmax_matcher", expected="unmatched_threshold <= matched_threshold", received=f"{unmatched} > {matched}"
+        )
+    if matched is not None and unmatched == matched and not argmax.negatives_lower_than_unmatched:
+        raise errors.ConfigError(
+            "argmax_matcher",
+            expected="unmatched_threshold < matched_threshold where negatives_lower_than_unmatched is false",
+            received=f"both {matched}",
+        )
+    return matcher.ArgmaxMatcher(
+        matched_threshold=matched,
+        unmatched_threshold=unmatched,
+        negatives_lower_than_unmatched=argmax.negatives_lower_than_unmatched,
+        force_match_for_each_row=argmax.force_match_for_each_row,
+    )
+
+
+def _build_ssd_head(message, depths, num_anchors, num_columns, frozen):
+    """A head from a BoxPredictor message."""
+    build, values = _choose(message, "box_predictor_oneof", SSD_HEADS)
+    if len(depths) != len(num_anchors):
+        raise errors.ConfigError(
+            "anchor_generator.num_layers and feature_extractor.num_layers differ",
+            expected=len(depths),
+            received=len(num_anchors),
+        )
+    return build(values, depths, num_anchors, num_columns, frozen)
+
+
+def _build_convolutional_head(message, depths, num_anchors, num_columns, frozen):
+    if message.box_code_size != 4:
+        raise errors.ConfigError("box_predictor.box_code_size", expected=4, received=message.box_code_size)
+    if message.min_depth > message.max_depth:
+        raise errors.ConfigError(
+            "box_predictor", expected="min_depth <= max_depth", received=f"{message.min_depth} > {message.max_depth}"
+        )
+    if message.use_depthwise and message.kernel_size == 1:
+        raise errors.ConfigError("box_predictor.kernel_size", expected="above 1 with use_depthwise", received=1)
+    code_range = None
+    if message.HasField("box_encodings_clip_range"):
+        code_range = (message.box_encodings_clip_range.min, message.box_encodings_clip_range.max)
+    layout = convolutional.HeadLayout(
+        kernel_size=message.kernel_size,
+        use_depthwise=message.use_depthwise,
+        num_layers_before=message.num_layers_before_predictor,
+        min_depth=message.min_depth,
+        max_depth=message.max_depth,
+        dropout_rate=1.0 - message.dropout_keep_probability if message.use_dropout else None,
+        class_bias=message.class_prediction_bias_init,
+        box_code_range=code_range,
+    )
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    return convolutional.ConvolutionalHead(depths, num_anchors, num_columns, layout, own, frozen)
+
+
+def _build_ssd_loss(message):
+    """An `SSDLoss` from an Ssd message."""
+    loss = message.loss
+    build_localization, localization = _choose(loss.localization_loss, "localization_loss", LOCALIZATION_LOSSES)
+    build_classification, classification = _choose(
+        loss.classification_loss, "classification_loss", CLASSIFICATION_LOSSES
+    )
+    return ssd.SSDLoss(
+        localization=build_localization(localization),
+        classification=build_classification(classification),
+        localization_weight=loss.localization_weight,
+        classification_weight=loss.classification_weight,
+        miner=_build_miner(loss) if loss.HasField("hard_example_miner") else None,
+        normalize_by_matches=message.normalize_loss_by_num_matches,
+        normalize_by_code_size=message.normalize_loc_loss_by_codesize,
+    )
+
+
+def _build_focal(message):
+    return functools.partial(
+        losses.sigmoid_focal, gamma=message.gamma, alpha=message.alpha if message.HasField("alpha") else None
+    )
+
+
+def _build_miner(loss):
+    """A `HardExampleMiner` from a Loss message."""
+    miner = loss.hard_example_miner
+    kind = hyperparams.enum_name(miner, "loss_type")
+    weights = {
+        "BOTH": (loss.localization_weight, loss.classification_weight),
+        "CLASSIFICATION": (0.0, 1.0),
+        "LOCALIZATION": (1.0, 0.0),
+    }[kind]
+    return hard_mining.HardExampleMiner(
+        num_hard_examples=miner.num_hard_examples if miner.num_hard_examples > 0 else None,
+        iou_threshold=miner.iou_threshold,
+        localization_weight=weights[0],
+        classification_weight=weights[1],
+        max_negatives_per_positive=miner.max_negatives_per_positive if miner.max_negatives_per_positive > 0 else None,
+        min_negatives_per_image=miner.min_negatives_per_image,
+    )
+
+
+def _build_ssd_output(message):
+    """An `SSDOutput` from an Ssd message."""
+    has_background = message.add_background_class or message.explicit_background_class
+    return ssd.SSDOutput(
+        to_scores=_build_score_converter(message.post_processing),
+        num_background_columns=1 if has_background else 0,
+        suppression=_build_suppression(message.post_processing.batch_non_max_suppression),
+    )
+
+
+def _build_score_converter(message):
+    """class logits -> scores, from a PostProcessing message."""
+    convert = SCORE_CONVERTERS[hyperparams.enum_name(message, "score_converter")]
+    if message.logit_scale == 1.0:
+        return convert
+    return lambda class_logits: convert(class_logits * (1.0 / message.logit_scale))
+
+
+def _build_suppression(message):
+    """A `BatchNonMaxSuppression` from a BatchNonMaxSuppression message."""
+    checks = {
+        "iou_threshold": (0.0 <= message.iou_threshold <= 1.0, "0 to 1"),
+        "max_detections_per_class": (
+            message.max_detections_per_class <= message.max_total_detections,
+            f"at most max_total_detections={message.max_total_detections}",
+        ),
+        "soft_nms_sigma": (message.soft_nms_sigma >= 0.0, "at least 0"),
+        "max_classes_per_detection": (message.max_classes_per_detection == 1, "1"),
+        "use_combined_nms": (not message.use_combined_nms, "false"),
+    }
+    for name, (is_right, expected) in checks.items():
+        if not is_right:
+            raise errors.ConfigError(
+                f"batch_non_max_suppression.{name}", expected=expected, received=getattr(message, name)
+            )
+    return nms.BatchNonMaxSuppression(
+        score_threshold=message.score_threshold,
+        iou_threshold=message.iou_threshold,
+        max_per_class=message.max_detections_per_class,
+        max_total=message.max_total_detections,
+        soft_sigma=message.soft_nms_sigma,
+        is_class_agnostic=message.use_class_agnostic_nms,
+        change_frame=message.change_coordinate_frame,
+    )
+
+
+ARCHITECTURES = {"ssd": _build_ssd}
+
+SSD_FEATURE_EXTRACTORS = {
+    "ssd_mobilenet_v1": _build_ssd_mobilenet_v1,  # the first generation's name
+    "ssd_mobilenet_v1_keras": _build_ssd_mobilenet_v1,
+}
+
+SSD_HEADS = {"convolutional_box_predictor": _build_convolutional_head}
+
+RESIZERS = {
+    "fixed_shape_resizer": _build_fixed_shape_resizer,
+    "keep_aspect_ratio_resizer": _build_keep_aspect_ratio_resizer,
+}
+
+ANCHOR_GENERATORS = {"ssd_anchor_generator": _build_ssd_anchors}
+
+LOCALIZATION_LOSSES = {
+    "weighted_l2": lambda message: losses.l2,
+    "weighted_smooth_l1": lambda message: functools.partial(losses.smooth_l1, delta=message.delta),
+    "l1_localization_loss": lambda message: losses.l1,
+}
+
+CLASSIFICATION_LOSSES = {
+    "weighted_sigmoid": lambda message: losses.sigmoid,
+    "weighted_sigmoid_focal": _build_focal,
+    "weighted_softmax": lambda message: functools.partial(losses.softmax, logit_scale=message.logit_scale),
+    "bootstrapped_sigmoid": lambda message: functools.partial(
+        losses.bootstrapped_sigmoid, alpha=message.alpha, hard=message.hard_bootstrap
+    ),
+}
+
+SCORE_CONVERTERS = {"IDENTITY": tf.identity, "SIGMOID": tf.sigmoid, "SOFTMAX": tf.nn.softmax}

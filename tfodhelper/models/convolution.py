@@ -1,0 +1,270 @@
+"""The convolution with normalization and activation of which the networks are built.
+
+Batch norm with fixed statistics is a multiplication and an addition for each channel. It is carried out on the kernel
+and the bias before the convolution, which gives the same function and the same gradients for a fraction of the work:
+the kernel is thousands of times smaller than the activations, and convolution, bias and activation then run as one
+operation.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+
+@dataclasses.dataclass(frozen=True)
+class NormHyperparams:
+    """Batch norm: momentum of the moving statistics, which parameters it has, and whether its statistics move."""
+
+    momentum: float = 0.9997
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    moves: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvHyperparams:
+    """How the convolutions of one part of a network are made.
+
+    Attributes:
+      initializer: of kernels, a tf_keras initializer.
+      regularizer: kernel -> scalar, or None.
+      activation: tensor -> tensor, or None.
+      norm: `NormHyperparams`, or None for no normalization.
+      force_use_bias: whether convolutions have a bias although the normalization has one.
+    """
+
+    initializer: Callable
+    regularizer: Callable | None = None
+    activation: Callable | None = tf.nn.relu6
+    norm: NormHyperparams | None = None
+    force_use_bias: bool = False
+
+    @property
+    def use_bias(self):
+        """Whether a convolution before the normalization has a bias."""
+        return self.force_use_bias or self.norm is None or not self.norm.center
+
+
+class Convolution(tf_keras.layers.Layer):
+    """The variables of a convolution: kernel [h, w, in, out], depthwise [h, w, channels, 1], and perhaps a bias.
+
+    Args:
+      in_channels: channels of the input.
+      out_channels: channels of the output; None: a depthwise convolution with as many as the input.
+      kernel_size: height and width of the kernel.
+      initializer: of the kernel.
+      regularizer: kernel -> scalar, or None.
+      use_bias: whether there is a bias.
+      bias_initializer: of the bias.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, *, initializer, regularizer=None, use_bias=False,
+                 bias_initializer="zeros", name=None):
+        super().__init__(name=name)
+        self.is_depthwise = out_channels is None
+        self.kernel_size = kernel_size
+        self.out_channels = in_channels if self.is_depthwise else out_channels
+        self._kernel_regularizer = regularizer
+        shape = [kernel_size, kernel_size, in_channels, 1 if self.is_depthwise else out_channels]
+        kernel_name = "depthwise_kernel" if self.is_depthwise else "kernel"
+        self.kernel = self.add_weight(name=kernel_name, shape=shape, initializer=_fresh(initializer))
+        self.bias = None
+        if use_bias:
+            self.bias = self.add_weight(name="bias", shape=[self.out_channels], initializer=bias_initializer)
+        self.built = True
+
+    def call(self, inputs, strides=1, explicit_padding=False, scale=None, offset=None):
+        """Convolves, with zero padding so that the output is the input's size divided by the stride.
+
+        Args:
+          inputs: float32 [b, height, width, in_channels].
+          strides: in both directions.
+          explicit_padding: whether to pad as much at either side, whatever the size of the input.
+          scale: [out_channels], multiplies the output, or None.
+          offset: [out_channels], is added after that, or None.
+
+        Returns:
+          float32 [b, height / strides, width / strides, out_channels].
+        """
+        kernel, bias = self.kernel, self.bias
+        if scale is not None:
+            kernel = kernel * (scale[:, tf.newaxis] if self.is_depthwise else scale)
+            bias = None if bias is None else bias * scale
+        if offset is not None:
+            bias = offset if bias is None else bias + offset
+        padding = "SAME"
+        if explicit_padding and self.kernel_size > 1:
+            before = (self.kernel_size - 1) // 2
+            after = self.kernel_size - 1 - before
+            inputs = tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+            padding = "VALID"
+        if self.is_depthwise:
+            outputs = tf.nn.depthwise_conv2d(inputs, kernel, [1, strides, strides, 1], padding)
+        else:
+            outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+
+    def regularization_losses(self):
+        """A list with the kernel's regularization loss, or an empty one."""
+        return [] if self._kernel_regularizer is None else [self._kernel_regularizer(self.kernel)]
+
+    def checkpoint_keys(self):
+        """{name in checkpoints: variable}."""
+        keys = {"depthwise_kernel" if self.is_depthwise else "kernel": self.kernel}
+        if self.bias is not None:
+            keys["bias"] = self.bias
+        return keys
+
+
+class BatchNorm(tf_keras.layers.Layer):
+    """Batch normalization over all axes but the last (Ioffe and Szegedy 2015; arXiv 1502.03167).
+
+    Args:
+      channels: of input and output.
+      hyperparams: `NormHyperparams`.
+      frozen: whether the moving statistics are used, and stay as they are, in training too. gamma and beta are
+        trained either way.
+    """
+
+    def __init__(self, channels, hyperparams, frozen, name=None):
+        super().__init__(name=name)
+        self._hyperparams = hyperparams
+        self._channels = channels
+        self.frozen = frozen or not hyperparams.moves
+        self.gamma = self._add("gamma", "ones") if hyperparams.scale else None
+        self.beta = self._add("beta", "zeros") if hyperparams.center else None
+        self.moving_mean = self._add_statistic("moving_mean", "zeros")
+        self.moving_variance = self._add_statistic("moving_variance", "ones")
+        self.built = True
+
+    def _add(self, name, initializer):
+        return self.add_weight(name=name, shape=[self._channels], initializer=initializer)
+
+    def _add_statistic(self, name, initializer):
+        return self.add_weight(
+            name=name,
+            shape=[self._channels],
+            initializer=initializer,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.MEAN,
+        )
+
+    def scale_and_offset(self):
+        """The normalization by the moving statistics as `y = x * scale + offset`, two tensors [channels]."""
+        scale = tf.math.rsqrt(self.moving_variance + self._hyperparams.epsilon)
+        if self.gamma is not None:
+            scale = scale * self.gamma
+        offset = -self.moving_mean * scale
+        return scale, offset if self.beta is None else offset + self.beta
+
+    def call(self, inputs, training=False):
+        """Normalizes [b, height, width, channels]; in training by the batch, whose statistics are taken over."""
+        if self.frozen or not training:
+            scale, offset = self.scale_and_offset()
+            return inputs * scale + offset
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            scale=tf.ones([self._channels]) if self.gamma is None else self.gamma,
+            offset=tf.zeros([self._channels]) if self.beta is None else self.beta,
+            epsilon=self._hyperparams.epsilon,
+        )
+        step = 1.0 - self._hyperparams.momentum
+        self.moving_mean.assign_sub((self.moving_mean - mean) * step)
+        self.moving_variance.assign_sub((self.moving_variance - variance) * step)
+        return outputs
+
+    def checkpoint_keys(self):
+        """{name in checkpoints: variable}."""
+        keys = {"moving_mean": self.moving_mean, "moving_variance": self.moving_variance}
+        if self.gamma is not None:
+            keys["gamma"] = self.gamma
+        if self.beta is not None:
+            keys["beta"] = self.beta
+        return keys
+
+
+class ConvBlock(tf_keras.layers.Layer):
+    """Convolution, normalization, activation.
+
+    Args:
+      convolution: a `Convolution`.
+      norm: a `BatchNorm`, or None.
+      activation: tensor -> tensor, or None.
+      strides: of the convolution.
+      explicit_padding: see `Convolution.call`.
+    """
+
+    def __init__(self, convolution, norm, activation, *, strides=1, explicit_padding=False, name=None):
+        super().__init__(name=name)
+        self.convolution, self.norm, self._activation = convolution, norm, activation
+        self._strides, self._explicit_padding = strides, explicit_padding
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """float32 [b, height, width, in_channels] -> [b, height / strides, width / strides, out_channels]."""
+        scale = offset = None
+        by_statistics = self.norm is not None and (self.norm.frozen or not training)
+        if by_statistics:
+            scale, offset = self.norm.scale_and_offset()
+        outputs = self.convolution(inputs, self._strides, self._explicit_padding, scale, offset)
+        if self.norm is not None and not by_statistics:
+            outputs = self.norm(outputs, training=training)
+        return outputs if self._activation is None else self._activation(outputs)
+
+    def regularization_losses(self):
+        """A list of scalars."""
+        return self.convolution.regularization_losses()
+
+
+def build_block(hyperparams, frozen, in_channels, out_channels, kernel_size, *, strides=1, explicit_padding=False,
+                initializer=None, regularize=True, name=None):
+    """A `ConvBlock` with its layers.
+
+    Args:
+      hyperparams: `ConvHyperparams`.
+      frozen: whether batch norm statistics stay as they are.
+      in_channels: channels of the input.
+      out_channels: channels of the output; None: depthwise.
+      kernel_size: height and width of the kernel.
+      strides: of the convolution.
+      explicit_padding: see `Convolution.call`.
+      initializer: of the kernel, in place of that of `hyperparams`.
+      regularize: whether the regularizer of `hyperparams` holds for this kernel.
+      name: of the layer.
+    """
+    convolution = Convolution(
+        in_channels,
+        out_channels,
+        kernel_size,
+        initializer=initializer or hyperparams.initializer,
+        regularizer=hyperparams.regularizer if regularize else None,
+        use_bias=hyperparams.use_bias,
+    )
+    norm = None
+    if hyperparams.norm is not None:
+        norm = BatchNorm(convolution.out_channels, hyperparams.norm, frozen)
+    return ConvBlock(
+        convolution, norm, hyperparams.activation, strides=strides, explicit_padding=explicit_padding, name=name
+    )
+
+
+def _fresh(initializer):
+    """A copy of an initializer: tf_keras gives equal values to all variables that share one."""
+    initializer = tf_keras.initializers.get(initializer)
+    return type(initializer).from_config(initializer.get_config())
+
+
+def scale_depth(depth, multiplier, minimum):
+    """Number of channels of a layer whose width is multiplied, rounded down, and at least `minimum`."""
+    return max(int(depth * multiplier), minimum)
+
+
+def keys_under(prefix, layer):
+    """The checkpoint keys of a layer with `prefix/` before them; {} for None."""
+    if layer is None:
+        return {}
+    return {f"{prefix}/{key}": variable for key, variable in layer.checkpoint_keys().items()}

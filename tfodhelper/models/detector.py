@@ -1,0 +1,101 @@
+"""The contract that every detector fulfils.
+
+Images go in as pixels; ground truth is an argument; nothing is remembered between calls.
+"""
+
+import abc
+
+import tf_keras
+
+CHECKPOINT_ROOT = "model"
+CHECKPOINT_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class Detector(tf_keras.Model, abc.ABC):
+    """A network with its anchors, losses and postprocessing.
+
+    Shape letters: B batch, M ground truth boxes (padded), D detections, A anchors, K classes.
+
+    Attributes:
+      num_classes: K, without background.
+      resizer: image, or batch of images of one size -> images at the model's input size, true shapes; see
+        `ops.resize`.
+    """
+
+    def __init__(self, num_classes, resizer, name=None):
+        super().__init__(name=name)
+        self.num_classes = num_classes
+        self.resizer = resizer
+
+    def preprocess(self, images):
+        """Brings images of any one size to the model's input.
+
+        Args:
+          images: [B, height, width, 3] RGB, 0..255, uint8 or float.
+
+        Returns:
+          inputs: float32 [B, input height, input width, 3], see `normalize`.
+          true_image_shapes: int32 [B, 3], height and width without padding, channels.
+        """
+        resized, true_image_shapes = self.resizer(images)
+        return self.normalize(resized, true_image_shapes), true_image_shapes
+
+    @abc.abstractmethod
+    def normalize(self, images, true_image_shapes=None):
+        """Turns resized pixels into what the backbone takes.
+
+        Args:
+          images: float32 [B, input height, input width, 3], RGB, 0..255, as `resizer` returns them.
+          true_image_shapes: int32 [B, 3]; not needed where the resizer never pads.
+
+        Returns:
+          float32, same shape.
+        """
+
+    @abc.abstractmethod
+    def predict_raw(self, inputs, true_image_shapes, training=False):
+        """Runs the network.
+
+        Args:
+          inputs: float32 [B, input height, input width, 3], from `preprocess` or `normalize`.
+          true_image_shapes: int32 [B, 3].
+          training: whether dropout works and batch norm moves.
+
+        Returns:
+          Raw predictions, keys of `fields.Predictions`.
+        """
+
+    @abc.abstractmethod
+    def losses(self, predictions, groundtruth):
+        """Compares raw predictions with ground truth. (A tf_keras property of this name is not wanted here.)
+
+        Args:
+          predictions: from `predict_raw`.
+          groundtruth: keys of `fields.Groundtruth`: boxes float32 [B, M, 4] normalized to the padded model input,
+            classes int32 [B, M], 0-based, weights float32 [B, M]. Padding rows have zero boxes, class -1 and weight
+            0.
+
+        Returns:
+          {name of `fields.Losses`: scalar}, weighted, without regularization.
+        """
+
+    @abc.abstractmethod
+    def postprocess(self, predictions, true_image_shapes):
+        """Turns raw predictions into detections.
+
+        Args:
+          predictions: from `predict_raw`.
+          true_image_shapes: int32 [B, 3].
+
+        Returns:
+          Keys of `fields.Detections`. Boxes are normalized to the true image, without its padding; raw boxes to the
+          padded model input. Classes are 0-based; rows past the number of detections are zero.
+        """
+
+    @abc.abstractmethod
+    def regularization_losses(self):
+        """A list of scalars, one for each regularized kernel."""
+
+    @abc.abstractmethod
+    def checkpoint_keys(self):
+        """{key in an object-based checkpoint of the OD API: variable}, for all variables."""

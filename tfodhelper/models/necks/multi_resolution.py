@@ -1,0 +1,104 @@
+"""Further feature maps of SSD, each half the size of the one before (Liu et al. 2016, section 2.1; arXiv 1512.02325)."""
+
+import dataclasses
+
+import tf_keras
+
+from tfodhelper.models import convolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How the maps that follow the backbone's are made.
+
+    Attributes:
+      depths: numbers of channels before the multiplier, one for each further map.
+      depth_multiplier: of all numbers of channels.
+      min_depth: least number of channels.
+      explicit_padding: see `convolution.Convolution.call`.
+      use_depthwise: whether the 3x3 convolution is split into a depthwise and a pointwise one.
+    """
+
+    depths: tuple = (512, 256, 256, 128)
+    depth_multiplier: float = 1.0
+    min_depth: int = 16
+    explicit_padding: bool = False
+    use_depthwise: bool = False
+
+
+class MultiResolutionNeck(tf_keras.layers.Layer):
+    """Puts smaller maps after those of the backbone: a 1x1 convolution to half the depth, then a 3x3 with stride 2.
+
+    Args:
+      backbone_depths: numbers of channels of the backbone's maps.
+      layout: a `Layout`.
+      hyperparams: `ConvHyperparams`.
+      frozen: whether batch norm statistics stay as they are in training.
+    """
+
+    def __init__(self, backbone_depths, layout, hyperparams, frozen=False, name="neck"):
+        super().__init__(name=name)
+        self._num_backbone_maps = len(backbone_depths)
+        self._layout = layout
+        self._depths = list(backbone_depths)
+        self.stages = []
+        for number, depth in enumerate(layout.depths, start=self._num_backbone_maps):
+            self.stages.append(self._build_stage(self._depths[-1], depth, number, hyperparams, frozen))
+            self._depths.append(convolution.scale_depth(depth, layout.depth_multiplier, layout.min_depth))
+        self.built = True
+
+    def _build_stage(self, in_channels, depth, number, hyperparams, frozen):
+        """The blocks that make one map from the one before."""
+        layout = self._layout
+        middle = convolution.scale_depth(depth // 2, layout.depth_multiplier, layout.min_depth)
+        out_channels = convolution.scale_depth(depth, layout.depth_multiplier, layout.min_depth)
+        shrink = {"strides": 2, "explicit_padding": layout.explicit_padding}
+        blocks = [convolution.build_block(hyperparams, frozen, in_channels, middle, 1, name=f"map_{number}_1x1")]
+        if not layout.use_depthwise:
+            blocks.append(convolution.build_block(
+                hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink))
+            return blocks
+        # The published models neither regularize this depthwise kernel nor draw it from the configured distribution.
+        blocks.append(convolution.build_block(
+            hyperparams, frozen, middle, None, 3, name=f"map_{number}_depthwise", regularize=False,
+            initializer=tf_keras.initializers.GlorotUniform(), **shrink))
+        blocks.append(convolution.build_block(
+            hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise"))
+        return blocks
+
+    @property
+    def depths(self):
+        """Numbers of channels of all maps, those of the backbone first."""
+        return list(self._depths)
+
+    def call(self, feature_maps, training=False):
+        """A list of maps float32 [b, h, w, c] -> the same list with the further maps behind."""
+        feature_maps = list(feature_maps)
+        for stage in self.stages:
+            outputs = feature_maps[-1]
+            for block in stage:
+                outputs = block(outputs, training=training)
+            feature_maps.append(outputs)
+        return feature_maps
+
+    def regularization_losses(self):
+        """A list of scalars."""
+        return [loss for stage in self.stages for block in stage for loss in block.regularization_losses()]
+
+    def checkpoint_keys(self):
+        """{`convolutions/MAP/PLACE/name`: variable}.
+
+        MAP counts all maps; PLACE counts convolution, batch norm and activation, and explicit padding as a step of
+        its own.
+        """
+        keys = {}
+        for number, stage in enumerate(self.stages, start=self._num_backbone_maps):
+            place = 0
+            for index, block in enumerate(stage):
+                if index == 1 and self._layout.explicit_padding:
+                    place += 1
+                prefix = f"convolutions/{number}"
+                keys.update(convolution.keys_under(f"{prefix}/{place}", block.convolution))
+                keys.update(convolution.keys_under(f"{prefix}/{place + 1}", block.norm))
+                place += 3
+        return keys

@@ -1,0 +1,42 @@
+"""From pixels to what a backbone takes."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfodhelper.ops import resize
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelScaling:
+    """`pixels * scale + offset`, with a value of its own for padding.
+
+    Attributes:
+      scale: number.
+      offset: number, or three of them.
+      padding: three numbers that padding has after the scaling; None: the resizer does not pad.
+    """
+
+    scale: float
+    offset: float | tuple
+    padding: tuple | None = None
+
+    def apply(self, images, true_image_shapes=None):
+        """Scales a batch.
+
+        Args:
+          images: float32 [b, height, width, 3], RGB, 0..255.
+          true_image_shapes: int32 [b, 3], needed where there is padding.
+
+        Returns:
+          float32, same shape.
+        """
+        scaled = tf.cast(images, tf.float32) * self.scale + self.offset
+        if self.padding is None:
+            return scaled
+        if true_image_shapes is None:
+            raise ValueError("this model's images are padded: expected their true shapes, received None")
+        return resize.fill_padding(scaled, true_image_shapes, self.padding)
+
+
+MINUS_ONE_TO_ONE = PixelScaling(scale=2.0 / 255.0, offset=-1.0)
