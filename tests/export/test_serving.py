@@ -1,6 +1,9 @@
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tests.export import fake_detector
 from tfodhelper import errors, fields
@@ -51,9 +54,6 @@ def test_encoded_images_may_differ_in_size_within_a_call():
 
 def test_a_gif_is_its_first_frame():
     frames = np.stack([_red_image(255), _red_image(0)])
-    from PIL import Image
-    import io
-
     file = io.BytesIO()
     first, second = (Image.fromarray(frame) for frame in frames)
     first.save(file, format="GIF", save_all=True, append_images=[second])

@@ -1,0 +1,165 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.export import fake_detector
+from tfodhelper import errors, fields
+from tfodhelper.annotations import label_map
+from tfodhelper.export import serving
+from tfodhelper.prediction import predictor
+
+NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))
+
+
+def _save(folder, input_type="image_tensor", batch_size=1, detector=None):
+    module = serving.ServingModule(detector or fake_detector.FakeDetector(), input_type, batch_size)
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def export_dir(tmp_path_factory):
+    folder = _save(tmp_path_factory.mktemp("export"))
+    label_map.write_label_map(folder / "label_map.pbtxt", NAMES)
+    return folder
+
+
+def _red(value, height=10, width=20):
+    image = np.zeros([height, width, 3], np.uint8)
+    image[..., 0] = value
+    return image
+
+
+def _write_images(folder, images):
+    paths = []
+    for number, image in enumerate(images):
+        paths.append(folder / f"{number}.png")
+        Image.fromarray(image).save(paths[-1])
+    return paths
+
+
+def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(export_dir, tmp_path):
+    (found,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.1)
+    (detection,) = found.detections
+    assert (found.width, found.height) == (20, 10)
+    assert (detection.name, detection.id) == ("cat", 1)
+    assert detection.score == pytest.approx(0.2, abs=1e-6)  # 0.5 * 102 / 255
+    assert (detection.ymin, detection.xmin, detection.ymax, detection.xmax) == (0.0, 0.0, 10.0, 20.0)
+
+
+def test_rows_past_the_number_of_detections_are_left_out(export_dir, tmp_path):
+    (found,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.0)
+    assert len(found.detections) == 1
+
+
+def test_results_come_in_the_order_of_the_paths_whatever_the_sizes(export_dir, tmp_path):
+    values = [255, 0, 51, 102, 153, 204, 51]
+    images = [_red(value, 5 + 7 * (i % 3), 30 - 4 * (i % 4)) for i, value in enumerate(values)]
+    paths = _write_images(tmp_path, images)
+    found = list(predictor.Predictor(export_dir).predict(paths, batch_size=3))
+    assert [item.path for item in found] == [str(path) for path in paths]
+    assert [(item.height, item.width) for item in found] == [image.shape[:2] for image in images]
+    np.testing.assert_allclose([item.detections[0].score for item in found], np.array(values) / 510, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "input_type, batch_size",
+    [("image_tensor", 1), ("image_tensor", 3), ("float_image_tensor", None), ("encoded_image_string_tensor", None),
+     ("tf_example", 2)],
+)  # fmt: skip
+def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "_has_fixed_input", lambda detector: False)  # no signature but the published one
+    _save(tmp_path, input_type, batch_size)
+    images = [_red(255), _red(0, 7, 9), _red(51), _red(102)]
+    servable = predictor.Servable(tmp_path)
+    assert not servable.mixes_sizes
+    outputs = predictor.Predictor(tmp_path).detect(images, batch_size=2)
+    scores = [output[fields.Detections.SCORES][0] for output in outputs]
+    np.testing.assert_allclose(scores, [0.5, 0.0, 0.1, 0.2], atol=1e-6)
+
+
+def test_without_label_map_classes_go_by_their_ids(tmp_path):
+    (found,) = predictor.Predictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
+    assert found.detections[0].name == "class_1"
+
+
+def test_an_unreadable_image_is_reported_and_the_rest_goes_on(export_dir, tmp_path):
+    paths = _write_images(tmp_path, [_red(255), _red(51), _red(102)])
+    paths[1].write_bytes(paths[1].read_bytes()[:60])
+    paths.append(tmp_path / "missing.png")
+    problems = {}
+    found = list(predictor.Predictor(export_dir).predict(paths, on_unreadable=problems.__setitem__))
+    assert [item.path for item in found] == [str(paths[0]), str(paths[2])]
+    assert list(problems) == [paths[1], paths[3]]
+    assert str(paths[1]) in problems[paths[1]]
+
+
+def test_without_a_listener_the_first_unreadable_image_ends_it(export_dir, tmp_path):
+    with pytest.raises(errors.PredictionError, match="missing.png"):
+        list(predictor.Predictor(export_dir).predict([tmp_path / "missing.png"]))
+
+
+def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
+    image = Image.fromarray(_red(200, 4, 6))
+    exif = image.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert predictor.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1", "I;16"])
+def test_every_mode_becomes_rgb(mode, tmp_path):
+    image = Image.new("I;16", (6, 4), 65535) if mode == "I;16" else Image.new("RGB", (6, 4), "white").convert(mode)
+    image.save(tmp_path / "image.png")
+    np.testing.assert_array_equal(predictor.read_image(tmp_path / "image.png"), np.full([4, 6, 3], 255, np.uint8))
+
+
+@pytest.mark.parametrize("format_", ["WEBP", "GIF", "BMP", "TIFF"])
+def test_every_format_is_read_by_its_bytes(format_, tmp_path):
+    file = io.BytesIO()
+    Image.new("RGB", (6, 4), "white").save(file, format=format_)
+    (tmp_path / "image.jpg").write_bytes(file.getvalue())
+    assert predictor.read_image(tmp_path / "image.jpg").min() >= 250
+
+
+def test_a_folder_without_saved_model_says_what_was_expected(tmp_path):
+    with pytest.raises(errors.PredictionError, match="saved_model.pb"):
+        predictor.Predictor(tmp_path)
+
+
+def test_a_broken_saved_model_is_named(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"not a SavedModel")
+    with pytest.raises(errors.PredictionError, match="cannot be loaded"):
+        predictor.Predictor(tmp_path)
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    module = tf.Module()
+    module.__call__ = tf.function(
+        lambda x: {"logits": tf.cast(x, tf.float32)}, input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8)]
+    )
+    tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
+    with pytest.raises(errors.PredictionError, match="outputs detection_boxes"):
+        predictor.Servable(tmp_path)
+
+
+def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):
+    def detect(x):
+        value = tf.zeros([1, 2])
+        return {"detection_boxes": tf.zeros([1, 2, 4]), "detection_scores": value, "detection_classes": value}
+
+    module = tf.Module()
+    module.__call__ = tf.function(
+        detect, input_signature=[tf.TensorSpec([1, 64, 64, 3], tf.uint8, name="input_tensor")]
+    )
+    tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
+    with pytest.raises(errors.PredictionError, match=r"uint8 \(1, 64, 64, 3\)"):
+        predictor.Servable(tmp_path)
+
+
+def test_label_maps_are_found_beside_the_saved_model(export_dir, tmp_path):
+    assert predictor.find_label_map(export_dir) == export_dir / "label_map.pbtxt"
+    assert predictor.find_label_map(export_dir / "saved_model") == export_dir / "label_map.pbtxt"

@@ -1,0 +1,112 @@
+"""The results of a prediction as files: JSON lines, LabelImg XML, pictures."""
+
+import pathlib
+
+from tfodhelper import console, errors, storage
+from tfodhelper.annotations import labelimg
+from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import draw as drawing
+
+DETECTIONS = "detections.jsonl"
+ANNOTATIONS = "annotations"
+PICTURES = "pictures"
+UNREADABLE = "unreadable.txt"
+
+_PICTURE_QUALITY = 90
+
+
+def check_output_dir(output_dir):
+    """Checks that results can go to a folder without touching anything that is there; makes it.
+
+    Returns:
+      pathlib.Path of the folder.
+
+    Raises:
+      PredictionError: when it holds something.
+      StorageError: when it cannot be written.
+    """
+    path = pathlib.Path(output_dir)
+    if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
+        raise errors.PredictionError(
+            f"{output_dir}: this folder is not empty, and results never overwrite anything",
+            way_out="choose another --output_dir, or remove this one",
+        )
+    return storage.make_folder(path)
+
+
+class ResultWriter:
+    """Writes results image by image; a context manager.
+
+    `detections.jsonl` gets its name when the block ends well, so that it is never taken for whole when it is not.
+
+    Args:
+      output_dir: folder for the results, see `check_output_dir`.
+      write_xml: whether to write LabelImg XML.
+      draw: whether to write pictures with boxes.
+
+    Attributes:
+      num_images: images written.
+      num_detections: detections written.
+      num_unreadable: images that could not be read.
+    """
+
+    def __init__(self, output_dir, *, write_xml=False, draw=False):
+        self._output_dir = check_output_dir(output_dir)
+        self._write_xml, self._draw = write_xml, draw
+        self._unreadable = []
+        self._stems = set()
+        self.num_images = self.num_detections = 0
+
+    @property
+    def num_unreadable(self):
+        return len(self._unreadable)
+
+    def __enter__(self):
+        self._opened = storage.open_whole(self._output_dir / DETECTIONS)
+        self._lines = self._opened.__enter__()
+        return self
+
+    def __exit__(self, *exc):
+        if self._unreadable and exc[0] is None:
+            lines = (f"{path}\t{' '.join(reason.split())}\n" for path, reason in self._unreadable)
+            storage.write_text(self._output_dir / UNREADABLE, "".join(lines))
+        return self._opened.__exit__(*exc)
+
+    def count_unreadable(self, path, reason):
+        """Reports an image that could not be read and keeps it for the list `unreadable.txt`."""
+        console.warn(f"left out: {reason}")
+        self._unreadable.append((path, reason))
+
+    def write(self, source, found, image):
+        """Writes the results of one image.
+
+        Args:
+          source: `sources.Source` that was predicted.
+          found: its `ImageDetections`.
+          image: uint8 [height, width, 3], the stored frame.
+        """
+        self._lines.write(results.to_line(found))
+        self.num_images += 1
+        self.num_detections += len(found.detections)
+        if not (self._write_xml or self._draw):
+            return
+        stem = self._own_stem(source.name)
+        if self._write_xml:
+            path = self._make_path(ANNOTATIONS, stem + ".xml")
+            labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
+        if self._draw:
+            path = self._make_path(PICTURES, stem + ".jpg")
+            with storage.open_whole(path, "wb") as file:
+                drawing.draw_detections(image, found).save(file, "JPEG", quality=_PICTURE_QUALITY)
+
+    def _own_stem(self, name):
+        """The name without its extension; with it where another image has the same stem, as a.jpg and a.png."""
+        stem = str(pathlib.PurePosixPath(name).with_suffix(""))
+        stem = name if stem in self._stems else stem
+        self._stems.add(stem)
+        return stem
+
+    def _make_path(self, folder, name):
+        path = self._output_dir / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
