@@ -59,7 +59,7 @@ def main(fv, args):
     model = predictor.Predictor(fv.saved_model_dir, label_map_path)
     if model.label_map is None:
         console.warn("no label map beside the SavedModel: classes go by their ids; --label_map gives them names")
-    with write.ResultWriter(fv.output_dir, write_xml=fv.write_xml, draw=fv.draw) as writer:
+    with write.ResultWriter(fv.output_dir, write_xml=fv.write_xml, write_pictures=fv.draw) as writer:
         _predict(fv, model, images, writer)
     _summarize(fv, writer, len(images))
     return 1 if writer.num_unreadable else 0

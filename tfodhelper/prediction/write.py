@@ -2,10 +2,12 @@
 
 import pathlib
 
+from PIL import Image
+
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import draw as drawing
+from tfodhelper.prediction import draw
 
 DETECTIONS = "detections.jsonl"
 ANNOTATIONS = "annotations"
@@ -42,7 +44,7 @@ class ResultWriter:
     Args:
       output_dir: folder for the results, see `check_output_dir`.
       write_xml: whether to write LabelImg XML.
-      draw: whether to write pictures with boxes.
+      write_pictures: whether to write pictures with boxes.
 
     Attributes:
       num_images: images written.
@@ -50,9 +52,9 @@ class ResultWriter:
       num_unreadable: images that could not be read.
     """
 
-    def __init__(self, output_dir, *, write_xml=False, draw=False):
+    def __init__(self, output_dir, *, write_xml=False, write_pictures=False):
         self._output_dir = check_output_dir(output_dir)
-        self._write_xml, self._draw = write_xml, draw
+        self._write_xml, self._write_pictures = write_xml, write_pictures
         self._unreadable = []
         self._stems = set()
         self.num_images = self.num_detections = 0
@@ -88,16 +90,17 @@ class ResultWriter:
         self._lines.write(results.to_line(found))
         self.num_images += 1
         self.num_detections += len(found.detections)
-        if not (self._write_xml or self._draw):
+        if not (self._write_xml or self._write_pictures):
             return
         stem = self._own_stem(source.name)
         if self._write_xml:
             path = self._make_path(ANNOTATIONS, stem + ".xml")
             labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
-        if self._draw:
+        if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
+            picture = Image.fromarray(draw.draw_detections(image, found.detections))
             with storage.open_whole(path, "wb") as file:
-                drawing.draw_detections(image, found).save(file, "JPEG", quality=_PICTURE_QUALITY)
+                picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 
     def _own_stem(self, name):
         """The name without its extension; with it where another image has the same stem, as a.jpg and a.png."""
