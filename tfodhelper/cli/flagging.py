@@ -51,7 +51,28 @@ def define_data_flags(fv):
         upper_bound=1.0,
         flag_values=fv,
     )
-    flags.DEFINE_bool("strict", False, "Stop at the first image that would be fixed or left out.", flag_values=fv)
+    flags.DEFINE_bool("strict", False, "Make an error of each image that would be fixed or left out.", flag_values=fv)
+
+
+def define_check_flags(fv):
+    """What may be done about troubles that have no safe answer."""
+    text = "Swap the corners of inverted boxes instead of leaving them out."
+    flags.DEFINE_bool("swap_inverted", False, text, flag_values=fv)
+    text = "Leave out only the boxes of classes that the label map lacks, not their images."
+    flags.DEFINE_bool("drop_unknown_classes", False, text, flag_values=fv)
+
+
+def define_num_shards(fv):
+    """How many files the records are spread over."""
+    text = "Files of training records; chosen by their size when left out."
+    flags.DEFINE_integer("num_shards", 0, text, lower_bound=0, flag_values=fv)
+
+
+def data_options(fv):
+    """What the flags of data say, as keyword arguments of `records.convert.ConvertOptions` but for its output folder."""
+    names = ("data_dir", "image_dir", "annotation_dir", "train_list", "val_list", "label_map", "val_fraction")
+    names += ("seed", "strict", "swap_inverted", "drop_unknown_classes", "num_shards")
+    return {name: fv[name].value for name in names if name in fv}
 
 
 def define_seed(fv, default=0):
@@ -92,6 +113,15 @@ def define_training_flags(fv):
     flags.DEFINE_integer(
         "eval_every", None, "Steps between evaluations; a tenth of the steps when left out.", 1, flag_values=fv
     )
+    text = "Steps between checkpoints; else at every evaluation, at most 1000 steps."
+    flags.DEFINE_integer("checkpoint_every", None, text, 1, flag_values=fv)
+    define_strategy(fv)
+
+
+def define_strategy(fv):
+    """Which devices are used."""
+    text = "Name or grpc address of the TPU, with --strategy=tpu; else the TPU of this machine."
+    flags.DEFINE_string("tpu_address", None, text, flag_values=fv)
     flags.DEFINE_enum(
         "strategy",
         "auto",
@@ -99,6 +129,18 @@ def define_training_flags(fv):
         "Which devices train.",
         flag_values=fv,
     )
+
+
+def train_options(fv, num_steps=None):
+    """The `TrainOptions` that the flags of training say; without `num_steps`, those of an evaluation."""
+    from tfodhelper.training import loop
+
+    options = loop.TrainOptions(strategy=fv.strategy, tpu_address=fv.tpu_address)
+    if num_steps is not None:
+        options.seed = fv.seed
+        options.eval_every = min(num_steps, fv.eval_every or max(1, num_steps // 10))
+        options.checkpoint_every = fv.checkpoint_every
+    return options
 
 
 def define_pipeline_config_path(fv, text="The pipeline.config to use."):
