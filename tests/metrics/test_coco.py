@@ -172,6 +172,16 @@ def test_by_category():
     assert not any("ByCategory" in tag for tag in result_of(image))
 
 
+def test_of_equal_overlaps_the_later_box_is_taken():
+    # The first detection may take either box, the second one only the first: both match.
+    everywhere = np.zeros([len(coco.AREA_RANGES), 2], bool)
+    matched, ignored = coco.match(np.array([[0.6, 0.6], [0.6, 0.0]]), everywhere, np.zeros([2], bool))
+    assert matched[:, 0, 0].tolist() == [True, True]
+    matched, _ = coco.match(np.array([[0.6, 0.6], [0.0, 0.6]]), everywhere, np.zeros([2], bool))
+    assert matched[:, 0, 0].tolist() == [True, False]
+    assert not ignored.any() and not matched[:, :, 3:].any()
+
+
 def test_rank_in_class():
     assert coco.rank_in_class(np.array([3, 1, 3, 3, 1])).tolist() == [0, 0, 1, 2, 1]
     assert coco.rank_in_class(np.zeros([0], int)).tolist() == []

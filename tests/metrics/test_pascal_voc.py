@@ -142,6 +142,9 @@ def test_recall_bounds():
     image = (groundtruth(*boxes), found(*[(box, 0.9 - 0.1 * i) for i, box in enumerate(boxes)]))
     figures = result_of(image, prefix="PrecisionAtRecallBoxes", recall_bounds=(0.3, 0.8))
     assert figures["PrecisionAtRecallBoxes_Precision/mAP@0.5IOU@[0.3,0.8]Recall"] == pytest.approx(0.75)
+    # The bounds themselves belong to the range.
+    figures = result_of(image, prefix="P", recall_bounds=(0.25, 0.3))
+    assert figures["P_Precision/mAP@0.5IOU@[0.2,0.3]Recall"] == pytest.approx(0.25)
 
 
 def test_boxes_without_area_and_unknown_classes_are_left_out():

@@ -58,7 +58,7 @@ def match(ious, gt_ignored, is_crowd):
     ignored = np.zeros_like(matched)
     if matched.size == 0 or num_boxes == 0:
         return matched, ignored
-    thresholds = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]
+    thresholds = IOU_THRESHOLDS[:, None]
     counts = ~gt_ignored[:, None, :]
     usable = np.ones([*matched.shape[1:], num_boxes], bool)
     for row in np.flatnonzero(ious.max(axis=1) >= thresholds[0]):
