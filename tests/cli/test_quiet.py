@@ -1,0 +1,25 @@
+import os
+import subprocess
+import sys
+
+from tests.shared_data import REPOSITORY
+from tfodhelper.cli import quiet
+
+
+def test_the_settings_stand_and_those_of_the_user_stay(monkeypatch):
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    quiet.quiet_tensorflow()
+    assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "1"
+    assert os.environ["GRPC_VERBOSITY"] == "ERROR"
+
+
+def test_tensorflow_and_the_model_garden_then_say_nothing():
+    code = "from tfodhelper.cli import quiet; quiet.quiet_tensorflow()\n"
+    code += "import tensorflow as tf, orbit\nfrom official.core import base_task\ntf.zeros([2]) + 1.0"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
