@@ -1,0 +1,119 @@
+"""Augmentation that mirrors and turns images, and that moves, drops or renames boxes.
+
+Each function takes a `Sample` and `Draws` and returns a `Sample`; images and boxes change together. Chances and ranges
+are those of the Object Detection API's operations of the same name.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfodhelper.inputs import pixels
+from tfodhelper.inputs import sample as samples
+
+_SMALLEST_SIDE = 1e-6
+
+
+def random_horizontal_flip(sample, draws, probability=0.5):
+    """Mirrors left to right."""
+    do = draws.happens(probability)
+    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
+    flipped = tf.stack([ymin, 1.0 - xmax, ymax, 1.0 - xmin], axis=1)
+    return dataclasses.replace(
+        sample, picture=pixels.mirror(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
+    )
+
+
+def random_vertical_flip(sample, draws, probability=0.5):
+    """Turns upside down by mirroring."""
+    do = draws.happens(probability)
+    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
+    flipped = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=1)
+    return dataclasses.replace(
+        sample, picture=pixels.turn_upside_down(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
+    )
+
+
+def random_rotation90(sample, draws, probability=0.5):
+    """Turns counter-clockwise by 90 degrees."""
+    do = draws.happens(probability)
+    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
+    turned = tf.stack([1.0 - xmax, ymin, 1.0 - xmin, ymax], axis=1)
+    return dataclasses.replace(
+        sample, picture=pixels.rotate90(sample.picture, do), boxes=tf.where(do, turned, sample.boxes)
+    )
+
+
+def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal_probability=0.1):
+    """Sets the image below itself, beside itself, or both; every box appears in each copy."""
+    for axis, probability in ((0, vertical_probability), (1, horizontal_probability)):
+        do = draws.happens(probability)
+        image = samples.read_image(sample)
+        copies = tf.where(do, 2, 1)
+        halves = tf.constant([0.5, 1.0, 0.5, 1.0] if axis == 0 else [1.0, 0.5, 1.0, 0.5])
+        first = tf.where(do, sample.boxes * halves, sample.boxes)
+        second = sample.boxes * halves + (1.0 - halves)
+        boxes = tf.cond(do, lambda a=first, b=second: tf.concat([a, b], axis=0), lambda a=first: a)
+        boxes.set_shape([None, 4])
+        sample = samples.Sample(
+            picture=sample.picture,
+            boxes=boxes,
+            classes=tf.tile(sample.classes, [copies]),
+            rows=tf.tile(sample.rows, [copies]),
+        )
+        repeats = tf.stack([copies, 1, 1] if axis == 0 else [1, copies, 1])
+        sample = samples.replace_image(sample, tf.tile(image, repeats))
+    return sample
+
+
+def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):
+    """Moves the sides of each box by up to half of `ratio` of its size, and cuts it off at the image's border.
+
+    Args:
+      sample: a `Sample`.
+      draws: `Draws`.
+      ratio: greatest relative change.
+      mode: DEFAULT moves each side by itself both ways; EXPAND and SHRINK one way only; with _SYMMETRIC opposite sides
+        move by the same amount, with _SYMMETRIC_XY both pairs by the same relative amount.
+    """
+    low = 0.0 if mode.startswith("EXPAND") else -ratio
+    high = 0.0 if mode.startswith("SHRINK") else ratio
+    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
+    y, x = (ymin + ymax) / 2.0, (xmin + xmax) / 2.0
+    height = tf.maximum(tf.abs(ymax - ymin), _SMALLEST_SIDE)
+    width = tf.maximum(tf.abs(xmax - xmin), _SMALLEST_SIDE)
+    shape = [tf.shape(sample.boxes)[0], 4]
+    factors = 1.0 + tf.random.stateless_uniform(shape, draws.seed(), low, high)
+    top, left, bottom, right = tf.unstack(factors, axis=1)
+    if "SYMMETRIC" in mode:
+        top, left = _symmetric_factors(y, x, height, width, top, left, together=mode.endswith("_XY"))
+        bottom, right = top, left
+    boxes = tf.stack(
+        [y - height * top / 2.0, x - width * left / 2.0, y + height * bottom / 2.0, x + width * right / 2.0], axis=1
+    )
+    return samples.clip_boxes(dataclasses.replace(sample, boxes=boxes))
+
+
+def _symmetric_factors(y, x, height, width, vertical, horizontal, together):
+    """Limits the growth of boxes about their centres to what the image has room for."""
+    room_y = tf.abs(2.0 * tf.minimum(y, 1.0 - y) / height)
+    room_x = tf.abs(2.0 * tf.minimum(x, 1.0 - x) / width)
+    if together:
+        horizontal = vertical
+        room_y = room_x = tf.minimum(room_y, room_x)
+    return tf.clip_by_value(vertical, -room_y, room_y), tf.clip_by_value(horizontal, -room_x, room_x)
+
+
+def drop_label_probabilistically(sample, draws, label, drop_probability=1.0):
+    """Drops each box of one class, a 0-based index, with a probability."""
+    chances = tf.random.stateless_uniform(tf.shape(sample.classes), draws.seed())
+    return samples.keep_boxes(sample, (chances > drop_probability) | (sample.classes != label))
+
+
+def remap_labels(sample, draws, original_labels, new_label):
+    """Gives boxes of some classes another class; all are 0-based indices."""
+    del draws
+    classes = sample.classes
+    for label in original_labels:
+        classes = tf.where(classes == label, new_label, classes)
+    return dataclasses.replace(sample, classes=classes)

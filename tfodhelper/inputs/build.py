@@ -1,0 +1,136 @@
+"""The input pipelines that a pipeline.config describes."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfodhelper import errors
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.inputs import augment, decoder, parser, reader
+from tfodhelper.inputs.resizer import Resizer, build_resizer
+
+__all__ = ["Resizer", "build_eval_dataset", "build_resizer", "build_train_dataset"]
+
+_EVAL_SEED = 0  # the same pictures are drawn at each evaluation
+_UNREAD = {
+    "load_instance_masks": "masks",
+    "num_keypoints": "keypoints",
+    "num_additional_channels": "additional channels",
+    "load_multiclass_scores": "multiclass scores",
+    "load_context_features": "context features",
+    "load_dense_pose": "DensePose",
+    "load_track_id": "tracks",
+    "load_keypoint_depth_features": "keypoint depths",
+    "expand_labels_hierarchy": "a hierarchy of labels",
+}
+
+
+def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_step=0, input_context=None):
+    """Builds the endless (or `num_epochs` long) stream of training batches.
+
+    The order follows from the seed and the epoch, augmentation from the seed and the position in the stream: a stream
+    that starts at step s goes on exactly where one that was left after step s stopped.
+
+    Args:
+      pipeline_config: `TrainEvalPipelineConfig`; train_input_reader and train_config.data_augmentation_options are
+        read.
+      resizer: `Resizer`, see `build_resizer`.
+      batch_size: of this input pipeline.
+      seed: an int.
+      start_step: number of batches of this pipeline that lie behind.
+      input_context: `tf.distribute.InputContext`, or None; each pipeline reads its own part of the records.
+
+    Returns:
+      a dataset of (features, labels), keyed by `fields.Inputs` and `fields.Groundtruth`.
+
+    Raises:
+      ConfigError, DatasetError: for what cannot be read or done.
+    """
+    config = pipeline_config.train_input_reader
+    source = reader.make_source(config, "train_input_reader")
+    records = reader.read_records(source, seed, _share_of(input_context), start_step * batch_size)
+    parse = parser.Parser(
+        _build_decoder(config, "train_input_reader"),
+        resizer,
+        max_boxes=config.max_number_of_boxes,
+        augment=augment.build_augmentation(pipeline_config.train_config.data_augmentation_options),
+        seed=seed,
+    ).parse
+    dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = _batch(dataset, batch_size, _drops_remainder(config, default=True))
+    return _finish(dataset, config.num_prefetch_batches)
+
+
+def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None, keep_original_images=0):
+    """Builds one pass over the evaluation images, without augmentation.
+
+    Args:
+      pipeline_config: `TrainEvalPipelineConfig`; eval_input_reader[0] and eval_config.num_examples are read.
+      resizer: `Resizer`.
+      batch_size: of this input pipeline; the last batch may be smaller.
+      input_context: as for training.
+      keep_original_images: with how many of the first images the stored image comes along; all features then have
+        `Inputs.ORIGINAL_IMAGE`, for later images with nothing in it.
+
+    Returns:
+      a dataset of (features, labels); as many boxes as there are, unless the config sets max_number_of_boxes.
+
+    Raises:
+      ConfigError, DatasetError: for what cannot be read.
+    """
+    if not pipeline_config.eval_input_reader:
+        raise errors.ConfigError("eval_input_reader: there is none", way_out="name the validation records there")
+    config = pipeline_config.eval_input_reader[0]
+    source = dataclasses.replace(reader.make_source(config, "eval_input_reader"), num_epochs=1)
+    records = reader.read_records(source, _EVAL_SEED, _share_of(input_context))
+    eval_config = pipeline_config.eval_config
+    if eval_config.HasField("num_examples") and eval_config.num_examples:
+        records = records.take(eval_config.num_examples)
+    parse = parser.Parser(
+        _build_decoder(config, "eval_input_reader"),
+        resizer,
+        max_boxes=config.max_number_of_boxes if config.HasField("max_number_of_boxes") else None,
+        keep_original_images=keep_original_images,
+    ).parse
+    dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = _batch(dataset, batch_size, _drops_remainder(config, default=False))
+    return _finish(dataset, config.num_prefetch_batches)
+
+
+def _build_decoder(config, name):
+    for field, what in _UNREAD.items():
+        if getattr(config, field):
+            raise errors.ConfigError(f"{name}.{field}: {what} cannot be read", way_out="leave it out")
+    if config.input_type == 2:
+        raise errors.ConfigError(f"{name}.input_type: sequence examples cannot be read", expected="TF_EXAMPLE")
+    label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
+    return decoder.Decoder(label_map)
+
+
+def _share_of(input_context):
+    if input_context is None:
+        return reader.Share()
+    return reader.Share(input_context.input_pipeline_id, input_context.num_input_pipelines)
+
+
+def _drops_remainder(config, default):
+    return config.drop_remainder if config.HasField("drop_remainder") else default
+
+
+def _batch(dataset, batch_size, drop_remainder):
+    specs = tf.nest.flatten(dataset.element_spec)
+    if all(spec.shape.is_fully_defined() for spec in specs):
+        dataset = dataset.batch(batch_size, drop_remainder)
+    else:
+        dataset = dataset.padded_batch(
+            batch_size, padding_values=parser.padding_values(*dataset.element_spec), drop_remainder=drop_remainder
+        )
+    return dataset.map(parser.fit_boxes_to_padding)
+
+
+def _finish(dataset, num_prefetch_batches):
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    ahead = tf.data.AUTOTUNE if num_prefetch_batches < 0 else num_prefetch_batches
+    return dataset.prefetch(ahead).with_options(options)

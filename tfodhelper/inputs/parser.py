@@ -1,0 +1,103 @@
+"""One record becomes one training or evaluation example: decoded, augmented, resized, padded."""
+
+import tensorflow as tf
+
+from tfodhelper.fields import Groundtruth, Inputs
+from tfodhelper.inputs import pixels
+from tfodhelper.inputs import sample as samples
+
+
+class Parser:
+    """Turns serialized records into (features, labels).
+
+    Args:
+      decoder: `decoder.Decoder`.
+      resizer: `resizer.Resizer`, or a function like it.
+      max_boxes: labels are padded or cut to this many rows; None keeps them as they are.
+      augment: a function of a `Sample` and `Draws`, or None.
+      seed: of all random numbers, an int.
+      keep_original_images: how many examples, from index 0, carry their stored image.
+    """
+
+    def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0):
+        self._decoder, self._resizer, self._max_boxes = decoder, resizer, max_boxes
+        self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
+
+    def parse(self, index, serialized):
+        """Parses one record; all random numbers follow from the seed and the index.
+
+        Args:
+          index: int64 scalar, number of the example in the whole run.
+          serialized: string scalar.
+
+        Returns:
+          features and labels, keyed by `fields.Inputs` and `fields.Groundtruth`, without a batch dimension; boxes are
+          normalized to the true image yet, see `fit_boxes_to_padding`.
+        """
+        sample, stored = self._decoder.decode(serialized)
+        whole = sample.picture
+        if self._augment is not None:
+            sample = self._augment(sample, samples.Draws(self._seed, index))
+        image, true_shape = self._resizer(pixels.read_pixels(sample.picture))
+        features = {
+            Inputs.IMAGE: image,
+            Inputs.TRUE_IMAGE_SHAPE: true_shape,
+            Inputs.ORIGINAL_IMAGE_SHAPE: tf.ensure_shape(stored.size, [2]),
+            Inputs.FILENAME: stored.filename,
+            Inputs.SOURCE_ID: tf.where(stored.source_id == "", tf.strings.as_string(index), stored.source_id),
+        }
+        if self._keep_images:
+            features[Inputs.ORIGINAL_IMAGE] = self._read_original(index, whole)
+        return features, self._make_labels(sample, stored)
+
+    def _make_labels(self, sample, stored):
+        count = tf.shape(sample.boxes)[0]
+        if self._max_boxes is not None:
+            count = tf.minimum(count, self._max_boxes)
+        rows = sample.rows[:count]
+        return {
+            Groundtruth.BOXES: self._pad(sample.boxes[:count], 0.0),
+            Groundtruth.CLASSES: self._pad(sample.classes[:count], -1),
+            Groundtruth.WEIGHTS: self._pad(tf.gather(stored.weights, rows), 0.0),
+            Groundtruth.DIFFICULT: self._pad(tf.gather(stored.difficult, rows), False),
+            Groundtruth.IS_CROWD: self._pad(tf.gather(stored.is_crowd, rows), False),
+            Groundtruth.AREA: self._pad(tf.gather(stored.area, rows), 0.0),
+            Groundtruth.NUM_BOXES: count,
+        }
+
+    def _pad(self, values, padding):
+        if self._max_boxes is None:
+            return values
+        missing = self._max_boxes - tf.shape(values)[0]
+        around = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
+        padded = tf.pad(values, around, constant_values=tf.constant(padding, values.dtype))
+        return tf.ensure_shape(padded, [self._max_boxes, *values.shape[1:]])
+
+    def _read_original(self, index, picture):
+        """The stored image for the first examples, one black pixel for the others."""
+        image = tf.cond(
+            index < self._keep_images, lambda: pixels.read_pixels(picture), lambda: tf.zeros([1, 1, 3], tf.uint8)
+        )
+        image.set_shape([None, None, 3])
+        return image
+
+
+def fit_boxes_to_padding(features, labels):
+    """Boxes of a batch that are normalized to the true images, normalized to the padded ones instead.
+
+    `Parser.parse` cannot know how large the largest image of a batch is; this is the step after batching.
+    """
+    true_sizes = tf.cast(features[Inputs.TRUE_IMAGE_SHAPE][:, :2], tf.float32)
+    padded_size = tf.cast(tf.shape(features[Inputs.IMAGE])[1:3], tf.float32)
+    factors = tf.tile(true_sizes / padded_size, [1, 2])[:, tf.newaxis]
+    return features, {**labels, Groundtruth.BOXES: labels[Groundtruth.BOXES] * factors}
+
+
+def padding_values(features, labels):
+    """What fills rows and pixels past the end of a smaller example in a batch; takes the element specs.
+
+    Zero, the empty string or False, except that a class that is padding is -1.
+    """
+    values = tf.nest.map_structure(lambda spec: tf.zeros([], spec.dtype), (features, labels))
+    values[1][Groundtruth.CLASSES] = tf.constant(-1, tf.int32)
+    return values

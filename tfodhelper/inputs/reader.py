@@ -1,0 +1,174 @@
+"""Serialized records in an order that follows from the seed and the epoch, from any position on.
+
+An epoch reads every record once: the files in random order, several at a time, through a shuffle buffer of serialized
+records. To begin in the middle, the records before are read but neither decoded nor augmented.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+import tensorflow as tf
+
+from tfodhelper import console, errors
+from tfodhelper.records import reader as records_reader
+
+_READ_BYTES = 1 << 20  # read ahead of each open file
+_PARALLEL_FILES = 4
+_MEMORY_FRACTION = 0.2  # of the free memory, for the shuffle buffer
+_FOREVER = 1 << 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Record files and how they are read.
+
+    Attributes:
+      paths: of the files, sorted.
+      count: of all records in them.
+      shuffle: whether the order is random.
+      shuffle_buffer_size: greatest number of records from which the next one is drawn.
+      num_epochs: 0 for no end.
+      num_readers: greatest number of files that are read at a time.
+      read_block_length: records taken from one file before the next one has its turn.
+      sample_1_of_n_examples: 1 for all, n for every n-th of the order.
+    """
+
+    paths: tuple
+    count: int
+    shuffle: bool = True
+    shuffle_buffer_size: int = 2048
+    num_epochs: int = 0
+    num_readers: int = 64
+    read_block_length: int = 32
+    sample_1_of_n_examples: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Which part of the records one of several input pipelines reads: every `count`-th from `index` on."""
+
+    index: int = 0
+    count: int = 1
+
+
+def make_source(config, name):
+    """Finds and counts the records of an `InputReader` message.
+
+    Args:
+      config: the message.
+      name: its place in the config, for messages.
+
+    Raises:
+      ConfigError: for a kind of source that cannot be read.
+      DatasetError: when there are no files, no records, or a file is cut off.
+    """
+    if config.WhichOneof("input_reader") != "tf_record_input_reader" or not config.tf_record_input_reader.input_path:
+        raise errors.ConfigError(
+            f"{name}: no record files are named", expected="tf_record_input_reader { input_path: ... }"
+        )
+    if len(config.sample_from_datasets_weights):
+        raise errors.ConfigError(
+            f"{name}.sample_from_datasets_weights: every record is read once an epoch",
+            way_out="leave it out",
+        )
+    paths = tuple(str(path) for path in records_reader.list_shards(list(config.tf_record_input_reader.input_path)))
+    count = records_reader.count_records(paths)
+    if not count:
+        raise errors.DatasetError(f"{name}: no records in {', '.join(paths[:3])}", way_out="convert the images again")
+    return Source(
+        paths=paths,
+        count=count,
+        shuffle=config.shuffle,
+        shuffle_buffer_size=max(1, config.shuffle_buffer_size),
+        num_epochs=config.num_epochs,
+        num_readers=max(1, config.num_readers),
+        read_block_length=max(1, config.read_block_length),
+        sample_1_of_n_examples=max(1, config.sample_1_of_n_examples),
+    )
+
+
+def epoch_length(source, share=Share()):
+    """How many records one pipeline reads in an epoch."""
+    own = -((share.index - source.count) // share.count)
+    return max(0, -(-own // source.sample_1_of_n_examples))
+
+
+def read_records(source, seed, share=Share(), start=0):
+    """Reads epoch after epoch.
+
+    Args:
+      source: `Source`.
+      seed: an int; the same seed gives the same order.
+      share: of this input pipeline.
+      start: number of records of this pipeline that are passed over.
+
+    Returns:
+      a dataset of (index, serialized): an int64 that counts the records of the whole run over all pipelines, and a
+      string.
+
+    Raises:
+      DatasetError: when there are fewer records than pipelines.
+    """
+    length = epoch_length(source, share)
+    if not length:
+        raise errors.DatasetError(
+            f"{source.paths[0]} ...: not enough records", expected=f"at least {share.count}", received=source.count
+        )
+    first_epoch, passed_over = divmod(start, length)
+    buffer_size = bound_buffer_size(source, share)
+
+    def read_epoch(epoch):
+        records = _read_epoch(source, seed, epoch, share, buffer_size)
+        return records.skip(tf.where(epoch == first_epoch, tf.constant(passed_over, tf.int64), 0))
+
+    epochs = tf.data.Dataset.range(first_epoch, source.num_epochs or _FOREVER)
+    positions = tf.data.Dataset.range(start * share.count + share.index, _FOREVER, share.count)
+    return tf.data.Dataset.zip((positions, epochs.flat_map(read_epoch)))
+
+
+def _read_epoch(source, seed, epoch, share, buffer_size):
+    paths = tf.constant(source.paths)
+    if source.shuffle:
+        # The function's own seed, so that one set elsewhere in the program does not change the order.
+        tf.compat.v1.set_random_seed(seed)
+        paths = tf.random.experimental.stateless_shuffle(paths, tf.stack([tf.cast(seed, tf.int64), epoch]))
+    cycle = min(source.num_readers, len(source.paths))
+    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
+        lambda path: tf.data.TFRecordDataset(path, buffer_size=_READ_BYTES),
+        cycle_length=cycle,
+        block_length=source.read_block_length,
+        num_parallel_calls=min(cycle, _PARALLEL_FILES),
+        deterministic=True,
+    )
+    if share.count > 1:
+        records = records.shard(share.count, share.index)
+    if source.shuffle:
+        records = records.shuffle(buffer_size, seed=epoch + 1, reshuffle_each_iteration=False)
+    if source.sample_1_of_n_examples > 1:
+        records = records.shard(source.sample_1_of_n_examples, 0)
+    return records
+
+
+def bound_buffer_size(source, share=Share()):
+    """Size of the shuffle buffer: as the config wants, but no more than there are records or memory for."""
+    own = -((share.index - source.count) // share.count)
+    size = min(source.shuffle_buffer_size, own)
+    total = sum(os.path.getsize(path) for path in source.paths if "://" not in path)
+    mean = max(1, total // source.count)
+    room = max(16, int(_MEMORY_FRACTION * _free_memory() / mean))
+    if source.shuffle and room < size:
+        console.warn(f"shuffle_buffer_size: {room} records instead of {size}, because more would not fit into memory")
+        return room
+    return size
+
+
+def _free_memory():
+    """Bytes that can be had without swapping; a guess where the system does not tell."""
+    try:
+        for line in pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30

@@ -1,0 +1,118 @@
+"""The image_resizer of a pipeline.config as one function."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfodhelper import errors
+from tfodhelper.ops import resize
+
+_METHODS = {0: "BILINEAR", 1: "NEAREST_NEIGHBOR", 2: "BICUBIC", 3: "AREA"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resizer:
+    """Brings an image to the size that the model takes.
+
+    Attributes:
+      resize: image [h, w, 3] of any real dtype -> float32 image and its true shape, int32 [3]; see `ops.resize`.
+      height: of every result in pixels, or None where it depends on the image.
+      width: likewise.
+    """
+
+    resize: Callable
+    height: int | None
+    width: int | None
+
+    def __call__(self, image):
+        result, true_shape = self.resize(image)
+        result.set_shape([self.height, self.width, 3])
+        return result, tf.ensure_shape(tf.cast(true_shape, tf.int32), [3])
+
+
+def build_resizer(config):
+    """Builds the resizer of an `ImageResizer` message.
+
+    Raises:
+      ConfigError: for none, for one that is unknown here or that leaves one channel.
+    """
+    kind = config.WhichOneof("image_resizer_oneof")
+    if kind not in _BUILDERS:
+        raise errors.ConfigError(
+            "image_resizer: no resizer that can be used here", expected=f"one of {', '.join(_BUILDERS)}", received=kind
+        )
+    options = getattr(config, kind)
+    if kind != "identity_resizer" and options.convert_to_grayscale:
+        raise errors.ConfigError(
+            f"image_resizer.{kind}.convert_to_grayscale: the detectors take three channels", way_out="leave it out"
+        )
+    return _BUILDERS[kind](options)
+
+
+def _fixed_shape(options):
+    height, width, method = options.height, options.width, _METHODS[options.resize_method]
+    if min(height, width) < 1:
+        raise errors.ConfigError("fixed_shape_resizer", expected="sides above 0", received=f"{height} x {width}")
+    return Resizer(lambda image: resize.resize_to_fixed(image, height, width, method), height, width)
+
+
+def _keep_aspect_ratio(options):
+    low, high, pad = options.min_dimension, options.max_dimension, options.pad_to_max_dimension
+    if not 0 < low <= high:
+        raise errors.ConfigError(
+            "keep_aspect_ratio_resizer", expected="0 < min_dimension <= max_dimension", received=f"{low} and {high}"
+        )
+    method, color = _METHODS[options.resize_method], (0.0, 0.0, 0.0)
+    if len(options.per_channel_pad_value):
+        color = tuple(float(value) for value in options.per_channel_pad_value)
+    if len(color) != 3:
+        raise errors.ConfigError(
+            "keep_aspect_ratio_resizer.per_channel_pad_value", expected="3 numbers", received=len(color)
+        )
+    side = high if pad else None
+    return Resizer(lambda image: resize.resize_keep_aspect_ratio(image, low, high, pad, method, color), side, side)
+
+
+def _conditional_shape(options):
+    """Scales, keeping the aspect ratio, where the longer side is too long or the shorter one too short."""
+    if options.condition not in (1, 2):
+        raise errors.ConfigError("conditional_shape_resizer.condition", expected="GREATER or SMALLER")
+    greater, limit, method = options.condition == 1, options.size_threshold, _METHODS[options.resize_method]
+
+    def shape_and_resize(image):
+        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        side = tf.reduce_max(size) if greater else tf.reduce_min(size)
+        target = tf.minimum(side, float(limit)) if greater else tf.maximum(side, float(limit))
+        height, width = tf.unstack(tf.cast(tf.round(size * (target / side)), tf.int32))
+        return resize.resize_to_fixed(image, height, width, method)
+
+    return Resizer(shape_and_resize, None, None)
+
+
+def _pad_to_multiple(options):
+    multiple = options.multiple
+    if multiple < 1:
+        raise errors.ConfigError("pad_to_multiple_resizer.multiple", expected="at least 1", received=multiple)
+
+    def pad(image):
+        shape = tf.shape(image)
+        missing = -shape[:2] % multiple
+        image = tf.pad(tf.cast(image, tf.float32), [[0, missing[0]], [0, missing[1]], [0, 0]])
+        return image, shape
+
+    return Resizer(pad, None, None)
+
+
+def _identity(options):
+    del options
+    return Resizer(lambda image: (tf.cast(image, tf.float32), tf.shape(image)), None, None)
+
+
+_BUILDERS = {
+    "fixed_shape_resizer": _fixed_shape,
+    "keep_aspect_ratio_resizer": _keep_aspect_ratio,
+    "conditional_shape_resizer": _conditional_shape,
+    "pad_to_multiple_resizer": _pad_to_multiple,
+    "identity_resizer": _identity,
+}
