@@ -21,6 +21,10 @@ class PixelScaling:
     offset: float | tuple
     padding: tuple | None = None
 
+    def scale_pixels(self, images):
+        """Scales images of any real dtype, without regard to padding -> float32, same shape."""
+        return tf.cast(images, tf.float32) * self.scale + self.offset
+
     def apply(self, images, true_image_shapes=None):
         """Scales a batch.
 
@@ -31,7 +35,7 @@ class PixelScaling:
         Returns:
           float32, same shape.
         """
-        scaled = tf.cast(images, tf.float32) * self.scale + self.offset
+        scaled = self.scale_pixels(images)
         if self.padding is None:
             return scaled
         if true_image_shapes is None:

@@ -94,6 +94,14 @@ class SSDDetector(detector.Detector):
         self._output: SSDOutput = output
         self.built = True
 
+    def preprocess(self, images):
+        """See `Detector.preprocess`.
+
+        Scales before it resizes, as the OD API does. The order changes nothing but the last bit of the result; yet
+        batch norm in training multiplies that bit by ten thousand, and published numbers are compared with.
+        """
+        return self.resizer(self._scaling.scale_pixels(images))
+
     def normalize(self, images, true_image_shapes=None):
         """See `Detector.normalize`."""
         return self._scaling.apply(images, true_image_shapes)
