@@ -104,9 +104,8 @@ def test_data_options_are_those_of_a_conversion():
     flagging.define_data_flags(values)
     flagging.define_check_flags(values)
     flagging.define_num_shards(values)
-    flagging.define_seed(values)
-    flagging.parse(values, ["--data_dir=images", "--seed=3", "--strict", "--swap_inverted"])
-    options = convert.ConvertOptions(output_dir="out", **flagging.data_options(values))
+    flagging.parse(values, ["--data_dir=images", "--strict", "--swap_inverted"])
+    options = convert.ConvertOptions(output_dir="out", seed=3, **flagging.data_options(values))
     assert options == convert.ConvertOptions(
         output_dir="out", data_dir="images", seed=3, strict=True, swap_inverted=True
     )

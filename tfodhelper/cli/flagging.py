@@ -69,9 +69,9 @@ def define_num_shards(fv):
 
 
 def data_options(fv):
-    """What the flags of data say: keyword arguments of `records.convert.ConvertOptions` but for the output."""
+    """What the flags of data say: keyword arguments of `records.convert.ConvertOptions` but for output and seed."""
     names = ("data_dir", "image_dir", "annotation_dir", "train_list", "val_list", "label_map", "val_fraction")
-    names += ("seed", "strict", "swap_inverted", "drop_unknown_classes", "num_shards")
+    names += ("strict", "swap_inverted", "drop_unknown_classes", "num_shards")
     return {name: fv[name].value for name in names if name in fv}
 
 
