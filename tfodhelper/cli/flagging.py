@@ -251,7 +251,7 @@ def format_help(verb, module, fv):
     summary, _, body = (module.__doc__ or "").strip().partition("\n")
     parts = [f"tfodhelper {verb}: {summary}"]
     if body.strip():
-        parts.append(textwrap.dedent(body).strip())
+        parts.append(textwrap.dedent(body).strip("\n").rstrip())
     parts.append("Flags:\n" + "\n".join(_format_flag(fv[name]) for name in fv))
     return "\n\n".join(parts) + "\n"
 
