@@ -105,6 +105,13 @@ def find_model(name):
     )
 
 
+def preferred_name(name):
+    """The shortest name that finds the model of this archive."""
+    model = next(model for model in catalogue() if model.name == name)
+    names = [short for short in sorted(model.short_names, key=len) if find_model(short) == model]
+    return names[0] if names else name
+
+
 def near_models(name, count=4):
     """Names like a name that was not found: those that hold all its words, then those that are spelled alike."""
     wanted = _fold(name)

@@ -1,0 +1,73 @@
+"""Where two configurations describe different networks."""
+
+import pathlib
+
+from tfodhelper import errors
+from tfodhelper.config import pipeline as pipelines
+
+
+def compare_with_own_config(pipeline, checkpoint):
+    """Compares a configuration with the pipeline.config that lies with its checkpoint.
+
+    Args:
+      pipeline: a TrainEvalPipelineConfig message.
+      checkpoint: the checkpoint's prefix.
+
+    Returns:
+      A list of notes, one for each setting of the network that differs; empty where there is no such file.
+    """
+    prefix = pathlib.Path(checkpoint)
+    for folder in (prefix.parent, prefix.parent.parent):
+        if (folder / "pipeline.config").is_file():
+            break
+    else:
+        return []
+    try:
+        other = pipelines.read_pipeline(folder / "pipeline.config")
+    except errors.ConfigError as error:
+        return [f"checkpoint's own pipeline.config: {error.what}"]
+    differing = differences(network_of(pipeline), network_of(other))
+    return [
+        f"checkpoint's own pipeline.config differs: {path} is {theirs} there, {ours} here"
+        for path, ours, theirs in differing
+    ]
+
+
+def network_of(pipeline):
+    """The model of a configuration without what fine-tuning may change: classes, losses, postprocessing."""
+    model = type(pipeline.model)()
+    model.CopyFrom(pipeline.model)
+    kind = model.WhichOneof("model")
+    inner = getattr(model, kind) if kind else None
+    for name in ("num_classes", "loss", "post_processing", "freeze_batchnorm", "matcher", "inplace_batchnorm_update"):
+        if inner is not None and name in inner.DESCRIPTOR.fields_by_name:
+            inner.ClearField(name)
+    return model
+
+
+def differences(ours, theirs, prefix="model"):
+    """[(path, our value, their value)] of the scalars in which two messages of one type differ, defaults counted."""
+    found = []
+    for field in ours.DESCRIPTOR.fields:
+        path, mine, other = f"{prefix}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
+        if pipelines.is_repeated(field):
+            if list(mine) != list(other):
+                found.append((path, _show(mine), _show(other)))
+        elif field.message_type is not None:
+            set_here, set_there = ours.HasField(field.name), theirs.HasField(field.name)
+            if field.containing_oneof is not None and set_here != set_there:
+                found.append((path, *("set" if is_set else "not set" for is_set in (set_here, set_there))))
+            elif set_here or set_there:
+                found += differences(mine, other, path)
+        elif mine != other and not _same_type_name(field, mine, other):
+            found.append((path, mine, other))
+    return found
+
+
+def _same_type_name(field, ours, theirs):
+    """The second generation's names end in _keras; the networks are the same."""
+    return field.name == "type" and ours.removesuffix("_keras") == theirs.removesuffix("_keras")
+
+
+def _show(values):
+    return "[" + ", ".join(str(value).strip().replace("\n", " ") for value in values) + "]"

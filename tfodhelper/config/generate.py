@@ -1,0 +1,328 @@
+"""A complete pipeline.config for a model and a converted data set, with notes of every choice that was made.
+
+What the user says stands; what is left open follows from the data and from the base file: the learning rate in
+proportion to the batch size (Goyal et al. 2017, arXiv 1706.02677), the schedule's steps in proportion to the number of
+steps.
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+
+from tfodhelper import errors
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.config import archives, bases, comparison, download, schedule_scaling, zoo
+from tfodhelper.config import pipeline as pipelines
+from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset.split import TRAIN, VALIDATE
+
+UNFILLED = "PATH_TO_BE_CONFIGURED"
+DEFAULT_BATCH_SIZE = 8
+SMALL_BATCH = 16  # below, statistics of a batch are too rough to move a trained batch norm
+EPOCHS = 50
+STEP_RANGE = (600, 20_000)
+MAX_BOXES = 100  # what the input readers keep of an image when nothing is set
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What a configuration starts from.
+
+    Attributes:
+      pipeline: a TrainEvalPipelineConfig message.
+      source: the file that it comes from.
+      model: the `zoo.ZooModel` whose weights belong to it, or None.
+      is_own: whether the user brought the file, whose training settings then stand.
+    """
+
+    pipeline: object
+    source: str
+    model: zoo.ZooModel | None
+    is_own: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What a configuration needs to know of a converted folder.
+
+    Attributes:
+      folder: the folder.
+      label_map_path: its label map.
+      num_classes: the largest id of the label map.
+      train_pattern, validate_pattern: of the record files, absolute; None when there are none.
+      num_train, num_validate: numbers of images.
+      most_boxes: the largest number of boxes on a training image.
+    """
+
+    folder: pathlib.Path
+    label_map_path: str
+    num_classes: int
+    train_pattern: str | None
+    validate_pattern: str | None
+    num_train: int
+    num_validate: int
+    most_boxes: int
+
+
+def find_base(model=None, pipeline_config_path=None):
+    """Finds the configuration to start from.
+
+    Args:
+      model: name of a model of the zoo, or a path of a pipeline.config or of a folder with one.
+      pipeline_config_path: a pipeline.config of the user; `model` then says only whose weights "zoo" means.
+
+    Returns:
+      A `Base`.
+
+    Raises:
+      UsageError: when neither is given.
+      ZooError, ConfigError: when the model is not known or cannot be trained here.
+    """
+    if not model and not pipeline_config_path:
+        raise errors.UsageError(
+            "no model is named",
+            expected="--model=NAME, one of " + ", ".join(bases.base_names()) + "; or --pipeline_config_path=FILE",
+        )
+    if not pipeline_config_path and (model.endswith(".config") or pathlib.Path(model).is_dir()):
+        model, pipeline_config_path = None, model
+    entry = zoo.find_model(model) if model else None
+    if pipeline_config_path:
+        return Base(pipelines.read_pipeline(pipeline_config_path), str(pipeline_config_path), entry, True)
+    path = bases.base_pipeline_path(entry.name)
+    return Base(pipelines.read_pipeline(path), str(path), entry, False)
+
+
+def check_overrides(base, changes):
+    """Checks changes of fields before any work is done; errors as `apply_overrides`."""
+    apply_overrides(base.pipeline, changes)
+
+
+def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
+    """The checkpoint that training starts from; downloads it where that is meant.
+
+    Args:
+      base: a `Base`.
+      value: as --fine_tune_checkpoint: "zoo", "none", or a path.
+      cache_dir: see `download.cache_folder`.
+
+    Returns:
+      A checkpoint's prefix, or None to train from scratch.
+
+    Raises:
+      ZooError, CheckpointError: when it cannot be had, with the way out.
+    """
+    if value == "zoo" and base.is_own and base.model is None:
+        value = base.pipeline.train_config.fine_tune_checkpoint or "none"
+        if UNFILLED in value:
+            raise errors.ConfigError(
+                f"{base.source}: train_config.fine_tune_checkpoint still waits to be filled in",
+                received=value,
+                way_out="--fine_tune_checkpoint=PATH, or none to train from scratch; or --model=NAME for the zoo's",
+            )
+    return download.resolve_checkpoint(value, base.model, cache_dir)
+
+
+def read_data_facts(folder):
+    """Reads what a configuration needs to know of a converted folder.
+
+    Raises:
+      DatasetError: when it is none.
+    """
+    folder = pathlib.Path(os.path.abspath(folder))
+    manifest = manifests.read_manifest(folder)
+    label_map_path = folder / manifest.files["label_map"]
+    patterns = {side: manifest.record_pattern(side) for side in (TRAIN, VALIDATE)}
+    counts = [_count_boxes(image) for image in manifest.images if image["split"] == TRAIN]
+    return DataFacts(
+        folder=folder,
+        label_map_path=label_map_path.as_posix(),
+        num_classes=label_maps.read_label_map(label_map_path).num_classes,
+        train_pattern=(folder / patterns[TRAIN]).as_posix() if patterns[TRAIN] else None,
+        validate_pattern=(folder / patterns[VALIDATE]).as_posix() if patterns[VALIDATE] else None,
+        num_train=manifest.num_train,
+        num_validate=manifest.num_validate,
+        most_boxes=max(counts, default=0),
+    )
+
+
+def _count_boxes(image):
+    boxes = image["boxes"]
+    return boxes if isinstance(boxes, int) else len(boxes)
+
+
+def generate_pipeline(
+    base,
+    data,
+    *,
+    num_steps=None,
+    batch_size=None,
+    learning_rate=None,
+    fine_tune_checkpoint=None,
+    overrides=(),
+):
+    """Writes a complete configuration.
+
+    Args:
+      base: a `Base`, see `find_base`.
+      data: a `DataFacts`, a converted folder, or the result of a conversion (its `output_dir` is read).
+      num_steps: steps of training; about 50 passes over the data when left out.
+      batch_size: images a step; 8 when left out.
+      learning_rate: base learning rate; scaled to the batch size when left out.
+      fine_tune_checkpoint: prefix of a checkpoint, see `find_fine_tune_checkpoint`; None to train from scratch.
+      overrides: changes of single fields, which have the last word.
+
+    Returns:
+      (TrainEvalPipelineConfig message, list of notes).
+
+    Raises:
+      ConfigError: when the result would not fit the data.
+    """
+    facts = data if isinstance(data, DataFacts) else read_data_facts(getattr(data, "output_dir", data))
+    asked = _asked(base, overrides, num_steps=num_steps, batch_size=batch_size)
+    pipeline = pipelines.new_pipeline()
+    pipeline.CopyFrom(base.pipeline)
+    notes = [f"base: {base.source}"]
+    notes += _fill_in_data(pipeline, facts)
+    notes += _set_batch_size_and_rate(pipeline, base, facts, asked["batch_size"], learning_rate)
+    notes += _set_num_steps(pipeline, base, facts, asked["num_steps"])
+    notes += _set_checkpoint(pipeline, base, fine_tune_checkpoint)
+    pipeline = apply_overrides(pipeline, overrides)
+    notes += [f"set: {change}" for change in overrides]
+    _check(pipeline, facts)
+    return pipeline, notes
+
+
+def _asked(base, changes, **given):
+    """Batch size and steps that the user wants, by flag or by --set, so that the schedule can follow."""
+    changed = apply_overrides(base.pipeline, changes)
+    for name in given:
+        value = getattr(changed.train_config, name)
+        if value != getattr(base.pipeline.train_config, name):
+            given[name] = value
+    return given
+
+
+def architecture(pipeline):
+    """The message of the model's architecture (Ssd, FasterRcnn, ...).
+
+    Raises:
+      ConfigError: when none is chosen.
+    """
+    kind = pipeline.model.WhichOneof("model")
+    if kind is None:
+        raise errors.ConfigError("model: no architecture is chosen", expected="ssd {...}, or another")
+    return getattr(pipeline.model, kind)
+
+
+def _fill_in_data(pipeline, facts):
+    if not facts.num_train or not facts.num_validate:
+        side = "validation" if facts.num_train else "training"
+        raise errors.ConfigError(
+            f"{facts.folder}: there are no {side} images",
+            way_out="convert again with a --val_fraction between 0 and 1, or with both lists",
+        )
+    notes = []
+    model = architecture(pipeline)
+    if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
+        notes.append(f"classes: {facts.num_classes} (was {model.num_classes})")
+        model.num_classes = facts.num_classes
+    del pipeline.eval_input_reader[1:]
+    if not pipeline.eval_input_reader:
+        pipeline.eval_input_reader.add(shuffle=False)
+    for reader, pattern in (
+        (pipeline.train_input_reader, facts.train_pattern),
+        (pipeline.eval_input_reader[0], facts.validate_pattern),
+    ):
+        reader.label_map_path = facts.label_map_path
+        reader.tf_record_input_reader.ClearField("input_path")
+        reader.tf_record_input_reader.input_path.append(pattern)
+    notes.append(f"training images: {facts.num_train}, {facts.train_pattern}")
+    notes.append(f"evaluation images: {facts.num_validate}, {facts.validate_pattern}")
+    pipeline.eval_config.num_examples = facts.num_validate
+    if facts.most_boxes > max(MAX_BOXES, pipeline.train_input_reader.max_number_of_boxes):
+        pipeline.train_input_reader.max_number_of_boxes = facts.most_boxes
+        notes.append(f"boxes an image: up to {facts.most_boxes}, all are kept (was {MAX_BOXES})")
+    return notes
+
+
+def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
+    train = pipeline.train_config
+    old = train.batch_size
+    if batch_size is None:
+        batch_size = old if base.is_own else min(DEFAULT_BATCH_SIZE, facts.num_train)
+    train.batch_size = batch_size
+    notes = [f"batch size: {batch_size}" + (f" (was {old})" if batch_size != old else "")]
+    rate = schedule_scaling.base_rate(train.optimizer)
+    if rate is None:
+        return notes
+    if learning_rate is not None:
+        new, reason = learning_rate, "as given"
+    else:
+        new, reason = rate * batch_size / old, f"scaled linearly from batch size {old} to {batch_size}"
+    schedule_scaling.scale_rates(train.optimizer, new / rate if rate else 1.0)
+    if new != rate:
+        notes.append(f"learning rate: {schedule_scaling.base_rate(train.optimizer):.6g} (was {rate:.6g}), {reason}")
+    else:
+        notes.append(f"learning rate: {rate:.6g}")
+    return notes
+
+
+def _set_num_steps(pipeline, base, facts, num_steps):
+    train = pipeline.train_config
+    old, reason = train.num_steps, ""
+    if num_steps is None and base.is_own and old:
+        return [f"steps: {old}"]
+    if num_steps is None:
+        wanted = math.ceil(EPOCHS * facts.num_train / train.batch_size)
+        num_steps = max(STEP_RANGE[0], min(STEP_RANGE[1], wanted))
+        passes = num_steps * train.batch_size / facts.num_train
+        reason = f", {passes:.0f} passes over the training images; --num_steps changes it"
+    train.num_steps = num_steps
+    notes = [f"steps: {num_steps} (was {old or 'without end'}){reason}"]
+    return notes + schedule_scaling.scale_steps(train.optimizer, old, num_steps)
+
+
+def _set_checkpoint(pipeline, base, checkpoint):
+    train = pipeline.train_config
+    if checkpoint is None:
+        for name in ("fine_tune_checkpoint", "fine_tune_checkpoint_type", "fine_tune_checkpoint_version"):
+            train.ClearField(name)
+        train.ClearField("from_detection_checkpoint")
+        notes = ["checkpoint: none, training starts from scratch, which takes many more steps and images"]
+        if not base.is_own:
+            notes += _freeze_batchnorm(pipeline, False, "batch norm: trained, because there is nothing to keep")
+        return notes
+    train.fine_tune_checkpoint = pathlib.Path(checkpoint).as_posix()
+    train.fine_tune_checkpoint_version = {"V1": 1, "V2": 2}[archives.checkpoint_version(checkpoint)]
+    if not train.fine_tune_checkpoint_type:
+        known_detector = train.from_detection_checkpoint or not base.is_own
+        train.fine_tune_checkpoint_type = "detection" if known_detector else "classification"
+    notes = [f"checkpoint: {train.fine_tune_checkpoint}, {train.fine_tune_checkpoint_type}"]
+    if not base.is_own and train.batch_size < SMALL_BATCH:
+        reason = f"batch norm: frozen, because a batch of {train.batch_size} is too small for its statistics"
+        notes += _freeze_batchnorm(pipeline, True, reason)
+    return notes + comparison.compare_with_own_config(pipeline, checkpoint)
+
+
+def _freeze_batchnorm(pipeline, frozen, note):
+    model = architecture(pipeline)
+    if not hasattr(model, "freeze_batchnorm") or model.freeze_batchnorm == frozen:
+        return []
+    model.freeze_batchnorm = frozen
+    return [note]
+
+
+def _check(pipeline, facts):
+    """What overrides may have broken."""
+    model = architecture(pipeline)
+    if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
+        raise errors.ConfigError(
+            "num_classes of the model and the label map do not fit",
+            expected=f"{facts.num_classes}, the largest id of {facts.label_map_path}",
+            received=model.num_classes,
+            way_out="leave num_classes to the program",
+        )
+    if not pipeline.train_config.batch_size:
+        raise errors.ConfigError("train_config.batch_size", expected="at least 1", received=0)
