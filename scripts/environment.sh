@@ -64,7 +64,7 @@ set_up() {
         return 0
     fi
     make_environment
-    say "Installing tfodhelper and its packages (about 2 GB on disk)"
+    say "Installing tfodhelper and its packages (about 3 GB on disk)"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e ".[dev]" ||
         fail "the packages could not be installed; look above for the first line that says ERROR"
     has_packages "$PYTHON" || fail "packages are missing after the installation: $PYTHON -m tfodhelper doctor"
