@@ -130,8 +130,9 @@ def read_records(source, seed, share=Share(), start=0):
 def _read_epoch(source, seed, epoch, share, buffer_size):
     paths = tf.constant(source.paths)
     if source.shuffle:
-        # The function's own seed, so that one set elsewhere in the program does not change the order.
-        tf.compat.v1.set_random_seed(seed)
+        # The function's own seed, so that one set elsewhere in the program does not change the order; never 0, which
+        # TensorFlow would compare with the seed of the operation, a tensor here.
+        tf.compat.v1.set_random_seed(seed + 1)
         paths = tf.random.experimental.stateless_shuffle(paths, tf.stack([tf.cast(seed, tf.int64), epoch]))
     cycle = min(source.num_readers, len(source.paths))
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(
