@@ -60,6 +60,13 @@ def test_a_gif_is_its_first_frame():
     np.testing.assert_array_equal(serving.decode_image(file.getvalue()), frames[0])
 
 
+def test_a_jpeg_has_the_pixels_that_pillow_reads():
+    noise = np.random.RandomState(0).randint(0, 256, [40, 60, 3], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, format="JPEG", quality=80)
+    np.testing.assert_array_equal(serving.decode_image(file.getvalue()), np.asarray(Image.open(file)))
+
+
 def test_mixed_sizes_ignore_the_padding():
     padded = np.full([2, 33, 20, 3], 255, np.uint8)
     padded[0, :10, :20] = _red_image(0, 10, 20)

@@ -110,6 +110,14 @@ def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
     assert predictor.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
 
 
+def test_a_jpeg_has_the_pixels_that_pillow_reads(tmp_path):
+    noise = np.random.RandomState(0).randint(0, 256, [40, 60, 3], np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=80)
+    np.testing.assert_array_equal(
+        predictor.read_image(tmp_path / "noise.jpg"), np.asarray(Image.open(tmp_path / "noise.jpg"))
+    )
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1", "I;16"])
 def test_every_mode_becomes_rgb(mode, tmp_path):
     image = Image.new("I;16", (6, 4), 65535) if mode == "I;16" else Image.new("RGB", (6, 4), "white").convert(mode)

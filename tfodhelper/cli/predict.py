@@ -29,7 +29,7 @@ def define_flags(fv):
     label_map_flag.define(fv, "the one beside the SavedModel")
     flags.DEFINE_float(
         "score_threshold",
-        0.3,
+        0.5,
         "Detections of a lower score are left out.",
         lower_bound=0.0,
         upper_bound=1.0,

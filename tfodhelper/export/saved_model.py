@@ -17,9 +17,9 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import errors, fields, storage
+from tfodhelper import console, errors, fields, storage
 from tfodhelper.config import pipeline
-from tfodhelper.export import serving
+from tfodhelper.export import averages, serving
 from tfodhelper.models import build
 from tfodhelper.training import checkpoints
 
@@ -42,6 +42,8 @@ def export_trained(
 ):
     """Builds the model of a pipeline.config, restores a checkpoint whole and exports it.
 
+    Where training kept averages of the weights, these are exported, as they are what was evaluated.
+
     Args:
       pipeline_config: TrainEvalPipelineConfig message.
       trained_checkpoint_dir: folder with a checkpoint (its newest is taken), or a checkpoint's prefix.
@@ -57,7 +59,11 @@ def export_trained(
     """
     check_output_directory(output_directory)
     detector = build.build_detector(pipeline_config.model, is_training=False)
-    checkpoints.restore_trained(detector, trained_checkpoint_dir)
+    report = checkpoints.restore_trained(detector, trained_checkpoint_dir)
+    console.say(str(report))
+    num_averages = averages.restore_averages(detector, report.prefix)
+    if num_averages:
+        console.say(f"weights: {num_averages} of them replaced by the averages that training kept")
     return export_saved_model(
         detector,
         pipeline_config,

@@ -129,13 +129,21 @@ def make_example(encoded):
 def decode_image(encoded):
     """Decodes JPEG, PNG, BMP or the first frame of a GIF.
 
+    The accurate transform gives the pixels that Pillow and OpenCV read, to the bit, so that a file sent encoded and the
+    same file sent as pixels have the same detections. TensorFlow's default, the fast one, differs by up to 20 levels
+    and is not measurably faster.
+
     Args:
       encoded: string scalar.
 
     Returns:
       uint8 [height, width, 3], the stored frame: an EXIF orientation is not followed.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
     image.set_shape([None, None, 3])
     return image
 

@@ -1,8 +1,8 @@
 """Runs a SavedModel on images, as a customer has it: any with the Object Detection API's signature.
 
 The model's own words are the border: what a signature takes is read from the SavedModel, and nothing of the code that
-made it is needed. Images are decoded by threads while the model works, as they are decoded in training: the stored
-frame, an EXIF orientation is not followed.
+made it is needed. Images are decoded by threads while the model works; what is read is the stored frame, an EXIF
+orientation is not followed.
 """
 
 import collections
@@ -259,9 +259,9 @@ class Predictor:
 
 
 def read_image(path):
-    """Reads an image file as training reads it from the records: the stored frame, RGB.
+    """Reads an image file: the stored frame, RGB.
 
-    What TensorFlow decodes is decoded by it; other formats go through the encoding that records get.
+    Formats that records do not keep as they are go through the encoding that they get there.
 
     Args:
       path: of a file in any format that `annotations.images` knows.
@@ -275,7 +275,9 @@ def read_image(path):
     try:
         data = image_files.read_image(path)
         facts = image_files.inspect_image(data, path)
-        encoded, _ = image_files.encode_for_record(data, facts)
+        encoded, format_ = image_files.encode_for_record(data, facts)
+        if format_ == "jpeg":  # with the accurate transform: the pixels that Pillow and OpenCV read, to the bit
+            return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE").numpy()
         return tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
     except errors.AnnotationError as error:
         raise errors.PredictionError(

@@ -2,8 +2,6 @@
 
 import pathlib
 
-from PIL import Image
-
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections as results
@@ -98,7 +96,7 @@ class ResultWriter:
             labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
         if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
-            picture = Image.fromarray(draw.draw_detections(image, found.detections))
+            picture = draw.draw_detections(image, found)
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 
