@@ -6,6 +6,8 @@ import pathlib
 import sys
 import time
 
+from tfodhelper import storage
+
 _LOG_FILES = []
 
 
@@ -42,6 +44,11 @@ def process_log(path):
         yield path
     finally:
         _LOG_FILES.remove(path)
+
+
+def process_log_in(folder):
+    """`process_log` of the file process.log in a folder, which is made when it is not there."""
+    return process_log(storage.make_folder(folder) / "process.log")
 
 
 @contextlib.contextmanager

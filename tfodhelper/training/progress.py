@@ -6,7 +6,11 @@ import time
 from tfodhelper import console
 from tfodhelper.fields import Losses
 
-_SHORT = ((Losses.LOCALIZATION, "localization"), (Losses.CLASSIFICATION, "classification"))
+_SHORT = (
+    (Losses.LOCALIZATION, "localization"),
+    (Losses.CLASSIFICATION, "classification"),
+    (Losses.REGULARIZATION, "regularization"),
+)
 
 
 class TrainingProgress:

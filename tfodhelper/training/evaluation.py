@@ -1,0 +1,115 @@
+"""One evaluation over the validation set: numbers by tag, pictures, and the list of all evaluations of a run."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from tfodhelper import errors, storage
+from tfodhelper.fields import Inputs, Losses
+from tfodhelper.metrics import batch as metrics_batch
+from tfodhelper.metrics import build as metrics_build
+from tfodhelper.prediction import draw
+
+MAP = "DetectionBoxes_Precision/mAP"
+MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
+_LOSSES = (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL)
+
+
+class Evaluation:
+    """Collects detections and ground truth of all images; boxes are judged in pixels of the stored image.
+
+    Args:
+      eval_config: an `EvalConfig` message.
+      label_map: a `LabelMap`.
+      progress: a `console.Progress`, or None.
+    """
+
+    def __init__(self, eval_config, label_map, progress=None):
+        self._config, self._progress = eval_config, progress
+        self._names = {item.id: item.name for item in label_map}
+        self._shown_names = {item.id: item.shown_name for item in label_map}
+        self._metrics = metrics_build.build_metrics(eval_config, self._names)
+        self._loss_sums, self.num_images = {}, 0
+        self.pictures = {}
+
+    def add_batch(self, batch):
+        """Adds one batch of numpy arrays, as `DetectionTask.validation_step` returns them."""
+        size = len(batch[Inputs.SOURCE_ID])
+        if size == 0:  # a replica that had nothing left to do
+            return
+        for name in _LOSSES:
+            if name in batch:
+                self._loss_sums[name] = self._loss_sums.get(name, 0.0) + float(batch.pop(name)) * size
+        padded_shape = batch.pop("padded_shape")
+        for i, (image_id, groundtruth, found) in enumerate(metrics_batch.unbatch(batch, padded_shape)):
+            self._metrics.update(image_id, groundtruth, found)
+            if len(self.pictures) < self._config.num_visualizations:
+                self._draw(batch, i, groundtruth, found)
+        self.num_images += size
+        if self._progress is not None:
+            self._progress.advance(size)
+
+    def _draw(self, batch, i, groundtruth, found):
+        if Inputs.ORIGINAL_IMAGE not in batch:
+            return
+        height, width = (int(n) for n in batch[Inputs.ORIGINAL_IMAGE_SHAPE][i])
+        image = np.asarray(batch[Inputs.ORIGINAL_IMAGE][i], np.uint8)[:height, :width]
+        if image.size == 0:
+            return
+        keep = np.flatnonzero(found["scores"] >= self._config.min_score_threshold)
+        keep = keep[: self._config.max_num_boxes_to_visualize]
+        shown = {key: value[keep] for key, value in found.items()}
+        name = batch[Inputs.FILENAME][i].decode("utf-8", "replace")
+        self.pictures[name] = draw.side_by_side(
+            image,
+            shown,
+            groundtruth,
+            self._shown_names,
+            show_names=not self._config.skip_labels,
+            show_scores=not self._config.skip_scores,
+        )
+
+    def result(self):
+        """Tag -> value of all losses and metrics.
+
+        Raises:
+          TrainingError: when the validation set was empty.
+        """
+        if self.num_images == 0:
+            raise errors.TrainingError(
+                "eval_input_reader: no image was read",
+                way_out="look at its input_path, and at --val_fraction or --val_list of the conversion",
+            )
+        values = {name: total / self.num_images for name, total in self._loss_sums.items()}
+        values.update(self._metrics.result())
+        return {name: float(value) for name, value in values.items()}
+
+
+class History:
+    """All evaluations of a run, one JSON line each, oldest first, one for a step.
+
+    Args:
+      path: evaluations.jsonl.
+    """
+
+    def __init__(self, path):
+        self._path = pathlib.Path(path)
+        self.records = []
+        if self._path.exists():
+            self.records = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines() if line]
+
+    def add(self, step, metrics, **more):
+        """Adds an evaluation and writes the file whole; a second one of the same step takes the place of the first."""
+        clean = {name: (None if np.isnan(value) else round(float(value), 6)) for name, value in metrics.items()}
+        self.records = [r for r in self.records if r["step"] < step] + [{"step": step, **more, "metrics": clean}]
+        storage.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
+
+    def has(self, step):
+        """Whether this step was evaluated."""
+        return any(record["step"] == step for record in self.records)
+
+    def best(self, tag=MAP):
+        """The record with the highest value, or None; of equal ones the earliest."""
+        scored = [record for record in self.records if record["metrics"].get(tag) is not None]
+        return max(scored, key=lambda record: record["metrics"][tag], default=None)

@@ -1,0 +1,139 @@
+"""Training and evaluation of one model folder, from a pipeline.config to a result."""
+
+import pathlib
+
+import tensorflow as tf
+
+from tfodhelper import console, errors, storage
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.config import pipeline as pipelines
+from tfodhelper.records import reader
+from tfodhelper.training import checkpoints, evaluation, loop
+from tfodhelper.training.task import StartingPoint
+
+_UNFILLED = "PATH_TO_BE_CONFIGURED"
+
+
+def train_model(pipeline, model_dir, options):
+    """Trains a model with evaluation every few steps, or goes on where a former start was interrupted.
+
+    Args:
+      pipeline: a complete `TrainEvalPipelineConfig` message.
+      model_dir: folder of checkpoints, event files and evaluations; one process at a time.
+      options: `loop.TrainOptions`.
+
+    Returns:
+      A `loop.TrainResult`.
+
+    Raises:
+      ConfigError, CheckpointError, TrainingError, StorageError.
+    """
+    if pipeline.train_config.num_steps < 1:
+        raise errors.ConfigError("train_config.num_steps: how long to train is not said", way_out="--num_steps=N")
+    starting_point = find_starting_point(pipeline.train_config)
+    label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
+    count_images(pipeline.train_input_reader, "train_input_reader")
+    num_validation = count_images(pipeline.eval_input_reader[0], "eval_input_reader")
+    model_dir = storage.make_folder(model_dir)
+    with storage.hold(model_dir):
+        session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
+        return session.train()
+
+
+def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0):
+    """Evaluates checkpoints on the validation set.
+
+    Args:
+      pipeline: a complete `TrainEvalPipelineConfig` message.
+      model_dir: folder of a training; its `eval` folder gets the summaries.
+      options: `loop.TrainOptions`; only the strategy counts.
+      checkpoint: prefix, or folder whose newest one is taken; `model_dir` when left out.
+      timeout_s: how long to wait for a newer checkpoint in the folder; 0 evaluates one.
+
+    Yields:
+      (step, {tag: value}).
+    """
+    label_map = read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
+    num_images = count_images(pipeline.eval_input_reader[0], "eval_input_reader")
+    where = checkpoint or model_dir
+    if timeout_s and pathlib.Path(where).is_dir():
+        prefixes = tf.train.checkpoints_iterator(str(where), timeout=timeout_s)
+    else:
+        prefixes = [checkpoints.find_checkpoint(where)]
+    session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
+    for prefix in prefixes:
+        yield session.evaluate(prefix)
+
+
+def find_starting_point(train_config):
+    """Where the weights come from, as `train_config` says.
+
+    Raises:
+      ConfigError: a path that nobody has filled in.
+    """
+    path = train_config.fine_tune_checkpoint
+    if _UNFILLED in path:
+        raise errors.ConfigError(
+            "train_config.fine_tune_checkpoint still waits to be filled in",
+            received=path,
+            way_out="--fine_tune_checkpoint=zoo, a path, or none to train from scratch",
+        )
+    if not path:
+        return StartingPoint()
+    return StartingPoint(checkpoints.find_checkpoint(path), pipelines.fine_tune_checkpoint_type(train_config))
+
+
+def read_matching_label_map(pipeline, input_reader, name):
+    """Reads the label map of an input reader and holds it against the model's number of classes.
+
+    Raises:
+      ConfigError: when they differ, or when none is named.
+    """
+    if not input_reader.label_map_path or _UNFILLED in input_reader.label_map_path:
+        raise errors.ConfigError(
+            f"{name}.label_map_path: no label map is named", way_out="`tfodhelper config` fills it in"
+        )
+    label_map = label_maps.read_label_map(input_reader.label_map_path)
+    kind = pipeline.model.WhichOneof("model")
+    num_classes = getattr(pipeline.model, kind).num_classes
+    if label_map.num_classes != num_classes:
+        raise errors.ConfigError(
+            f"model.{kind}.num_classes and {input_reader.label_map_path} contradict each other",
+            expected=f"{label_map.num_classes}, the largest id of the label map",
+            received=num_classes,
+            way_out=f"--set model.{kind}.num_classes={label_map.num_classes}",
+        )
+    return label_map
+
+
+def count_images(input_reader, name):
+    """Number of records of an input reader.
+
+    Raises:
+      ConfigError: no path is named.
+      DatasetError: no file is there, or the files hold nothing.
+    """
+    patterns = list(input_reader.tf_record_input_reader.input_path)
+    if not patterns or any(_UNFILLED in pattern for pattern in patterns):
+        raise errors.ConfigError(
+            f"{name}.tf_record_input_reader.input_path: no records are named", way_out="`tfodhelper config` fills it in"
+        )
+    count = reader.count_records(reader.list_shards(patterns))
+    if count == 0:
+        raise errors.DatasetError(
+            f"{name}: the records hold no image", received=", ".join(patterns), way_out="convert the images again"
+        )
+    return count
+
+
+def say_evaluation(step, metrics):
+    """Prints the numbers of one evaluation, classes last."""
+    rows = [(tag, f"{value:.4f}" if value == value else "-") for tag, value in sorted(metrics.items())]
+    console.say(f"evaluation at step {step}")
+    console.say(console.format_table(("metric", "value"), rows, numbers=(1,)))
+
+
+def is_finished(model_dir, num_steps):
+    """Whether a folder holds a training up to `num_steps` with its last evaluation."""
+    history = evaluation.History(pathlib.Path(model_dir) / "evaluations.jsonl")
+    return history.has(num_steps) and tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "last")) is not None

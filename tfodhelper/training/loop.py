@@ -1,0 +1,315 @@
+"""Trains with evaluation every few steps, keeps the best and the last weights, and goes on after any interruption."""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+import time
+
+import orbit
+import tensorflow as tf
+from official.core import config_definitions
+from orbit import controller as orbit_controller
+
+from tfodhelper import console, errors, storage
+from tfodhelper.fields import Losses
+from tfodhelper.training import checkpoints, curves, evaluation, optimizers, strategy, summaries, weights
+from tfodhelper.training import progress as training_progress
+from tfodhelper.training import task as training_task
+from tfodhelper.training import trainer as training_trainer
+
+
+@dataclasses.dataclass
+class TrainOptions:
+    """How to train, besides what pipeline.config says.
+
+    Args:
+      eval_every: steps between evaluations.
+      checkpoint_every: steps between checkpoints; None chooses it.
+      log_every: steps between points of the training curves.
+      strategy: a name of `strategy.NAMES`.
+      tpu_address: of the TPU, with strategy tpu.
+      seed: of order, augmentation and initial weights.
+      keep_checkpoints: how many of the newest checkpoints stay.
+    """
+
+    eval_every: int = 500
+    checkpoint_every: int | None = None
+    log_every: int = 10
+    strategy: str = "auto"
+    tpu_address: str | None = None
+    seed: int = 0
+    keep_checkpoints: int = 3
+
+
+@dataclasses.dataclass
+class TrainResult:
+    """Where the weights are and what they reach.
+
+    Args:
+      step: the last step.
+      last_checkpoint: prefix of the weights of the last evaluation.
+      best_checkpoint: prefix of the weights with the highest mAP.
+      history: all evaluations.
+      seconds_per_step: median over the logged stretches of this process, or None when nothing was trained.
+    """
+
+    step: int
+    last_checkpoint: str
+    best_checkpoint: str
+    history: evaluation.History
+    seconds_per_step: float | None
+
+
+class Session:
+    """A model folder, opened for training or evaluation: model, inputs, checkpoints, curves.
+
+    Args:
+      pipeline: a complete `TrainEvalPipelineConfig` message.
+      label_map: a `LabelMap`.
+      model_dir: folder of checkpoints and event files.
+      options: `TrainOptions`.
+      starting_point: a `task.StartingPoint`, used when the folder holds no checkpoint.
+      num_validation_images: for the progress line, or None.
+      train: False for evaluation alone.
+    """
+
+    def __init__(
+        self, pipeline, label_map, model_dir, options, starting_point, num_validation_images=None, train=True
+    ):
+        self.pipeline, self.label_map, self.options = pipeline, label_map, options
+        self.model_dir = pathlib.Path(model_dir)
+        self.strategy = strategy.build_strategy(options.strategy, options.tpu_address)
+        self.is_chief = strategy.is_chief(self.strategy)
+        self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
+        self._num_validation_images = num_validation_images
+        self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
+        self._resume_from = tf.train.latest_checkpoint(str(self.model_dir)) if train else None
+        self.start_step = weights.step_of(self._resume_from) if self._resume_from else 0
+        self._train_sums, self._rates = {}, []
+        self._progress = self.line = None
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images a step")
+        with self.strategy.scope():
+            self._build(starting_point, train)
+
+    def _build(self, starting_point, train):
+        config = self._experiment_config(train)
+        self.task = training_task.DetectionTask(
+            config.task, self.pipeline, starting_point, self.options.seed, self.start_step
+        )
+        model = self.task.build_model()
+        optimizer, schedule = optimizers.build_optimizer(self.pipeline.train_config.optimizer)
+        self.trainer = training_trainer.DetectionTrainer(
+            config,
+            self.task,
+            model,
+            optimizer,
+            schedule,
+            self._make_evaluation,
+            evaluated=self._evaluated if train else None,
+            train=train,
+        )
+        folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
+        self.manager = tf.train.CheckpointManager(
+            self.trainer.checkpoint,
+            str(folder),
+            max_to_keep=self.options.keep_checkpoints,
+            step_counter=self.trainer.global_step,
+            checkpoint_interval=self.checkpoint_every,
+        )
+
+    @property
+    def checkpoint_every(self):
+        """Steps between checkpoints: as told, or at every evaluation and at most 1000 steps apart."""
+        return self.options.checkpoint_every or max(1, min(self.options.eval_every, 1000))
+
+    def _experiment_config(self, train):
+        data = config_definitions.DataConfig
+        eval_batch = max(1, self.pipeline.eval_config.batch_size) * self.strategy.num_replicas_in_sync
+        return config_definitions.ExperimentConfig(
+            task=config_definitions.TaskConfig(
+                train_data=data(global_batch_size=self._global_batch, is_training=True, seed=self.options.seed),
+                validation_data=data(global_batch_size=eval_batch, is_training=False, drop_remainder=False),
+            ),
+            trainer=config_definitions.TrainerConfig(
+                train_steps=self.pipeline.train_config.num_steps if train else 0,
+                steps_per_loop=self.options.log_every,
+                summary_interval=self.options.log_every,
+                checkpoint_interval=self.checkpoint_every,
+                validation_interval=self.options.eval_every,
+                max_to_keep=self.options.keep_checkpoints,
+            ),
+        )
+
+    def _make_evaluation(self):
+        self._progress = console.Progress("evaluation: images", self._num_validation_images)
+        return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress)
+
+    def _restore(self):
+        """Restores the newest checkpoint on every worker, or fills the model from the starting point."""
+        with self.strategy.scope():
+            if self._resume_from is None:
+                self.trainer.initialize()
+                return
+            console.say(f"going on from {self._resume_from}, step {self.start_step}")
+            self.trainer.checkpoint.restore(self._resume_from).assert_existing_objects_matched()
+
+    def _build_controller(self):
+        """Builds orbit's outer loop over the restored model."""
+        train_dir, eval_dir = self.model_dir / "train", self.model_dir / "eval"
+        if self.is_chief:
+            summaries.drop_after(train_dir, self.start_step)
+            summaries.drop_after(eval_dir, max((record["step"] for record in self.history.records), default=0))
+        with self.strategy.scope():
+            return orbit.Controller(
+                global_step=self.trainer.global_step,
+                trainer=self.trainer,
+                evaluator=self.trainer,
+                strategy=self.strategy,
+                steps_per_loop=self.options.log_every,
+                checkpoint_manager=self.manager,
+                summary_dir=str(train_dir) if self.is_chief else None,
+                eval_summary_dir=str(eval_dir) if self.is_chief else None,
+                train_actions=[self._trained],
+            )
+
+    def train(self):
+        """Trains to the last step; evaluates every `eval_every` steps and at the end.
+
+        Returns:
+          A `TrainResult`.
+        """
+        num_steps = self.pipeline.train_config.num_steps
+        self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step)
+        if self.start_step > num_steps:
+            raise errors.TrainingError(
+                f"{self.model_dir}: already trained for {self.start_step} steps",
+                expected=f"at most {num_steps}, as num_steps says",
+                way_out="raise --num_steps, or choose another folder",
+            )
+        self._restore()
+        with quiet_orbit():
+            controller = self._build_controller()
+            step = self._train_and_evaluate(controller, num_steps)
+        return TrainResult(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds())
+
+    def _train_and_evaluate(self, controller, num_steps):
+        step = self.start_step
+        # A process that was killed between a checkpoint and the end of its evaluation has that evaluation to catch up.
+        if step and self._is_due(step) and not self.history.has(step):
+            self._evaluate(controller)
+        while step < num_steps:
+            target = min(num_steps, (step // self.options.eval_every + 1) * self.options.eval_every)
+            self._last_logged = (step, time.monotonic())
+            controller.train(steps=target, checkpoint_at_completion=True)
+            self.line.end_line()
+            step = int(self.trainer.global_step)
+            self._evaluate(controller)
+        return step
+
+    def _is_due(self, step):
+        return step % self.options.eval_every == 0 or step == self.pipeline.train_config.num_steps
+
+    def _trained(self, logs):
+        step, now = int(self.trainer.global_step), time.monotonic()
+        self.line.show(step, logs)
+        for name, value in logs.items():
+            if name in (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL):
+                self._train_sums.setdefault(name, []).append(float(value))
+        last_step, last_time = self._last_logged
+        self._rates.append((now - last_time) / max(1, step - last_step))
+        self._last_logged = (step, now)
+
+    def _median_step_seconds(self):
+        rates = sorted(self._rates[1:])  # the first stretch holds the tracing of the step
+        return rates[len(rates) // 2] if rates else None
+
+    def _evaluate(self, controller):
+        step, start = int(self.trainer.global_step), time.monotonic()
+        self.line.pause()
+        metrics = controller.evaluate(steps=-1)
+        self._progress.show(final=True)
+        seconds = time.monotonic() - start
+        if not self.is_chief:
+            return
+        train = {name: round(sum(values) / len(values), 6) for name, values in self._train_sums.items()}
+        self._train_sums = {}
+        self.history.add(step, metrics, train=train, seconds=round(seconds, 1))
+        best = self.history.best()
+        console.say(
+            f"evaluation at step {step}: mAP {metrics[evaluation.MAP]:.4f}, "
+            f"mAP@.50IOU {metrics[evaluation.MAP_50]:.4f}, loss {metrics[Losses.TOTAL]:.4f}, "
+            f"{console.format_seconds(seconds)}"
+            + (f"; best mAP so far {best['metrics'][evaluation.MAP]:.4f} at step {best['step']}" if best else "")
+        )
+        curves.write_curves(self.history, self.model_dir)
+
+    def _evaluated(self, finished, metrics):
+        """Keeps the evaluated weights as the last ones, and as the best ones when they are."""
+        if not self.is_chief:
+            return
+        step = int(self.trainer.global_step)
+        best = self.history.best()
+        weights.save_weights(self.trainer.model, self.model_dir / "last", step)
+        if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
+            weights.save_weights(self.trainer.model, self.model_dir / "best", step)
+        writer = tf.summary.create_file_writer(str(self.model_dir / "eval"))
+        summaries.write_images(writer, finished.pictures, step)
+
+    def evaluate(self, prefix):
+        """Evaluates one checkpoint.
+
+        Args:
+          prefix: of a checkpoint of the model, or a folder that holds one.
+
+        Returns:
+          (step, {tag: value}).
+        """
+        checkpoints.restore_trained(self.trainer.model, prefix)
+        step = weights.step_of(prefix)
+        self.trainer.global_step.assign(step)
+        with self.strategy.scope(), quiet_orbit():
+            controller = orbit.Controller(
+                global_step=self.trainer.global_step,
+                evaluator=self.trainer,
+                strategy=self.strategy,
+                eval_summary_dir=str(self.model_dir / "eval") if self.is_chief else None,
+            )
+            metrics = controller.evaluate(steps=-1)
+        self._progress.show(final=True)
+        return step, metrics
+
+    def last_prefix(self):
+        """Prefix of the weights of the last evaluation."""
+        return tf.train.latest_checkpoint(str(self.model_dir / "last"))
+
+    def best_prefix(self):
+        """Prefix of the weights with the highest mAP."""
+        return tf.train.latest_checkpoint(str(self.model_dir / "best"))
+
+
+def check_batch_size(batch_size, strategy_):
+    """Returns the global batch size.
+
+    Raises:
+      ConfigError: when it cannot be spread evenly over the replicas.
+    """
+    replicas = strategy_.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+        raise errors.ConfigError(
+            "train_config.batch_size is the number of images a step over all replicas",
+            expected=f"a multiple of {replicas}, the number of replicas",
+            received=batch_size,
+            way_out=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
+        )
+    return batch_size
+
+
+@contextlib.contextmanager
+def quiet_orbit():
+    """Keeps orbit's own copy of every number off the screen: it prints them beside our progress line."""
+    spoken, orbit_controller._log = orbit_controller._log, lambda message: None
+    try:
+        yield
+    finally:
+        orbit_controller._log = spoken

@@ -1,0 +1,164 @@
+"""A detector's training and evaluation as a task of the Model Garden: one step, seen from one replica."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from official.core import base_task
+
+from tfodhelper import console
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses
+from tfodhelper.inputs import build as inputs_build
+from tfodhelper.models import build as models_build
+from tfodhelper.training import checkpoints
+
+_LABELS = (
+    Groundtruth.BOXES,
+    Groundtruth.CLASSES,
+    Groundtruth.NUM_BOXES,
+    Groundtruth.IS_CROWD,
+    Groundtruth.DIFFICULT,
+    Groundtruth.AREA,
+)
+_FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE, Inputs.FILENAME, Inputs.SOURCE_ID)
+_DETECTIONS = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.NUM)
+
+
+@dataclasses.dataclass
+class StartingPoint:
+    """Where the weights come from when a model folder holds no checkpoint yet.
+
+    Args:
+      checkpoint: prefix or folder of a checkpoint, or None to train from scratch.
+      checkpoint_type: detection, classification or full.
+    """
+
+    checkpoint: str | None = None
+    checkpoint_type: str = "detection"
+
+
+class DetectionTask(base_task.Task):
+    """Builds the model, the inputs and the steps that pipeline.config describes.
+
+    Args:
+      params: the Model Garden's task configuration; it carries the batch sizes.
+      pipeline: a `TrainEvalPipelineConfig` message.
+      starting_point: a `StartingPoint`.
+      seed: of the input order, of the augmentation and of the initial weights.
+      start_step: number of steps that are already trained: the input goes on behind them.
+    """
+
+    loss = Losses.TOTAL
+
+    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0):
+        super().__init__(params, name="detection_task")
+        self._pipeline, self._starting_point = pipeline, starting_point
+        self._seed, self._start_step = seed, start_step
+        self.restore_report = None
+
+    def build_model(self):
+        """Builds the detector with all its variables."""
+        tf_keras.utils.set_random_seed(self._seed)
+        return models_build.build_detector(self._pipeline.model, is_training=True)
+
+    def initialize(self, model):
+        """Fills a new model from the starting point and says what was restored."""
+        point = self._starting_point
+        if point.checkpoint is None:
+            console.say("weights: from scratch, as --fine_tune_checkpoint=none asks")
+            return
+        self.restore_report = checkpoints.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
+        console.say(str(self.restore_report))
+
+    def build_inputs(self, params, input_context=None):
+        """Builds the `tf.data.Dataset` of training or validation for one input pipeline."""
+        resizer = inputs_build.build_resizer(models_build.image_resizer_of(self._pipeline.model))
+        pipelines = input_context.num_input_pipelines if input_context else 1
+        batch_size = (
+            input_context.get_per_replica_batch_size(params.global_batch_size)
+            if input_context
+            else params.global_batch_size
+        )
+        if params.is_training:
+            return inputs_build.build_train_dataset(
+                self._pipeline,
+                resizer,
+                batch_size=batch_size,
+                seed=self._seed,
+                start_step=self._start_step * max(1, params.global_batch_size // (batch_size * pipelines)),
+                input_context=input_context,
+            )
+        # Every worker evaluates the whole set, so that the first one has all the numbers without sending any.
+        return inputs_build.build_eval_dataset(
+            self._pipeline,
+            resizer,
+            batch_size=batch_size,
+            input_context=None if pipelines > 1 else input_context,
+            keep_original_images=self._pipeline.eval_config.num_visualizations,
+        )
+
+    def build_metrics(self, training=True):
+        """Running means of the losses, under their TensorBoard names."""
+        names = [Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.TOTAL]
+        if self._pipeline.train_config.add_regularization_loss:
+            names.insert(2, Losses.REGULARIZATION)
+        return [tf_keras.metrics.Mean(name) for name in names] if training else []
+
+    def compute_losses(self, model, predictions, labels):
+        """All losses by name, with their sum as `Loss/total_loss`."""
+        losses = dict(model.losses(predictions, labels))
+        if self._pipeline.train_config.add_regularization_loss:
+            terms = model.regularization_losses()
+            losses[Losses.REGULARIZATION] = tf.add_n(terms) if terms else tf.constant(0.0)
+        losses[Losses.TOTAL] = tf.add_n(list(losses.values()))
+        return losses
+
+    def _predict(self, model, features, training):
+        shapes = features[Inputs.TRUE_IMAGE_SHAPE]
+        return model.predict_raw(model.normalize(features[Inputs.IMAGE], shapes), shapes, training=training)
+
+    def train_step(self, inputs, model, optimizer, metrics=None):
+        """Forward, backward and one update; returns the losses of this replica."""
+        features, labels = inputs
+        variables = model.trainable_variables
+        with tf.GradientTape() as tape:
+            predictions = self._predict(model, features, training=True)
+            losses = self.compute_losses(model, predictions, labels)
+            # Gradients are summed over the replicas by the optimizer.
+            scaled = losses[Losses.TOTAL] / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients = tape.gradient(scaled, variables)
+        limit = self._pipeline.train_config.gradient_clipping_by_norm
+        if limit > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, limit)
+        optimizer.apply_gradients(list(zip(gradients, variables)))
+        for metric in metrics or []:
+            metric.update_state(losses[metric.name])
+        return losses
+
+    def validation_step(self, inputs, model, metrics=None):
+        """Losses and detections of one batch, with what is needed to judge them."""
+        del metrics
+        features, labels = inputs
+        predictions = self._predict(model, features, training=False)
+        logs = self.compute_losses(model, predictions, labels)
+        detections = model.postprocess(predictions, features[Inputs.TRUE_IMAGE_SHAPE])
+        logs.update({key: detections[key] for key in _DETECTIONS})
+        logs.update({key: labels[key] for key in _LABELS})
+        logs.update({key: features[key] for key in _FEATURES})
+        if Inputs.ORIGINAL_IMAGE in features:
+            logs[Inputs.ORIGINAL_IMAGE] = features[Inputs.ORIGINAL_IMAGE]
+        logs["padded_shape"] = tf.shape(features[Inputs.IMAGE])[1:3]
+        return logs
+
+    def aggregate_logs(self, state, step_logs):
+        """Hands one step's outputs of all replicas to the evaluation that `state` is."""
+        replicas = len(step_logs[Inputs.SOURCE_ID])
+        for replica in range(replicas):
+            state.add_batch({key: np.asarray(values[replica]) for key, values in step_logs.items()})
+        return state
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+        """Closes an evaluation; returns tag -> value."""
+        del global_step
+        return aggregated_logs.result()

@@ -1,0 +1,36 @@
+"""The weights of one evaluation, kept alone in a folder, and the step that a checkpoint belongs to."""
+
+import re
+
+import tensorflow as tf
+
+from tfodhelper.training import checkpoints
+
+_STEP_KEYS = ("step/.ATTRIBUTES/VARIABLE_VALUE", "global_step/.ATTRIBUTES/VARIABLE_VALUE")
+
+
+def save_weights(model, folder, step):
+    """Saves a model's weights under the keys of the published checkpoints; the folder's former ones go.
+
+    Args:
+      model: a detector.
+      folder: gets `ckpt-STEP` and the file `checkpoint` that names it.
+      step: the training step of the weights.
+
+    Returns:
+      The prefix of the new checkpoint.
+    """
+    checkpoint = tf.train.Checkpoint(
+        model=checkpoints.ModelView(model), step=tf.Variable(step, dtype=tf.int64, trainable=False)
+    )
+    return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(checkpoint_number=step)
+
+
+def step_of(prefix):
+    """The training step of a checkpoint: what it says itself, else the number in its name, else 0."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    for key in _STEP_KEYS:
+        if reader.has_tensor(key):
+            return int(reader.get_tensor(key))
+    match = re.search(r"-(\d+)$", str(prefix))
+    return int(match.group(1)) if match else 0
