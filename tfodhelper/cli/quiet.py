@@ -20,5 +20,5 @@ def quiet_tensorflow():
         from absl import logging as absl_logging
 
         absl_logging.set_verbosity(absl_logging.ERROR)
-    for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras"):
+    for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras", "google"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
