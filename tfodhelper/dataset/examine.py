@@ -65,12 +65,6 @@ class Examination:
     digests: dict[str, str]
     fingerprint: str
 
-    @property
-    def left_out(self):
-        """The findings by which an image or an annotation file is left out."""
-        actions = (findings.IMAGE_LEFT_OUT, findings.FILE_IGNORED)
-        return tuple(f for f in self.findings if f.action in actions and f.code != "unlabelled")
-
     def count_boxes(self):
         """{class name: number of usable boxes}, sorted by name."""
         counts = collections.Counter(box.name for image in self.images for box in image.annotation.boxes)
@@ -249,9 +243,11 @@ def check_usable(examination):
     """
     if examination.images:
         return
-    counts = findings.count_codes(examination.left_out)
+    bad = [finding for finding in examination.findings if finding.action == findings.IMAGE_LEFT_OUT]
+    bad.sort(key=lambda finding: finding.severity != findings.ERROR)
+    counts = findings.count_codes(bad)
     reasons = ", ".join(f"{code} {count}" for code, count in counts.items()) or "there was none to begin with"
-    examples = [finding.message for finding in examination.left_out[:3]]
+    examples = [finding.message for finding in bad[:3]]
     raise errors.DatasetError(
         f"{examination.source.image_dir}: no image is left to train on\n" + "\n".join(f"  {text}" for text in examples),
         expected="images with annotation files that can be used",

@@ -1,6 +1,7 @@
 """manifest.json: what a converted folder holds, and how it came about.
 
-It is written last and marks the folder as whole. Paths in it are relative: of images to the image folder, of files to the folder of the manifest.
+It is written last and marks the folder as whole. Paths in it are relative: of images to the image folder, of files to
+the folder of the manifest.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import threading
 
 import tensorflow as tf
 
@@ -70,10 +71,17 @@ def write_shards(folder, side, items, num_shards, label_map, progress=None):
     """
     folder = pathlib.Path(folder)
     shards, digests = [], {}
+    lock = threading.Lock()
+
+    def advance():
+        if progress is not None:
+            with lock:
+                progress.advance()
+
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = [
             pool.submit(
-                _write_shard, folder / shard_name(side, n, num_shards), items[n::num_shards], label_map, progress
+                _write_shard, folder / shard_name(side, n, num_shards), items[n::num_shards], label_map, advance
             )
             for n in range(num_shards)
         ]
@@ -89,7 +97,7 @@ def write_shards(folder, side, items, num_shards, label_map, progress=None):
     return shards, digests
 
 
-def _write_shard(path, items, label_map, progress):
+def _write_shard(path, items, label_map, advance):
     temporary = path.with_name(f".{path.name}.tmp")
     digests = {}
     try:
@@ -97,14 +105,15 @@ def _write_shard(path, items, label_map, progress):
             for item in items:
                 serialized, digests[item.image.name] = _make_record(item, label_map)
                 writer.write(serialized)
-                if progress is not None:
-                    progress.advance()
+                advance()
         _put_on_disk(temporary)
         os.replace(temporary, path)
     except tf.errors.OpError as error:
         raise _explain(error, path) from error
     except OSError as error:
         raise storage.explain_os_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return {"name": path.name, "records": len(items), "bytes": path.stat().st_size}, digests
 
 

@@ -1,0 +1,160 @@
+"""What is fixed, what is left out, and under which name."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfodhelper.annotations import checks, findings
+from tfodhelper.annotations.images import ImageFacts
+from tfodhelper.annotations.label_map import make_label_map
+from tfodhelper.annotations.structures import Annotation, Box, SkippedObject
+
+FACTS = ImageFacts("JPEG", 100, 80, "RGB", 1, "00", 999)
+GOOD = Box("cat", 10, 10, 50, 50)
+
+
+def check(boxes, size=(100, 80), facts=FACTS, label_map=None, options=checks.CheckOptions(), **fields):  # noqa: B008
+    annotation = Annotation("a.jpg", *size, tuple(boxes), **fields)
+    return checks.check_annotation(annotation, facts, "a.xml", label_map, options, "a.jpg")
+
+
+def codes(checked):
+    return [finding.code for finding in checked.findings]
+
+
+def test_a_good_image_passes_unchanged():
+    checked = check([GOOD, Box("dog", 0, 0, 100, 80)])
+    assert codes(checked) == []
+    assert checked.annotation.boxes == (GOOD, Box("dog", 0, 0, 100, 80))
+
+
+def test_no_objects_is_a_negative():
+    checked = check([])
+    assert checked.annotation.boxes == ()
+    assert codes(checked) == []
+
+
+@pytest.mark.parametrize(
+    ("box", "code", "left"),
+    [
+        (Box("cat", -4, 10, 50, 50), "box-clipped", Box("cat", 0, 10, 50, 50)),
+        (Box("cat", 60, 40, 102.5, 81), "box-clipped", Box("cat", 60, 40, 100, 80)),
+        (Box("cat", 90, 10, 130, 50), "box-outside", None),  # a quarter is left
+        (Box("cat", 200, 10, 230, 50), "box-outside", None),
+        (Box("cat", 10, 10, 10, 50), "box-no-area", None),
+        (Box("cat", 10, 10, 10.9, 50), "box-no-area", None),
+        (Box("cat", 50, 10, 10, 50), "box-inverted", None),
+    ],
+)
+def test_boxes_are_clipped_or_dropped(box, code, left):
+    checked = check([GOOD, box])
+    assert codes(checked)[:1] == [code]
+    assert checked.annotation.boxes == ((GOOD, left) if left else (GOOD,))
+
+
+@given(*[st.floats(-300, 300)] * 4)
+def test_what_remains_is_inside_and_at_least_a_pixel(xmin, ymin, xmax, ymax):
+    checked = check([Box("cat", xmin, ymin, xmax, ymax), Box("dog", 10, 10, 20, 20)])
+    for box in checked.annotation.boxes:
+        assert 0 <= box.xmin <= box.xmax - 1
+        assert box.xmax <= 100
+        assert 0 <= box.ymin <= box.ymax - 1
+        assert box.ymax <= 80
+
+
+def test_swapping_is_an_option_that_says_so():
+    checked = check([Box("cat", 50, 40, 10, 20)], options=checks.CheckOptions(swap_inverted=True))
+    assert codes(checked) == ["box-swapped"]
+    assert checked.annotation.boxes == (Box("cat", 10, 20, 50, 40),)
+
+
+def test_an_image_that_lost_all_its_objects_is_no_negative():
+    checked = check([Box("cat", 10, 10, 10, 50)])
+    assert checked.annotation is None
+    assert codes(checked) == ["box-no-area", "no-box-left"]
+    skipped = SkippedObject("box-missing", "object 1 (cat)", "has no <bndbox>")
+    assert check([], skipped=(skipped,)).annotation is None
+
+
+def test_an_unknown_class_leaves_the_image_out_or_by_option_the_box():
+    label_map = make_label_map(["cat"])
+    checked = check([GOOD, Box("dog", 1, 1, 20, 20)], label_map=label_map)
+    assert checked.annotation is None
+    assert codes(checked) == ["class-unknown"]
+    assert checked.findings[0].action == findings.IMAGE_LEFT_OUT
+    drop = checks.CheckOptions(drop_unknown_classes=True)
+    checked = check([GOOD, Box("dog", 1, 1, 20, 20)], label_map=label_map, options=drop)
+    assert checked.annotation.boxes == (GOOD,)
+    assert checked.findings[0].action == findings.BOX_LEFT_OUT
+    assert check([Box("dog", 1, 1, 20, 20)], label_map=label_map, options=drop).annotation.boxes == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "boxes", "code"),
+    [
+        ((None, None), [GOOD], "size-missing"),
+        ((60, 60), [Box("cat", 10, 10, 90, 70)], "size-differs"),  # the box fits the image only
+        ((101, 80), [GOOD], "size-differs"),  # rounding
+        ((500, 500), [], "size-differs"),  # no box that could be wrong
+    ],
+)
+def test_a_wrong_size_is_replaced_where_the_boxes_prove_it(size, boxes, code):
+    checked = check(boxes, size)
+    assert codes(checked) == [code]
+    assert (checked.annotation.width, checked.annotation.height) == (100, 80)
+    assert checked.annotation.boxes == tuple(boxes)
+
+
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [((200, 160), GOOD), ((200, 160), Box("cat", 10, 10, 180, 150)), ((50, 50), Box("cat", 10, 10, 180, 150))],
+)
+def test_a_wrong_size_that_may_mean_wrong_boxes_leaves_the_image_out(size, box):
+    checked = check([box], size)
+    assert checked.annotation is None
+    assert codes(checked) == ["size-undecided"]
+
+
+def test_a_size_known_to_be_a_constant_is_passed_over():
+    checked = check([GOOD], (200, 160), options=checks.CheckOptions(trust_pixels=True))
+    assert codes(checked) == ["size-differs"]
+    assert checked.annotation is not None
+
+
+def test_exif_counts_only_when_the_size_says_so():
+    turned = dataclasses.replace(FACTS, orientation=6)
+    stored = check([GOOD], (100, 80), turned)
+    assert (codes(stored), stored.turn) == ([], False)
+    drawn_turned = check([Box("cat", 10, 10, 50, 95)], (80, 100), turned)
+    assert (codes(drawn_turned), drawn_turned.turn) == (["image-turned"], True)
+    assert (drawn_turned.annotation.width, drawn_turned.annotation.height) == (80, 100)
+    assert drawn_turned.annotation.boxes == (Box("cat", 10, 10, 50, 95),)
+    square = dataclasses.replace(FACTS, width=80, orientation=6)
+    undecided = check([GOOD], (80, 80), square)
+    assert (codes(undecided), undecided.turn) == (["orientation-undecided"], False)
+    assert undecided.annotation is not None
+
+
+def test_boxes_on_each_other_are_pointed_out():
+    assert codes(check([GOOD, dataclasses.replace(GOOD, xmax=50.5)])) == ["box-duplicate"]
+    assert codes(check([GOOD, dataclasses.replace(GOOD, name="dog")])) == ["box-class-conflict"]
+
+
+def test_the_image_itself():
+    assert codes(check([GOOD], facts=dataclasses.replace(FACTS, format="PNG"))) == ["extension-differs"]
+    assert codes(check([GOOD], facts=dataclasses.replace(FACTS, reencode_reason="CMYK"))) == ["image-reencoded"]
+    assert codes(check([GOOD], facts=dataclasses.replace(FACTS, is_blank=True))) == ["image-blank"]
+    assert codes(check([], facts=dataclasses.replace(FACTS, is_blank=True))) == []
+
+
+def test_messages_name_file_object_expected_received_and_way_out():
+    (finding,) = check([GOOD, Box("dog", 50, 10, 10, 50)]).findings
+    assert finding.message == (
+        "a.xml: object 2 (dog): the minimum lies beyond the maximum; expected xmin < xmax, ymin < ymax; "
+        "received xmin 50, ymin 10, xmax 10, ymax 50; box left out; "
+        "way out: label the object again, or give --swap_inverted"
+    )
+    assert finding.to_json()["code"] == "box-inverted"
+    assert findings.count_codes([finding, finding]) == {"box-inverted": 2}
