@@ -5,6 +5,26 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.config import pipeline as pipelines
 
+# Settings that change how a network is trained or what is done with its answers, not what its weights mean.
+_OF_TRAINING = {
+    "class_prediction_bias_init",
+    "decay",
+    "dropout_keep_probability",
+    "encode_background_as_zeros",
+    "freeze_batchnorm",
+    "initializer",
+    "inplace_batchnorm_update",
+    "loss",
+    "matcher",
+    "negative_class_weight",
+    "normalize_loc_loss_by_codesize",
+    "normalize_loss_by_num_matches",
+    "num_classes",
+    "post_processing",
+    "regularizer",
+    "use_dropout",
+}
+
 
 def compare_with_own_config(pipeline, checkpoint):
     """Compares a configuration with the pipeline.config that lies with its checkpoint.
@@ -26,29 +46,19 @@ def compare_with_own_config(pipeline, checkpoint):
         other = pipelines.read_pipeline(folder / "pipeline.config")
     except errors.ConfigError as error:
         return [f"checkpoint's own pipeline.config: {error.what}"]
-    differing = differences(network_of(pipeline), network_of(other))
+    differing = differences(pipeline.model, other.model)
     return [
         f"checkpoint's own pipeline.config differs: {path} is {theirs} there, {ours} here"
         for path, ours, theirs in differing
     ]
 
 
-def network_of(pipeline):
-    """The model of a configuration without what fine-tuning may change: classes, losses, postprocessing."""
-    model = type(pipeline.model)()
-    model.CopyFrom(pipeline.model)
-    kind = model.WhichOneof("model")
-    inner = getattr(model, kind) if kind else None
-    for name in ("num_classes", "loss", "post_processing", "freeze_batchnorm", "matcher", "inplace_batchnorm_update"):
-        if inner is not None and name in inner.DESCRIPTOR.fields_by_name:
-            inner.ClearField(name)
-    return model
-
-
 def differences(ours, theirs, prefix="model"):
-    """[(path, our value, their value)] of the scalars in which two messages of one type differ, defaults counted."""
+    """[(path, our value, their value)] where two messages of one type mean different networks, defaults counted."""
     found = []
     for field in ours.DESCRIPTOR.fields:
+        if field.name in _OF_TRAINING:
+            continue
         path, mine, other = f"{prefix}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
         if pipelines.is_repeated(field):
             if list(mine) != list(other):
@@ -60,7 +70,7 @@ def differences(ours, theirs, prefix="model"):
             elif set_here or set_there:
                 found += differences(mine, other, path)
         elif mine != other and not _same_type_name(field, mine, other):
-            found.append((path, mine, other))
+            found.append((path, _show_one(mine), _show_one(other)))
     return found
 
 
@@ -70,4 +80,8 @@ def _same_type_name(field, ours, theirs):
 
 
 def _show(values):
-    return "[" + ", ".join(str(value).strip().replace("\n", " ") for value in values) + "]"
+    return "[" + ", ".join(_show_one(value) for value in values) + "]"
+
+
+def _show_one(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value).strip().replace("\n", " ")

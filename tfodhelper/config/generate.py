@@ -20,6 +20,7 @@ from tfodhelper.dataset.split import TRAIN, VALIDATE
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
 DEFAULT_BATCH_SIZE = 8
+LARGEST_EVAL_BATCH_SIZE = 8
 SMALL_BATCH = 16  # below, statistics of a batch are too rough to move a trained batch norm
 EPOCHS = 50
 STEP_RANGE = (600, 20_000)
@@ -253,6 +254,8 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     if batch_size is None:
         batch_size = old if base.is_own else min(DEFAULT_BATCH_SIZE, facts.num_train)
     train.batch_size = batch_size
+    if not base.is_own and architecture(pipeline).image_resizer.HasField("fixed_shape_resizer"):
+        pipeline.eval_config.batch_size = min(batch_size, LARGEST_EVAL_BATCH_SIZE)  # all images have one size
     notes = [f"batch size: {batch_size}" + (f" (was {old})" if batch_size != old else "")]
     rate = schedule_scaling.base_rate(train.optimizer)
     if rate is None:

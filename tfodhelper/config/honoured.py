@@ -128,4 +128,5 @@ def _brief(value):
     """One line for a message: the names of what is set in it."""
     if not hasattr(value, "ListFields"):
         return f"{len(value)} elements"
-    return "{" + ", ".join(field.name for field, _ in value.ListFields()) + "}"
+    names = [field.name for field, _ in value.ListFields()]
+    return "{" + ", ".join(names[:4]) + (", ..." if len(names) > 4 else "") + "}"

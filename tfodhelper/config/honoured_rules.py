@@ -219,9 +219,9 @@ _EVALUATION_AND_READING = {
 _SSD = {
     "DetectionModel": _make("ssd"),
     "Ssd": _make(
-        "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator "
-        "encode_background_as_zeros negative_class_weight box_predictor anchor_generator post_processing normalize_loss_by_num_matches "
-        "normalize_loc_loss_by_codesize loss freeze_batchnorm add_background_class explicit_background_class",
+        "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
+        "encode_background_as_zeros negative_class_weight anchor_generator post_processing loss freeze_batchnorm "
+        "normalize_loss_by_num_matches normalize_loc_loss_by_codesize add_background_class explicit_background_class",
         inplace_batchnorm_update=_SAME_NUMBERS,
         implicit_example_weight=Hint("only counts with use_confidences_as_targets, which is not honoured"),
         return_raw_detections_during_predict=Hint("raw detections are always returned"),
@@ -324,6 +324,7 @@ def rules_of(message):
     """{field: rule} of a message; for a feature extractor those of its type."""
     name = message.DESCRIPTOR.full_name.split("object_detection.protos.")[-1]
     if "type" in message.DESCRIPTOR.fields_by_name and name.endswith("FeatureExtractor"):
-        unknown = {"type": Unhonoured("this feature extractor is not here yet")}
+        unknown = {field.name: Honoured() for field in message.DESCRIPTOR.fields}  # the type says it all
+        unknown["type"] = Unhonoured("this feature extractor is not here yet")
         return FEATURE_EXTRACTORS.get((name, message.type), unknown)
     return RULES.get(name, {})
