@@ -1,0 +1,138 @@
+"""Compares a detector with numbers that the OD API computed.
+
+Tolerances: anchors, preprocessed images and true shapes 1e-5 of the largest value; other tensors 1e-4 of the largest
+value, or ten times what the tensor moves when the input moves by 1e-6; losses and gradient norms 1e-3. Detections: at
+least 95 % found again, of the same class, with an intersection over union above 0.99 and a score within 1e-3.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tests.golden import formula
+from tfodhelper.fields import Detections, Groundtruth, Predictions
+from tfodhelper.ops import boxes as box_ops
+
+EXACT = (Predictions.ANCHORS, "preprocessed", "true_image_shapes")
+
+
+class Golden:
+    """Reads stored tensors; big ones are stored at a fixed set of places.
+
+    Args:
+      arrays: {name: array}.
+      noise: {name of a prediction: how far it moves with the input's last bits}.
+    """
+
+    def __init__(self, arrays, noise=None):
+        self.arrays, self._noise = arrays, noise or {}
+
+    def check(self, name, value):
+        """Asserts that a tensor is the stored one within its tolerance."""
+        value = np.asarray(value, np.float64)
+        if f"{name}/indices" in self.arrays:
+            assert tuple(value.shape) == tuple(self.arrays[f"{name}/shape"]), name
+            value, wanted = value.reshape(-1)[self.arrays[f"{name}/indices"]], self.arrays[f"{name}/values"]
+        else:
+            wanted = self.arrays[name]
+            assert value.shape == wanted.shape, name
+        leaf = name.split("/")[-1]
+        tolerance = (1e-5 if leaf in EXACT else 1e-4) * np.abs(wanted).max()
+        tolerance = max(tolerance, 10 * self._noise.get(leaf, 0))
+        np.testing.assert_allclose(value, wanted, rtol=0, atol=tolerance, err_msg=name)
+
+    def has(self, name):
+        """Whether a tensor is stored, whole or in part."""
+        return name in self.arrays or f"{name}/indices" in self.arrays
+
+    def names_under(self, prefix):
+        """Stored names that begin so, without their prefix."""
+        return sorted(name.removeprefix(prefix) for name in self.arrays if name.startswith(prefix))
+
+
+def fill(detector, weight=formula.weight):
+    """Gives every variable its value by formula."""
+    for key, variable in detector.checkpoint_keys().items():
+        variable.assign(weight(key, tuple(variable.shape)))
+
+
+def make_groundtruth(variants, num_classes, groundtruth=formula.groundtruth):
+    """Ground truth of a batch, one variant for each image."""
+    boxes, classes, weights = zip(*(groundtruth(variant, num_classes) for variant in variants))
+    return {
+        Groundtruth.BOXES: tf.constant(np.stack(boxes)),
+        Groundtruth.CLASSES: tf.constant(np.stack(classes)),
+        Groundtruth.WEIGHTS: tf.constant(np.stack(weights)),
+    }
+
+
+def check_predictions(golden, prefix, predictions):
+    """Compares every raw prediction that is stored."""
+    compared = 0
+    for key, value in predictions.items():
+        parts = {f"{key}[{i}]": part for i, part in enumerate(value)} if isinstance(value, list) else {key: value}
+        for name, part in parts.items():
+            if golden.has(f"{prefix}/predict/{name}"):
+                golden.check(f"{prefix}/predict/{name}", part)
+                compared += 1
+    assert compared >= 2
+
+
+def check_image(golden, name, detector, image):
+    """Preprocessing, predictions and detections of one image; returns the predictions."""
+    inputs, shapes = detector.preprocess(image[np.newaxis])
+    golden.check(f"{name}/true_image_shapes", shapes)
+    golden.check(f"{name}/preprocessed", inputs)
+    predictions = detector.predict_raw(inputs, shapes)
+    check_predictions(golden, name, predictions)
+    check_detections(golden, f"{name}/postprocess", detector.postprocess(predictions, shapes))
+    return predictions
+
+
+def check_detections(golden, prefix, detections):
+    """Compares detections as a set, and what was decoded before suppression number by number."""
+    wanted = {key: golden.arrays[f"{prefix}/{key}"] for key in (Detections.BOXES, Detections.SCORES, Detections.CLASSES)}
+    ious = box_ops.iou_matrix(detections[Detections.BOXES], wanted[Detections.BOXES]).numpy()
+    classes, scores = detections[Detections.CLASSES].numpy(), detections[Detections.SCORES].numpy()
+    same = (
+        (ious > 0.99)
+        & (classes[:, :, np.newaxis] == wanted[Detections.CLASSES][:, np.newaxis])
+        & (np.abs(scores[:, :, np.newaxis] - wanted[Detections.SCORES][:, np.newaxis]) < 1e-3)
+    )
+    assert same.any(axis=1).mean() >= 0.95
+    for key in (Detections.NUM, Detections.RAW_BOXES, Detections.RAW_SCORES):
+        if golden.has(f"{prefix}/{key}"):
+            golden.check(f"{prefix}/{key}", detections[key])
+
+
+def check_losses(golden, prefix, losses):
+    """Compares losses by name."""
+    names = golden.names_under(prefix)
+    assert names
+    for name in names:
+        np.testing.assert_allclose(float(losses[name]), golden.arrays[prefix + name], rtol=1e-3, err_msg=name)
+
+
+def check_training(golden, detector, images, groundtruth, gradient_tolerance=1e-3):
+    """One step of training: predictions, losses, norms of gradients and of moving statistics.
+
+    Batch norm in training makes these numbers sensitive: a change of the input's last bit moves gradients of SSD
+    MobileNet V1 by 3e-3, and other processors' convolutions by up to 3e-2. So predictions are compared only where
+    `gradient_tolerance` is strict.
+    """
+    inputs, shapes = (tf.concat(parts, axis=0) for parts in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
+    variables = detector.trainable_variables
+    with tf.GradientTape() as tape:
+        predictions = detector.predict_raw(inputs, shapes, training=True)
+        losses = detector.losses(predictions, groundtruth)
+        total = tf.add_n(list(losses.values()))
+    gradients = {id(variable): gradient for variable, gradient in zip(variables, tape.gradient(total, variables))}
+    if gradient_tolerance <= 1e-3:
+        check_predictions(golden, "train", predictions)
+    check_losses(golden, "train/loss/", losses)
+    keys = detector.checkpoint_keys()
+    ordered = [keys[key] for key in sorted(keys)]
+    norms = golden.arrays["train/grad_norm"]
+    ours = [np.linalg.norm(gradients[id(ordered[i])]) for i in golden.arrays["train/grad_index"]]
+    np.testing.assert_allclose(ours, norms, rtol=0, atol=gradient_tolerance * norms.max())
+    moved = [np.linalg.norm(ordered[i]) for i in golden.arrays["train/moving_index"]]
+    np.testing.assert_allclose(moved, golden.arrays["train/moving_norm_after"], rtol=1e-4)
