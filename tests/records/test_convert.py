@@ -172,12 +172,31 @@ convert.convert(convert.ConvertOptions(data_dir=sys.argv[1], output_dir=sys.argv
 """
 # Where the process dies: inside a shard, between two shards, after the records, just before and after the manifest.
 _DEATHS = [
-    "old = writer._make_record\ndef die(item, label_map):\n"
-    "    if item.source_id == 7: os.kill(os.getpid(), 9)\n    return old(item, label_map)\nwriter._make_record = die",
-    "old = os.replace\ndef die(a, b):\n    old(a, b)\n    if 'of-00004' in str(b): os.kill(os.getpid(), 9)\nos.replace = die",
-    "label_map.write_label_map = lambda *a: os.kill(os.getpid(), 9)",
-    "manifest.write_manifest = lambda *a: os.kill(os.getpid(), 9)",
-    "old = manifest.write_manifest\ndef die(*a):\n    old(*a)\n    os.kill(os.getpid(), 9)\nmanifest.write_manifest = die",
+    """
+old = writer._make_record
+def die(item, label_map):
+    if item.source_id == 7:
+        os.kill(os.getpid(), 9)
+    return old(item, label_map)
+writer._make_record = die
+""",
+    """
+old = os.replace
+def die(source, target):
+    old(source, target)
+    if "of-00004" in str(target):
+        os.kill(os.getpid(), 9)
+os.replace = die
+""",
+    "label_map.write_label_map = lambda *given: os.kill(os.getpid(), 9)",
+    "manifest.write_manifest = lambda *given: os.kill(os.getpid(), 9)",
+    """
+old = manifest.write_manifest
+def die(*given):
+    old(*given)
+    os.kill(os.getpid(), 9)
+manifest.write_manifest = die
+""",
 ]
 
 

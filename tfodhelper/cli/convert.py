@@ -12,7 +12,7 @@ A start on a folder that was stopped does it again; a start on a finished one wi
 from absl import flags
 
 from tfodhelper import console
-from tfodhelper.cli import flagging, quiet
+from tfodhelper.cli import flagging
 
 
 def define_check_flags(fv):
@@ -43,7 +43,6 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     flagging.require(fv, "output_dir")
-    quiet.quiet_tensorflow()
     from tfodhelper.records import convert
 
     names = [field for field in convert.ConvertOptions.__dataclass_fields__ if field in fv]

@@ -13,7 +13,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import examine, plan, statistics
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
-from tfodhelper.records import result
+from tfodhelper.records import result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _RECORD_OVERHEAD = 1.02  # records are a little larger than their images
@@ -110,9 +110,6 @@ def _write_records(folder, planned, options):
     images = [image for image in planned.examination.images if image.name in planned.sides]
     ids = {image.name: number for number, image in enumerate(images, start=1)}
     _check_space(folder, sum(image.facts.num_bytes for image in images))
-    # TensorFlow takes seconds to import: input that cannot be used has been refused by now.
-    from tfodhelper.records import writer
-
     shards, digests = {}, {}
     with console.Progress("records written", len(images)) as progress:
         for side in SPLITS:

@@ -1,16 +1,21 @@
-"""One annotated image as a tf.train.Example.
+"""One annotated image as a serialized tf.train.Example.
 
 Feature names are those of the Object Detection API; its decoder and the Model Garden's both read the result. The
 latter parses `image/source_id` as a number, and the former takes `image/format` at its word.
+
+The few lines of protobuf's wire format that an Example needs stand here, so that a conversion need not wait for
+TensorFlow to be imported; the bytes are those of TensorFlow's own deterministic serialization.
 """
 
-import tensorflow as tf
+import struct
 
 from tfodhelper.fields import Record
 
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
 
-def to_example(annotation, encoded, format, source_id, sha256, label_map, filename=None):
-    """Makes the example of one image.
+
+def to_features(annotation, encoded, format, source_id, sha256, label_map, filename=None):
+    """The features of one image.
 
     Args:
       annotation: checked: the size of the encoded image, boxes of positive area inside it, pixels.
@@ -22,11 +27,11 @@ def to_example(annotation, encoded, format, source_id, sha256, label_map, filena
       filename: what `image/filename` says; the annotation's when left out.
 
     Returns:
-      A tf.train.Example with the features of `fields.Record`; boxes are normalized to the image.
+      {name: serialized tf.train.Feature}, with the names of `fields.Record`; boxes are normalized to the image.
     """
     boxes, width, height = annotation.boxes, annotation.width, annotation.height
     ids = [label_map.id_of(box.name) for box in boxes]
-    features = {
+    return {
         Record.HEIGHT: _ints([height]),
         Record.WIDTH: _ints([width]),
         Record.FILENAME: _texts([filename or annotation.filename]),
@@ -47,25 +52,48 @@ def to_example(annotation, encoded, format, source_id, sha256, label_map, filena
         Record.AREA: _floats([box.area for box in boxes]),
         Record.WEIGHT: _floats([1.0] * len(boxes)),
     }
-    return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def serialize(example):
-    """The bytes of an example; equal examples give equal bytes."""
-    return example.SerializeToString(deterministic=True)
+def serialize(features):
+    """The bytes of a tf.train.Example.
+
+    Args:
+      features: {name: serialized tf.train.Feature}, as `to_features` gives.
+    """
+    entries = [_field(1, _field(1, name.encode("utf-8")) + _field(2, features[name])) for name in sorted(features)]
+    return _field(1, b"".join(entries))
 
 
 def _ints(values):
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return _field(_INT64_LIST, _packed(b"".join(_varint(value) for value in values)))
 
 
 def _floats(values):
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return _field(_FLOAT_LIST, _packed(struct.pack(f"<{len(values)}f", *values)))
 
 
 def _bytes(values):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    return _field(_BYTES_LIST, b"".join(_field(1, value) for value in values))
 
 
 def _texts(values):
     return _bytes([value.encode("utf-8") for value in values])
+
+
+def _packed(content):
+    return _field(1, content) if content else b""
+
+
+def _field(number, content):
+    """A length-delimited field."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value):
+    """A whole number of at least 0, seven bits a byte, the lowest first."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

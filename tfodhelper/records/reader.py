@@ -1,23 +1,15 @@
-"""Record files as files: which belong to a pattern, and how many records they hold. TensorFlow is not needed.
-
-A TFRecord file is a row of records: length (8 bytes, little endian), masked CRC-32C of the length (4), content, masked
-CRC-32C of the content (4).
-"""
+"""Record files as files: which belong to a pattern, and how many records they hold. TensorFlow is not needed."""
 
 import difflib
 import glob
 import os
 import pathlib
 import re
-import struct
 
 from tfodhelper import errors
+from tfodhelper.records import framing
 
-_HEADER = struct.Struct("<QI")
-_FOOTER_BYTES = 4
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<total>\d{5})")
-_MASK_DELTA = 0xA282EAD8
-_POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), reflected
 
 
 def list_shards(pattern_or_paths):
@@ -94,18 +86,18 @@ def iterate_spans(path):
         while offset < size:
             number += 1
             file.seek(offset)
-            header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
+            header = file.read(framing.HEADER.size)
+            if len(header) < framing.HEADER.size:
                 raise _truncated(path, number, size)
-            length, checksum = _HEADER.unpack(header)
-            if checksum != _masked_crc(header[:8]):
+            length, checksum = framing.HEADER.unpack(header)
+            if checksum != framing.masked_crc(header[:8]):
                 raise errors.DatasetError(
                     f"{path}: record {number} at byte {offset} does not begin with a record's header",
                     expected="a TFRecord file without compression",
                     way_out="copy the file again, or convert the images anew",
                 )
-            start = offset + _HEADER.size
-            offset = start + length + _FOOTER_BYTES
+            start = offset + framing.HEADER.size
+            offset = start + length + framing.FOOTER.size
             if offset > size:
                 raise _truncated(path, number, size)
             yield start, length
@@ -118,24 +110,3 @@ def _truncated(path, number, size):
         received=f"{size} bytes",
         way_out="copy the file again, or convert the images anew",
     )
-
-
-def _make_crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_CRC_TABLE = _make_crc_table()
-
-
-def _masked_crc(data):
-    """The masked CRC-32C of a few bytes."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -11,11 +11,9 @@ import os
 import pathlib
 import threading
 
-import tensorflow as tf
-
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images
-from tfodhelper.records import example
+from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20
 DEFAULT_TRAIN_SHARDS = 4  # some shards make the order of training more random and the reading parallel
@@ -101,25 +99,19 @@ def _write_shard(path, items, label_map, advance):
     temporary = path.with_name(f".{path.name}.tmp")
     digests = {}
     try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        with open(temporary, "wb") as file:
             for item in items:
                 serialized, digests[item.image.name] = _make_record(item, label_map)
-                writer.write(serialized)
+                file.writelines(framing.frame(serialized))
                 advance()
-        _put_on_disk(temporary)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
-    except tf.errors.OpError as error:
-        raise _explain(error, path) from error
     except OSError as error:
         raise storage.explain_os_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
     return {"name": path.name, "records": len(items), "bytes": path.stat().st_size}, digests
-
-
-def _put_on_disk(path):
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def _make_record(item, label_map):
@@ -130,12 +122,5 @@ def _make_record(item, label_map):
         raise errors.DatasetError(f"{image.path}: the file has changed while it was converted", way_out="start again")
     encoded, format = images.encode_for_record(data, image.facts, image.turn)
     digest = image.facts.sha256 if encoded is data else hashlib.sha256(encoded).hexdigest()
-    made = example.to_example(image.annotation, encoded, format, item.source_id, digest, label_map, image.name)
+    made = example.to_features(image.annotation, encoded, format, item.source_id, digest, label_map, image.name)
     return example.serialize(made), digest
-
-
-def _explain(error, path):
-    text = str(error)
-    if isinstance(error, tf.errors.ResourceExhaustedError) or "No space left" in text:
-        return errors.StorageError(f"{path}: the disk is full", way_out="free some space and start again")
-    return errors.StorageError(f"{path}: cannot be written", received=text.splitlines()[0] if text else None)

@@ -1,0 +1,57 @@
+"""The serialized example is what TensorFlow itself would write."""
+
+import pytest
+import tensorflow as tf
+
+from tfodhelper.annotations.label_map import make_label_map
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.records import example, framing
+
+ANNOTATION = Annotation(
+    "a.jpg", 200, 100, (Box("cat", 0, 10, 50, 100), Box("dog", 20.5, 1, 200, 99, True, True, "Left"))
+)
+
+
+def features_of(annotation, encoded=b"\xff\xd8 not really"):
+    label_map = make_label_map(["cat", "dog"])
+    return example.to_features(annotation, encoded, "jpeg", 300, "ab" * 32, label_map, "x/ä.jpg")
+
+
+def test_values_by_hand():
+    parsed = tf.train.Example.FromString(example.serialize(features_of(ANNOTATION))).features.feature
+    assert list(parsed["image/width"].int64_list.value) == [200]
+    assert list(parsed["image/source_id"].bytes_list.value) == [b"300"]
+    assert list(parsed["image/filename"].bytes_list.value) == ["x/ä.jpg".encode()]
+    assert list(parsed["image/object/bbox/xmin"].float_list.value) == pytest.approx([0, 0.1025])
+    assert list(parsed["image/object/bbox/xmax"].float_list.value) == [0.25, 1]
+    assert list(parsed["image/object/bbox/ymin"].float_list.value) == pytest.approx([0.1, 0.01])
+    assert list(parsed["image/object/area"].float_list.value) == [4500, 179.5 * 98]
+    assert list(parsed["image/object/class/label"].int64_list.value) == [1, 2]
+    assert list(parsed["image/object/truncated"].int64_list.value) == [0, 1]
+    assert list(parsed["image/object/view"].bytes_list.value) == [b"Unspecified", b"Left"]
+    assert len(parsed) == 19
+
+
+def test_the_bytes_are_those_of_tensorflow():
+    for annotation in (ANNOTATION, Annotation("a.jpg", 200, 100, ())):
+        serialized = example.serialize(features_of(annotation, b"x" * 70000))
+        assert tf.train.Example.FromString(serialized).SerializeToString(deterministic=True) == serialized
+
+
+def test_empty_lists_keep_their_type():
+    parsed = tf.train.Example.FromString(example.serialize(features_of(Annotation("a.jpg", 200, 100, ()))))
+    kinds = {name: feature.WhichOneof("kind") for name, feature in parsed.features.feature.items()}
+    assert kinds["image/object/bbox/xmin"] == "float_list"
+    assert kinds["image/object/class/label"] == "int64_list"
+    assert kinds["image/object/class/text"] == "bytes_list"
+
+
+def test_a_file_is_the_one_that_tensorflow_writes(tmp_path):
+    contents = [example.serialize(features_of(ANNOTATION, bytes(range(256)) * n)) for n in (0, 1, 33)]
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for content in contents:
+            writer.write(content)
+    with open(tmp_path / "ours", "wb") as file:
+        for content in contents:
+            file.writelines(framing.frame(content))
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
