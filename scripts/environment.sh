@@ -68,7 +68,7 @@ set_up() {
     # The pip that comes with an older Python cannot build some packages that have no wheel.
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --upgrade "pip>=24.1" ||
         fail "pip could not be brought up to date; look above for the first line that says ERROR"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e ".[dev]" ||
+    PYTHONWARNINGS=ignore "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e ".[dev]" ||
         fail "the packages could not be installed; look above for the first line that says ERROR"
     has_packages "$PYTHON" || fail "packages are missing after the installation: $PYTHON -m tfodhelper doctor"
     printf '%s\n' "$stamp" >"$venv/.tfodhelper"
