@@ -18,14 +18,14 @@ def define_flags(fv):
     """Defines the flags of this verb."""
     flagging.define_model_flags(fv)
     flagging.define_path(fv, "data_dir", None, "Folder that `tfodhelper convert` has written.")
-    flagging.define_output_dir(fv, "Folder for the pipeline.config; made where it is not there.")
+    flagging.define_output_dir(fv, "Folder for the pipeline.config; that of the data when left out.")
     flagging.define_pipeline_config_path(fv, "A pipeline.config of your own to start from, instead of the model's.")
 
 
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    flagging.require(fv, "data_dir", "output_dir")
+    flagging.require(fv, "data_dir")
     from tfodhelper.config import generate, honoured
     from tfodhelper.config import pipeline as pipelines
 
@@ -45,7 +45,7 @@ def main(fv, args):
     for note in notes:
         console.say(note)
     honoured.check_honoured(pipeline, allow_unhonoured=fv.allow_unhonoured)
-    path = storage.make_folder(fv.output_dir) / "pipeline.config"
+    path = storage.make_folder(fv.output_dir or fv.data_dir) / "pipeline.config"
     _write(path, pipelines.format_pipeline(pipeline))
     console.say_next(f"tfodhelper train --pipeline_config_path={path} --model_dir={path.parent / 'checkpoints'}")
 

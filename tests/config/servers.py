@@ -1,0 +1,88 @@
+"""A local web server that behaves as told, badly too."""
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import re
+import threading
+
+
+class Behaviour:
+    """What the server does with GET requests.
+
+    Attributes:
+      files: {path: bytes}.
+      ranges: whether range requests are understood.
+      break_after: the connection is cut after this many bytes of a body, for so many of the next answers.
+      status: {path: status} of refusals.
+      md5: {path: bytes to announce the MD5 of}, the file's own where it is True.
+      etag: validator of all files.
+      requests: (path, Range header) of each request, in order.
+    """
+
+    def __init__(self, files):
+        self.files, self.ranges, self.break_after, self.breaks = dict(files), True, None, 0
+        self.status, self.md5, self.etag, self.requests = {}, {}, '"one"', []
+
+
+@contextlib.contextmanager
+def serve(files):
+    """Yields (address, `Behaviour`) of a server on this machine."""
+    behaviour = Behaviour(files)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):  # noqa: N802 - the name that http.server calls
+            _answer(self, behaviour)
+
+        def log_message(self, *args):
+            """Nothing is printed."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", behaviour
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _answer(handler, behaviour):
+    path, asked = handler.path, handler.headers.get("Range")
+    behaviour.requests.append((path, asked))
+    body = behaviour.files.get(path)
+    status = behaviour.status.get(path, 200 if body is not None else 404)
+    if status != 200:
+        handler.send_error(status)
+        return
+    start = 0
+    match = re.fullmatch(r"bytes=(\d+)-", asked or "")
+    if match and behaviour.ranges and handler.headers.get("If-Range") == behaviour.etag:
+        start = int(match[1])
+        if start >= len(body):
+            handler.send_error(416)
+            return
+    handler.send_response(206 if start else 200)
+    if start:
+        handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+    handler.send_header("Content-Length", str(len(body) - start))
+    handler.send_header("ETag", behaviour.etag)
+    if path in behaviour.md5:
+        content = body if behaviour.md5[path] is True else behaviour.md5[path]
+        digest = base64.b64encode(hashlib.md5(content).digest()).decode()
+        handler.send_header("x-goog-hash", "crc32c=AAAAAA==")
+        handler.send_header("x-goog-hash", f"md5={digest}")
+    handler.end_headers()
+    if behaviour.breaks > 0:
+        behaviour.breaks -= 1
+        handler.wfile.write(body[start : start + behaviour.break_after])
+        handler.wfile.flush()
+        handler.close_connection = True
+        handler.connection.close()
+        return
+    handler.wfile.write(body[start:])

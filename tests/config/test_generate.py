@@ -1,0 +1,253 @@
+"""A complete configuration for a data set."""
+
+import pathlib
+
+import pytest
+
+from tests.shared_data import shared
+from tfodhelper import errors
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.config import bases, comparison, generate, honoured, pipeline, schedule_scaling
+from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.dataset import manifest as manifests
+
+QUARTERS = "ssd_mobilenet_v1_0.75_depth"
+
+
+def make_facts(**changes):
+    """Facts of a set of 200 and 50 images with 3 classes."""
+    values = {
+        "folder": pathlib.Path("/data"),
+        "label_map_path": "/data/label_map.pbtxt",
+        "num_classes": 3,
+        "train_pattern": "/data/train.record-?????-of-00002",
+        "validate_pattern": "/data/validate.record-?????-of-00001",
+        "num_train": 200,
+        "num_validate": 50,
+        "most_boxes": 10,
+    }
+    return generate.DataFacts(**(values | changes))
+
+
+def make(model=QUARTERS, facts=None, **options):
+    """(configuration, notes as one text)."""
+    result, notes = generate.generate_pipeline(generate.find_base(model), facts or make_facts(), **options)
+    return result, "\n".join(notes)
+
+
+def test_data_is_filled_in():
+    result, _ = make()
+    assert result.model.ssd.num_classes == 3
+    assert list(result.train_input_reader.tf_record_input_reader.input_path) == ["/data/train.record-?????-of-00002"]
+    assert result.train_input_reader.label_map_path == "/data/label_map.pbtxt"
+    reader = result.eval_input_reader[0]
+    assert list(reader.tf_record_input_reader.input_path) == ["/data/validate.record-?????-of-00001"]
+    assert reader.shuffle is False and reader.num_epochs == 1
+    assert result.eval_config.num_examples == 50
+    assert generate.UNFILLED not in pipeline.format_pipeline(result)
+
+
+@pytest.mark.parametrize("name", bases.base_names())
+@pytest.mark.parametrize("checkpoint", [None, "/zoo/checkpoint/ckpt-0"])
+def test_result_is_honoured_and_round_trips(name, checkpoint):
+    result, _ = make(name, fine_tune_checkpoint=checkpoint)
+    honoured.check_honoured(result)
+    assert pipeline.parse_pipeline(pipeline.format_pipeline(result)) == result
+
+
+def test_learning_rate_is_scaled_to_the_batch_size_and_said():
+    result, notes = make(batch_size=16)
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert cosine.learning_rate_base == pytest.approx(0.9 * 16 / 2048)  # 0.00703125
+    assert cosine.warmup_learning_rate == pytest.approx(0.3 * 16 / 2048)
+    assert "learning rate: 0.00703125 (was 0.9), scaled linearly from batch size 2048 to 16" in notes
+
+
+def test_given_learning_rate_stands_and_the_warmup_keeps_its_share():
+    result, notes = make(learning_rate=0.004, batch_size=8)
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert cosine.learning_rate_base == pytest.approx(0.004)
+    assert cosine.warmup_learning_rate == pytest.approx(0.004 / 3, rel=1e-5)
+    assert "as given" in notes
+
+
+def test_schedule_is_scaled_to_the_steps():
+    result, notes = make(num_steps=2000)
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert (cosine.total_steps, cosine.warmup_steps) == (2000, 60)
+    assert "warmup_steps: 60 (was 300)" in notes
+    short, _ = make(num_steps=600)
+    cosine = short.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert (cosine.total_steps, cosine.warmup_steps) == (600, 50)
+    other, _ = make("ssd_mobilenet_v1", num_steps=1000)
+    decay = other.train_config.optimizer.rms_prop_optimizer.learning_rate.exponential_decay_learning_rate
+    assert decay.decay_steps == 4004  # 800720 * 1000 / 200000, rounded
+
+
+@pytest.mark.parametrize(("num_train", "steps"), [(10, 600), (200, 1250), (1000, 6250), (100_000, 20_000)])
+def test_steps_follow_from_the_data(num_train, steps):
+    result, notes = make(facts=make_facts(num_train=num_train))
+    assert result.train_config.num_steps == steps
+    assert "--num_steps changes it" in notes
+
+
+def test_default_batch_is_not_larger_than_the_data():
+    assert make(facts=make_facts(num_train=5))[0].train_config.batch_size == 5
+    assert make()[0].train_config.batch_size == 8
+
+
+def test_overrides_have_the_last_word_and_the_schedule_follows_them():
+    result, notes = make(overrides=["train_config.batch_size=4", "train_config.num_steps=1000"])
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert result.train_config.batch_size == 4 and result.train_config.num_steps == 1000
+    assert cosine.learning_rate_base == pytest.approx(0.9 * 4 / 2048, rel=1e-5)
+    assert cosine.total_steps == 1000
+    assert "set: train_config.batch_size=4" in notes
+    path = "train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate.learning_rate_base"
+    result, _ = make(overrides=[f"{path}=0.5"])
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert cosine.learning_rate_base == 0.5
+
+
+def test_small_batches_keep_batch_norm_frozen_when_fine_tuning():
+    fine_tuned, notes = make(fine_tune_checkpoint="/zoo/checkpoint/ckpt-0")
+    assert fine_tuned.model.ssd.freeze_batchnorm
+    assert "batch norm: frozen" in notes
+    assert not make(fine_tune_checkpoint="/zoo/checkpoint/ckpt-0", batch_size=32)[0].model.ssd.freeze_batchnorm
+    scratch, notes = make(fine_tune_checkpoint=None)
+    assert not scratch.model.ssd.freeze_batchnorm
+    assert "from scratch" in notes
+
+
+@pytest.mark.parametrize(("path", "version"), [("/zoo/checkpoint/ckpt-0", 2), ("/zoo/model.ckpt", 1)])
+def test_checkpoint_and_its_version(path, version):
+    train = make(fine_tune_checkpoint=path)[0].train_config
+    assert (train.fine_tune_checkpoint, train.fine_tune_checkpoint_version) == (path, version)
+    assert train.fine_tune_checkpoint_type == "detection"
+
+
+def test_from_scratch_leaves_no_checkpoint():
+    train = make()[0].train_config
+    assert not train.HasField("fine_tune_checkpoint") and not train.HasField("fine_tune_checkpoint_type")
+
+
+def test_crowded_images_keep_all_their_boxes():
+    assert make(facts=make_facts(most_boxes=250))[0].train_input_reader.max_number_of_boxes == 250
+    assert make(facts=make_facts(most_boxes=100))[0].train_input_reader.max_number_of_boxes == 100
+
+
+def test_overridden_class_count_that_does_not_fit_is_an_error():
+    with pytest.raises(errors.ConfigError, match="num_classes"):
+        make(overrides=["model.ssd.num_classes=4"])
+
+
+@pytest.mark.parametrize("empty", ["num_train", "num_validate"])
+def test_no_images_on_a_side_is_an_error(empty):
+    with pytest.raises(errors.ConfigError, match="images"):
+        make(facts=make_facts(**{empty: 0}))
+
+
+def test_own_config_keeps_its_training(tmp_path):
+    own = apply_overrides(generate.find_base(QUARTERS).pipeline, ["train_config.batch_size=64"])
+    pipeline.write_pipeline(tmp_path / "own.config", own)
+    base = generate.find_base(None, str(tmp_path / "own.config"))
+    result, notes = generate.generate_pipeline(base, make_facts(), fine_tune_checkpoint=None)
+    assert result.train_config.batch_size == 64 and result.train_config.num_steps == 10000
+    assert "learning rate: 0.9" in notes
+    assert generate.find_base(str(tmp_path / "own.config")).is_own
+
+
+def test_own_config_says_where_it_starts(tmp_path):
+    (tmp_path / "ckpt-0.index").write_bytes(b"")
+    own = generate.find_base(QUARTERS).pipeline
+    own.train_config.fine_tune_checkpoint = str(tmp_path / "ckpt-0")
+    pipeline.write_pipeline(tmp_path / "pipeline.config", own)
+    base = generate.find_base(str(tmp_path))
+    assert generate.find_fine_tune_checkpoint(base, "zoo") == str(tmp_path / "ckpt-0")
+    assert generate.find_fine_tune_checkpoint(base, "none") is None
+    own.train_config.fine_tune_checkpoint = generate.UNFILLED
+    pipeline.write_pipeline(tmp_path / "pipeline.config", own)
+    with pytest.raises(errors.ConfigError, match="filled in"):
+        generate.find_fine_tune_checkpoint(generate.find_base(str(tmp_path)), "zoo")
+
+
+def test_unknown_and_untrainable_models():
+    with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
+        generate.find_base("ssd_mobilnet_v1")
+    with pytest.raises(errors.ConfigError, match="cannot be trained here yet"):
+        generate.find_base("faster_rcnn_nas")
+    with pytest.raises(errors.UsageError, match="--model"):
+        generate.find_base()
+
+
+def test_facts_of_a_converted_folder(tmp_path):
+    label_maps.write_label_map(tmp_path / "label_map.pbtxt", label_maps.make_label_map(["a", "b"]))
+    images = [{"split": "train", "boxes": 7}, {"split": "train", "boxes": 130}, {"split": "validate", "boxes": 999}]
+    manifests.write_manifest(
+        tmp_path,
+        manifests.Manifest(
+            fingerprint="",
+            options={},
+            classes=[],
+            shards={
+                "train": [{"name": "train.record-00000-of-00001", "records": 2, "bytes": 1}],
+                "validate": [{"name": "validate.record-00000-of-00001", "records": 1, "bytes": 1}],
+            },
+            files={"label_map": "label_map.pbtxt"},
+            images=images,
+            left_out=[],
+            unlabelled=[],
+            findings={},
+        ),
+    )
+    facts = generate.read_data_facts(tmp_path)
+    assert (facts.num_classes, facts.num_train, facts.num_validate, facts.most_boxes) == (2, 2, 1, 130)
+    assert facts.train_pattern == f"{tmp_path.as_posix()}/train.record-?????-of-00001"
+    result, _ = generate.generate_pipeline(generate.find_base(QUARTERS), str(tmp_path))
+    assert result.model.ssd.num_classes == 2
+
+
+def test_other_network_of_the_checkpoint_is_noted(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    own = generate.find_base("ssd_mobilenet_v1").pipeline
+    pipeline.write_pipeline(tmp_path / "pipeline.config", own)
+    _, notes = make(fine_tune_checkpoint=str(tmp_path / "checkpoint" / "ckpt-0"))
+    assert "model.ssd.feature_extractor.depth_multiplier is 1 there, 0.75 here" in notes
+    _, notes = make("ssd_mobilenet_v1", fine_tune_checkpoint=str(tmp_path / "checkpoint" / "ckpt-0"))
+    assert "differs" not in notes
+
+
+def test_base_of_three_quarters_is_the_network_of_the_real_checkpoint():
+    import tarfile
+
+    with tarfile.open(shared("zoo/ssd_mobilenet_v1_0.75_depth_300x300_coco.tar.gz")) as archive:
+        member = next(member for member in archive if member.name.endswith("pipeline.config"))
+        other = pipeline.parse_pipeline(archive.extractfile(member).read().decode())
+    assert comparison.differences(generate.find_base(QUARTERS).pipeline.model, other.model) == []
+
+
+def test_manual_steps_and_plateau_are_scaled():
+    message = pipeline.parse_pipeline(
+        """train_config { optimizer { adam_optimizer { learning_rate { manual_step_learning_rate {
+        initial_learning_rate: 0.1 schedule { step: 100 learning_rate: 0.01 }
+        schedule { step: 200 learning_rate: 0.001 } } } } } }"""
+    )
+    optimizer = message.train_config.optimizer
+    schedule_scaling.scale_rates(optimizer, 0.5)
+    notes = schedule_scaling.scale_steps(optimizer, 300, 3000)
+    manual = optimizer.adam_optimizer.learning_rate.manual_step_learning_rate
+    assert manual.initial_learning_rate == pytest.approx(0.05)
+    assert [(item.step, round(item.learning_rate, 6)) for item in manual.schedule] == [(1000, 0.005), (2000, 0.0005)]
+    assert len(notes) == 2
+
+
+def test_cosine_with_plateau_always_fits():
+    for new in (1, 2, 3, 7, 11, 99, 1000):
+        message = pipeline.parse_pipeline(
+            """train_config { optimizer { momentum_optimizer { learning_rate { cosine_decay_learning_rate {
+            total_steps: 10 warmup_steps: 3 hold_base_rate_steps: 7 } } } } }"""
+        )
+        cosine = message.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+        schedule_scaling.scale_steps(message.train_config.optimizer, 10, new)
+        assert cosine.total_steps == new
+        assert cosine.warmup_steps + cosine.hold_base_rate_steps <= cosine.total_steps
