@@ -102,7 +102,7 @@ def define_model_flags(fv):
     flags.DEFINE_multi_string(
         "set", [], "Change one field, as in train_config.batch_size=4; may be given several times.", flag_values=fv
     )
-    define_path(fv, "cache_dir", None, "Folder that keeps downloaded models; else $TFODHELPER_CACHE or ~/.cache/tfodhelper.")
+    define_path(fv, "cache_dir", None, "Folder of downloaded models; else $TFODHELPER_CACHE or ~/.cache/tfodhelper.")
     flags.DEFINE_bool(
         "allow_unhonoured", False, "Warn of fields that this program does not honour, and go on.", flag_values=fv
     )
