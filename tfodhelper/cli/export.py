@@ -19,8 +19,9 @@ Inputs by --input_type:
 from absl import flags
 
 from tfodhelper import console, errors
+from tfodhelper.annotations import label_map
 from tfodhelper.cli import flagging, label_map_flag, quiet
-from tfodhelper.config import overrides, pipeline
+from tfodhelper.config import honoured, overrides, pipeline
 
 _INPUT_TYPES = ["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]
 
@@ -51,12 +52,14 @@ def main(fv, args):
     flagging.require(fv, "pipeline_config_path", "trained_checkpoint_dir", "output_directory")
     batch_size = parse_batch_size(fv.batch_size)
     config = overrides.apply_overrides(pipeline.read_pipeline(fv.pipeline_config_path), fv.set)
+    honoured.check_honoured(type(config)(model=config.model), allow_unhonoured=fv.allow_unhonoured)
     label_map_path = label_map_flag.resolve(fv.label_map)
     quiet.quiet_tensorflow()
     from tfodhelper.export import saved_model
 
     if label_map_path is None:
         label_map_path = saved_model.find_label_map(config, fv.pipeline_config_path)
+    _compare_classes(config, label_map_path)
     with console.phase("export"):
         saved_model.export_trained(
             config,
@@ -72,6 +75,17 @@ def main(fv, args):
         f"tfodhelper predict --saved_model_dir={fv.output_directory} --output_dir=predictions --draw IMAGES_OR_FOLDERS"
     )
     return 0
+
+
+def _compare_classes(config, label_map_path):
+    """Warns of a label map that has another number of classes than the model."""
+    kind = config.model.WhichOneof("model")
+    if label_map_path is None or kind is None:
+        return
+    num_names = label_map.read_label_map(label_map_path).num_classes
+    num_classes = getattr(getattr(config.model, kind), "num_classes", num_names)
+    if num_names != num_classes:
+        console.warn(f"{label_map_path} has ids up to {num_names}, and the model has {num_classes} classes")
 
 
 def parse_batch_size(text):

@@ -103,4 +103,7 @@ def _summarize(fv, writer, num_images):
             f"--annotation_dir={fv.output_dir}/{write.ANNOTATIONS}"
         )
     else:
-        console.say_next("the same with --write_xml and another --output_dir, for annotations to correct in LabelImg")
+        console.say_next(
+            f"tfodhelper predict --saved_model_dir={fv.saved_model_dir} --output_dir=OTHER_FOLDER --write_xml "
+            f"{fv.image_dir or 'IMAGES_OR_FOLDERS'}"
+        )

@@ -1,0 +1,74 @@
+import pytest
+
+from tfodhelper import errors
+from tfodhelper.cli import export
+from tfodhelper.cli import main as cli
+
+CONFIG = """
+model { ssd { num_classes: 2
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  feature_extractor { type: "ssd_mobilenet_v1_keras" conv_hyperparams {
+    regularizer { l2_regularizer {} } initializer { truncated_normal_initializer {} } } }
+  box_coder { faster_rcnn_box_coder {} } matcher { argmax_matcher {} } similarity_calculator { iou_similarity {} }
+  box_predictor { convolutional_box_predictor { conv_hyperparams {
+    regularizer { l2_regularizer {} } initializer { truncated_normal_initializer {} } } } }
+  anchor_generator { ssd_anchor_generator { aspect_ratios: 1.0 } }
+  loss { classification_loss { weighted_sigmoid {} } localization_loss { weighted_smooth_l1 {} } }
+} }
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "pipeline.config").write_text(CONFIG)
+    return tmp_path / "pipeline.config"
+
+
+def _export(config, tmp_path, *flags):
+    paths = [f"--trained_checkpoint_dir={tmp_path}/checkpoint", f"--output_directory={tmp_path}/out"]
+    return cli.main(["export", f"--pipeline_config_path={config}", *paths, *flags])
+
+
+@pytest.mark.parametrize("text, value", [(None, "default"), ("any", None), ("None", None), ("1", 1), ("16", 16)])
+def test_batch_size(text, value):
+    assert export.parse_batch_size(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many"])
+def test_no_batch_size(text):
+    with pytest.raises(errors.UsageError, match="a whole number from 1, or any"):
+        export.parse_batch_size(text)
+
+
+def test_missing_flags_are_named(capsys):
+    assert cli.main(["export"]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("--pipeline_config_path", "--trained_checkpoint_dir", "--output_directory"))
+
+
+def test_an_unknown_input_type_lists_the_known(config, tmp_path, capsys):
+    assert _export(config, tmp_path, "--input_type=image") == 2
+    assert "encoded_image_string_tensor" in capsys.readouterr().err
+
+
+def test_a_missing_checkpoint_is_named_and_nothing_is_written(config, tmp_path, capsys):
+    assert _export(config, tmp_path) == 1
+    assert f"{tmp_path}/checkpoint" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.config"]
+
+
+def test_a_full_folder_is_refused(config, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    assert _export(config, tmp_path) == 1
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_a_field_of_the_model_that_is_not_honoured_stops_it(config, tmp_path, capsys):
+    assert _export(config, tmp_path, "--set=model.ssd.use_confidences_as_targets=true") == 1
+    assert "use_confidences_as_targets" in capsys.readouterr().err
+
+
+def test_a_label_map_of_another_number_of_classes_is_warned_of(config, tmp_path, capsys):
+    assert _export(config, tmp_path, "--label_map=mscoco") == 1  # there is no checkpoint
+    assert "ids up to 90, and the model has 2 classes" in capsys.readouterr().err

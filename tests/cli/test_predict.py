@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.export import fake_detector
+from tfodhelper.cli import main as cli
+from tfodhelper.export import serving
+
+
+@pytest.fixture(scope="module")
+def saved_model_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    module = serving.ServingModule(fake_detector.FakeDetector(gain=1.0), "image_tensor", 1)
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    (folder / "label_map.pbtxt").write_text('item { id: 1 name: "cat" }')
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "photos/day").mkdir(parents=True)
+    for name, red in (("a.png", 255), ("day/b.png", 153), ("c.jpg", 0)):
+        image = np.zeros([10, 20, 3], np.uint8)
+        image[..., 0] = red
+        Image.fromarray(image).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def _predict(saved_model_dir, tmp_path, *arguments):
+    return cli.main(["predict", f"--saved_model_dir={saved_model_dir}", f"--output_dir={tmp_path}/out", *arguments])
+
+
+def _lines(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "out/detections.jsonl").read_text().splitlines()]
+
+
+def _files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_of_images(saved_model_dir, photos, tmp_path, capsys):
+    assert _predict(saved_model_dir, tmp_path, "--draw", "--write_xml", f"--image_dir={photos}") == 0
+    found = {line["path"]: [(one["class"], one["score"]) for one in line["detections"]] for line in _lines(tmp_path)}
+    assert found == {
+        str(photos / "a.png"): [("cat", 1.0)],
+        str(photos / "c.jpg"): [],
+        str(photos / "day/b.png"): [("cat", 0.6)],
+    }
+    assert _files(tmp_path / "out") == [
+        *("annotations/a.xml", "annotations/c.xml", "annotations/day/b.xml", "detections.jsonl"),
+        *("pictures/a.jpg", "pictures/c.jpg", "pictures/day/b.jpg"),
+    ]
+    said = capsys.readouterr().out
+    assert "3 of 3 images, 2 detections of score 0.5 or more" in said
+    assert "Next:" in said
+
+
+def test_the_threshold_counts(saved_model_dir, photos, tmp_path):
+    assert _predict(saved_model_dir, tmp_path, "--score_threshold=0.7", str(photos / "a.png"), str(photos / "day")) == 0
+    assert [len(line["detections"]) for line in _lines(tmp_path)] == [1, 0]
+
+
+def test_an_unreadable_image_is_reported_and_the_exit_status_says_so(saved_model_dir, photos, tmp_path, capsys):
+    (photos / "broken.jpg").write_bytes(b"no image")
+    assert _predict(saved_model_dir, tmp_path, str(photos)) == 1
+    assert len(_lines(tmp_path)) == 3
+    assert (tmp_path / "out/unreadable.txt").read_text().startswith(str(photos / "broken.jpg"))
+    assert "1 images could not be read" in capsys.readouterr().err
+
+
+def test_annotations_of_the_user_are_not_touched(saved_model_dir, photos, tmp_path, capsys):
+    (photos / "a.xml").write_text("mine")
+    status = cli.main(["predict", f"--saved_model_dir={saved_model_dir}", f"--output_dir={photos}", str(photos)])
+    assert status == 1
+    assert "never overwrite" in capsys.readouterr().err
+    assert (photos / "a.xml").read_text() == "mine"
+
+
+def test_a_label_map_of_another_file(saved_model_dir, photos, tmp_path):
+    (tmp_path / "map.pbtxt").write_text('item { id: 1 name: "hat" }')
+    assert _predict(saved_model_dir, tmp_path, f"--label_map={tmp_path}/map.pbtxt", str(photos / "a.png")) == 0
+    assert _lines(tmp_path)[0]["detections"][0]["class"] == "hat"
+
+
+def test_a_label_map_that_comes_along(saved_model_dir, photos, tmp_path):
+    assert _predict(saved_model_dir, tmp_path, "--label_map=mscoco", str(photos / "a.png")) == 0
+    assert _lines(tmp_path)[0]["detections"][0]["class"] == "person"
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        ([], 2, "no image is named"),
+        (["nowhere.jpg"], 1, "nowhere.jpg: there is no such file"),
+        (["--label_map=nowhere.pbtxt", "{photos}"], 2, "there is no such file"),
+        (["--label_map=nothing_like_it", "{photos}"], 1, "mscoco"),
+    ],
+)
+def test_bad_flags(arguments, status, words, saved_model_dir, photos, tmp_path, capsys):
+    arguments = [argument.format(photos=photos) for argument in arguments]
+    assert _predict(saved_model_dir, tmp_path, *arguments) == status
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_without_saved_model(photos, tmp_path, capsys):
+    assert _predict(tmp_path, tmp_path, str(photos)) == 1
+    assert "no SavedModel here" in capsys.readouterr().err
