@@ -87,13 +87,12 @@ def installed(tmp_path_factory):
     return built / "site"
 
 
-def run_installed(installed, folder, *argv):
-    """Runs the wheel's command line: neither the checkout nor TensorFlow can be imported."""
-    code = "import sys\nfor name in ('tensorflow', 'tf_keras', 'official'):\n    sys.modules[name] = None\n"
-    code += "sys.path[:] = [sys.argv.pop(1), *(path for path in sys.path if path != sys.argv[1])]\nsys.argv.pop(1)\n"
-    code += "import tfodhelper\nassert tfodhelper.__file__.startswith(sys.path[0]), tfodhelper.__file__\n"
-    code += "from tfodhelper.cli import main\nsys.exit(main.main())"
-    command = [sys.executable, "-c", code, str(installed), str(REPOSITORY), *argv]
+def run_installed(installed, folder, code, *argv):
+    """Runs lines of Python with the wheel: neither the checkout nor TensorFlow can be imported."""
+    start = "import sys\nfor name in ('tensorflow', 'tf_keras', 'official'):\n    sys.modules[name] = None\n"
+    start += f"sys.path[:] = [{str(installed)!r}, *(path for path in sys.path if path != {str(REPOSITORY)!r})]\n"
+    start += "import tfodhelper\nassert tfodhelper.__file__.startswith(sys.path[0]), tfodhelper.__file__\n"
+    command = [sys.executable, "-c", start + code, *argv]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -111,6 +110,18 @@ def test_the_wheel_has_its_licence_and_its_command(installed):
 
 @pytest.mark.parametrize("argv", [["--help"], ["zoo"], ["config", "--help"]])
 def test_the_wheel_answers_away_from_the_checkout(installed, tmp_path, argv):
-    done = run_installed(installed, tmp_path, *argv)
+    done = run_installed(installed, tmp_path, "from tfodhelper.cli import main\nsys.exit(main.main())", *argv)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_the_wheel_finds_what_travels_in_it(installed, tmp_path):
+    code = """
+from tfodhelper.config import bases, pipeline
+for name in bases.base_names():
+    pipeline.read_pipeline(bases.base_pipeline_path(name))
+print(bases.label_map_path("mscoco"))
+"""
+    done = run_installed(installed, tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(installed))
