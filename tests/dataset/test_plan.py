@@ -55,6 +55,13 @@ def test_a_class_without_validation_box_is_a_warning(tmp_path):
     assert planned.sides["dog.jpg"] == TRAIN
 
 
+def test_an_image_with_several_reasons_is_left_out_once(tmp_path):
+    save_set(tmp_path / "data", ["cat"])
+    save_pair(tmp_path / "data", "two", [Box("dog", 1, 1, 20, 20), Box("cow", 30, 1, 60, 20)], seed=9999)
+    planned = make(tmp_path / "data", label_map=write_label_map(tmp_path / "map.pbtxt", "cat"))
+    assert {name: len(reasons) for name, reasons in planned.left_out.items()} == {"two.jpg": 2}
+
+
 def test_strict_stops_on_what_would_be_fixed(tmp_path):
     save_set(tmp_path, ["cat"])
     make(tmp_path).check(strict=True)

@@ -100,6 +100,7 @@ def test_lists_label_map_manifest_and_log(tmp_path):
         ("cut.jpg", "image-truncated"),
         ("lost.xml", "image-missing"),
     ]
+    assert manifest.left_out[0]["sha256"] == storage.sha256_of(tmp_path / "data" / "cut.jpg")
     assert manifest.unlabelled == ["pool.jpg"]
     entries = {entry["path"]: entry for entry in manifest.images}
     assert entries["cat_000.jpg"]["sha256"] == storage.sha256_of(tmp_path / "data" / "cat_000.jpg")

@@ -181,6 +181,7 @@ def _check_boxes(boxes, width, height, file, label_map, options):
 
 
 def _class_unknown(box, where, file, label_map, options):
+    drop = options.drop_unknown_classes
     known = ", ".join(item.shown_name for item in list(label_map)[:10]) + (", ..." if len(label_map) > 10 else "")
     return Finding(
         "class-unknown",
@@ -188,8 +189,8 @@ def _class_unknown(box, where, file, label_map, options):
         f"class {box.name!r} is not in the label map",
         where,
         f"one of {known}",
-        way_out="rename the class, add it to the label map, or give --drop_unknown_classes",
-        action=found.BOX_LEFT_OUT if options.drop_unknown_classes else found.IMAGE_LEFT_OUT,
+        way_out=None if drop else "rename the class, add it to the label map, or give --drop_unknown_classes",
+        action=found.BOX_LEFT_OUT if drop else found.IMAGE_LEFT_OUT,
     )
 
 

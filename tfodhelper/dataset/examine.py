@@ -54,6 +54,7 @@ class Examination:
       images: the usable ones, sorted by name.
       unlabelled: names of images without annotation file.
       findings: everything that was found, in the order of the files.
+      image_of: {name of an annotation file: name of its image, or None}.
       digests: {name of a paired image: hex digest of the file, or "" when it could not be read}.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
     """
@@ -62,6 +63,7 @@ class Examination:
     images: tuple[UsableImage, ...]
     unlabelled: tuple[str, ...]
     findings: tuple[Finding, ...]
+    image_of: dict[str, str | None]
     digests: dict[str, str]
     fingerprint: str
 
@@ -123,7 +125,8 @@ def examine(source, label_map=None, options=None, show_progress=True):
     usable = tuple(sorted(usable, key=lambda image: image.name))
     notes += duplicates.find_duplicates(usable) + _find_class_troubles(usable)
     digests = {name: look.sha256 for name, look in looked.items()}
-    return Examination(source, usable, found.unlabelled, tuple(notes), digests, _fingerprint(found, digests))
+    image_of = {pair.xml: pair.image for pair in found.pairs}
+    return Examination(source, usable, found.unlabelled, tuple(notes), image_of, digests, _fingerprint(found, digests))
 
 
 def fingerprint_of(source):

@@ -26,7 +26,8 @@ class Manifest:
       shards: {side: list of {name, records, bytes}}.
       files: {"label_map", "train_csv", "validate_csv": name}.
       images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, fixes.
-      left_out: one dict an image or annotation file: path, code, message.
+      left_out: one dict an image, or an annotation file without one: path, code, message; sha256 and more_reasons
+        where there are.
       unlabelled: names of images without annotation file.
       findings: {code: count}.
       version: of the program that wrote it.

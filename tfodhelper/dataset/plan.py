@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import os
 
 from tfodhelper import console, errors, storage
@@ -91,11 +92,16 @@ class Plan:
         is_empty = self.label_map is None or not self.statistics.images[TRAIN]
         return is_empty or any(finding.severity == findings.ERROR for finding in self.findings)
 
-    @property
+    @functools.cached_property
     def left_out(self):
-        """Findings by which an image or an annotation file is left out, without the unlabelled images."""
-        actions = (findings.IMAGE_LEFT_OUT, findings.FILE_IGNORED)
-        return tuple(f for f in self.findings if f.action in actions and f.code != "unlabelled")
+        """{image, or annotation file without one: the findings by which it is left out}; not the unlabelled images."""
+        reasons = {}
+        for finding in self.findings:
+            is_out = finding.action in (findings.IMAGE_LEFT_OUT, findings.FILE_IGNORED)
+            if is_out and finding.code != "unlabelled":
+                name = self.examination.image_of.get(finding.file) or finding.file
+                reasons.setdefault(name, []).append(finding)
+        return dict(sorted(reasons.items()))
 
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""

@@ -17,7 +17,7 @@ from tfodhelper.records import result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _RECORD_OVERHEAD = 1.02  # records are a little larger than their images
-_SHOWN_FINDINGS = 20
+_SHOWN_FINDINGS = 5  # of one code
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def _make_manifest(planned, options, shards, digests, ids):
         shards=shards,
         files={"label_map": result.LABEL_MAP, "train_csv": f"{TRAIN}.csv", "validate_csv": f"{VALIDATE}.csv"},
         images=[_describe(image, planned.sides[image.name], ids[image.name], digests[image.name]) for image in images],
-        left_out=[{"path": f.file, "code": f.code, "message": f.message} for f in planned.left_out],
+        left_out=[_describe_left_out(planned, name, reasons) for name, reasons in planned.left_out.items()],
         unlabelled=list(planned.examination.unlabelled),
         findings=findings.count_codes(planned.findings),
     )
@@ -186,16 +186,25 @@ def _describe(image, side, source_id, digest):
     return facts | changed | {"fixes": [{"code": f.code, "message": f.message} for f in fixes]}
 
 
+def _describe_left_out(planned, name, reasons):
+    """The first reason in full, the others by their number."""
+    digest = planned.examination.digests.get(name)
+    known = {"sha256": digest} if digest else {}
+    more = {"more_reasons": len(reasons) - 1} if len(reasons) > 1 else {}
+    return {"path": name} | known | {"code": reasons[0].code, "message": reasons[0].message} | more
+
+
 def _say_findings(notes):
-    """Shows errors and warnings, as many as a person reads; all of them go to the process log."""
+    """Shows errors and warnings, of each code as many as a person reads; all of them go to the process log."""
     grave = [finding for finding in notes if finding.severity != findings.NOTE]
-    grave.sort(key=lambda finding: finding.severity != findings.ERROR)
-    for finding in grave[:_SHOWN_FINDINGS]:
-        console.warn(f"{finding.code}: {finding.message}")
-    for finding in grave[_SHOWN_FINDINGS:]:
-        console.note(f"warning: {finding.code}: {finding.message}")
-    if len(grave) > _SHOWN_FINDINGS:
-        console.warn(f"... and {len(grave) - _SHOWN_FINDINGS} more; all of them stand in {result.LOG}")
+    for code, count in findings.count_codes(grave).items():
+        same = [finding for finding in grave if finding.code == code]
+        for finding in same[:_SHOWN_FINDINGS]:
+            console.warn(f"{code}: {finding.message}")
+        for finding in same[_SHOWN_FINDINGS:]:
+            console.note(f"warning: {code}: {finding.message}")
+        if count > _SHOWN_FINDINGS:
+            console.warn(f"{code}: ... and {count - _SHOWN_FINDINGS} more; all of them stand in {result.LOG}")
 
 
 def _say_summary(planned, manifest):

@@ -1,8 +1,8 @@
 """The TFRecord file format: how records stand in a file, and their checksums. TensorFlow is not needed.
 
 A record is its length (8 bytes, little endian), the masked CRC-32C of the length (4), the content, the masked CRC-32C
-of the content (4). The checksum of a whole image is computed in many short lanes at once: the CRC is linear, so that lanes
-that begin at zero are joined by shifting the left one over the length of the right one.
+of the content (4). The checksum of a whole image is computed in many short lanes at once: the CRC is linear, so that
+lanes that begin at zero are joined by shifting the left one over the length of the right one.
 """
 
 import functools
