@@ -1,0 +1,197 @@
+"""Each field that is called honoured is really read by the builders: a recorder stands in for the configuration."""
+
+import pytest
+
+from tfodhelper import protos
+from tfodhelper.config import bases, honoured, honoured_rules, pipeline, reading
+from tfodhelper.config.overrides import apply_overrides
+
+SSD = "model.ssd"
+HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"
+ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
+SCALED = "variance_scaling_initializer {factor: 1.5 uniform: true mode: FAN_AVG}"
+PADDED = (
+    "min_dimension: 128 max_dimension: 128 resize_method: BICUBIC pad_to_max_dimension: true "
+    "per_channel_pad_value: [1, 2, 3]"
+)
+
+# Together they set every field of the model that the rules call honoured.
+VARIANTS = {
+    "coco": [],
+    "all scalars": [
+        f"{SSD}.num_classes=4",
+        f"{SSD}.encode_background_as_zeros=true",
+        f"{SSD}.negative_class_weight=0.5",
+        f"{SSD}.normalize_loss_by_num_matches=false",
+        f"{SSD}.normalize_loc_loss_by_codesize=true",
+        f"{SSD}.freeze_batchnorm=true",
+        f"{SSD}.add_background_class=false",
+        f"{SSD}.explicit_background_class=true",
+        f"{SSD}.feature_extractor.depth_multiplier=0.5",
+        f"{SSD}.feature_extractor.min_depth=8",
+        f"{SSD}.feature_extractor.pad_to_multiple=32",
+        f"{SSD}.feature_extractor.use_explicit_padding=true",
+        f"{SSD}.feature_extractor.use_depthwise=true",
+        f"{SSD}.feature_extractor.override_base_feature_extractor_hyperparams=true",
+        f"{SSD}.feature_extractor.conv_hyperparams.force_use_bias=true",
+        f"{SSD}.feature_extractor.conv_hyperparams.regularizer.l1_regularizer={{weight: 0.1}}",
+        f"{SSD}.feature_extractor.conv_hyperparams.initializer={{{SCALED}}}",
+        f"{SSD}.feature_extractor.conv_hyperparams.batch_norm.train=false",
+        f"{SSD}.feature_extractor.conv_hyperparams.batch_norm.center=false",
+        f"{SSD}.image_resizer.fixed_shape_resizer={{height: 128 width: 160 resize_method: AREA}}",
+        f"{SSD}.matcher.argmax_matcher.unmatched_threshold=0.4",
+        f"{SSD}.matcher.argmax_matcher.matched_threshold=0.6",
+        f"{SSD}.matcher.argmax_matcher.negatives_lower_than_unmatched=false",
+        f"{HEAD}.min_depth=16",
+        f"{HEAD}.max_depth=32",
+        f"{HEAD}.num_layers_before_predictor=1",
+        f"{HEAD}.use_dropout=true",
+        f"{HEAD}.dropout_keep_probability=0.7",
+        f"{HEAD}.kernel_size=3",
+        f"{HEAD}.use_depthwise=true",
+        f"{HEAD}.class_prediction_bias_init=-1",
+        f"{HEAD}.box_encodings_clip_range={{min: -10 max: 10}}",
+        f"{HEAD}.conv_hyperparams.initializer.keras_initializer_by_name=he_normal",
+        f"{ANCHORS}.min_scale=0.1",
+        f"{ANCHORS}.max_scale=0.9",
+        f"{ANCHORS}.interpolated_scale_aspect_ratio=0",
+        f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",
+        f"{ANCHORS}.base_anchor_height=0.5",
+        f"{ANCHORS}.base_anchor_width=0.5",
+        f"{ANCHORS}.scales=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]",
+        f"{ANCHORS}.height_stride=[16, 32, 64, 100, 150, 300]",
+        f"{ANCHORS}.width_stride=[16, 32, 64, 100, 150, 300]",
+        f"{ANCHORS}.height_offset=[0, 1, 2, 3, 4, 5]",
+        f"{ANCHORS}.width_offset=[0, 1, 2, 3, 4, 5]",
+        f"{SSD}.loss.classification_weight=2",
+        f"{SSD}.loss.localization_weight=3",
+        f"{SSD}.loss.hard_example_miner.loss_type=LOCALIZATION",
+        f"{SSD}.loss.hard_example_miner.min_negatives_per_image=2",
+        f"{SSD}.loss.localization_loss.weighted_smooth_l1.delta=0.5",
+        f"{SSD}.loss.classification_loss.weighted_sigmoid_focal={{gamma: 1 alpha: 0.5}}",
+        f"{SSD}.post_processing.logit_scale=2",
+        f"{SSD}.post_processing.score_converter=SOFTMAX",
+        f"{SSD}.post_processing.batch_non_max_suppression.use_class_agnostic_nms=true",
+        f"{SSD}.post_processing.batch_non_max_suppression.soft_nms_sigma=0.5",
+        f"{SSD}.post_processing.batch_non_max_suppression.change_coordinate_frame=false",
+        f"{SSD}.post_processing.batch_non_max_suppression.max_detections_per_class=10",
+    ],
+    "other members of oneofs": [
+        f"{SSD}.image_resizer={{keep_aspect_ratio_resizer {{{PADDED}}}}}",
+        f"{SSD}.matcher.argmax_matcher.ignore_thresholds=true",
+        f"{SSD}.feature_extractor.num_layers=6",
+        f"{SSD}.loss.localization_loss.l1_localization_loss={{}}",
+        f"{SSD}.loss.classification_loss.weighted_softmax={{logit_scale: 2}}",
+        f"{HEAD}.conv_hyperparams.initializer.random_normal_initializer={{mean: 0.1 stddev: 0.2}}",
+    ],
+    "bootstrapped": [
+        f"{SSD}.loss.localization_loss.weighted_l2={{}}",
+        f"{SSD}.loss.classification_loss.bootstrapped_sigmoid={{alpha: 0.5 hard_bootstrap: true}}",
+    ],
+}
+
+
+def configuration(changes):
+    """The base configuration with changes."""
+    path = bases.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28")
+    return apply_overrides(pipeline.read_pipeline(path), changes)
+
+
+def honoured_paths(message, prefix):
+    """Paths below a prefix that are set, not at their default, and called honoured."""
+    return {
+        reading.without_indices(field.path)
+        for field in honoured.classify(message)
+        if field.status == honoured.HONOURED and field.path.startswith(prefix)
+    }
+
+
+@pytest.fixture(scope="module")
+def built():
+    """{variant: (its configuration, what building the detector read of it)}."""
+    build = pytest.importorskip("tfodhelper.models.build")
+    results = {}
+    for variant, changes in VARIANTS.items():
+        message = configuration(changes)
+        recorder, reads = reading.record_reads(message)
+        build.build_detector(recorder.model, is_training=True)
+        results[variant] = message, reads
+    return results
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_model_reads_what_is_set(built, variant):
+    message, reads = built[variant]
+    assert honoured_paths(message, "model") - reads == set()
+
+
+def honoured_leaves(name, path):
+    """Paths of all fields that the rules call honoured, below a message."""
+    own = honoured_rules.RULES.get(name)
+    if own is None:
+        own = honoured_rules.FEATURE_EXTRACTORS[name, "ssd_mobilenet_v1_keras"]
+    for field in protos.message(name).DESCRIPTOR.fields:
+        if not isinstance(own.get(field.name), honoured_rules.Honoured):
+            continue
+        inner = field.message_type.full_name.removeprefix(protos.PACKAGE + ".") if field.message_type else None
+        yield f"{path}.{field.name}"
+        if inner and len(field.message_type.fields):
+            yield from honoured_leaves(inner, f"{path}.{field.name}")
+
+
+def test_all_that_the_rules_call_honoured_is_read_by_some_variant(built):
+    read = set().union(*(reads for _, reads in built.values()))
+    honoured_anywhere = set(honoured_leaves("DetectionModel", "model"))
+    assert len(honoured_anywhere) > 100
+    unread = {path for path in honoured_anywhere - read if ".conv_hyperparams." not in path}
+    assert unread == set()
+    of_layers = {path.split(".conv_hyperparams.")[1] for path in honoured_anywhere if ".conv_hyperparams." in path}
+    assert of_layers - {path.split(".conv_hyperparams.")[1] for path in read if ".conv_hyperparams." in path} == set()
+
+
+def test_metrics():
+    build = pytest.importorskip("tfodhelper.metrics.build")
+    changes = [
+        "eval_config.metrics_set=[coco_detection_metrics, pascal_voc_detection_metrics, precision_at_recall_metrics]",
+        "eval_config.include_metrics_per_category=true",
+        "eval_config.all_metrics_per_category=true",
+        "eval_config.super_categories=[{key: 'both' value: 'a,b'}]",
+        "eval_config.recall_lower_bound=0.1",
+        "eval_config.recall_upper_bound=0.9",
+    ]
+    if "precision_at_recall_metrics" not in build.METRICS:
+        name = next(name for name in build.METRICS if "recall" in name)
+        changes[0] = f"eval_config.metrics_set=[coco_detection_metrics, {name}]"
+    recorder, reads = reading.record_reads(configuration(changes))
+    build.build_metrics(recorder.eval_config, {1: "a", 2: "b"})
+    assert {"eval_config." + change.split("=")[0].split(".")[1] for change in changes} <= reads
+
+
+def test_optimizers():
+    optimizers = pytest.importorskip("tfodhelper.training.optimizers")
+    rates = {
+        "constant_learning_rate": "learning_rate: 0.1",
+        "exponential_decay_learning_rate": "initial_learning_rate: 0.1 decay_steps: 3 decay_factor: 0.5 "
+        "staircase: false burnin_learning_rate: 0.01 burnin_steps: 2 min_learning_rate: 0.001",
+        "manual_step_learning_rate": "initial_learning_rate: 0.1 warmup: true schedule { step: 5 learning_rate: 0.3 }",
+        "cosine_decay_learning_rate": "learning_rate_base: 0.1 total_steps: 9 warmup_learning_rate: 0.01 "
+        "warmup_steps: 2 hold_base_rate_steps: 3",
+    }
+    settings = {
+        "rms_prop_optimizer": "momentum_optimizer_value: 0.8 decay: 0.8 epsilon: 0.1",
+        "momentum_optimizer": "momentum_optimizer_value: 0.8",
+        "adam_optimizer": "epsilon: 0.1",
+    }
+    for (kind, own), (rate, values) in zip([*settings.items(), ("adam_optimizer", "epsilon: 1")], rates.items()):
+        text = f"{kind} {{ {own} learning_rate {{ {rate} {{ {values} }} }} }} moving_average_decay: 0.5"
+        message = configuration([f"train_config.optimizer={{{text}}}"])
+        recorder, reads = reading.record_reads(message)
+        optimizers.build_optimizer(recorder.train_config.optimizer)
+        assert honoured_paths(message, "train_config.optimizer") - reads == set()
+
+
+def test_augmentation_rules_are_the_operations_of_the_input_pipeline():
+    augment = pytest.importorskip("tfodhelper.inputs.augment")
+    rules = honoured_rules.RULES["PreprocessingStep"]
+    ours = {name for name, rule in rules.items() if isinstance(rule, honoured_rules.Honoured)}
+    assert ours == set(augment.OPERATIONS)
