@@ -7,7 +7,7 @@ Nothing is changed. The exit status is 1 when an error was found, that is when s
 from absl import flags
 
 from tfodhelper import console, storage
-from tfodhelper.cli import convert, flagging
+from tfodhelper.cli import flagging
 
 REPORT = "report.json"
 
@@ -16,7 +16,7 @@ def define_flags(fv):
     """Defines the verb's flags."""
     flagging.define_data_flags(fv)
     flagging.define_seed(fv)
-    convert.define_check_flags(fv)
+    flagging.define_check_flags(fv)
     flags.DEFINE_integer(
         "max_shown", 10, "How many findings of one kind are shown; 0 shows all.", lower_bound=0, flag_values=fv
     )

@@ -9,33 +9,16 @@ each of these is an error. `tfodhelper check` shows the same findings without wr
 A start on a folder that was stopped does it again; a start on a finished one with the same input uses it as it is.
 """
 
-from absl import flags
-
 from tfodhelper import console
 from tfodhelper.cli import flagging
-
-
-def define_check_flags(fv):
-    """What may be done about troubles that have no safe answer."""
-    flags.DEFINE_bool(
-        "swap_inverted", False, "Swap the corners of inverted boxes instead of leaving them out.", flag_values=fv
-    )
-    flags.DEFINE_bool(
-        "drop_unknown_classes",
-        False,
-        "Leave out only the boxes of classes that the label map lacks, not their images.",
-        flag_values=fv,
-    )
 
 
 def define_flags(fv):
     """Defines the verb's flags."""
     flagging.define_data_flags(fv)
     flagging.define_seed(fv)
-    define_check_flags(fv)
-    flags.DEFINE_integer(
-        "num_shards", 0, "Record files of the training set; 0 chooses by size.", lower_bound=0, flag_values=fv
-    )
+    flagging.define_check_flags(fv)
+    flagging.define_num_shards(fv)
     flagging.define_output_dir(fv, "Folder for the result.")
 
 

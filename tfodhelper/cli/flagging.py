@@ -64,7 +64,7 @@ def define_check_flags(fv):
 
 def define_num_shards(fv):
     """How many files the records are spread over."""
-    text = "Files of training records; chosen by their size when left out."
+    text = "Record files of the training set; 0 chooses by their size."
     flags.DEFINE_integer("num_shards", 0, text, lower_bound=0, flag_values=fv)
 
 

@@ -14,6 +14,7 @@ from tfodhelper.cli import flagging
 def define_flags(fv):
     """Defines the flags of this verb."""
     flagging.define_data_flags(fv)
+    flagging.define_check_flags(fv)
     flagging.define_num_shards(fv)
     flagging.define_model_flags(fv)
     flagging.define_pipeline_config_path(fv, "A pipeline.config of your own to start from, instead of the model's.")
