@@ -106,7 +106,7 @@ def test_a_resumed_stream_goes_on_where_it_stopped(records, start):
 
 def test_the_same_image_is_augmented_anew_in_each_epoch(records):
     first, second = train(pipeline(records, AUGMENTATION), 2, batch_size=13)
-    images = [{n: im for n, im in zip(b[0][Inputs.FILENAME], b[0][Inputs.IMAGE])} for b in (first, second)]
+    images = [dict(zip(b[0][Inputs.FILENAME], b[0][Inputs.IMAGE])) for b in (first, second)]
     assert sum(np.array_equal(images[0][name], images[1][name]) for name in images[0]) <= 1
 
 

@@ -58,7 +58,9 @@ def test_distribution_is_that_of_the_reference(text):
     difference = np.abs(measured.mean(axis=0) - mean)
     allowed = STANDARD_ERRORS * standard_error + 2e-3 + 1e-4 * np.abs(mean)
     assert dict(zip(GOLDEN["measures"], difference <= allowed)) == dict.fromkeys(GOLDEN["measures"], True)
-    np.testing.assert_allclose(measured.std(axis=0), std, rtol=0.25, atol=0.05)
+    # The corners differ in a few images only; their spread in 500 runs says little.
+    spread = [measure not in ("first value of channel 1", "last value of channel 2") for measure in GOLDEN["measures"]]
+    np.testing.assert_allclose(measured.std(axis=0)[spread], std[spread], rtol=0.25, atol=0.05)
 
 
 def test_each_operation_but_the_plainest_is_compared():

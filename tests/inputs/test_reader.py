@@ -2,11 +2,9 @@
 
 import itertools
 
-import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import strategies as st
 
 from tests.inputs import examples
 from tfodhelper import errors, protos
@@ -59,12 +57,13 @@ def test_order_follows_from_the_seed_alone(pattern):
     assert read(source(pattern), 50, seed=6) != first
 
 
-@hypothesis.given(st.integers(0, 60), st.sampled_from([1, 4, 100]), st.sampled_from([(0, 1), (0, 2), (1, 2), (2, 3)]))
-@hypothesis.settings(max_examples=12)
+@pytest.mark.parametrize(
+    ("start", "buffer_size", "share"), [(1, 100, (0, 1)), (23, 4, (0, 1)), (30, 1, (1, 2)), (20, 100, (2, 3))]
+)
 def test_starting_later_is_going_on(pattern, start, buffer_size, share):
     records, share = source(pattern, shuffle_buffer_size=buffer_size), reader.Share(*share)
-    whole = read(records, 80, seed=3, share=share)
-    assert read(records, 80 - start, seed=3, share=share, start=start) == whole[start:]
+    whole = read(records, 60, seed=3, share=share)
+    assert read(records, 60 - start, seed=3, share=share, start=start) == whole[start:]
 
 
 @pytest.mark.parametrize("pipelines", [2, 3, 5])
@@ -95,15 +94,12 @@ def test_number_of_epochs_and_every_nth(pattern):
     assert numbers(read(records, seed=0)) == [0, 15, 7, 22, 14]
 
 
-def test_shuffling_is_even():
-    """Over many epochs each record comes first about equally often."""
-    counts = np.zeros(6)
-    dataset = tf.data.Dataset.range(6)
-    for epoch in range(300):
-        tf.compat.v1.set_random_seed(9)
-        counts[next(dataset.shuffle(6, seed=epoch + 1, reshuffle_each_iteration=False).as_numpy_iterator())] += 1
-    tf.random.set_seed(0)
-    assert counts.min() > 20
+def test_shuffling_is_even(pattern):
+    """Over many epochs every record stands in the first third of an epoch equally often."""
+    order = np.array(numbers(read(source(pattern), 300 * 23, seed=4))).reshape(300, 23)
+    counts = np.bincount(order[:, :8].ravel(), minlength=23)
+    expected, deviation = 300 * 8 / 23, np.sqrt(300 * 8 / 23 * 15 / 23)
+    assert np.all(np.abs(counts - expected) < 4 * deviation)
 
 
 def test_buffer_is_bounded_by_memory(pattern, monkeypatch, capsys):

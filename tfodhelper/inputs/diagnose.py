@@ -11,6 +11,8 @@ from tfodhelper.fields import Record
 from tfodhelper.inputs import decoder, pixels
 from tfodhelper.records import reader as records_reader
 
+# TensorFlow's message may hold the broken record itself, which then is no text.
+_ERRORS = (tf.errors.OpError, UnicodeDecodeError)
 _WAY_OUT = "mend or remove that image and convert again, or copy the record file again"
 
 
@@ -25,7 +27,7 @@ def explain_input_error(error, patterns):
       a `DatasetError` that names the record file, the record and the image, or None when all records are whole, that is
       when the error has another cause.
     """
-    if not isinstance(error, tf.errors.OpError):
+    if not isinstance(error, _ERRORS):
         return None
     for path in records_reader.list_shards(patterns):
         found = _first_unreadable(path) or _first_undecodable(path)
@@ -39,7 +41,7 @@ def _first_unreadable(path):
     try:
         for _ in tf.data.TFRecordDataset(path).prefetch(16):
             number += 1
-    except tf.errors.OpError as error:
+    except _ERRORS as error:
         return errors.DatasetError(
             f"{path}: record {number} (from 0) cannot be read", received=_first_line(error), way_out=_WAY_OUT
         )
@@ -50,7 +52,7 @@ def _first_undecodable(path):
     records = tf.data.TFRecordDataset(path)
     numbered = records.enumerate().map(_decode_or_fail, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     expected = 0
-    for number in numbered.ignore_errors().prefetch(16).as_numpy_iterator():
+    for number, _, _ in numbered.ignore_errors().prefetch(16).as_numpy_iterator():
         if number != expected:
             break
         expected += 1
@@ -60,26 +62,20 @@ def _first_undecodable(path):
 
 
 def _decode_or_fail(number, serialized):
-    """The number; that of a record that cannot be decoded is never reached."""
+    """The number, and something that needs all of the record, so that a broken one never comes out."""
     sample, stored = decoder.Decoder().decode(serialized)
-    image = pixels.read_pixels(sample.picture)
-    rows = tf.stack([tf.size(tf.gather(values, sample.rows)) for values in (stored.weights, stored.area)])
-    with tf.control_dependencies([tf.reduce_max(image), rows]):
-        return tf.identity(number)
+    rows = tf.gather(stored.weights, sample.rows) + tf.gather(stored.area, sample.rows)
+    return number, tf.reduce_max(pixels.read_pixels(sample.picture)), tf.reduce_sum(rows)
 
 
 def _explain(path, number, serialized):
-    name = "an unknown image"
+    name, reason = "no tf.train.Example", None
     try:
-        example = tf.train.Example.FromString(serialized.numpy())
-        names = example.features.feature[Record.FILENAME].bytes_list.value
-        name = names[0].decode("utf-8", "replace") if names else name
+        feature = {Record.FILENAME: tf.io.FixedLenFeature([], tf.string, "an unknown image")}
+        name = tf.io.parse_single_example(serialized, feature)[Record.FILENAME].numpy().decode("utf-8", "replace")
         _decode_or_fail(tf.constant(number, tf.int64), serialized)
-        reason = None
-    except tf.errors.OpError as error:
+    except _ERRORS as error:
         reason = _first_line(error)
-    except ValueError as error:  # the protobuf runtimes' DecodeError is one
-        reason = f"no tf.train.Example ({error})"
     return errors.DatasetError(
         f"{path}: record {number} (from 0), {name}: cannot be decoded",
         expected="a tf.train.Example with a whole JPEG or PNG image",
@@ -89,4 +85,6 @@ def _explain(path, number, serialized):
 
 
 def _first_line(error):
-    return str(error.message).strip().splitlines()[0]
+    message = error.message if isinstance(error, tf.errors.OpError) else error.object.decode("utf-8", "replace")
+    lines = str(message).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-# Smooth chroma upsampling looks one pixel to each side, so that the outermost columns of a decoded window depend on
-# where it begins; one pixel around it makes them equal to those of the whole image.
-_MARGIN = 1
+# Smooth chroma upsampling looks one pixel to each side, and libjpeg leaves it out where a window is less than five
+# pixels wide; with four pixels around it a window has the numbers that it has in the whole image.
+_MARGIN = 4
 
 
 @dataclasses.dataclass(frozen=True)
