@@ -77,6 +77,12 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
         _export(tmp_path / "model")
 
 
+def test_a_missing_label_map_is_named(tmp_path):
+    with pytest.raises(errors.ExportError, match="map.pbtxt: there is no such label map"):
+        _export(tmp_path / "model", label_map_path=tmp_path / "map.pbtxt")
+    assert _files(tmp_path) == []
+
+
 def test_a_failing_export_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt

@@ -154,6 +154,30 @@ def test_another_kind_of_model_is_refused(tmp_path):
         predictor.Servable(tmp_path)
 
 
+def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        images = tf.compat.v1.placeholder(tf.uint8, [None, None, None, 3], name="image_tensor")
+        score = tf.reduce_mean(tf.cast(images, tf.float32), [1, 2, 3])[:, tf.newaxis] / 255.0
+        outputs = {
+            "detection_boxes": tf.tile([[[0.0, 0.5, 1.0, 1.0]]], [tf.shape(images)[0], 1, 1]),
+            "detection_scores": score,
+            "detection_classes": tf.ones_like(score) * 3.0,
+            "num_detections": tf.ones_like(score[:, 0]),
+        }
+        tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "saved_model"), {"inputs": images}, outputs)
+    image = np.full([10, 20, 3], 51, np.uint8)
+    (found,) = predictor.Predictor(tmp_path).predict(_write_images(tmp_path, [image]))
+    (one,) = found.detections
+    assert (one.name, one.xmin, one.ymin, one.xmax, one.ymax) == ("class_3", 10.0, 0.0, 20.0, 10.0)
+    assert one.score == pytest.approx(0.2, abs=1e-6)
+
+
+def test_numbers_that_are_not_finite_are_an_error(tmp_path):
+    model = predictor.Predictor(_save(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
+    with pytest.raises(errors.PredictionError, match="0.png: the model answers with numbers that are not finite"):
+        list(model.predict(_write_images(tmp_path, [_red(255)])))
+
+
 def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):
     def detect(x):
         value = tf.zeros([1, 2])

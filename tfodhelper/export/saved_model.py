@@ -101,11 +101,13 @@ def export_saved_model(
       pathlib.Path of the output directory.
 
     Raises:
-      ExportError: when the directory holds something, the input type is unknown, or the SavedModel read back does not
-        answer as the detector does.
+      ExportError: when the directory holds something, the label map is not there, the input type is unknown, or the
+        SavedModel read back does not answer as the detector does.
       StorageError: when it cannot be written.
     """
     target = check_output_directory(output_directory)
+    if label_map_path is not None and not pathlib.Path(label_map_path).is_file():
+        raise errors.ExportError(f"{label_map_path}: there is no such label map")
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size)

@@ -245,15 +245,17 @@ class Predictor:
     def _to_detections(self, path, image, output, score_threshold):
         """The detections of one image, boxes in pixels of its stored frame."""
         height, width = image.shape[:2]
-        scores = output[fields.Detections.SCORES]
-        num = int(output.get(fields.Detections.NUM, len(scores)))
-        keep = np.flatnonzero(scores[:num] >= score_threshold)
-        scale = np.array([height, width, height, width], np.float64)
+        num = int(output.get(fields.Detections.NUM, len(output[fields.Detections.SCORES])))
+        boxes, scores, classes = (output[key][:num] for key in _REQUIRED)
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise errors.PredictionError(
+                f"{path}: the model answers with numbers that are not finite",
+                way_out="its weights are broken; export another checkpoint",
+            )
+        keep = np.flatnonzero(scores >= score_threshold)
+        keep = keep[np.argsort(-scores[keep], kind="stable")]
         found = results.from_arrays(
-            output[fields.Detections.BOXES][keep] * scale,
-            output[fields.Detections.CLASSES][keep],
-            self._names,
-            scores[keep],
+            boxes[keep] * np.array([height, width, height, width], np.float64), classes[keep], self._names, scores[keep]
         )
         return results.ImageDetections(path=str(path), width=width, height=height, detections=found)
 
