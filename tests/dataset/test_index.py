@@ -53,6 +53,13 @@ def test_two_folders_and_the_nearest_image_of_a_name(tmp_path):
     assert found == {"1.xml": "1.jpg"}
 
 
+def test_the_same_folder_is_nearest(tmp_path):
+    save_image(tmp_path / "a" / "1.jpg", seed=1)
+    save_image(tmp_path / "a" / "b" / "1.jpg", seed=2)
+    save_xml(tmp_path / "a" / "1.xml", "1.jpg")
+    assert pairs(tmp_path)[:2] == ({"a/1.xml": "a/1.jpg"}, [])
+
+
 def test_stem_first_then_filename_then_case(tmp_path):
     save_image(tmp_path / "a.b.JPG")
     save_xml(tmp_path / "a.b.xml", "renamed.jpg")

@@ -57,6 +57,7 @@ def test_classes_on_the_same_images_stay_near_their_share():
 
 def test_the_order_of_the_images_does_not_matter_and_the_seed_does():
     images = images_of([{"a"}, {"a", "b"}, {"b"}, set()] * 25)
+    images += [SplitImage(f"copy{9 - i}.jpg", f"sha{i}", frozenset("ab"[i % 2])) for i in range(10)]
     shuffled = random.Random(7).sample(images, len(images))
     assert split.split_images(images, seed=5) == split.split_images(shuffled, seed=5)
     assert split.split_images(images, seed=5) != split.split_images(images, seed=6)

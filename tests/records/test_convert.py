@@ -213,6 +213,20 @@ def test_kill_9_and_start_again(tmp_path, death):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_nothing_is_left_of_a_killed_start_with_other_options(tmp_path):
+    data = make_set(tmp_path / "data")
+    code = _KILLED.format(patch=_DEATHS[2])
+    command = [sys.executable, "-c", code, str(data), str(tmp_path / "out")]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    assert list((tmp_path / "out").glob("train.record-*-of-00004"))
+    run(data, tmp_path / "out", num_shards=2)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.record-*")) == [
+        "train.record-00000-of-00002",
+        "train.record-00001-of-00002",
+        "validate.record-00000-of-00001",
+    ]
+
+
 def test_a_kill_at_any_time(tmp_path):
     data = make_set(tmp_path / "data")
     command = [sys.executable, "-m", "tfodhelper", "convert", f"--data_dir={data}", f"--output_dir={tmp_path / 'out'}"]
