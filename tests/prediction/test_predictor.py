@@ -190,8 +190,3 @@ def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     with pytest.raises(errors.PredictionError, match=r"uint8 \(1, 64, 64, 3\)"):
         predictor.Servable(tmp_path)
-
-
-def test_label_maps_are_found_beside_the_saved_model(export_dir, tmp_path):
-    assert predictor.find_label_map(export_dir) == export_dir / "label_map.pbtxt"
-    assert predictor.find_label_map(export_dir / "saved_model") == export_dir / "label_map.pbtxt"

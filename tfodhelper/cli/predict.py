@@ -18,7 +18,7 @@ from absl import flags
 
 from tfodhelper import console, errors
 from tfodhelper.cli import flagging, label_map_flag, quiet
-from tfodhelper.prediction import sources, write
+from tfodhelper.prediction import saved_models, sources, write
 
 
 def define_flags(fv):
@@ -50,6 +50,7 @@ def main(fv, args):
         raise errors.UsageError(
             "no image is named", way_out="name images or folders after the flags, or a folder with --image_dir"
         )
+    saved_models.find_saved_model(fv.saved_model_dir)
     images = sources.find_images(paths)
     label_map_path = label_map_flag.resolve(fv.label_map)
     write.check_output_dir(fv.output_dir)

@@ -10,7 +10,6 @@ import concurrent.futures
 import dataclasses
 import itertools
 import os
-import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +18,7 @@ from tfodhelper import errors, fields
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import saved_models
 
 _MIXED, _DEFAULT = "serving_mixed", "serving_default"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
@@ -27,43 +27,6 @@ _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detection
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _WINDOW_BYTES = 1 << 28  # decoded images held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
-
-
-def find_saved_model(path):
-    """Finds the SavedModel of a folder: the folder itself, or `saved_model` in it, as exports and zoo archives have it.
-
-    Returns:
-      pathlib.Path.
-
-    Raises:
-      PredictionError: when there is none.
-    """
-    path = pathlib.Path(path)
-    for folder in (path, path / "saved_model"):
-        if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
-            return folder
-    raise errors.PredictionError(
-        f"{path}: no SavedModel here",
-        expected="a folder with saved_model.pb, or with saved_model/saved_model.pb",
-        received="a folder without it" if path.is_dir() else "no such folder",
-        way_out="tfodhelper export makes one from a checkpoint",
-    )
-
-
-def find_label_map(saved_model_dir):
-    """Finds the label map of a SavedModel: in its folder, in its assets or in the folder above.
-
-    Returns:
-      pathlib.Path of label_map.pbtxt, or of the only *.pbtxt there; None when there is neither.
-    """
-    folder = find_saved_model(saved_model_dir)
-    for place in (folder, folder / "assets", folder / "assets.extra", folder.parent):
-        if (place / "label_map.pbtxt").is_file():
-            return place / "label_map.pbtxt"
-        found = [path for path in sorted(place.glob("*.pbtxt")) if path.name != "saved_model.pbtxt"]
-        if len(found) == 1:
-            return found[0]
-    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +42,7 @@ class Servable:
     """A signature of a SavedModel, as a function from images to detections.
 
     Args:
-      saved_model_dir: see `find_saved_model`.
+      saved_model_dir: see `saved_models.find_saved_model`.
 
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
@@ -90,7 +53,7 @@ class Servable:
     """
 
     def __init__(self, saved_model_dir):
-        self._folder = find_saved_model(saved_model_dir)
+        self._folder = saved_models.find_saved_model(saved_model_dir)
         self._loaded = _load(self._folder)  # keeps the variables alive
         signatures = self._loaded.signatures
         self.mixes_sizes = _MIXED in signatures
@@ -178,7 +141,7 @@ class Predictor:
     def __init__(self, saved_model_dir, label_map=None):
         self._servable = Servable(saved_model_dir)
         if label_map is None:
-            label_map = find_label_map(saved_model_dir)
+            label_map = saved_models.find_label_map(saved_model_dir)
         if isinstance(label_map, (str, os.PathLike)):
             label_map = label_maps.read_label_map(label_map)
         self.label_map = label_map
