@@ -3,6 +3,7 @@
 import pytest
 
 from tfodhelper import protos
+from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import bases, honoured, honoured_rules, pipeline, reading
 from tfodhelper.config.overrides import apply_overrides
 
@@ -190,8 +191,45 @@ def test_optimizers():
         assert honoured_paths(message, "train_config.optimizer") - reads == set()
 
 
+def test_input_readers(tmp_path):
+    build = pytest.importorskip("tfodhelper.inputs.build")
+    from tests.inputs import examples
+
+    records = examples.write_numbered(tmp_path, 6, shards=2)
+    label_maps.write_label_map(tmp_path / "label_map.pbtxt", label_maps.make_label_map(["a"]))
+    settings = [
+        f"label_map_path={tmp_path / 'label_map.pbtxt'}",
+        f"tf_record_input_reader.input_path={records}",
+        "shuffle=false",
+        "shuffle_buffer_size=7",
+        "num_epochs=1",
+        "sample_1_of_n_examples=2",
+        "num_readers=1",
+        "num_prefetch_batches=1",
+        "read_block_length=1",
+        "max_number_of_boxes=3",
+        "drop_remainder=false",
+    ]
+    readers = ("train_input_reader", "eval_input_reader")
+    message = configuration([f"{reader}.{setting}" for reader in readers for setting in settings])
+    message.eval_config.num_examples = 2
+    recorder, reads = reading.record_reads(message)
+    resizer = build.build_resizer(recorder.model.ssd.image_resizer)
+    build.build_train_dataset(recorder, resizer, batch_size=1, seed=0)
+    build.build_eval_dataset(recorder, resizer, batch_size=1)
+    for reader in readers:
+        assert honoured_paths(message, reader) - reads == set()
+    honoured_there = {name for name, rule in honoured_rules.RULES["InputReader"].items() if _is_honoured(rule)}
+    assert {f"train_input_reader.{name}" for name in honoured_there} <= reads
+    assert "eval_config.num_examples" in reads
+
+
+def _is_honoured(rule):
+    return isinstance(rule, honoured_rules.Honoured)
+
+
 def test_augmentation_rules_are_the_operations_of_the_input_pipeline():
     augment = pytest.importorskip("tfodhelper.inputs.augment")
     rules = honoured_rules.RULES["PreprocessingStep"]
-    ours = {name for name, rule in rules.items() if isinstance(rule, honoured_rules.Honoured)}
+    ours = {name for name, rule in rules.items() if _is_honoured(rule)}
     assert ours == set(augment.OPERATIONS)

@@ -14,6 +14,7 @@ A path names fields from the outside in, joined by dots. An element of a repeate
 import re
 
 from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor as _Kind
 
 from tfodhelper import errors, protos
 from tfodhelper.config import pipeline as pipeline_lib
@@ -269,12 +270,12 @@ def _kind(field):
     if field.enum_type is not None:
         return "one of " + ", ".join(value.name for value in field.enum_type.values)
     words = {
-        field.CPPTYPE_BOOL: "true or false",
-        field.CPPTYPE_STRING: "text",
-        field.CPPTYPE_FLOAT: "a number",
-        field.CPPTYPE_DOUBLE: "a number",
-        field.CPPTYPE_UINT32: "a whole number from 0",
-        field.CPPTYPE_UINT64: "a whole number from 0",
+        _Kind.CPPTYPE_BOOL: "true or false",
+        _Kind.CPPTYPE_STRING: "text",
+        _Kind.CPPTYPE_FLOAT: "a number",
+        _Kind.CPPTYPE_DOUBLE: "a number",
+        _Kind.CPPTYPE_UINT32: "a whole number from 0",
+        _Kind.CPPTYPE_UINT64: "a whole number from 0",
     }
     return words.get(field.cpp_type, "a whole number")
 
@@ -285,17 +286,17 @@ def _value(field, text, override):
     try:
         if field.enum_type is not None:
             return field.enum_type.values_by_name[unquoted].number
-        if field.cpp_type == field.CPPTYPE_STRING:
+        if field.cpp_type == _Kind.CPPTYPE_STRING:
             return unquoted
-        if field.cpp_type == field.CPPTYPE_BOOL:
+        if field.cpp_type == _Kind.CPPTYPE_BOOL:
             return {"true": True, "false": False}[unquoted.lower()]
-        if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+        if field.cpp_type in (_Kind.CPPTYPE_FLOAT, _Kind.CPPTYPE_DOUBLE):
             number = float(unquoted)
             if number == number:  # not nan
                 return number
             raise ValueError
         number = int(unquoted)
-        low, high = (0, 2**32) if field.cpp_type == field.CPPTYPE_UINT32 else (-(2**31), 2**31)
+        low, high = (0, 2**32) if field.cpp_type == _Kind.CPPTYPE_UINT32 else (-(2**31), 2**31)
         if low <= number < high:
             return number
     except (KeyError, ValueError):

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor
 
 from tfodhelper import console, errors, protos, storage
 
@@ -158,7 +159,7 @@ def walk_strings(message, prefix=""):
 def is_repeated(field):
     """Whether a field may stand several times; protobuf 6.31 and later have a property for it."""
     repeated = getattr(field, "is_repeated", None)
-    return field.label == field.LABEL_REPEATED if repeated is None else repeated
+    return field.label == FieldDescriptor.LABEL_REPEATED if repeated is None else repeated
 
 
 def _is_map(field):
