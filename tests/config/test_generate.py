@@ -109,6 +109,29 @@ def test_overrides_have_the_last_word_and_the_schedule_follows_them():
     assert cosine.learning_rate_base == 0.5
 
 
+def test_overridden_batch_size_that_is_the_base_files_own_counts_too():
+    result, _ = make(overrides=["train_config.batch_size=2048"])
+    cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert result.train_config.batch_size == 2048
+    assert cosine.learning_rate_base == pytest.approx(0.9)
+    with pytest.raises(errors.ConfigError, match="at least 1"):
+        make(overrides=["train_config.batch_size=0"])
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_learning_rate_that_cannot_be(rate):
+    with pytest.raises(errors.ConfigError, match="above 0"):
+        make(learning_rate=rate)
+
+
+def test_further_evaluation_sets_are_taken_out_and_said(tmp_path):
+    own = apply_overrides(generate.find_base(QUARTERS).pipeline, ["eval_input_reader+={label_map_path: 'x'}"])
+    pipeline.write_pipeline(tmp_path / "own.config", own)
+    result, notes = generate.generate_pipeline(generate.find_base(None, str(tmp_path / "own.config")), make_facts())
+    assert len(result.eval_input_reader) == 1
+    assert any("taken out" in note for note in notes)
+
+
 def test_small_batches_keep_batch_norm_frozen_when_fine_tuning():
     fine_tuned, notes = make(fine_tune_checkpoint="/zoo/checkpoint/ckpt-0")
     assert fine_tuned.model.ssd.freeze_batchnorm

@@ -41,6 +41,7 @@ def test_facts_of_one_model():
         ("ssd_mobilenet_v1_coco_2018_01_28", "ssd_mobilenet_v1_coco_2018_01_28"),
         ("ssd_mobilenet_v1_coco_2018_01_28.tar.gz", "ssd_mobilenet_v1_coco_2018_01_28"),
         ("ssd_mobilenet_v1_0.75_depth", "ssd_mobilenet_v1_0.75_depth_300x300_coco14_sync_2018_07_03"),
+        ("ssd_mobilenet_v1_0.75_depth_300x300_coco", "ssd_mobilenet_v1_0.75_depth_300x300_coco14_sync_2018_07_03"),
         ("faster_rcnn_resnet50", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
         ("faster_rcnn_resnet50_coco", "faster_rcnn_resnet50_coco_2018_01_28"),
         ("faster_rcnn_resnet101_v1_1024x1024", "faster_rcnn_resnet101_v1_1024x1024_coco17_tpu-8"),

@@ -198,10 +198,12 @@ def generate_pipeline(
 def _asked(base, changes, **given):
     """Batch size and steps that the user wants, by flag or by --set, so that the schedule can follow."""
     changed = apply_overrides(base.pipeline, changes)
+    named = {change.partition("=")[0].strip() for change in changes}
     for name in given:
-        value = getattr(changed.train_config, name)
-        if value != getattr(base.pipeline.train_config, name):
-            given[name] = value
+        if f"train_config.{name}" in named:
+            given[name] = getattr(changed.train_config, name)
+    if not given["batch_size"] and given["batch_size"] is not None:
+        raise errors.ConfigError("train_config.batch_size", expected="at least 1", received=given["batch_size"])
     return given
 
 
@@ -229,7 +231,9 @@ def _fill_in_data(pipeline, facts):
     if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
         notes.append(f"classes: {facts.num_classes} (was {model.num_classes})")
         model.num_classes = facts.num_classes
-    del pipeline.eval_input_reader[1:]
+    if len(pipeline.eval_input_reader) > 1:
+        notes.append("evaluation: one set; the other eval_input_readers are taken out")
+        del pipeline.eval_input_reader[1:]
     if not pipeline.eval_input_reader:
         pipeline.eval_input_reader.add(shuffle=False)
     for reader, pattern in (
@@ -260,6 +264,8 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     rate = schedule_scaling.base_rate(train.optimizer)
     if rate is None:
         return notes
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise errors.ConfigError("--learning_rate", expected="a number above 0", received=learning_rate)
     if learning_rate is not None:
         new, reason = learning_rate, "as given"
     else:
@@ -327,5 +333,3 @@ def _check(pipeline, facts):
             received=model.num_classes,
             way_out="leave num_classes to the program",
         )
-    if not pipeline.train_config.batch_size:
-        raise errors.ConfigError("train_config.batch_size", expected="at least 1", received=0)

@@ -94,7 +94,12 @@ def find_model(name):
       ZooError: when none fits, with the nearest names.
     """
     wanted = _fold(name)
-    for names_of in (lambda model: (model.name,), lambda model: (model.title,), lambda model: model.short_names):
+    for names_of in (
+        lambda model: (model.name,),
+        lambda model: (model.title,),
+        lambda model: model.short_names,
+        lambda model: [f"{short}_coco" for short in model.short_names],
+    ):
         found = [model for model in catalogue() if wanted in map(_fold, names_of(model))]
         if found:
             return min(found, key=lambda model: model.rank)
