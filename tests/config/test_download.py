@@ -74,7 +74,7 @@ def test_unpacks_an_archive_without_top_folder(archive, tmp_path):
     [
         tar_info("../evil"),
         tar_info("top/../../evil"),
-        tar_info("/tmp/evil"),
+        tar_info("/absolute/evil"),
         tar_info("C:/evil"),
         tar_info("top\\..\\evil"),
         tar_info("top/link", tarfile.SYMTYPE, "/etc/passwd"),
