@@ -157,5 +157,8 @@ def _decode_jpeg_window(encoded, window):
     size = tf.io.extract_jpeg_shape(encoded)
     top, left = tf.maximum(y - _MARGIN, 0), tf.maximum(x - _MARGIN, 0)
     bottom, right = tf.minimum(y + height + _MARGIN, size[0]), tf.minimum(x + width + _MARGIN, size[1])
-    wide = tf.io.decode_and_crop_jpeg(encoded, tf.stack([top, left, bottom - top, right - left]), channels=3)
+    # The accurate transform reads what Pillow, OpenCV and `predict` read, to the bit, and takes no longer.
+    wide = tf.io.decode_and_crop_jpeg(
+        encoded, tf.stack([top, left, bottom - top, right - left]), channels=3, dct_method="INTEGER_ACCURATE"
+    )
     return _slice(wide, (y - top, x - left, height, width))
