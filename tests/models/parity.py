@@ -90,7 +90,8 @@ def check_image(golden, name, detector, image):
 
 def check_detections(golden, prefix, detections):
     """Compares detections as a set, and what was decoded before suppression number by number."""
-    wanted = {key: golden.arrays[f"{prefix}/{key}"] for key in (Detections.BOXES, Detections.SCORES, Detections.CLASSES)}
+    keys = (Detections.BOXES, Detections.SCORES, Detections.CLASSES)
+    wanted = {key: golden.arrays[f"{prefix}/{key}"] for key in keys}
     ious = box_ops.iou_matrix(detections[Detections.BOXES], wanted[Detections.BOXES]).numpy()
     classes, scores = detections[Detections.CLASSES].numpy(), detections[Detections.SCORES].numpy()
     same = (

@@ -45,7 +45,9 @@ def test_reference_detections(archive):
         np.testing.assert_allclose(detections[Detections.BOXES][0, :20], [d["box_yxyx"] for d in top], atol=1e-3)
 
 
-@pytest.mark.parametrize(("checkpoint_type", "num_restored"), [("classification", 135), ("detection", 175), ("full", 187)])
+@pytest.mark.parametrize(
+    ("checkpoint_type", "num_restored"), [("classification", 135), ("detection", 175), ("full", 187)]
+)
 def test_fine_tuning_with_other_classes(archive, checkpoint_type, num_restored):
     model = read_model(archive)
     model.ssd.num_classes = 3

@@ -61,8 +61,18 @@ class Convolution(tf_keras.layers.Layer):
       bias_initializer: of the bias.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, *, initializer, regularizer=None, use_bias=False,
-                 bias_initializer="zeros", name=None):
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        *,
+        initializer,
+        regularizer=None,
+        use_bias=False,
+        bias_initializer="zeros",
+        name=None,
+    ):
         super().__init__(name=name)
         self.is_depthwise = out_channels is None
         self.kernel_size = kernel_size
@@ -220,8 +230,19 @@ class ConvBlock(tf_keras.layers.Layer):
         return self.convolution.regularization_losses()
 
 
-def build_block(hyperparams, frozen, in_channels, out_channels, kernel_size, *, strides=1, explicit_padding=False,
-                initializer=None, regularize=True, name=None):
+def build_block(
+    hyperparams,
+    frozen,
+    in_channels,
+    out_channels,
+    kernel_size,
+    *,
+    strides=1,
+    explicit_padding=False,
+    initializer=None,
+    regularize=True,
+    name=None,
+):
     """A `ConvBlock` with its layers.
 
     Args:

@@ -22,9 +22,7 @@ def to_center_and_size(boxes):
 def from_center_and_size(ycenter, xcenter, height, width):
     """The inverse of `to_center_and_size`: four tensors [...] -> [..., 4] boxes."""
     half_height, half_width = height / 2.0, width / 2.0
-    return tf.stack(
-        [ycenter - half_height, xcenter - half_width, ycenter + half_height, xcenter + half_width], axis=-1
-    )
+    return tf.stack([ycenter - half_height, xcenter - half_width, ycenter + half_height, xcenter + half_width], axis=-1)
 
 
 def iou_matrix(boxes, others):

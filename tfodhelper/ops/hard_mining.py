@@ -42,9 +42,7 @@ class HardExampleMiner:
         Returns:
           float32 [B, A], 1 where an anchor counts, else 0; no gradient passes through it.
         """
-        hardness = (
-            localization_losses * self.localization_weight + classification_losses * self.classification_weight
-        )
+        hardness = localization_losses * self.localization_weight + classification_losses * self.classification_weight
         num_anchors = tf.shape(matches)[1]
         most = num_anchors if self.num_hard_examples is None else tf.minimum(self.num_hard_examples, num_anchors)
 

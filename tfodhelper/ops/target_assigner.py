@@ -61,8 +61,9 @@ class TargetAssigner:
         rows = tf.maximum(matches, 0)
         if gt_boxes.shape[1] == 0:
             gt_boxes, gt_classes, gt_weights = _one_empty_row(gt_boxes, gt_classes, gt_weights)
-        columns = tf.where(is_matched, tf.gather(gt_classes, rows, batch_dims=1) + self.class_offset,
-                           self.background_column)
+        columns = tf.where(
+            is_matched, tf.gather(gt_classes, rows, batch_dims=1) + self.class_offset, self.background_column
+        )
         weights = tf.gather(gt_weights, rows, batch_dims=1)
         codes = box_coder.encode(tf.gather(gt_boxes, rows, batch_dims=1), anchors, self.scale_factors)
         is_unmatched = tf.equal(matches, matcher_ops.UNMATCHED)

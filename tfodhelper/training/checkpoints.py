@@ -21,7 +21,10 @@ _SUFFIX = detector_module.CHECKPOINT_SUFFIX
 _FEATURES = f"{_ROOT}/_feature_extractor/"
 _BACKBONE = f"{_FEATURES}classification_backbone/"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_BOOKKEEPING = re.compile(r"^(save_counter|step|global_step)(/|$)|^optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_")
+_BOOKKEEPING = re.compile(
+    r"^(save_counter|step|global_step)(/|$)|^optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_"
+    r"|/(RMSProp|Momentum|Adam|ExponentialMovingAverage)(_\d+)?$"
+)
 
 
 class ModelView(tf.Module):
@@ -199,7 +202,7 @@ def _restore(path, wanted, initialized, num_classes):
                 f"{prefix}: variable {name} has another shape than the model's {_short(key)}",
                 expected=list(variable.shape),
                 received=list(shapes[name]),
-                way_out="take a checkpoint of this model, or set model fields (such as depth_multiplier) as it has them",
+                way_out="take a checkpoint of this model, or set the model (its depth_multiplier, for one) as there",
             )
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)

@@ -44,14 +44,24 @@ class MobileNetV1(tf_keras.layers.Layer):
       endpoints: numbers of the pairs (1 to 13) whose outputs are returned.
     """
 
-    def __init__(self, hyperparams=DEFAULT_HYPERPARAMS, *, frozen=False, depth_multiplier=1.0, min_depth=16,
-                 explicit_padding=False, endpoints=(11, 13), name="mobilenet_v1"):
+    def __init__(
+        self,
+        hyperparams=DEFAULT_HYPERPARAMS,
+        *,
+        frozen=False,
+        depth_multiplier=1.0,
+        min_depth=16,
+        explicit_padding=False,
+        endpoints=(11, 13),
+        name="mobilenet_v1",
+    ):
         super().__init__(name=name)
         self._endpoints = tuple(endpoints)
 
         def block(in_channels, out_channels, kernel_size, strides, block_name):
-            return _build_block(hyperparams, frozen, in_channels, out_channels, kernel_size, strides,
-                                explicit_padding, block_name)
+            return _build_block(
+                hyperparams, frozen, in_channels, out_channels, kernel_size, strides, explicit_padding, block_name
+            )
 
         channels = convolution.scale_depth(STEM_DEPTH, depth_multiplier, min_depth)
         blocks = [block(3, channels, 3, 2, "conv_0")]

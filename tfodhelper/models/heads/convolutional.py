@@ -56,12 +56,16 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         for number, (depth, anchors) in enumerate(zip(depths, num_anchors)):
             shared, depth = self._build_shared(depth, number, hyperparams, frozen)
             self.shared.append(shared)
-            self.box_layers.append(self._build_predictor(
-                depth, anchors * box_coder.CODE_SIZE, hyperparams, frozen, "zeros", f"box_{number}"))
+            self.box_layers.append(
+                self._build_predictor(
+                    depth, anchors * box_coder.CODE_SIZE, hyperparams, frozen, "zeros", f"box_{number}"
+                )
+            )
             # Behind a depthwise convolution the published models start the class logits at 0.
             bias = "zeros" if layout.use_depthwise else tf_keras.initializers.Constant(layout.class_bias)
-            self.class_layers.append(self._build_predictor(
-                depth, anchors * num_columns, hyperparams, frozen, bias, f"class_{number}"))
+            self.class_layers.append(
+                self._build_predictor(depth, anchors * num_columns, hyperparams, frozen, bias, f"class_{number}")
+            )
         self.built = True
 
     def _build_shared(self, in_channels, number, hyperparams, frozen):
@@ -71,8 +75,9 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         blocks = []
         if depth > 0:
             for i in range(layout.num_layers_before):
-                blocks.append(convolution.build_block(
-                    hyperparams, frozen, in_channels, depth, 1, name=f"shared_{number}_{i}"))
+                blocks.append(
+                    convolution.build_block(hyperparams, frozen, in_channels, depth, 1, name=f"shared_{number}_{i}")
+                )
                 in_channels = depth
         return blocks, in_channels
 
@@ -80,9 +85,18 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         """The blocks that predict one thing from one map: perhaps a depthwise one, then the last convolution."""
         layout, blocks = self._layout, []
         if layout.use_depthwise:
-            blocks.append(convolution.build_block(
-                hyperparams, frozen, in_channels, None, layout.kernel_size, name=f"{name}_depthwise",
-                regularize=False, initializer=tf_keras.initializers.GlorotUniform()))
+            blocks.append(
+                convolution.build_block(
+                    hyperparams,
+                    frozen,
+                    in_channels,
+                    None,
+                    layout.kernel_size,
+                    name=f"{name}_depthwise",
+                    regularize=False,
+                    initializer=tf_keras.initializers.GlorotUniform(),
+                )
+            )
         last = convolution.Convolution(
             in_channels,
             out_channels,
@@ -120,8 +134,12 @@ class ConvolutionalHead(tf_keras.layers.Layer):
 
     def regularization_losses(self):
         """A list of scalars."""
-        return [loss for blocks in (*self.shared, *self.box_layers, *self.class_layers) for block in blocks
-                for loss in block.regularization_losses()]
+        return [
+            loss
+            for blocks in (*self.shared, *self.box_layers, *self.class_layers)
+            for block in blocks
+            for loss in block.regularization_losses()
+        ]
 
     def checkpoint_keys(self):
         """{name in checkpoints: variable}; dropout counts as the first layer of the class predictions."""
@@ -129,11 +147,16 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         first_class_layer = 0 if self._layout.dropout_rate is None else 1
         for number in range(len(self.shared)):
             keys.update(_block_keys(f"_shared_nets/{number}", self.shared[number]))
-            keys.update(_block_keys(
-                f"_prediction_heads/box_encodings/{number}/_box_encoder_layers", self.box_layers[number]))
-            keys.update(_block_keys(
-                f"_prediction_heads/class_predictions_with_background/{number}/_class_predictor_layers",
-                self.class_layers[number], first_class_layer))
+            keys.update(
+                _block_keys(f"_prediction_heads/box_encodings/{number}/_box_encoder_layers", self.box_layers[number])
+            )
+            keys.update(
+                _block_keys(
+                    f"_prediction_heads/class_predictions_with_background/{number}/_class_predictor_layers",
+                    self.class_layers[number],
+                    first_class_layer,
+                )
+            )
         return keys
 
 

@@ -1,4 +1,4 @@
-"""Further feature maps of SSD, each half the size of the one before (Liu et al. 2016, section 2.1; arXiv 1512.02325)."""
+"""Further feature maps of SSD, each half the size of the last (Liu et al. 2016, section 2.1; arXiv 1512.02325)."""
 
 import dataclasses
 
@@ -55,15 +55,29 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         shrink = {"strides": 2, "explicit_padding": layout.explicit_padding}
         blocks = [convolution.build_block(hyperparams, frozen, in_channels, middle, 1, name=f"map_{number}_1x1")]
         if not layout.use_depthwise:
-            blocks.append(convolution.build_block(
-                hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink))
+            blocks.append(
+                convolution.build_block(
+                    hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink
+                )
+            )
             return blocks
         # The published models neither regularize this depthwise kernel nor draw it from the configured distribution.
-        blocks.append(convolution.build_block(
-            hyperparams, frozen, middle, None, 3, name=f"map_{number}_depthwise", regularize=False,
-            initializer=tf_keras.initializers.GlorotUniform(), **shrink))
-        blocks.append(convolution.build_block(
-            hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise"))
+        blocks.append(
+            convolution.build_block(
+                hyperparams,
+                frozen,
+                middle,
+                None,
+                3,
+                name=f"map_{number}_depthwise",
+                regularize=False,
+                initializer=tf_keras.initializers.GlorotUniform(),
+                **shrink,
+            )
+        )
+        blocks.append(
+            convolution.build_block(hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise")
+        )
         return blocks
 
     @property

@@ -1,0 +1,256 @@
+"""What every registered detector must do, whatever its family."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from google.protobuf import text_format
+
+from tfodhelper import protos
+from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
+from tfodhelper.models import build
+from tfodhelper.training import checkpoints
+
+SSD = """
+ssd {
+  num_classes: 3
+  image_resizer { %(resizer)s }
+  feature_extractor {
+    type: "%(type)s" depth_multiplier: 0.25 min_depth: 8
+    conv_hyperparams { %(hyperparams)s } override_base_feature_extractor_hyperparams: true
+    %(extractor)s
+  }
+  box_coder { faster_rcnn_box_coder { } }
+  matcher { argmax_matcher { force_match_for_each_row: true } }
+  similarity_calculator { iou_similarity { } }
+  box_predictor { convolutional_box_predictor { conv_hyperparams { %(hyperparams)s } %(predictor)s } }
+  anchor_generator { ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 aspect_ratios: 0.5 } }
+  post_processing {
+    batch_non_max_suppression { score_threshold: 1e-8 iou_threshold: 0.6 max_total_detections: 20
+      max_detections_per_class: 9 }
+    score_converter: SIGMOID
+  }
+  loss {
+    localization_loss { weighted_smooth_l1 { } } classification_loss { weighted_sigmoid_focal { alpha: 0.25 } }
+    %(loss)s
+  }
+  %(ssd)s
+}
+"""
+PARTS = {
+    "type": "ssd_mobilenet_v1_keras",
+    "resizer": "fixed_shape_resizer { height: 64 width: 96 }",
+    "hyperparams": "activation: RELU_6 regularizer { l2_regularizer { weight: 4e-5 } } "
+    "initializer { truncated_normal_initializer { stddev: 0.1 } } batch_norm { scale: true decay: 0.9 }",
+    "extractor": "",
+    "predictor": "use_dropout: false",
+    "loss": "",
+    "ssd": "",
+}
+VARIANTS = {
+    "plain": {},
+    "first generation's name": {"type": "ssd_mobilenet_v1"},
+    "frozen": {"ssd": "freeze_batchnorm: true"},
+    "padded": {
+        "resizer": "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 80 pad_to_max_dimension: true }"
+    },
+    "any size": {"resizer": "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 96 }"},
+    "explicit padding and depthwise": {
+        "extractor": "use_explicit_padding: true use_depthwise: true num_layers: 6 pad_to_multiple: 32",
+        "predictor": "use_dropout: true kernel_size: 3 use_depthwise: true num_layers_before_predictor: 1 "
+        "max_depth: 32 min_depth: 8 box_encodings_clip_range { min: -10 max: 10 }",
+    },
+    "no batch norm, no background": {
+        "hyperparams": "activation: RELU initializer { variance_scaling_initializer { } } "
+        "regularizer { l1_regularizer { weight: 1e-5 } }",
+        "ssd": "add_background_class: false encode_background_as_zeros: true normalize_loss_by_num_matches: false",
+    },
+    "hard mining": {
+        "loss": "hard_example_miner { num_hard_examples: 300 iou_threshold: 0.99 loss_type: CLASSIFICATION "
+        "max_negatives_per_positive: 3 min_negatives_per_image: 2 }",
+        "ssd": "normalize_loc_loss_by_codesize: true",
+    },
+}
+BATCH, ROWS = 2, 4
+
+
+def build_variant(name, is_training=True):
+    tf_keras.utils.set_random_seed(1)
+    message = text_format.Parse(SSD % {**PARTS, **VARIANTS[name]}, protos.message("DetectionModel")())
+    return build.build_detector(message, is_training)
+
+
+def make_images(height=60, width=90, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, [BATCH, height, width, 3]).astype(np.uint8)
+
+
+def make_groundtruth(boxes=(), rows=ROWS):
+    """The same boxes [(class, ymin, xmin, ymax, xmax)] in every image, padded."""
+    values = np.zeros([BATCH, rows, 4], np.float32)
+    classes, weights = np.full([BATCH, rows], -1, np.int32), np.zeros([BATCH, rows], np.float32)
+    for i, (number, *corners) in enumerate(boxes):
+        values[:, i], classes[:, i], weights[:, i] = corners, number, 1
+    return {
+        Groundtruth.BOXES: tf.constant(values),
+        Groundtruth.CLASSES: tf.constant(classes),
+        Groundtruth.WEIGHTS: tf.constant(weights),
+        Groundtruth.NUM_BOXES: tf.fill([BATCH], len(boxes)),
+    }
+
+
+BOXES = [(1, 0.1, 0.1, 0.5, 0.6), (2, 0.0, 0.4, 1.0, 1.0)]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def detector(request):
+    return build_variant(request.param)
+
+
+def test_shapes_and_dtypes(detector):
+    inputs, shapes = detector.preprocess(make_images())
+    assert inputs.dtype == tf.float32 and shapes.dtype == tf.int32 and shapes.shape == [BATCH, 3]
+    predictions = detector.predict_raw(inputs, shapes)
+    anchors = predictions[Predictions.ANCHORS].shape[0]
+    columns = predictions[Predictions.CLASS_LOGITS].shape[-1]
+    assert predictions[Predictions.BOX_CODES].shape == [BATCH, anchors, 4]
+    assert predictions[Predictions.CLASS_LOGITS].shape == [BATCH, anchors, columns]
+    assert columns in (detector.num_classes, detector.num_classes + 1)
+    detections = detector.postprocess(predictions, shapes)
+    wanted = {
+        Detections.BOXES: [BATCH, 20, 4],
+        Detections.SCORES: [BATCH, 20],
+        Detections.CLASSES: [BATCH, 20],
+        Detections.NUM: [BATCH],
+        Detections.MULTICLASS_SCORES: [BATCH, 20, columns],
+        Detections.ANCHOR_INDICES: [BATCH, 20],
+        Detections.RAW_BOXES: [BATCH, anchors, 4],
+        Detections.RAW_SCORES: [BATCH, anchors, columns],
+    }
+    assert {key: value.shape.as_list() for key, value in detections.items()} == wanted
+    assert all(value.dtype == tf.float32 for value in detections.values())
+    boxes = detections[Detections.BOXES].numpy()
+    assert boxes.min() >= 0 and boxes.max() <= 1 + 1e-6
+    assert np.all(np.diff(detections[Detections.SCORES]) <= 0)
+    assert detections[Detections.CLASSES].numpy().max() < detector.num_classes
+
+
+def test_detections_belong_to_their_anchors(detector):
+    inputs, shapes = detector.preprocess(make_images())
+    detections = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+    indices = tf.cast(detections[Detections.ANCHOR_INDICES], tf.int32)
+    num = int(detections[Detections.NUM][0])
+    of_anchors = tf.gather(detections[Detections.RAW_SCORES], indices, batch_dims=1)
+    np.testing.assert_allclose(detections[Detections.MULTICLASS_SCORES][0, :num], of_anchors[0, :num])
+    raw = tf.gather(detections[Detections.RAW_BOXES], indices, batch_dims=1)[0, :num].numpy()
+    size = np.array(inputs.shape[1:3]) / shapes[0, :2].numpy()
+    clipped = np.clip(raw * np.tile(size, 2), 0, 1)
+    np.testing.assert_allclose(detections[Detections.BOXES][0, :num], clipped, atol=1e-5)
+
+
+@pytest.mark.parametrize("boxes", [[], BOXES[:1], BOXES, [(0, 0.0, 0.0, 1.0, 1.0)], [(0, 0.5, 0.5, 0.5, 0.5)]])
+def test_losses_are_finite(detector, boxes):
+    inputs, shapes = detector.preprocess(make_images())
+    losses = detector.losses(detector.predict_raw(inputs, shapes), make_groundtruth(boxes))
+    assert set(losses) == {Losses.LOCALIZATION, Losses.CLASSIFICATION}
+    assert all(value.shape == [] and np.isfinite(value) for value in losses.values())
+    assert (float(losses[Losses.LOCALIZATION]) > 0) == bool(boxes)
+
+
+def test_padding_rows_do_not_change_losses(detector):
+    inputs, shapes = detector.preprocess(make_images())
+    predictions = detector.predict_raw(inputs, shapes)
+    few, many = (detector.losses(predictions, make_groundtruth(BOXES, rows)) for rows in (2, 30))
+    for name in few:
+        np.testing.assert_allclose(few[name], many[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 200), (101, 47)])
+def test_odd_sizes(detector, height, width):
+    inputs, shapes = detector.preprocess(make_images(height, width))
+    detections = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+    assert np.all(np.isfinite(detections[Detections.BOXES]))
+
+
+def test_a_gradient_reaches_every_trainable_variable(detector):
+    inputs, shapes = detector.preprocess(make_images())
+    with tf.GradientTape() as tape:
+        losses = detector.losses(detector.predict_raw(inputs, shapes, training=True), make_groundtruth(BOXES))
+        total = tf.add_n(list(losses.values()))
+    names = {id(variable): key for key, variable in detector.checkpoint_keys().items()}
+    for variable, gradient in zip(detector.trainable_variables, tape.gradient(total, detector.trainable_variables)):
+        assert gradient is not None and np.all(np.isfinite(gradient)), names[id(variable)]
+
+
+def test_checkpoint_keys_name_every_variable_once(detector):
+    keys = detector.checkpoint_keys()
+    assert len({id(variable) for variable in keys.values()}) == len(keys) == len(detector.variables)
+    assert {id(variable) for variable in detector.variables} == {id(variable) for variable in keys.values()}
+
+
+def test_normalize_after_resizing_is_preprocess(detector):
+    images = make_images()
+    resized, shapes = detector.resizer(images)
+    np.testing.assert_allclose(detector.normalize(resized, shapes), detector.preprocess(images)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_graph_is_the_same_as_eager(name):
+    detector = build_variant(name)
+    groundtruth = make_groundtruth(BOXES)
+
+    def run(images):
+        inputs, shapes = detector.preprocess(images)
+        predictions = detector.predict_raw(inputs, shapes)
+        return detector.postprocess(predictions, shapes), detector.losses(predictions, groundtruth)
+
+    images = make_images()
+    spec = tf.TensorSpec([None, None, None, 3], tf.uint8)
+    tf.nest.map_structure(
+        lambda ours, other: np.testing.assert_allclose(ours, other, rtol=1e-3, atol=1e-4),
+        run(images),
+        tf.function(run, input_signature=[spec])(images),
+    )
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_save_and_restore(name, tmp_path):
+    detector, other = build_variant(name), build_variant(name, is_training=False)
+    for number, variable in enumerate(detector.variables):
+        variable.assign(variable + 0.001 * number)
+    path = tf.train.Checkpoint(model=checkpoints.ModelView(detector)).save(str(tmp_path / "ckpt"))
+    report = checkpoints.restore_trained(other, path)
+    assert len(report.restored) == len(detector.variables) and not report.unused
+    inputs, shapes = detector.preprocess(make_images())
+    ours, theirs = detector.predict_raw(inputs, shapes), other.predict_raw(inputs, shapes)
+    np.testing.assert_array_equal(ours[Predictions.CLASS_LOGITS], theirs[Predictions.CLASS_LOGITS])
+
+
+def test_batch_norm_moves_in_training_alone_and_not_when_frozen():
+    for name, moves in (("plain", True), ("frozen", False)):
+        detector = build_variant(name)
+        inputs, shapes = detector.preprocess(make_images())
+        before = [variable.numpy() for variable in detector.non_trainable_variables]
+        detector.predict_raw(inputs, shapes, training=False)
+        for variable, value in zip(detector.non_trainable_variables, before):
+            np.testing.assert_array_equal(variable, value)
+        detector.predict_raw(inputs, shapes, training=True)
+        moved = [np.any(v.numpy() != value) for v, value in zip(detector.non_trainable_variables, before)]
+        assert all(moved) if moves else not any(moved)
+        assert len(before) == 2 * 35
+
+
+def test_saved_model_is_the_model(tmp_path):
+    detector = build_variant("plain", is_training=False)
+
+    def detect(images):
+        inputs, shapes = detector.preprocess(images)
+        return detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+
+    module = tf.Module()
+    module.weights = detector.variables
+    module.detect = tf.function(detect, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    tf.saved_model.save(module, str(tmp_path))
+    images, loaded = make_images(), tf.saved_model.load(str(tmp_path))
+    exported = loaded.detect(images)
+    for key, value in detect(images).items():
+        np.testing.assert_allclose(exported[key], value, atol=1e-4, err_msg=key)

@@ -1,0 +1,61 @@
+"""Anchors of SSD, computed by hand."""
+
+import numpy as np
+import pytest
+
+from tfodhelper.ops import anchors
+
+
+def test_specifications_of_the_published_configuration():
+    layers = anchors.make_ssd_specifications(6)
+    assert [len(layer) for layer in layers] == [3, 6, 6, 6, 6, 6]
+    assert layers[0] == [(0.1, 1.0), (0.2, 2.0), (0.2, 0.5)]
+    scale, following = 0.35, 0.5
+    assert layers[1][0] == pytest.approx((scale, 1.0))
+    assert layers[1][5] == pytest.approx((np.sqrt(scale * following), 1.0))
+    assert layers[5][5] == pytest.approx((np.sqrt(0.95 * 1.0), 1.0))
+
+
+def test_given_scales_replace_the_evenly_spaced_ones():
+    layers = anchors.make_ssd_specifications(
+        2,
+        scales=[0.3, 0.6],
+        aspect_ratios=[1.0],
+        interpolated_scale_aspect_ratio=0.0,
+        reduce_boxes_in_lowest_layer=False,
+    )
+    assert layers == [[(0.3, 1.0)], [(0.6, 1.0)]]
+
+
+def test_one_anchor_in_the_middle_of_each_quarter():
+    made = anchors.GridAnchors([[(0.5, 1.0)]]).generate([(2, 2)], (300, 300))
+    np.testing.assert_allclose(
+        made, [[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 1], [0.5, 0, 1, 0.5], [0.5, 0.5, 1, 1]], atol=1e-7
+    )
+
+
+def test_aspect_ratio_is_width_by_height():
+    (made,) = anchors.GridAnchors([[(0.4, 4.0)]]).generate([(1, 1)], (300, 300)).numpy()
+    np.testing.assert_allclose(made, [0.5 - 0.1, 0.5 - 0.4, 0.5 + 0.1, 0.5 + 0.4], atol=1e-7)
+
+
+def test_square_anchors_stay_square_in_pixels_on_wide_images():
+    (made,) = anchors.GridAnchors([[(0.5, 1.0)]]).generate([(1, 1)], (200, 400)).numpy()
+    height, width = (made[2] - made[0]) * 200, (made[3] - made[1]) * 400
+    np.testing.assert_allclose([height, width], [100, 100], rtol=1e-6)
+
+
+def test_strides_and_offsets_are_pixels_of_the_model_input():
+    made = anchors.GridAnchors([[(0.2, 1.0)]], strides_px=[(50, 100)], offsets_px=[(10, 20)]).generate(
+        [(2, 2)], (100, 200)
+    )
+    centers = (made.numpy()[:, :2] + made.numpy()[:, 2:]) / 2 * [100, 200]
+    np.testing.assert_allclose(centers, [[10, 20], [10, 120], [60, 20], [60, 120]], rtol=1e-5)
+
+
+def test_order_is_specification_then_x_then_y_then_map():
+    grid = anchors.GridAnchors([[(0.1, 1.0), (0.2, 1.0)], [(0.9, 1.0)]])
+    made = grid.generate([(1, 2), (1, 1)], (100, 100)).numpy()
+    assert grid.num_per_location == [2, 1]
+    np.testing.assert_allclose(made[:, 3] - made[:, 1], [0.1, 0.2, 0.1, 0.2, 0.9], rtol=1e-5)
+    np.testing.assert_allclose((made[:, 1] + made[:, 3]) / 2, [0.25, 0.25, 0.75, 0.75, 0.5], rtol=1e-5)

@@ -1,0 +1,102 @@
+"""Non-max suppression, computed by hand and against a plain reimplementation."""
+
+import hypothesis
+import numpy as np
+import tensorflow as tf
+from hypothesis import strategies
+
+from tfodhelper.ops import nms
+
+WHOLE = np.float32([[0, 0, 1, 1]])
+BOXES = np.float32([[[0, 0, 0.4, 0.4], [0, 0, 0.4, 0.42], [0.5, 0.5, 0.9, 0.9]]])
+
+
+def select(scores, boxes=BOXES, windows=WHOLE, **options):
+    return nms.BatchNonMaxSuppression(**options).select(tf.constant(boxes), tf.constant(np.float32(scores)), windows)
+
+
+def test_a_worse_overlapping_box_of_the_class_goes():
+    selected = select([[[0.8], [0.9], [0.7]]], max_total=4)
+    np.testing.assert_array_equal(selected.num, [2])
+    np.testing.assert_array_equal(selected.indices, [[1, 2, 0, 0]])
+    np.testing.assert_allclose(selected.scores, [[0.9, 0.7, 0, 0]])
+    np.testing.assert_allclose(selected.boxes[0, 2:], np.zeros([2, 4]))
+
+
+def test_classes_do_not_suppress_each_other():
+    selected = select([[[0.8, 0.1], [0.1, 0.9], [0.0, 0.0]]])
+    np.testing.assert_array_equal(selected.num, [2])
+    np.testing.assert_array_equal(selected.classes[0, :2], [1, 0])
+
+
+def test_class_agnostic():
+    selected = select([[[0.8, 0.1], [0.1, 0.9], [0.0, 0.0]]], is_class_agnostic=True)
+    np.testing.assert_array_equal(selected.num, [1])
+    np.testing.assert_array_equal(selected.classes[0, 0], 1)
+
+
+def test_score_threshold_is_exclusive():
+    assert int(select([[[0.5], [0.1], [0.6]]], score_threshold=0.5).num[0]) == 1
+
+
+def test_most_of_a_class_and_of_an_image():
+    boxes = np.float32([[[0, i / 10, 0.1, i / 10 + 0.1] for i in range(6)]])
+    scores = np.linspace(0.9, 0.1, 12).reshape(1, 6, 2)
+    assert int(select(scores, boxes, max_per_class=2).num[0]) == 4
+    selected = select(scores, boxes, max_per_class=3, max_total=5)
+    np.testing.assert_array_equal(selected.num, [5])
+    assert selected.boxes.shape == [1, 5, 4]
+    assert np.all(np.diff(selected.scores[0]) <= 0)
+
+
+def test_boxes_outside_the_window_go_and_others_are_clipped_and_moved():
+    boxes = np.float32([[[0, 0, 0.2, 0.2], [0.4, 0.4, 0.8, 0.8]]])
+    scores = [[[0.9], [0.8]]]
+    windows = np.float32([[0.25, 0, 0.5, 1]])
+    selected = select(scores, boxes, windows)
+    np.testing.assert_array_equal(selected.num, [1])
+    np.testing.assert_allclose(selected.boxes[0, 0], [0.6, 0.4, 1, 0.8], rtol=1e-6)
+    kept = select(scores, boxes, windows, change_frame=False)
+    np.testing.assert_allclose(kept.boxes[0, 0], [0.4, 0.4, 0.5, 0.8], rtol=1e-6)
+
+
+def test_soft_suppression_lowers_scores():
+    selected = select([[[0.8], [0.9], [0.7]]], iou_threshold=1.0, soft_sigma=0.5)
+    iou = 0.4 / 0.42
+    np.testing.assert_allclose(selected.scores[0, :3], [0.9, 0.7, 0.8 * np.exp(-(iou**2) / 0.5 / 2)], atol=1e-4)
+
+
+def test_images_do_not_mix():
+    scores = np.random.RandomState(0).uniform(size=[2, 3, 2])
+    both = select(scores, np.concatenate([BOXES, BOXES * 0.5]), np.repeat(WHOLE, 2, axis=0))
+    alone = select(scores[1:], BOXES * 0.5)
+    np.testing.assert_allclose(both.boxes[1], alone.boxes[0])
+    np.testing.assert_allclose(both.scores[1], alone.scores[0])
+
+
+def plain(boxes, scores, iou_threshold, score_threshold):
+    """One class, one image: indices of what is kept, best first."""
+    kept = []
+    for i in np.argsort(-scores, kind="stable"):
+
+        def overlap(j, i=i):
+            low, high = np.maximum(boxes[i, :2], boxes[j, :2]), np.minimum(boxes[i, 2:], boxes[j, 2:])
+            common = np.prod(np.maximum(high - low, 0))
+            return common / (np.prod(boxes[i, 2:] - boxes[i, :2]) + np.prod(boxes[j, 2:] - boxes[j, :2]) - common)
+
+        if scores[i] > score_threshold and all(overlap(j) <= iou_threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+@hypothesis.settings(max_examples=20)
+@hypothesis.given(strategies.integers(0, 2**31))
+def test_against_a_plain_reimplementation(seed):
+    random = np.random.RandomState(seed)
+    corners = random.uniform(0, 0.7, size=[12, 2])
+    boxes = np.float32(np.concatenate([corners, corners + random.uniform(0.05, 0.3, size=[12, 2])], axis=1))
+    scores = np.float32(random.uniform(size=12))
+    selected = select(scores[np.newaxis, :, np.newaxis], boxes[np.newaxis], iou_threshold=0.4, score_threshold=0.2)
+    kept = plain(boxes.astype(np.float64), scores, 0.4, 0.2)
+    np.testing.assert_array_equal(selected.indices[0, : len(kept)], kept)
+    assert int(selected.num[0]) == len(kept)

@@ -1,0 +1,61 @@
+"""Targets, computed by hand."""
+
+import numpy as np
+
+from tfodhelper.ops import box_coder, matcher, target_assigner
+
+ANCHORS = np.float32([[0, 0, 0.5, 0.5], [0, 0.1, 0.5, 0.5], [0.5, 0.5, 1, 1]])
+BOXES = np.float32([[[0, 0, 0.5, 0.5], [0, 0, 0, 0]]])
+CLASSES = np.int32([[1, -1]])
+WEIGHTS = np.float32([[0.5, 0]])
+
+
+def assign(boxes=BOXES, classes=CLASSES, weights=WEIGHTS, **options):
+    assigner = target_assigner.TargetAssigner(matcher.ArgmaxMatcher(0.9, 0.5, True, True), num_columns=3, **options)
+    return assigner.assign(ANCHORS, boxes, classes, weights)
+
+
+def test_matched_ignored_and_background_anchors():
+    targets = assign()
+    np.testing.assert_array_equal(targets.matches, [[0, -2, -1]])
+    np.testing.assert_array_equal(targets.class_targets, [[[0, 0, 1], [1, 0, 0], [1, 0, 0]]])
+    np.testing.assert_array_equal(targets.class_weights, [[0.5, 0, 1]])
+    np.testing.assert_array_equal(targets.box_weights, [[0.5, 0, 0]])
+    np.testing.assert_allclose(targets.box_targets, np.zeros([1, 3, 4]), atol=1e-5)
+
+
+def test_codes_are_those_of_the_matched_box():
+    boxes = np.float32([[[0, 0.05, 0.5, 0.5]]])
+    targets = assign(boxes, np.int32([[0]]), np.float32([[1]]))
+    np.testing.assert_allclose(targets.box_targets[0, :1], box_coder.encode(boxes[0], ANCHORS[:1]), rtol=1e-5)
+
+
+def test_background_as_zeros_and_its_weight():
+    targets = assign(background_column=-1, negative_class_weight=0.25)
+    np.testing.assert_array_equal(targets.class_targets[0, 2], [0, 0, 0])
+    np.testing.assert_array_equal(targets.class_weights[0], [0.5, 0, 0.25])
+
+
+def test_without_background_column():
+    targets = assign(class_offset=0, background_column=-1)
+    np.testing.assert_array_equal(targets.class_targets[0, 0], [0, 1, 0])
+
+
+def test_no_box_at_all():
+    empty = assign(np.zeros([1, 0, 4], np.float32), np.zeros([1, 0], np.int32), np.zeros([1, 0], np.float32))
+    padded = assign(np.zeros([1, 2, 4], np.float32), np.int32([[-1, -1]]), np.zeros([1, 2], np.float32))
+    for targets in (empty, padded):
+        np.testing.assert_array_equal(targets.matches, [[-1, -1, -1]])
+        np.testing.assert_array_equal(targets.class_targets, [[[1, 0, 0]] * 3])
+        np.testing.assert_array_equal(targets.class_weights, [[1, 1, 1]])
+        np.testing.assert_array_equal(targets.box_weights, [[0, 0, 0]])
+
+
+def test_padding_rows_change_nothing():
+    more = assign(
+        np.pad(BOXES, [[0, 0], [0, 5], [0, 0]]),
+        np.pad(CLASSES, [[0, 0], [0, 5]], constant_values=-1),
+        np.pad(WEIGHTS, [[0, 0], [0, 5]]),
+    )
+    for with_padding, without in zip(more, assign()):
+        np.testing.assert_array_equal(with_padding, without)
