@@ -29,11 +29,15 @@ LAYERS = {
     "records": ({"annotations", "dataset"}, {"tensorflow", "numpy"}),
     "ops": (set(), {"tensorflow", "numpy"}),
     "losses": ({"ops"}, {"tensorflow", "numpy"}),
+    "resizers": ({"ops"}, {"tensorflow"}),
     "inputs": ({"annotations", "records", "ops", "config", "protos"}, {"tensorflow", "numpy"}),
-    "models": ({"ops", "losses", "config", "protos"}, {"tensorflow", "tf_keras", "numpy"}),
+    "models": ({"ops", "losses", "resizers", "config", "protos"}, {"tensorflow", "tf_keras", "numpy"}),
     "metrics": (set(), {"numpy", "pycocotools"}),
     "training": (
-        {"annotations", "records", "inputs", "models", "losses", "metrics", "config", "prediction.draw"},
+        {
+            *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config"),
+            "prediction.draw",
+        },
         {
             *("official.core", "official.modeling", "official.common", "orbit"),
             *("tensorflow", "tf_keras", "numpy", "google.protobuf"),

@@ -4,6 +4,7 @@ The phases are convert, config, train and export. Each leaves a whole result beh
 command goes on where the first one stopped.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import pathlib
@@ -112,7 +113,9 @@ def choose_folder(options, settings):
 def _check_named_folder(folder, settings):
     state = _read_state(folder)
     if state is None:
-        strangers = [p.name for p in folder.iterdir() if p.name not in (".lock", "process.log")] if folder.is_dir() else []
+        strangers = (
+            [p.name for p in folder.iterdir() if p.name not in (".lock", "process.log")] if folder.is_dir() else []
+        )
         if strangers:
             raise errors.UsageError(
                 f"--output_dir={folder} holds other things",
@@ -167,7 +170,7 @@ def _phases(options, folder, state):
 
 def _timed(folder, state, name, work):
     start = datetime.datetime.now()
-    with console.phase(name):
+    with contextlib.nullcontext() if name == "convert" else console.phase(name):  # convert says its own phase
         value = work()
     seconds = (datetime.datetime.now() - start).total_seconds()
     phase = state["phases"].setdefault(name, {"seconds": 0.0})
@@ -256,7 +259,9 @@ def _summary(folder, state):
     console.say("")
     console.say(console.format_table(("phase", "time"), times, numbers=(1,)))
     console.say("")
-    console.say(f"everything is in {folder}: data, pipeline.config, checkpoints (results.csv, results.png), export, process.log")
+    console.say(
+        f"everything is in {folder}: data, pipeline.config, checkpoints (results.csv, results.png), export, process.log"
+    )
     console.say_next(
         f"tfodhelper predict --saved_model_dir={folder}/export/best/saved_model --output_dir=predictions IMAGE_OR_FOLDER",
         f"tensorboard --logdir={folder}/checkpoints",

@@ -194,6 +194,7 @@ def test_optimizers():
 def test_input_readers(tmp_path):
     build = pytest.importorskip("tfodhelper.inputs.build")
     from tests.inputs import examples
+    from tfodhelper import resizers
 
     records = examples.write_numbered(tmp_path, 6, shards=2)
     label_maps.write_label_map(tmp_path / "label_map.pbtxt", label_maps.make_label_map(["a"]))
@@ -214,7 +215,7 @@ def test_input_readers(tmp_path):
     message = configuration([f"{reader}.{setting}" for reader in readers for setting in settings])
     message.eval_config.num_examples = 2
     recorder, reads = reading.record_reads(message)
-    resizer = build.build_resizer(recorder.model.ssd.image_resizer)
+    resizer = resizers.build_resizer(recorder.model.ssd.image_resizer)
     build.build_train_dataset(recorder, resizer, batch_size=1, seed=0)
     build.build_eval_dataset(recorder, resizer, batch_size=1)
     for reader in readers:

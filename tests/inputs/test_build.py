@@ -6,7 +6,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from tests.inputs import examples
-from tfodhelper import errors, protos
+from tfodhelper import errors, protos, resizers
 from tfodhelper.fields import Groundtruth, Inputs
 from tfodhelper.inputs import build
 
@@ -42,7 +42,7 @@ def pipeline(records, augmentation=(), train="", evaluation="shuffle: false", ev
 
 
 def resizer(text=FIXED):
-    return build.build_resizer(text_format.Parse(text, protos.message("ImageResizer")()))
+    return resizers.build_resizer(text_format.Parse(text, protos.message("ImageResizer")()))
 
 
 def train(config, count, resize=FIXED, **arguments):

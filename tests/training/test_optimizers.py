@@ -31,7 +31,9 @@ def test_rms_prop_uses_decay_for_the_squared_gradients():
     m1 = 0.1 * 1 / (s1 + 1) ** 0.5
     m2 = 0.5 * m1 + 0.1 * 2 / (s2 + 1) ** 0.5
     x = 1 - m1 - m2
-    text = f"rms_prop_optimizer {{ {RATE} momentum_optimizer_value: 0.5 decay: 0.8 epsilon: 1 }} use_moving_average: false"
+    text = (
+        f"rms_prop_optimizer {{ {RATE} momentum_optimizer_value: 0.5 decay: 0.8 epsilon: 1 }} use_moving_average: false"
+    )
     assert two_steps(text) == pytest.approx(x, abs=1e-5)
 
 

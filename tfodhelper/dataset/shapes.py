@@ -15,7 +15,6 @@ from tfodhelper.annotations import labelimg, structures
 
 CLASS_NAMES = ("circle", "square", "star", "triangle")
 
-_SIZES = ((320, 240), (240, 320), (288, 288), (400, 300))  # width, height in pixels
 _OVERSAMPLING = 4
 _MIN_VISIBLE_FRACTION = 0.6
 _MAX_OVERLAP = 0.05
@@ -30,12 +29,14 @@ class Scene:
       max_objects: an image has 1 to this many shapes, negatives aside.
       min_side, max_side: a shape's size as a fraction of the image's shorter side.
       negative_fraction: share of the images without any shape.
+      sizes: (width, height) in pixels; each image has one of them.
     """
 
     max_objects: int = 5
     min_side: float = 0.12
     max_side: float = 0.5
     negative_fraction: float = 0.08
+    sizes: tuple[tuple[int, int], ...] = ((320, 240), (240, 320), (288, 288), (400, 300))
 
 
 def draw_dataset(folder, num_images, seed=0, scene=None, first=0):
@@ -78,7 +79,7 @@ def draw_image(seed, number, scene=None):
     """
     scene = scene or Scene()
     rng = np.random.default_rng([seed, number])
-    width, height = _SIZES[rng.integers(len(_SIZES))]
+    width, height = scene.sizes[rng.integers(len(scene.sizes))]
     pixels = draw_background(rng, width, height)
     boxes = []
     if rng.random() >= scene.negative_fraction:

@@ -7,9 +7,6 @@ import tensorflow as tf
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.inputs import augment, decoder, parser, reader
-from tfodhelper.inputs.resizer import Resizer, build_resizer
-
-__all__ = ["Resizer", "build_eval_dataset", "build_resizer", "build_train_dataset"]
 
 _EVAL_SEED = 0  # the same pictures are drawn at each evaluation
 _UNREAD = {
@@ -34,7 +31,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     Args:
       pipeline_config: `TrainEvalPipelineConfig`; train_input_reader and train_config.data_augmentation_options are
         read.
-      resizer: `Resizer`, see `build_resizer`.
+      resizer: a `resizers.Resizer`.
       batch_size: of this input pipeline.
       seed: an int.
       start_step: number of batches of this pipeline that lie behind.
@@ -66,7 +63,7 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
 
     Args:
       pipeline_config: `TrainEvalPipelineConfig`; eval_input_reader[0] and eval_config.num_examples are read.
-      resizer: `Resizer`.
+      resizer: a `resizers.Resizer`.
       batch_size: of this input pipeline; the last batch may be smaller.
       input_context: as for training.
       keep_original_images: with how many of the first images the stored image comes along; all features then have

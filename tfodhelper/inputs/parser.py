@@ -12,7 +12,7 @@ class Parser:
 
     Args:
       decoder: `decoder.Decoder`.
-      resizer: `resizer.Resizer`, or a function like it.
+      resizer: a `resizers.Resizer`, or a function like it.
       max_boxes: labels are padded or cut to this many rows; None keeps them as they are.
       augment: a function of a `Sample` and `Draws`, or None.
       seed: of all random numbers, an int.

@@ -7,13 +7,13 @@ import functools
 
 import tensorflow as tf
 
-from tfodhelper import errors, losses
+from tfodhelper import errors, losses, resizers
 from tfodhelper.models import hyperparams, pixels, ssd
 from tfodhelper.models.backbones import mobilenet_v1
 from tfodhelper.models.heads import convolutional
 from tfodhelper.models.necks import multi_resolution
 from tfodhelper.ops import anchors as anchor_ops
-from tfodhelper.ops import hard_mining, matcher, nms, resize, target_assigner
+from tfodhelper.ops import hard_mining, matcher, nms, target_assigner
 
 MIN_INPUT_SIZE_PX = 33  # below, the coarsest feature maps of SSD have no room
 
@@ -65,13 +65,14 @@ def _build_ssd(message, is_training):
         raise errors.ConfigError("ssd.num_classes", expected="at least 1", received=message.num_classes)
     if message.add_background_class and message.explicit_background_class:
         raise errors.ConfigError("ssd: add_background_class and explicit_background_class cannot both be set")
-    resizer, padding = _build_resizer(message.image_resizer)
+    resizer = resizers.build_resizer(message.image_resizer)
+    _check_input_size(resizer)
     anchors = _build_anchors(message.anchor_generator)
     num_columns = message.num_classes + (1 if message.add_background_class else 0)
     scale_factors = _build_box_coder(message.box_coder)
     frozen = message.freeze_batchnorm or not is_training
     network = _look_up(SSD_FEATURE_EXTRACTORS, message.feature_extractor.type, "ssd.feature_extractor.type")(
-        message.feature_extractor, frozen, padding
+        message.feature_extractor, frozen, resizer.padding
     )
     head = _build_ssd_head(message.box_predictor, network["neck"].depths, anchors.num_per_location, num_columns, frozen)
     return ssd.SSDDetector(
@@ -90,6 +91,15 @@ def _build_ssd(message, is_training):
         loss=_build_ssd_loss(message),
         output=_build_ssd_output(message),
     )
+
+
+def _check_input_size(resizer):
+    if min(side or MIN_INPUT_SIZE_PX for side in (resizer.height, resizer.width)) < MIN_INPUT_SIZE_PX:
+        raise errors.ConfigError(
+            "image_resizer: the model input is too small",
+            expected=f"height and width of at least {MIN_INPUT_SIZE_PX} pixels",
+            received=f"{resizer.height} x {resizer.width}",
+        )
 
 
 def _build_ssd_mobilenet_v1(message, frozen, padding):
@@ -116,52 +126,6 @@ def _build_ssd_mobilenet_v1(message, frozen, padding):
         "backbone": backbone,
         "neck": multi_resolution.MultiResolutionNeck(backbone.depths, layout, own, frozen),
     }
-
-
-def _build_resizer(message):
-    """A resizer from an ImageResizer message, and the value of its padding (None: it does not pad)."""
-    build, values = _choose(message, "image_resizer_oneof", RESIZERS)
-    if values.convert_to_grayscale:
-        raise errors.ConfigError("image_resizer.convert_to_grayscale", expected="false", received="true")
-    return build(values)
-
-
-def _build_fixed_shape_resizer(message):
-    if min(message.height, message.width) < MIN_INPUT_SIZE_PX:
-        raise errors.ConfigError(
-            "image_resizer.fixed_shape_resizer",
-            expected=f"height and width of at least {MIN_INPUT_SIZE_PX} pixels",
-            received=f"{message.height} x {message.width}",
-        )
-    method = hyperparams.enum_name(message, "resize_method")
-    resizer = functools.partial(
-        resize.resize_to_fixed, height=message.height, width=message.width, method=method
-    )
-    return resizer, None
-
-
-def _build_keep_aspect_ratio_resizer(message):
-    if message.min_dimension > message.max_dimension:
-        raise errors.ConfigError(
-            "image_resizer.keep_aspect_ratio_resizer",
-            expected="min_dimension <= max_dimension",
-            received=f"{message.min_dimension} > {message.max_dimension}",
-        )
-    padding = tuple(message.per_channel_pad_value) or (0.0, 0.0, 0.0)
-    if len(padding) != 3:
-        raise errors.ConfigError(
-            "image_resizer.keep_aspect_ratio_resizer.per_channel_pad_value",
-            expected="three numbers",
-            received=list(padding),
-        )
-    resizer = functools.partial(
-        resize.resize_keep_aspect_ratio,
-        min_dimension=message.min_dimension,
-        max_dimension=message.max_dimension,
-        pad=message.pad_to_max_dimension,
-        method=hyperparams.enum_name(message, "resize_method"),
-    )
-    return resizer, padding if message.pad_to_max_dimension else None
 
 
 def _build_anchors(message):
@@ -362,11 +326,6 @@ SSD_FEATURE_EXTRACTORS = {
 }
 
 SSD_HEADS = {"convolutional_box_predictor": _build_convolutional_head}
-
-RESIZERS = {
-    "fixed_shape_resizer": _build_fixed_shape_resizer,
-    "keep_aspect_ratio_resizer": _build_keep_aspect_ratio_resizer,
-}
 
 ANCHOR_GENERATORS = {"ssd_anchor_generator": _build_ssd_anchors}
 

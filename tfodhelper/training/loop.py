@@ -11,8 +11,9 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors
 from tfodhelper.fields import Losses
+from tfodhelper.inputs import diagnose
 from tfodhelper.training import checkpoints, curves, evaluation, optimizers, strategy, summaries, weights
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -74,9 +75,7 @@ class Session:
       train: False for evaluation alone.
     """
 
-    def __init__(
-        self, pipeline, label_map, model_dir, options, starting_point, num_validation_images=None, train=True
-    ):
+    def __init__(self, pipeline, label_map, model_dir, options, starting_point, num_validation_images=None, train=True):
         self.pipeline, self.label_map, self.options = pipeline, label_map, options
         self.model_dir = pathlib.Path(model_dir)
         self.strategy = strategy.build_strategy(options.strategy, options.tpu_address)
@@ -188,7 +187,7 @@ class Session:
                 way_out="raise --num_steps, or choose another folder",
             )
         self._restore()
-        with quiet_orbit():
+        with self.strategy.scope(), quiet_orbit(), self._explained_input("train_input_reader"):
             controller = self._build_controller()
             step = self._train_and_evaluate(controller, num_steps)
         return TrainResult(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds())
@@ -206,6 +205,20 @@ class Session:
             step = int(self.trainer.global_step)
             self._evaluate(controller)
         return step
+
+    @contextlib.contextmanager
+    def _explained_input(self, name):
+        """Names the record and the image when reading the input fails."""
+        try:
+            yield
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            patterns = [*self.pipeline.eval_input_reader[0].tf_record_input_reader.input_path]
+            if name == "train_input_reader":
+                patterns = [*self.pipeline.train_input_reader.tf_record_input_reader.input_path, *patterns]
+            explained = diagnose.explain_input_error(error, patterns)
+            if explained is None:
+                raise
+            raise explained from error
 
     def _is_due(self, step):
         return step % self.options.eval_every == 0 or step == self.pipeline.train_config.num_steps
@@ -253,8 +266,7 @@ class Session:
         weights.save_weights(self.trainer.model, self.model_dir / "last", step)
         if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
             weights.save_weights(self.trainer.model, self.model_dir / "best", step)
-        writer = tf.summary.create_file_writer(str(self.model_dir / "eval"))
-        summaries.write_images(writer, finished.pictures, step)
+        summaries.write_images(finished.pictures, step)
 
     def evaluate(self, prefix):
         """Evaluates one checkpoint.
@@ -268,7 +280,7 @@ class Session:
         checkpoints.restore_trained(self.trainer.model, prefix)
         step = weights.step_of(prefix)
         self.trainer.global_step.assign(step)
-        with self.strategy.scope(), quiet_orbit():
+        with self.strategy.scope(), quiet_orbit(), self._explained_input("eval_input_reader"):
             controller = orbit.Controller(
                 global_step=self.trainer.global_step,
                 evaluator=self.trainer,

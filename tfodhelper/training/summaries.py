@@ -34,15 +34,12 @@ def drop_after(folder, step):
         writer.write(restart.SerializeToString())
 
 
-def write_images(writer, pictures, step):
-    """Writes pictures for TensorBoard.
+def write_images(pictures, step):
+    """Writes pictures with the summary writer that is the default now.
 
     Args:
-      writer: a summary writer.
       pictures: name -> uint8 [height, width, 3].
       step: the step they belong to.
     """
-    with writer.as_default():
-        for name, picture in pictures.items():
-            tf.summary.image(name, np.asarray(picture)[None], step=step)
-    writer.flush()
+    for name, picture in pictures.items():
+        tf.summary.image(name, np.asarray(picture)[None], step=step)

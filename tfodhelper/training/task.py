@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_task
 
-from tfodhelper import console
+from tfodhelper import console, resizers
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
@@ -73,7 +73,7 @@ class DetectionTask(base_task.Task):
 
     def build_inputs(self, params, input_context=None):
         """Builds the `tf.data.Dataset` of training or validation for one input pipeline."""
-        resizer = inputs_build.build_resizer(models_build.image_resizer_of(self._pipeline.model))
+        resizer = resizers.build_resizer(models_build.image_resizer_of(self._pipeline.model))
         pipelines = input_context.num_input_pipelines if input_context else 1
         batch_size = (
             input_context.get_per_replica_batch_size(params.global_batch_size)

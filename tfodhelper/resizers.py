@@ -13,22 +13,27 @@ _METHODS = {0: "BILINEAR", 1: "NEAREST_NEIGHBOR", 2: "BICUBIC", 3: "AREA"}
 
 @dataclasses.dataclass(frozen=True)
 class Resizer:
-    """Brings an image to the size that the model takes.
+    """Brings an image, or a batch of images of one size, to the size that the model takes.
 
     Attributes:
-      resize: image [h, w, 3] of any real dtype -> float32 image and its true shape, int32 [3]; see `ops.resize`.
+      resize: image [..., h, w, 3] of any real dtype -> float32 image and its true shape, int32 [..., 3]; see
+        `ops.resize`.
       height: of every result in pixels, or None where it depends on the image.
       width: likewise.
+      padding: three numbers that padding has in the frame of the normalized input, or None where nothing is padded.
     """
 
     resize: Callable
     height: int | None
     width: int | None
+    padding: tuple | None = None
 
     def __call__(self, image):
+        image = tf.convert_to_tensor(image)
+        batch = [image.shape[0]] if image.shape.rank == 4 else []
         result, true_shape = self.resize(image)
-        result.set_shape([self.height, self.width, 3])
-        return result, tf.ensure_shape(tf.cast(true_shape, tf.int32), [3])
+        result.set_shape([*batch, self.height, self.width, 3])
+        return result, tf.ensure_shape(tf.cast(true_shape, tf.int32), [*batch, 3])
 
 
 def build_resizer(config):
@@ -71,7 +76,12 @@ def _keep_aspect_ratio(options):
             "keep_aspect_ratio_resizer.per_channel_pad_value", expected="3 numbers", received=len(color)
         )
     side = high if pad else None
-    return Resizer(lambda image: resize.resize_keep_aspect_ratio(image, low, high, pad, method, color), side, side)
+    return Resizer(
+        lambda image: resize.resize_keep_aspect_ratio(image, low, high, pad, method, color),
+        side,
+        side,
+        padding=color if pad else None,
+    )
 
 
 def _conditional_shape(options):
@@ -81,7 +91,7 @@ def _conditional_shape(options):
     greater, limit, method = options.condition == 1, options.size_threshold, _METHODS[options.resize_method]
 
     def shape_and_resize(image):
-        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
         side = tf.reduce_max(size) if greater else tf.reduce_min(size)
         target = tf.minimum(side, float(limit)) if greater else tf.maximum(side, float(limit))
         height, width = tf.unstack(tf.cast(tf.round(size * (target / side)), tf.int32))
@@ -96,17 +106,22 @@ def _pad_to_multiple(options):
         raise errors.ConfigError("pad_to_multiple_resizer.multiple", expected="at least 1", received=multiple)
 
     def pad(image):
-        shape = tf.shape(image)
-        missing = -shape[:2] % multiple
-        image = tf.pad(tf.cast(image, tf.float32), [[0, missing[0]], [0, missing[1]], [0, 0]])
-        return image, shape
+        missing = -tf.shape(image)[-3:-1] % multiple
+        paddings = [[0, 0]] * (image.shape.rank - 3) + [[0, missing[0]], [0, missing[1]], [0, 0]]
+        return tf.pad(tf.cast(image, tf.float32), paddings), _shape_of_each(image)
 
-    return Resizer(pad, None, None)
+    return Resizer(pad, None, None, padding=(0.0, 0.0, 0.0))
 
 
 def _identity(options):
     del options
-    return Resizer(lambda image: (tf.cast(image, tf.float32), tf.shape(image)), None, None)
+    return Resizer(lambda image: (tf.cast(image, tf.float32), _shape_of_each(image)), None, None)
+
+
+def _shape_of_each(image):
+    """The shape of an image, or one for each image of a batch."""
+    shape = tf.shape(image)
+    return shape if image.shape.rank == 3 else tf.tile(shape[tf.newaxis, 1:], [shape[0], 1])
 
 
 _BUILDERS = {

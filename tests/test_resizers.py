@@ -5,12 +5,11 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 
-from tfodhelper import errors, protos
-from tfodhelper.inputs import build
+from tfodhelper import errors, protos, resizers
 
 
 def resizer(text):
-    return build.build_resizer(text_format.Parse(text, protos.message("ImageResizer")()))
+    return resizers.build_resizer(text_format.Parse(text, protos.message("ImageResizer")()))
 
 
 def resize(text, height, width):

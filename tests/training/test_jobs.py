@@ -1,0 +1,198 @@
+"""The training loop as a whole: what it leaves behind, and going on after interruptions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+from tests.training import tiny
+from tfodhelper import errors
+from tfodhelper.config import pipeline as pipelines
+from tfodhelper.training import jobs, loop
+
+OPTIONS = loop.TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny.make_data(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """Six steps in one go."""
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, jobs.train_model(tiny.make_pipeline(data), folder, OPTIONS)
+
+
+def tensors(prefix):
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if not name.startswith(("_CHECKPOINTABLE", "save_counter"))
+    }
+
+
+def assert_same_checkpoints(first, second):
+    first, second = tensors(first), tensors(second)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_allclose(second[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def scalars(folder):
+    accumulator = EventAccumulator(str(folder), tensor_size_guidance={"scalars": 0, "images": 0})
+    accumulator.Reload()
+    return {
+        tag: {event.step: event.tensor_proto for event in accumulator.Tensors(tag)}
+        for tag in accumulator.Tags()["tensors"]
+    }
+
+
+def test_what_a_training_leaves_behind(trained):
+    folder, result = trained
+    assert result.step == 6
+    assert [record["step"] for record in result.history.records] == [3, 6]
+    assert result.history.best()["step"] == int(result.best_checkpoint.rpartition("-")[2])
+    assert result.last_checkpoint.endswith("ckpt-6")
+    with open(folder / "results.csv", encoding="utf-8") as file:
+        header, *rows = file.read().splitlines()
+    assert header.startswith("step,train/Loss/classification_loss")
+    assert [row.split(",")[0] for row in rows] == ["3", "6"]
+    assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_has_the_published_tags(trained, data):
+    folder, _ = trained
+    train, evaluation = scalars(folder / "train"), scalars(folder / "eval")
+    losses = {
+        "Loss/localization_loss",
+        "Loss/classification_loss",
+        "Loss/regularization_loss",
+        "Loss/total_loss",
+    }
+    assert losses | {"learning_rate"} <= train.keys()
+    assert sorted(train["Loss/total_loss"]) == [1, 2, 3, 4, 5, 6]
+    expected = losses | {
+        "DetectionBoxes_Precision/mAP",
+        "DetectionBoxes_Precision/mAP@.50IOU",
+        "PascalBoxes_Precision/mAP@0.5IOU",
+        *(f"PascalBoxes_PerformanceByCategory/AP@0.5IOU/{name}" for name in data.label_map.names),
+    }
+    assert expected <= evaluation.keys()
+    assert sorted(evaluation["Loss/total_loss"]) == [3, 6]
+    pictures = [tag for tag in evaluation if tag.endswith((".jpg", ".png"))]
+    assert len(pictures) == 2
+
+
+def test_the_total_is_the_sum_of_the_losses(trained):
+    folder, _ = trained
+    curves = scalars(folder / "train")
+    for step in (1, 6):
+        parts = [
+            float(tf.make_ndarray(curves[f"Loss/{name}_loss"][step]))
+            for name in ("localization", "classification", "regularization")
+        ]
+        assert float(tf.make_ndarray(curves["Loss/total_loss"][step])) == pytest.approx(sum(parts), rel=1e-5)
+
+
+def test_going_on_gives_the_weights_of_a_training_without_interruption(trained, data, tmp_path):
+    straight, _ = trained
+    pipeline = tiny.make_pipeline(data)
+    pipeline.train_config.num_steps = 3
+    jobs.train_model(pipeline, tmp_path, OPTIONS)
+    # As if the process had been killed between the checkpoint and the end of its evaluation.
+    (tmp_path / "evaluations.jsonl").unlink()
+    pipeline.train_config.num_steps = 6
+    result = jobs.train_model(pipeline, tmp_path, OPTIONS)
+    assert [record["step"] for record in result.history.records] == [3, 6]
+    assert_same_checkpoints(straight / "ckpt-6", tmp_path / "ckpt-6")
+    assert_same_checkpoints(straight / "last" / "ckpt-6", tmp_path / "last" / "ckpt-6")
+
+
+def test_a_finished_training_is_not_done_again(trained, data):
+    folder, _ = trained
+    before = (folder / "evaluations.jsonl").read_bytes()
+    result = jobs.train_model(tiny.make_pipeline(data), folder, OPTIONS)
+    assert result.step == 6
+    assert (folder / "evaluations.jsonl").read_bytes() == before
+
+
+def test_eval_gives_the_numbers_of_the_training(trained, data):
+    folder, result = trained
+    [(step, metrics)] = list(jobs.evaluate_model(tiny.make_pipeline(data), folder, OPTIONS, folder / "last"))
+    assert step == 6
+    for tag, value in result.history.records[-1]["metrics"].items():
+        if value is not None:
+            assert metrics[tag] == pytest.approx(value, abs=1e-4), tag
+
+
+def test_averaged_weights_are_evaluated_and_kept(data, tmp_path):
+    optimizer = (
+        "momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: 0.01 } } } "
+        "use_moving_average: true moving_average_decay: 0.9"
+    )
+    pipeline = tiny.make_pipeline(data, optimizer)
+    pipeline.train_config.num_steps = 3
+    jobs.train_model(pipeline, tmp_path, OPTIONS)
+    name = "model/_box_predictor/_prediction_heads/box_encodings/0/_box_encoder_layers/0/kernel"
+    training, kept = tensors(tmp_path / "ckpt-3"), tensors(tmp_path / "last" / "ckpt-3")
+    average = training[f"{name}/.OPTIMIZER_SLOT/optimizer/average/.ATTRIBUTES/VARIABLE_VALUE"]
+    value = f"{name}/.ATTRIBUTES/VARIABLE_VALUE"
+    np.testing.assert_allclose(kept[value], average, rtol=1e-4, atol=1e-6)
+    assert np.abs(training[value] - average).max() > 1e-4
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_files(data, tmp_path):
+    optimizer = (
+        "momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: 1e30 } } } "
+        "use_moving_average: false"
+    )
+    with pytest.raises(errors.TrainingError, match=r"step [23]: the loss is not finite") as caught:
+        jobs.train_model(tiny.make_pipeline(data, optimizer), tmp_path, OPTIONS)
+    assert "shapes_000" in str(caught.value)
+    assert [path.stem for path in tmp_path.glob("ckpt-*.index")] == ["ckpt-1"]  # from before the bad step
+    assert not (tmp_path / "evaluations.jsonl").exists()
+
+
+def test_a_label_map_of_another_size_is_an_error(data, tmp_path):
+    pipeline = tiny.make_pipeline(data)
+    pipeline.model.ssd.num_classes = 7
+    with pytest.raises(errors.ConfigError, match="num_classes"):
+        jobs.train_model(pipeline, tmp_path, OPTIONS)
+
+
+def test_a_checkpoint_that_nobody_filled_in_is_an_error(data, tmp_path):
+    pipeline = tiny.make_pipeline(data)
+    pipeline.train_config.fine_tune_checkpoint = "PATH_TO_BE_CONFIGURED/model.ckpt"
+    with pytest.raises(errors.ConfigError, match="fine_tune_checkpoint"):
+        jobs.train_model(pipeline, tmp_path, OPTIONS)
+
+
+def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
+    """kill -9 behind the first checkpoint: same final step, every evaluation, one curve without a fold."""
+    config, folder = tmp_path / "pipeline.config", tmp_path / "model"
+    pipelines.write_pipeline(config, tiny.make_pipeline(data))
+    command = [sys.executable, "-m", "tfodhelper", "train", f"--pipeline_config_path={config}"]
+    command += [f"--model_dir={folder}", "--eval_every=3", "--checkpoint_every=1", "--strategy=cpu", "--seed=5"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    while process.poll() is None and not list(folder.glob("ckpt-*.index")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "going on from" in again.stdout
+    with open(folder / "evaluations.jsonl", encoding="utf-8") as file:
+        assert [json.loads(line)["step"] for line in file] == [3, 6]
+    steps = sorted(scalars(folder / "train")["Loss/total_loss"])
+    assert steps == sorted(set(steps)) and steps[-1] == 6
+    assert_same_checkpoints(trained[0] / "ckpt-6", folder / "ckpt-6")
