@@ -125,10 +125,10 @@ class Progress:
         """Counts units as done and shows it when it is time."""
         self._done += count
         now = time.monotonic()
-        if now - self._last >= (0.1 if self._tty else self._every_s):
-            if self._tty or now - self._start >= self._every_s:
-                self._last = now
-                self.show(text)
+        is_due = now - self._last >= (0.1 if self._tty else self._every_s)
+        if is_due and (self._tty or now - self._start >= self._every_s):
+            self._last = now
+            self.show(text)
 
     def show(self, text="", final=False):
         """Shows the state now."""

@@ -1,6 +1,7 @@
 """Targets, computed by hand."""
 
 import numpy as np
+import tensorflow as tf
 
 from tfodhelper.ops import box_coder, matcher, target_assigner
 
@@ -59,3 +60,25 @@ def test_padding_rows_change_nothing():
     )
     for with_padding, without in zip(more, assign()):
         np.testing.assert_array_equal(with_padding, without)
+
+
+def test_a_batch_whose_width_is_known_late_may_have_no_box_at_all():
+    """As in an evaluation batch of images without objects: the width is 0, but only when the batch is there."""
+    anchors = tf.constant([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
+    assigner = target_assigner.TargetAssigner(matcher.ArgmaxMatcher(force_match_for_each_row=True), num_columns=3)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, 4]),
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, None]),
+        ]
+    )
+    def assign(boxes, classes, weights):
+        return assigner.assign(anchors, boxes, classes, weights)
+
+    targets = assign(tf.zeros([2, 0, 4]), tf.zeros([2, 0], tf.int32), tf.zeros([2, 0]))
+    np.testing.assert_array_equal(targets.matches, [[-1, -1], [-1, -1]])
+    np.testing.assert_array_equal(targets.class_targets, np.tile([1.0, 0.0, 0.0], [2, 2, 1]))
+    np.testing.assert_array_equal(targets.box_weights, np.zeros([2, 2]))
+    np.testing.assert_array_equal(targets.class_weights, np.ones([2, 2]))

@@ -55,12 +55,12 @@ class TargetAssigner:
         Returns:
           `Targets`.
         """
+        if not gt_boxes.shape[1]:  # 0, or known only when the batch is there
+            gt_boxes, gt_classes, gt_weights = _add_empty_row(gt_boxes, gt_classes, gt_weights)
         similarity = box_ops.iou_matrix(gt_boxes, anchors)
         matches = self.matcher.match(similarity, gt_weights > 0)
         is_matched = matches >= 0
         rows = tf.maximum(matches, 0)
-        if gt_boxes.shape[1] == 0:
-            gt_boxes, gt_classes, gt_weights = _one_empty_row(gt_boxes, gt_classes, gt_weights)
         columns = tf.where(
             is_matched, tf.gather(gt_classes, rows, batch_dims=1) + self.class_offset, self.background_column
         )
@@ -76,8 +76,8 @@ class TargetAssigner:
         )
 
 
-def _one_empty_row(gt_boxes, gt_classes, gt_weights):
-    """Ground truth of width 0 as one padding row, so that gathers have something to point at."""
+def _add_empty_row(gt_boxes, gt_classes, gt_weights):
+    """Adds a padding row: where no image has a box, maxima over the rows and gathers need something to point at."""
     return (
         tf.pad(gt_boxes, [[0, 0], [0, 1], [0, 0]]),
         tf.pad(gt_classes, [[0, 0], [0, 1]], constant_values=-1),
