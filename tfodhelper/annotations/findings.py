@@ -82,6 +82,7 @@ KINDS = {
     "images-identical": Kind(NOTE, KEPT, False, "byte-identical images with the same boxes"),
     "images-disagree": Kind(WARNING, KEPT, False, "byte-identical images with different boxes"),
     "split-leak": Kind(WARNING, KEPT, False, "the given lists put identical images on both sides"),
+    "split-near-leak": Kind(WARNING, KEPT, False, "images that show nearly the same are on both sides of the split"),
     "list-entry-unknown": Kind(WARNING, KEPT, True, "a list names an image that is not there"),
     "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in neither of the given lists"),
 }

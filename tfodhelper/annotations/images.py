@@ -8,11 +8,11 @@ where the source was lossy and as PNG where it was not.
 import dataclasses
 import hashlib
 import io
-import pathlib
 import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.labelimg import LFS_MARK
 from tfodhelper.annotations.structures import UnusableFile
 
@@ -29,6 +29,7 @@ EXTENSIONS = {
     ".tiff": "TIFF",
 }
 MAX_PIXELS = 178_956_970  # where Pillow, too, takes an image for a decompression bomb: half a gigabyte of RGB
+MAX_BYTES = 1 << 30  # of a file; a record may have two gigabytes at most
 JPEG_QUALITY = 95
 _ORIENTATION = 0x0112  # EXIF tag
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
@@ -51,6 +52,7 @@ class ImageFacts:
       num_bytes: size of the file.
       reencode_reason: why the bytes cannot go into a record as they are; None when they can.
       is_blank: whether all pixels are equal.
+      perceptual_hash: see `perceptual_hash.hash_image`; None where it was not asked for.
     """
 
     format: str
@@ -62,6 +64,7 @@ class ImageFacts:
     num_bytes: int
     reencode_reason: str | None = None
     is_blank: bool = False
+    perceptual_hash: int | None = None
 
     @property
     def is_quarter_turned(self):
@@ -81,9 +84,13 @@ def read_image(path):
       UnusableFile: when it cannot be read.
     """
     try:
-        return pathlib.Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnusableFile("image-unreadable", path, f"cannot be read ({error.strerror})") from error
+    if len(data) > MAX_BYTES:
+        raise UnusableFile("image-too-large", path, "the file is too large", expected=f"at most {MAX_BYTES >> 20} MB")
+    return data
 
 
 def read_size(path):
@@ -95,7 +102,7 @@ def read_size(path):
         return None
 
 
-def inspect_image(data, path):
+def inspect_image(data, path, with_hash=False):
     """Looks at the bytes of an image, and decodes all of it once to see that it is whole.
 
     A JPEG is decoded at an eighth of its size, which reads every coded coefficient and is several times quicker.
@@ -103,6 +110,7 @@ def inspect_image(data, path):
     Args:
       data: the bytes.
       path: where they come from, for messages and the extension.
+      with_hash: whether the fingerprint of what it shows is taken, too.
 
     Returns:
       `ImageFacts`.
@@ -122,9 +130,11 @@ def inspect_image(data, path):
         reencode_reason=_reencode_reason(image, data),
     )
     if image.format in ("JPEG", "MPO"):
-        image.draft(None, (1, 1))
+        least = 2 * perceptual_hash.HASH_SIDE if with_hash else 1
+        image.draft(None, (least, least))
     _load(image, path)
-    return dataclasses.replace(facts, is_blank=_is_blank(image))
+    fingerprint = perceptual_hash.hash_image(image) if with_hash else None
+    return dataclasses.replace(facts, is_blank=_is_blank(image), perceptual_hash=fingerprint)
 
 
 def _open(data, path):

@@ -1,0 +1,81 @@
+"""Fingerprints of images, and what is near what."""
+
+import io
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+
+from tfodhelper.annotations import images, perceptual_hash
+from tfodhelper.dataset import near_duplicates
+
+
+def make_picture(seed, size=(320, 240)):
+    """A picture with large forms, as photographs have."""
+    rough = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(rough).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.resize((160, 120)),
+        lambda image: image.resize((640, 480)),
+        lambda image: image.convert("L"),
+        lambda image: image.point(lambda value: min(255, value + 12)),
+        lambda image: image.filter(ImageFilter.GaussianBlur(2)),
+    ],
+    ids=["smaller", "larger", "grey", "brighter", "blurred"],
+)
+def test_the_same_picture_stays_near(change):
+    for seed in range(10):
+        picture = make_picture(seed)
+        first, second = perceptual_hash.hash_image(picture), perceptual_hash.hash_image(change(picture))
+        assert perceptual_hash.distance(first, second) <= near_duplicates.MAX_DISTANCE
+
+
+def test_other_pictures_are_far():
+    hashes = [perceptual_hash.hash_image(make_picture(seed)) for seed in range(30)]
+    distances = [perceptual_hash.distance(a, b) for a, b in itertools.combinations(hashes, 2)]
+    assert min(distances) > 8
+
+
+def test_a_picture_without_contrast_has_no_fingerprint():
+    assert perceptual_hash.hash_image(Image.new("RGB", (50, 50), (9, 9, 9))) is None
+    assert perceptual_hash.hash_image(Image.new("I;16", (50, 50), 700)) is None
+
+
+def test_a_jpeg_decoded_small_has_nearly_the_fingerprint_of_the_picture():
+    picture, buffer = make_picture(3, (1600, 1200)), io.BytesIO()
+    picture.save(buffer, "JPEG", quality=60)
+    facts = images.inspect_image(buffer.getvalue(), "a.jpg", with_hash=True)
+    assert perceptual_hash.distance(facts.perceptual_hash, perceptual_hash.hash_image(picture)) <= 2
+    assert images.inspect_image(buffer.getvalue(), "a.jpg").perceptual_hash is None
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_all_near_pairs_are_found_and_no_others(seed, max_distance):
+    rng = random.Random(seed)
+    values = [rng.getrandbits(64) for _ in range(6)]
+    for value in list(values):
+        flipped = sum(1 << bit for bit in rng.sample(range(64), rng.randint(0, 8)))
+        values.append(value ^ flipped)
+    hashes = {f"{number:02d}": value for number, value in enumerate(values)} | {"none": None}
+    expected = [
+        (a, b, perceptual_hash.distance(hashes[a], hashes[b]))
+        for a, b in itertools.combinations(sorted(hashes), 2)
+        if None not in (hashes[a], hashes[b]) and perceptual_hash.distance(hashes[a], hashes[b]) <= max_distance
+    ]
+    assert near_duplicates.find_pairs(hashes, max_distance) == expected
+
+
+def test_chains_are_one_group(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 2)
+    hashes = {"a": 0b0, "c": 0b1111, "b": 0b11111111, "far": (1 << 64) - 1, "e": None}
+    assert near_duplicates.group(hashes) == [["a", "b", "c"]]
+    assert near_duplicates.group({}) == []
+    assert near_duplicates.group(dict.fromkeys("pqrs", 7)) == [["p", "q", "r", "s"]]

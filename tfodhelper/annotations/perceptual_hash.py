@@ -1,0 +1,53 @@
+"""A 64-bit fingerprint of what an image shows: it survives scaling, encoding anew and small changes of brightness.
+
+The hash is the usual pHash: the signs of the 8 x 8 lowest frequencies of a 32 x 32 grey copy, cosine transformed,
+against their median (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1).
+Two images are near duplicates when few bits differ.
+"""
+
+import functools
+
+import numpy as np
+from PIL import Image
+
+HASH_SIDE = 32  # pixels; a grey copy of that size is transformed
+NUM_BITS = 64
+_KEPT = 8  # lowest frequencies in each direction
+_LEAST_CONTRAST = 2.0  # standard deviation of the grey copy; below it the signs are noise
+
+
+@functools.cache
+def _cosines():
+    """[8, 32] rows 0..7 of the orthonormal DCT-II."""
+    frequency, position = np.arange(_KEPT)[:, None], np.arange(HASH_SIDE)[None, :]
+    rows = np.cos(np.pi * (2 * position + 1) * frequency / (2 * HASH_SIDE)) * np.sqrt(2.0 / HASH_SIDE)
+    rows[0] /= np.sqrt(2.0)
+    return rows
+
+
+def hash_image(image):
+    """The fingerprint of an image.
+
+    Args:
+      image: PIL.Image of any mode and size.
+
+    Returns:
+      A whole number of 64 bits, or None for an image with next to no contrast, which is like every other such image.
+    """
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA").convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        image = image.convert("F")
+    else:
+        image = image.convert("L")
+    grey = np.asarray(image.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX), np.float64)
+    if not np.isfinite(grey).all() or grey.std() < _LEAST_CONTRAST:
+        return None
+    low = (_cosines() @ grey @ _cosines().T).ravel()
+    bits = low > np.median(low[1:])  # the first is the brightness, which says nothing
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def distance(first, second):
+    """The number of differing bits of two fingerprints."""
+    return (first ^ second).bit_count()
