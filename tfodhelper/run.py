@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import pathlib
+import shutil
 
 import tfodhelper
 from tfodhelper import console, errors, storage
@@ -224,13 +225,26 @@ def _train(options, folder, pipeline):
 def _export(folder, pipeline, converted, result):
     from tfodhelper.export import saved_model
 
+    exported = {}
     for name, prefix in (("best", result.best_checkpoint), ("last", result.last_checkpoint)):
-        target = folder / "export" / name
+        target, step = folder / "export" / name, prefix.rpartition("-")[2]
         if target.is_dir():
             console.say(f"{target}: is there already")
-            continue
-        saved_model.export_trained(pipeline, prefix, target, label_map_path=converted.label_map_path)
-        console.say(f"{target}: step {prefix.rpartition('-')[2]}")
+        elif step in exported:
+            _copy_whole(exported[step], target)
+            console.say(f"{target}: step {step}, the same as {exported[step].name}")
+        else:
+            saved_model.export_trained(pipeline, prefix, target, label_map_path=converted.label_map_path)
+            console.say(f"{target}: step {step}")
+        exported[step] = target
+
+
+def _copy_whole(source, target):
+    """Copies a folder so that the copy appears under its name only when it is complete."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    partial.rename(target)
 
 
 def _numbers(result):
@@ -260,10 +274,11 @@ def _summary(folder, state):
     console.say(console.format_table(("phase", "time"), times, numbers=(1,)))
     console.say("")
     console.say(
-        f"everything is in {folder}: data, pipeline.config, checkpoints (results.csv, results.png), export, process.log"
+        f"everything is in {folder}: data, pipeline.config, checkpoints (with results.csv and results.png), export, "
+        "process.log"
     )
     console.say_next(
-        f"tfodhelper predict --saved_model_dir={folder}/export/best/saved_model --output_dir=predictions IMAGE_OR_FOLDER",
+        f"tfodhelper predict --saved_model_dir={folder}/export/best --output_dir=predictions --draw IMAGES_OR_FOLDER",
         f"tensorboard --logdir={folder}/checkpoints",
     )
 

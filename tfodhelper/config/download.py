@@ -26,7 +26,7 @@ _WAY_OUT = (
 def cache_folder(cache_dir=None):
     """The folder that keeps downloaded models, made where it is not there."""
     chosen = cache_dir or os.environ.get("TFODHELPER_CACHE") or "~/.cache/tfodhelper"
-    return storage.make_folder(pathlib.Path(chosen).expanduser())
+    return storage.make_folder(pathlib.Path(chosen).expanduser().absolute())
 
 
 def addresses_of(model, mirrors=None):
