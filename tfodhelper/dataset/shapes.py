@@ -33,8 +33,8 @@ class Scene:
     """
 
     max_objects: int = 5
-    min_side: float = 0.12
-    max_side: float = 0.5
+    min_side: float = 0.18
+    max_side: float = 0.6
     negative_fraction: float = 0.08
     sizes: tuple[tuple[int, int], ...] = ((320, 240), (240, 320), (288, 288), (400, 300))
 
