@@ -2,7 +2,7 @@
 
 Boxes are float32 [ymin, xmin, ymax, xmax], continuous; an image covers [0, height] x [0, width]. "Normalized" means
 divided by the height and width of the frame that is named. Shape letters: B batch, M ground truth rows (padded),
-A anchors, K classes without background, D detections.
+A anchors, K classes without background, D detections, P proposals.
 """
 
 
@@ -54,13 +54,15 @@ class Groundtruth:
 
 
 class Predictions:
-    """Keys of the raw predictions of an SSD detector."""
+    """Keys of the raw predictions: those of an SSD detector, and the proposals of a two-stage one."""
 
     PREPROCESSED_INPUTS = "preprocessed_inputs"  # float32 [B, height, width, 3]
     FEATURE_MAPS = "feature_maps"  # list of float32 [B, h, w, c]
     ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input
     BOX_CODES = "box_encodings"  # float32 [B, A, 4]
     CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], or K without background
+    PROPOSALS = "proposal_boxes"  # float32 [B, P, 4], normalized to the padded model input, best first; padding: zeros
+    NUM_PROPOSALS = "num_proposals"  # [B]
 
 
 class Detections:
