@@ -23,7 +23,7 @@ LAYERS = {
     "": (set(), set()),
     "__main__": ({"cli"}, set()),
     "protos": (set(), {"google.protobuf"}),
-    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
+    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "yaml", "google.protobuf"}),
     "dataset": ({"annotations"}, {"pandas", "numpy", "PIL"}),
     "config": ({"protos", "annotations", "dataset"}, {"google.protobuf"}),
     "records": ({"annotations", "dataset"}, {"tensorflow", "numpy"}),

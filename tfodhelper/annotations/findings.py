@@ -39,6 +39,14 @@ KINDS = {
     "xml-copy": Kind(NOTE, FILE_IGNORED, True, "a second annotation file says the same about the same image"),
     "xml-conflict": Kind(ERROR, FILE_IGNORED, True, "a second annotation file says something else about an image"),
     "annotations-conflict": Kind(ERROR, IMAGE_LEFT_OUT, True, "annotation files of equal rank contradict each other"),
+    # annotations from other formats
+    "entry-unusable": Kind(ERROR, BOX_LEFT_OUT, True, "an entry that lacks what it needs"),
+    "box-approximated": Kind(WARNING, FIXED, True, "an outline, of which only the box around it is kept"),
+    "crowd-as-difficult": Kind(WARNING, FIXED, True, "a crowd, which becomes a difficult object"),
+    "detail-dropped": Kind(NOTE, FIXED, False, "something that LabelImg XML has no place for"),
+    "class-merged": Kind(WARNING, FIXED, True, "one class name under several ids"),
+    "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another set"),
+    "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
     # finding the image
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),

@@ -62,6 +62,18 @@ def define_check_flags(fv):
     flags.DEFINE_bool("drop_unknown_classes", False, text, flag_values=fv)
 
 
+def define_max_shown(fv):
+    """How much of what was found is shown."""
+    text = "How many findings of one kind are shown; 0 shows all."
+    flags.DEFINE_integer("max_shown", 10, text, lower_bound=0, flag_values=fv)
+
+
+def define_images_flag(fv, default):
+    """How images get to a new folder."""
+    text = "How images get to the new folder: link (to the originals), copy, or none."
+    flags.DEFINE_enum("images", default, ["link", "copy", "none"], text, flag_values=fv)
+
+
 def define_num_shards(fv):
     """How many files the records are spread over."""
     text = "Record files of the training set; 0 chooses by their size."

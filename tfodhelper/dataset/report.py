@@ -1,5 +1,7 @@
 """A plan as a report: lines for people, plain values for programs."""
 
+import collections
+
 from tfodhelper.annotations import findings
 from tfodhelper.dataset import statistics
 
@@ -13,17 +15,25 @@ def format_report(planned, max_shown=10):
       planned: a `plan.Plan`.
       max_shown: how many findings of one code are shown; 0 shows all.
     """
-    lines = []
-    for code, count in findings.count_codes(planned.findings).items():
-        kind = findings.KINDS[code]
-        lines.append(f"{_HEADINGS[kind.severity]} {code} ({count}): {kind.meaning}; {kind.action}")
-        same = [finding for finding in planned.findings if finding.code == code]
-        shown = same[: max_shown or None]
-        lines += [f"  {finding.message}" for finding in shown]
-        lines += [f"  ... and {len(same) - len(shown)} more"] if len(shown) < len(same) else []
+    lines = format_findings(planned.findings, max_shown)
     if planned.label_map is not None:
         lines += ["", statistics.format_summary(planned.label_map, planned.statistics), ""]
     return [*lines, *_format_totals(planned)]
+
+
+def format_findings(notes, max_shown=10):
+    """Lines that show findings, grouped by their codes, errors first; see `format_report`."""
+    by_code = collections.defaultdict(list)
+    for finding in notes:
+        by_code[finding.code].append(finding)
+    lines = []
+    for code, count in findings.count_codes(notes).items():
+        kind = findings.KINDS[code]
+        lines.append(f"{_HEADINGS[kind.severity]} {code} ({count}): {kind.meaning}; {kind.action}")
+        shown = by_code[code][: max_shown or None]
+        lines += [f"  {finding.message}" for finding in shown]
+        lines += [f"  ... and {count - len(shown)} more"] if len(shown) < count else []
+    return lines
 
 
 def _format_totals(planned):

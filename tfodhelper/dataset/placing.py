@@ -1,0 +1,149 @@
+"""Images and annotation files put into a new folder: links or copies, under names of their own, never over a file."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+import shutil
+
+from tfodhelper import errors, storage
+from tfodhelper.annotations import images, labelimg
+
+LINK, COPY, NONE = "link", "copy", "none"  # how images get to the new folder
+
+
+def make_new_folder(path, *apart_from):
+    """Makes a folder for results that must not mix with anything.
+
+    Args:
+      path: of the folder.
+      *apart_from: folders that must not lie in it, and in none of which it may lie.
+
+    Returns:
+      pathlib.Path.
+
+    Raises:
+      DatasetError: it holds something, or lies in one of the others or around it.
+      StorageError: it cannot be made or written.
+    """
+    path = pathlib.Path(path)
+    real = pathlib.Path(os.path.realpath(path))
+    for other in apart_from:
+        kept = pathlib.Path(os.path.realpath(other))
+        if real == kept or kept in real.parents or real in kept.parents:
+            raise errors.DatasetError(
+                f"{path}: lies in the folder of the originals or around it",
+                expected=f"a folder apart from {other}",
+                way_out="name another folder with --output_dir",
+            )
+    if path.is_dir() and any(path.iterdir()):
+        raise errors.DatasetError(
+            f"{path}: this folder is not empty, and nothing is written over what is there",
+            way_out="name another folder with --output_dir, or remove this one",
+        )
+    return storage.make_folder(path)
+
+
+def is_inside(name):
+    """Whether a relative POSIX name stays in its folder."""
+    parts = pathlib.PurePosixPath(name).parts
+    return bool(parts) and ".." not in parts and not name.startswith("/") and "\0" not in name
+
+
+class Names:
+    """Relative names for images, such that neither two images nor their annotation files are alike.
+
+    Args:
+      names: those that will be asked for, as far as they are known.
+    """
+
+    def __init__(self, names):
+        self._taken = set()
+        counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
+        self._shared = {stem for stem, count in counts.items() if count > 1}
+
+    def take(self, name, suffix=None):
+        """A name that is still free.
+
+        Args:
+          name: the wished one.
+          suffix: of the file's real format, or None to keep the one of the name.
+
+        Returns:
+          (name of the image, name of its annotation file without ending).
+        """
+        stem, ending = os.path.splitext(name)
+        wished = stem + (suffix or ending)
+        number = 1
+        image = wished
+        while image.casefold() in self._taken:
+            number += 1
+            image = f"{stem}_{number}{suffix or ending}"
+        self._taken.add(image.casefold())
+        own = image if stem.casefold() in self._shared else os.path.splitext(image)[0]
+        return image, own
+
+
+def place_image(source, target, how):
+    """Links or copies a file; a link that the system refuses becomes a copy.
+
+    Args:
+      source: the image.
+      target: where it goes; must not be there.
+      how: LINK, COPY or NONE.
+    """
+    if how == NONE:
+        return
+    source, target = pathlib.Path(source), pathlib.Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if how == LINK:
+            try:
+                os.symlink(os.path.realpath(source), target)
+                return
+            except (OSError, NotImplementedError) as error:
+                if isinstance(error, FileExistsError):
+                    raise
+        with open(source, "rb") as read, open(target, "xb") as written:
+            shutil.copyfileobj(read, written)
+    except OSError as error:
+        raise storage.explain_os_error(error, target) from error
+
+
+def place_mended(image, target_dir, names, how):
+    """Puts an examined image with its corrected annotation into a folder.
+
+    Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
+
+    Args:
+      image: an `examine.UsableImage`.
+      target_dir: the new folder.
+      names: a `Names`.
+      how: LINK or COPY, for bytes that stay as they are.
+
+    Returns:
+      The new relative name of the image.
+    """
+    facts = image.facts
+    rewritten = facts.reencode_reason is not None or image.turn
+    data, format_ = None, facts.format.lower()
+    if rewritten:
+        data, format_ = images.encode_for_record(images.read_image(image.path), facts, image.turn)
+    fitting = images.EXTENSIONS.get(os.path.splitext(image.name)[1].lower(), "").lower() == format_
+    name, own = names.take(image.name, None if fitting else {"jpeg": ".jpg", "png": ".png"}[format_])
+    target = pathlib.Path(target_dir) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if rewritten:
+        with storage.open_whole(target, "wb") as file:
+            file.write(data)
+    else:
+        place_image(image.path, target, how)
+    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", target, image.annotation, 1 if facts.mode == "L" else 3)
+    return name
+
+
+def write_annotation(path, image_path, annotation, depth=3):
+    """Writes LabelImg XML for an image under its new name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    named = dataclasses.replace(annotation, filename=image_path.name)
+    labelimg.write_labelimg(path, named, image_path=image_path, depth=depth)
