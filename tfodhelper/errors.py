@@ -31,6 +31,10 @@ class TfodhelperError(Exception):
             lines.append(f"  way out: {way_out}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self):
+        """Errors travel from worker processes; their constructors differ, so they are restored without them."""
+        return _restore, (type(self), self.args, self.__dict__)
+
 
 class UsageError(TfodhelperError):
     """A flag or a combination of flags that cannot be meant."""
@@ -72,3 +76,9 @@ class PredictionError(TfodhelperError):
 
 class StorageError(TfodhelperError):
     """A folder that cannot be written, a full disk, a run that another process holds."""
+
+
+def _restore(kind, args, state):
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

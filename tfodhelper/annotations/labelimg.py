@@ -4,6 +4,7 @@ Elements are looked up by name, never by position; only direct children of `<obj
 has a name and a box of its own. Nothing is fetched or expanded while reading: no entities, no network, bounded size.
 """
 
+import functools
 import math
 import pathlib
 import re
@@ -13,7 +14,7 @@ from lxml import etree
 from tfodhelper import storage
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
-MAX_BYTES = 32 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
+MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -101,7 +102,10 @@ def _parse(data, path):
             root = etree.fromstring(text.encode("utf-8"), _parser())
         except etree.XMLSyntaxError:
             raise _not_well_formed(path, error) from None
-    if any(isinstance(node, etree._Entity) for node in root.iter()):
+    # Without a document type of its own a file cannot declare entities, and the parser refuses unknown ones.
+    if root.getroottree().docinfo.internalDTD is not None and any(
+        isinstance(node, etree._Entity) for node in root.iter()
+    ):
         raise UnusableFile(
             "xml-unreadable",
             path,
@@ -111,6 +115,7 @@ def _parse(data, path):
     return root, guessed
 
 
+@functools.cache
 def _parser():
     return etree.XMLParser(
         resolve_entities=False,

@@ -4,45 +4,21 @@
 """
 
 import collections
-import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
-import os
-import pathlib
 
 from tfodhelper import console, errors
-from tfodhelper.annotations import checks, findings, images
-from tfodhelper.annotations.findings import Finding, from_unusable
-from tfodhelper.annotations.structures import Annotation, UnusableFile
-from tfodhelper.dataset import class_names, duplicates, index
+from tfodhelper.annotations import checks, findings
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.dataset import class_names, duplicates, entries, index
+from tfodhelper.dataset.entries import UsableImage
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
 _MIN_CONSTANT_FILES = 3
 _LISTED_BY_STRICT = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class UsableImage:
-    """An image that can be trained on.
-
-    Attributes:
-      name: relative to the image folder, POSIX.
-      path: the file.
-      xml: name of the annotation file, relative to the annotation folder.
-      annotation: checked; the size is the one of the frame that goes into the record.
-      facts: of the file.
-      turn: whether EXIF's turn has to be carried out.
-      findings: what was found about this image.
-    """
-
-    name: str
-    path: pathlib.Path
-    xml: str
-    annotation: Annotation
-    facts: images.ImageFacts
-    turn: bool
-    findings: tuple[Finding, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +33,7 @@ class Examination:
       image_of: {name of an annotation file: name of its image, or None}.
       digests: {name of a paired image: hex digest of the file, or "" when it could not be read}.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
+      looked: what was looked at, for `entries.write_notes`.
     """
 
     source: index.Source
@@ -66,30 +43,25 @@ class Examination:
     image_of: dict[str, str | None]
     digests: dict[str, str]
     fingerprint: str
+    looked: tuple[entries.Entry, ...] = ()
 
     def count_boxes(self):
         """{class name: number of usable boxes}, sorted by name."""
-        counts = collections.Counter(box.name for image in self.images for box in image.annotation.boxes)
-        return dict(sorted(counts.items()))
+        return dict(sorted(_count_labels(self.images).items()))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Looked:
-    """What reading one image gave: digest, facts or None, the trouble or None."""
-
-    sha256: str
-    facts: images.ImageFacts | None
-    trouble: UnusableFile | None
-
-
-def examine(source, label_map=None, options=None, show_progress=True):
-    """Reads and checks all pairs of a set; images are decoded in parallel.
+def examine(source, label_map=None, options=None, show_progress=True, *, decode=True, num_workers=0, known=None):
+    """Looks at all annotation files and their images and checks them, in parallel.
 
     Args:
       source: an `index.Source`.
       label_map: the classes that are allowed; None allows all.
       options: a `checks.CheckOptions`.
       show_progress: whether the console shows how far it is.
+      decode: whether every image is decoded, which finds damage that a header does not show.
+      num_workers: processes; 0 leaves it to the program, 1 works in this one.
+      known: {annotation file: `entries.Entry`} of an earlier examination with the same options; what has not changed
+        since is not read again.
 
     Returns:
       An `Examination`. It may have no usable image; `check_usable` raises then.
@@ -97,114 +69,118 @@ def examine(source, label_map=None, options=None, show_progress=True):
     Raises:
       DatasetError: no annotation file at all, or git-lfs pointers.
     """
-    options = options or checks.CheckOptions()
-    found = index.make_index(source)
+    look = make_look_options(source, label_map, options, decode)
+    with _progress(show_progress) as progress:
+        found = index.make_index(source, look, known, num_workers, progress)
     index.refuse_pointers(found.findings)
-    looked = _look_at_images(found, show_progress)
-    options = dataclasses.replace(options, trust_pixels=options.trust_pixels or has_constant_size(found, looked))
-    usable, notes = [], list(found.findings)
-    for pair in found.pairs:
-        look = looked.get(pair.image)
-        if look is not None and look.trouble is not None:
-            notes.append(from_unusable(look.trouble, pair.image))
-        elif look is not None and pair.annotation is not None:
-            checked = checks.check_annotation(pair.annotation, look.facts, pair.xml, label_map, options, pair.image)
-            notes += checked.findings
-            if checked.annotation is not None:
-                path = source.image_dir / pair.image
-                usable.append(
-                    UsableImage(
-                        pair.image, path, pair.xml, checked.annotation, look.facts, checked.turn, checked.findings
-                    )
-                )
+    pairs, notes = _check_pairs(found, look), list(found.findings)
+    usable = []
+    for entry in pairs:
+        notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
+        notes += [Finding(*values) for values in entry.findings]
+        if entry.checked is not None:
+            usable.append(UsableImage(entry, look.image_dir))
     index.refuse_pointers(notes)
     notes += [
         Finding("unlabelled", name, "has no annotation file; it is not taken for a negative")
         for name in found.unlabelled
     ]
     usable = tuple(sorted(usable, key=lambda image: image.name))
-    notes += duplicates.find_duplicates(usable) + _find_class_troubles(usable)
-    digests = {name: look.sha256 for name, look in looked.items()}
+    notes += duplicates.find_duplicates(_repeated(usable)) + _find_class_troubles(usable)
+    digests = {entry.image: entry.image_sha256 for entry in pairs}
     image_of = {pair.xml: pair.image for pair in found.pairs}
-    return Examination(source, usable, found.unlabelled, tuple(notes), image_of, digests, _fingerprint(found, digests))
+    fingerprint = _fingerprint(found, digests)
+    return Examination(source, usable, found.unlabelled, tuple(notes), image_of, digests, fingerprint, found.entries)
 
 
-def fingerprint_of(source):
-    """The fingerprint of a set without checking it: reads and hashes all files, decodes nothing."""
-    found = index.make_index(source)
-    names = sorted({pair.image for pair in found.pairs if pair.image is not None})
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = dict(zip(names, pool.map(lambda name: _digest_of(source.image_dir / name), names)))
-    return _fingerprint(found, digests)
+def make_look_options(source, label_map=None, options=None, decode=True):
+    """The `entries.LookOptions` of a set."""
+    options = options or checks.CheckOptions()
+    return entries.LookOptions(str(source.image_dir), str(source.annotation_dir), decode, label_map, options)
 
 
-def _digest_of(path):
-    try:
-        return hashlib.sha256(images.read_image(path)).hexdigest()
-    except UnusableFile:
-        return ""
+@contextlib.contextmanager
+def _progress(show):
+    if not show:
+        yield None
+        return
+    with console.Progress("annotation files and images read") as progress:
+        yield progress
+
+
+def _check_pairs(found, look):
+    """The entries of all pairs with an image, each with that image looked at and checked."""
+    pairs = []
+    for pair in found.pairs:
+        entry = pair.entry
+        if pair.image is not None and entry.image != pair.image:  # the name alone did not lead there
+            entry = entries.look_at_image(look, entry, pair.image)
+        if pair.image is not None:
+            pairs.append(entry)
+    if not look.check_options.trust_pixels and has_constant_size(pairs):
+        look = look._replace(check_options=dataclasses.replace(look.check_options, trust_pixels=True))
+        pairs = [entry if entry.facts is None else entries.check(look, entry) for entry in pairs]
+    return pairs
+
+
+def _repeated(images):
+    """The images whose bytes are those of another one."""
+    counts = collections.Counter(image.sha256 for image in images)
+    return [image for image in images if counts[image.sha256] > 1] if len(counts) < len(images) else []
+
+
+def _count_labels(images):
+    return collections.Counter(itertools.chain.from_iterable(image.labels for image in images))
+
+
+def fingerprint_of(source, known=None, num_workers=0):
+    """The fingerprint of a set without decoding it.
+
+    Args:
+      source: an `index.Source`.
+      known: {annotation file: `entries.Entry`} of an earlier examination; what has not changed since is not read again.
+      num_workers: as for `examine`.
+    """
+    look = make_look_options(source, decode=False)
+    found = index.make_index(source, look, known, num_workers)
+    return _fingerprint(found, {entry.image: entry.image_sha256 for entry in _check_pairs(found, look)})
 
 
 def _fingerprint(found, digests):
-    pairs = [[pair.xml, pair.xml_sha256, pair.image, digests.get(pair.image, "")] for pair in found.pairs]
-    text = json.dumps([pairs, list(found.unlabelled)], ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    whole = hashlib.sha256()
+    for pair in found.pairs:
+        line = (pair.xml, pair.entry.sha256, pair.image, digests.get(pair.image, ""))
+        whole.update(json.dumps(line).encode("ascii") + b"\n")
+    whole.update(json.dumps(found.unlabelled).encode("ascii"))
+    return whole.hexdigest()
 
 
-def _look_at_images(found, show_progress):
-    """{image name: `_Looked`} for all images of pairs."""
-    names = sorted({pair.image for pair in found.pairs if pair.image is not None})
-    every_s = 10.0 if show_progress else float("inf")
-    looked = {}
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda name: _look_at(found.source.image_dir / name), names)
-        if not show_progress:
-            return dict(zip(names, results))
-        with console.Progress("images read", len(names), every_s) as progress:
-            for name, result in zip(names, results):
-                looked[name] = result
-                progress.advance()
-    return looked
-
-
-def _look_at(path):
-    try:
-        data = images.read_image(path)
-    except UnusableFile as error:
-        return _Looked("", None, error)
-    try:
-        facts = images.inspect_image(data, path)
-    except UnusableFile as error:
-        return _Looked(hashlib.sha256(data).hexdigest(), None, error)
-    return _Looked(facts.sha256, facts, None)
-
-
-def has_constant_size(found, looked):
+def has_constant_size(pairs):
     """Whether every XML of the set gives one and the same size, which therefore says nothing about its image.
 
     Some exports write a constant. It is taken for one when at least three files give it, no box of any file lies
     outside of its image, the images have several sizes, and some boxes fit their image but not the constant.
+
+    Args:
+      pairs: `entries.Entry`s with their images.
     """
-    readable = [
-        (pair.annotation, looked[pair.image].facts)
-        for pair in found.pairs
-        if pair.annotation is not None and pair.image is not None and looked[pair.image].facts is not None
-    ]
-    given = {(annotation.width, annotation.height) for annotation, _ in readable}
-    real = {(facts.width, facts.height) for _, facts in readable}
+    readable = [entry for entry in pairs if entry.packed is not None and entry.facts is not None]
+    given = {(entry.width, entry.height) for entry in readable}
+    real = {entry.facts[1:3] for entry in readable}
     if len(readable) < _MIN_CONSTANT_FILES or len(given) != 1 or len(real) < 2 or None in next(iter(given)):
         return False
     constant = next(iter(given))
     exceeds = False
-    for annotation, facts in readable:
-        if not all(checks.fits(box, (facts.width, facts.height)) for box in annotation.boxes):
+    for entry in readable:
+        boxes = entry.annotation.boxes
+        if not all(checks.fits(box, entry.facts[1:3]) for box in boxes):
             return False
-        exceeds = exceeds or not all(checks.fits(box, constant) for box in annotation.boxes)
+        exceeds = exceeds or not all(checks.fits(box, constant) for box in boxes)
     return exceeds
 
 
 def _find_class_troubles(usable):
-    counts = collections.Counter(box.name for image in usable for box in image.annotation.boxes)
+    counts = _count_labels(usable)
     notes = [
         Finding(
             "class-few",

@@ -4,18 +4,27 @@ Names are given relative to the folder that is searched, in POSIX form, and alwa
 depends on the order in which a file system lists a folder.
 """
 
+import concurrent.futures
+import contextlib
 import dataclasses
-import hashlib
 import os
 import pathlib
 
 from tfodhelper import errors
-from tfodhelper.annotations import images, labelimg
-from tfodhelper.annotations.findings import Finding, from_unusable
-from tfodhelper.annotations.structures import Annotation, UnusableFile
-from tfodhelper.dataset import pairing
+from tfodhelper.annotations import checks, images
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.dataset import entries, pairing, processes
 
 _IGNORED_FOLDERS = ("__MACOSX",)
+# Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
+_MADE_FROM = "JPEGImages"
+_MADE_FOLDERS = (
+    *("SegmentationClass", "SegmentationObject", "SegmentationClassPNG", "SegmentationObjectPNG"),
+    *("SegmentationClassVisualization", "SegmentationObjectVisualization", "AnnotationsVisualization"),
+)
+_CHUNK = 200  # annotation files a task
+_MIN_FOR_THREADS = 16
+_MIN_FOR_PROCESSES = 800  # below, starting processes takes longer than the work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +40,29 @@ class Source:
     annotation_dir: pathlib.Path
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Pair:
     """An annotation file and its image.
 
     Attributes:
-      xml: name of the annotation file, relative to the annotation folder.
-      xml_sha256: hex digest of its content.
-      annotation: its content; None when it cannot be used.
+      entry: what a look at both gave; the annotation in it is None when it cannot be used.
       image: name of the image, relative to the image folder; None when there is none.
       by_stem: whether the image was found by the annotation file's own name.
     """
 
-    xml: str
-    xml_sha256: str
-    annotation: Annotation | None
+    entry: entries.Entry
     image: str | None
     by_stem: bool = False
+
+    @property
+    def xml(self):
+        """Name of the annotation file, relative to the annotation folder."""
+        return self.entry.name
+
+    @property
+    def annotation(self):
+        """The content of the annotation file; None when it cannot be used."""
+        return self.entry.annotation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +74,14 @@ class Index:
       pairs: one for every annotation file that is used or could not be used, sorted by its name.
       unlabelled: names of the images that no annotation file claims, sorted.
       findings: what was found while pairing.
+      entries: everything that was looked at.
     """
 
     source: Source
     pairs: tuple[Pair, ...]
     unlabelled: tuple[str, ...]
     findings: tuple[Finding, ...]
+    entries: tuple[entries.Entry, ...]
 
 
 def make_source(data_dir=None, image_dir=None, annotation_dir=None):
@@ -101,7 +118,7 @@ def list_files(folder):
     Raises:
       DatasetError: when a folder cannot be listed.
     """
-    names, seen, waiting = [], set(), [pathlib.PurePosixPath()]
+    names, seen, waiting = [], set(), [""]
     while waiting:
         relative = waiting.pop()
         real = os.path.realpath(os.path.join(folder, relative))
@@ -109,14 +126,18 @@ def list_files(folder):
             continue
         seen.add(real)
         try:
-            with os.scandir(os.path.join(folder, relative)) as entries:
-                for entry in entries:
+            with os.scandir(os.path.join(folder, relative)) as listed:
+                found = list(listed)
+                ignored = _IGNORED_FOLDERS
+                if any(entry.name == _MADE_FROM for entry in found):
+                    ignored += _MADE_FOLDERS
+                for entry in found:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
-                        waiting += [] if entry.name in _IGNORED_FOLDERS else [relative / entry.name]
+                        waiting += [] if entry.name in ignored else [f"{relative}{entry.name}/"]
                     elif entry.is_file():
-                        names.append(str(relative / entry.name))
+                        names.append(relative + entry.name)
         except OSError as error:
             raise errors.DatasetError(
                 f"{os.path.join(folder, relative)}: the folder cannot be listed ({error.strerror})",
@@ -125,8 +146,16 @@ def list_files(folder):
     return sorted(names)
 
 
-def make_index(source):
-    """Finds images and annotation files and pairs them.
+def make_index(source, options=None, known=None, num_workers=0, progress=None, share=None):
+    """Finds images and annotation files, looks at them and pairs them.
+
+    Args:
+      source: a `Source`.
+      options: `entries.LookOptions`; by default images are decoded and all classes allowed.
+      known: {annotation file: `Entry`} of an earlier look; files that have not changed since are not read again.
+      num_workers: processes; 0 leaves it to the program, 1 works in this one.
+      progress: a `console.Progress`, or None.
+      share: (number, count): only look at every count-th annotation file; returns the list of its `Entry`s.
 
     Returns:
       An `Index`.
@@ -134,9 +163,38 @@ def make_index(source):
     Raises:
       DatasetError: no annotation file, a folder that cannot be listed, or git-lfs pointers instead of files.
     """
-    image_files = list_files(source.image_dir)
-    xml_files = image_files if source.annotation_dir == source.image_dir else list_files(source.annotation_dir)
-    image_names = [name for name in image_files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
+    options = options or entries.LookOptions(
+        str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
+    )
+    image_names, xml_names, unwritable = _list_names(source)
+    finder = pairing.Finder(image_names)
+    stems = [finder.by_stem(name) for name in xml_names]
+    if share is not None:
+        return _look_at_files(
+            xml_names[share[0] :: share[1]], stems[share[0] :: share[1]], options, known, num_workers, progress
+        )
+    looked = _look_at_files(xml_names, stems, options, known, num_workers, progress)
+    findings = [Finding(*entry.trouble) for entry in looked if entry.trouble]
+    findings += [Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable]
+    kept = [(entry, stem) for entry, stem in zip(looked, stems) if not _is_no_annotation(entry)]
+    documents, stems = [entry for entry, _ in kept], [stem for _, stem in kept]
+    choices, more = pairing.pair(documents, finder, stems, _SizeReader(source.image_dir))
+    pairs = tuple(Pair(d, c.image, c.by_stem) for d, c in zip(documents, choices) if c.is_used)
+    more += _find_bare_filenames(pairs)
+    claimed = {choice.image for choice in choices}
+    unlabelled = tuple(name for name in image_names if name not in claimed)
+    return Index(source, pairs, unlabelled, tuple(findings + more), tuple(looked))
+
+
+def _list_names(source):
+    """(names of all images, names of all annotation files, both sorted; names that are no text)."""
+    image_files, unwritable = _split_names(list_files(source.image_dir))
+    xml_files = image_files
+    if source.annotation_dir != source.image_dir:
+        xml_files, more = _split_names(list_files(source.annotation_dir))
+        unwritable += more
+    endings = tuple(images.EXTENSIONS)
+    image_names = [name for name in image_files if name.lower().endswith(endings)]
     xml_names = [name for name in xml_files if name.lower().endswith(".xml")]
     if not xml_names:
         raise errors.DatasetError(
@@ -145,15 +203,56 @@ def make_index(source):
             received=f"{len(image_names)} images and no file with the ending .xml",
             way_out="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
         )
-    documents, findings = _read_documents(source, xml_names)
-    choices, more = pairing.pair(documents, image_names, _SizeReader(source.image_dir))
-    pairs = tuple(
-        Pair(d.name, d.sha256, d.annotation, c.image, c.by_stem) for d, c in zip(documents, choices) if c.is_used
+    return image_names, xml_names, unwritable
+
+
+def _is_no_annotation(entry):
+    return entry.trouble is not None and entry.trouble[0] == "not-an-annotation"
+
+
+def _look_at_files(names, stems, options, known, num_workers, progress):
+    """One `Entry` an annotation file, in order; each image is looked at beside the file that its name leads to."""
+    known = known or {}
+    wanted = (
+        (name, stem[0] if len(stem) == 1 else None, _known_stamps(known.get(name))) for name, stem in zip(names, stems)
     )
-    more += _find_bare_filenames(pairs)
-    claimed = {choice.image for choice in choices}
-    unlabelled = tuple(name for name in image_names if name not in claimed)
-    return Index(source, pairs, unlabelled, tuple(findings + more))
+    found = []
+    with look_in_parallel(len(names), options.decode, num_workers) as (run, size):
+        tasks = ((options, piece) for piece in processes.chunks(wanted, size))
+        for piece in run(entries.look_at_all, tasks):
+            found += piece
+            if progress is not None:
+                progress.advance(len(piece))
+    return [known[name] if entry is None else entry for name, entry in zip(names, found)]
+
+
+def _known_stamps(entry):
+    return None if entry is None else entries.stamps_of(entry)
+
+
+@contextlib.contextmanager
+def look_in_parallel(count, decode, num_workers=0):
+    """Yields (a function like `map`, files a task): processes where they pay, threads where decoding is the work."""
+    if num_workers == 1 or count < _MIN_FOR_THREADS or (count < _MIN_FOR_PROCESSES and not decode):
+        yield map, _CHUNK
+    elif count < _MIN_FOR_PROCESSES:
+        with concurrent.futures.ThreadPoolExecutor(num_workers or processes.count_processors()) as pool:
+            yield pool.map, 1
+    else:
+        with processes.workers(num_workers) as run:
+            yield run, _CHUNK
+
+
+def _split_names(names):
+    """Returns (names that are text, the others as text with their odd bytes spelt out); records hold text only."""
+    good, bad = [], []
+    for name in names:
+        try:
+            name.encode("utf-8")
+            good.append(name)
+        except UnicodeEncodeError:
+            bad.append(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return good, bad
 
 
 def refuse_pointers(findings):
@@ -172,40 +271,14 @@ def refuse_pointers(findings):
         )
 
 
-def _read_documents(source, names):
-    """Reads all annotation files; those that are none are left out."""
-    documents, findings = [], []
-    for name in names:
-        path = source.annotation_dir / name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            data = b""
-            trouble = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
-            findings.append(from_unusable(trouble, name))
-            documents.append(pairing.Document(name, None, hashlib.sha256(data).hexdigest()))
-            continue
-        digest = hashlib.sha256(data).hexdigest()
-        try:
-            documents.append(pairing.Document(name, labelimg.parse_labelimg(data, path), digest))
-        except UnusableFile as error:
-            findings.append(from_unusable(error, name))
-            if error.code != "not-an-annotation":
-                documents.append(pairing.Document(name, None, digest))
-    return documents, findings
-
-
 def _find_bare_filenames(pairs):
     """One finding for the whole set: some tools never write the extension."""
-    bare = [
-        p
-        for p in pairs
-        if p.image and p.annotation and p.annotation.filename and not os.path.splitext(p.annotation.filename)[1]
-    ]
+    named = (pair for pair in pairs if pair.image and pair.entry.filename)
+    bare = [pair for pair in named if not os.path.splitext(pair.entry.filename)[1]]
     if not bare:
         return []
     what = f"<filename> has no extension here and in {len(bare) - 1} other files; the image is found all the same"
-    received = bare[0].annotation.filename
+    received = bare[0].entry.filename
     return [Finding("filename-bare", bare[0].xml, what, None, os.path.basename(bare[0].image), received)]
 
 

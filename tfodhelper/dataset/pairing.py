@@ -7,21 +7,12 @@ size in the XML decides; where it cannot, and nothing else does, the annotation 
 
 import collections
 import dataclasses
+import functools
 import os
 import posixpath
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
-from tfodhelper.annotations.structures import Annotation
-
-
-@dataclasses.dataclass(frozen=True)
-class Document:
-    """An annotation file: its relative name, its content (None when unusable), its digest."""
-
-    name: str
-    annotation: Annotation | None
-    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,19 +24,18 @@ class Choice:
     is_used: bool = True
 
 
-def pair(documents, image_names, read_size):
+def pair(documents, finder, stems, read_size):
     """Chooses the image of each document, and the document of each image.
 
     Args:
-      documents: `Document`s, sorted by name.
-      image_names: relative names of all images.
+      documents: `entries.Entry`s, sorted by name.
+      finder: a `Finder` of all images.
+      stems: what `Finder.by_stem` says for each document.
       read_size: callable from an image's name to (width, height, EXIF orientation), or None.
 
     Returns:
       (list of `Choice`s, one a document; list of findings).
     """
-    finder = _Finder(image_names)
-    stems = [finder.by_stem(document.name) for document in documents]
     owned = {images[0] for images in stems if len(images) == 1}
     choices, findings = [], []
     for document, by_stem in zip(documents, stems):
@@ -55,22 +45,28 @@ def pair(documents, image_names, read_size):
     return _settle_contests(documents, choices, findings)
 
 
-class _Finder:
+class Finder:
     """Finds images by stem or by name: exact first, then without regard to case."""
 
     def __init__(self, image_names):
-        self._stems, self._loose_stems = collections.defaultdict(list), collections.defaultdict(list)
-        self._names, self._loose_names = collections.defaultdict(list), collections.defaultdict(list)
+        self._image_names = image_names
+        self._stems, self._names = collections.defaultdict(list), collections.defaultdict(list)
         for image in image_names:
-            name = posixpath.basename(image)
-            stem = os.path.splitext(name)[0]
-            for key, exact, loose in ((stem, self._stems, self._loose_stems), (name, self._names, self._loose_names)):
-                exact[key].append(image)
-                loose[key.casefold()].append(image)
+            name = image.rpartition("/")[2]
+            self._names[name].append(image)
+            self._stems[os.path.splitext(name)[0]].append(image)
+
+    @functools.cached_property
+    def _loose_stems(self):
+        return _fold_keys(self._stems)
+
+    @functools.cached_property
+    def _loose_names(self):
+        return _fold_keys(self._names)
 
     def by_stem(self, xml_name):
         """Images called as the annotation file is, in the nearest folder; "a.jpg.xml" belongs to "a.jpg"."""
-        stem = os.path.splitext(posixpath.basename(xml_name))[0]
+        stem = os.path.splitext(xml_name.rpartition("/")[2])[0]
         return self._nearest(xml_name, stem, with_names=True)
 
     def by_filename(self, xml_name, filename):
@@ -83,10 +79,18 @@ class _Finder:
         return self._nearest(xml_name, filename, with_names=False)
 
     def _nearest(self, xml_name, stem, with_names):
-        loose = stem.casefold()
         found = self._stems.get(stem) or (with_names and self._names.get(stem))
-        found = found or self._loose_stems.get(loose) or (with_names and self._loose_names.get(loose))
+        if not found:
+            loose = stem.casefold()
+            found = self._loose_stems.get(loose) or (with_names and self._loose_names.get(loose))
         return _keep_nearest(xml_name, found or [])
+
+
+def _fold_keys(images_by_key):
+    folded = collections.defaultdict(list)
+    for key, images in images_by_key.items():
+        folded[key.casefold()] += images
+    return folded
 
 
 def _keep_nearest(xml_name, images):
@@ -109,10 +113,11 @@ def _nearness(folder, other):
 
 def _choose(document, by_stem, finder, owned, read_size):
     """Returns the `Choice` for one document, and findings."""
-    annotation = document.annotation
-    if annotation is None:
+    if document.packed is None:
         return Choice(by_stem[0] if len(by_stem) == 1 else None, True), []
-    by_name = finder.by_filename(document.name, annotation.filename)
+    if len(by_stem) == 1 and by_stem[0].rpartition("/")[2] == document.filename:
+        return Choice(by_stem[0], True), []  # both names lead to it: the usual case
+    by_name = finder.by_filename(document.name, document.filename)
     both = [image for image in by_stem if image in by_name]
     if both:
         by_stem = by_name = both
@@ -122,7 +127,7 @@ def _choose(document, by_stem, finder, owned, read_size):
     if not candidates:
         return Choice(None), [_missing(document)]
     if len(candidates) > 1:
-        fitting = [image for image in candidates if _has_size(annotation, read_size(image))]
+        fitting = [image for image in candidates if _has_size(document, read_size(image))]
         if len(fitting) != 1:
             return Choice(None), [_ambiguous(document, candidates)]
         candidates = fitting
@@ -132,8 +137,8 @@ def _choose(document, by_stem, finder, owned, read_size):
 
 def _decide_by_size(document, by_stem, by_name, owned, read_size):
     """The stem leads to one image and `<filename>` to another."""
-    fits_stem = [image for image in by_stem if _has_size(document.annotation, read_size(image))]
-    fits_name = [image for image in by_name if _has_size(document.annotation, read_size(image))]
+    fits_stem = [image for image in by_stem if _has_size(document, read_size(image))]
+    fits_name = [image for image in by_name if _has_size(document, read_size(image))]
     if len(fits_stem) == 1 and not fits_name:
         return Choice(fits_stem[0], True), [
             _decided(document, fits_stem[0], "the size in the XML is that of this image")
@@ -146,12 +151,12 @@ def _decide_by_size(document, by_stem, by_name, owned, read_size):
     return Choice(None), [_ambiguous(document, [*by_stem, *by_name])]
 
 
-def _has_size(annotation, size):
+def _has_size(document, size):
     """Whether the size in the XML is the stored size, or the size as EXIF turns the image."""
-    if size is None or annotation.width is None or annotation.height is None:
+    if size is None or document.width is None or document.height is None:
         return False
     width, height, orientation = size
-    given = (annotation.width, annotation.height)
+    given = (document.width, document.height)
     return given == (width, height) or (orientation >= 5 and given == (height, width))
 
 
@@ -165,7 +170,7 @@ def _settle_contests(documents, choices, findings):
     for image, positions in claims.items():
         if len(positions) < 2:
             continue
-        ranked = sorted(positions, key=lambda p: (not choices[p].by_stem, documents[p].annotation is None, p))
+        ranked = sorted(positions, key=lambda p: (not choices[p].by_stem, documents[p].packed is None, p))
         winner = ranked[0]
         for position in ranked[1:]:
             same = _say_the_same(documents[winner].annotation, documents[position].annotation)
@@ -174,7 +179,7 @@ def _settle_contests(documents, choices, findings):
             name, other = documents[position].name, documents[winner].name
             if same:
                 findings.append(Finding("xml-copy", name, f"says the same about {image} as {other}"))
-            elif documents[position].annotation is not None:
+            elif documents[position].packed is not None:
                 code = "annotations-conflict" if equal_rank else "xml-conflict"
                 way_out = "keep one of the files, or name one folder with --annotation_dir"
                 what = f"says something else about {image} than {other}"
@@ -191,7 +196,7 @@ def _say_the_same(first, second):
 
 
 def _missing(document):
-    filename = document.annotation.filename
+    filename = document.filename
     stem = os.path.splitext(posixpath.basename(document.name))[0]
     wanted = f"{stem}.jpg" + (f" or {filename}" if filename else "")
     return Finding(
@@ -216,14 +221,12 @@ def _ambiguous(document, candidates):
 
 def _decided(document, image, reason):
     what = f"<filename> and the file's own name lead to different images; {image} is used: {reason}"
-    return Finding(
-        "filename-differs", document.name, what, None, posixpath.basename(image), document.annotation.filename
-    )
+    return Finding("filename-differs", document.name, what, None, posixpath.basename(image), document.filename)
 
 
 def _differing_filename(document, image):
     """A stale `<filename>`; one without extension, or none at all, is an old habit of some tools and says nothing."""
-    filename, name = document.annotation.filename, posixpath.basename(image)
+    filename, name = document.filename, posixpath.basename(image)
     if filename in ("", name, os.path.splitext(name)[0]):
         return []
     what = "<filename> names another image; the one with the annotation file's own name is used"
