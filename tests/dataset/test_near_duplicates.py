@@ -1,6 +1,5 @@
 """Fingerprints of images, and what is near what."""
 
-import io
 import itertools
 import random
 
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from tfodhelper.annotations import images, perceptual_hash
+from tfodhelper.annotations import perceptual_hash
 from tfodhelper.dataset import near_duplicates
 
 
@@ -49,12 +48,13 @@ def test_a_picture_without_contrast_has_no_fingerprint():
     assert perceptual_hash.hash_image(Image.new("I;16", (50, 50), 700)) is None
 
 
-def test_a_jpeg_decoded_small_has_nearly_the_fingerprint_of_the_picture():
-    picture, buffer = make_picture(3, (1600, 1200)), io.BytesIO()
-    picture.save(buffer, "JPEG", quality=60)
-    facts = images.inspect_image(buffer.getvalue(), "a.jpg", with_hash=True)
-    assert perceptual_hash.distance(facts.perceptual_hash, perceptual_hash.hash_image(picture)) <= 2
-    assert images.inspect_image(buffer.getvalue(), "a.jpg").perceptual_hash is None
+def test_files_are_decoded_small_and_have_the_fingerprint_of_the_picture(tmp_path):
+    picture = make_picture(3, (1600, 1200))
+    picture.save(tmp_path / "a.jpg", "JPEG", quality=60)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:9000])
+    hashes = near_duplicates.hash_files(tmp_path, ["a.jpg", "b.jpg", "none.jpg"])
+    assert perceptual_hash.distance(hashes["a.jpg"], perceptual_hash.hash_image(picture)) <= 2
+    assert hashes["b.jpg"] is None and hashes["none.jpg"] is None
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6))

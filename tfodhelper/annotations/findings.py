@@ -52,6 +52,7 @@ KINDS = {
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),
     "filename-differs": Kind(WARNING, KEPT, False, "<filename> names another image than the one that is used"),
     "filename-bare": Kind(WARNING, KEPT, False, "<filename> lacks the extension, as old tools write it"),
+    "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name cannot be written as text"),
     "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
     # the image itself
     "image-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file is empty"),
@@ -77,11 +78,15 @@ KINDS = {
     "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "less than half of a box lies inside the image"),
     "box-clipped": Kind(WARNING, FIXED, True, "a box that reached beyond the image"),
     "box-duplicate": Kind(WARNING, KEPT, False, "two boxes of one class at the same place"),
+    "box-tiny": Kind(NOTE, KEPT, False, "boxes of less than a thousandth of the image"),
+    "box-fraction": Kind(NOTE, KEPT, False, "corners between pixels, which LabelImg cuts to whole ones when it saves"),
     "box-class-conflict": Kind(WARNING, KEPT, False, "two boxes of different classes at the same place"),
     "no-box-left": Kind(ERROR, IMAGE_LEFT_OUT, True, "none of the objects of an image has a usable box"),
     # classes
     "class-unknown": Kind(ERROR, IMAGE_LEFT_OUT, True, "a class that is not in the given label map"),
     "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same"),
+    "boxes-too-small": Kind(WARNING, KEPT, False, "boxes that are very small at the size of the model's input"),
+    "no-objects": Kind(WARNING, KEPT, False, "many annotation files without objects that nobody marked as verified"),
     "class-few": Kind(NOTE, KEPT, False, "a class with few boxes"),
     "class-no-training": Kind(ERROR, REFUSED, True, "a class without a box to train on"),
     "class-no-validation": Kind(WARNING, KEPT, False, "a class without a box to validate on"),

@@ -12,7 +12,6 @@ import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.labelimg import LFS_MARK
 from tfodhelper.annotations.structures import UnusableFile
 
@@ -52,7 +51,6 @@ class ImageFacts:
       num_bytes: size of the file.
       reencode_reason: why the bytes cannot go into a record as they are; None when they can.
       is_blank: whether all pixels are equal.
-      perceptual_hash: see `perceptual_hash.hash_image`; None where it was not asked for.
     """
 
     format: str
@@ -64,7 +62,6 @@ class ImageFacts:
     num_bytes: int
     reencode_reason: str | None = None
     is_blank: bool = False
-    perceptual_hash: int | None = None
 
     @property
     def is_quarter_turned(self):
@@ -102,7 +99,7 @@ def read_size(path):
         return None
 
 
-def inspect_image(data, path, with_hash=False):
+def inspect_image(data, path):
     """Looks at the bytes of an image, and decodes all of it once to see that it is whole.
 
     A JPEG is decoded at an eighth of its size, which reads every coded coefficient and is several times quicker.
@@ -110,7 +107,6 @@ def inspect_image(data, path, with_hash=False):
     Args:
       data: the bytes.
       path: where they come from, for messages and the extension.
-      with_hash: whether the fingerprint of what it shows is taken, too.
 
     Returns:
       `ImageFacts`.
@@ -130,11 +126,9 @@ def inspect_image(data, path, with_hash=False):
         reencode_reason=_reencode_reason(image, data),
     )
     if image.format in ("JPEG", "MPO"):
-        least = 2 * perceptual_hash.HASH_SIDE if with_hash else 1
-        image.draft(None, (least, least))
+        image.draft(None, (1, 1))
     _load(image, path)
-    fingerprint = perceptual_hash.hash_image(image) if with_hash else None
-    return dataclasses.replace(facts, is_blank=_is_blank(image), perceptual_hash=fingerprint)
+    return dataclasses.replace(facts, is_blank=_is_blank(image))
 
 
 def _open(data, path):

@@ -48,6 +48,16 @@ def hash_image(image):
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
+def hash_file(path):
+    """The fingerprint of an image file; None, too, where the file cannot be decoded."""
+    try:
+        with Image.open(path) as image:
+            image.draft(None, (2 * HASH_SIDE, 2 * HASH_SIDE))  # a JPEG is decoded at a fraction of its size
+            return hash_image(image)
+    except (OSError, ValueError, SyntaxError, OverflowError, EOFError, IndexError, Image.DecompressionBombError):
+        return None
+
+
 def distance(first, second):
     """The number of differing bits of two fingerprints."""
     return (first ^ second).bit_count()

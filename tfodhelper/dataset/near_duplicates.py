@@ -5,10 +5,14 @@ images that share a band have to be compared.
 """
 
 import collections
+import concurrent.futures
 import itertools
+import os
+import pathlib
 
 import numpy as np
 
+from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.findings import Finding
 
 MAX_DISTANCE = 4  # bits of 64
@@ -84,16 +88,34 @@ def group(hashes, max_distance=MAX_DISTANCE):
     return sorted(groups.values())
 
 
-def find_torn(images, sides):
+def hash_files(folder, names, progress=None):
+    """{name: fingerprint or None} of image files, in threads.
+
+    Args:
+      folder: that the names are relative to.
+      names: of the images.
+      progress: a `console.Progress`, or None.
+    """
+    hashes, folder = {}, pathlib.Path(folder)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, value in zip(names, pool.map(lambda name: perceptual_hash.hash_file(folder / name), names)):
+            hashes[name] = value
+            if progress is not None:
+                progress.advance()
+    return hashes
+
+
+def find_torn(images, sides, hashes):
     """A finding for each group of near duplicates that a split puts on both sides.
 
     Byte-identical images do not count here: `duplicates` speaks of them.
 
     Args:
-      images: `examine.UsableImage`s with fingerprints.
+      images: `examine.UsableImage`s.
       sides: {name: side}; images that are not in it do not count.
+      hashes: {name: fingerprint or None}.
     """
-    hashes = {image.name: image.facts.perceptual_hash for image in images if image.name in sides}
+    hashes = {name: value for name, value in hashes.items() if name in sides}
     digests = {image.name: image.facts.sha256 for image in images}
     findings = []
     for names in group(hashes):
