@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import pathlib
 import shutil
+import time
 
 import tfodhelper
 from tfodhelper import console, errors, storage
@@ -68,6 +69,11 @@ def run(options):
       TfodhelperError: with a word on what is wrong; finished phases stay.
     """
     settings = _settings(options)
+    if options.strategy == "multi_worker":
+        if not options.output_dir:
+            raise errors.UsageError("--strategy=multi_worker needs --output_dir: a folder that all workers see")
+        if not _is_chief():
+            return _follow(options)
     folder = choose_folder(options, settings)
     storage.make_folder(folder)
     with storage.hold(folder), console.process_log(folder / "process.log"):
@@ -78,6 +84,27 @@ def run(options):
             _start(folder, state)
             _phases(options, folder, state)
         _summary(folder, state)
+    return folder
+
+
+def _is_chief():
+    from tfodhelper.cli import quiet
+
+    quiet.quiet_tensorflow()
+    from tfodhelper.training import strategy
+
+    return strategy.is_chief_process("multi_worker")
+
+
+def _follow(options):
+    """What every worker but the first does: waits for the configuration and takes part in the training."""
+    from tfodhelper.config import pipeline
+
+    folder = pathlib.Path(options.output_dir)
+    console.say(f"waiting for the first worker to write {folder / 'pipeline.config'}")
+    while "config" not in (_read_state(folder) or {"phases": {}})["phases"]:
+        time.sleep(1)
+    _train(options, folder, pipeline.read_pipeline(folder / "pipeline.config"))
     return folder
 
 

@@ -1,5 +1,6 @@
 """Training and evaluation of one model folder, from a pipeline.config to a result."""
 
+import contextlib
 import pathlib
 
 import tensorflow as tf
@@ -8,7 +9,7 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.records import reader
-from tfodhelper.training import checkpoints, evaluation, loop
+from tfodhelper.training import checkpoints, evaluation, loop, strategy
 from tfodhelper.training.task import StartingPoint
 
 _UNFILLED = "PATH_TO_BE_CONFIGURED"
@@ -35,7 +36,8 @@ def train_model(pipeline, model_dir, options):
     count_images(pipeline.train_input_reader, "train_input_reader")
     num_validation = count_images(pipeline.eval_input_reader[0], "eval_input_reader")
     model_dir = storage.make_folder(model_dir)
-    with storage.hold(model_dir):
+    is_chief = strategy.is_chief_process(options.strategy)
+    with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
 

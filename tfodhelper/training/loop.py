@@ -88,10 +88,11 @@ class Session:
         self._train_sums, self._rates = {}, []
         self._progress = self.line = None
         console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images a step")
+        bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
-            self._build(starting_point, train)
+            self._build(starting_point, train, bad_batch)
 
-    def _build(self, starting_point, train):
+    def _build(self, starting_point, train, bad_batch):
         config = self._experiment_config(train)
         self.task = training_task.DetectionTask(
             config.task, self.pipeline, starting_point, self.options.seed, self.start_step
@@ -104,14 +105,15 @@ class Session:
             model,
             optimizer,
             schedule,
+            bad_batch,
             self._make_evaluation,
             evaluated=self._evaluated if train else None,
             train=train,
         )
-        folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
+        self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
-            str(folder),
+            str(self._own_folder),
             max_to_keep=self.options.keep_checkpoints,
             step_counter=self.trainer.global_step,
             checkpoint_interval=self.checkpoint_every,
@@ -165,7 +167,7 @@ class Session:
                 trainer=self.trainer,
                 evaluator=self.trainer,
                 strategy=self.strategy,
-                steps_per_loop=self.options.log_every,
+                steps_per_loop=self._steps_to_next_stop,
                 checkpoint_manager=self.manager,
                 summary_dir=str(train_dir) if self.is_chief else None,
                 eval_summary_dir=str(eval_dir) if self.is_chief else None,
@@ -202,7 +204,7 @@ class Session:
             self._last_logged = (step, time.monotonic())
             controller.train(steps=target, checkpoint_at_completion=True)
             self.line.end_line()
-            step = int(self.trainer.global_step)
+            step = int(self.trainer.global_step.numpy())
             self._evaluate(controller)
         return step
 
@@ -220,11 +222,15 @@ class Session:
                 raise
             raise explained from error
 
+    def _steps_to_next_stop(self, step):
+        """Steps from `step` to where a point of the curves or a checkpoint is due."""
+        return min(every - step % every for every in (self.options.log_every, self.checkpoint_every))
+
     def _is_due(self, step):
         return step % self.options.eval_every == 0 or step == self.pipeline.train_config.num_steps
 
     def _trained(self, logs):
-        step, now = int(self.trainer.global_step), time.monotonic()
+        step, now = int(self.trainer.global_step.numpy()), time.monotonic()
         self.line.show(step, logs)
         for name, value in logs.items():
             if name in (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL):
@@ -238,7 +244,7 @@ class Session:
         return rates[len(rates) // 2] if rates else None
 
     def _evaluate(self, controller):
-        step, start = int(self.trainer.global_step), time.monotonic()
+        step, start = int(self.trainer.global_step.numpy()), time.monotonic()
         self.line.pause()
         metrics = controller.evaluate(steps=-1)
         self._progress.show(final=True)
@@ -259,13 +265,14 @@ class Session:
 
     def _evaluated(self, finished, metrics):
         """Keeps the evaluated weights as the last ones, and as the best ones when they are."""
+        step = int(self.trainer.global_step.numpy())
+        # Every worker takes part in the reading of the variables; one keeps the files.
+        last = weights.save_weights(self.trainer.model, self._own_folder / "last", step)
         if not self.is_chief:
             return
-        step = int(self.trainer.global_step)
         best = self.history.best()
-        weights.save_weights(self.trainer.model, self.model_dir / "last", step)
         if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
-            weights.save_weights(self.trainer.model, self.model_dir / "best", step)
+            weights.copy_weights(last, self.model_dir / "best")
         summaries.write_images(finished.pictures, step)
 
     def evaluate(self, prefix):

@@ -1,5 +1,6 @@
 """From the word after --strategy to a `tf.distribute.Strategy`, through the Model Garden's distribution code."""
 
+import json
 import os
 
 import tensorflow as tf
@@ -21,6 +22,11 @@ def build_strategy(name="auto", tpu_address=None):
     Raises:
       UsageError: an unknown name, or devices that are not there.
     """
+    # Before any device is asked for: the workers' connections cannot be configured after that.
+    if name == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            raise _no_device("multi_worker", "the environment variable TF_CONFIG", "set it on every worker")
+        return distribute_utils.get_distribution_strategy("multi_worker_mirrored")
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
@@ -35,10 +41,6 @@ def build_strategy(name="auto", tpu_address=None):
         if not gpus and len(cpus) > 1:
             return tf.distribute.MirroredStrategy([device.name for device in cpus])
         return distribute_utils.get_distribution_strategy("mirrored", num_gpus=len(gpus))
-    if name == "multi_worker":
-        if not os.environ.get("TF_CONFIG"):
-            raise _no_device("multi_worker", "the environment variable TF_CONFIG", "set it on every worker")
-        return distribute_utils.get_distribution_strategy("multi_worker_mirrored")
     if name == "tpu":
         return _tpu(tpu_address)
     raise errors.UsageError("--strategy", expected=f"one of {', '.join(NAMES)}", received=name)
@@ -56,6 +58,15 @@ def _tpu(address):
 
 def _no_device(name, expected, way_out):
     return errors.UsageError(f"--strategy={name}", expected=expected, received="none", way_out=way_out)
+
+
+def is_chief_process(name):
+    """Whether this process is the one of its job that holds the model folder, told before there is a strategy."""
+    config = json.loads(os.environ.get("TF_CONFIG") or "{}") if name == "multi_worker" else {}
+    task = config.get("task", {})
+    if "chief" in config.get("cluster", {}):
+        return task.get("type") == "chief"
+    return int(task.get("index", 0)) == 0
 
 
 def is_chief(strategy):

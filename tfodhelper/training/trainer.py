@@ -8,6 +8,44 @@ from tfodhelper.fields import Inputs, Losses
 from tfodhelper.training import checkpoints
 
 
+class BadBatch:
+    """Remembers the first step whose loss is not finite, and the files of its batch on this machine.
+
+    Made outside of a strategy's scope: the variables belong to the host, not to the replicas.
+    """
+
+    def __init__(self):
+        with tf.device("CPU:0"):
+            self.step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+            self.files = tf.Variable([""], dtype=tf.string, shape=[None], trainable=False)
+
+    def remember(self, loss, step, files):
+        """Notes a step when its loss is the first that is not finite.
+
+        Args:
+          loss: float32 scalar.
+          step: int64 scalar.
+          files: string tensors, one for each replica of this machine.
+        """
+        with tf.device("CPU:0"):
+            if tf.logical_not(tf.math.is_finite(loss)) and self.step < 0:
+                self.step.assign(step)
+                self.files.assign(tf.concat(files, axis=0))
+
+    def check(self):
+        """Raises a TrainingError that names the files of the step that was noted, if any."""
+        if self.step.numpy() < 0:
+            return
+        files = sorted({name.decode("utf-8", "replace") for name in self.files.numpy()})
+        raise errors.TrainingError(
+            f"step {self.step.numpy()}: the loss is not finite",
+            expected="a number",
+            received="NaN or infinity, on the batch of " + ", ".join(files),
+            way_out="look at these images with `tfodhelper check`, lower --learning_rate, or set "
+            "train_config.gradient_clipping_by_norm; the last checkpoint is from before this step and is kept",
+        )
+
+
 class DetectionTrainer(base_trainer.Trainer):
     """Trains and evaluates a detector.
 
@@ -19,21 +57,21 @@ class DetectionTrainer(base_trainer.Trainer):
       model: the detector.
       optimizer: a tf_keras optimizer.
       schedule: maps a step to the learning rate.
+      bad_batch: a `BadBatch`.
       make_evaluation: a function without arguments that returns a fresh `evaluation.Evaluation`.
       evaluated: called with the trainer's weights as they are evaluated (averaged ones, where averaging is on) and the
         result, before training goes on.
     """
 
-    def __init__(self, config, task, model, optimizer, schedule, make_evaluation, evaluated=None, train=True):
+    def __init__(
+        self, config, task, model, optimizer, schedule, bad_batch, make_evaluation, evaluated=None, train=True
+    ):
         super().__init__(config, task, model, optimizer, train=train, evaluate=True)
         self._schedule, self._make_evaluation, self._evaluated = schedule, make_evaluation, evaluated
+        self._bad_batch = bad_batch
         self._checkpoint = tf.train.Checkpoint(
             step=self.global_step, model=checkpoints.ModelView(model), optimizer=optimizer
         )
-        # Written by the step that goes wrong; the files are those of the batch on this machine.
-        with tf.device("CPU:0"):
-            self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-            self._bad_files = tf.Variable([""], dtype=tf.string, shape=[None], trainable=False)
 
     def train_step(self, iterator):
         """One step on all replicas; remembers the first batch whose loss is not finite."""
@@ -49,11 +87,7 @@ class DetectionTrainer(base_trainer.Trainer):
         per_replica = self.strategy.run(step_fn, args=(inputs,), options=self._runtime_options)
         total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
         files = self.strategy.experimental_local_results(inputs[0][Inputs.FILENAME])
-        step = tf.convert_to_tensor(self.global_step)
-        with tf.device("CPU:0"):
-            if tf.logical_not(tf.math.is_finite(total)) and self._bad_step < 0:
-                self._bad_step.assign(step)
-                self._bad_files.assign(tf.concat(files, axis=0))
+        self._bad_batch.remember(total, tf.convert_to_tensor(self.global_step), files)
 
     def train_loop_end(self):
         """Means of the losses since the last call, and the learning rate.
@@ -64,20 +98,9 @@ class DetectionTrainer(base_trainer.Trainer):
         logs = {metric.name: metric.result() for metric in self.train_metrics}
         for metric in self.train_metrics:
             metric.reset_states()
-        if int(self._bad_step) >= 0:
-            raise self._not_finite()
+        self._bad_batch.check()
         logs["learning_rate"] = self._schedule(self.global_step)
         return logs
-
-    def _not_finite(self):
-        files = sorted({name.decode("utf-8", "replace") for name in self._bad_files.numpy()})
-        return errors.TrainingError(
-            f"step {int(self._bad_step)}: the loss is not finite",
-            expected="a number",
-            received="NaN or infinity, on the batch of " + ", ".join(files),
-            way_out="look at these images with `python -m tfodhelper check`, lower --learning_rate, or set "
-            "train_config.gradient_clipping_by_norm; the last checkpoint is from before this step and is kept",
-        )
 
     def eval_begin(self):
         super().eval_begin()

@@ -1,9 +1,13 @@
 """The weights of one evaluation, kept alone in a folder, and the step that a checkpoint belongs to."""
 
+import os
+import pathlib
 import re
+import shutil
 
 import tensorflow as tf
 
+from tfodhelper import storage
 from tfodhelper.training import checkpoints
 
 _STEP_KEYS = ("step/.ATTRIBUTES/VARIABLE_VALUE", "global_step/.ATTRIBUTES/VARIABLE_VALUE")
@@ -24,6 +28,29 @@ def save_weights(model, folder, step):
         model=checkpoints.ModelView(model), step=tf.Variable(step, dtype=tf.int64, trainable=False)
     )
     return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(checkpoint_number=step)
+
+
+def copy_weights(prefix, folder):
+    """Copies a checkpoint into a folder of its own; the folder's former one goes when the new one is whole.
+
+    Args:
+      prefix: of the checkpoint.
+      folder: made when it is not there.
+
+    Returns:
+      The prefix of the copy.
+    """
+    prefix, folder = pathlib.Path(prefix), storage.make_folder(folder)
+    files = sorted(prefix.parent.glob(f"{prefix.name}.*"), key=lambda path: path.suffix == ".index")
+    for path in files:  # the index last: without it there is no checkpoint
+        partial = folder / f".{path.name}.partial"
+        shutil.copyfile(path, partial)
+        os.replace(partial, folder / path.name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), str(folder / prefix.name))
+    for path in folder.glob("ckpt-*"):
+        if path.name.partition(".")[0] != prefix.name:
+            path.unlink()
+    return str(folder / prefix.name)
 
 
 def step_of(prefix):
