@@ -6,13 +6,16 @@
 import dataclasses
 import functools
 import os
+import re
 
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import duplicates, examine, index, split, statistics
+from tfodhelper.dataset import duplicates, examine, grouping, index, split, split_lists, statistics
 from tfodhelper.dataset.split import TRAIN, VALIDATE
+
+HEADER, FULL = "header", "full"  # how images are validated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,16 @@ class SetOptions:
 
     Attributes:
       data_dir, image_dir, annotation_dir: where the input lies; see `index.make_source`.
-      train_list, val_list: lists of images instead of a drawn split, or None.
+      train_list, val_list, test_list: lists of images instead of a drawn split, or None.
       label_map: path of a label map, or None to make one from the classes met.
-      val_fraction: share of validation of a drawn split, 0 <= val_fraction < 1.
+      val_fraction, test_fraction: shares of a drawn split, at least 0, together below 1.
+      fold: "2/5" for the second of five folds as validation and the others as training, or None.
+      group_by: images with the same key stay on one side of a drawn split; see `grouping.make_key`. None for none.
+      group_near_duplicates: whether images that show nearly the same stay on one side, too.
       seed: of the split and of the order of the training records.
       swap_inverted, drop_unknown_classes: see `checks.CheckOptions`.
+      validate: HEADER or FULL: whether images are decoded to see that they are whole.
+      num_workers: processes; 0 leaves it to the program. The result does not depend on it.
     """
 
     data_dir: str | os.PathLike | None = None
@@ -33,11 +41,18 @@ class SetOptions:
     annotation_dir: str | os.PathLike | None = None
     train_list: str | os.PathLike | None = None
     val_list: str | os.PathLike | None = None
+    test_list: str | os.PathLike | None = None
     label_map: str | os.PathLike | None = None
     val_fraction: float = 0.2
+    test_fraction: float = 0.0
+    fold: str | None = None
+    group_by: str | None = None
+    group_near_duplicates: bool = False
     seed: int = 0
     swap_inverted: bool = False
     drop_unknown_classes: bool = False
+    validate: str = FULL
+    num_workers: int = 0
 
     def make_source(self):
         """The folders, checked; see `index.make_source`."""
@@ -49,23 +64,58 @@ class SetOptions:
         Raises:
           UsageError, DatasetError, AnnotationError: naming what cannot be used.
         """
-        if not 0 <= self.val_fraction < 1:
-            raise errors.UsageError(
-                "--val_fraction cannot be that", expected="at least 0 and less than 1", received=self.val_fraction
-            )
+        split.check_fractions(self.val_fraction, self.test_fraction)
+        if self.fold:
+            parse_part(self.fold, "--fold")
+        if self.fold and (self.test_fraction or any(self.lists)):
+            raise errors.UsageError("--fold does not go with --test_fraction, --train_list, --val_list and --test_list")
+        grouping.make_key(self.group_by)
         self.make_source()
-        for path in (self.train_list, self.val_list):
+        for path in self.lists:
             if path:
-                split.read_list(path)
+                split_lists.read_list(path)
         if self.label_map:
             label_maps.read_label_map(self.label_map)
 
+    @property
+    def lists(self):
+        """The paths of the lists of training, validation and test, or None."""
+        return self.train_list, self.val_list, self.test_list
+
     def identity(self):
         """What a result depends on besides the images and annotations, as plain values."""
-        lists = {name: getattr(self, name) for name in ("train_list", "val_list", "label_map")}
+        lists = {name: getattr(self, name) for name in ("train_list", "val_list", "test_list", "label_map")}
         digests = {f"{name}_sha256": storage.sha256_of(path) if path else None for name, path in lists.items()}
-        names = ("val_fraction", "seed", "swap_inverted", "drop_unknown_classes")
+        names = ("val_fraction", "test_fraction", "fold", "group_by", "group_near_duplicates", "seed")
+        names += ("swap_inverted", "drop_unknown_classes", "validate")
         return {name: getattr(self, name) for name in names} | digests
+
+
+def parse_part(text, flag):
+    """(number, count) of a text like "2/5": 1 <= number <= count.
+
+    Raises:
+      UsageError: of anything else.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise errors.UsageError(f"{flag} cannot be that", expected="a part of a whole, as in 2/5", received=text)
+    return int(match[1]), int(match[2])
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """What an earlier conversion settled.
+
+    Attributes:
+      entries: {annotation file: `entries.Entry`} that it saw, or None.
+      sides: {image: side}; they stay where they are.
+      label_map: its classes keep their ids, new ones are added; None begins anew.
+    """
+
+    entries: dict | None = None
+    sides: dict = dataclasses.field(default_factory=dict)
+    label_map: label_maps.LabelMap | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +125,7 @@ class Plan:
     Attributes:
       examination: of the set.
       label_map: given or made; None when none was given and no image has a box.
-      sides: {image name: TRAIN or VALIDATE}; usable images that are not in it are in neither list.
+      sides: {image name: side}; usable images that are not in it are in no list.
       statistics: counts of boxes and images.
       findings: everything that was found: in the files, in the classes, in the lists.
     """
@@ -102,6 +152,10 @@ class Plan:
                 name = self.examination.image_of.get(finding.file) or finding.file
                 reasons.setdefault(name, []).append(finding)
         return dict(sorted(reasons.items()))
+
+    def with_findings(self, more):
+        """The same plan with further findings."""
+        return dataclasses.replace(self, findings=(*self.findings, *more))
 
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""
@@ -145,12 +199,13 @@ def _check_classes(notes):
         )
 
 
-def make_plan(options, show_progress=True):
+def make_plan(options, show_progress=True, earlier=None):
     """Examines a set and plans its conversion; writes nothing.
 
     Args:
       options: `SetOptions`.
       show_progress: whether the console shows how far it is.
+      earlier: an `Earlier` that the plan goes on from, or None.
 
     Returns:
       A `Plan`, also where it cannot be carried out: `Plan.check` raises then.
@@ -159,33 +214,69 @@ def make_plan(options, show_progress=True):
       UsageError, DatasetError, AnnotationError: a flag, list or label map that cannot be used; no annotation at all.
     """
     options.check_early()
+    earlier = earlier or Earlier()
     label_map = label_maps.read_label_map(options.label_map) if options.label_map else None
-    check_options = checks.CheckOptions(options.swap_inverted, options.drop_unknown_classes)
-    examination = examine.examine(options.make_source(), label_map, check_options, show_progress)
+    examination = examine.examine(
+        options.make_source(),
+        label_map,
+        checks.CheckOptions(options.swap_inverted, options.drop_unknown_classes),
+        show_progress,
+        decode=options.validate == FULL,
+        num_workers=options.num_workers,
+        known=earlier.entries,
+    )
     counts = examination.count_boxes()
     notes = list(examination.findings)
     if label_map is not None and label_map.gaps:
         what = f"no class has the id {label_map.gaps[0]}"
         notes.append(Finding("label-map-gap", str(options.label_map), what, received=f"{len(label_map.gaps)} such ids"))
     elif label_map is None and counts:
-        label_map = label_maps.make_label_map(counts)
-    sides, more = _split(examination, options)
-    counted = statistics.count({image.name: image.annotation for image in examination.images}, sides)
+        label_map = _extend_label_map(earlier.label_map, counts)
+    sides, more = _split(examination, options, earlier.sides)
+    counted = statistics.count({image.name: image.labels for image in examination.images}, sides)
     notes += more
     if label_map is not None:
         notes += statistics.find_missing_classes(label_map, counted)
     return Plan(examination, label_map, sides, counted, tuple(notes))
 
 
-def _split(examination, options):
+def _extend_label_map(label_map, counts):
+    """A label map of all classes met; those of an earlier one keep their ids and go only when no box is left."""
+    if label_map is None:
+        return label_maps.make_label_map(counts)
+    new = [name for name in counts if name not in label_map]
+    items = [item for item in label_map if item.name in counts]
+    last = label_map.num_classes
+    added = [label_maps.LabelMapItem(id=last + number, name=name) for number, name in enumerate(new, start=1)]
+    return label_maps.LabelMap([*items, *added])
+
+
+def _split(examination, options, fixed):
     """Returns {image name: side} and findings."""
     names = [image.name for image in examination.images]
-    if names and (options.train_list or options.val_list):
-        sides, notes = split.split_by_lists(names, options.train_list, options.val_list)
+    if names and any(options.lists):
+        sides, notes = split_lists.split_by_lists(names, *options.lists)
         notes += [Finding("not-listed", name, "is in neither list") for name in names if name not in sides]
         return sides, notes + duplicates.find_leaks(examination.images, sides)
-    cards = [
-        split.SplitImage(image.name, image.facts.sha256, frozenset(box.name for box in image.annotation.boxes))
+    cards = make_cards(examination, options)
+    if options.fold and cards:
+        number, count = parse_part(options.fold, "--fold")
+        folds = split.split_folds(cards, count, options.seed)
+        return {name: VALIDATE if fold == number else TRAIN for name, fold in folds.items()}, []
+    return split.split_images(cards, options.val_fraction, options.seed, options.test_fraction, fixed), []
+
+
+def make_cards(examination, options):
+    """The `split.SplitImage`s of the usable images, with their groups."""
+    groups = grouping.find_groups(examination, options.group_by, options.group_near_duplicates)
+    sets = {}  # images with the same classes share one set
+    return [
+        split.SplitImage(
+            image.name,
+            image.sha256,
+            sets.setdefault(image.labels, frozenset(image.labels)),
+            image.strata,
+            groups.get(image.name, ""),
+        )
         for image in examination.images
     ]
-    return split.split_images(cards, options.val_fraction, options.seed), []
