@@ -18,8 +18,10 @@ CHECKPOINT_TYPES = ("detection", "classification", "full")
 
 _ROOT = detector_module.CHECKPOINT_ROOT
 _SUFFIX = detector_module.CHECKPOINT_SUFFIX
-_FEATURES = f"{_ROOT}/_feature_extractor/"
-_BACKBONE = f"{_FEATURES}classification_backbone/"
+_FEATURES = f"{_ROOT}/_feature_extractor"  # and _feature_extractor_for_proposal_features, ..._box_classifier_features
+_PROPOSAL_LAYERS = f"{_FEATURES}_for_proposal_features/layer_with_weights-"
+_CLASSIFIER_LAYERS = f"{_FEATURES}_for_box_classifier_features/layer_with_weights-"
+_NAMED_BACKBONE = re.compile(rf"^{_FEATURES}(?:_for_proposal_features)?/classification_backbone/(.*)$")
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _BOOKKEEPING = re.compile(
     r"^(save_counter|step|global_step)(/|$)|^optimizer/|/\.OPTIMIZER_SLOT/|^_CHECKPOINTABLE_"
@@ -154,15 +156,45 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
             f"fine_tune_checkpoint_type: {checkpoint_type!r} is not known",
             expected="one of " + ", ".join(CHECKPOINT_TYPES),
         )
-    scope = {"classification": _BACKBONE, "detection": _FEATURES, "full": f"{_ROOT}/"}[checkpoint_type]
+    variables = detector.checkpoint_keys()
+    belongs = {
+        "classification": _backbone_keys(variables).__contains__,
+        "detection": lambda key: key.startswith(_FEATURES),
+        "full": lambda key: True,
+    }[checkpoint_type]
     reason = f"because the checkpoint type is {checkpoint_type}"
     wanted, initialized = {}, []
-    for key, variable in detector.checkpoint_keys().items():
-        if key.startswith(scope):
+    for key, variable in variables.items():
+        if belongs(key):
             wanted[key] = variable
         else:
             initialized.append((key, reason))
     return _restore(path, wanted, initialized, detector.num_classes)
+
+
+def _backbone_keys(keys):
+    """{key of a variable of the backbone: the key that it has in a checkpoint of the backbone alone}.
+
+    A two-stage detector without a feature pyramid has the end of its backbone in the second stage, where its layers
+    are counted anew.
+    """
+    named = {key: f"feature_extractor/{match[1]}" for key in keys if (match := _NAMED_BACKBONE.match(key))}
+    if named:
+        return named
+    numbers = [_layer_number(key, _PROPOSAL_LAYERS) for key in keys if key.startswith(_PROPOSAL_LAYERS)]
+    first_of_second_stage = max(numbers, default=-1) + 1
+    alone = {}
+    for key in keys:
+        for scope, offset in ((_PROPOSAL_LAYERS, 0), (_CLASSIFIER_LAYERS, first_of_second_stage)):
+            if key.startswith(scope):
+                rest = key.removeprefix(scope).partition("/")[2]
+                number = _layer_number(key, scope) + offset
+                alone[key] = f"feature_extractor/layer_with_weights-{number}/{rest}"
+    return alone
+
+
+def _layer_number(key, scope):
+    return int(key.removeprefix(scope).partition("/")[0])
 
 
 def restore_trained(detector, path):
@@ -186,17 +218,18 @@ def _restore(path, wanted, initialized, num_classes):
     prefix = find_checkpoint(path)
     reader = _open(prefix)
     shapes = reader.get_variable_to_shape_map()
-    found, missing, initialized = {}, [], list(initialized)
+    found, other_classes, missing, initialized = {}, [], [], list(initialized)
+    alone = _backbone_keys([*wanted, *(key for key, _ in initialized)])
     for key, variable in wanted.items():
-        name = _find_name(key, variable.shape, shapes)
+        name = _find_name(key, alone.get(key), variable.shape, shapes)
         if name is None:
             missing.append(key)
         elif list(variable.shape) == list(shapes[name]):
             found[key] = name
-        elif num_classes is not None and _differs_by_classes(key, variable.shape, shapes[name]):
+        elif num_classes is not None and _differs_by_classes(key, variable.shape, shapes[name], num_classes):
             reason = "because the number of classes is another one"
             initialized.append((key, reason))
-            found[key] = None
+            other_classes.append(name)
         else:
             raise errors.CheckpointError(
                 f"{prefix}: variable {name} has another shape than the model's {_short(key)}",
@@ -207,11 +240,10 @@ def _restore(path, wanted, initialized, num_classes):
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)
     for key, name in found.items():
-        if name is not None:
-            wanted[key].assign(reader.get_tensor(name))
-    known = {*found.values(), *wanted, *(key for key, _ in initialized)}
+        wanted[key].assign(reader.get_tensor(name))
+    known = {*found.values(), *other_classes, *wanted, *(key for key, _ in initialized)}
     unused = tuple(sorted(name for name in shapes if name not in known and not _BOOKKEEPING.search(name)))
-    return RestoreReport(prefix, tuple(k for k, n in found.items() if n is not None), tuple(initialized), unused)
+    return RestoreReport(prefix, tuple(found), tuple(initialized), unused)
 
 
 def _open(prefix):
@@ -224,15 +256,19 @@ def _open(prefix):
         ) from error
 
 
-def _find_name(key, shape, names):
-    """The name that a variable has in a checkpoint, or None."""
+def _find_name(key, key_alone, shape, names):
+    """The name that a variable has in a checkpoint, or None.
+
+    Args:
+      key: in a checkpoint of the detector.
+      key_alone: in a checkpoint of the backbone alone, as classification models are published; None for the others.
+      shape: of the variable.
+      names: those in the checkpoint.
+    """
     if key in names:
         return key
-    # A checkpoint of the backbone alone, as classification models are published.
-    if key.startswith(_BACKBONE):
-        alone = "feature_extractor/" + key.removeprefix(_BACKBONE)
-        if alone in names:
-            return alone
+    if key_alone in names:
+        return key_alone
     if _OBJECT_GRAPH not in names:
         for name in slim_names.candidates(key.removesuffix(_SUFFIX), shape):
             if name in names:
@@ -240,9 +276,14 @@ def _find_name(key, shape, names):
     return None
 
 
-def _differs_by_classes(key, shape, other):
-    """Whether two shapes of a class prediction differ in the number of outputs alone."""
-    return "class_predictions_with_background" in key and list(shape)[:-1] == list(other)[:-1]
+def _differs_by_classes(key, shape, other, num_classes):
+    """Whether two shapes of a prediction differ in the number of outputs alone, and that by the number of classes."""
+    shape = list(shape)
+    if shape[:-1] != list(other)[:-1] or "/_first_stage_" in key:  # the first stage knows objects only
+        return False
+    if "/_box_prediction_head/_box_encoder_layers/" in key:
+        return shape[-1] == 4 * num_classes  # a box for each class
+    return "class_predictions_with_background" in key or "/_class_prediction_head/_class_predictor_layers/" in key
 
 
 def _raise_missing(prefix, missing, num_wanted, names):

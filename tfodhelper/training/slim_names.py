@@ -1,10 +1,13 @@
-"""The names that variables have in first-generation checkpoints of SSD MobileNet V1.
+"""The names that variables have in first-generation checkpoints of SSD MobileNet V1 and of Faster R-CNN.
 
 Those were written by TF-Slim: `FeatureExtractor/MobilenetV1/Conv2d_3_pointwise/weights`. Classification checkpoints
-have the same names without `FeatureExtractor/`.
+have the same names without `FeatureExtractor/`; for Faster R-CNN without `FirstStageFeatureExtractor/` and
+`SecondStageFeatureExtractor/`. The names of the two-stage backbones stand in `slim_backbones`.
 """
 
 import re
+
+from tfodhelper.training import slim_backbones
 
 _LEAVES = {"kernel": "weights", "depthwise_kernel": "depthwise_weights", "bias": "biases"}
 _BACKBONE_SCOPES = ("FeatureExtractor/MobilenetV1", "FeatureExtractor/MobilenetV1/MobilenetV1", "MobilenetV1")
@@ -13,10 +16,18 @@ _HEADS = {
     ("box_encodings", "_box_encoder_layers"): "BoxEncodingPredictor",
     ("class_predictions_with_background", "_class_predictor_layers"): "ClassPredictor",
 }
+_SECOND_STAGE_HEADS = {"_box_prediction_head": "BoxEncodingPredictor", "_class_prediction_head": "ClassPredictor"}
 
 _BACKBONE = re.compile(r"^model/_feature_extractor/classification_backbone/layer_with_weights-(\d+)/(\w+)$")
 _NECK = re.compile(r"^model/_feature_extractor/_feature_map_generator/convolutions/(\d+)/(\d+)/(\w+)$")
 _HEAD = re.compile(r"^model/_box_predictor/_prediction_heads/(\w+)/(\d+)/(\w+)/\d+/(\w+)$")
+_STAGE = re.compile(r"^model/_feature_extractor_for_(proposal|box_classifier)_features/layer_with_weights-(\d+)/(\w+)$")
+_PYRAMID_BACKBONE = re.compile(
+    r"^model/_feature_extractor_for_proposal_features/classification_backbone/layer_with_weights-(\d+)/(\w+)$"
+)
+_RPN_CONVOLUTION = re.compile(r"^model/_first_stage_box_predictor_first_conv/layer_with_weights-0/(\w+)$")
+_RPN_HEAD = re.compile(r"^model/_first_stage_box_predictor/_prediction_heads/(\w+)/0/(\w+)/0/(\w+)$")
+_SECOND_STAGE_HEAD = re.compile(r"^model/_mask_rcnn_box_predictor/(\w+)/_\w+_layers/1/(\w+)$")
 
 
 def candidates(key, shape):
@@ -27,7 +38,7 @@ def candidates(key, shape):
       shape: of the variable; neck layers are named by their numbers of channels.
 
     Returns:
-      A list of names, the likeliest first; empty for variables that SSD MobileNet V1 does not have.
+      A list of names, the likeliest first; empty for variables that those models do not have.
     """
     if match := _BACKBONE.match(key):
         return [f"{scope}/{_backbone_layer(int(match[1]), match[2])}" for scope in _BACKBONE_SCOPES]
@@ -37,7 +48,34 @@ def candidates(key, shape):
     if match := _HEAD.match(key):
         layer = _HEADS.get((match[1], match[3]))
         return [f"BoxPredictor_{match[2]}/{layer}/{_leaf(match[4])}"] if layer else []
+    return _two_stage_candidates(key)
+
+
+def _two_stage_candidates(key):
+    """As `candidates`, for the variables of Faster R-CNN."""
+    if match := _STAGE.match(key):
+        is_first = match[1] == "proposal"
+        scope = "FirstStageFeatureExtractor" if is_first else "SecondStageFeatureExtractor"
+        table = slim_backbones.PROPOSAL_LAYERS if is_first else slim_backbones.CLASSIFIER_LAYERS
+        layers = _layers(table, int(match[2]), match[3])
+        alone = [slim_backbones.name_in_classification(layer, is_first) for layer in layers]
+        return [f"{scope}/{layer}" for layer in layers] + alone
+    if match := _PYRAMID_BACKBONE.match(key):
+        return _layers(slim_backbones.WHOLE_RESNETS, int(match[1]), match[2])
+    if match := _RPN_CONVOLUTION.match(key):
+        return [f"Conv/{_leaf(match[1])}"]
+    if match := _RPN_HEAD.match(key):
+        layer = _HEADS.get((match[1], match[2]))
+        return [f"FirstStageBoxPredictor/{layer}/{_leaf(match[3])}"] if layer else []
+    if match := _SECOND_STAGE_HEAD.match(key):
+        layer = _SECOND_STAGE_HEADS.get(match[1])
+        return [f"SecondStageBoxPredictor/{layer}/{_leaf(match[2])}"] if layer else []
     return []
+
+
+def _layers(table, number, leaf):
+    """Names of a variable of layer N in every backbone that has so many."""
+    return [f"{layers[number]}/{_leaf(leaf)}" for layers in table.values() if number < len(layers)]
 
 
 def _backbone_layer(number, leaf):
