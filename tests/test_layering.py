@@ -14,7 +14,7 @@ OPEN_TO_ALL = {"", "errors", "fields", "storage", "console"}
 
 EVERYTHING = {
     *("annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction", "protos"),
-    *("records", "training"),
+    *("records", "review", "training"),
 }
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
@@ -47,6 +47,7 @@ LAYERS = {
     "export": ({"models", "inputs", "training.checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
     "prediction": ({"annotations"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "review": ({"annotations", "dataset", "prediction"}, {"numpy", "PIL"}),
     "run": (EVERYTHING | {"cli.quiet"}, set()),
     "cli": (EVERYTHING | {"run"}, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),

@@ -151,7 +151,11 @@ def _check_names(names, path):
     return names
 
 
-def format_data(names):
-    """The text of a data.yaml for images/train and images/val beside it."""
-    content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+def format_data(names, folders):
+    """The text of a data.yaml.
+
+    Args:
+      names: of the classes, by their indices from 0.
+      folders: {"train", "val" or "test": folder of the images, relative to that of the file}.
+    """
+    return yaml.safe_dump(folders | {"names": dict(enumerate(names))}, allow_unicode=True, sort_keys=False)

@@ -1,15 +1,24 @@
 """Looks for faults in images and LabelImg XML, and says what `convert` would do about each.
 
 Nothing is changed. The exit status is 1 when an error was found, that is when something labelled would be left out, and
-0 otherwise; with --strict also when something would be fixed. --output_dir writes all findings to report.json.
+0 otherwise; with --strict also when something would be fixed.
+
+--output_dir writes report.json with all findings, and report.html with pictures of the images concerned and their
+boxes. With --fix it also gets the folder fixed/: copies of all usable images with corrected XML, ready for `convert`;
+the originals are never touched.
+
+--model names an exported detector, and asks where it disagrees with the labels: confident detections without a box,
+or on a box of another class, and boxes that no detection meets. Incomplete labels teach a detector that objects are
+background. The suspicions are ranked; suspects/ gets LabelImg drafts of these images, with the detections added as
+boxes, the weightiest first, and suspects.csv says what belongs to what.
 """
 
 from absl import flags
 
-from tfodhelper import console, storage
-from tfodhelper.cli import flagging
+from tfodhelper import console, errors, storage
+from tfodhelper.cli import flagging, quiet
 
-REPORT = "report.json"
+REPORT, PAGE = "report.json", "report.html"
 
 
 def define_flags(fv):
@@ -17,28 +26,93 @@ def define_flags(fv):
     flagging.define_data_flags(fv)
     flagging.define_seed(fv)
     flagging.define_check_flags(fv)
-    flags.DEFINE_integer(
-        "max_shown", 10, "How many findings of one kind are shown; 0 shows all.", lower_bound=0, flag_values=fv
-    )
-    flagging.define_output_dir(fv, "Folder for report.json; nothing is written when left out.")
+    flagging.define_max_shown(fv)
+    flagging.define_output_dir(fv, "Folder for report.json, report.html and what else is asked for.")
+    flags.DEFINE_bool("fix", False, "Write corrected copies to fixed/ in --output_dir.", flag_values=fv)
+    text = "How images that stay as they are get to fixed/: copy, or link (to the originals)."
+    flags.DEFINE_enum("images", "copy", ["copy", "link"], text, flag_values=fv)
+    flagging.define_path(fv, "model", None, "Folder of an exported detector that is held against the labels.")
+    text = "Least score of a detection that counts as confident, with --model."
+    flags.DEFINE_float("score_threshold", 0.5, text, lower_bound=0.05, upper_bound=1.0, flag_values=fv)
+    flagging.define_pipeline_config_path(fv, "pipeline.config of the model to train: its input size and anchors.")
+    text = "Side of the model's input in pixels, where no pipeline.config says it. 300 when left out."
+    flags.DEFINE_integer("input_size", None, text, lower_bound=16, flag_values=fv)
 
 
 def main(fv, args):
     """Runs the verb; returns the exit status."""
     flagging.refuse_arguments(args)
-    from tfodhelper.dataset import examine, plan, report
+    _check_flags(fv)
+    from tfodhelper.dataset import closer_look, examine, plan, report
 
+    scale = _find_scale(fv)
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
     planned = plan.make_plan(plan.SetOptions(**{name: fv[name].value for name in names}))
+    planned = planned.with_findings(closer_look.look_closer(planned, scale))
     for line in report.format_report(planned, fv.max_shown):
         console.say(line)
+    for line in report.format_sizes(planned, scale):
+        console.say(line)
+    by_image = _compare_with_model(fv, planned) if fv.model else None
     if fv.output_dir:
-        folder = storage.make_folder(fv.output_dir)
-        storage.write_json(folder / REPORT, report.to_json(planned))
-        console.say(f"all findings: {folder / REPORT}")
+        _write(fv, planned, scale, by_image)
     if fv.strict:
         examine.check_strict(planned.findings)
     if planned.has_errors:
         return 1
-    console.say_next("python -m tfodhelper convert --output_dir=FOLDER, with the flags of this command")
+    console.say_next("tfodhelper convert --output_dir=FOLDER, with the flags of this command")
     return 0
+
+
+def _check_flags(fv):
+    for name in ("fix", "model"):
+        if fv[name].value and not fv.output_dir:
+            raise errors.UsageError(f"--{name} needs a folder to write to", way_out="add --output_dir=FOLDER")
+    if fv.model:
+        from tfodhelper.prediction import saved_models
+
+        saved_models.find_saved_model(fv.model)
+
+
+def _find_scale(fv):
+    """The scale of the model that is meant: of the configuration that is named, or of the one of --model."""
+    import pathlib
+
+    from tfodhelper.config import model_scale
+
+    if fv.pipeline_config_path:
+        return model_scale.read_model_scale(fv.pipeline_config_path)
+    for folder in (pathlib.Path(fv.model), pathlib.Path(fv.model).parent) if fv.model else ():
+        if (folder / "pipeline.config").is_file():
+            return model_scale.read_model_scale(folder)
+    return model_scale.default_scale(fv.input_size)
+
+
+def _compare_with_model(fv, planned):
+    """{image name: list of suspicions}."""
+    quiet.quiet_tensorflow()
+    from tfodhelper.prediction import predictor
+    from tfodhelper.review import comparison
+
+    model = predictor.Predictor(fv.model)
+    return comparison.compare(planned, model, fv.score_threshold)
+
+
+def _write(fv, planned, scale, by_image):
+    """Writes the report and what else was asked for."""
+    from tfodhelper.dataset import fixing, report
+    from tfodhelper.review import comparison, drafts, page
+
+    folder = storage.make_folder(fv.output_dir)
+    value = report.to_json(planned) | {"box_sizes": report.sizes_to_json(planned, scale)}
+    if fv.fix:
+        value["fixed"] = fixing.write_fixed(planned, folder / fixing.FOLDER, fv.images)
+        console.say(f"corrected copies: {folder / fixing.FOLDER} ({len(value['fixed'])} images or XML files changed)")
+    if by_image is not None:
+        value["suspects"] = comparison.to_json(by_image)
+        images = {image.name: image for image in planned.examination.images}
+        made = drafts.write_drafts(folder, images, by_image)
+        console.say(f"suspected labels: {made}, with {folder / drafts.TABLE}; open the folder in LabelImg")
+    storage.write_json(folder / REPORT, value)
+    page.write_page(folder / PAGE, planned, by_image)
+    console.say(f"all findings: {folder / REPORT}; with pictures: {folder / PAGE}")

@@ -37,6 +37,6 @@ def main(fv, args):
         console.say(line)
     planned.check(fv.strict)
     counts = exporting.export_set(planned, fv.to, fv.output_dir, fv.images)
-    console.say(f"{counts['train']} training and {counts['validate']} validation images in {fv.output_dir}")
+    console.say(", ".join(f"{side} {count} images" for side, count in counts.items()) + f" in {fv.output_dir}")
     console.say(f"not kept by this format: {exporting.LOST[fv.to]}")
     console.say_next(f"tfodhelper import --from={fv.to} --help")

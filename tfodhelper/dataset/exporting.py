@@ -36,23 +36,28 @@ def export_set(planned, format_, output_dir, how=placing.LINK):
     """
     source = planned.examination.source
     output_dir = placing.make_new_folder(output_dir, source.image_dir, source.annotation_dir)
-    images_of = {side: [(image, _to_listed(image)) for image in planned.images_of(side)] for side in SPLITS}
+    sides = [side for side in SPLITS if planned.images_of(side)]
+    images_of = {side: [(image.path, _to_listed(image)) for image in planned.images_of(side)] for side in sides}
     if format_ == YOLO:
-        pairs = {side: [(image.path, listed) for image, listed in images_of[side]] for side in SPLITS}
-        yolo_folder.write_folder(output_dir, pairs, planned.label_map, how)
-    else:
-        for side in SPLITS:
-            listed = [one for _, one in images_of[side]]
-            if format_ == COCO:
-                coco.write_coco(output_dir / f"instances_{side}.json", listed, planned.label_map)
-            else:
-                box_table.write_table(output_dir / f"{side}.csv", listed)
-                negatives = [one for one in listed if not one.annotation.boxes]
-                if negatives:
-                    box_table.write_table(output_dir / f"{side}_negatives.csv", negatives, with_empty=True)
-            for image, one in images_of[side]:
-                placing.place_image(image.path, output_dir / "images" / one.name, how)
-    return {side: len(images_of[side]) for side in SPLITS}
+        yolo_folder.write_folder(output_dir, images_of, planned.label_map, how)
+        return {side: len(pairs) for side, pairs in images_of.items()}
+    for side, pairs in images_of.items():
+        listed = [one for _, one in pairs]
+        if format_ == COCO:
+            coco.write_coco(output_dir / f"instances_{side}.json", listed, planned.label_map)
+        else:
+            _write_tables(output_dir, side, listed)
+        for path, one in pairs:
+            placing.place_image(path, output_dir / "images" / one.name, how)
+    return {side: len(pairs) for side, pairs in images_of.items()}
+
+
+def _write_tables(output_dir, side, listed):
+    """The table of a side, and one of its images without objects, for which the other has no line."""
+    box_table.write_table(output_dir / f"{side}.csv", listed)
+    negatives = [one for one in listed if not one.annotation.boxes]
+    if negatives:
+        box_table.write_table(output_dir / f"{side}_negatives.csv", negatives, with_empty=True)
 
 
 def _to_listed(image):

@@ -2,8 +2,9 @@
 
 import collections
 
+from tfodhelper import console
 from tfodhelper.annotations import findings
-from tfodhelper.dataset import statistics
+from tfodhelper.dataset import closer_look, statistics
 
 _HEADINGS = {findings.ERROR: "ERROR", findings.WARNING: "warning", findings.NOTE: "note"}
 
@@ -47,6 +48,26 @@ def _format_totals(planned):
         f"without annotation file: {len(examination.unlabelled)} images",
         f"{numbers[findings.ERROR]} errors, {numbers[findings.WARNING]} warnings, {numbers[findings.NOTE]} notes",
     ]
+
+
+def format_sizes(planned, scale):
+    """Lines of a table: how large the boxes of each class are at a model's input (`closer_look.ModelScale`)."""
+    rows = closer_look.size_histogram(planned, scale)
+    if not rows:
+        return []
+    names = closer_look.bin_names()
+    size = f"shorter side {scale.height}" if scale.keeps_aspect else f"{scale.width}x{scale.height}"
+    anchor = f"; the smallest anchor is {scale.smallest_anchor:.0f}" if scale.smallest_anchor else ""
+    table = console.format_table(
+        ("Side of the boxes", *names), [(name, *row) for name, row in rows], range(1, len(names) + 1)
+    )
+    return ["", f"Square root of the area in pixels of a model input of {size}{anchor}:", table]
+
+
+def sizes_to_json(planned, scale):
+    """The table of `format_sizes` as plain values."""
+    sizes = dict(closer_look.size_histogram(planned, scale))
+    return {"input": [scale.height, scale.width], "bins": closer_look.bin_names(), "classes": sizes}
 
 
 def to_json(planned):

@@ -14,11 +14,11 @@ from tfodhelper.annotations.collection import Collection, ListedImage, base_name
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.dataset import index, placing
-from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
+from tfodhelper.dataset.split import TRAIN, VALIDATE
 
 DATA_YAML = "data.yaml"
 _NAME_FILES = (DATA_YAML, "data.yml", "dataset.yaml", "obj.names", "classes.txt", "predefined_classes.txt")
-_KEYS = {TRAIN: "train", VALIDATE: "val"}
+_KEYS = {TRAIN: "train", VALIDATE: "val", "test": "test"}  # the program's words: those of data.yaml
 
 
 def read_folder(path, image_dir, image_names, classes=None):
@@ -169,9 +169,9 @@ def write_folder(output_dir, images_of, label_map, how):
     index_of = {}
     for position, item in enumerate(label_map):
         index_of |= {name: position for name in (item.name, item.display_name) if name}
-    for side in SPLITS:
+    for side, pairs in images_of.items():
         taken = set()
-        for path, image in images_of[side]:
+        for path, image in pairs:
             stem, ending = os.path.splitext(image.name.replace("/", "__"))
             own, number = stem, 1
             while own.casefold() in taken:
@@ -182,4 +182,5 @@ def write_folder(output_dir, images_of, label_map, how):
             target = output_dir / "labels" / _KEYS[side] / f"{own}.txt"
             target.parent.mkdir(parents=True, exist_ok=True)
             storage.write_text(target, yolo.format_labels(image.annotation, index_of))
-    storage.write_text(output_dir / DATA_YAML, yolo.format_data([item.name for item in label_map]))
+    folders = {_KEYS[side]: f"images/{_KEYS[side]}" for side in images_of}
+    storage.write_text(output_dir / DATA_YAML, yolo.format_data([item.name for item in label_map], folders))

@@ -1,0 +1,187 @@
+"""The page, its pictures, and the whole of `check`: report, fixed copies, exit status."""
+
+import base64
+import html.parser
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.dataset.picture_set import save_image, save_pair, save_set
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.cli import main
+from tfodhelper.config import model_scale
+from tfodhelper.dataset import closer_look, plan
+from tfodhelper.dataset.closer_look import ModelScale
+from tfodhelper.review import page, thumbnails
+
+EVIL = '<script>alert("x")</script>'
+
+
+class Tags(html.parser.HTMLParser):
+    """Collects the tags of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.addresses = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        self.addresses += [value for key, value in attrs if key in ("src", "href")]
+
+
+def make_wild_set(folder):
+    """A set with one of nearly everything."""
+    save_set(folder, ["cat", "dog"], 6)
+    save_pair(folder, "bad", [Box("cat", 50, 5, 10, 40), Box(EVIL, 5, 5, 20, 20)], seed=90)
+    save_pair(folder, "beyond", [Box("cat", 40, 5, 66, 40)], seed=91)
+    save_pair(folder, "size", [Box("cat", 4, 5, 30, 40)], seed=92, width=None, height=None)
+    image = save_image(folder / "turned.jpg", (64, 48), 93, exif=make_exif(6))
+    labelimg.write_labelimg(image.with_suffix(".xml"), Annotation("turned.jpg", 48, 64, (Box("dog", 4, 30, 40, 60),)))
+    image = save_image(folder / "really.jpg", (64, 48), 94, format="PNG", mode="P")
+    labelimg.write_labelimg(image.with_suffix(".xml"), Annotation("old.jpg", 64, 48, (Box("dog", 4, 5, 30, 40),)))
+    (folder / "empty.xml").write_bytes(b"")
+    return folder
+
+
+def make_exif(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def test_check_writes_a_report_a_page_and_fixed_copies(tmp_path, capsys):
+    folder, out = make_wild_set(tmp_path / "data"), tmp_path / "out"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main.main(["check", f"--data_dir={folder}", f"--output_dir={out}", "--fix"]) == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert {"box-inverted", "box-clipped", "size-missing", "image-turned", "xml-empty"} <= set(report["counts"])
+    assert report["box_sizes"]["classes"]["all boxes"]
+    fixed = {entry["image"]: entry for entry in report["fixed"]}
+    assert fixed["really.jpg"]["fixed"] == "really.png"
+    assert "image-turned" in fixed["turned.jpg"]["codes"]
+    assert Image.open(out / "fixed" / "turned.jpg").size == (48, 64)
+    capsys.readouterr()
+    assert main.main(["check", f"--data_dir={out / 'fixed'}", "--strict"]) == 0
+    assert "0 errors" in capsys.readouterr().out
+
+
+def test_a_second_fix_does_not_write_over_the_first(tmp_path, capsys):
+    folder = save_set(tmp_path / "data", ["cat"])
+    command = ["check", f"--data_dir={folder}", f"--output_dir={tmp_path / 'out'}", "--fix"]
+    assert main.main(command) == 0
+    assert main.main(command) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert main.main(["check", f"--data_dir={folder}", f"--output_dir={folder}", "--fix"]) == 1
+    assert "originals" in capsys.readouterr().err
+    assert main.main(["check", f"--data_dir={folder}", "--fix"]) == 2
+
+
+def test_the_page_is_one_file_with_escaped_text_and_pictures(tmp_path):
+    folder = make_wild_set(tmp_path / "data")
+    planned = plan.make_plan(plan.SetOptions(data_dir=folder), show_progress=False)
+    page.write_page(tmp_path / "a.html", planned)
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    tags = Tags(text)
+    assert "script" not in tags.names and "<script" not in text and "alert" in text
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in tags.addresses)
+    pictures = re.findall(r"base64,([^\"]+)", text)
+    assert len(pictures) >= 5
+    assert all(max(Image.open(io.BytesIO(base64.b64decode(one))).size) <= thumbnails.LONG_SIDE for one in pictures)
+
+
+def test_the_page_is_bounded(tmp_path):
+    for number in range(20):
+        save_pair(tmp_path, f"i{number:02d}", [Box("cat", 50, 5, 10, 40), Box("cat", 4, 5, 30, 40)], seed=number)
+    planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path), show_progress=False)
+    page.write_page(tmp_path / "a.html", planned)
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert text.count("<img") == page.MAX_OF_A_CODE and "8 more images" in text
+
+
+def test_boxes_are_drawn_where_they_are(tmp_path):
+    Image.new("RGB", (720, 360), "white").save(tmp_path / "a.png")
+    data = thumbnails.make_thumbnail(tmp_path / "a.png", [thumbnails.Mark(400, 100, 600, 300, thumbnails.BAD)])
+    pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+    assert pixels.shape == (180, 360, 3)
+    red = np.argwhere((pixels[..., 0] > 180) & (pixels[..., 1] < 110))
+    assert np.abs(red.min(axis=0) - [50, 200]).max() <= 2 and np.abs(red.max(axis=0) - [150, 300]).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGBA", "L", "CMYK", "I;16", "1"])
+def test_pictures_of_all_kinds(tmp_path, mode):
+    ending = "tif" if mode == "CMYK" else "png"
+    Image.new(mode, (40, 900)).save(tmp_path / f"a.{ending}")
+    marks = [thumbnails.Mark(1e9, -1e9, 5, 5, text="ä\n" * 50)]
+    assert thumbnails.make_thumbnail(tmp_path / f"a.{ending}", marks).startswith(b"\xff\xd8")
+    assert thumbnails.make_thumbnail(tmp_path / "none.png", []) is None
+
+
+def look(folder, scale=None, **options):
+    planned = plan.make_plan(plan.SetOptions(data_dir=folder, **options), show_progress=False)
+    return {f.code: f for f in closer_look.look_closer(planned, scale or ModelScale(300, 300), show_progress=False)}
+
+
+def test_small_boxes_are_pointed_out(tmp_path):
+    for number in range(4):
+        save_pair(tmp_path, f"i{number}", [Box("cat", 1, 1, 21, 20)], size=(1000, 1000), seed=number)
+    found = look(tmp_path)
+    assert set(found) == {"box-tiny", "boxes-too-small"}
+    assert "4 of 4 boxes (100%) are less than 8 px wide or high at the model's input of 300x300" in (
+        found["boxes-too-small"].message
+    )
+    assert set(look(tmp_path, ModelScale(1000, 1000, smallest_anchor=20.0))) == {"box-tiny"}
+    assert set(look(tmp_path, ModelScale(800, 1333, True, 32.0))) == {"box-tiny", "boxes-too-small"}
+
+
+def test_the_histogram_counts_sides_at_the_input(tmp_path):
+    save_pair(tmp_path, "a", [Box("cat", 0, 0, 50, 50), Box("dog", 0, 0, 99, 100)], size=(100, 100))
+    planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path, val_fraction=0), show_progress=False)
+    rows = dict(closer_look.size_histogram(planned, ModelScale(300, 300)))
+    assert closer_look.bin_names() == ["<4", "4-8", "8-16", "16-32", "32-64", "64-128", "128-256", ">=256"]
+    assert rows == {
+        "cat": [0, 0, 0, 0, 0, 0, 1, 0],
+        "dog": [0, 0, 0, 0, 0, 0, 0, 1],
+        "all boxes": [0, 0, 0, 0, 0, 0, 1, 1],
+    }
+
+
+def test_an_export_that_lost_its_objects_is_noticed(tmp_path):
+    save_set(tmp_path, ["cat"], 5)
+    for number in range(12):
+        save_pair(tmp_path, f"e{number}", [], seed=500 + number, verified=number < 2)
+    assert "10 of 17 annotation files have no object" in look(tmp_path)["no-objects"].message
+
+
+def test_fractions_and_near_duplicates(tmp_path):
+    save_pair(tmp_path, "a", [Box("cat", 1.5, 1, 30, 30)])
+    rough = Image.fromarray(np.random.default_rng(4).integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    for number, size in enumerate(((320, 240), (300, 220), (330, 250))):
+        rough.resize(size, Image.Resampling.BICUBIC).save(tmp_path / f"f{number}.png")
+        boxes = (Box("cat", 1, 1, 100, 100),)
+        labelimg.write_labelimg(tmp_path / f"f{number}.xml", Annotation(f"f{number}.png", *size, boxes))
+    (tmp_path / "train.txt").write_text("f0\na\n", encoding="utf-8")
+    found = look(tmp_path, train_list=tmp_path / "train.txt")
+    assert found["box-fraction"].file == "a.xml"
+    assert found["split-near-leak"].what == "(train) shows nearly the same as f1.png (validate), f2.png (validate)"
+
+
+def test_the_scale_of_a_pipeline_config(tmp_path):
+    head = "model { ssd { image_resizer { fixed_shape_resizer { height: 300 width: 320 } } anchor_generator { "
+    for anchors, side in (
+        ("ssd_anchor_generator { min_scale: 0.2 }", 30.0),
+        ("ssd_anchor_generator { min_scale: 0.2 reduce_boxes_in_lowest_layer: false }", 60.0),
+        ("multiscale_anchor_generator { min_level: 3 anchor_scale: 4.0 }", 32.0),
+        ("grid_anchor_generator { scales: [0.25, 0.5] }", 64.0),
+    ):
+        (tmp_path / "pipeline.config").write_text(head + anchors + " } } }", encoding="utf-8")
+        scale = model_scale.read_model_scale(tmp_path)
+        assert (scale.height, scale.width, scale.keeps_aspect) == (300, 320, False)
+        assert scale.smallest_anchor == pytest.approx(side)
+    assert model_scale.default_scale(640) == ModelScale(640, 640)

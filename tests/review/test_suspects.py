@@ -1,0 +1,92 @@
+"""Labels held against detections: what is suspected, how it is ranked, and the drafts."""
+
+import csv
+
+import numpy as np
+
+from tests.dataset.picture_set import save_pair
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.dataset import plan
+from tfodhelper.prediction.detections import Detection, ImageDetections
+from tfodhelper.review import comparison, drafts, suspects
+
+
+def detect(*found, path="a.jpg"):
+    """Detections as (name, score, xmin, ymin, xmax, ymax)."""
+    return ImageDetections(
+        path, 100, 100, tuple(Detection(n, 1, score, y1, x1, y2, x2) for n, score, x1, y1, x2, y2 in found)
+    )
+
+
+def label(*boxes):
+    return Annotation("a.jpg", 100, 100, boxes)
+
+
+def find(annotation, found, **options):
+    return [(one.kind, one.box.name, one.score) for one in suspects.find_suspects(annotation, found, **options)]
+
+
+def test_iou_by_hand():
+    first, second = np.array([[0, 0, 10, 10], [0, 0, 0, 0]]), np.array([[0, 5, 10, 15], [50, 50, 60, 60]])
+    assert np.allclose(suspects.iou(first, second), [[50 / 150, 0], [0, 0]])
+    assert suspects.iou(first, np.zeros([0, 4])).shape == (2, 0)
+
+
+def test_agreement_is_no_suspicion():
+    assert find(label(Box("cat", 10, 10, 50, 50)), detect(("cat", 0.9, 11, 10, 50, 52))) == []
+    assert find(label(), detect()) == []
+
+
+def test_a_confident_detection_without_box_is_a_missing_label():
+    found = detect(("cat", 0.9, 10, 10, 50, 50), ("cat", 0.7, 60, 60, 90, 90), ("dog", 0.4, 0, 60, 20, 90))
+    assert find(label(Box("cat", 10, 10, 50, 50)), found) == [("missing", "cat", 0.7)]
+    assert find(label(Box("cat", 10, 10, 50, 50)), found, score_threshold=0.3) == [
+        ("missing", "cat", 0.7),
+        ("missing", "dog", 0.4),
+    ]
+
+
+def test_one_place_is_suspected_once():
+    found = detect(("cat", 0.9, 10, 10, 50, 50), ("dog", 0.8, 11, 11, 50, 50))
+    assert find(label(), found) == [("missing", "cat", 0.9)]
+
+
+def test_another_class_on_a_box_and_a_box_that_nothing_meets():
+    annotation = label(Box("cat", 10, 10, 50, 50), Box("dog", 60, 60, 90, 90), Box("dog", 0, 60, 9, 90, difficult=True))
+    found = detect(("dog", 0.9, 10, 10, 50, 50))
+    (first, second) = suspects.find_suspects(annotation, found)
+    assert (first.kind, first.labelled, first.score) == (suspects.OTHER_CLASS, "cat", 0.9)
+    assert (second.kind, second.box) == (suspects.UNFOUND, annotation.boxes[1])
+
+
+def test_classes_that_the_set_does_not_have_do_not_count():
+    assert find(label(), detect(("zebra", 0.9, 10, 10, 50, 50)), names={"cat"}) == []
+
+
+def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
+    for number, name in enumerate(("a", "b", "c")):
+        save_pair(tmp_path / "data", name, [Box("cat", 4, 5, 30, 40)], seed=number)
+    planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path / "data", val_fraction=0), show_progress=False)
+
+    class Model:
+        label_map = label_maps.make_label_map(["cat", "cow"])
+
+        def predict(self, paths, batch_size, score_threshold):
+            for path in paths:
+                found = [("cat", 0.9, 4, 5, 30, 40)]
+                found += [("cow", 0.8, 35, 5, 60, 45)] if path.endswith("c.jpg") else []
+                found += [("cat", 0.6, 35, 5, 60, 45)] if path.endswith("a.jpg") else []
+                yield detect(*found, path=path)
+
+    by_image = comparison.compare(planned, Model())
+    assert suspects.rank(by_image) == ["a.jpg"]  # the set has no cows
+    assert comparison.to_json(by_image)[0]["suspects"][0]["score"] == 0.6
+    folder = drafts.write_drafts(tmp_path / "out", {i.name: i for i in planned.examination.images}, by_image)
+    assert sorted(path.name for path in folder.iterdir()) == ["0001_a.jpg", "0001_a.xml"]
+    draft = labelimg.read_labelimg(folder / "0001_a.xml")
+    assert draft.boxes == (Box("cat", 4, 5, 30, 40), Box("cat", 35, 5, 60, 45))
+    assert draft.filename == "0001_a.jpg" and not draft.verified
+    (row,) = csv.DictReader((tmp_path / "out" / drafts.TABLE).open(encoding="utf-8"))
+    assert (row["rank"], row["image"], row["xml"], row["kind"]) == ("1", "a.jpg", "a.xml", "missing")

@@ -1,0 +1,40 @@
+"""A set as `check` would have it: corrected copies in a folder of their own; the originals are never touched."""
+
+from tfodhelper import console
+from tfodhelper.annotations import findings
+from tfodhelper.dataset import placing
+
+FOLDER = "fixed"
+
+
+def write_fixed(planned, folder, how=placing.COPY, show_progress=True):
+    """Writes all usable images with their corrected annotations.
+
+    Images keep their names, but for an ending that does not fit the content. Bytes that TensorFlow does not decode are
+    encoded anew; an image is turned where its boxes belong to the turned one. What is left out is not copied.
+
+    Args:
+      planned: a `plan.Plan`.
+      folder: an empty or new folder apart from the originals.
+      how: `placing.COPY` or LINK, for images that stay as they are.
+      show_progress: whether the console shows how far it is.
+
+    Returns:
+      List of dicts, one an image that is not the same as before: image, fixed (its new name), codes.
+
+    Raises:
+      DatasetError: the folder holds something, or lies in that of the originals; StorageError.
+    """
+    source = planned.examination.source
+    folder = placing.make_new_folder(folder, source.image_dir, source.annotation_dir)
+    images = planned.examination.images
+    names = placing.Names([image.name for image in images])
+    changed = []
+    progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
+    for image in images:
+        name = placing.place_mended(image, folder, names, how)
+        codes = sorted({finding.code for finding in image.findings if finding.action != findings.KEPT})
+        if codes or name != image.name:
+            changed.append({"image": image.name, "fixed": name, "codes": codes})
+        progress.advance()
+    return changed
