@@ -20,7 +20,7 @@ from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.records import convert, reader, result
+from tfodhelper.records import convert, folder, reader, result
 
 
 def make_set(folder):
@@ -51,7 +51,7 @@ def read_examples(paths):
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in (result.LOG, ".lock")}
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.name not in (result.LOG, ".lock")}
 
 
 def test_what_is_written(tmp_path):
@@ -256,13 +256,13 @@ def test_a_full_disk_stops_before_anything_is_written(tmp_path, monkeypatch):
 
 def test_an_image_that_changes_under_our_hands_is_an_error(tmp_path, monkeypatch):
     data = make_set(tmp_path / "data")
-    old = convert._write_records
+    old = folder.lay_out
 
     def change_and_write(*args):
         save_image(data / "cat_000.jpg", seed=12345)
         return old(*args)
 
-    monkeypatch.setattr(convert, "_write_records", change_and_write)
+    monkeypatch.setattr(folder, "lay_out", change_and_write)
     with pytest.raises(errors.DatasetError, match="cat_000.jpg: the file has changed"):
         run(data, tmp_path / "out")
     assert not (tmp_path / "out" / manifests.NAME).exists()

@@ -1,8 +1,8 @@
-"""Facts of an image from its header alone: what a conversion needs to know of a file that it copies and does not decode.
+"""Facts of an image from its header alone, for a conversion that copies images and does not decode them.
 
-Only files that are beyond doubt are answered: plain JPEG (grey or YCbCr, Huffman-coded, without EXIF) and plain PNG (grey
-or RGB, 8 bits, not animated) whose end is there. Of everything else `read_header` says nothing, and the caller decodes
-it, see `images.inspect_image`.
+Only files that are beyond doubt are answered: plain JPEG (grey or YCbCr, Huffman-coded, without EXIF) and plain PNG
+(grey or RGB, 8 bits, not animated) whose end is there. Of everything else `read_header` says nothing, and the caller
+decodes it, see `images.inspect_image`.
 """
 
 import hashlib

@@ -20,8 +20,10 @@ from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
 _FORMAT = 1
-_NUM_BYTES = [field.name for field in dataclasses.fields(ImageFacts)].index("num_bytes")
+SMALL_AREA_PX, MEDIUM_AREA_PX = 32**2, 96**2
+NUM_BYTES = [field.name for field in dataclasses.fields(ImageFacts)].index("num_bytes")
 _FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(ImageFacts)))
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 class Entry(typing.NamedTuple):
@@ -43,6 +45,7 @@ class Entry(typing.NamedTuple):
       turn: whether EXIF's turn has to be carried out.
       findings: what the check found, as tuples.
       labels: class names of the boxes of `checked`.
+      sizes: a letter for the size of each: s, m or l, see `size_letter`.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Entry(typing.NamedTuple):
     turn: bool = False
     findings: tuple = ()
     labels: tuple = ()
+    sizes: str = ""
 
     @property
     def annotation(self):
@@ -112,6 +116,11 @@ def unpack(text):
         tuple([SkippedObject(*one) for one in skipped]),
         encoding,
     )
+
+
+def size_letter(box):
+    """The size of a box as COCO names it: s below 32 x 32 square pixels, m below 96 x 96, else l."""
+    return "s" if box.area < SMALL_AREA_PX else "m" if box.area < MEDIUM_AREA_PX else "l"
 
 
 def to_tuple(finding):
@@ -203,6 +212,7 @@ def check(options, entry, annotation=None, facts=None):
         turn=found.turn,
         findings=tuple([to_tuple(finding) for finding in found.findings]),
         labels=tuple([box.name for box in checked.boxes]) if checked is not None else (),
+        sizes="".join([size_letter(box) for box in checked.boxes]) if checked is not None else "",
     )
 
 
@@ -280,7 +290,7 @@ class UsableImage:
     @property
     def num_bytes(self):
         """Size of the file."""
-        return self.entry.facts[_NUM_BYTES]
+        return self.entry.facts[NUM_BYTES]
 
     @property
     def turn(self):
@@ -293,6 +303,17 @@ class UsableImage:
         return self.entry.labels
 
     @property
+    def strata(self):
+        """(class name, letter of the size) of the boxes, each once."""
+        return frozenset(zip(self.entry.labels, self.entry.sizes))
+
+    @property
+    def content(self):
+        """A short digest of all that its record depends on, but for ids."""
+        entry = self.entry
+        return hashlib.sha256(f"{entry.image_sha256}{entry.turn}{entry.checked}".encode()).hexdigest()[:16]
+
+    @property
     def findings(self):
         """What was found about this image."""
         return tuple(Finding(*values) for values in self.entry.findings)
@@ -302,9 +323,8 @@ def write_notes(path, identity, entries):
     """Writes entries as lines of JSON, the first of which says what they depend on."""
     with storage.open_whole(path) as file:
         file.write(json.dumps({"format": _FORMAT, "identity": identity}) + "\n")
-        encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
         for entry in entries:
-            file.write(encode(entry) + "\n")
+            file.write(_encode(entry) + "\n")
 
 
 def read_notes(path, identity):
@@ -328,6 +348,8 @@ def _from_line(line):
     return entry._replace(
         stamp=tuple(entry.stamp),
         image_stamp=entry.image_stamp and tuple(entry.image_stamp),
+        facts=entry.facts and tuple(entry.facts),
+        findings=tuple(map(tuple, entry.findings)),
         labels=tuple(map(sys.intern, entry.labels)),
     )
 

@@ -146,7 +146,7 @@ def list_files(folder):
     return sorted(names)
 
 
-def make_index(source, options=None, known=None, num_workers=0, progress=None, share=None):
+def make_index(source, options=None, known=None, num_workers=0, progress=None):
     """Finds images and annotation files, looks at them and pairs them.
 
     Args:
@@ -155,7 +155,6 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, s
       known: {annotation file: `Entry`} of an earlier look; files that have not changed since are not read again.
       num_workers: processes; 0 leaves it to the program, 1 works in this one.
       progress: a `console.Progress`, or None.
-      share: (number, count): only look at every count-th annotation file; returns the list of its `Entry`s.
 
     Returns:
       An `Index`.
@@ -169,10 +168,6 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, s
     image_names, xml_names, unwritable = _list_names(source)
     finder = pairing.Finder(image_names)
     stems = [finder.by_stem(name) for name in xml_names]
-    if share is not None:
-        return _look_at_files(
-            xml_names[share[0] :: share[1]], stems[share[0] :: share[1]], options, known, num_workers, progress
-        )
     looked = _look_at_files(xml_names, stems, options, known, num_workers, progress)
     findings = [Finding(*entry.trouble) for entry in looked if entry.trouble]
     findings += [Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable]
@@ -184,6 +179,13 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, s
     claimed = {choice.image for choice in choices}
     unlabelled = tuple(name for name in image_names if name not in claimed)
     return Index(source, pairs, unlabelled, tuple(findings + more), tuple(looked))
+
+
+def look_at_share(source, options, number, count, num_workers=0):
+    """Looks at every count-th annotation file, from the one of this number on; returns their `Entry`s."""
+    image_names, xml_names = _list_names(source)
+    finder, names = pairing.Finder(image_names), xml_names[number::count]
+    return _look_at_files(names, [finder.by_stem(name) for name in names], options, None, num_workers, None)
 
 
 def _list_names(source):

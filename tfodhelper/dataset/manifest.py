@@ -5,6 +5,7 @@ the folder of the manifest.
 """
 
 import dataclasses
+import json
 import pathlib
 
 import tfodhelper
@@ -22,10 +23,11 @@ class Manifest:
     Attributes:
       fingerprint: of the input files.
       options: all that the result depends on besides the files, as plain values: seed, fraction, ...
-      classes: one dict a class: id, name, train, validate (numbers of boxes).
-      shards: {side: list of {name, records, bytes}}.
-      files: {"label_map", "train_csv", "validate_csv": name}.
-      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, fixes.
+      classes: one dict a class: id, name, train, validate (numbers of boxes), and test where there are test images.
+      shards: {side: list of {name, records, bytes}}; test only where there are test images.
+      files: {"label_map", "train_csv", "validate_csv", "test_csv": name}.
+      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of what the
+        record holds), record ([shard, position in it]), fixes. Any iterable serves for writing.
       left_out: one dict an image, or an annotation file without one: path, code, message; sha256 and more_reasons
         where there are.
       unlabelled: names of images without annotation file.
@@ -46,7 +48,7 @@ class Manifest:
 
     def count_images(self, side):
         """Number of images on a side."""
-        return sum(shard["records"] for shard in self.shards[side])
+        return sum(shard["records"] for shard in self.shards.get(side, []))
 
     @property
     def num_train(self):
@@ -60,7 +62,7 @@ class Manifest:
 
     def shard_names(self, side):
         """Names of the record files of a side, in order."""
-        return [shard["name"] for shard in self.shards[side]]
+        return [shard["name"] for shard in self.shards.get(side, [])]
 
     def record_pattern(self, side):
         """A pattern that fits the record files of a side, for tf_record_input_reader; None when there are none."""
@@ -69,10 +71,28 @@ class Manifest:
 
 
 def write_manifest(folder, manifest):
-    """Writes manifest.json, whole or not at all."""
-    fields = dataclasses.asdict(manifest)
-    value = {"tfodhelper": fields.pop("version"), "format": FORMAT, **fields}
-    storage.write_json(pathlib.Path(folder) / NAME, value)
+    """Writes manifest.json, whole or not at all; long lists go out one line an element, and are never held as text."""
+    fields = {field.name: getattr(manifest, field.name) for field in dataclasses.fields(manifest)}
+    fields = {"tfodhelper": fields.pop("version"), "format": FORMAT, **fields}
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    with storage.open_whole(pathlib.Path(folder) / NAME) as file:
+        between = "{\n"
+        for name, value in fields.items():
+            file.write(f"{between}  {encode(name)}: ")
+            between = ",\n"
+            if isinstance(value, (str, int, dict)):
+                file.write(json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  "))
+            else:
+                _write_lines(file, value, encode)
+        file.write("\n}\n")
+
+
+def _write_lines(file, values, encode):
+    start = "[\n    "
+    for value in values:
+        file.write(start + encode(value))
+        start = ",\n    "
+    file.write("[]" if start.startswith("[") else "\n  ]")
 
 
 def read_manifest(folder):
@@ -113,7 +133,7 @@ def check_files(folder, manifest):
     """
     folder = pathlib.Path(folder)
     way_out = "remove the folder and convert the images anew"
-    for shard in [shard for side in SPLITS for shard in manifest.shards[side]]:
+    for shard in [shard for side in SPLITS for shard in manifest.shards.get(side, [])]:
         path = folder / shard["name"]
         size = path.stat().st_size if path.is_file() else None
         if size != shard["bytes"]:

@@ -248,7 +248,7 @@ def _extend_label_map(label_map, counts):
     items = [item for item in label_map if item.name in counts]
     last = label_map.num_classes
     added = [label_maps.LabelMapItem(id=last + number, name=name) for number, name in enumerate(new, start=1)]
-    return label_maps.LabelMap([*items, *added])
+    return label_maps.LabelMap((*items, *added))
 
 
 def _split(examination, options, fixed):

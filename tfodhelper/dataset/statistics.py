@@ -5,12 +5,12 @@ import dataclasses
 
 from tfodhelper import console
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Counts by side; sides are the keys TRAIN and VALIDATE.
+    """Counts by side; the keys are TRAIN, VALIDATE and TEST.
 
     Attributes:
       boxes: {side: {class name: number of boxes}}.
@@ -25,22 +25,21 @@ class Statistics:
     negatives: dict
 
 
-def count(annotations, split):
+def count(labels, split):
     """Counts boxes and images.
 
     Args:
-      annotations: {image name: `Annotation`}.
-      split: {image name: TRAIN or VALIDATE}; images that are not in it do not count.
+      labels: {image name: class names of its boxes}.
+      split: {image name: side}; images that are not in it do not count.
 
     Returns:
       `Statistics`.
     """
-    sides = (TRAIN, VALIDATE)
-    boxes = {side: collections.Counter() for side in sides}
-    images_of_class = {side: collections.Counter() for side in sides}
-    images, negatives = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0)
+    boxes = {side: collections.Counter() for side in SPLITS}
+    images_of_class = {side: collections.Counter() for side in SPLITS}
+    images, negatives = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     for name, side in split.items():
-        names = [box.name for box in annotations[name].boxes]
+        names = labels[name]
         boxes[side].update(names)
         images_of_class[side].update(set(names))
         images[side] += 1
@@ -49,17 +48,19 @@ def count(annotations, split):
 
 
 def format_summary(label_map, statistics):
-    """The table ID / NAME / Train / Validate: boxes of each class, then all boxes, images and negatives."""
-    rows = []
-    for item in label_map:
-        rows.append(
-            (item.id, item.shown_name, *(count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE)))
-        )
-    totals = [sum(statistics.boxes[side].values()) for side in (TRAIN, VALIDATE)]
-    rows.append(("", "all boxes", *totals))
-    rows.append(("", "images", statistics.images[TRAIN], statistics.images[VALIDATE]))
-    rows.append(("", "images without objects", statistics.negatives[TRAIN], statistics.negatives[VALIDATE]))
-    return console.format_table(("ID", "NAME", "Train", "Validate"), rows, numbers=(0, 2, 3))
+    """The table ID / NAME / Train / Validate: boxes of each class, then all boxes, images and negatives.
+
+    A column Test follows when there are test images.
+    """
+    sides = SPLITS if statistics.images[TEST] else (TRAIN, VALIDATE)
+    rows = [
+        (item.id, item.shown_name, *(count_of_item(statistics.boxes[side], item) for side in sides))
+        for item in label_map
+    ]
+    rows.append(("", "all boxes", *(sum(statistics.boxes[side].values()) for side in sides)))
+    rows.append(("", "images", *(statistics.images[side] for side in sides)))
+    rows.append(("", "images without objects", *(statistics.negatives[side] for side in sides)))
+    return console.format_table(("ID", "NAME", *(side.title() for side in sides)), rows, numbers=(0, 2, 3, 4))
 
 
 def count_of_item(counts, item):

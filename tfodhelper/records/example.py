@@ -7,10 +7,12 @@ The few lines of protobuf's wire format that an Example needs stand here, so tha
 TensorFlow to be imported; the bytes are those of TensorFlow's own deterministic serialization.
 """
 
+import functools
 import struct
 
 from tfodhelper.fields import Record
 
+_SHORT = [bytes([value]) for value in range(0x80)]
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
 
 
@@ -48,9 +50,9 @@ def to_features(annotation, encoded, format, source_id, sha256, label_map, filen
         Record.DIFFICULT: _ints([int(box.difficult) for box in boxes]),
         Record.TRUNCATED: _ints([int(box.truncated) for box in boxes]),
         Record.VIEW: _texts([box.pose for box in boxes]),
-        Record.IS_CROWD: _ints([0] * len(boxes)),
+        Record.IS_CROWD: _zeros(len(boxes)),
         Record.AREA: _floats([box.area for box in boxes]),
-        Record.WEIGHT: _floats([1.0] * len(boxes)),
+        Record.WEIGHT: _ones(len(boxes)),
     }
 
 
@@ -60,8 +62,23 @@ def serialize(features):
     Args:
       features: {name: serialized tf.train.Feature}, as `to_features` gives.
     """
-    entries = [_field(1, _field(1, name.encode("utf-8")) + _field(2, features[name])) for name in sorted(features)]
+    entries = [_field(1, _key(name) + _field(2, features[name])) for name in sorted(features)]
     return _field(1, b"".join(entries))
+
+
+@functools.cache
+def _key(name):
+    return _field(1, name.encode("utf-8"))
+
+
+@functools.lru_cache(1024)
+def _zeros(count):
+    return _ints([0] * count)
+
+
+@functools.lru_cache(1024)
+def _ones(count):
+    return _floats([1.0] * count)
 
 
 def _ints(values):
@@ -91,6 +108,8 @@ def _field(number, content):
 
 def _varint(value):
     """A whole number of at least 0, seven bits a byte, the lowest first."""
+    if value < 0x80:
+        return _SHORT[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -1,35 +1,72 @@
 """Sharded record files that appear whole or not at all.
 
-Each shard is written under a temporary name and renamed when it is on disk; shards are written in parallel. The same
-images in the same order give the same bytes.
+A shard belongs to one task, which one process works off: it reads the images, makes the records and writes them under a
+temporary name that is changed when all is on disk. Nothing but names and counts goes back. The same images in the same
+order give the same bytes, however many processes there are.
 """
 
-import concurrent.futures
-import dataclasses
 import hashlib
 import os
 import pathlib
-import threading
+import typing
 
 from tfodhelper import errors, storage
-from tfodhelper.annotations import images
+from tfodhelper.annotations import images, labelimg
+from tfodhelper.annotations.images import ImageFacts
+from tfodhelper.dataset import entries, index
 from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20
 DEFAULT_TRAIN_SHARDS = 4  # some shards make the order of training more random and the reading parallel
 
 
-@dataclasses.dataclass(frozen=True)
-class RecordItem:
-    """What becomes one record.
+class RecordItem(typing.NamedTuple):
+    """What becomes one record; plain values, so that it travels to a worker process.
 
     Attributes:
-      image: an `examine.UsableImage`.
+      name: of the image.
+      path: of the file.
       source_id: whole number, unique in the set.
+      facts: fields of the `ImageFacts`.
+      turn: whether EXIF's turn has to be carried out.
+      packed: the checked annotation, see `entries.pack`.
     """
 
-    image: object
+    name: str
+    path: str
     source_id: int
+    facts: tuple
+    turn: bool
+    packed: str
+
+
+class Written(typing.NamedTuple):
+    """What is worth telling of a record that was written.
+
+    Attributes:
+      width, height: of the encoded image, pixels.
+      encoded_sha256: hex digest of the encoded image where it is not the file's own; else None.
+      csv: its lines of train.csv and its like.
+    """
+
+    width: int
+    height: int
+    encoded_sha256: str | None
+    csv: str
+
+
+class ShardTask(typing.NamedTuple):
+    """The work of one process on one shard: where it goes, what goes into it, and the classes."""
+
+    path: str
+    items: list
+    label_map: object
+
+
+def make_item(image, source_id):
+    """The `RecordItem` of an `entries.UsableImage`."""
+    entry = image.entry
+    return RecordItem(image.name, f"{image.image_dir}/{entry.image}", source_id, entry.facts, entry.turn, entry.checked)
 
 
 def choose_num_shards(num_images, num_bytes, wanted=0, least=1):
@@ -49,61 +86,48 @@ def shard_name(side, number, total):
     return f"{side}.record-{number:05d}-of-{total:05d}"
 
 
-def write_shards(folder, side, items, num_shards, label_map, progress=None):
-    """Writes the records of one side.
+def make_tasks(folder, side, items, num_shards, label_map):
+    """The tasks of one side: every num_shards-th item goes into the same shard."""
+    folder = pathlib.Path(folder)
+    return [
+        ShardTask(str(folder / shard_name(side, number, num_shards)), items[number::num_shards], label_map)
+        for number in range(num_shards)
+    ]
+
+
+def write_shards(tasks, num_workers=0, progress=None):
+    """Writes shards, each in one process; see `index.look_in_parallel` for when there are several.
 
     Args:
-      folder: where.
-      side: "train" or "validate".
-      items: `RecordItem`s; the first goes into the first shard, the second into the second, and so on.
-      num_shards: how many files; 0 when there are no items.
-      label_map: a `LabelMap`.
-      progress: a `console.Progress` to advance, or None.
+      tasks: `ShardTask`s.
+      num_workers: processes; 0 leaves it to the program.
+      progress: a `console.Progress`, or None.
 
-    Returns:
-      (list of {name, records, bytes}, {image name: hex digest of what was written for it}).
+    Yields:
+      ({name, records, bytes} of the shard, {image name: `Written`}) for each task, in order.
 
     Raises:
       DatasetError: an image changed since it was examined.
       StorageError: the disk is full, or the folder cannot be written.
     """
-    folder = pathlib.Path(folder)
-    shards, digests = [], {}
-    lock = threading.Lock()
-
-    def advance():
-        if progress is not None:
-            with lock:
-                progress.advance()
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = [
-            pool.submit(
-                _write_shard, folder / shard_name(side, n, num_shards), items[n::num_shards], label_map, advance
-            )
-            for n in range(num_shards)
-        ]
-        try:
-            for future in futures:
-                shard, written = future.result()
-                shards.append(shard)
-                digests |= written
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-    return shards, digests
+    count = sum(len(task.items) for task in tasks)
+    with index.look_in_parallel(count, False, num_workers) as (run, _):
+        for shard, written in run(write_shard, tasks):
+            if progress is not None:
+                progress.advance(shard["records"])
+            yield shard, written
 
 
-def _write_shard(path, items, label_map, advance):
+def write_shard(task):
+    """Writes one shard; see `write_shards`."""
+    path = pathlib.Path(task.path)
     temporary = path.with_name(f".{path.name}.tmp")
-    digests = {}
+    written = {}
     try:
-        with open(temporary, "wb") as file:
-            for item in items:
-                serialized, digests[item.image.name] = _make_record(item, label_map)
+        with open(temporary, "wb", 1 << 20) as file:
+            for item in task.items:
+                serialized, written[item.name] = _make_record(item, task.label_map)
                 file.writelines(framing.frame(serialized))
-                advance()
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -111,16 +135,54 @@ def _write_shard(path, items, label_map, advance):
         raise storage.explain_os_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return {"name": path.name, "records": len(items), "bytes": path.stat().st_size}, digests
+    return {"name": path.name, "records": len(task.items), "bytes": path.stat().st_size}, written
 
 
 def _make_record(item, label_map):
-    """Returns the serialized example of one image and the digest of the encoded image in it."""
-    image = item.image
-    data = images.read_image(image.path)
-    if hashlib.sha256(data).hexdigest() != image.facts.sha256:
-        raise errors.DatasetError(f"{image.path}: the file has changed while it was converted", way_out="start again")
-    encoded, format = images.encode_for_record(data, image.facts, image.turn)
-    digest = image.facts.sha256 if encoded is data else hashlib.sha256(encoded).hexdigest()
-    made = example.to_features(image.annotation, encoded, format, item.source_id, digest, label_map, image.name)
-    return example.serialize(made), digest
+    """Reads one image; returns its serialized example and a `Written`."""
+    data, _ = entries.read_with_stamp(item.path)
+    facts = ImageFacts(*item.facts)
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise errors.DatasetError(f"{item.path}: the file has changed while it was converted", way_out="start again")
+    return make_record(data, facts, item.turn, entries.unpack(item.packed), item.source_id, item.name, label_map)
+
+
+def make_record(data, facts, turn, annotation, source_id, name, label_map):
+    """One image as a record; every way of converting ends here.
+
+    Args:
+      data: the bytes of the image file.
+      facts: its `ImageFacts`.
+      turn: whether EXIF's turn has to be carried out.
+      annotation: checked against the image.
+      source_id: whole number, unique in the set.
+      name: what `image/filename` says.
+      label_map: with all classes of the boxes.
+
+    Returns:
+      (the serialized tf.train.Example, a `Written`).
+    """
+    encoded, format = images.encode_for_record(data, facts, turn)
+    digest = facts.sha256 if encoded is data else hashlib.sha256(encoded).hexdigest()
+    made = example.to_features(annotation, encoded, format, source_id, digest, label_map, name)
+    changed = digest if digest != facts.sha256 else None
+    csv = to_csv(name, annotation, label_map)
+    return example.serialize(made), Written(annotation.width, annotation.height, changed, csv)
+
+
+def to_csv(name, annotation, label_map):
+    """One line a box, in pixels of the encoded image: name, width, height, class, xmin, ymin, xmax, ymax."""
+    start = f"{quote(name)},{annotation.width},{annotation.height}"
+    lines = []
+    for box in annotation.boxes:
+        shown = quote(label_map.name_of(label_map.id_of(box.name)))
+        corners = ",".join([labelimg.format_number(getattr(box, tag)) for tag in labelimg.CORNERS])
+        lines.append(f"{start},{shown},{corners}\n")
+    return "".join(lines)
+
+
+def quote(text):
+    """A cell of a CSV file: in quotation marks where it needs them."""
+    if any(mark in text for mark in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
