@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfodhelper.fields import Detections, Groundtruth, Inputs
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Predictions
 from tfodhelper.metrics import batch as batches
 
 
@@ -22,6 +22,8 @@ def test_boxes_come_back_to_the_stored_image():
         Detections.SCORES: np.array([[0.9, 0.0], [0.8, 0.7]]),
         Detections.CLASSES: np.array([[2.0, 0.0], [0.0, 1.0]]),
         Detections.NUM: np.array([1.0, 2.0]),
+        Predictions.PROPOSALS: np.array([[[20, 50, 40, 150]] * 2, [[0, 0, 300, 300], [0, 0, 150, 150]]]) / 300.0,
+        Predictions.NUM_PROPOSALS: np.array([1, 2]),
     }
     (first_id, first_gt, first), (second_id, second_gt, second) = batches.unbatch(batch, (300, 300))
     assert (first_id, second_id) == ("17", "18")
@@ -32,3 +34,5 @@ def test_boxes_come_back_to_the_stored_image():
     assert second_gt["boxes"].shape == (0, 4)
     assert second["boxes"].tolist() == [[0, 0, 10, 20], [0, 0, 5, 10]]
     assert second["classes"].tolist() == [1, 2]
+    assert first["proposals"] == pytest.approx(np.array([[40, 100, 80, 300]]))
+    assert second["proposals"].tolist() == [[0, 0, 10, 20], [0, 0, 5, 10]]

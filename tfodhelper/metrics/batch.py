@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfodhelper.fields import Detections, Groundtruth, Inputs
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Predictions
 
 
 def to_original_pixels(boxes, original_shape):
@@ -25,13 +25,14 @@ def unbatch(batch, padded_shape, first_id=1):
     Args:
       batch: dict of arrays, the first axis of each runs over the images: of `Inputs` the keys SOURCE_ID,
         TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE; of `Groundtruth` at least BOXES, CLASSES and NUM_BOXES; of
-        `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from 0).
+        `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from 0); of a two-stage detector
+        also of `Predictions` PROPOSALS and NUM_PROPOSALS.
       padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
       first_id: class id of the label map that class 0 stands for.
 
     Yields:
       image id (str), groundtruth dict, detections dict, as `MetricsGroup.update` takes them: boxes in pixels of the
-      stored image, class ids of the label map, padding removed.
+      stored image, class ids of the label map, padding removed. Detections have "proposals" [P, 4] where there are any.
     """
     batch = {key: np.asarray(value) for key, value in batch.items()}
     for row, source_id in enumerate(batch[Inputs.SOURCE_ID]):
@@ -46,6 +47,9 @@ def unbatch(batch, padded_shape, first_id=1):
             "scores": batch[Detections.SCORES][row, :num_found],
             "classes": np.rint(batch[Detections.CLASSES][row, :num_found]).astype(np.int64) + first_id,
         }
+        if Predictions.PROPOSALS in batch:
+            proposals = batch[Predictions.PROPOSALS][row, : int(batch[Predictions.NUM_PROPOSALS][row])]
+            found["proposals"] = to_original_pixels(proposals * np.tile(scale, 2), original)
         yield _text(source_id), groundtruth, found
 
 

@@ -3,7 +3,7 @@
 import difflib
 
 from tfodhelper import errors
-from tfodhelper.metrics import coco, pascal_voc
+from tfodhelper.metrics import coco, pascal_voc, proposal_recall
 
 
 def _build_coco(eval_config, categories):
@@ -144,6 +144,23 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
     check_metrics_set(eval_config.metrics_set)
     names = list(dict.fromkeys([*eval_config.metrics_set, *always]))
     return MetricsGroup([METRICS[name](eval_config, categories) for name in names])
+
+
+def build_proposal_recall(eval_config, categories):
+    """Builds what two-stage detectors are judged by besides: the recall of their proposals.
+
+    Args:
+      eval_config: an EvalConfig message.
+      categories: {id: name} of the label map, ids from 1.
+
+    Returns:
+      `proposal_recall.ProposalRecall`, with figures by class and size where the configuration has them for detections.
+    """
+    return proposal_recall.ProposalRecall(
+        categories,
+        per_category=eval_config.include_metrics_per_category,
+        all_per_category=eval_config.all_metrics_per_category,
+    )
 
 
 def _super_categories(eval_config, categories):

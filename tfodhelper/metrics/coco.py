@@ -38,7 +38,25 @@ _FIGURES = {
 PREFIX = "DetectionBoxes_"
 
 
+NO_BOX = -1  # of `assign`
+
+
 def match(ious, gt_ignored, is_crowd):
+    """Which detections find a ground truth box; see `assign`.
+
+    Returns:
+      matched: bool [D, A, T].
+      ignored: bool [D, A, T], matched to a box that does not count.
+    """
+    taken = assign(ious, gt_ignored, is_crowd)
+    matched = taken != NO_BOX
+    if not ious.shape[1]:
+        return matched, matched
+    areas = np.arange(len(AREA_RANGES))[:, None]
+    return matched, matched & gt_ignored[areas, taken]
+
+
+def assign(ious, gt_ignored, is_crowd):
     """Gives detections to ground truth boxes, greedily by score, for all area ranges and thresholds at once.
 
     A detection takes the free box of highest overlap at or above the threshold (the later one of equals), a box that
@@ -50,17 +68,15 @@ def match(ious, gt_ignored, is_crowd):
       is_crowd: bool [N].
 
     Returns:
-      matched: bool [D, A, T].
-      ignored: bool [D, A, T], matched to a box that does not count.
+      int64 [D, A, T]: the row of the box that a detection takes, or `NO_BOX`.
     """
     num_boxes = ious.shape[1]
-    matched = np.zeros([len(ious), len(AREA_RANGES), len(IOU_THRESHOLDS)], bool)
-    ignored = np.zeros_like(matched)
-    if matched.size == 0 or num_boxes == 0:
-        return matched, ignored
+    assigned = np.full([len(ious), len(AREA_RANGES), len(IOU_THRESHOLDS)], NO_BOX)
+    if assigned.size == 0 or num_boxes == 0:
+        return assigned
     thresholds = IOU_THRESHOLDS[:, None]
     counts = ~gt_ignored[:, None, :]
-    usable = np.ones([*matched.shape[1:], num_boxes], bool)
+    usable = np.ones([*assigned.shape[1:], num_boxes], bool)
     for row in np.flatnonzero(ious.max(axis=1) >= thresholds[0]):
         candidates = usable & (ious[row] >= thresholds)
         counting = candidates & counts
@@ -68,12 +84,11 @@ def match(ious, gt_ignored, is_crowd):
         found = candidates.any(axis=2)
         overlaps = np.where(candidates, ious[row], -1.0)
         best = num_boxes - 1 - overlaps[:, :, ::-1].argmax(axis=2)
-        matched[row] = found
-        ignored[row] = found & np.take_along_axis(gt_ignored, best, axis=1)
+        assigned[row] = np.where(found, best, NO_BOX)
         area_index, threshold_index = np.nonzero(found)
         taken = best[area_index, threshold_index]
         usable[area_index, threshold_index, taken] = is_crowd[taken]
-    return matched, ignored
+    return assigned
 
 
 def rank_in_class(classes):
@@ -86,9 +101,25 @@ def rank_in_class(classes):
     return ranks
 
 
-def _outside(areas):
+def outside_ranges(areas):
     """bool [A, n]: areas that a range does not hold."""
     return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
+
+
+def compute_ious(boxes, gt_boxes, is_crowd):
+    """Overlaps of boxes with ground truth; with a crowd, the share of the box that it covers.
+
+    Args:
+      boxes: [D, 4] ymin, xmin, ymax, xmax in pixels.
+      gt_boxes: [N, 4].
+      is_crowd: bool [N].
+
+    Returns:
+      float64 [D, N].
+    """
+    if not len(boxes) or not len(gt_boxes):
+        return np.zeros([len(boxes), len(gt_boxes)])
+    return coco_mask.iou(_to_coco(boxes), _to_coco(gt_boxes), is_crowd.astype(np.uint8).tolist())
 
 
 def _to_coco(boxes):
@@ -137,7 +168,7 @@ class CocoDetectionMetrics:
             return
         known = np.isin(gt.classes, self._ids)
         boxes, classes, is_crowd = gt.boxes[known], gt.classes[known], gt.is_crowd[known]
-        gt_ignored = is_crowd | _outside(gt.area[known])
+        gt_ignored = is_crowd | outside_ranges(gt.area[known])
         for area_index, ignored in enumerate(gt_ignored):
             np.add.at(self._num_gt[:, area_index], np.searchsorted(self._ids, classes[~ignored]), 1)
         self._rows.append(self._match_image(found, boxes, classes, gt_ignored, is_crowd))
@@ -147,13 +178,10 @@ class CocoDetectionMetrics:
         order = order[np.isin(found.classes[order], self._ids)]
         ranks = rank_in_class(found.classes[order])
         order, ranks = order[ranks < MAX_DETECTIONS[-1]], ranks[ranks < MAX_DETECTIONS[-1]]
-        if len(order) and len(boxes):
-            ious = coco_mask.iou(_to_coco(found.boxes[order]), _to_coco(boxes), is_crowd.astype(np.uint8).tolist())
-            ious = np.where(found.classes[order][:, None] == classes, ious, -1.0)
-        else:
-            ious = np.zeros([len(order), len(boxes)])
+        ious = compute_ious(found.boxes[order], boxes, is_crowd)
+        ious = np.where(found.classes[order][:, None] == classes, ious, -1.0)
         matched, ignored = match(ious, gt_ignored, is_crowd)
-        ignored |= ~matched & _outside(examples.box_area(found.boxes[order])).T[:, :, None]
+        ignored |= ~matched & outside_ranges(examples.box_area(found.boxes[order])).T[:, :, None]
         outcome = np.where(ignored, _IGNORED, np.where(matched, _TRUE_POSITIVE, _FALSE_POSITIVE)).astype(np.int8)
         class_index = np.searchsorted(self._ids, found.classes[order]).astype(np.int32)
         return class_index, found.scores[order], ranks.astype(np.int8), outcome

@@ -61,7 +61,7 @@ def check_groundtruth(image_id, groundtruth):
       ValueError: for lengths that differ: the caller's mistake.
       PredictionError: for a coordinate that is no finite number.
     """
-    boxes = _boxes(image_id, "groundtruth", groundtruth["boxes"])
+    boxes = check_boxes(image_id, "groundtruth", groundtruth["boxes"])
     num_boxes = len(boxes)
     area = _column(image_id, "groundtruth area", groundtruth.get("area"), num_boxes, np.float64)
     return ImageGroundtruth(
@@ -87,7 +87,7 @@ def check_predictions(image_id, detections):
       ValueError: for lengths that differ: the caller's mistake.
       PredictionError: for a coordinate or a score that is no finite number.
     """
-    boxes = _boxes(image_id, "detection", detections["boxes"])
+    boxes = check_boxes(image_id, "detection", detections["boxes"])
     scores = _column(image_id, "detection scores", detections["scores"], len(boxes), np.float64, optional=False)
     if not np.isfinite(scores).all():
         raise _not_finite(image_id, "a detection's score", scores[~np.isfinite(scores)][0])
@@ -95,7 +95,8 @@ def check_predictions(image_id, detections):
     return ImagePredictions(boxes, scores, classes)
 
 
-def _boxes(image_id, kind, values):
+def check_boxes(image_id, kind, values):
+    """float64 [N, 4]; errors as `check_groundtruth`, `kind` names the boxes in them."""
     boxes = np.asarray(values, np.float64)
     if boxes.size == 0:
         return np.zeros([0, 4])

@@ -9,10 +9,13 @@ from tfodhelper import errors, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
+from tfodhelper.metrics import proposal_recall
 from tfodhelper.prediction import draw
 
 MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
+PROPOSAL_RECALL = f"{proposal_recall.PREFIX}Recall@.50IOU@300"
+PROPOSAL_AR = f"{proposal_recall.PREFIX}AR@300"
 _LOSSES = (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL)
 
 
@@ -30,6 +33,7 @@ class Evaluation:
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
         self._metrics = metrics_build.build_metrics(eval_config, self._names)
+        self._proposals = None  # a `ProposalRecall`, as soon as the detector gives any
         self._loss_sums, self.num_images = {}, 0
         self.pictures = {}
 
@@ -43,12 +47,20 @@ class Evaluation:
                 self._loss_sums[name] = self._loss_sums.get(name, 0.0) + float(batch.pop(name)) * size
         padded_shape = batch.pop("padded_shape")
         for i, (image_id, groundtruth, found) in enumerate(metrics_batch.unbatch(batch, padded_shape)):
+            self._update_proposals(image_id, groundtruth, found.pop("proposals", None))
             self._metrics.update(image_id, groundtruth, found)
             if len(self.pictures) < self._config.num_visualizations:
                 self._draw(batch, i, groundtruth, found)
         self.num_images += size
         if self._progress is not None:
             self._progress.advance(size)
+
+    def _update_proposals(self, image_id, groundtruth, proposals):
+        if proposals is None:
+            return
+        if self._proposals is None:
+            self._proposals = metrics_build.build_proposal_recall(self._config, self._names)
+        self._proposals.update(image_id, groundtruth, proposals)
 
     def _draw(self, batch, i, groundtruth, found):
         if Inputs.ORIGINAL_IMAGE not in batch:
@@ -83,7 +95,18 @@ class Evaluation:
             )
         values = {name: total / self.num_images for name, total in self._loss_sums.items()}
         values.update(self._metrics.result())
+        if self._proposals is not None:
+            values.update(self._proposals.result())
         return {name: float(value) for name, value in values.items()}
+
+
+def summarize(metrics):
+    """One line of an evaluation's main numbers: detections, proposals where there are any, loss."""
+    parts = [f"mAP {metrics[MAP]:.4f}", f"mAP@.50IOU {metrics[MAP_50]:.4f}", f"loss {metrics[Losses.TOTAL]:.4f}"]
+    if PROPOSAL_AR in metrics:
+        recalls = f"recall@.50IOU {metrics[PROPOSAL_RECALL]:.4f} and AR {metrics[PROPOSAL_AR]:.4f}"
+        parts.insert(2, f"up to 300 proposals: {recalls}")
+    return ", ".join(parts)
 
 
 class History:

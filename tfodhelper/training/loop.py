@@ -256,9 +256,7 @@ class Session:
         self.history.add(step, metrics, train=train, seconds=round(seconds, 1))
         best = self.history.best()
         console.say(
-            f"evaluation at step {step}: mAP {metrics[evaluation.MAP]:.4f}, "
-            f"mAP@.50IOU {metrics[evaluation.MAP_50]:.4f}, loss {metrics[Losses.TOTAL]:.4f}, "
-            f"{console.format_seconds(seconds)}"
+            f"evaluation at step {step}: {evaluation.summarize(metrics)}, {console.format_seconds(seconds)}"
             + (f"; best mAP so far {best['metrics'][evaluation.MAP]:.4f} at step {best['step']}" if best else "")
         )
         curves.write_curves(self.history, self.model_dir)

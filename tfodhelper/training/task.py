@@ -8,7 +8,7 @@ import tf_keras
 from official.core import base_task
 
 from tfodhelper import console, resizers
-from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
 from tfodhelper.training import checkpoints
@@ -22,6 +22,7 @@ _LABELS = (
     Groundtruth.AREA,
 )
 _FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE, Inputs.FILENAME, Inputs.SOURCE_ID)
+_PROPOSALS = (Predictions.PROPOSALS, Predictions.NUM_PROPOSALS)
 _DETECTIONS = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.NUM)
 
 
@@ -144,6 +145,7 @@ class DetectionTask(base_task.Task):
         logs = self.compute_losses(model, predictions, labels)
         detections = model.postprocess(predictions, features[Inputs.TRUE_IMAGE_SHAPE])
         logs.update({key: detections[key] for key in _DETECTIONS})
+        logs.update({key: predictions[key] for key in _PROPOSALS if key in predictions})
         logs.update({key: labels[key] for key in _LABELS})
         logs.update({key: features[key] for key in _FEATURES})
         if Inputs.ORIGINAL_IMAGE in features:

@@ -1,0 +1,63 @@
+"""One evaluation: what becomes of a batch, with and without proposals."""
+
+import numpy as np
+import pytest
+
+from tfodhelper import protos
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
+from tfodhelper.training import evaluation
+
+
+def make_batch(with_proposals=True):
+    """Two images of 100 x 200 in a frame of 200 x 200, one box each, found in the first one only."""
+    batch = {
+        Losses.TOTAL: np.float32(3.0),
+        "padded_shape": np.array([200, 200]),
+        Inputs.SOURCE_ID: np.array([b"1", b"2"]),
+        Inputs.FILENAME: np.array([b"a.jpg", b"b.jpg"]),
+        Inputs.TRUE_IMAGE_SHAPE: np.array([[100, 200, 3]] * 2),
+        Inputs.ORIGINAL_IMAGE_SHAPE: np.array([[100, 200]] * 2),
+        Groundtruth.BOXES: np.array([[[0.0, 0.0, 0.25, 0.25]]] * 2),
+        Groundtruth.CLASSES: np.array([[0]] * 2),
+        Groundtruth.NUM_BOXES: np.array([1, 1]),
+        Detections.BOXES: np.array([[[0.0, 0.0, 0.5, 0.25]], [[0.0, 0.0, 0.0, 0.0]]]),
+        Detections.SCORES: np.array([[0.9], [0.0]]),
+        Detections.CLASSES: np.array([[0.0], [0.0]]),
+        Detections.NUM: np.array([1.0, 0.0]),
+        Inputs.ORIGINAL_IMAGE: np.zeros([2, 100, 200, 3], np.uint8),
+    }
+    if with_proposals:
+        boxes = np.zeros([2, 12, 4])
+        boxes[0, 11] = boxes[1, 0] = [0.0, 0.0, 0.25, 0.25]
+        batch |= {Predictions.PROPOSALS: boxes, Predictions.NUM_PROPOSALS: np.array([12, 12])}
+    return batch
+
+
+def evaluate(batch, **settings):
+    config = protos.message("EvalConfig")(num_visualizations=1, **settings)
+    finished = evaluation.Evaluation(config, label_maps.make_label_map(["cat"]))
+    finished.add_batch(batch)
+    return finished
+
+
+def test_proposals_are_judged_beside_the_detections():
+    finished = evaluate(make_batch())
+    figures = finished.result()
+    assert figures[evaluation.MAP_50] == pytest.approx(0.5, abs=0.01)
+    assert figures["ProposalBoxes_Recall/AR@10"] == 0.5
+    assert figures["ProposalBoxes_Recall/AR@300 (medium)"] == 1.0
+    assert list(finished.pictures) == ["a.jpg"]
+    line = evaluation.summarize(figures)
+    assert line.endswith(", up to 300 proposals: recall@.50IOU 1.0000 and AR 1.0000, loss 3.0000")
+
+
+def test_detectors_without_proposals_have_no_such_figures():
+    figures = evaluate(make_batch(with_proposals=False)).result()
+    assert not any("Proposal" in tag for tag in figures)
+    assert "proposals" not in evaluation.summarize(figures)
+
+
+def test_figures_by_class_follow_the_configuration():
+    figures = evaluate(make_batch(), include_metrics_per_category=True).result()
+    assert figures["ProposalBoxes_Recall/Recall@.50IOU@10 ByCategory/cat"] == 0.5
