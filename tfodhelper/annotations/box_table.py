@@ -86,10 +86,10 @@ def _read_box(row, texts, path, where):
     if None in corners:
         received = ", ".join(f"{tag} {text!r}" for tag, text in zip(CORNERS, texts[1:]))
         return Finding("box-not-a-number", path.name, "a corner is no number", where, "numbers", received)
-    if not texts[0]:
+    if not collection.to_class_name(texts[0]):
         return Finding("box-unnamed", path.name, "has no class", where)
     flags = {key: bool(collection.to_number((row.get(key) or "").strip())) for key in _FLAGS}
-    return Box(texts[0], *corners, **flags)
+    return Box(collection.to_class_name(texts[0]), *corners, **flags)
 
 
 def write_table(path, images, with_empty=False):

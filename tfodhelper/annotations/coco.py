@@ -79,7 +79,7 @@ def _read_categories(categories, path):
     ids = [entry.get("id") for entry in categories if isinstance(entry.get("id"), int)]
     shift = 1 - min([1, *ids])
     for entry in categories:
-        id_, name = entry.get("id"), str(entry.get("name") or "").strip()
+        id_, name = entry.get("id"), collection.to_class_name(entry.get("name") or "")
         if not isinstance(id_, int) or isinstance(id_, bool) or not name:
             findings.append(Finding("entry-unusable", path.name, "a category without id or name", f"{str(entry)[:80]}"))
             continue
@@ -116,7 +116,7 @@ def _read_annotations(content, names, path):
                 findings.append(Finding("crowd-as-difficult", path.name, what, where))
             flags = {key: entry.get(key) in (1, True) for key in ("difficult", "truncated")}
             flags["difficult"] |= crowd
-            pose = str(entry.get("pose") or "Unspecified")
+            pose = collection.to_class_name(entry.get("pose") or "") or "Unspecified"
             boxes.setdefault(image_id, []).append(Box(name, *corners, **flags, pose=pose))
             num_details += bool(entry.get("segmentation") or entry.get("keypoints"))
     if num_details:

@@ -3,9 +3,12 @@
 import dataclasses
 import math
 import posixpath
+import re
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Collection:
 def to_posix(name):
     """A name with "/" between its parts, whichever system wrote it; without blanks around it."""
     return str(name).strip().replace("\\", "/")
+
+
+def to_class_name(text):
+    """A class name that every format can hold: no blanks around it, a mark for each control character and the like."""
+    return _CONTROL.sub("\ufffd", str(text).replace("\ufeff", "").strip())
 
 
 def base_name(name):

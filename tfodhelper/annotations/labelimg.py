@@ -11,13 +11,14 @@ import re
 
 from lxml import etree
 
-from tfodhelper import storage
+from tfodhelper import errors, storage
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BYTE_ORDER_MARK = "\ufeff"
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
 
 def read_labelimg(path):
@@ -160,10 +161,17 @@ def _guess_encoding(data):
 
 def _text(element, tag):
     """The stripped text of a direct child, "" when it is missing or empty."""
-    child = element.find(tag)
-    if child is None or child.text is None:
-        return ""
-    return child.text.replace(_BYTE_ORDER_MARK, "").strip()
+    return _text_of(element.find(tag))
+
+
+def _text_of(child):
+    text = None if child is None else child.text
+    return "" if text is None else text.replace(_BYTE_ORDER_MARK, "").strip()
+
+
+def _children(element):
+    """{tag: its first direct child}."""
+    return {child.tag: child for child in reversed(element)}
 
 
 def _read_size(root, tag):
@@ -183,20 +191,24 @@ def _to_number(text):
 
 def _to_flag(text):
     """0, "", "Unspecified" and their like are False."""
+    if text in ("0", "1"):
+        return text == "1"
     number = _to_number(text)
     return bool(number) if number is not None else text.lower() in ("yes", "true")
 
 
 def _read_object(element, number):
     """Returns a `Box`, or a `SkippedObject` that says why there is none."""
-    name = _text(element, "name")
+    children = _children(element)
+    name = _text_of(children.get("name"))
     where = f"object {number} ({name or 'no name'})"
-    corners = element.find("bndbox")
+    corners = children.get("bndbox")
     if corners is None:
-        turned = element.find("robndbox") is not None
+        turned = "robndbox" in children
         what = "has a rotated box <robndbox> and no upright one" if turned else "has no <bndbox>"
         return SkippedObject("box-missing", where, what)
-    texts = [_text(corners, tag) for tag in CORNERS]
+    sides = _children(corners)
+    texts = [_text_of(sides.get(tag)) for tag in CORNERS]
     values = [_to_number(text) for text in texts]
     if None in values:
         bad = ", ".join(f"{tag} {text!r}" for tag, text, value in zip(CORNERS, texts, values) if value is None)
@@ -206,16 +218,17 @@ def _read_object(element, number):
     return Box(
         name,
         *values,
-        difficult=_to_flag(_text(element, "difficult")),
-        truncated=_to_flag(_text(element, "truncated")),
-        pose=_text(element, "pose") or "Unspecified",
+        difficult=_to_flag(_text_of(children.get("difficult"))),
+        truncated=_to_flag(_text_of(children.get("truncated"))),
+        pose=_text_of(children.get("pose")) or "Unspecified",
     )
 
 
 def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     """Writes an annotation file in LabelImg's exact layout (tabs, LF, no declaration), whole or not at all.
 
-    `read_labelimg` gives an equal annotation back, provided that it has a size and nothing skipped.
+    `read_labelimg` gives an equal annotation back, provided that it has a size and nothing skipped. Characters that XML
+    cannot hold are replaced in names of files, which lead to the image by the name of the XML file all the same.
 
     Args:
       path: the XML file; an existing one is replaced.
@@ -223,6 +236,9 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
       image_path: what `<path>` says; by default the image's name beside the XML file.
       folder: what `<folder>` says; by default the name of the image's folder.
       depth: number of colour bands.
+
+    Raises:
+      AnnotationError: a class name or pose that XML cannot hold or that would not read back; StorageError.
     """
     path = pathlib.Path(path)
     image_path = pathlib.Path(image_path) if image_path else path.parent / annotation.filename
@@ -230,18 +246,33 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     root = etree.Element("annotation")
     if annotation.verified:
         root.set("verified", "yes")
-    _add(root, "folder", image_path.parent.name if folder is None else folder)
-    _add(root, "filename", annotation.filename)
-    _add(root, "path", str(image_path))
+    _add(root, "folder", _to_holdable(image_path.parent.name if folder is None else folder))
+    _add(root, "filename", _to_holdable(annotation.filename))
+    _add(root, "path", _to_holdable(str(image_path)))
     _add(_add(root, "source"), "database", "Unknown")
     size = _add(root, "size")
     for tag, value in (("width", annotation.width or 0), ("height", annotation.height or 0), ("depth", depth)):
         _add(size, tag, str(value))
     _add(root, "segmented", "0")
     for box in annotation.boxes:
+        _check_text(box.name, "class name", path)
+        _check_text(box.pose, "pose", path)
         _add_object(root, box)
     etree.indent(root, space="\t")
     storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
+
+
+def _to_holdable(text):
+    return _NOT_IN_XML.sub("\ufffd", text)
+
+
+def _check_text(text, kind, path):
+    if not text or text != text.strip() or _NOT_IN_XML.search(text) or _BYTE_ORDER_MARK in text:
+        raise errors.AnnotationError(
+            f"{path}: the {kind} {text!r} cannot be written",
+            expected="text without control characters and without blanks around it",
+            way_out="rename it where it comes from",
+        )
 
 
 def _add(parent, tag, text=None):

@@ -120,7 +120,7 @@ def read_names(path):
     path = pathlib.Path(path)
     text = read_text(path)
     if path.suffix.lower() not in (".yaml", ".yml"):
-        names = [line.strip() for line in text.splitlines()]
+        names = [collection.to_class_name(line) for line in text.splitlines()]
         while names and not names[-1]:
             names.pop()
         what = "the names come from a list alone, which LabelImg overwrites with the labels of its session"
@@ -138,7 +138,7 @@ def read_names(path):
         names = [names.get(index, f"class_{index}") for index in range(size)]
     if not isinstance(names, list):
         raise errors.AnnotationError(f"{path}: has no names", expected="names: [cat, dog] or names: {0: cat, 1: dog}")
-    return _check_names([str(name).strip() for name in names], path), content, []
+    return _check_names([collection.to_class_name(name) for name in names], path), content, []
 
 
 def _check_names(names, path):
