@@ -89,6 +89,17 @@ def test_padding_and_cutting_of_labels(records):
             assert not np.any(labels[Groundtruth.BOXES][i, count:])
 
 
+@pytest.mark.parametrize(
+    ("train_config", "reader", "expected"), [(None, None, 100), (7, None, 7), (None, 5, 5), (7, 5, 7), (100, 120, 120)]
+)
+def test_the_number_of_boxes_may_be_asked_for_in_two_places(records, train_config, reader, expected):
+    config = pipeline(records, train="" if reader is None else f"max_number_of_boxes: {reader}")
+    if train_config is not None:
+        config.train_config.max_number_of_boxes = train_config
+    [(_, labels)] = train(config, 1)
+    assert labels[Groundtruth.CLASSES].shape[1] == expected
+
+
 def test_batches_follow_from_the_seed(records):
     config = pipeline(records, AUGMENTATION)
     first = train(config, 5)

@@ -152,7 +152,7 @@ _TRAINING = {
     "TrainEvalPipelineConfig": _make("model train_config train_input_reader eval_config eval_input_reader"),
     "TrainConfig": _make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
-        "fine_tune_checkpoint_type from_detection_checkpoint num_steps add_regularization_loss",
+        "fine_tune_checkpoint_type from_detection_checkpoint num_steps add_regularization_loss max_number_of_boxes",
         fine_tune_checkpoint_version=Hint("the checkpoint's files tell their version"),
         run_fine_tune_checkpoint_dummy_computation=_SAME_NUMBERS,
         keep_checkpoint_every_n_hours=Hint("the last checkpoints and the best one are kept, counted in steps"),
@@ -164,7 +164,6 @@ _TRAINING = {
         prefetch_queue_capacity=_NO_QUEUES,
         unpad_groundtruth_tensors=Hint("padded ground truth never counts"),
         retain_original_images=Hint("images are kept where pictures are drawn"),
-        max_number_of_boxes=Unhonoured("deprecated; set train_input_reader.max_number_of_boxes"),
         load_all_detection_checkpoint_vars=Unhonoured('fine_tune_checkpoint_type: "full" loads all'),
     ),
     "Optimizer": _make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),

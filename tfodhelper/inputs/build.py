@@ -49,7 +49,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     parse = parser.Parser(
         _build_decoder(config, "train_input_reader"),
         resizer,
-        max_boxes=config.max_number_of_boxes,
+        max_boxes=_max_boxes(pipeline_config.train_config, config),
         augment=augment.build_augmentation(pipeline_config.train_config.data_augmentation_options),
         seed=seed,
     ).parse
@@ -92,6 +92,12 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=False))
     return _finish(dataset, config.num_prefetch_batches)
+
+
+def _max_boxes(train_config, config):
+    """Boxes an image in training: what either place asks for; the larger number when both do."""
+    asked = [message.max_number_of_boxes for message in (train_config, config) if message.HasField("max_number_of_boxes")]
+    return max(asked, default=config.max_number_of_boxes)
 
 
 def _build_decoder(config, name):
