@@ -6,6 +6,7 @@ objects were lost is left out too: as a negative it would teach that there is no
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -20,6 +21,7 @@ FIT_TOLERANCE_PX = 2.0  # that far beyond the border a box still "fits" a size
 SIZE_TOLERANCE_FRACTION = 0.01  # sizes that differ less are taken for rounding
 DUPLICATE_IOU = 0.95
 CLASS_CONFLICT_IOU = 0.9
+_FEW_BOXES = 12  # so few pairs are compared one by one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +228,8 @@ def _check_box(box, width, height, where, file, options):
                 way_out="label the object again",
             ),
         ]
+    if box.xmin >= 0 and box.ymin >= 0 and box.xmax <= width and box.ymax <= height:
+        return box, findings
     clipped = dataclasses.replace(
         box,
         xmin=min(max(box.xmin, 0.0), float(width)),
@@ -233,8 +237,6 @@ def _check_box(box, width, height, where, file, options):
         xmax=min(max(box.xmax, 0.0), float(width)),
         ymax=min(max(box.ymax, 0.0), float(height)),
     )
-    if clipped == box:
-        return box, findings
     too_small = clipped.width < MIN_SIDE_PX or clipped.height < MIN_SIDE_PX
     if too_small or clipped.area < MIN_VISIBLE_FRACTION * box.area:
         return None, [
@@ -258,7 +260,7 @@ def _check_box(box, width, height, where, file, options):
 def _check_overlaps(boxes, file):
     """Boxes that lie on each other almost exactly."""
     findings = []
-    if len(boxes) < 2:
+    if len(boxes) < 2 or not _may_overlap(boxes):
         return findings
     overlaps = np.triu(_pairwise_iou(boxes), k=1)
     for i, j in np.argwhere(overlaps > CLASS_CONFLICT_IOU):
@@ -270,6 +272,17 @@ def _check_overlaps(boxes, file):
             what = "there is a second box of this class at the same place"
             findings.append(Finding("box-duplicate", file, what, f"{first.name} ({first.describe()})"))
     return findings
+
+
+def _may_overlap(boxes):
+    """Whether it is worth computing: boxes that overlap by more than nine tenths begin at nearly the same place."""
+    if len(boxes) > _FEW_BOXES:
+        return True
+    slack = 1 - CLASS_CONFLICT_IOU
+    return any(
+        abs(a.xmin - b.xmin) <= slack * max(a.width, b.width) and abs(a.ymin - b.ymin) <= slack * max(a.height, b.height)
+        for a, b in itertools.combinations(boxes, 2)
+    )
 
 
 def _pairwise_iou(boxes):

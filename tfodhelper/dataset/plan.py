@@ -157,9 +157,16 @@ class Plan:
         """The same plan with further findings."""
         return dataclasses.replace(self, findings=(*self.findings, *more))
 
+    @functools.cached_property
+    def _images_by_side(self):
+        by_side = {}
+        for image in self.examination.images:
+            by_side.setdefault(self.sides.get(image.name), []).append(image)
+        return by_side
+
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""
-        return [image for image in self.examination.images if self.sides.get(image.name) == side]
+        return list(self._images_by_side.get(side, ()))
 
     def check(self, strict=False):
         """Stops when the plan cannot be carried out.
@@ -269,13 +276,14 @@ def _split(examination, options, fixed):
 def make_cards(examination, options):
     """The `split.SplitImage`s of the usable images, with their groups."""
     groups = grouping.find_groups(examination, options.group_by, options.group_near_duplicates)
-    sets = {}  # images with the same classes share one set
+    sets, strata = {}, {}  # images with the same classes share one set
     return [
         split.SplitImage(
             image.name,
             image.sha256,
-            sets.setdefault(image.labels, frozenset(image.labels)),
-            image.strata,
+            sets.get(image.labels) or sets.setdefault(image.labels, frozenset(image.labels)),
+            strata.get((image.labels, image.entry.sizes))
+            or strata.setdefault((image.labels, image.entry.sizes), image.strata),
             groups.get(image.name, ""),
         )
         for image in examination.images

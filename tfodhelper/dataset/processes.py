@@ -8,6 +8,7 @@ import collections
 import concurrent.futures
 import contextlib
 import ctypes
+import gc
 import itertools
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ from tfodhelper import errors
 _AHEAD = 2  # tasks in waiting for each worker; more would only fill memory
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _LOOK_EVERY_S = 1.0
+_RARE_COLLECTIONS = (200_000, 50, 100)  # new objects, and collections of them, between looks for cyclic garbage
 
 
 def count_processors():
@@ -79,6 +81,7 @@ def _context():
 def _begin(parent):
     """Leaves Ctrl-C to the parent, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(*_RARE_COLLECTIONS)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
@@ -91,6 +94,17 @@ def _watch(parent):
     while os.getppid() == parent:
         time.sleep(_LOOK_EVERY_S)
     os._exit(1)
+
+
+@contextlib.contextmanager
+def rare_collections():
+    """Lets Python look for cyclic garbage rarely: millions of small values are made here that refer to none."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_RARE_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def chunks(items, size):

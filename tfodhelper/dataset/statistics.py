@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 
 from tfodhelper import console
 from tfodhelper.annotations.findings import Finding
@@ -35,16 +36,16 @@ def count(labels, split):
     Returns:
       `Statistics`.
     """
-    boxes = {side: collections.Counter() for side in SPLITS}
-    images_of_class = {side: collections.Counter() for side in SPLITS}
-    images, negatives = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
+    by_side = {side: [] for side in SPLITS}
     for name, side in split.items():
-        names = labels[name]
-        boxes[side].update(names)
-        images_of_class[side].update(set(names))
-        images[side] += 1
-        negatives[side] += not names
-    return Statistics(boxes, images_of_class, images, negatives)
+        by_side[side].append(labels[name])
+    chain = itertools.chain.from_iterable
+    return Statistics(
+        boxes={side: collections.Counter(chain(found)) for side, found in by_side.items()},
+        images_of_class={side: collections.Counter(chain(map(set, found))) for side, found in by_side.items()},
+        images={side: len(found) for side, found in by_side.items()},
+        negatives={side: sum(not names for names in found) for side, found in by_side.items()},
+    )
 
 
 def format_summary(label_map, statistics):

@@ -4,7 +4,7 @@ import dataclasses
 import os
 
 from tfodhelper import console, errors, storage
-from tfodhelper.dataset import examine, plan
+from tfodhelper.dataset import examine, plan, processes
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.entries import read_notes
 from tfodhelper.records import folder as folders
@@ -66,7 +66,7 @@ def convert(options):
         if (folder / manifests.NAME).exists():
             return _reuse(folder, options)
         result.begin(folder)
-        with console.phase("convert"):
+        with console.phase("convert"), processes.rare_collections():
             made = _convert(folder, options)
         result.finish(folder)
         return made

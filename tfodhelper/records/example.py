@@ -45,11 +45,11 @@ def to_features(annotation, encoded, format, source_id, sha256, label_map, filen
         Record.XMAX: _floats([box.xmax / width for box in boxes]),
         Record.YMIN: _floats([box.ymin / height for box in boxes]),
         Record.YMAX: _floats([box.ymax / height for box in boxes]),
-        Record.CLASS_TEXT: _texts([label_map.name_of(id) for id in ids]),
+        Record.CLASS_TEXT: _text_list(tuple([label_map.name_of(id) for id in ids])),
         Record.CLASS_LABEL: _ints(ids),
         Record.DIFFICULT: _ints([int(box.difficult) for box in boxes]),
         Record.TRUNCATED: _ints([int(box.truncated) for box in boxes]),
-        Record.VIEW: _texts([box.pose for box in boxes]),
+        Record.VIEW: _text_list(tuple([box.pose for box in boxes])),
         Record.IS_CROWD: _zeros(len(boxes)),
         Record.AREA: _floats([box.area for box in boxes]),
         Record.WEIGHT: _ones(len(boxes)),
@@ -82,7 +82,7 @@ def _ones(count):
 
 
 def _ints(values):
-    return _field(_INT64_LIST, _packed(b"".join(_varint(value) for value in values)))
+    return _field(_INT64_LIST, _packed(b"".join([_varint(value) for value in values])))
 
 
 def _floats(values):
@@ -90,7 +90,13 @@ def _floats(values):
 
 
 def _bytes(values):
-    return _field(_BYTES_LIST, b"".join(_field(1, value) for value in values))
+    return _field(_BYTES_LIST, b"".join([_field(1, value) for value in values]))
+
+
+@functools.lru_cache(4096)
+def _text_list(values):
+    """Class names and views: few, and met over and over."""
+    return _texts(values)
 
 
 def _texts(values):
