@@ -4,6 +4,7 @@ To be run after a change of a .proto file: `python scripts/compile_protos.py` (n
 """
 
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -14,15 +15,15 @@ FOLDER = ROOT / "tfodhelper" / "protos"
 
 
 def compile_protos():
-    """Returns the FileDescriptorSet of all .proto files, dependencies first, without comments."""
-    from grpc_tools import protoc
+    """Returns the FileDescriptorSet of all .proto files, dependencies first, without comments.
 
+    The compiler runs in a process of its own: its protobuf library and TensorFlow's do not live together in one.
+    """
     sources = sorted(path.relative_to(ROOT).as_posix() for path in FOLDER.glob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         target = pathlib.Path(folder) / "schema.binpb"
-        status = protoc.main(["protoc", f"--proto_path={ROOT}", f"--descriptor_set_out={target}", *sources])
-        if status:
-            raise SystemExit(status)
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", f"--descriptor_set_out={target}"]
+        subprocess.run([*command, *sources], check=True)
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
 
 
