@@ -8,6 +8,7 @@ import re
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 
+_SNAP_PX = 0.01  # six digits of a fraction, or its float32, are less than that on the largest images
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -71,6 +72,12 @@ def to_size(value):
     """A whole number of pixels, at least 1, or None."""
     number = to_number(value)
     return int(number) if number is not None and number >= 1 else None
+
+
+def snap(value):
+    """A coordinate that came from a fraction: the whole pixel where it lies within a hundredth of one."""
+    nearest = round(value)
+    return float(nearest) if abs(value - nearest) < _SNAP_PX else value
 
 
 def enclosing_box(points):

@@ -46,6 +46,7 @@ KINDS = {
     "detail-dropped": Kind(NOTE, FIXED, False, "something that LabelImg XML has no place for"),
     "class-merged": Kind(WARNING, FIXED, True, "one class name under several ids"),
     "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another set"),
+    "record-format": Kind(WARNING, FIXED, True, "a record whose image is of another format than it says"),
     "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
     # finding the image
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),

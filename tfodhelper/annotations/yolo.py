@@ -14,7 +14,6 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Box, SkippedObject
 
 MAX_BYTES = 8 << 20  # of a text of labels or names
-_SNAP_PX = 0.01  # six digits of a fraction are that much on the largest images; nearer to a whole pixel, it is meant
 _EXPECTED = "class_index x_center y_center width height, the last four as fractions of the image"
 
 
@@ -74,7 +73,7 @@ def parse_labels(text, names, width, height):
             continue
         corners = _to_corners(values[1:], is_outline)
         num_outlines += is_outline
-        pixels = [_snap(value * side) for value, side in zip(corners, (width, height, width, height))]
+        pixels = [collection.snap(value * side) for value, side in zip(corners, (width, height, width, height))]
         boxes.append(Box(names[index], *pixels))
     return boxes, skipped, num_outlines
 
@@ -85,12 +84,6 @@ def _to_corners(values, is_outline):
         return collection.enclosing_box(values)
     x, y, width, height = values[:4]
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _snap(value):
-    """The whole pixel where the value lies that near to it."""
-    nearest = round(value)
-    return float(nearest) if abs(value - nearest) < _SNAP_PX else value
 
 
 def format_labels(annotation, index_of):

@@ -1,8 +1,9 @@
-"""COCO JSON, YOLO text or a CSV of boxes to LabelImg XML beside their images.
+"""COCO JSON, YOLO text, a CSV of boxes or TFRecords to LabelImg XML beside their images.
 
   tfodhelper import --from=coco --input=instances.json --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=yolo --input=data.yaml --output_dir=FOLDER
   tfodhelper import --from=csv  --input=train.csv --val_input=validate.csv --image_dir=images --output_dir=FOLDER
+  tfodhelper import --from=records --input='train.record-*' --output_dir=FOLDER
 
 The images are linked, or copied with --images=copy. All other verbs go on from there: check, convert, run. Ids of
 classes are kept in label_map.pbtxt, and the two sides of a YOLO set or of --input and --val_input in train.txt and
@@ -22,12 +23,16 @@ from tfodhelper.cli import flagging
 
 def define_flags(fv):
     """Defines the verb's flags."""
-    flags.DEFINE_enum("from", None, ["coco", "yolo", "csv"], "Format of the annotations.", flag_values=fv)
-    text = "JSON or CSV file, or several with commas between them; for YOLO the data.yaml or the folder of the set."
+    flags.DEFINE_enum("from", None, ["coco", "yolo", "csv", "records"], "Format of the annotations.", flag_values=fv)
+    text = (
+        "JSON or CSV file or pattern of records, several with commas between them; data.yaml or folder of a YOLO set."
+    )
     flagging.define_path(fv, "input", None, text)
     flagging.define_path(fv, "val_input", None, "Likewise, those of the validation; --input is then the training.")
     flagging.define_path(fv, "image_dir", None, "Folder of the images, searched with its folders; else that of --input")
-    flagging.define_path(fv, "classes", None, "File with the class names of a YOLO set; else looked for near it.")
+    flagging.define_path(
+        fv, "classes", None, "Class names of a YOLO set, else looked for near it; label map of records."
+    )
     flagging.define_images_flag(fv, "link")
     flagging.define_max_shown(fv)
     flagging.define_output_dir(fv, "New folder for XML files and images.")
@@ -41,9 +46,12 @@ def main(fv, args):
     from tfodhelper.dataset import importing, report
 
     paths, val_paths = (text.split(",") if text else [] for text in (fv.input, fv.val_input))
-    made = importing.import_set(
-        fv["from"].value, paths, fv.output_dir, val_paths, fv.image_dir, fv.classes, how=fv.images
-    )
+    if fv["from"].value == "records":
+        made = _import_records(fv)
+    else:
+        made = importing.import_set(
+            fv["from"].value, paths, fv.output_dir, val_paths, fv.image_dir, fv.classes, how=fv.images
+        )
     for line in report.format_findings(made.findings, fv.max_shown):
         console.say(line)
     console.say("")
@@ -56,6 +64,14 @@ def main(fv, args):
     data = _data_flags(fv, made, importing.LISTS)
     console.say_next(f"tfodhelper check {data}", f"tfodhelper convert {data} --output_dir=CONVERTED")
     return 1 if any(finding.severity == findings.ERROR for finding in made.findings) else 0
+
+
+def _import_records(fv):
+    from tfodhelper.annotations import label_map as label_maps
+    from tfodhelper.records import import_records
+
+    label_map = label_maps.read_label_map(fv.classes) if fv.classes else None
+    return import_records.import_records(fv.input, fv.output_dir, label_map)
 
 
 def _data_flags(fv, made, lists):

@@ -23,7 +23,7 @@ VERBS = {
     "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
     "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
-    "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text or CSV to LabelImg XML"),
+    "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text, CSV or TFRecords to LabelImg XML"),
     "export-annotations": ("tfodhelper.cli.export_annotations", "LabelImg XML to COCO JSON, YOLO text or CSV"),
     "doctor": ("tfodhelper.cli.doctor", "show versions, devices, memory and disk, and what is missing"),
 }

@@ -72,7 +72,7 @@ def examine(source, label_map=None, options=None, show_progress=True, *, decode=
     look = make_look_options(source, label_map, options, decode)
     with _progress(show_progress) as progress:
         found = index.make_index(source, look, known, num_workers, progress)
-    index.refuse_pointers(found.findings)
+    index.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
     pairs, notes = _check_pairs(found, look), list(found.findings)
     usable = []
     for entry in pairs:

@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from tfodhelper import errors
-from tfodhelper.annotations import checks, images
+from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import entries, pairing, processes
 
@@ -257,20 +257,33 @@ def _split_names(names):
     return good, bad
 
 
-def refuse_pointers(findings):
+def refuse_pointers(findings, image_dir=None, image_names=()):
     """Stops when git-lfs pointers were met: the set is not there, and the rest of it would be trained on quietly.
+
+    Args:
+      findings: everything that was found.
+      image_dir, image_names: images that nobody has looked at; pointers among them are named, too.
 
     Raises:
       DatasetError: naming the first pointers.
     """
     pointers = [finding.file for finding in findings if finding.code == "git-lfs-pointer"]
     if pointers:
+        pointers += [name for name in image_names if _is_pointer(image_dir / name) and name not in pointers]
         raise errors.DatasetError(
             f"{len(pointers)} files are git-lfs pointers, not the files themselves: " + ", ".join(pointers[:3]),
             expected="the content of the files",
             received="text that begins with: version https://git-lfs.github.com/spec/v1",
             way_out="run `git lfs pull` in the repository of the data",
         )
+
+
+def _is_pointer(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(labelimg.LFS_MARK)) == labelimg.LFS_MARK
+    except OSError:
+        return False
 
 
 def _find_bare_filenames(pairs):

@@ -58,7 +58,7 @@ class Names:
     """
 
     def __init__(self, names):
-        self._taken = set()
+        self._taken, self._owned = set(), set()
         counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
@@ -80,7 +80,10 @@ class Names:
             number += 1
             image = f"{stem}_{number}{suffix or ending}"
         self._taken.add(image.casefold())
-        own = image if stem.casefold() in self._shared else os.path.splitext(image)[0]
+        own = os.path.splitext(image)[0]
+        if stem.casefold() in self._shared or own.casefold() in self._owned:
+            own = image  # "a.jpg.xml" belongs to "a.jpg" alone
+        self._owned.add(own.casefold())
         return image, own
 
 

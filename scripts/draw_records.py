@@ -1,0 +1,71 @@
+"""Draws the boxes of random records, read back from a converted folder, on their images: one sheet to look at.
+
+  python scripts/draw_records.py CONVERTED_FOLDER SHEET.png [--count 10] [--seed 0]
+
+It also counts the records and boxes and compares them with the manifest.
+"""
+
+import argparse
+import collections
+import io
+import pathlib
+import random
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from PIL import Image  # noqa: E402
+
+from tfodhelper.annotations.findings import Finding  # noqa: E402
+from tfodhelper.dataset import manifest as manifests  # noqa: E402
+from tfodhelper.records import unpack  # noqa: E402
+from tfodhelper.review import thumbnails  # noqa: E402
+
+_COLUMNS = 5
+_COLORS = (thumbnails.GOOD, thumbnails.DOUBTFUL, thumbnails.BAD, "#76ff03", "#e040fb")
+
+
+def draw(one, colors):
+    """A thumbnail of a record with its boxes."""
+    marks = []
+    for box in one.annotation.boxes:
+        color = colors.setdefault(box.name, _COLORS[len(colors) % len(_COLORS)])
+        marks.append(thumbnails.Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, box.name))
+    return Image.open(io.BytesIO(thumbnails.make_thumbnail(io.BytesIO(one.data), marks)))
+
+
+def main():
+    """Draws the sheet and prints the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("sheet", type=pathlib.Path)
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rng, kept, counts, seen = random.Random(args.seed), [], collections.Counter(), 0
+    for one in unpack.read_records(str(args.folder / "*.record-*")):
+        if isinstance(one, Finding):
+            sys.exit(one.message)
+        seen += 1
+        counts.update(box.name for box in one.annotation.boxes)
+        if one.findings:
+            print(*(finding.message for finding in one.findings), sep="\n")
+        place = len(kept) if len(kept) < args.count else rng.randrange(seen)  # each record is as likely as any other
+        if place < args.count:
+            kept[place : place + 1] = [one]
+    manifest = manifests.read_manifest(args.folder)
+    wanted = {entry["name"]: sum(v for k, v in entry.items() if k not in ("id", "name")) for entry in manifest.classes}
+    print(f"{args.folder}: {seen} records, {sum(counts.values())} boxes: {dict(sorted(counts.items()))}")
+    print("as the manifest says" if dict(counts) == wanted else f"but the manifest says {wanted}")
+    colors = {}
+    cells = [draw(one, colors) for one in kept]
+    side, rows = thumbnails.LONG_SIDE + 8, -(-len(cells) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * side, rows * side), "white")
+    for number, cell in enumerate(cells):
+        sheet.paste(cell, (number % _COLUMNS * side, number // _COLUMNS * side))
+    sheet.save(args.sheet)
+    print(f"{args.sheet}: {', '.join(one.name for one in kept)}")
+
+
+if __name__ == "__main__":
+    main()
