@@ -54,15 +54,23 @@ class Groundtruth:
 
 
 class Predictions:
-    """Keys of the raw predictions: those of an SSD detector, and the proposals of a two-stage one."""
+    """Keys of the raw predictions. A two-stage detector has some of its own; N = B x P rows of all its proposals."""
 
     PREPROCESSED_INPUTS = "preprocessed_inputs"  # float32 [B, height, width, 3]
     FEATURE_MAPS = "feature_maps"  # list of float32 [B, h, w, c]
-    ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input
+    ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input; two stages: in its pixels
     BOX_CODES = "box_encodings"  # float32 [B, A, 4]
-    CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], or K without background
-    PROPOSALS = "proposal_boxes"  # float32 [B, P, 4], normalized to the padded model input, best first; padding: zeros
-    NUM_PROPOSALS = "num_proposals"  # [B]
+    CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], or K without background; or [N, K + 1]
+    IMAGE_SHAPE = "image_shape"  # int32 [4], the shape of the model inputs
+    RPN_FEATURES = "rpn_box_predictor_features"  # list of float32 [B, h, w, c]
+    RPN_BOX_CODES = "rpn_box_encodings"  # float32 [B, A, 4]
+    RPN_LOGITS = "rpn_objectness_predictions_with_background"  # float32 [B, A, 2], background first
+    PROPOSALS = "proposal_boxes_normalized"  # float32 [B, P, 4], normalized to the padded model input, best first (as
+    # drawn in training); padding: zeros
+    PROPOSALS_PX = "proposal_boxes"  # float32 [B, P, 4], in pixels of the padded model input
+    NUM_PROPOSALS = "num_proposals"  # int32 [B]
+    CLASSIFIER_FEATURES = "box_classifier_features"  # float32 [N, h, w, c]
+    REFINED_BOX_CODES = "refined_box_encodings"  # float32 [N, 1 or K, 4]
 
 
 class Detections:
@@ -83,5 +91,9 @@ class Losses:
 
     LOCALIZATION = "Loss/localization_loss"
     CLASSIFICATION = "Loss/classification_loss"
+    RPN_LOCALIZATION = "Loss/RPNLoss/localization_loss"
+    RPN_OBJECTNESS = "Loss/RPNLoss/objectness_loss"
+    BOX_LOCALIZATION = "Loss/BoxClassifierLoss/localization_loss"
+    BOX_CLASSIFICATION = "Loss/BoxClassifierLoss/classification_loss"
     REGULARIZATION = "Loss/regularization_loss"
     TOTAL = "Loss/total_loss"

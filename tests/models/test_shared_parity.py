@@ -14,7 +14,14 @@ from tfodhelper import protos
 from tfodhelper.models import build
 from tfodhelper.training import checkpoints
 
-EXISTING = ["ssd_mobilenet_v1_300x300_coco__hand"]
+EXISTING = [
+    "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",
+    "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
+    "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8__reduced256",
+    "faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",
+    "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
+    "ssd_mobilenet_v1_300x300_coco__hand",
+]
 
 
 def folders():
@@ -30,8 +37,13 @@ def has_family(folder):
     """Whether the tables know the network of a folder."""
     model = read_model(folder)
     architecture = model.WhichOneof("model")
-    extractor = getattr(model, architecture).feature_extractor.type
-    return architecture in build.ARCHITECTURES and extractor in build.SSD_FEATURE_EXTRACTORS
+    message = getattr(model, architecture)
+    if message.feature_extractor.type not in build.FEATURE_EXTRACTORS.get(architecture, {}):
+        return False
+    if architecture != "faster_rcnn":
+        return True
+    head = message.second_stage_box_predictor
+    return head.HasField("mask_rcnn_box_predictor") and not head.mask_rcnn_box_predictor.predict_instance_masks
 
 
 def read_model(folder):
@@ -39,7 +51,7 @@ def read_model(folder):
     return text_format.Parse((folder / "pipeline.config").read_text(), message).model
 
 
-def test_the_first_family_is_compared():
+def test_all_existing_families_are_compared():
     assert set(EXISTING) <= set(folders())
 
 
@@ -62,6 +74,9 @@ class Case:
     def build(self, is_training):
         detector = build.build_detector(self.model, is_training)
         parity.fill(detector, self.formula.weight)
+        if self.model.HasField("faster_rcnn"):
+            is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
+            detector.sample_order = parity.highest_first if is_static else parity.lowest_first
         return detector
 
     def groundtruth(self, variants, num_classes):

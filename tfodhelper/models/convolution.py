@@ -54,11 +54,14 @@ class Convolution(tf_keras.layers.Layer):
     Args:
       in_channels: channels of the input.
       out_channels: channels of the output; None: a depthwise convolution with as many as the input.
-      kernel_size: height and width of the kernel.
+      kernel_size: height and width of the kernel, one number or two.
       initializer: of the kernel.
       regularizer: kernel -> scalar, or None.
       use_bias: whether there is a bias.
       bias_initializer: of the bias.
+      dilation: distance of the kernel's points on the input (atrous convolution); without strides and explicit padding.
+      regularize_bias: whether the regularizer holds for the bias too.
+      padded: whether the input is padded so that the output is the input's size divided by the stride.
     """
 
     def __init__(
@@ -71,23 +74,28 @@ class Convolution(tf_keras.layers.Layer):
         regularizer=None,
         use_bias=False,
         bias_initializer="zeros",
+        dilation=1,
+        regularize_bias=False,
+        padded=True,
         name=None,
     ):
         super().__init__(name=name)
         self.is_depthwise = out_channels is None
-        self.kernel_size = kernel_size
+        self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        self._dilation, self._padding = dilation, "SAME" if padded else "VALID"
         self.out_channels = in_channels if self.is_depthwise else out_channels
         self._kernel_regularizer = regularizer
-        shape = [kernel_size, kernel_size, in_channels, 1 if self.is_depthwise else out_channels]
+        shape = [*self.kernel_size, in_channels, 1 if self.is_depthwise else out_channels]
         kernel_name = "depthwise_kernel" if self.is_depthwise else "kernel"
         self.kernel = self.add_weight(name=kernel_name, shape=shape, initializer=_fresh(initializer))
         self.bias = None
         if use_bias:
             self.bias = self.add_weight(name="bias", shape=[self.out_channels], initializer=bias_initializer)
+        self._regularized = [self.kernel, self.bias] if use_bias and regularize_bias else [self.kernel]
         self.built = True
 
     def call(self, inputs, strides=1, explicit_padding=False, scale=None, offset=None):
-        """Convolves, with zero padding so that the output is the input's size divided by the stride.
+        """Convolves; unless made otherwise, zero padding makes the output the input's size divided by the stride.
 
         Args:
           inputs: float32 [b, height, width, in_channels].
@@ -105,14 +113,15 @@ class Convolution(tf_keras.layers.Layer):
             bias = None if bias is None else bias * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
-        padding = "SAME"
-        if explicit_padding and self.kernel_size > 1:
-            before = (self.kernel_size - 1) // 2
-            after = self.kernel_size - 1 - before
-            inputs = tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+        padding = self._padding
+        if explicit_padding and self.kernel_size != (1, 1):
+            around = [((size - 1) // 2, size // 2) for size in self.kernel_size]
+            inputs = tf.pad(inputs, [[0, 0], *around, [0, 0]])
             padding = "VALID"
         if self.is_depthwise:
             outputs = tf.nn.depthwise_conv2d(inputs, kernel, [1, strides, strides, 1], padding)
+        elif self._dilation > 1:
+            outputs = tf.nn.convolution(inputs, kernel, padding=padding, dilations=self._dilation)
         else:
             outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
         # Not tf.nn.bias_add: its gradient would be fused with that of the kernel, which is several times slower on CPUs
@@ -120,8 +129,10 @@ class Convolution(tf_keras.layers.Layer):
         return outputs if bias is None else outputs + bias
 
     def regularization_losses(self):
-        """A list with the kernel's regularization loss, or an empty one."""
-        return [] if self._kernel_regularizer is None else [self._kernel_regularizer(self.kernel)]
+        """A list with the kernel's regularization loss, perhaps the bias's, or an empty one."""
+        if self._kernel_regularizer is None:
+            return []
+        return [self._kernel_regularizer(variable) for variable in self._regularized]
 
     def checkpoint_keys(self):
         """{name in checkpoints: variable}."""
@@ -129,6 +140,25 @@ class Convolution(tf_keras.layers.Layer):
         if self.bias is not None:
             keys["bias"] = self.bias
         return keys
+
+
+class Dense(tf_keras.layers.Layer):
+    """A fully connected layer: kernel [in, out], drawn from Glorot's uniform distribution, and bias."""
+
+    def __init__(self, in_channels, out_channels, name=None):
+        super().__init__(name=name)
+        initializer = tf_keras.initializers.GlorotUniform()
+        self.kernel = self.add_weight(name="kernel", shape=[in_channels, out_channels], initializer=initializer)
+        self.bias = self.add_weight(name="bias", shape=[out_channels], initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        """float32 [n, in] -> [n, out]."""
+        return tf.matmul(inputs, self.kernel) + self.bias
+
+    def checkpoint_keys(self):
+        """{name in checkpoints: variable}."""
+        return {"kernel": self.kernel, "bias": self.bias}
 
 
 class BatchNorm(tf_keras.layers.Layer):
@@ -174,16 +204,21 @@ class BatchNorm(tf_keras.layers.Layer):
         return scale, offset if self.beta is None else offset + self.beta
 
     def call(self, inputs, training=False):
-        """Normalizes [b, height, width, channels]; in training by the batch, whose statistics are taken over."""
+        """Normalizes [b, height, width, channels] or [b, channels]; in training by the batch, which moves statistics.
+
+        As in Keras, the variance that is taken over is the sample's where there are maps, else the batch's own.
+        """
         if self.frozen or not training:
             scale, offset = self.scale_and_offset()
             return inputs * scale + offset
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            scale=tf.ones([self._channels]) if self.gamma is None else self.gamma,
-            offset=tf.zeros([self._channels]) if self.beta is None else self.beta,
-            epsilon=self._hyperparams.epsilon,
-        )
+        gamma = tf.ones([self._channels]) if self.gamma is None else self.gamma
+        beta = tf.zeros([self._channels]) if self.beta is None else self.beta
+        epsilon = self._hyperparams.epsilon
+        if inputs.shape.rank == 2:
+            mean, variance = tf.nn.moments(inputs, [0])
+            outputs = tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, epsilon)
+        else:
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
         step = 1.0 - self._hyperparams.momentum
         self.moving_mean.assign_sub((self.moving_mean - mean) * step)
         self.moving_variance.assign_sub((self.moving_variance - variance) * step)
@@ -241,6 +276,8 @@ def build_block(
     *,
     strides=1,
     explicit_padding=False,
+    dilation=1,
+    padded=True,
     initializer=None,
     regularize=True,
     name=None,
@@ -255,6 +292,8 @@ def build_block(
       kernel_size: height and width of the kernel.
       strides: of the convolution.
       explicit_padding: see `Convolution.call`.
+      dilation: see `Convolution`.
+      padded: see `Convolution`.
       initializer: of the kernel, in place of that of `hyperparams`.
       regularize: whether the regularizer of `hyperparams` holds for this kernel.
       name: of the layer.
@@ -266,6 +305,8 @@ def build_block(
         initializer=initializer or hyperparams.initializer,
         regularizer=hyperparams.regularizer if regularize else None,
         use_bias=hyperparams.use_bias,
+        dilation=dilation,
+        padded=padded,
     )
     norm = None
     if hyperparams.norm is not None:
@@ -284,6 +325,33 @@ def _fresh(initializer):
 def scale_depth(depth, multiplier, minimum):
     """Number of channels of a layer whose width is multiplied, rounded down, and at least `minimum`."""
     return max(int(depth * multiplier), minimum)
+
+
+def number_keys(layers):
+    """{`layer_with_weights-N/name`: variable}: the keys that Keras gives to the layers of one network, in order."""
+    keys = {}
+    for number, layer in enumerate(layers):
+        keys.update(keys_under(f"layer_with_weights-{number}", layer))
+    return keys
+
+
+def order_of_branches(branches):
+    """The layers of branches that end at the same place, as Keras orders them.
+
+    Keras counts from the end of a network: what is as many operations away comes in one go.
+
+    Args:
+      branches: lists of `ConvBlock`s with activation and norm; the last one may lack either.
+
+    Returns:
+      A list of layers.
+    """
+    layers = []
+    for distance in range(max(len(branch) for branch in branches), 0, -1):
+        blocks = [branch[-distance] for branch in branches if len(branch) >= distance]
+        layers += [block.convolution for block in blocks]
+        layers += [block.norm for block in blocks if block.norm is not None]
+    return layers
 
 
 def keys_under(prefix, layer):

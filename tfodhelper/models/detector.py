@@ -53,20 +53,21 @@ class Detector(tf_keras.Model, abc.ABC):
         """
 
     @abc.abstractmethod
-    def predict_raw(self, inputs, true_image_shapes, training=False):
+    def predict_raw(self, inputs, true_image_shapes, training=False, groundtruth=None):
         """Runs the network.
 
         Args:
           inputs: float32 [B, input height, input width, 3], from `preprocess` or `normalize`.
           true_image_shapes: int32 [B, 3].
           training: whether dropout works and batch norm moves.
+          groundtruth: as in `losses`; needed in training by detectors of two stages.
 
         Returns:
           Raw predictions, keys of `fields.Predictions`.
         """
 
     @abc.abstractmethod
-    def losses(self, predictions, groundtruth):
+    def losses(self, predictions, groundtruth, training=False):
         """Compares raw predictions with ground truth. (A tf_keras property of this name is not wanted here.)
 
         Args:
@@ -74,6 +75,7 @@ class Detector(tf_keras.Model, abc.ABC):
           groundtruth: keys of `fields.Groundtruth`: boxes float32 [B, M, 4] normalized to the padded model input,
             classes int32 [B, M], 0-based, weights float32 [B, M]. Padding rows have zero boxes, class -1 and weight
             0.
+          training: as in `predict_raw`.
 
         Returns:
           {name of `fields.Losses`: scalar}, weighted, without regularization.
@@ -88,8 +90,8 @@ class Detector(tf_keras.Model, abc.ABC):
           true_image_shapes: int32 [B, 3].
 
         Returns:
-          Keys of `fields.Detections`. Boxes are normalized to the true image, without its padding; raw boxes to the
-          padded model input. Classes are 0-based; rows past the number of detections are zero.
+          Keys of `fields.Detections`. Boxes are normalized to the true image, without its padding; raw boxes of one
+          stage to the padded model input. Classes are 0-based; rows past the number of detections are zero.
         """
 
     @abc.abstractmethod

@@ -38,6 +38,12 @@ def build_hyperparams(message):
     )
 
 
+def no_loss(kernel):
+    """The regularizer of weight 0: nothing is computed."""
+    del kernel
+    return tf.constant(0.0)
+
+
 def enum_name(message, field):
     """Name of the value of an enum field."""
     descriptor = message.DESCRIPTOR.fields_by_name[field].enum_type
@@ -74,6 +80,8 @@ def _build_regularizer(message):
     if kind is None:
         return None
     weight = float(getattr(message, kind).weight)
+    if weight == 0.0:
+        return no_loss
     if kind == "l1_regularizer":
         return lambda kernel: weight * tf.reduce_sum(tf.abs(kernel))
     return lambda kernel: weight * tf.nn.l2_loss(kernel)

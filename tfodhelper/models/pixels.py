@@ -44,3 +44,18 @@ class PixelScaling:
 
 
 MINUS_ONE_TO_ONE = PixelScaling(scale=2.0 / 255.0, offset=-1.0)
+MINUS_MEANS = PixelScaling(scale=1.0, offset=(-123.68, -116.779, -103.939))  # of ImageNet, as VGG and ResNet take them
+
+
+def size_of(images):
+    """(height, width) of [b, height, width, c], as numbers where they are known beforehand."""
+    static, dynamic = images.shape.as_list(), tf.shape(images)
+    return tuple(static[i] if static[i] is not None else dynamic[i] for i in (1, 2))
+
+
+def pad_to_multiple(images, multiple):
+    """Pads height and width below and to the right with zeros."""
+    if multiple == 1:
+        return images
+    height, width = size_of(images)
+    return tf.pad(images, [[0, 0], [0, -height % multiple], [0, -width % multiple], [0, 0]])

@@ -106,22 +106,25 @@ class SSDDetector(detector.Detector):
         """See `Detector.normalize`."""
         return self._scaling.apply(images, true_image_shapes)
 
-    def predict_raw(self, inputs, true_image_shapes, training=False):
+    def predict_raw(self, inputs, true_image_shapes, training=False, groundtruth=None):
         """See `Detector.predict_raw`; anchors are normalized to the padded model input."""
-        del true_image_shapes
-        feature_maps = self.backbone(_pad_to_multiple(inputs, self._pad_to_multiple), training=training)
+        del true_image_shapes, groundtruth
+        feature_maps = self.backbone(pixels.pad_to_multiple(inputs, self._pad_to_multiple), training=training)
         feature_maps = self.neck(feature_maps, training=training)
         codes, class_logits = self.head(feature_maps, training=training)
         return {
             Predictions.PREPROCESSED_INPUTS: inputs,
             Predictions.FEATURE_MAPS: feature_maps,
-            Predictions.ANCHORS: self._anchors.generate([_size_of(m) for m in feature_maps], _size_of(inputs)),
+            Predictions.ANCHORS: self._anchors.generate(
+                [pixels.size_of(m) for m in feature_maps], pixels.size_of(inputs)
+            ),
             Predictions.BOX_CODES: codes,
             Predictions.CLASS_LOGITS: class_logits,
         }
 
-    def losses(self, predictions, groundtruth):
+    def losses(self, predictions, groundtruth, training=False):
         """See `Detector.losses`."""
+        del training
         codes, anchors = predictions[Predictions.BOX_CODES], predictions[Predictions.ANCHORS]
         targets = self._assigner.assign(
             anchors,
@@ -189,23 +192,9 @@ class SSDDetector(detector.Detector):
         return {key + detector.CHECKPOINT_SUFFIX: variable for key, variable in keys.items()}
 
 
-def _size_of(images):
-    """(height, width) of [b, height, width, c], as numbers where they are known beforehand."""
-    static, dynamic = images.shape.as_list(), tf.shape(images)
-    return tuple(static[i] if static[i] is not None else dynamic[i] for i in (1, 2))
-
-
-def _pad_to_multiple(images, multiple):
-    """Pads height and width below and to the right with zeros."""
-    if multiple == 1:
-        return images
-    height, width = _size_of(images)
-    return tf.pad(images, [[0, 0], [0, -height % multiple], [0, -width % multiple], [0, 0]])
-
-
 def _true_windows(inputs, true_image_shapes):
     """float32 [B, 4]: where the true images lie in the padded model inputs, normalized to these."""
-    height, width = _size_of(inputs)
+    height, width = pixels.size_of(inputs)
     true_sizes = tf.cast(true_image_shapes[:, :2], tf.float32)
     far_corners = true_sizes / tf.cast(tf.stack([height, width]), tf.float32)
     return tf.concat([tf.zeros_like(far_corners), far_corners], axis=1)

@@ -100,6 +100,65 @@ class GridAnchors:
         return tf.concat(anchors, axis=0)
 
 
+@dataclasses.dataclass(frozen=True)
+class PixelAnchors:
+    """Anchors on the grids of several feature maps, in pixels of the model input, whatever its size.
+
+    Attributes:
+      specifications: for each map a list of (scale, aspect ratio).
+      base_sizes: for each map (height, width) in pixels that scale 1 stands for.
+      strides: for each map the distance (y, x) between grid points in pixels.
+      offsets: for each map the first grid point (y, x) in pixels.
+    """
+
+    specifications: list
+    base_sizes: list
+    strides: list
+    offsets: list
+
+    @property
+    def num_per_location(self):
+        """Number of anchors at one grid point, one number for each map."""
+        return [len(specification) for specification in self.specifications]
+
+    def generate(self, grid_sizes):
+        """Makes all anchors, in the order of `GridAnchors.generate`.
+
+        Args:
+          grid_sizes: (height, width) of each feature map, numbers or scalar tensors.
+
+        Returns:
+          float32 [A, 4] in pixels; anchors may reach over the image's border.
+        """
+        layers = zip(self.specifications, self.base_sizes, grid_sizes, self.strides, self.offsets)
+        return tf.concat([tile(*layer) for layer in layers], axis=0)
+
+
+def make_pyramid_anchors(min_level, max_level, anchor_scale=4.0, aspect_ratios=(1.0, 2.0, 0.5), scales_per_octave=2):
+    """The anchors of RetinaNet (Lin et al. 2017, section 4; arXiv 1708.02002): level L has the stride 2^L.
+
+    Args:
+      min_level: of the finest map.
+      max_level: of the coarsest map.
+      anchor_scale: size of the smallest anchor in strides.
+      aspect_ratios: of the anchors of each size.
+      scales_per_octave: number of sizes, from one power of two to the next.
+
+    Returns:
+      `PixelAnchors`; grid points lie half a stride from the border.
+    """
+    specification = [
+        (2.0 ** (i / scales_per_octave), ratio) for ratio in aspect_ratios for i in range(scales_per_octave)
+    ]
+    strides = [2.0**level for level in range(min_level, max_level + 1)]
+    return PixelAnchors(
+        specifications=[specification] * len(strides),
+        base_sizes=[(stride * anchor_scale, stride * anchor_scale) for stride in strides],
+        strides=[(stride, stride) for stride in strides],
+        offsets=[(stride / 2.0, stride / 2.0) for stride in strides],
+    )
+
+
 def tile(specification, base_size, grid_size, stride, offset):
     """Puts one set of anchors on every point of one grid.
 

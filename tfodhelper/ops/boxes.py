@@ -72,3 +72,9 @@ def change_frame(boxes, windows):
     origin = tf.tile(windows[:, tf.newaxis, :2], [1, 1, 2])
     size = tf.tile((windows[:, 2:] - windows[:, :2])[:, tf.newaxis], [1, 1, 2])
     return (boxes - origin) * (1.0 / size)
+
+
+def scale(boxes, height, width):
+    """[..., 4] boxes with y multiplied by `height` and x by `width`, numbers or scalar tensors."""
+    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    return boxes * tf.stack([height, width, height, width])

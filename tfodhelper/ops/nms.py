@@ -49,8 +49,8 @@ class BatchNonMaxSuppression:
         Boxes are clipped after the suppression; those outside their window are then left out.
 
         Args:
-          boxes: float32 [B, A, 4].
-          scores: float32 [B, A, K], without background; K is static.
+          boxes: float32 [B, A, 4], or [B, A, K, 4] where every class has boxes of its own.
+          scores: float32 [B, A, K], without background; K is static. Boxes of negative score are no candidates.
           clip_windows: float32 [B, 4], in the frame of `boxes`.
 
         Returns:
@@ -60,13 +60,17 @@ class BatchNonMaxSuppression:
         max_per_class = self.max_per_class
         if self.is_class_agnostic:
             best_classes = tf.argmax(scores, axis=-1, output_type=tf.int32)
+            if boxes.shape.rank == 4:
+                boxes = tf.gather(boxes, best_classes, batch_dims=2)
             scores = tf.reduce_max(scores, axis=-1, keepdims=True)
             max_per_class = self.max_total
+        if boxes.shape.rank == 4:
+            boxes = tf.transpose(boxes, [0, 2, 1, 3])
         indices, kept_scores = self._suppress_each_class(boxes, scores, max_per_class)
         return self._gather_best(boxes, indices, kept_scores, best_classes, clip_windows)
 
     def _suppress_each_class(self, boxes, scores, max_per_class):
-        """Runs suppression for each image and class.
+        """Runs suppression for each image and class; boxes [B, A, 4] or [B, K, A, 4].
 
         Returns:
           int32 [B, K, P] indices and float32 [B, K, P] scores, best first; -1 marks scores of unused places.
@@ -74,10 +78,13 @@ class BatchNonMaxSuppression:
         num_classes = scores.shape[-1]
         batch = tf.shape(scores)[0]
         by_class = tf.reshape(tf.transpose(scores, [0, 2, 1]), [batch * num_classes, -1])
+        has_own_boxes = boxes.shape.rank == 4
+        if has_own_boxes:
+            boxes = tf.reshape(boxes, [batch * num_classes, -1, 4])
 
         def suppress(job):
             selected, kept, num = tf.raw_ops.NonMaxSuppressionV5(
-                boxes=tf.gather(boxes, job // num_classes),
+                boxes=tf.gather(boxes, job if has_own_boxes else job // num_classes),
                 scores=tf.gather(by_class, job),
                 max_output_size=max_per_class,
                 iou_threshold=self.iou_threshold,
@@ -102,9 +109,11 @@ class BatchNonMaxSuppression:
     def _gather_best(self, boxes, indices, scores, best_classes, clip_windows):
         """Keeps the best of all classes that lie inside the clip windows."""
         batch, num_classes, max_per_class = tf.shape(scores)[0], scores.shape[1], scores.shape[2]
+        candidates = tf.gather(boxes, indices, batch_dims=boxes.shape.rank - 2)
+        candidates = tf.reshape(candidates, [batch, num_classes * max_per_class, 4])
         indices = tf.reshape(indices, [batch, num_classes * max_per_class])
         scores = tf.reshape(scores, [batch, num_classes * max_per_class])
-        clipped = box_ops.clip_to_window(tf.gather(boxes, indices, batch_dims=1), clip_windows)
+        clipped = box_ops.clip_to_window(candidates, clip_windows)
         scores = tf.where(box_ops.area(clipped) > 0.0, scores, -1.0)
         scores, places = tf.math.top_k(scores, k=min(self.max_total, num_classes * max_per_class))
         is_kept = scores >= 0.0

@@ -97,10 +97,7 @@ class MobileNetV1(tf_keras.layers.Layer):
     def checkpoint_keys(self):
         """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order."""
         layers = [layer for block in self.blocks for layer in (block.convolution, block.norm) if layer is not None]
-        keys = {}
-        for number, layer in enumerate(layers):
-            keys.update(convolution.keys_under(f"layer_with_weights-{number}", layer))
-        return keys
+        return convolution.number_keys(layers)
 
 
 def _build_block(hyperparams, frozen, in_channels, out_channels, kernel_size, strides, explicit_padding, name):

@@ -1,0 +1,101 @@
+"""Features of boxes: each box is sampled at a grid of points of its feature map, by bilinear interpolation.
+
+The corners of a box are mapped so that 0 and 1 are the centers of the first and the last place of the map, and the
+outermost points of the grid are the corners (tf.image.crop_and_resize). Points outside the map have the value 0.
+
+Shape letters: B batch, N boxes of an image, c channels, S side of the grid.
+"""
+
+import tensorflow as tf
+
+from tfodhelper.ops import boxes as box_ops
+
+
+def choose_levels(boxes, num_levels, image_size):
+    """The level of a feature pyramid that a box is cropped from (Lin et al. 2016, eq. 1; arXiv 1612.03144).
+
+    A box of 224 pixels belongs to the level before the last one.
+
+    Args:
+      boxes: float32 [B, N, 4], normalized.
+      num_levels: number of maps, the finest first.
+      image_size: (height, width) of the model input in pixels.
+
+    Returns:
+      int32 [B, N].
+    """
+    height, width = (tf.cast(size, tf.float32) for size in image_size)
+    relative = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12)) * (tf.sqrt(height * width) / 224.0)
+    levels = tf.cast(tf.floor(tf.math.log(relative) / tf.math.log(2.0)), tf.int32) + num_levels - 2
+    return tf.clip_by_value(levels, 0, num_levels - 1)
+
+
+def crop_native(feature_maps, boxes, levels, size):
+    """Crops with TensorFlow's own operation: the faster way on CPUs and GPUs.
+
+    Args:
+      feature_maps: list of float32 [B, h, w, c].
+      boxes: float32 [B, N, 4], normalized; no gradient passes into them.
+      levels: int32 [B, N], which map each box is cropped from; None where there is one map.
+      size: S.
+
+    Returns:
+      float32 [B * N, S, S, c].
+    """
+    shape = tf.shape(boxes)
+    flat_boxes = tf.stop_gradient(tf.reshape(boxes, [-1, 4]))
+    images = tf.repeat(tf.range(shape[0]), shape[1])
+    if levels is None:
+        return tf.image.crop_and_resize(feature_maps[0], flat_boxes, images, [size, size])
+    flat_levels = tf.reshape(levels, [-1])
+    crops, places = [], []
+    for level, features in enumerate(feature_maps):
+        chosen = tf.where(tf.equal(flat_levels, level))[:, 0]
+        crops.append(
+            tf.image.crop_and_resize(features, tf.gather(flat_boxes, chosen), tf.gather(images, chosen), [size, size])
+        )
+        places.append(chosen)
+    # `places` is a permutation; sorting it inverts it.
+    crops = tf.gather(tf.concat(crops, axis=0), tf.argsort(tf.concat(places, axis=0)))
+    return tf.ensure_shape(crops, [None, size, size, feature_maps[0].shape[-1]])
+
+
+def crop_by_matmul(feature_maps, boxes, levels, size):
+    """Crops by two matrix multiplications for each map, with static shapes; arguments as in `crop_native`.
+
+    Every box is cropped from every map, with weights of 0 where it is not the box's own.
+    """
+    boxes = tf.stop_gradient(boxes)
+    total = None
+    for level, features in enumerate(feature_maps):
+        height, width = tf.shape(features)[1], tf.shape(features)[2]
+        rows = _interpolation(boxes[..., 0], boxes[..., 2], height, size)
+        columns = _interpolation(boxes[..., 1], boxes[..., 3], width, size)
+        if levels is not None:
+            rows *= tf.cast(tf.equal(levels, level), tf.float32)[..., tf.newaxis, tf.newaxis]
+        crops = tf.einsum("bnsh,bhwc->bnswc", rows, features)
+        crops = tf.einsum("bntw,bnswc->bnstc", columns, crops)
+        total = crops if total is None else total + crops
+    return tf.reshape(total, [-1, size, size, feature_maps[0].shape[-1]])
+
+
+def _interpolation(low, high, length, size):
+    """Weights of the places of an axis for each of `size` points.
+
+    Args:
+      low: float32 [B, N], first corner, normalized.
+      high: float32 [B, N], second corner.
+      length: places of the axis.
+      size: S.
+
+    Returns:
+      float32 [B, N, S, length]; two neighbours share a weight of 1; places outside have the value 0.
+    """
+    if size > 1:
+        fractions = tf.range(size, dtype=tf.float32) / float(size - 1)
+        points = low[..., tf.newaxis] + (high - low)[..., tf.newaxis] * fractions
+    else:
+        points = (0.5 * (low + high))[..., tf.newaxis]
+    points *= tf.cast(length - 1, tf.float32)
+    distances = tf.abs(points[..., tf.newaxis] - tf.cast(tf.range(length), tf.float32))
+    return tf.maximum(1.0 - distances, 0.0)

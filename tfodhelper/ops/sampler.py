@@ -1,0 +1,86 @@
+"""Which anchors or proposals of an image count in the loss: a limited number, positives and negatives in balance."""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+def random_order(shape):
+    """Priorities that make every order equally likely, float32 of a shape."""
+    return tf.random.uniform(shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class BalancedSampler:
+    """Draws positives up to a fraction, and negatives for the rest.
+
+    Attributes:
+      size: most examples of an image.
+      positive_fraction: most of them that are positive, as a fraction.
+      is_static: whether examples that are no candidates, the first ones, fill up what is missing to `size`, so that
+        their number is always the same, as the published models do it for TPUs.
+    """
+
+    size: int = 256
+    positive_fraction: float = 0.5
+    is_static: bool = False
+
+    def sample(self, is_candidate, is_positive, order=random_order):
+        """Draws.
+
+        Args:
+          is_candidate: bool [B, N], what may be drawn.
+          is_positive: bool [B, N].
+          order: shape -> float32 priorities of that shape, not below 0; of equals the greatest are drawn.
+
+        Returns:
+          bool [B, N], what is drawn.
+        """
+        if self.is_static:
+            missing = self.size - _count(is_candidate)
+            is_candidate |= tf.cumsum(tf.cast(~is_candidate, tf.int32), axis=1) <= missing[:, tf.newaxis]
+        priorities = order(tf.shape(is_candidate))
+        most_positives = int(self.size * self.positive_fraction)
+        positives = _take(is_candidate & is_positive, priorities, most_positives, most_positives)
+        negatives = _take(
+            is_candidate & ~is_positive, priorities, self.size, self.size - _count(positives)[:, tf.newaxis]
+        )
+        return positives | negatives
+
+
+def gather_drawn(is_drawn, size, *tensors):
+    """Collects what is drawn, in its order.
+
+    Args:
+      is_drawn: bool [B, N], at most `size` in each row.
+      size: rows of the results, at most N.
+      *tensors: [B, N, ...].
+
+    Returns:
+      int32 [B], how many are drawn, and each tensor as [B, size, ...]; rows past that number are zero.
+    """
+    # Of equal values top_k takes the first, in their order.
+    _, indices = tf.math.top_k(tf.cast(is_drawn, tf.int32), k=size)
+    count = _count(is_drawn)
+    results = []
+    for tensor in tensors:
+        rows = tf.gather(tensor, indices, batch_dims=1)
+        is_used = tf.reshape(tf.sequence_mask(count, size), [-1, size] + [1] * (tensor.shape.rank - 2))
+        results.append(tf.where(is_used, rows, tf.zeros_like(rows)))
+    return count, *results
+
+
+def _count(mask):
+    """bool [B, N] -> int32 [B]."""
+    return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+
+
+def _take(mask, priorities, most, count):
+    """The `count` (at most `most`) true places of [B, N] that have the greatest priorities, as a mask."""
+    shape = tf.shape(mask)
+    values, indices = tf.math.top_k(tf.where(mask, priorities, -1.0), k=tf.minimum(most, shape[1]))
+    is_taken = (values >= 0.0) & (tf.range(tf.shape(values)[1]) < count)
+    rows = tf.broadcast_to(tf.range(shape[0])[:, tf.newaxis], tf.shape(indices))
+    places = tf.boolean_mask(tf.stack([rows, indices], axis=-1), is_taken)
+    taken = tf.scatter_nd(places, tf.ones(tf.shape(places)[:1], tf.int32), shape) > 0
+    return tf.ensure_shape(taken, mask.shape)
