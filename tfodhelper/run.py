@@ -32,6 +32,7 @@ class RunOptions:
       overrides: texts such as "train_config.batch_size=4".
       eval_every, checkpoint_every: steps, or None.
       seed: of the split, the input order, the augmentation and the initial weights.
+      sampling, negatives: see `inputs.sampling.Sampling`.
       strategy, tpu_address: which devices train.
       cache_dir: where downloaded models are kept, or None.
       allow_unhonoured: whether fields that are not honoured are only warned of.
@@ -49,6 +50,8 @@ class RunOptions:
     eval_every: int | None = None
     checkpoint_every: int | None = None
     seed: int = 0
+    sampling: str = "base"
+    negatives: float | None = None
     strategy: str = "auto"
     tpu_address: str | None = None
     cache_dir: str | None = None
@@ -190,6 +193,8 @@ def _phases(options, folder, state):
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, base, checkpoint, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
+    if (folder / "checkpoints" / "sampling.json").exists():
+        state["sampling"] = storage.read_json(folder / "checkpoints" / "sampling.json")
     _timed(folder, state, "export", lambda: _export(folder, pipeline, converted, result))
     state["result"] = _numbers(result)
     state["finished"] = True
@@ -233,6 +238,7 @@ def _config(options, folder, base, checkpoint, converted):
 
 
 def _train(options, folder, pipeline):
+    from tfodhelper.inputs import sampling
     from tfodhelper.training import jobs, loop
 
     num_steps = pipeline.train_config.num_steps
@@ -245,6 +251,7 @@ def _train(options, folder, pipeline):
             strategy=options.strategy,
             tpu_address=options.tpu_address,
             seed=options.seed,
+            sampling=sampling.Sampling(options.sampling, options.negatives),
         ),
     )
 

@@ -42,6 +42,7 @@ def define_data_flags(fv):
     define_path(fv, "annotation_dir", None, "Folder with the XML files; goes with --image_dir.")
     define_path(fv, "train_list", None, "Text file with the stems of the training images, one a line.")
     define_path(fv, "val_list", None, "Text file with the stems of the validation images, one a line.")
+    define_path(fv, "test_list", None, "Text file with the stems of the test images, one a line.")
     define_path(fv, "label_map", None, "label_map.pbtxt to use; made from the classes met when left out.")
     flags.DEFINE_float(
         "val_fraction",
@@ -51,6 +52,15 @@ def define_data_flags(fv):
         upper_bound=1.0,
         flag_values=fv,
     )
+    text = "Share of the images that goes into a test set, which training never sees."
+    flags.DEFINE_float("test_fraction", 0.0, text, 0.0, 1.0, flag_values=fv)
+    text = "As in 2/5: the second of five folds is the validation, the others are the training."
+    flags.DEFINE_string("fold", None, text, flag_values=fv)
+    text = "Keep images together in the split: video (the name without the frame's number), folder, or a regular "
+    text += "expression on the name without extension, whose first group is the key."
+    flags.DEFINE_string("group_by", None, text, flag_values=fv)
+    text = "Keep images that show nearly the same together in the split; all are decoded for it."
+    flags.DEFINE_bool("group_near_duplicates", False, text, flag_values=fv)
     flags.DEFINE_bool("strict", False, "Make an error of each image that would be fixed or left out.", flag_values=fv)
 
 
@@ -80,9 +90,18 @@ def define_num_shards(fv):
     flags.DEFINE_integer("num_shards", 0, text, lower_bound=0, flag_values=fv)
 
 
+def define_reading(fv, validate):
+    """How images are read: whether they are decoded, and by how many processes."""
+    text = "How images are validated: header, or full, which decodes each and finds damage inside."
+    flags.DEFINE_enum("validate", validate, ["header", "full"], text, flag_values=fv)
+    text = "Processes that read and write; 0 takes one a processor. The result is the same."
+    flags.DEFINE_integer("num_workers", 0, text, 0, flag_values=fv)
+
+
 def data_options(fv):
     """What the flags of data say: keyword arguments of `records.convert.ConvertOptions` but for output and seed."""
     names = ("data_dir", "image_dir", "annotation_dir", "train_list", "val_list", "label_map", "val_fraction")
+    names += ("test_list", "test_fraction", "fold", "group_by", "group_near_duplicates", "validate", "num_workers")
     names += ("strict", "swap_inverted", "drop_unknown_classes", "num_shards")
     return {name: fv[name].value for name in names if name in fv}
 
@@ -127,7 +146,16 @@ def define_training_flags(fv):
     )
     text = "Steps between checkpoints; else at every evaluation, at most 1000 steps."
     flags.DEFINE_integer("checkpoint_every", None, text, 1, flag_values=fv)
+    define_sampling(fv)
     define_strategy(fv)
+
+
+def define_sampling(fv):
+    """Which images an epoch of training reads."""
+    text = "Images of an epoch: base, as stored; random, with replacement; balanced, each class equally often."
+    flags.DEFINE_enum("sampling", "base", ["base", "random", "balanced"], text, flag_values=fv)
+    text = "Share of images without objects in an epoch; as stored when left out, 0 leaves them out."
+    flags.DEFINE_float("negatives", None, text, 0.0, 1.0, flag_values=fv)
 
 
 def define_strategy(fv):
@@ -145,6 +173,7 @@ def define_strategy(fv):
 
 def train_options(fv, num_steps=None):
     """The `TrainOptions` that the flags of training say; without `num_steps`, those of an evaluation."""
+    from tfodhelper.inputs import sampling
     from tfodhelper.training import loop
 
     options = loop.TrainOptions(strategy=fv.strategy, tpu_address=fv.tpu_address)
@@ -152,6 +181,7 @@ def train_options(fv, num_steps=None):
         options.seed = fv.seed
         options.eval_every = min(num_steps, fv.eval_every or max(1, num_steps // 10))
         options.checkpoint_every = fv.checkpoint_every
+        options.sampling = sampling.Sampling(fv.sampling, fv.negatives)
     return options
 
 

@@ -16,6 +16,7 @@ def define_flags(fv):
     flagging.define_data_flags(fv)
     flagging.define_check_flags(fv)
     flagging.define_num_shards(fv)
+    flagging.define_reading(fv, "full")
     flagging.define_model_flags(fv)
     flagging.define_pipeline_config_path(fv, "A pipeline.config of your own to start from, instead of the model's.")
     flagging.define_training_flags(fv)
@@ -47,6 +48,8 @@ def main(fv, args):
             eval_every=fv.eval_every,
             checkpoint_every=fv.checkpoint_every,
             seed=fv.seed,
+            sampling=fv.sampling,
+            negatives=fv.negatives,
             strategy=fv.strategy,
             tpu_address=fv.tpu_address,
             cache_dir=fv.cache_dir,

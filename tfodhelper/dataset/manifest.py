@@ -26,8 +26,8 @@ class Manifest:
       classes: one dict a class: id, name, train, validate (numbers of boxes), and test where there are test images.
       shards: {side: list of {name, records, bytes}}; test only where there are test images.
       files: {"label_map", "train_csv", "validate_csv", "test_csv": name}.
-      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of what the
-        record holds), record ([shard, position in it]), fixes. Any iterable serves for writing.
+      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of what
+        the record holds), record ([shard, position in it]), fixes. Any iterable serves for writing.
       left_out: one dict an image, or an annotation file without one: path, code, message; sha256 and more_reasons
         where there are.
       unlabelled: names of images without annotation file.

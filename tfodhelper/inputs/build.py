@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.inputs import augment, decoder, parser, reader
+from tfodhelper.inputs import sampling as samplings
 
 _EVAL_SEED = 0  # the same pictures are drawn at each evaluation
 _UNREAD = {
@@ -22,7 +23,7 @@ _UNREAD = {
 }
 
 
-def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_step=0, input_context=None):
+def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_step=0, input_context=None, sampling=None):
     """Builds the endless (or `num_epochs` long) stream of training batches.
 
     The order follows from the seed and the epoch, augmentation from the seed and the position in the stream: a stream
@@ -36,6 +37,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
       seed: an int.
       start_step: number of batches of this pipeline that lie behind.
       input_context: `tf.distribute.InputContext`, or None; each pipeline reads its own part of the records.
+      sampling: a `sampling.Sampling`; None reads every record once an epoch.
 
     Returns:
       a dataset of (features, labels), keyed by `fields.Inputs` and `fields.Groundtruth`.
@@ -56,6 +58,31 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=True))
     return _finish(dataset, config.num_prefetch_batches)
+
+
+def build_draw(config, sampling, seed):
+    """The draw of an `InputReader` message's records.
+
+    Args:
+      config: the message.
+      sampling: a `sampling.Sampling`.
+      seed: an int.
+
+    Returns:
+      (`samplings.Catalogue`, `samplings.Draw`, the `LabelMap` or None).
+
+    Raises:
+      ConfigError, DatasetError: for what cannot be read or drawn.
+    """
+    source = reader.make_source(config, "train_input_reader")
+    if source.sample_1_of_n_examples > 1:
+        raise errors.ConfigError(
+            "train_input_reader.sample_1_of_n_examples does not go with --sampling and --negatives",
+            way_out="leave one of them out",
+        )
+    label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
+    catalogue = samplings.read_catalogue(source.paths, label_map)
+    return catalogue, samplings.Draw(catalogue, sampling, seed, source.shuffle), label_map
 
 
 def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None, keep_original_images=0):
@@ -96,7 +123,9 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
 
 def _max_boxes(train_config, config):
     """Boxes an image in training: what either place asks for; the larger number when both do."""
-    asked = [message.max_number_of_boxes for message in (train_config, config) if message.HasField("max_number_of_boxes")]
+    asked = [
+        message.max_number_of_boxes for message in (train_config, config) if message.HasField("max_number_of_boxes")
+    ]
     return max(asked, default=config.max_number_of_boxes)
 
 

@@ -7,6 +7,7 @@ records. To begin in the middle, the records before are read but neither decoded
 import dataclasses
 import os
 import pathlib
+import threading
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from tfodhelper.records import reader as records_reader
 
 _READ_BYTES = 1 << 20  # read ahead of each open file
 _PARALLEL_FILES = 4
+_MOST_OPEN_FILES = 100
 _MEMORY_FRACTION = 0.2  # of the free memory, for the shuffle buffer
 _FOREVER = 1 << 60
 
@@ -125,6 +127,55 @@ def read_records(source, seed, share=Share(), start=0):
     epochs = tf.data.Dataset.range(first_epoch, source.num_epochs or _FOREVER)
     positions = tf.data.Dataset.range(start * share.count + share.index, _FOREVER, share.count)
     return tf.data.Dataset.zip((positions, epochs.flat_map(read_epoch)))
+
+
+def read_drawn(catalogue, draw, share=Share(), start=0, num_epochs=0):
+    """Reads the records that a draw names, epoch after epoch.
+
+    Nothing before the position where it begins is read.
+
+    Args:
+      catalogue: a `sampling.Catalogue`.
+      draw: a `sampling.Draw` of it.
+      share: of this input pipeline.
+      start: number of records of this pipeline that are passed over.
+      num_epochs: 0 for no end.
+
+    Returns:
+      as `read_records`.
+    """
+    total = num_epochs * len(draw) if num_epochs else _FOREVER
+    files = _OpenFiles(catalogue.paths)
+
+    def read(position):
+        epoch, within = divmod(int(position), len(draw))
+        number = draw.epoch(epoch)[within]
+        return files.read(int(catalogue.files[number]), int(catalogue.offsets[number]), int(catalogue.lengths[number]))
+
+    positions = tf.data.Dataset.range(start * share.count + share.index, total, share.count)
+
+    def with_record(position):
+        return position, tf.ensure_shape(tf.numpy_function(read, [position], tf.string, stateful=False), [])
+
+    return positions.map(with_record, num_parallel_calls=_PARALLEL_FILES, deterministic=True)
+
+
+class _OpenFiles:
+    """Record files that stay open; reading at a place moves nothing that others share."""
+
+    def __init__(self, paths):
+        self._paths, self._lock, self._open = paths, threading.Lock(), {}
+
+    def read(self, number, offset, length):
+        """Bytes of one file."""
+        with self._lock:
+            if number not in self._open:
+                while len(self._open) >= _MOST_OPEN_FILES:
+                    self._open.pop(next(iter(self._open))).close()
+                self._open[number] = open(self._paths[number], "rb", 0)
+            file = self._open[number]
+            file.seek(offset)
+            return file.read(length)
 
 
 def _read_epoch(source, seed, epoch, share, buffer_size):

@@ -8,10 +8,13 @@ import tensorflow as tf
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
+from tfodhelper.inputs import build as inputs_build
+from tfodhelper.inputs import sampling
 from tfodhelper.records import reader
 from tfodhelper.training import checkpoints, evaluation, loop, strategy
 from tfodhelper.training.task import StartingPoint
 
+SAMPLING = "sampling.json"  # which classes an epoch sees, in a model folder
 _UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
@@ -38,8 +41,41 @@ def train_model(pipeline, model_dir, options):
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
     with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
+        keep_sampling(pipeline.train_input_reader, model_dir, options, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
+
+
+def keep_sampling(input_reader, model_dir, options, is_chief=True):
+    """Shows and writes which classes an epoch will see, and refuses to go on with another sampling.
+
+    Args:
+      input_reader: the `InputReader` message of training.
+      model_dir: its sampling.json gets the distribution.
+      options: `loop.TrainOptions`.
+      is_chief: whether this process writes.
+
+    Raises:
+      UsageError: checkpoints are there that were trained with another sampling.
+    """
+    chosen = options.sampling or sampling.Sampling()
+    path = pathlib.Path(model_dir) / SAMPLING
+    known = storage.read_json(path) if path.exists() else {"mode": sampling.BASE, "negatives": None}
+    former = sampling.Sampling(known["mode"], known["negatives"])
+    if former != chosen and tf.train.latest_checkpoint(str(model_dir)):
+        raise errors.UsageError(
+            f"{model_dir}: its checkpoints were trained with another sampling",
+            expected=f"--sampling={former.mode}, negatives {former.negatives}",
+            received=f"--sampling={chosen.mode}, negatives {chosen.negatives}",
+            way_out="repeat the former flags, or name another --model_dir",
+        )
+    if chosen.is_plain:
+        return
+    catalogue, draw, label_map = inputs_build.build_draw(input_reader, chosen, options.seed)
+    facts = sampling.describe(catalogue, draw, label_map)
+    console.say(sampling.format_distribution(chosen, facts))
+    if is_chief:
+        storage.write_json(path, {"mode": chosen.mode, "negatives": chosen.negatives, **facts})
 
 
 def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0):

@@ -1,0 +1,287 @@
+"""Which records an epoch reads, when it is not simply all of them: class imbalance answered at the input.
+
+`random` draws images with replacement; `balanced` draws each class equally often and then one of the images that show
+it, each image of a class once before the first comes again. Images without objects are drawn in a given share of all.
+The order follows from the seed and the epoch alone, so that a training goes on at any position.
+"""
+
+import dataclasses
+import functools
+import mmap
+
+import numpy as np
+
+from tfodhelper import console, errors
+from tfodhelper.fields import Record
+from tfodhelper.records import reader as records_reader
+
+BASE, RANDOM, BALANCED = "base", "random", "balanced"
+MODES = (BASE, RANDOM, BALANCED)
+_BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How records are drawn.
+
+    Attributes:
+      mode: BASE (as stored, each once an epoch), RANDOM or BALANCED.
+      negatives: share of images without objects among the images of an epoch, 0 <= negatives < 1; None leaves them as
+        they are stored.
+    """
+
+    mode: str = BASE
+    negatives: float | None = None
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise errors.UsageError("--sampling cannot be that", expected=", ".join(MODES), received=self.mode)
+        if self.negatives is not None and not 0 <= self.negatives < 1:
+            raise errors.UsageError(
+                "--negatives cannot be that", expected="at least 0 and less than 1", received=self.negatives
+            )
+
+    @property
+    def is_plain(self):
+        """Whether every record is read once an epoch."""
+        return self.mode == BASE and self.negatives is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """What is in record files, without the images.
+
+    Attributes:
+      paths: of the files.
+      files: int32 [R], the file of each record.
+      offsets, lengths: int64 [R], where its content stands there.
+      classes: for each record a tuple of the 0-based classes of its boxes.
+    """
+
+    paths: tuple
+    files: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    classes: tuple
+
+    def __len__(self):
+        return len(self.classes)
+
+
+def read_catalogue(paths, label_map=None):
+    """Reads the places and classes of all records; the encoded images are passed over.
+
+    Args:
+      paths: of record files.
+      label_map: as for `decoder.Decoder`: class names count before class ids; unknown classes do not count.
+    """
+    files, offsets, lengths, classes = [], [], [], []
+    for number, path in enumerate(paths):
+        spans = list(records_reader.iterate_spans(path))
+        if not spans:
+            continue
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for offset, length in spans:
+                files.append(number)
+                offsets.append(offset)
+                lengths.append(length)
+                classes.append(_read_classes(data, offset, offset + length, label_map))
+    return Catalogue(
+        tuple(paths),
+        np.array(files, np.int32),
+        np.array(offsets, np.int64),
+        np.array(lengths, np.int64),
+        tuple(classes),
+    )
+
+
+def _read_classes(data, start, end, label_map):
+    """0-based classes of one tf.train.Example that stands in data[start:end]."""
+    names, ids = [], []
+    for key, (low, high) in _iterate_features(data, start, end):
+        if key == Record.CLASS_TEXT:
+            names = [data[a:b].decode("utf-8", "replace") for a, b in _values(data, low, high, _BYTES_LIST)]
+        elif key == Record.CLASS_LABEL:
+            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in _varints(data, a, b)]
+    if label_map is not None and names:
+        return tuple(label_map.index_of(name) for name in names if name in label_map)
+    return tuple(id - 1 for id in ids if id > 0)
+
+
+def _iterate_features(data, start, end):
+    """(name, (start, end) of the serialized tf.train.Feature) of each feature of an Example."""
+    for low, high in _fields(data, start, end, 1):
+        for entry_low, entry_high in _fields(data, low, high, 1):
+            keys = list(_fields(data, entry_low, entry_high, 1))
+            values = list(_fields(data, entry_low, entry_high, 2))
+            if keys and values:
+                yield data[keys[0][0] : keys[0][1]].decode("utf-8", "replace"), values[0]
+
+
+def _values(data, low, high, kind):
+    """Spans of the values of a Feature's list of one kind."""
+    for a, b in _fields(data, low, high, kind):
+        yield from _fields(data, a, b, 1)
+
+
+def _fields(data, position, end, wanted):
+    """Spans of the content of a message's fields of one number; a number without length is its own span."""
+    while position < end:
+        tag, position = _varint(data, position)
+        start = position
+        if tag & 7 == 2:
+            length, start = _varint(data, position)
+            position = start + length
+        elif tag & 7 == 0:
+            _, position = _varint(data, position)
+        else:
+            position += 4 if tag & 7 == 5 else 8
+        if tag >> 3 == wanted:
+            yield start, position
+
+
+def _varint(data, position):
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _varints(data, position, end):
+    while position < end:
+        value, position = _varint(data, position)
+        yield value
+
+
+class Draw:
+    """The records of each epoch, by their numbers in a catalogue.
+
+    Args:
+      catalogue: a `Catalogue`.
+      sampling: a `Sampling`.
+      seed: whole number.
+      shuffle: whether mode BASE reads in random order; the others always do.
+
+    Raises:
+      DatasetError: no image with an object, or negatives are asked for and there is none.
+    """
+
+    def __init__(self, catalogue, sampling, seed, shuffle=True):
+        self._sampling, self._seed, self._shuffle = sampling, seed, shuffle
+        has_box = np.array([bool(found) for found in catalogue.classes], bool)
+        self._positives, self._negatives = np.flatnonzero(has_box), np.flatnonzero(~has_box)
+        if not len(self._positives):
+            raise errors.DatasetError("no record has an object of a known class", way_out="look at the label map")
+        if sampling.negatives and not len(self._negatives):
+            raise errors.DatasetError(
+                f"--negatives={sampling.negatives:g}: there is no image without objects",
+                way_out="add images with an empty annotation file, or leave --negatives out",
+            )
+        members = {}
+        for number in self._positives:
+            for index in set(catalogue.classes[number]):
+                members.setdefault(index, []).append(number)
+        self._members = {index: np.array(members[index]) for index in sorted(members)}
+        share = len(self._negatives) / len(catalogue) if sampling.negatives is None else sampling.negatives
+        self._num_negatives = round(len(self._positives) * share / (1 - share))
+
+    def __len__(self):
+        """Records of an epoch."""
+        return len(self._positives) + self._num_negatives
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - a draw lives as long as its training
+    def epoch(self, number):
+        """int64 [len(self)]: the records of one epoch in the order in which they are read."""
+        chance = np.random.default_rng([self._seed, number])
+        drawn = np.concatenate([self._draw_positives(chance, number), self._draw_negatives(chance, number)])
+        if self._shuffle or self._sampling.mode != BASE:
+            return chance.permutation(drawn)
+        return np.sort(drawn)
+
+    def _draw_positives(self, chance, number):
+        count = len(self._positives)
+        if self._sampling.mode == BASE:
+            return self._positives
+        if self._sampling.mode == RANDOM:
+            return chance.choice(self._positives, count)
+        turns = self._turns(count, number)
+        return np.concatenate(
+            [self._deal(self._members[index], index, *span) for index, span in zip(self._members, turns)]
+        )
+
+    def _turns(self, count, number):
+        """For each class the (first, number) of its turns in an epoch: over many epochs all have equally many."""
+        num_classes = len(self._members)
+        bounds = [(count * number + i) // num_classes for i in range(num_classes)]
+        after = [(count * (number + 1) + i) // num_classes for i in range(num_classes)]
+        return [(low, high - low) for low, high in zip(bounds, after)]
+
+    def _deal(self, members, key, first, count):
+        """Members from the first-th turn on: each once in random order, then all again in another one."""
+        taken = []
+        while count > 0:
+            again, within = divmod(first, len(members))
+            order = np.random.default_rng([self._seed, key + 1, again]).permutation(members)
+            taken.append(order[within : within + count])
+            first, count = first + len(taken[-1]), count - len(taken[-1])
+        return np.concatenate(taken) if taken else np.zeros(0, np.int64)
+
+    def _draw_negatives(self, chance, number):
+        if self._sampling.mode == RANDOM and self._num_negatives:
+            return chance.choice(self._negatives, self._num_negatives)
+        if not self._num_negatives:
+            return np.zeros(0, np.int64)
+        return self._deal(self._negatives, 1 << 30, number * self._num_negatives, self._num_negatives)
+
+
+def describe(catalogue, draw, label_map=None, epochs=1):
+    """The distribution of classes as it is stored and as it is drawn, as plain values.
+
+    Args:
+      catalogue: a `Catalogue`.
+      draw: a `Draw` of it.
+      label_map: for the names, or None.
+      epochs: how many are counted.
+
+    Returns:
+      {"images": .., "negatives": .., "classes": [{"class", "stored_boxes", "drawn_boxes", "stored_share",
+      "drawn_share", "drawn_images"}]}, counts of an epoch on average.
+    """
+    drawn = np.concatenate([draw.epoch(number) for number in range(epochs)])
+    size = 1 + max((index for found in catalogue.classes for index in found), default=-1)
+    boxes = np.zeros((len(catalogue), size))
+    for number, found in enumerate(catalogue.classes):
+        np.add.at(boxes[number], list(found), 1)
+    times = np.bincount(drawn, minlength=len(catalogue)) / epochs
+    stored, taken, shown = boxes.sum(0), times @ boxes, times @ (boxes > 0)
+    rows = [
+        {
+            "class": label_map.name_of_index(index) if label_map is not None else str(index + 1),
+            "stored_boxes": int(stored[index]),
+            "drawn_boxes": round(float(taken[index]), 1),
+            "stored_share": round(float(stored[index] / stored.sum()), 4),
+            "drawn_share": round(float(taken[index] / taken.sum()), 4),
+            "drawn_images": round(float(shown[index]), 1),
+        }
+        for index in range(size)
+        if stored[index]
+    ]
+    is_negative = np.array([not found for found in catalogue.classes])
+    return {"images": len(draw), "negatives": round(float(times @ is_negative), 1), "classes": rows}
+
+
+def format_distribution(sampling, facts):
+    """The table of `describe`."""
+    rows = []
+    for row in facts["classes"]:
+        stored = (row["stored_boxes"], f"{row['stored_share']:.1%}")
+        rows.append((row["class"], *stored, row["drawn_boxes"], f"{row['drawn_share']:.1%}", row["drawn_images"]))
+    negatives = "" if sampling.negatives is None else f", negatives {sampling.negatives:g}"
+    head = f"sampling {sampling.mode}{negatives}: {facts['images']} images an epoch"
+    head += f", {facts['negatives']:g} without objects"
+    names = ("class", "boxes stored", "share", "boxes drawn", "share", "images drawn")
+    return head + "\n" + console.format_table(names, rows, numbers=(1, 2, 3, 4, 5))
