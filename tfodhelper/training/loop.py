@@ -32,6 +32,7 @@ class TrainOptions:
       tpu_address: of the TPU, with strategy tpu.
       seed: of order, augmentation and initial weights.
       keep_checkpoints: how many of the newest checkpoints stay.
+      sampling: an `inputs.sampling.Sampling`; None reads every record once an epoch.
     """
 
     eval_every: int = 500
@@ -41,6 +42,7 @@ class TrainOptions:
     tpu_address: str | None = None
     seed: int = 0
     keep_checkpoints: int = 3
+    sampling: object = None
 
 
 @dataclasses.dataclass
@@ -95,7 +97,7 @@ class Session:
     def _build(self, starting_point, train, bad_batch):
         config = self._experiment_config(train)
         self.task = training_task.DetectionTask(
-            config.task, self.pipeline, starting_point, self.options.seed, self.start_step
+            config.task, self.pipeline, starting_point, self.options.seed, self.start_step, self.options.sampling
         )
         model = self.task.build_model()
         optimizer, schedule = optimizers.build_optimizer(self.pipeline.train_config.optimizer)

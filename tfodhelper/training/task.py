@@ -48,14 +48,15 @@ class DetectionTask(base_task.Task):
       starting_point: a `StartingPoint`.
       seed: of the input order, of the augmentation and of the initial weights.
       start_step: number of steps that are already trained: the input goes on behind them.
+      sampling: an `inputs.sampling.Sampling`, or None.
     """
 
     loss = Losses.TOTAL
 
-    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0):
+    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0, sampling=None):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
-        self._seed, self._start_step = seed, start_step
+        self._seed, self._start_step, self._sampling = seed, start_step, sampling
         self.restore_report = None
 
     def build_model(self):
@@ -89,6 +90,7 @@ class DetectionTask(base_task.Task):
                 seed=self._seed,
                 start_step=self._start_step * max(1, params.global_batch_size // (batch_size * pipelines)),
                 input_context=input_context,
+                sampling=self._sampling,
             )
         # Every worker evaluates the whole set, so that the first one has all the numbers without sending any.
         return inputs_build.build_eval_dataset(
