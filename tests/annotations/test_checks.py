@@ -91,6 +91,12 @@ def test_an_unknown_class_leaves_the_image_out_or_by_option_the_box():
     assert check([Box("dog", 1, 1, 20, 20)], label_map=label_map, options=drop).annotation.boxes == ()
 
 
+def test_an_unknown_class_that_is_nearly_a_known_one_says_which():
+    label_map = make_label_map(["Traffic Light", "cat"])
+    for name, words in (("traffic light", "is 'Traffic Light' meant"), ("caat", "is 'cat' meant"), ("dog", "map; exp")):
+        assert words in check([Box(name, 1, 1, 20, 20)], label_map=label_map).findings[0].message
+
+
 @pytest.mark.parametrize(
     ("size", "boxes", "code"),
     [

@@ -175,7 +175,9 @@ def test_entities_are_neither_expanded_nor_fetched(tmp_path):
         assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("gb18030", "红细胞"), ("cp1252", "Schlüssel")])
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("gb18030", "红细胞"), ("cp1252", "Schlüssel"), ("cp949", "빨간 자동차와 트럭")]
+)
 def test_other_encodings_are_guessed_and_said(encoding, name):
     text = f'<?xml version="1.0"?><annotation>{object_with(CORNERS, name)}</annotation>'
     annotation = labelimg.parse_labelimg(text.encode(encoding), "a.xml")

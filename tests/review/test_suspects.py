@@ -1,6 +1,7 @@
 """Labels held against detections: what is suspected, how it is ranked, and the drafts."""
 
 import csv
+import dataclasses
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from tests.dataset.picture_set import save_pair
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.cli import main
 from tfodhelper.dataset import plan
 from tfodhelper.prediction.detections import Detection, ImageDetections
 from tfodhelper.review import comparison, drafts, suspects
@@ -90,3 +92,23 @@ def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
     assert draft.filename == "0001_a.jpg" and not draft.verified
     (row,) = csv.DictReader((tmp_path / "out" / drafts.TABLE).open(encoding="utf-8"))
     assert (row["rank"], row["image"], row["xml"], row["kind"]) == ("1", "a.jpg", "a.xml", "missing")
+
+
+def test_verified_drafts_and_no_others_come_back(tmp_path, capsys):
+    for number, name in enumerate(("a", "b")):
+        save_pair(tmp_path / "data", name, [Box("cat", 4, 5, 30, 40)], seed=number)
+    planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path / "data"), show_progress=False)
+    missing = suspects.Suspect(suspects.MISSING, Box("cat", 35, 5, 60, 45), 0.9)
+    images = {image.name: image for image in planned.examination.images}
+    folder = drafts.write_drafts(tmp_path / "out", images, {"a.jpg": [missing], "b.jpg": [missing]})
+    path = folder / "0002_b.xml"
+    labelimg.write_labelimg(path, dataclasses.replace(labelimg.read_labelimg(path), verified=True))
+    command = ["check", f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'new'}", "--fix"]
+    assert main.main([*command, f"--reviewed={folder}"]) == 0
+    assert "1 verified drafts" in capsys.readouterr().out
+    made = {name: labelimg.read_labelimg(tmp_path / "new" / "fixed" / f"{name}.xml") for name in "ab"}
+    assert made["a"].boxes == (Box("cat", 4, 5, 30, 40),) and not made["a"].verified
+    assert made["b"].boxes == (Box("cat", 4, 5, 30, 40), missing.box) and made["b"].verified
+    assert made["b"].filename == "b.jpg"
+    assert main.main(["check", f"--data_dir={tmp_path / 'data'}", "--reviewed=x"]) == 2
+    assert main.main([*command[:2], f"--output_dir={tmp_path / 'newer'}", "--fix", f"--reviewed={tmp_path}"]) == 1

@@ -6,6 +6,7 @@ objects were lost is left out too: as a negative it would teach that there is no
 """
 
 import dataclasses
+import difflib
 import itertools
 
 import numpy as np
@@ -184,11 +185,14 @@ def _check_boxes(boxes, width, height, file, label_map, options):
 
 def _class_unknown(box, where, file, label_map, options):
     drop = options.drop_unknown_classes
-    known = ", ".join(item.shown_name for item in list(label_map)[:10]) + (", ..." if len(label_map) > 10 else "")
+    names = [item.shown_name for item in label_map]
+    near = difflib.get_close_matches(box.name.casefold(), [name.casefold() for name in names], n=1, cutoff=0.8)
+    meant = next((name for name in names if [name.casefold()] == near), None)
+    known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return Finding(
         "class-unknown",
         file,
-        f"class {box.name!r} is not in the label map",
+        f"class {box.name!r} is not in the label map" + (f"; is {meant!r} meant?" if meant else ""),
         where,
         f"one of {known}",
         way_out=None if drop else "rename the class, add it to the label map, or give --drop_unknown_classes",
@@ -280,7 +284,8 @@ def _may_overlap(boxes):
         return True
     slack = 1 - CLASS_CONFLICT_IOU
     return any(
-        abs(a.xmin - b.xmin) <= slack * max(a.width, b.width) and abs(a.ymin - b.ymin) <= slack * max(a.height, b.height)
+        abs(a.xmin - b.xmin) <= slack * max(a.width, b.width)
+        and abs(a.ymin - b.ymin) <= slack * max(a.height, b.height)
         for a, b in itertools.combinations(boxes, 2)
     )
 

@@ -17,6 +17,7 @@ from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, Un
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_MIN_KOREAN = 6  # different characters
 _BYTE_ORDER_MARK = "\ufeff"
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
@@ -142,7 +143,7 @@ def _not_well_formed(path, error):
 
 
 def _guess_encoding(data):
-    """The likely encoding of bytes that are no UTF-8: gb18030 or cp1252; None when they are UTF-8 or cannot be read."""
+    """The likely encoding of bytes that are no UTF-8: gb18030, cp949 or cp1252; None when they cannot be read."""
     try:
         data.decode("utf-8")
         return None
@@ -150,13 +151,23 @@ def _guess_encoding(data):
         pass
     runs = re.findall(rb"[\x80-\xff]+", data)
     order = ("gb18030", "cp1252") if all(len(run) % 2 == 0 for run in runs) else ("cp1252", "gb18030")
-    for encoding in order:
+    for encoding in ("cp949", *order) if _looks_korean(runs) else order:
         try:
             data.decode(encoding)
             return encoding
         except UnicodeDecodeError:
             continue
     return None
+
+
+def _looks_korean(runs):
+    """Whether pairs of bytes are Korean rather than Chinese, which nearly all decoders take for each other.
+
+    Hangul begins with B0 to C8. Half of the usual Chinese characters lie beyond, so that six different ones without any
+    of those are Korean nearly for sure; with fewer, nothing can be told.
+    """
+    pairs = {run[i : i + 2] for run in runs if len(run) % 2 == 0 for i in range(0, len(run), 2)}
+    return len(pairs) >= _MIN_KOREAN and all(0xB0 <= first <= 0xC8 and second >= 0xA1 for first, second in pairs)
 
 
 def _text(element, tag):

@@ -10,7 +10,9 @@ the originals are never touched.
 --model names an exported detector, and asks where it disagrees with the labels: confident detections without a box,
 or on a box of another class, and boxes that no detection meets. Incomplete labels teach a detector that objects are
 background. The suspicions are ranked; suspects/ gets LabelImg drafts of these images, with the detections added as
-boxes, the weightiest first, and suspects.csv says what belongs to what.
+boxes, the weightiest first, and suspects.csv says what belongs to what. Look through them in LabelImg, delete what is
+wrong, and mark each with the space bar as verified. Then --fix --reviewed=FOLDER/suspects, with another --output_dir,
+writes fixed/ with the annotations of the verified drafts.
 """
 
 from absl import flags
@@ -29,6 +31,7 @@ def define_flags(fv):
     flagging.define_max_shown(fv)
     flagging.define_output_dir(fv, "Folder for report.json, report.html and what else is asked for.")
     flags.DEFINE_bool("fix", False, "Write corrected copies to fixed/ in --output_dir.", flag_values=fv)
+    flagging.define_path(fv, "reviewed", None, "Folder of drafts whose verified ones are taken over, with --fix.")
     text = "How images that stay as they are get to fixed/: copy, or link (to the originals)."
     flags.DEFINE_enum("images", "copy", ["copy", "link"], text, flag_values=fv)
     flagging.define_path(fv, "model", None, "Folder of an exported detector that is held against the labels.")
@@ -68,6 +71,8 @@ def _check_flags(fv):
     for name in ("fix", "model"):
         if fv[name].value and not fv.output_dir:
             raise errors.UsageError(f"--{name} needs a folder to write to", way_out="add --output_dir=FOLDER")
+    if fv.reviewed and not fv.fix:
+        raise errors.UsageError("--reviewed says what goes into fixed/", way_out="add --fix")
     if fv.model:
         from tfodhelper.prediction import saved_models
 
@@ -106,7 +111,12 @@ def _write(fv, planned, scale, by_image):
     folder = storage.make_folder(fv.output_dir)
     value = report.to_json(planned) | {"box_sizes": report.sizes_to_json(planned, scale)}
     if fv.fix:
-        value["fixed"] = fixing.write_fixed(planned, folder / fixing.FOLDER, fv.images)
+        reviewed, notes = drafts.read_reviewed(fv.reviewed, planned) if fv.reviewed else (None, [])
+        for line in report.format_findings(notes, fv.max_shown):
+            console.say(line)
+        value["fixed"] = fixing.write_fixed(planned, folder / fixing.FOLDER, fv.images, reviewed)
+        if fv.reviewed:
+            console.say(f"taken over from {fv.reviewed}: {len(reviewed)} verified drafts")
         console.say(f"corrected copies: {folder / fixing.FOLDER} ({len(value['fixed'])} images or XML files changed)")
     if by_image is not None:
         value["suspects"] = comparison.to_json(by_image)

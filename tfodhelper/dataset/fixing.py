@@ -7,7 +7,7 @@ from tfodhelper.dataset import placing
 FOLDER = "fixed"
 
 
-def write_fixed(planned, folder, how=placing.COPY, show_progress=True):
+def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True):
     """Writes all usable images with their corrected annotations.
 
     Images keep their names, but for an ending that does not fit the content. Bytes that TensorFlow does not decode are
@@ -17,6 +17,7 @@ def write_fixed(planned, folder, how=placing.COPY, show_progress=True):
       planned: a `plan.Plan`.
       folder: an empty or new folder apart from the originals.
       how: `placing.COPY` or LINK, for images that stay as they are.
+      reviewed: {image name: `Annotation`} that a person made in the place of the one that is there, or None.
       show_progress: whether the console shows how far it is.
 
     Returns:
@@ -32,8 +33,10 @@ def write_fixed(planned, folder, how=placing.COPY, show_progress=True):
     changed = []
     progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
     for image in images:
-        name = placing.place_mended(image, folder, names, how)
+        annotation = (reviewed or {}).get(image.name)
+        name = placing.place_mended(image, folder, names, how, annotation)
         codes = sorted({finding.code for finding in image.findings if finding.action != findings.KEPT})
+        codes += ["reviewed"] if annotation is not None else []
         if codes or name != image.name:
             changed.append({"image": image.name, "fixed": name, "codes": codes})
         progress.advance()

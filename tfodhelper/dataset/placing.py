@@ -113,7 +113,7 @@ def place_image(source, target, how):
         raise storage.explain_os_error(error, target) from error
 
 
-def place_mended(image, target_dir, names, how):
+def place_mended(image, target_dir, names, how, annotation=None):
     """Puts an examined image with its corrected annotation into a folder.
 
     Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
@@ -123,10 +123,12 @@ def place_mended(image, target_dir, names, how):
       target_dir: the new folder.
       names: a `Names`.
       how: LINK or COPY, for bytes that stay as they are.
+      annotation: to write instead of the image's own, or None.
 
     Returns:
       The new relative name of the image.
     """
+    annotation = annotation or image.annotation
     facts = image.facts
     rewritten = facts.reencode_reason is not None or image.turn
     data, format_ = None, facts.format.lower()
@@ -141,7 +143,7 @@ def place_mended(image, target_dir, names, how):
             file.write(data)
     else:
         place_image(image.path, target, how)
-    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", target, image.annotation, 1 if facts.mode == "L" else 3)
+    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", target, annotation, 1 if facts.mode == "L" else 3)
     return name
 
 

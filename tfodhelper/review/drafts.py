@@ -1,7 +1,8 @@
 """Suspicions as LabelImg drafts: images and XML under names that begin with their rank, and a table of all of them.
 
 A draft holds the boxes that are labelled and, added to them, the detections without a box. It is not verified: a person
-deletes what is wrong, corrects the rest and presses the space bar, which marks the image as verified.
+deletes what is wrong, corrects the rest and presses the space bar, which marks the image as verified. Verified drafts,
+and no others, are read back.
 """
 
 import csv
@@ -9,8 +10,10 @@ import dataclasses
 import io
 import pathlib
 
-from tfodhelper import storage
+from tfodhelper import errors, storage
+from tfodhelper.annotations import checks, findings, labelimg
 from tfodhelper.annotations.labelimg import CORNERS, format_number
+from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.dataset import placing
 from tfodhelper.review import suspects
 
@@ -55,3 +58,52 @@ def write_drafts(output_dir, images, by_image, how=placing.LINK):
             lines.writerow((*row, f"{one.score:.4f}", *corners))
     storage.write_text(pathlib.Path(output_dir) / TABLE, text.getvalue())
     return folder
+
+
+def read_reviewed(folder, planned):
+    """Reads the drafts that a person verified.
+
+    Args:
+      folder: the folder that `write_drafts` made, or the one of the report around it.
+      planned: a `plan.Plan` of the same set.
+
+    Returns:
+      ({image name: checked `Annotation`}, findings in the drafts).
+
+    Raises:
+      DatasetError: it is no such folder.
+    """
+    folder = pathlib.Path(folder)
+    folder = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    table = folder.parent / TABLE
+    if not table.is_file():
+        raise errors.DatasetError(
+            f"{folder}: holds no drafts",
+            expected=f"the folder {FOLDER}, with {TABLE} beside it",
+            way_out="`tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER` makes it",
+        )
+    with open(table, encoding="utf-8", newline="") as file:
+        image_of = {row.get("draft") or "": row.get("image") or "" for row in csv.DictReader(file)}
+    images = {image.name: image for image in planned.examination.images}
+    reviewed, notes = {}, []
+    for draft, name in sorted(image_of.items()):
+        if name not in images or not placing.is_inside(draft) or not (folder / draft).is_file():
+            continue
+        annotation, more = _read_draft(folder / draft, images[name], planned.label_map)
+        notes += more
+        if annotation is not None:
+            reviewed[name] = annotation
+    return reviewed, notes
+
+
+def _read_draft(path, image, label_map):
+    """Returns (the checked annotation or None, findings); None, too, for a draft that nobody verified."""
+    try:
+        draft = labelimg.read_labelimg(path)
+    except UnusableFile as error:
+        return None, [findings.from_unusable(error, path.name)]
+    if not draft.verified:
+        return None, []
+    checked = checks.check_annotation(draft, image.facts, path.name, label_map, image_file=image.name)
+    grave = [finding for finding in checked.findings if finding.severity == findings.ERROR]
+    return checked.annotation, grave
