@@ -40,14 +40,14 @@ def run(*argv):
 def test_zoo_lists_all(capsys):
     assert run("zoo") == 0
     out = capsys.readouterr().out
-    assert "90 models, 2 of them can be trained here" in out
+    assert "91 models, 21 of them can be trained here" in out
     assert "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8" in out
-    assert "--model=ssd_mobilenet_v1 " in out
+    assert "--model=faster_rcnn_resnet50 " in out
 
 
 def test_zoo_narrows_by_words(capsys):
-    assert run("zoo", "inception", "--trainable") == 1
-    assert "error: no model fits 'inception'" in capsys.readouterr().err
+    assert run("zoo", "hourglass", "--trainable") == 1
+    assert "error: no model fits 'hourglass'" in capsys.readouterr().err
     assert run("zoo", "mobilenet v1", "--trainable", "--url") == 0
     out = capsys.readouterr().out
     assert "2 models, 2 of them" in out
@@ -84,7 +84,7 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     ("changes", "status", "words"),
     [
         (["--model=ssd_mobilnet_v1"], 1, "did you mean ssd_mobilenet_v1"),
-        (["--model=faster_rcnn_resnet50"], 1, "cannot be trained here yet"),
+        (["--model=faster_rcnn_nas"], 1, "cannot be trained here yet"),
         (["--set=train_config.batch_sise=4"], 1, "did you mean train_config.batch_size"),
         (["--set=train_config.use_bfloat16=true"], 1, "train_config.use_bfloat16: true"),
         (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "there is no checkpoint"),

@@ -274,3 +274,43 @@ def test_cosine_with_plateau_always_fits():
         schedule_scaling.scale_steps(message.train_config.optimizer, 10, new)
         assert cosine.total_steps == new
         assert cosine.warmup_steps + cosine.hold_base_rate_steps <= cosine.total_steps
+
+
+@pytest.mark.parametrize(
+    ("model", "batch_size", "eval_batch_size", "rate"),
+    [
+        ("faster_rcnn_resnet50", 2, 2, 0.04 * 2 / 64),
+        ("faster_rcnn_resnet50_v1_1024x1024", 1, 1, 0.04 / 64),
+        ("faster_rcnn_resnet101_v1_800x1333", 1, 1, 0.01 / 16),
+        ("faster_rcnn_resnet50_coco", 1, 1, 0.0003),
+    ],
+)
+def test_two_stage_detectors_have_small_batches(model, batch_size, eval_batch_size, rate):
+    result, notes = make(model, fine_tune_checkpoint="/zoo/checkpoint/ckpt-0")
+    assert result.train_config.batch_size == batch_size
+    assert result.eval_config.batch_size == eval_batch_size
+    optimizer = result.train_config.optimizer
+    assert schedule_scaling.base_rate(optimizer) == pytest.approx(rate, rel=1e-5)
+    assert result.model.faster_rcnn.num_classes == 3
+    assert result.train_config.fine_tune_checkpoint_type == "full"
+    assert not result.model.faster_rcnn.feature_extractor.batch_norm_trainable
+    assert ("batch norm: frozen" in notes) == ("640" in str(result.model) or "1024x" in model)
+
+
+def test_evaluation_of_images_of_many_sizes_goes_one_by_one():
+    assert make("faster_rcnn_resnet50_coco", batch_size=4)[0].eval_config.batch_size == 1
+    assert make("faster_rcnn_resnet50", batch_size=16)[0].eval_config.batch_size == 8  # padded to one size
+
+
+def test_two_stage_detector_from_scratch_trains_its_batch_norm():
+    result, notes = make("faster_rcnn_resnet50_coco")
+    assert result.model.faster_rcnn.feature_extractor.batch_norm_trainable
+    assert "batch norm: trained" in notes
+
+
+def test_configuration_without_weights_says_so():
+    with pytest.raises(errors.ZooError, match="no weights were published") as caught:
+        generate.find_fine_tune_checkpoint(generate.find_base("faster_rcnn_resnet50_v1_fpn_640x640"))
+    assert "--fine_tune_checkpoint=" in caught.value.way_out
+    result, _ = make("faster_rcnn_resnet50_v1_fpn_640x640", fine_tune_checkpoint="/resnet50/ckpt-1")
+    assert result.train_config.fine_tune_checkpoint_type == "classification"

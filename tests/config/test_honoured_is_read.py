@@ -92,32 +92,110 @@ VARIANTS = {
 }
 
 
-def configuration(changes):
-    """The base configuration with changes."""
-    path = bases.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28")
-    return apply_overrides(pipeline.read_pipeline(path), changes)
+RCNN = "model.faster_rcnn"
+RPN = f"{RCNN}.first_stage_box_predictor_conv_hyperparams"
+GRID = f"{RCNN}.first_stage_anchor_generator.grid_anchor_generator"
+PYRAMID = f"{RCNN}.first_stage_anchor_generator.multiscale_anchor_generator"
+BOXES = f"{RCNN}.second_stage_box_predictor.mask_rcnn_box_predictor"
+SECOND_OUTPUT = f"{RCNN}.second_stage_post_processing"
+
+# name: (base, changes); together they set every field of two-stage detectors that the rules call honoured.
+TWO_STAGE_VARIANTS = {
+    "coco": ("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8", []),
+    "all scalars": (
+        "faster_rcnn_resnet50_coco_2018_01_28",
+        [
+            f"{RCNN}.num_classes=4",
+            f"{RCNN}.feature_extractor.first_stage_features_stride=8",
+            f"{RCNN}.feature_extractor.batch_norm_trainable=true",
+            f"{RCNN}.first_stage_atrous_rate=2",
+            f"{RCNN}.first_stage_box_predictor_kernel_size=1",
+            f"{RCNN}.first_stage_box_predictor_depth=32",
+            f"{RCNN}.first_stage_minibatch_size=64",
+            f"{RCNN}.first_stage_positive_balance_fraction=0.4",
+            f"{RCNN}.first_stage_nms_score_threshold=0.1",
+            f"{RCNN}.first_stage_max_proposals=50",
+            f"{RCNN}.second_stage_batch_size=16",
+            f"{RCNN}.second_stage_balance_fraction=0.5",
+            f"{RCNN}.second_stage_classification_loss.weighted_softmax={{logit_scale: 2}}",
+            f"{RCNN}.use_static_shapes=true",
+            f"{RCNN}.use_static_shapes_for_eval=true",
+            f"{RCNN}.use_static_balanced_label_sampler=true",
+            f"{RCNN}.clip_anchors_to_image=true",
+            f"{RCNN}.use_matmul_crop_and_resize=true",
+            f"{GRID}.height=128",
+            f"{GRID}.width=128",
+            f"{GRID}.height_offset=1",
+            f"{GRID}.width_offset=2",
+            f"{RPN}.activation=RELU_6",
+            f"{RPN}.initializer.random_normal_initializer={{mean: 0.1 stddev: 0.2}}",
+            f"{BOXES}.use_dropout=true",
+            f"{BOXES}.dropout_keep_probability=0.7",
+            f"{BOXES}.share_box_across_classes=true",
+            f"{BOXES}.fc_hyperparams.batch_norm={{decay: 0.9}}",
+            f"{SECOND_OUTPUT}.logit_scale=2",
+            f"{SECOND_OUTPUT}.batch_non_max_suppression.soft_nms_sigma=0.5",
+            f"{SECOND_OUTPUT}.batch_non_max_suppression.use_class_agnostic_nms=true",
+        ],
+    ),
+    "mining": (
+        "faster_rcnn_resnet50_coco_2018_01_28",
+        [
+            f"{RCNN}.hard_example_miner={{num_hard_examples: 9 iou_threshold: 0.5 loss_type: CLASSIFICATION}}",
+            f"{RCNN}.second_stage_classification_loss.weighted_sigmoid_focal={{gamma: 1 alpha: 0.5}}",
+            f"{SECOND_OUTPUT}.score_converter=SIGMOID",
+        ],
+    ),
+    "first stage alone": ("faster_rcnn_resnet50_lowproposals_coco_2018_01_28", [f"{RCNN}.number_of_stages=1"]),
+    "pyramid": (
+        "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8",
+        [
+            f"{RCNN}.feature_extractor.fpn={{min_level: 3 max_level: 5 additional_layer_depth: 64}}",
+            f"{RCNN}.feature_extractor.pad_to_multiple=64",
+            f"{PYRAMID}.min_level=3",
+            f"{PYRAMID}.max_level=5",
+            f"{PYRAMID}.anchor_scale=3",
+            f"{PYRAMID}.scales_per_octave=1",
+            f"{RCNN}.second_stage_classification_loss.weighted_sigmoid={{}}",
+        ],
+    ),
+}
+
+
+def configuration(changes, base="ssd_mobilenet_v1_coco_2018_01_28"):
+    """A base configuration with changes."""
+    return apply_overrides(pipeline.read_pipeline(bases.base_pipeline_path(base)), changes)
 
 
 def honoured_paths(message, prefix):
-    """Paths below a prefix that are set, not at their default, and called honoured."""
+    """Paths below a prefix that are set, not at their default, and called honoured whatever their value."""
     return {
         reading.without_indices(field.path)
         for field in honoured.classify(message)
-        if field.status == honoured.HONOURED and field.path.startswith(prefix)
+        if field.status == honoured.HONOURED
+        and field.path.startswith(prefix)
+        and not field.path.endswith("_hyperparams.op")
     }
 
 
 @pytest.fixture(scope="module")
 def built():
     """{variant: (its configuration, what building the detector read of it)}."""
-    build = pytest.importorskip("tfodhelper.models.build")
-    results = {}
-    for variant, changes in VARIANTS.items():
-        message = configuration(changes)
-        recorder, reads = reading.record_reads(message)
-        build.build_detector(recorder.model, is_training=True)
-        results[variant] = message, reads
-    return results
+    return {variant: build(configuration(changes)) for variant, changes in VARIANTS.items()}
+
+
+@pytest.fixture(scope="module")
+def built_two_stages():
+    """As `built`, for two-stage detectors."""
+    return {name: build(configuration(changes, base)) for name, (base, changes) in TWO_STAGE_VARIANTS.items()}
+
+
+def build(message):
+    """(configuration, what building its detector reads of it)."""
+    builder = pytest.importorskip("tfodhelper.models.build")
+    recorder, reads = reading.record_reads(message)
+    builder.build_detector(recorder.model, is_training=True)
+    return message, reads
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -126,28 +204,54 @@ def test_model_reads_what_is_set(built, variant):
     assert honoured_paths(message, "model") - reads == set()
 
 
+@pytest.mark.parametrize("variant", TWO_STAGE_VARIANTS)
+def test_two_stage_model_reads_what_is_set(built_two_stages, variant):
+    message, reads = built_two_stages[variant]
+    honoured.check_honoured(message)
+    unread = honoured_paths(message, "model") - reads
+    if variant == "first stage alone":
+        unread = {path for path in unread if not path.startswith((f"{RCNN}.second_stage_", f"{RCNN}.maxpool_"))}
+        unread -= {f"{RCNN}.initial_crop_size"}
+    assert unread == set()
+
+
 def honoured_leaves(name, path):
-    """Paths of all fields that the rules call honoured, below a message."""
+    """Paths of all fields that the rules call honoured, below a message; of a feature extractor those of any type."""
     own = honoured_rules.RULES.get(name)
     if own is None:
-        own = honoured_rules.FEATURE_EXTRACTORS[name, "ssd_mobilenet_v1_keras"]
+        of_types = [rules for (message, _), rules in honoured_rules.FEATURE_EXTRACTORS.items() if message == name]
+        own = {field: rule for rules in of_types for field, rule in rules.items()}
     for field in protos.message(name).DESCRIPTOR.fields:
-        if not isinstance(own.get(field.name), honoured_rules.Honoured):
+        inner_path = f"{path}.{field.name}"
+        if not _is_honoured(honoured_rules.PATHS.get(inner_path, own.get(field.name))):
             continue
         inner = field.message_type.full_name.removeprefix(protos.PACKAGE + ".") if field.message_type else None
-        yield f"{path}.{field.name}"
+        yield inner_path
         if inner and len(field.message_type.fields):
-            yield from honoured_leaves(inner, f"{path}.{field.name}")
+            yield from honoured_leaves(inner, inner_path)
+
+
+def below_layers(paths):
+    """The parts of paths behind the settings of convolutions, which are read in one place."""
+    return {path.split("_hyperparams.", 1)[1] for path in paths if "_hyperparams." in path}
 
 
 def test_all_that_the_rules_call_honoured_is_read_by_some_variant(built):
     read = set().union(*(reads for _, reads in built.values()))
-    honoured_anywhere = set(honoured_leaves("DetectionModel", "model"))
+    honoured_anywhere = set(honoured_leaves("Ssd", SSD))
     assert len(honoured_anywhere) > 100
-    unread = {path for path in honoured_anywhere - read if ".conv_hyperparams." not in path}
-    assert unread == set()
-    of_layers = {path.split(".conv_hyperparams.")[1] for path in honoured_anywhere if ".conv_hyperparams." in path}
-    assert of_layers - {path.split(".conv_hyperparams.")[1] for path in read if ".conv_hyperparams." in path} == set()
+    assert {path for path in honoured_anywhere - read if "_hyperparams." not in path} == set()
+    assert below_layers(honoured_anywhere) - below_layers(read) == set()
+
+
+def test_all_that_the_rules_call_honoured_is_read_by_some_two_stage_variant(built, built_two_stages):
+    read = set().union(*(reads for _, reads in built_two_stages.values()))
+    honoured_anywhere = set(honoured_leaves("FasterRcnn", RCNN))
+    assert len(honoured_anywhere) > 100
+    shared = ("_hyperparams.", ".image_resizer.")  # read in one place for all detectors
+    assert {path for path in honoured_anywhere - read if not any(part in path for part in shared)} == set()
+    read_of_layers = set().union(*(reads for _, reads in [*built.values(), *built_two_stages.values()]))
+    assert below_layers(honoured_anywhere) - below_layers(read_of_layers) == set()
 
 
 def test_metrics():

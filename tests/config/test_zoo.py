@@ -8,7 +8,7 @@ import pytest
 from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import bases, pipeline, zoo
+from tfodhelper.config import bases, comparison, pipeline, zoo
 
 
 def test_catalogue_has_every_published_model():
@@ -44,6 +44,20 @@ def test_facts_of_one_model():
         ("ssd_mobilenet_v1_0.75_depth_300x300_coco", "ssd_mobilenet_v1_0.75_depth_300x300_coco14_sync_2018_07_03"),
         ("faster_rcnn_resnet50", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
         ("faster_rcnn_resnet50_coco", "faster_rcnn_resnet50_coco_2018_01_28"),
+        ("faster_rcnn_resnet50_lowproposals_coco", "faster_rcnn_resnet50_lowproposals_coco_2018_01_28"),
+        ("faster_rcnn_resnet101_coco", "faster_rcnn_resnet101_coco_2018_01_28"),
+        ("faster_rcnn_resnet101_lowproposals_coco", "faster_rcnn_resnet101_lowproposals_coco_2018_01_28"),
+        ("faster_rcnn_inception_resnet_v2_atrous_coco", "faster_rcnn_inception_resnet_v2_atrous_coco_2018_01_28"),
+        (
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_coco",
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_coco_2018_01_28",
+        ),
+        ("faster_rcnn_resnet101_kitti", "faster_rcnn_resnet101_kitti_2018_01_28"),
+        ("faster_rcnn_resnet50_v1_640x640", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet152_v1_800x1333", "faster_rcnn_resnet152_v1_800x1333_coco17_gpu-8"),
+        ("faster_rcnn_inception_resnet_v2_1024x1024", "faster_rcnn_inception_resnet_v2_1024x1024_coco17_tpu-8"),
+        ("faster_rcnn_resnet50_v1_fpn_640x640", "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8", "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8"),
         ("faster_rcnn_resnet101_v1_1024x1024", "faster_rcnn_resnet101_v1_1024x1024_coco17_tpu-8"),
         ("SSD MobileNet v2 320x320", "ssd_mobilenet_v2_320x320_coco17_tpu-8"),
         ("ssd-mobilenet-v2", "ssd_mobilenet_v2_320x320_coco17_tpu-8"),
@@ -58,7 +72,7 @@ def test_finds_by_short_name_archive_and_title(name, archive):
 
 
 def test_every_model_is_found_by_its_archive_and_its_title():
-    for model in zoo.catalogue():
+    for model in zoo.all_models():
         assert zoo.find_model(model.name).name == model.name
         assert zoo.find_model(model.title).title == model.title
 
@@ -84,7 +98,7 @@ def test_near_miss_is_suggested(name, near):
 def test_lists_by_words():
     names = [model.name for model in zoo.list_models("quantized v1")]
     assert len(names) == 2 and all("v1" in name and "quantized" in name for name in names)
-    assert len(zoo.list_models()) == 90
+    assert len(zoo.list_models()) == 91  # 90 with weights, and one configuration alone
     assert zoo.list_models("no such thing") == []
 
 
@@ -97,8 +111,14 @@ def test_table_has_a_row_a_model():
 
 
 def test_trainable_are_those_with_a_base_file():
-    assert {model.name for model in zoo.catalogue() if model.trainable_here} == set(bases.base_names())
-    assert {zoo.find_model(name).family for name in bases.base_names()} == {"ssd_mobilenet_v1"}
+    assert {model.name for model in zoo.all_models() if model.trainable_here} == set(bases.base_names())
+    families = collections.Counter(zoo.find_model(name).family for name in bases.base_names())
+    assert families == {
+        "ssd_mobilenet_v1": 2,
+        "faster_rcnn_resnet": 9 + 5,
+        "faster_rcnn_inception_resnet_v2": 2 + 2,
+        "faster_rcnn_resnet_fpn": 1,
+    }
 
 
 def test_preferred_name_finds_the_model_again():
@@ -114,8 +134,44 @@ def test_base_files_wait_for_the_data(name):
     assert len(readers) == 2
     for reader in readers:
         assert list(reader.tf_record_input_reader.input_path) == ["PATH_TO_BE_CONFIGURED"]
-    assert message.model.ssd.feature_extractor.type.endswith("_keras")
-    assert message.model.ssd.num_classes == 90
+    model = getattr(message.model, message.model.WhichOneof("model"))
+    assert model.num_classes == (2 if "kitti" in name else 90)
+    # Two-stage detectors of the first generation have strides of their own, so their names stay as they were.
+    has_keras_name = message.model.HasField("ssd") or zoo.find_model(name).generation == "tf2"
+    assert model.feature_extractor.type.endswith("_keras") == has_keras_name
+
+
+def test_lowproposals_are_configurations_of_the_same_network():
+    lows = [name for name in bases.base_names() if "_lowproposals" in name]
+    assert len(lows) == 3
+    for name in lows:
+        low = pipeline.read_pipeline(bases.base_pipeline_path(name)).model.faster_rcnn
+        full = pipeline.read_pipeline(bases.base_pipeline_path(name.replace("_lowproposals", ""))).model.faster_rcnn
+        assert low.first_stage_max_proposals == low.second_stage_batch_size == 20
+        low.first_stage_max_proposals, low.second_stage_batch_size = 300, 64
+        full.second_stage_batch_size = 64
+        assert low == full
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",) * 2,
+        ("faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",) * 2,
+        ("faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8", "{}__reduced256"),
+        (
+            "faster_rcnn_inception_resnet_v2_640x640_coco17_tpu-8",
+            "faster_rcnn_inception_resnet_v2_640x640_coco17__hand",
+        ),
+    ],
+)
+def test_base_is_the_published_network(name, folder):
+    folder = folder.format(name) + ("__reduced256" if folder.endswith("__hand") else "")
+    published = pipeline.read_pipeline(shared(f"odapi_parity/{folder}/pipeline.config")).model
+    ours = pipeline.read_pipeline(bases.base_pipeline_path(name)).model
+    if folder.endswith("__reduced256"):  # the same at another size of input
+        published.faster_rcnn.image_resizer.CopyFrom(ours.faster_rcnn.image_resizer)
+    assert comparison.differences(ours, published) == []
 
 
 def test_unknown_base_names_the_nearest():

@@ -7,11 +7,21 @@ from tfodhelper.config import pipeline as pipelines
 
 # Settings that change how a network is trained or what is done with its answers, not what its weights mean.
 _OF_TRAINING = {
+    "batch_norm_trainable",
     "class_prediction_bias_init",
+    "clip_anchors_to_image",
     "decay",
     "dropout_keep_probability",
     "encode_background_as_zeros",
+    "first_stage_localization_loss_weight",
+    "first_stage_max_proposals",
+    "first_stage_minibatch_size",
+    "first_stage_nms_iou_threshold",
+    "first_stage_nms_score_threshold",
+    "first_stage_objectness_loss_weight",
+    "first_stage_positive_balance_fraction",
     "freeze_batchnorm",
+    "hard_example_miner",
     "initializer",
     "inplace_batchnorm_update",
     "loss",
@@ -22,7 +32,18 @@ _OF_TRAINING = {
     "num_classes",
     "post_processing",
     "regularizer",
+    "second_stage_balance_fraction",
+    "second_stage_batch_size",
+    "second_stage_classification_loss",
+    "second_stage_classification_loss_weight",
+    "second_stage_localization_loss_weight",
+    "second_stage_post_processing",
     "use_dropout",
+    "use_matmul_crop_and_resize",
+    "use_matmul_gather_in_matcher",
+    "use_static_balanced_label_sampler",
+    "use_static_shapes",
+    "use_static_shapes_for_eval",
 }
 
 

@@ -113,6 +113,12 @@ def resolve_checkpoint(value, model=None, cache_dir=None):
     if value == "zoo":
         if model is None:
             raise errors.ZooError("this pipeline.config is no model of the zoo", way_out=_WAY_OUT)
+        if not model.url:
+            raise errors.ZooError(
+                f"no weights were published for {model.name}, only its configuration",
+                way_out="--fine_tune_checkpoint=PATH of a classification checkpoint of its backbone, or none to train "
+                "from scratch",
+            )
         return str(archives.find_checkpoint(fetch_archive(model, cache_dir)))
     path = pathlib.Path(value).expanduser()
     if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):

@@ -20,6 +20,8 @@ from tfodhelper.dataset.split import TRAIN, VALIDATE
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
 DEFAULT_BATCH_SIZE = 8
+TWO_STAGE_BATCH_SIZE = 2  # where the input is at most TWO_STAGE_PIXELS, else 1: a card of 8 GB holds it
+TWO_STAGE_PIXELS = 640 * 640
 LARGEST_EVAL_BATCH_SIZE = 8
 SMALL_BATCH = 16  # below, statistics of a batch are too rough to move a trained batch norm
 EPOCHS = 50
@@ -169,7 +171,7 @@ def generate_pipeline(
       base: a `Base`, see `find_base`.
       data: a `DataFacts`, a converted folder, or the result of a conversion (its `output_dir` is read).
       num_steps: steps of training; about 50 passes over the data when left out.
-      batch_size: images a step; 8 when left out.
+      batch_size: images a step; when left out 8, for two-stage detectors 2, or 1 where the input is large.
       learning_rate: base learning rate; scaled to the batch size when left out.
       fine_tune_checkpoint: prefix of a checkpoint, see `find_fine_tune_checkpoint`; None to train from scratch.
       overrides: changes of single fields, which have the last word.
@@ -256,10 +258,11 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     train = pipeline.train_config
     old = train.batch_size
     if batch_size is None:
-        batch_size = old if base.is_own else min(DEFAULT_BATCH_SIZE, facts.num_train)
+        batch_size = old if base.is_own else min(_default_batch_size(pipeline), facts.num_train)
     train.batch_size = batch_size
-    if not base.is_own and architecture(pipeline).image_resizer.HasField("fixed_shape_resizer"):
-        pipeline.eval_config.batch_size = min(batch_size, LARGEST_EVAL_BATCH_SIZE)  # all images have one size
+    if not base.is_own:
+        one_size = _input_has_one_size(architecture(pipeline).image_resizer)
+        pipeline.eval_config.batch_size = min(batch_size, LARGEST_EVAL_BATCH_SIZE) if one_size else 1
     notes = [f"batch size: {batch_size}" + (f" (was {old})" if batch_size != old else "")]
     rate = schedule_scaling.base_rate(train.optimizer)
     if rate is None:
@@ -276,6 +279,31 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     else:
         notes.append(f"learning rate: {rate:.6g}")
     return notes
+
+
+def _default_batch_size(pipeline):
+    """Images a step, by what their features take of memory."""
+    if pipeline.model.WhichOneof("model") != "faster_rcnn":
+        return DEFAULT_BATCH_SIZE
+    resizer = pipeline.model.faster_rcnn.image_resizer
+    kind = resizer.WhichOneof("image_resizer_oneof")
+    options = getattr(resizer, kind) if kind else None
+    if kind == "fixed_shape_resizer":
+        pixels = options.height * options.width
+    elif kind == "keep_aspect_ratio_resizer":
+        pixels = options.max_dimension * (
+            options.max_dimension if options.pad_to_max_dimension else options.min_dimension
+        )
+    else:
+        return 1
+    return TWO_STAGE_BATCH_SIZE if pixels <= TWO_STAGE_PIXELS else 1
+
+
+def _input_has_one_size(resizer):
+    """Whether all images become inputs of one size, so that a batch of them has no padding of its own."""
+    return resizer.HasField("fixed_shape_resizer") or (
+        resizer.HasField("keep_aspect_ratio_resizer") and resizer.keep_aspect_ratio_resizer.pad_to_max_dimension
+    )
 
 
 def _set_num_steps(pipeline, base, facts, num_steps):
@@ -317,10 +345,14 @@ def _set_checkpoint(pipeline, base, checkpoint):
 
 def _freeze_batchnorm(pipeline, frozen, note):
     model = architecture(pipeline)
-    if not hasattr(model, "freeze_batchnorm") or model.freeze_batchnorm == frozen:
-        return []
-    model.freeze_batchnorm = frozen
-    return [note]
+    if hasattr(model, "freeze_batchnorm") and model.freeze_batchnorm != frozen:
+        model.freeze_batchnorm = frozen
+        return [note]
+    extractor = getattr(model, "feature_extractor", None)
+    if hasattr(extractor, "batch_norm_trainable") and extractor.batch_norm_trainable == frozen:
+        extractor.batch_norm_trainable = not frozen
+        return [note]
+    return []
 
 
 def _check(pipeline, facts):

@@ -3,94 +3,17 @@
 A family of models that is added brings its rules: its architecture's message and its feature extractors' types.
 """
 
-import dataclasses
-from collections.abc import Callable
+from tfodhelper.config import honoured_two_stage as two_stage
+from tfodhelper.config.honoured_kinds import LEGACY, SAME_NUMBERS, Hint, Honoured, Only, Unhonoured, When, make
 
-
-@dataclasses.dataclass(frozen=True)
-class Unhonoured:
-    """Not honoured; `reason` may name a way out."""
-
-    reason: str = ""
-    judges_default = False
-
-    def judge(self, text, message):
-        """Returns (status, reason) of a field that is set to `text` in `message`."""
-        del text, message
-        return "not honoured", self.reason
-
-
-@dataclasses.dataclass(frozen=True)
-class Honoured:
-    """Read, and done."""
-
-    judges_default = False
-
-    def judge(self, text, message):
-        """As `Unhonoured.judge`."""
-        del text, message
-        return "honoured", ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Hint:
-    """Not read, and nothing is lost by it; `reason` says why."""
-
-    reason: str
-    judges_default = False
-
-    def judge(self, text, message):
-        """As `Unhonoured.judge`."""
-        del text, message
-        return "hint", self.reason
-
-
-@dataclasses.dataclass(frozen=True)
-class Only:
-    """Certain values only, given as texts."""
-
-    values: tuple[str, ...]
-    reason: str = ""
-    judges_default = True
-
-    def judge(self, text, message):
-        """As `Unhonoured.judge`."""
-        del message
-        if text in self.values:
-            return "honoured", ""
-        return "not honoured", self.reason or "only " + " or ".join(self.values)
-
-
-@dataclasses.dataclass(frozen=True)
-class When:
-    """A hint under a condition on the message that holds the field; else not honoured."""
-
-    condition: Callable
-    hint: str
-    otherwise: str
-    judges_default = False
-
-    def judge(self, text, message):
-        """As `Unhonoured.judge`."""
-        del text
-        return ("hint", self.hint) if self.condition(message) else ("not honoured", self.otherwise)
-
-
-def _make(names="", **others):
-    """{field: rule}: the names, divided by spaces, are honoured."""
-    return {name: Honoured() for name in names.split()} | others
-
-
-_SAME_NUMBERS = Hint("only chooses how the same numbers are computed")
 _NO_QUEUES = Hint("there are no queues here; the input pipeline sizes itself")
 _SYNCHRONOUS = Hint("training is always synchronous over all replicas")
-_LEGACY = Hint("has no effect in the published code either")
 
 _CROP = "min_object_covered min_aspect_ratio max_aspect_ratio min_area max_area overlap_thresh clip_boxes random_coef"
 _PADDED = "min_padded_size_ratio max_padded_size_ratio"
 
 _AUGMENTATION = {
-    "PreprocessingStep": _make(
+    "PreprocessingStep": make(
         "normalize_image random_horizontal_flip random_pixel_value_scale random_image_scale random_rgb_to_gray "
         "random_adjust_brightness random_adjust_contrast random_adjust_hue random_adjust_saturation "
         "random_distort_color random_jitter_boxes random_crop_image random_pad_image random_crop_pad_image "
@@ -105,56 +28,56 @@ _AUGMENTATION = {
         convert_class_logits_to_softmax=Unhonoured("records hold classes, not class logits"),
         autoaugment_image=Unhonoured("name the operations one by one"),
     ),
-    "NormalizeImage": _make("original_minval original_maxval target_minval target_maxval"),
-    "RandomHorizontalFlip": _make("probability"),
-    "RandomVerticalFlip": _make("probability"),
-    "RandomRotation90": _make("probability"),
-    "RandomPixelValueScale": _make("minval maxval"),
-    "RandomImageScale": _make("min_scale_ratio max_scale_ratio"),
-    "RandomRGBtoGray": _make("probability"),
-    "RandomAdjustBrightness": _make("max_delta"),
-    "RandomAdjustContrast": _make("min_delta max_delta"),
-    "RandomAdjustHue": _make("max_delta"),
-    "RandomAdjustSaturation": _make("min_delta max_delta"),
-    "RandomDistortColor": _make("color_ordering"),
-    "RandomJitterBoxes": _make("ratio jitter_mode"),
-    "RandomCropImage": _make(_CROP),
-    "RandomPadImage": _make("min_image_height min_image_width max_image_height max_image_width pad_color"),
-    "RandomAbsolutePadImage": _make("max_height_padding max_width_padding pad_color"),
-    "RandomCropPadImage": _make(f"{_CROP} {_PADDED} pad_color"),
-    "RandomCropToAspectRatio": _make("aspect_ratio overlap_thresh clip_boxes"),
-    "RandomBlackPatches": _make("max_black_patches probability size_to_image_ratio"),
-    "RandomResizeMethod": _make("target_height target_width"),
-    "ResizeImage": _make("new_height new_width method"),
-    "SubtractChannelMean": _make("means"),
-    "SSDRandomCrop": _make("operations"),
-    "SSDRandomCropOperation": _make(_CROP),
-    "SSDRandomCropPad": _make("operations"),
-    "SSDRandomCropPadOperation": _make(f"{_CROP} {_PADDED} pad_color_r pad_color_g pad_color_b"),
-    "SSDRandomCropFixedAspectRatio": _make("operations aspect_ratio"),
-    "SSDRandomCropFixedAspectRatioOperation": _make(
+    "NormalizeImage": make("original_minval original_maxval target_minval target_maxval"),
+    "RandomHorizontalFlip": make("probability"),
+    "RandomVerticalFlip": make("probability"),
+    "RandomRotation90": make("probability"),
+    "RandomPixelValueScale": make("minval maxval"),
+    "RandomImageScale": make("min_scale_ratio max_scale_ratio"),
+    "RandomRGBtoGray": make("probability"),
+    "RandomAdjustBrightness": make("max_delta"),
+    "RandomAdjustContrast": make("min_delta max_delta"),
+    "RandomAdjustHue": make("max_delta"),
+    "RandomAdjustSaturation": make("min_delta max_delta"),
+    "RandomDistortColor": make("color_ordering"),
+    "RandomJitterBoxes": make("ratio jitter_mode"),
+    "RandomCropImage": make(_CROP),
+    "RandomPadImage": make("min_image_height min_image_width max_image_height max_image_width pad_color"),
+    "RandomAbsolutePadImage": make("max_height_padding max_width_padding pad_color"),
+    "RandomCropPadImage": make(f"{_CROP} {_PADDED} pad_color"),
+    "RandomCropToAspectRatio": make("aspect_ratio overlap_thresh clip_boxes"),
+    "RandomBlackPatches": make("max_black_patches probability size_to_image_ratio"),
+    "RandomResizeMethod": make("target_height target_width"),
+    "ResizeImage": make("new_height new_width method"),
+    "SubtractChannelMean": make("means"),
+    "SSDRandomCrop": make("operations"),
+    "SSDRandomCropOperation": make(_CROP),
+    "SSDRandomCropPad": make("operations"),
+    "SSDRandomCropPadOperation": make(f"{_CROP} {_PADDED} pad_color_r pad_color_g pad_color_b"),
+    "SSDRandomCropFixedAspectRatio": make("operations aspect_ratio"),
+    "SSDRandomCropFixedAspectRatioOperation": make(
         "min_object_covered min_area max_area overlap_thresh clip_boxes random_coef"
     ),
-    "SSDRandomCropPadFixedAspectRatio": _make(f"operations aspect_ratio {_PADDED}"),
-    "SSDRandomCropPadFixedAspectRatioOperation": _make(_CROP),
-    "RandomSelfConcatImage": _make("concat_vertical_probability concat_horizontal_probability"),
-    "DropLabelProbabilistically": _make("label drop_probability"),
-    "RemapLabels": _make("original_labels new_label"),
-    "RandomJpegQuality": _make("random_coef min_jpeg_quality max_jpeg_quality"),
-    "RandomDownscaleToTargetPixels": _make("random_coef min_target_pixels max_target_pixels"),
-    "RandomPatchGaussian": _make("random_coef min_patch_size max_patch_size min_gaussian_stddev max_gaussian_stddev"),
-    "RandomSquareCropByScale": _make("max_border scale_min scale_max num_scales"),
-    "RandomScaleCropAndPadToSquare": _make("output_size scale_min scale_max"),
-    "AdjustGamma": _make("gamma gain"),
+    "SSDRandomCropPadFixedAspectRatio": make(f"operations aspect_ratio {_PADDED}"),
+    "SSDRandomCropPadFixedAspectRatioOperation": make(_CROP),
+    "RandomSelfConcatImage": make("concat_vertical_probability concat_horizontal_probability"),
+    "DropLabelProbabilistically": make("label drop_probability"),
+    "RemapLabels": make("original_labels new_label"),
+    "RandomJpegQuality": make("random_coef min_jpeg_quality max_jpeg_quality"),
+    "RandomDownscaleToTargetPixels": make("random_coef min_target_pixels max_target_pixels"),
+    "RandomPatchGaussian": make("random_coef min_patch_size max_patch_size min_gaussian_stddev max_gaussian_stddev"),
+    "RandomSquareCropByScale": make("max_border scale_min scale_max num_scales"),
+    "RandomScaleCropAndPadToSquare": make("output_size scale_min scale_max"),
+    "AdjustGamma": make("gamma gain"),
 }
 
 _TRAINING = {
-    "TrainEvalPipelineConfig": _make("model train_config train_input_reader eval_config eval_input_reader"),
-    "TrainConfig": _make(
+    "TrainEvalPipelineConfig": make("model train_config train_input_reader eval_config eval_input_reader"),
+    "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
         "fine_tune_checkpoint_type from_detection_checkpoint num_steps add_regularization_loss max_number_of_boxes",
         fine_tune_checkpoint_version=Hint("the checkpoint's files tell their version"),
-        run_fine_tune_checkpoint_dummy_computation=_SAME_NUMBERS,
+        run_fine_tune_checkpoint_dummy_computation=SAME_NUMBERS,
         keep_checkpoint_every_n_hours=Hint("the last checkpoints and the best one are kept, counted in steps"),
         sync_replicas=_SYNCHRONOUS,
         replicas_to_aggregate=_SYNCHRONOUS,
@@ -166,26 +89,26 @@ _TRAINING = {
         retain_original_images=Hint("images are kept where pictures are drawn"),
         load_all_detection_checkpoint_vars=Unhonoured('fine_tune_checkpoint_type: "full" loads all'),
     ),
-    "Optimizer": _make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),
-    "RMSPropOptimizer": _make("learning_rate momentum_optimizer_value decay epsilon"),
-    "MomentumOptimizer": _make("learning_rate momentum_optimizer_value"),
-    "AdamOptimizer": _make("learning_rate epsilon"),
-    "LearningRate": _make(
+    "Optimizer": make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),
+    "RMSPropOptimizer": make("learning_rate momentum_optimizer_value decay epsilon"),
+    "MomentumOptimizer": make("learning_rate momentum_optimizer_value"),
+    "AdamOptimizer": make("learning_rate epsilon"),
+    "LearningRate": make(
         "constant_learning_rate exponential_decay_learning_rate manual_step_learning_rate cosine_decay_learning_rate"
     ),
-    "ConstantLearningRate": _make("learning_rate"),
-    "ExponentialDecayLearningRate": _make(
+    "ConstantLearningRate": make("learning_rate"),
+    "ExponentialDecayLearningRate": make(
         "initial_learning_rate decay_steps decay_factor staircase burnin_learning_rate burnin_steps min_learning_rate"
     ),
-    "ManualStepLearningRate": _make("initial_learning_rate schedule warmup"),
-    "ManualStepLearningRate.LearningRateSchedule": _make("step learning_rate"),
-    "CosineDecayLearningRate": _make(
+    "ManualStepLearningRate": make("initial_learning_rate schedule warmup"),
+    "ManualStepLearningRate.LearningRateSchedule": make("step learning_rate"),
+    "CosineDecayLearningRate": make(
         "learning_rate_base total_steps warmup_learning_rate warmup_steps hold_base_rate_steps"
     ),
 }
 
 _EVALUATION_AND_READING = {
-    "EvalConfig": _make(
+    "EvalConfig": make(
         "batch_size num_visualizations num_examples metrics_set min_score_threshold max_num_boxes_to_visualize "
         "include_metrics_per_category all_metrics_per_category super_categories recall_lower_bound recall_upper_bound",
         eval_interval_secs=Hint("evaluation goes by steps: --eval_every"),
@@ -197,14 +120,14 @@ _EVALUATION_AND_READING = {
             "averaged weights are evaluated where train_config.optimizer.use_moving_average is on"
         ),
     ),
-    "InputReader": _make(
+    "InputReader": make(
         "label_map_path shuffle shuffle_buffer_size num_epochs sample_1_of_n_examples num_readers num_prefetch_batches "
         "read_block_length drop_remainder max_number_of_boxes tf_record_input_reader",
         name=Hint("only a name"),
         filenames_shuffle_buffer_size=Hint("all file names are shuffled"),
-        num_parallel_batches=_SAME_NUMBERS,
-        num_parallel_map_calls=_SAME_NUMBERS,
-        prefetch_size=_SAME_NUMBERS,
+        num_parallel_batches=SAME_NUMBERS,
+        num_parallel_map_calls=SAME_NUMBERS,
+        prefetch_size=SAME_NUMBERS,
         queue_capacity=_NO_QUEUES,
         min_after_dequeue=_NO_QUEUES,
         use_display_name=Hint("names and display names are both understood"),
@@ -212,86 +135,86 @@ _EVALUATION_AND_READING = {
         mask_type=Hint("masks are not read"),
         input_type=Only(("TF_EXAMPLE", "INPUT_DEFAULT")),
     ),
-    "TFRecordInputReader": _make("input_path"),
+    "TFRecordInputReader": make("input_path"),
 }
 
 _SSD = {
-    "DetectionModel": _make("ssd"),
-    "Ssd": _make(
+    "DetectionModel": make("ssd faster_rcnn"),
+    "Ssd": make(
         "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
         "encode_background_as_zeros negative_class_weight anchor_generator post_processing loss freeze_batchnorm "
         "normalize_loss_by_num_matches normalize_loc_loss_by_codesize add_background_class explicit_background_class",
-        inplace_batchnorm_update=_SAME_NUMBERS,
+        inplace_batchnorm_update=SAME_NUMBERS,
         implicit_example_weight=Hint("only counts with use_confidences_as_targets, which is not honoured"),
         return_raw_detections_during_predict=Hint("raw detections are always returned"),
     ),
-    "BoxCoder": _make("faster_rcnn_box_coder"),
-    "FasterRcnnBoxCoder": _make("y_scale x_scale height_scale width_scale"),
-    "Matcher": _make("argmax_matcher"),
-    "ArgMaxMatcher": _make(
+    "BoxCoder": make("faster_rcnn_box_coder"),
+    "FasterRcnnBoxCoder": make("y_scale x_scale height_scale width_scale"),
+    "Matcher": make("argmax_matcher"),
+    "ArgMaxMatcher": make(
         "matched_threshold unmatched_threshold ignore_thresholds negatives_lower_than_unmatched "
         "force_match_for_each_row",
-        use_matmul_gather=_SAME_NUMBERS,
+        use_matmul_gather=SAME_NUMBERS,
     ),
-    "RegionSimilarityCalculator": _make("iou_similarity"),
+    "RegionSimilarityCalculator": make("iou_similarity"),
     "IouSimilarity": {},
-    "AnchorGenerator": _make("ssd_anchor_generator"),
-    "SsdAnchorGenerator": _make(
+    "AnchorGenerator": make("ssd_anchor_generator grid_anchor_generator multiscale_anchor_generator"),
+    "SsdAnchorGenerator": make(
         "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
         "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width height_stride width_stride height_offset "
         "width_offset"
     ),
-    "BoxPredictor": _make("convolutional_box_predictor"),
-    "ConvolutionalBoxPredictor": _make(
+    "BoxPredictor": make("convolutional_box_predictor mask_rcnn_box_predictor"),
+    "ConvolutionalBoxPredictor": make(
         "conv_hyperparams min_depth max_depth num_layers_before_predictor use_dropout dropout_keep_probability "
         "kernel_size class_prediction_bias_init use_depthwise box_encodings_clip_range",
         box_code_size=Only(("4",)),
         apply_sigmoid_to_scores=Unhonoured("post_processing.score_converter: SIGMOID does it"),
     ),
-    "ConvolutionalBoxPredictor.BoxEncodingsClipRange": _make("min max"),
+    "ConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
 
 _SHARED_BY_MODELS = {
-    "ImageResizer": _make("fixed_shape_resizer keep_aspect_ratio_resizer"),
-    "FixedShapeResizer": _make("height width resize_method"),
-    "KeepAspectRatioResizer": _make(
+    "ImageResizer": make("fixed_shape_resizer keep_aspect_ratio_resizer"),
+    "FixedShapeResizer": make("height width resize_method"),
+    "KeepAspectRatioResizer": make(
         "min_dimension max_dimension resize_method pad_to_max_dimension per_channel_pad_value"
     ),
-    "Hyperparams": _make(
+    "Hyperparams": make(
         "regularizer initializer activation batch_norm force_use_bias",
         op=Only(("CONV",)),
         regularize_depthwise=Unhonoured(),
     ),
-    "Regularizer": _make("l1_regularizer l2_regularizer"),
-    "L1Regularizer": _make("weight"),
-    "L2Regularizer": _make("weight"),
-    "Initializer": _make(
+    "Regularizer": make("l1_regularizer l2_regularizer"),
+    "L1Regularizer": make("weight"),
+    "L2Regularizer": make("weight"),
+    "Initializer": make(
         "truncated_normal_initializer variance_scaling_initializer random_normal_initializer keras_initializer_by_name"
     ),
-    "TruncatedNormalInitializer": _make("mean stddev"),
-    "RandomNormalInitializer": _make("mean stddev"),
-    "VarianceScalingInitializer": _make("factor uniform mode"),
-    "BatchNorm": _make("decay center scale epsilon train"),
-    "Loss": _make("localization_loss classification_loss hard_example_miner classification_weight localization_weight"),
-    "LocalizationLoss": _make("weighted_l2 weighted_smooth_l1 l1_localization_loss"),
-    "WeightedL2LocalizationLoss": _make(anchorwise_output=_LEGACY),
-    "WeightedSmoothL1LocalizationLoss": _make("delta", anchorwise_output=_LEGACY),
-    "ClassificationLoss": _make("weighted_sigmoid weighted_sigmoid_focal weighted_softmax bootstrapped_sigmoid"),
-    "WeightedSigmoidClassificationLoss": _make(anchorwise_output=_LEGACY),
-    "SigmoidFocalClassificationLoss": _make("gamma alpha", anchorwise_output=_LEGACY),
-    "WeightedSoftmaxClassificationLoss": _make("logit_scale", anchorwise_output=_LEGACY),
-    "BootstrappedSigmoidClassificationLoss": _make("alpha hard_bootstrap", anchorwise_output=_LEGACY),
-    "HardExampleMiner": _make(
+    "TruncatedNormalInitializer": make("mean stddev"),
+    "RandomNormalInitializer": make("mean stddev"),
+    "VarianceScalingInitializer": make("factor uniform mode"),
+    "BatchNorm": make("decay center scale epsilon train"),
+    "Loss": make("localization_loss classification_loss hard_example_miner classification_weight localization_weight"),
+    "LocalizationLoss": make("weighted_l2 weighted_smooth_l1 l1_localization_loss"),
+    "WeightedL2LocalizationLoss": make(anchorwise_output=LEGACY),
+    "WeightedSmoothL1LocalizationLoss": make("delta", anchorwise_output=LEGACY),
+    "ClassificationLoss": make("weighted_sigmoid weighted_sigmoid_focal weighted_softmax bootstrapped_sigmoid"),
+    "WeightedSigmoidClassificationLoss": make(anchorwise_output=LEGACY),
+    "SigmoidFocalClassificationLoss": make("gamma alpha", anchorwise_output=LEGACY),
+    "WeightedSoftmaxClassificationLoss": make("logit_scale", anchorwise_output=LEGACY),
+    "BootstrappedSigmoidClassificationLoss": make("alpha hard_bootstrap", anchorwise_output=LEGACY),
+    "HardExampleMiner": make(
         "num_hard_examples iou_threshold loss_type max_negatives_per_positive min_negatives_per_image"
     ),
-    "PostProcessing": _make("batch_non_max_suppression score_converter logit_scale"),
-    "BatchNonMaxSuppression": _make(
+    "PostProcessing": make("batch_non_max_suppression score_converter logit_scale"),
+    "BatchNonMaxSuppression": make(
         "score_threshold iou_threshold max_detections_per_class max_total_detections use_class_agnostic_nms "
         "soft_nms_sigma change_coordinate_frame",
         max_classes_per_detection=Only(("1",)),
-        use_static_shapes=_SAME_NUMBERS,
-        use_partitioned_nms=_SAME_NUMBERS,
-        use_cpu_nms=_SAME_NUMBERS,
+        use_static_shapes=SAME_NUMBERS,
+        use_partitioned_nms=SAME_NUMBERS,
+        use_cpu_nms=SAME_NUMBERS,
         use_hard_nms=When(
             lambda message: message.soft_nms_sigma == 0,
             "with soft_nms_sigma 0 it always is hard",
@@ -301,22 +224,25 @@ _SHARED_BY_MODELS = {
 }
 
 # What each feature extractor reads of its message, by its `type`.
-_SSD_MOBILENET_V1 = _make(
+_SSD_MOBILENET_V1 = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
 FEATURE_EXTRACTORS = {
     ("SsdFeatureExtractor", "ssd_mobilenet_v1"): _SSD_MOBILENET_V1,
     ("SsdFeatureExtractor", "ssd_mobilenet_v1_keras"): _SSD_MOBILENET_V1,
-}
+} | two_stage.FEATURE_EXTRACTORS
 
-RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING | _SSD | _SHARED_BY_MODELS
+RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING | _SSD | two_stage.RULES | _SHARED_BY_MODELS
 
 # Rules for one place, stronger than those of the type.
 PATHS = {
     "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its set once"),
     "eval_input_reader[1]": Unhonoured("one set is evaluated"),
-}
+    "model.ssd.anchor_generator.grid_anchor_generator": Unhonoured("only ssd_anchor_generator"),
+    "model.ssd.anchor_generator.multiscale_anchor_generator": Unhonoured("only ssd_anchor_generator"),
+    "model.ssd.box_predictor.mask_rcnn_box_predictor": Unhonoured("only convolutional_box_predictor"),
+} | two_stage.PATHS
 
 
 def rules_of(message):

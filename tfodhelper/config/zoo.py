@@ -14,6 +14,20 @@ from tfodhelper import console, errors
 from tfodhelper.config import bases
 from tfodhelper.config import pipeline as pipeline_lib
 
+_WITHOUT_WEIGHTS = (
+    {
+        "generation": "tf2",
+        "trained_on": "COCO 2017",
+        "name": "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8",
+        "title": "Faster R-CNN ResNet50 V1 FPN 640x640",
+        "speed_ms": "",
+        "map": "31.4",
+        "outputs": "Boxes",
+        "family": "faster_rcnn_resnet_fpn",
+        "url": "",
+    },
+)
+
 _SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
 # What an archive's name says besides the model: data set, date, hardware, how it was trained.
 _DROPPED = re.compile(
@@ -34,7 +48,7 @@ class ZooModel:
       map: mean average precision in percent, as published; "boxes/keypoints" or "boxes/masks" where there are two.
       outputs: "Boxes", "Boxes/Masks", "Boxes/Keypoints", "Masks" or "Keypoints".
       family: backbone and architecture; models of a family share code.
-      url: where the archive was published.
+      url: where the archive was published, or "" where only a configuration was.
     """
 
     generation: str
@@ -81,6 +95,12 @@ def catalogue():
     return tuple(ZooModel(**row) for row in csv.DictReader(text.splitlines()))
 
 
+@functools.cache
+def all_models():
+    """The models of `catalogue`, then those of which the configuration alone was published."""
+    return catalogue() + tuple(ZooModel(**row) for row in _WITHOUT_WEIGHTS)
+
+
 def find_model(name):
     """Finds a model by its archive's name, its published title or a short name.
 
@@ -100,7 +120,7 @@ def find_model(name):
         lambda model: model.short_names,
         lambda model: [f"{short}_coco" for short in model.short_names],
     ):
-        found = [model for model in catalogue() if wanted in map(_fold, names_of(model))]
+        found = [model for model in all_models() if wanted in map(_fold, names_of(model))]
         if found:
             return min(found, key=lambda model: model.rank)
     near = near_models(name)
@@ -112,7 +132,7 @@ def find_model(name):
 
 def preferred_name(name):
     """The shortest name that finds the model of this archive."""
-    model = next(model for model in catalogue() if model.name == name)
+    model = next(model for model in all_models() if model.name == name)
     names = [short for short in sorted(model.short_names, key=len) if find_model(short) == model]
     return names[0] if names else name
 
@@ -121,8 +141,8 @@ def near_models(name, count=4):
     """Names like a name that was not found: those that hold all its words, then those that are spelled alike."""
     wanted = _fold(name)
     words = [word for word in wanted.split("_") if word]
-    holding = [model.name for model in sorted(catalogue(), key=_trainable_first) if _holds(model, words)]
-    shorts = [short for model in catalogue() for short in model.short_names]
+    holding = [model.name for model in sorted(all_models(), key=_trainable_first) if _holds(model, words)]
+    shorts = [short for model in all_models() for short in model.short_names]
     alike = pipeline_lib.nearest(wanted, dict.fromkeys(shorts), count)
     return list(dict.fromkeys((holding if len(holding) <= 2 * count else []) + alike))[:count]
 
@@ -130,7 +150,7 @@ def near_models(name, count=4):
 def list_models(text=""):
     """Models whose name, title, family or data set holds every word of `text`; all for an empty text."""
     words = [word for word in _fold(text).split("_") if word]
-    return [model for model in catalogue() if _holds(model, words)]
+    return [model for model in all_models() if _holds(model, words)]
 
 
 def format_models(models):
