@@ -21,7 +21,7 @@ _LABELS = (
     Groundtruth.DIFFICULT,
     Groundtruth.AREA,
 )
-_FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE, Inputs.FILENAME, Inputs.SOURCE_ID)
+_FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE)
 _PROPOSALS = (Predictions.PROPOSALS, Predictions.NUM_PROPOSALS)
 _DETECTIONS = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.NUM)
 
@@ -150,8 +150,6 @@ class DetectionTask(base_task.Task):
         logs.update({key: predictions[key] for key in _PROPOSALS if key in predictions})
         logs.update({key: labels[key] for key in _LABELS})
         logs.update({key: features[key] for key in _FEATURES})
-        if Inputs.ORIGINAL_IMAGE in features:
-            logs[Inputs.ORIGINAL_IMAGE] = features[Inputs.ORIGINAL_IMAGE]
         logs["padded_shape"] = tf.shape(features[Inputs.IMAGE])[1:3]
         return logs
 

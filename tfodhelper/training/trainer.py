@@ -8,6 +8,16 @@ from tfodhelper.fields import Inputs, Losses
 from tfodhelper.training import checkpoints
 
 
+_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # no device computes with them
+
+
+def _split_host_features(inputs):
+    """((features, labels) for the devices, features that stay on the host)."""
+    features, labels = inputs
+    on_host = {key: value for key, value in features.items() if key in _ON_HOST}
+    return ({key: value for key, value in features.items() if key not in _ON_HOST}, labels), on_host
+
+
 class BadBatch:
     """Remembers the first step whose loss is not finite, and the files of its batch on this machine.
 
@@ -75,7 +85,7 @@ class DetectionTrainer(base_trainer.Trainer):
 
     def train_step(self, iterator):
         """One step on all replicas; remembers the first batch whose loss is not finite."""
-        inputs = self.next_train_inputs(iterator)
+        inputs, on_host = _split_host_features(self.next_train_inputs(iterator))
 
         def step_fn(inputs):
             losses = self.task.train_step(
@@ -86,7 +96,7 @@ class DetectionTrainer(base_trainer.Trainer):
 
         per_replica = self.strategy.run(step_fn, args=(inputs,), options=self._runtime_options)
         total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
-        files = self.strategy.experimental_local_results(inputs[0][Inputs.FILENAME])
+        files = self.strategy.experimental_local_results(on_host[Inputs.FILENAME])
         self._bad_batch.remember(total, tf.convert_to_tensor(self.global_step), files)
 
     def train_loop_end(self):
@@ -101,6 +111,11 @@ class DetectionTrainer(base_trainer.Trainer):
         self._bad_batch.check()
         logs["learning_rate"] = self._schedule(self.global_step)
         return logs
+
+    def next_eval_inputs(self, iterator):
+        """The next batch for the devices, and what of it stays on the host: names and stored images."""
+        inputs, on_host = _split_host_features(next(iterator))
+        return inputs, {key: self.strategy.experimental_local_results(value) for key, value in on_host.items()}
 
     def eval_begin(self):
         super().eval_begin()
