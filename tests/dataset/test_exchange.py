@@ -119,6 +119,38 @@ def test_any_bytes_give_annotations_or_a_clear_error(tmp_path_factory, data):
             assert "a.csv" in str(error)
 
 
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from([0, 1, "cat", "\ud800", "a\x00"]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+def entries_of(*keys):
+    return st.lists(st.dictionaries(st.sampled_from(keys), _JSON, max_size=len(keys)), max_size=3)
+
+
+@given(
+    entries_of("id", "file_name", "width", "height", "verified"),
+    entries_of("id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "pose", "difficult"),
+    entries_of("id", "name"),
+)
+def test_any_json_of_the_form_gives_annotations_that_can_be_written(tmp_path_factory, images, annotations, categories):
+    folder = tmp_path_factory.mktemp("json")
+    path = write_coco_json(folder / "a.json", images=images, annotations=annotations, categories=categories)
+    read = coco.read_coco(path)
+    for image in read.images:
+        labelimg.write_labelimg(folder / "a.xml", image.annotation)
+        labelimg.read_labelimg(folder / "a.xml")
+    for finding in read.findings:
+        finding.message.encode("utf-8")
+
+
 def test_a_table_in_another_order_with_semicolons(tmp_path):
     text = (
         "\ufeffclass;filename;xmax;xmin;ymax;ymin\ndog;x\\a.jpg;9;1;8;2\n;a.jpg;;;;\ndog;;1;1;1;1\ndog;a.jpg;q;1;1;1\n"

@@ -7,6 +7,7 @@ objects were lost is left out too: as a negative it would teach that there is no
 
 import dataclasses
 import difflib
+import functools
 import itertools
 
 import numpy as np
@@ -183,11 +184,17 @@ def _check_boxes(boxes, width, height, file, label_map, options):
     return usable, findings
 
 
+@functools.lru_cache(maxsize=4096)
+def _find_meant(name, names):
+    """The class that an unknown name is nearly the same as, or None."""
+    near = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1, cutoff=0.8)
+    return next((known for known in names if [known.casefold()] == near), None)
+
+
 def _class_unknown(box, where, file, label_map, options):
     drop = options.drop_unknown_classes
     names = [item.shown_name for item in label_map]
-    near = difflib.get_close_matches(box.name.casefold(), [name.casefold() for name in names], n=1, cutoff=0.8)
-    meant = next((name for name in names if [name.casefold()] == near), None)
+    meant = _find_meant(box.name, tuple(names))
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return Finding(
         "class-unknown",

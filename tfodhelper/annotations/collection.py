@@ -43,8 +43,8 @@ class Collection:
 
 
 def to_posix(name):
-    """A name with "/" between its parts, whichever system wrote it; without blanks around it."""
-    return str(name).strip().replace("\\", "/")
+    """A name with "/" between its parts, whichever system wrote it; without blanks around it, and UTF-8 text."""
+    return str(name).encode("utf-8", "replace").decode("utf-8").strip().replace("\\", "/")
 
 
 def to_class_name(text):

@@ -30,6 +30,8 @@ def define_flags(fv):
     flagging.define_check_flags(fv)
     flagging.define_max_shown(fv)
     flagging.define_output_dir(fv, "Folder for report.json, report.html and what else is asked for.")
+    text = "Look for images on several sides of the split that show nearly the same; decodes all images once more."
+    flags.DEFINE_bool("near_duplicates", True, text, flag_values=fv)
     flags.DEFINE_bool("fix", False, "Write corrected copies to fixed/ in --output_dir.", flag_values=fv)
     flagging.define_path(fv, "reviewed", None, "Folder of drafts whose verified ones are taken over, with --fix.")
     text = "How images that stay as they are get to fixed/: copy, or link (to the originals)."
@@ -51,7 +53,7 @@ def main(fv, args):
     scale = _find_scale(fv)
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
     planned = plan.make_plan(plan.SetOptions(**{name: fv[name].value for name in names}))
-    planned = planned.with_findings(closer_look.look_closer(planned, scale))
+    planned = planned.with_findings(closer_look.look_closer(planned, scale, fv.near_duplicates))
     for line in report.format_report(planned, fv.max_shown):
         console.say(line)
     for line in report.format_sizes(planned, scale):

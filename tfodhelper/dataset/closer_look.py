@@ -38,26 +38,20 @@ class ModelScale:
         return box.width * self.width / width, box.height * self.height / height
 
 
-def look_closer(planned, scale, show_progress=True):
+def look_closer(planned, scale, near=True, show_progress=True):
     """Looks at everything again that takes the set as a whole or the pixels of its images.
 
     Args:
       planned: a `plan.Plan`.
       scale: a `ModelScale`.
+      near: whether near duplicates on several sides are looked for, which decodes all images once more.
       show_progress: whether the console shows how far it is.
 
     Returns:
       List of findings.
     """
     images = planned.examination.images
-    names = [image.name for image in images]
-    folder = planned.examination.source.image_dir
-    if show_progress:
-        with console.Progress("images compared", len(names)) as progress:
-            hashes = near_duplicates.hash_files(folder, names, progress)
-    else:
-        hashes = near_duplicates.hash_files(folder, names)
-    notes = near_duplicates.find_torn(images, planned.sides, hashes)
+    notes = _find_torn(planned, show_progress) if near else []
     notes += _find_empty(images)
     fractions, all_sides = [], []
     for image in images:
@@ -72,6 +66,17 @@ def look_closer(planned, scale, show_progress=True):
         what = f"corners between pixels here and in {len(fractions) - 1} other files; they are used as they are"
         notes.append(Finding("box-fraction", fractions[0], what))
     return notes + _find_small(all_sides, scale)
+
+
+def _find_torn(planned, show_progress):
+    images, folder = planned.examination.images, planned.examination.source.image_dir
+    names = [image.name for image in images]
+    if not show_progress:
+        hashes = near_duplicates.hash_files(folder, names)
+    else:
+        with console.Progress("images compared", len(names)) as progress:
+            hashes = near_duplicates.hash_files(folder, names, progress)
+    return near_duplicates.find_torn(images, planned.sides, hashes)
 
 
 def _is_whole(box):

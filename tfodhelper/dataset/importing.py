@@ -74,7 +74,8 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
     image_dir = pathlib.Path(image_dir) if image_dir else path if path.is_dir() else path.parent
     if not image_dir.is_dir():
         raise errors.DatasetError(f"{image_dir}: is no folder", expected="the folder of the images")
-    names = [name for name in index.list_files(image_dir) if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
+    files, unwritable = index.split_names(index.list_files(image_dir))
+    names = [name for name in files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
     if not names:
         raise errors.DatasetError(f"{image_dir}: no image in it or its folders", way_out="name it with --image_dir")
     if format_ == YOLO:
@@ -82,6 +83,8 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
     else:
         reader = {COCO: coco.read_coco, CSV: box_table.read_table}[format_]
         read = _merge([reader(path) for path in paths], [reader(path) for path in val_paths])
+    more = tuple(Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable)
+    read = dataclasses.replace(read, findings=read.findings + more)
     output_dir = placing.make_new_folder(output_dir, image_dir)
     return _write(read, image_dir, names, output_dir, how)
 

@@ -190,10 +190,10 @@ def look_at_share(source, options, number, count, num_workers=0):
 
 def _list_names(source):
     """(names of all images, names of all annotation files, both sorted; names that are no text)."""
-    image_files, unwritable = _split_names(list_files(source.image_dir))
+    image_files, unwritable = split_names(list_files(source.image_dir))
     xml_files = image_files
     if source.annotation_dir != source.image_dir:
-        xml_files, more = _split_names(list_files(source.annotation_dir))
+        xml_files, more = split_names(list_files(source.annotation_dir))
         unwritable += more
     endings = tuple(images.EXTENSIONS)
     image_names = [name for name in image_files if name.lower().endswith(endings)]
@@ -245,7 +245,7 @@ def look_in_parallel(count, decode, num_workers=0):
             yield run, _CHUNK
 
 
-def _split_names(names):
+def split_names(names):
     """Returns (names that are text, the others as text with their odd bytes spelt out); records hold text only."""
     good, bad = [], []
     for name in names:
