@@ -29,6 +29,7 @@ REQUIREMENTS = (
     "protobuf>=5.28,<8",
     "psutil>=5.9,<8",
     "pycocotools>=2.0.7,<3",
+    "PyYAML>=6.0,<7",
     "tensorflow>=2.20,<2.21",
     "tf-models-official>=2.20,<2.21",
     "tf_keras>=2.20,<2.21",
