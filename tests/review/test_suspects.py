@@ -4,8 +4,10 @@ import csv
 import dataclasses
 
 import numpy as np
+import pytest
 
 from tests.dataset.picture_set import save_pair
+from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
@@ -85,7 +87,9 @@ def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
     by_image = comparison.compare(planned, Model())
     assert suspects.rank(by_image) == ["a.jpg"]  # the set has no cows
     assert comparison.to_json(by_image)[0]["suspects"][0]["score"] == 0.6
-    folder = drafts.write_drafts(tmp_path / "out", {i.name: i for i in planned.examination.images}, by_image)
+    with pytest.raises(errors.DatasetError, match="originals"):
+        drafts.write_drafts(tmp_path / "data", planned, by_image)
+    folder = drafts.write_drafts(tmp_path / "out", planned, by_image)
     assert sorted(path.name for path in folder.iterdir()) == ["0001_a.jpg", "0001_a.xml"]
     draft = labelimg.read_labelimg(folder / "0001_a.xml")
     assert draft.boxes == (Box("cat", 4, 5, 30, 40), Box("cat", 35, 5, 60, 45))
@@ -99,8 +103,7 @@ def test_verified_drafts_and_no_others_come_back(tmp_path, capsys):
         save_pair(tmp_path / "data", name, [Box("cat", 4, 5, 30, 40)], seed=number)
     planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path / "data"), show_progress=False)
     missing = suspects.Suspect(suspects.MISSING, Box("cat", 35, 5, 60, 45), 0.9)
-    images = {image.name: image for image in planned.examination.images}
-    folder = drafts.write_drafts(tmp_path / "out", images, {"a.jpg": [missing], "b.jpg": [missing]})
+    folder = drafts.write_drafts(tmp_path / "out", planned, {"a.jpg": [missing], "b.jpg": [missing]})
     path = folder / "0002_b.xml"
     labelimg.write_labelimg(path, dataclasses.replace(labelimg.read_labelimg(path), verified=True))
     command = ["check", f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'new'}", "--fix"]

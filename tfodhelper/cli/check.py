@@ -122,8 +122,7 @@ def _write(fv, planned, scale, by_image):
         console.say(f"corrected copies: {folder / fixing.FOLDER} ({len(value['fixed'])} images or XML files changed)")
     if by_image is not None:
         value["suspects"] = comparison.to_json(by_image)
-        images = {image.name: image for image in planned.examination.images}
-        made = drafts.write_drafts(folder, images, by_image)
+        made = drafts.write_drafts(folder, planned, by_image)
         console.say(f"suspected labels: {made}, with {folder / drafts.TABLE}; open the folder in LabelImg")
     storage.write_json(folder / REPORT, value)
     page.write_page(folder / PAGE, planned, by_image)

@@ -16,76 +16,75 @@ from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.findings import Finding
 
 MAX_DISTANCE = 4  # bits of 64
-_BLOCK = 4096  # images of one band compared at a time
+_BLOCK = 1000  # images that wait for a thread
 _SHOWN = 5
 _BITS_OF_BYTE = np.array([value.bit_count() for value in range(256)], np.int64)
-
-
-def find_pairs(hashes, max_distance=MAX_DISTANCE):
-    """All pairs of images whose fingerprints are near each other.
-
-    Args:
-      hashes: {name: fingerprint of 64 bits, or None for an image without one}.
-      max_distance: bits that may differ.
-
-    Returns:
-      Sorted list of (name, name, distance); the first name comes first in the order of names.
-    """
-    names = sorted(name for name, value in hashes.items() if value is not None)
-    values = np.array([hashes[name] for name in names], np.uint64)
-    found = {}
-    for first, second in _find_candidates(values, max_distance + 1):
-        distances = _BITS_OF_BYTE[(values[first] ^ values[second]).view(np.uint8).reshape(-1, 8)].sum(axis=1)
-        near = distances <= max_distance
-        found.update(zip(zip(first[near].tolist(), second[near].tolist()), distances[near].tolist()))
-    return [(names[i], names[j], int(bits)) for (i, j), bits in sorted(found.items())]
-
-
-def _find_candidates(values, num_bands):
-    """Yields arrays (i, j), i < j, of positions that share a band of bits."""
-    edges = np.linspace(0, 64, num_bands + 1).astype(int)
-    for low, high in itertools.pairwise(edges):
-        band = (values >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order], prepend=band[order][:1] ^ np.uint64(1))) if len(order) else []
-        for members in np.split(order, starts)[1:]:
-            yield from _pairs_of(np.sort(members))
-
-
-def _pairs_of(members):
-    """All pairs of a band's members, in blocks, so that a band that many share does not fill the memory."""
-    for begin in range(0, len(members) - 1, max(1, _BLOCK**2 // max(len(members), 1))):
-        end = begin + max(1, _BLOCK**2 // max(len(members), 1))
-        rows = np.arange(begin, min(end, len(members) - 1))
-        i, j = np.nonzero(np.arange(len(members))[None, :] > rows[:, None])
-        yield members[rows[i]], members[j]
 
 
 def group(hashes, max_distance=MAX_DISTANCE):
     """Groups of images that a chain of near pairs joins.
 
+    Each image leaves the search when it joins a group, so that even a film whose frames are all alike takes little
+    memory and time.
+
     Args:
-      hashes, max_distance: see `find_pairs`.
+      hashes: {name: fingerprint of 64 bits, or None for an image without one}.
+      max_distance: bits that may differ within a pair.
 
     Returns:
       List of lists of at least two names, each sorted, in the order of their first names.
     """
-    leader = {}
-
-    def find(name):
-        while leader.get(name, name) != name:
-            leader[name] = leader.get(leader[name], leader[name])
-            name = leader[name]
-        return name
-
-    for first, second, _ in find_pairs(hashes, max_distance):
-        a, b = sorted((find(first), find(second)))
-        leader[b] = a
-        leader.setdefault(a, a)
+    names = sorted(name for name, value in hashes.items() if value is not None)
+    values, value_of = np.unique(np.array([hashes[name] for name in names], np.uint64), return_inverse=True)
+    search = _Search(values, max_distance)
+    leaders = np.arange(len(values))
+    for seed in range(len(values)):
+        waiting = [seed] if search.take(seed) else []
+        while waiting:
+            near = search.take_near(waiting.pop())
+            leaders[near] = seed
+            waiting += near.tolist()
     groups = collections.defaultdict(list)
-    for name in sorted(leader):
-        groups[find(name)].append(name)
-    return sorted(groups.values())
+    for name, position in zip(names, value_of.ravel().tolist()):
+        groups[int(leaders[position])].append(name)
+    return sorted(members for members in groups.values() if len(members) > 1)
+
+
+class _Search:
+    """Fingerprints that are not in a group yet, by their bands of bits."""
+
+    def __init__(self, values, max_distance):
+        self._values, self._max_distance = values, max_distance
+        self._free = np.ones(len(values), bool)
+        edges = np.linspace(0, 64, max_distance + 2).astype(int).tolist()
+        self._keys = [(values >> np.uint64(a)) & np.uint64((1 << (b - a)) - 1) for a, b in itertools.pairwise(edges)]
+        self._members = [_by_key(keys) for keys in self._keys]
+
+    def take(self, position):
+        """Takes one out; whether it was still there."""
+        was_free = bool(self._free[position])
+        self._free[position] = False
+        return was_free
+
+    def take_near(self, position):
+        """Takes all out that are near one; returns their positions."""
+        found = []
+        for keys, members in zip(self._keys, self._members):
+            key = int(keys[position])
+            kept = members[key][self._free[members[key]]]
+            bits = (self._values[kept] ^ self._values[position]).view(np.uint8).reshape(-1, 8)
+            is_near = _BITS_OF_BYTE[bits].sum(axis=1) <= self._max_distance
+            self._free[kept[is_near]] = False
+            members[key] = kept[~is_near]
+            found.append(kept[is_near])
+        return np.concatenate(found)
+
+
+def _by_key(keys):
+    """{key: positions that have it}."""
+    order = np.argsort(keys, kind="stable")
+    distinct, starts = np.unique(keys[order], return_index=True)
+    return dict(zip(distinct.tolist(), np.split(order, starts[1:])))
 
 
 def hash_files(folder, names, progress=None):
@@ -98,10 +97,12 @@ def hash_files(folder, names, progress=None):
     """
     hashes, folder = {}, pathlib.Path(folder)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, value in zip(names, pool.map(lambda name: perceptual_hash.hash_file(folder / name), names)):
-            hashes[name] = value
-            if progress is not None:
-                progress.advance()
+        for begin in range(0, len(names), _BLOCK):
+            block = names[begin : begin + _BLOCK]
+            for name, value in zip(block, pool.map(lambda name: perceptual_hash.hash_file(folder / name), block)):
+                hashes[name] = value
+                if progress is not None:
+                    progress.advance()
     return hashes
 
 
@@ -124,6 +125,8 @@ def find_torn(images, sides, hashes):
         if others:
             shown = ", ".join(f"{name} ({sides[name]})" for name in others[:_SHOWN])
             what = f"({sides[first]}) shows nearly the same as {shown}" + (", ..." if len(others) > _SHOWN else "")
-            way_out = "keep such images on one side: figures of the validation are too good otherwise"
+            way_out = (
+                "keep them on one side, as --group_near_duplicates does: the validation's figures are too good else"
+            )
             findings.append(Finding("split-near-leak", first, what, way_out=way_out))
     return findings

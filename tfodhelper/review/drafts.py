@@ -22,12 +22,12 @@ TABLE = "suspects.csv"
 HEADER = ("rank", "draft", "image", "xml", "kind", "class", "labelled_class", "score", *CORNERS)
 
 
-def write_drafts(output_dir, images, by_image, how=placing.LINK):
+def write_drafts(output_dir, planned, by_image, how=placing.LINK):
     """Writes drafts and the table.
 
     Args:
       output_dir: folder of the report; drafts go to a new folder in it.
-      images: {image name: `UsableImage`}.
+      planned: the `plan.Plan` that was compared.
       by_image: {image name: list of `Suspect`s}.
       how: `placing.LINK`, COPY or NONE, for the images beside the drafts.
 
@@ -35,9 +35,11 @@ def write_drafts(output_dir, images, by_image, how=placing.LINK):
       Path of the folder of the drafts.
 
     Raises:
-      DatasetError: the folder holds something.
+      DatasetError: the folder holds something, or lies among the originals, where drafts would count as annotations.
     """
-    folder = placing.make_new_folder(pathlib.Path(output_dir) / FOLDER)
+    source = planned.examination.source
+    folder = placing.make_new_folder(pathlib.Path(output_dir) / FOLDER, source.image_dir, source.annotation_dir)
+    images = {image.name: image for image in planned.examination.images}
     order = suspects.rank(by_image)
     digits = max(4, len(str(len(order))))
     text = io.StringIO()
