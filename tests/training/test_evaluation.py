@@ -58,6 +58,16 @@ def test_detectors_without_proposals_have_no_such_figures():
     assert "proposals" not in evaluation.summarize(figures)
 
 
+def test_a_first_stage_alone_is_judged_without_classes():
+    batch = make_batch(with_proposals=False) | {Groundtruth.CLASSES: np.array([[1], [1]])}
+    config, label_map = protos.message("EvalConfig")(), label_maps.make_label_map(["cat", "dog"])
+    finished = evaluation.Evaluation(config, label_map, only_proposals=True)
+    finished.add_batch(batch)
+    figures = finished.result()
+    assert figures["ProposalBoxes_Recall/AR@10"] == 0.5
+    assert figures[evaluation.MAP_50] == pytest.approx(0.5, abs=0.01)
+
+
 def test_figures_by_class_follow_the_configuration():
     figures = evaluate(make_batch(), include_metrics_per_category=True).result()
     assert figures["ProposalBoxes_Recall/Recall@.50IOU@10 ByCategory/cat"] == 0.5

@@ -16,7 +16,7 @@ MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
 PROPOSAL_RECALL = f"{proposal_recall.PREFIX}Recall@.50IOU@300"
 PROPOSAL_AR = f"{proposal_recall.PREFIX}AR@300"
-_LOSSES = (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL)
+LOSS_PREFIX = "Loss/"
 
 
 class Evaluation:
@@ -26,10 +26,12 @@ class Evaluation:
       eval_config: an `EvalConfig` message.
       label_map: a `LabelMap`.
       progress: a `console.Progress`, or None.
+      only_proposals: whether the detector is a first stage alone: its detections are proposals, and any object counts
+        as found, whatever its class.
     """
 
-    def __init__(self, eval_config, label_map, progress=None):
-        self._config, self._progress = eval_config, progress
+    def __init__(self, eval_config, label_map, progress=None, only_proposals=False):
+        self._config, self._progress, self._only_proposals = eval_config, progress, only_proposals
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
         self._metrics = metrics_build.build_metrics(eval_config, self._names)
@@ -42,12 +44,15 @@ class Evaluation:
         size = len(batch[Inputs.SOURCE_ID])
         if size == 0:  # a replica that had nothing left to do
             return
-        for name in _LOSSES:
-            if name in batch:
-                self._loss_sums[name] = self._loss_sums.get(name, 0.0) + float(batch.pop(name)) * size
+        for name in [name for name in batch if name.startswith(LOSS_PREFIX)]:
+            self._loss_sums[name] = self._loss_sums.get(name, 0.0) + float(batch.pop(name)) * size
         padded_shape = batch.pop("padded_shape")
         for i, (image_id, groundtruth, found) in enumerate(metrics_batch.unbatch(batch, padded_shape)):
-            self._update_proposals(image_id, groundtruth, found.pop("proposals", None))
+            proposals = found["boxes"] if self._only_proposals else found.pop("proposals", None)
+            self._update_proposals(image_id, groundtruth, proposals)
+            if self._only_proposals:
+                groundtruth["classes"] = np.full_like(groundtruth["classes"], min(self._names))
+                found["classes"] = np.full_like(found["classes"], min(self._names))
             self._metrics.update(image_id, groundtruth, found)
             if len(self.pictures) < self._config.num_visualizations:
                 self._draw(batch, i, groundtruth, found)

@@ -12,7 +12,6 @@ from official.core import config_definitions
 from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
-from tfodhelper.fields import Losses
 from tfodhelper.inputs import diagnose
 from tfodhelper.training import checkpoints, curves, evaluation, optimizers, strategy, summaries, weights
 from tfodhelper.training import progress as training_progress
@@ -146,7 +145,9 @@ class Session:
 
     def _make_evaluation(self):
         self._progress = console.Progress("evaluation: images", self._num_validation_images)
-        return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress)
+        model = self.pipeline.model
+        only_proposals = model.WhichOneof("model") == "faster_rcnn" and model.faster_rcnn.number_of_stages == 1
+        return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress, only_proposals)
 
     def _restore(self):
         """Restores the newest checkpoint on every worker, or fills the model from the starting point."""
@@ -235,7 +236,7 @@ class Session:
         step, now = int(self.trainer.global_step.numpy()), time.monotonic()
         self.line.show(step, logs)
         for name, value in logs.items():
-            if name in (Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.REGULARIZATION, Losses.TOTAL):
+            if name.startswith(evaluation.LOSS_PREFIX):
                 self._train_sums.setdefault(name, []).append(float(value))
         last_step, last_time = self._last_logged
         self._rates.append((now - last_time) / max(1, step - last_step))

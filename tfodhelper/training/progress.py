@@ -9,6 +9,10 @@ from tfodhelper.fields import Losses
 _SHORT = (
     (Losses.LOCALIZATION, "localization"),
     (Losses.CLASSIFICATION, "classification"),
+    (Losses.RPN_LOCALIZATION, "proposals: localization"),
+    (Losses.RPN_OBJECTNESS, "objectness"),
+    (Losses.BOX_LOCALIZATION, "boxes: localization"),
+    (Losses.BOX_CLASSIFICATION, "classification"),
     (Losses.REGULARIZATION, "regularization"),
 )
 

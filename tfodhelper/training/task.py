@@ -21,6 +21,10 @@ _LABELS = (
     Groundtruth.DIFFICULT,
     Groundtruth.AREA,
 )
+_LOSSES_OF_STAGES = (
+    (Losses.RPN_LOCALIZATION, Losses.RPN_OBJECTNESS),
+    (Losses.BOX_LOCALIZATION, Losses.BOX_CLASSIFICATION),
+)
 _FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE)
 _PROPOSALS = (Predictions.PROPOSALS, Predictions.NUM_PROPOSALS)
 _DETECTIONS = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.NUM)
@@ -103,31 +107,36 @@ class DetectionTask(base_task.Task):
 
     def build_metrics(self, training=True):
         """Running means of the losses, under their TensorBoard names."""
-        names = [Losses.LOCALIZATION, Losses.CLASSIFICATION, Losses.TOTAL]
+        names = [Losses.LOCALIZATION, Losses.CLASSIFICATION]
+        if self._pipeline.model.WhichOneof("model") == "faster_rcnn":
+            stages = _LOSSES_OF_STAGES[: self._pipeline.model.faster_rcnn.number_of_stages]
+            names = [name for stage in stages for name in stage]
         if self._pipeline.train_config.add_regularization_loss:
-            names.insert(2, Losses.REGULARIZATION)
-        return [tf_keras.metrics.Mean(name) for name in names] if training else []
+            names.append(Losses.REGULARIZATION)
+        return [tf_keras.metrics.Mean(name) for name in [*names, Losses.TOTAL]] if training else []
 
-    def compute_losses(self, model, predictions, labels):
+    def compute_losses(self, model, predictions, labels, training=False):
         """All losses by name, with their sum as `Loss/total_loss`."""
-        losses = dict(model.losses(predictions, labels))
+        losses = dict(model.losses(predictions, labels, training=training))
         if self._pipeline.train_config.add_regularization_loss:
             terms = model.regularization_losses()
             losses[Losses.REGULARIZATION] = tf.add_n(terms) if terms else tf.constant(0.0)
         losses[Losses.TOTAL] = tf.add_n(list(losses.values()))
         return losses
 
-    def _predict(self, model, features, training):
+    def _predict(self, model, features, labels=None):
+        """Raw predictions; with labels those of training."""
         shapes = features[Inputs.TRUE_IMAGE_SHAPE]
-        return model.predict_raw(model.normalize(features[Inputs.IMAGE], shapes), shapes, training=training)
+        inputs = model.normalize(features[Inputs.IMAGE], shapes)
+        return model.predict_raw(inputs, shapes, training=labels is not None, groundtruth=labels)
 
     def train_step(self, inputs, model, optimizer, metrics=None):
         """Forward, backward and one update; returns the losses of this replica."""
         features, labels = inputs
         variables = model.trainable_variables
         with tf.GradientTape() as tape:
-            predictions = self._predict(model, features, training=True)
-            losses = self.compute_losses(model, predictions, labels)
+            predictions = self._predict(model, features, labels)
+            losses = self.compute_losses(model, predictions, labels, training=True)
             # Gradients are summed over the replicas by the optimizer.
             scaled = losses[Losses.TOTAL] / tf.distribute.get_strategy().num_replicas_in_sync
         gradients = tape.gradient(scaled, variables)
@@ -143,7 +152,7 @@ class DetectionTask(base_task.Task):
         """Losses and detections of one batch, with what is needed to judge them."""
         del metrics
         features, labels = inputs
-        predictions = self._predict(model, features, training=False)
+        predictions = self._predict(model, features)
         logs = self.compute_losses(model, predictions, labels)
         detections = model.postprocess(predictions, features[Inputs.TRUE_IMAGE_SHAPE])
         logs.update({key: detections[key] for key in _DETECTIONS})
