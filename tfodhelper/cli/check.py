@@ -15,6 +15,8 @@ wrong, and mark each with the space bar as verified. Then --fix --reviewed=FOLDE
 writes fixed/ with the annotations of the verified drafts.
 """
 
+import pathlib
+
 from absl import flags
 
 from tfodhelper import console, errors, storage
@@ -52,7 +54,9 @@ def main(fv, args):
 
     scale = _find_scale(fv)
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
-    planned = plan.make_plan(plan.SetOptions(**{name: fv[name].value for name in names}))
+    options = plan.SetOptions(**{name: fv[name].value for name in names})
+    _make_folders(fv, options.make_source())
+    planned = plan.make_plan(options)
     planned = planned.with_findings(closer_look.look_closer(planned, scale, fv.near_duplicates))
     for line in report.format_report(planned, fv.max_shown):
         console.say(line)
@@ -81,10 +85,17 @@ def _check_flags(fv):
         saved_models.find_saved_model(fv.model)
 
 
+def _make_folders(fv, source):
+    """Makes the folders for copies and drafts, so that one that cannot be used is said before the work."""
+    from tfodhelper.dataset import fixing, placing
+    from tfodhelper.review import drafts
+
+    for name in ([fixing.FOLDER] if fv.fix else []) + ([drafts.FOLDER] if fv.model else []):
+        placing.make_new_folder(pathlib.Path(fv.output_dir) / name, source.image_dir, source.annotation_dir)
+
+
 def _find_scale(fv):
     """The scale of the model that is meant: of the configuration that is named, or of the one of --model."""
-    import pathlib
-
     from tfodhelper.config import model_scale
 
     if fv.pipeline_config_path:
