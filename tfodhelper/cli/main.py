@@ -25,6 +25,8 @@ VERBS = {
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
     "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text, CSV or TFRecords to LabelImg XML"),
     "export-annotations": ("tfodhelper.cli.export_annotations", "LabelImg XML to COCO JSON, YOLO text or CSV"),
+    "stats": ("tfodhelper.cli.stats", "what a set looks like: classes, sizes, shapes, anchors, distances"),
+    "split": ("tfodhelper.cli.split", "lists for training, validation and test, or for folds"),
     "doctor": ("tfodhelper.cli.doctor", "show versions, devices, memory and disk, and what is missing"),
 }
 

@@ -183,7 +183,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None):
 
 def look_at_share(source, options, number, count, num_workers=0):
     """Looks at every count-th annotation file, from the one of this number on; returns their `Entry`s."""
-    image_names, xml_names = _list_names(source)
+    image_names, xml_names, _ = _list_names(source)
     finder, names = pairing.Finder(image_names), xml_names[number::count]
     return _look_at_files(names, [finder.by_stem(name) for name in names], options, None, num_workers, None)
 

@@ -61,6 +61,11 @@ def share_out(total, val_fraction, test_fraction=0.0):
     return {TRAIN: train, VALIDATE: total - train - test, TEST: test}
 
 
+def share_out_folds(total, num_folds):
+    """{fold, from 1: wanted number} of `total` images."""
+    return {fold: total // num_folds + (fold <= total % num_folds) for fold in range(1, num_folds + 1)}
+
+
 def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None):
     """Deals images to training, validation and, where it has a share, test.
 
@@ -111,10 +116,7 @@ def split_folds(images, num_folds, seed=0):
         )
     random.Random(seed).shuffle(groups)
 
-    def shares(total):
-        return {fold: total // num_folds + (fold <= total % num_folds) for fold in range(1, num_folds + 1)}
-
-    sides = dealing.Dealer(groups, shares, [None] * len(groups)).deal()
+    sides = dealing.Dealer(groups, lambda total: share_out_folds(total, num_folds), [None] * len(groups)).deal()
     return {image.name: side for group, side in zip(groups, sides) for image in group.images}
 
 

@@ -1,0 +1,181 @@
+"""Updates convert what changed and nothing else; several jobs make what one makes; processes change nothing."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.dataset.picture_set import save_image, save_pair, save_set
+from tests.records.test_convert import contents, read_examples
+from tfodhelper import errors
+from tfodhelper.annotations.structures import Box
+from tfodhelper.dataset import index
+from tfodhelper.dataset import manifest as manifests
+from tfodhelper.records import convert, result, update, writer
+
+BOX = Box("cat", 1, 1, 20, 20)
+
+
+def run(data, output, **options):
+    return convert.convert(convert.ConvertOptions(data_dir=data, output_dir=output, **options))
+
+
+@pytest.fixture
+def made(tmp_path):
+    data = save_set(tmp_path / "data", ["cat", "dog"], 10)
+    return data, tmp_path / "out", run(data, tmp_path / "out")
+
+
+def watch(monkeypatch):
+    """Names of the images whose records are made anew."""
+    names, old = [], writer._make_record
+
+    def make(item, label_map):
+        names.append(item.name)
+        return old(item, label_map)
+
+    monkeypatch.setattr(writer, "_make_record", make)
+    return names
+
+
+def all_examples(found):
+    return read_examples([*found.train_shards, *found.validate_shards])
+
+
+def test_only_what_is_new_or_changed_is_converted(made, monkeypatch):
+    data, output, before = made
+    old, sides = all_examples(before), {i["path"]: i["split"] for i in manifests.read_manifest(output).images}
+    save_pair(data, "bird_1", [Box("bird", 2, 2, 30, 30)], seed=900)
+    save_pair(data, "cat_new", [BOX], seed=901)
+    save_pair(data, "cat_003", [Box("dog", 5, 5, 25, 25)], seed=3)  # the image stays, its box does not
+    (data / "dog_004.jpg").unlink()
+    (data / "dog_004.xml").unlink()
+    names = watch(monkeypatch)
+    after = run(data, output, update=True)
+    assert sorted(names) == ["bird_1.jpg", "cat_003.jpg", "cat_new.jpg"]
+    new = all_examples(after)
+    assert set(new) == (set(old) | {"bird_1.jpg", "cat_new.jpg"}) - {"dog_004.jpg"}
+    assert all(str(new[name]) == str(old[name]) for name in set(old) & set(new) - {"cat_003.jpg"})
+    assert [item.name for item in after.label_map] == ["cat", "dog", "bird"]  # ids stay
+    assert new["cat_003.jpg"]["image/object/class/label"].int64_list.value == [2]
+    manifest = manifests.read_manifest(output)
+    assert {i["path"]: i["split"] for i in manifest.images if i["path"] in sides}.items() <= sides.items()
+    assert len({i["source_id"] for i in manifest.images}) == len(manifest.images)
+    assert run(data, output).reused
+    assert not (output / ".update").exists()
+
+
+def test_a_second_update_goes_on_from_the_first(made, monkeypatch):
+    data, output, _ = made
+    for number in (1, 2):
+        save_pair(data, f"more_{number}", [BOX], seed=950 + number)
+        names = watch(monkeypatch)
+        found = run(data, output, update=True)
+        assert names == [f"more_{number}.jpg"]
+        monkeypatch.undo()
+    assert len(all_examples(found)) == 22
+
+
+def test_without_the_flag_a_changed_set_is_refused_with_a_word(made):
+    data, output, _ = made
+    save_pair(data, "new", [BOX], seed=999)
+    with pytest.raises(errors.DatasetError, match="--update"):
+        run(data, output)
+
+
+def test_an_update_that_was_stopped_is_finished_or_forgotten(made, monkeypatch):
+    data, output, _ = made
+    before = contents(output)
+    save_pair(data, "new", [BOX], seed=999)
+    recover = update.recover
+    calls = []
+
+    def stop(folder):
+        calls.append(folder)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        recover(folder)
+
+    monkeypatch.setattr(update, "recover", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, output, update=True)
+    monkeypatch.undo()
+    assert contents(output) == before and (output / ".update" / manifests.NAME).exists()
+    shutil.copytree(output, output.parent / "forgotten")
+    (output.parent / "forgotten" / ".update" / manifests.NAME).unlink()
+    assert len(all_examples(run(data, output))) == 21
+    assert len(all_examples(run(data, output.parent / "forgotten", update=True))) == 21
+
+
+def test_unchanged_files_are_not_read_again(made, monkeypatch):
+    data, output, _ = made
+    read, old = [], index.entries._look_at_annotation
+
+    def look(path, name):
+        read.append(name)
+        return old(path, name)
+
+    monkeypatch.setattr(index.entries, "_look_at_annotation", look)
+    assert run(data, output).reused
+    assert read == []
+    (data / "cat_000.xml").touch()
+    assert run(data, output).reused
+    assert read == ["cat_000.xml"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_jobs_make_what_one_conversion_makes(tmp_path, count):
+    data = save_set(tmp_path / "data", ["cat", "dog"], 8)
+    save_image(data / "pool.jpg", seed=77)
+    run(data, tmp_path / "one")
+    parts = [f"{number}/{count}" for number in range(1, count + 1)]
+    first = [run(data, tmp_path / "many", shard=part) for part in parts]
+    assert count == 1 or first[0] is None
+    if count > 1:
+        with pytest.raises(errors.DatasetError, match="seed"):
+            run(data, tmp_path / "many", shard=parts[0], seed=5)
+    second = [run(data, tmp_path / "many", shard=part) for part in parts]
+    assert second[-1].num_train == 12
+    assert {n: c for n, c in contents(tmp_path / "many").items() if not n.startswith("process")} == contents(
+        tmp_path / "one"
+    )
+    assert not (tmp_path / "many" / result.PARTS).exists()
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
+def test_a_part_that_is_none(tmp_path, shard):
+    with pytest.raises(errors.UsageError, match="--shard"):
+        run(save_set(tmp_path / "data", ["cat"]), tmp_path / "out", shard=shard)
+
+
+def test_processes_change_nothing(tmp_path, monkeypatch):
+    data = save_set(tmp_path / "data", ["cat", "dog"], 10)
+    run(data, tmp_path / "one", num_workers=1)
+    monkeypatch.setattr(index, "_MIN_FOR_PROCESSES", 2)
+    run(data, tmp_path / "two", num_workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_test_side_and_folds(tmp_path):
+    data = save_set(tmp_path / "data", ["cat", "dog"], 10)
+    found = run(data, tmp_path / "out", test_fraction=0.2)
+    assert (found.num_train, found.num_validate, found.num_test) == (12, 4, 4)
+    assert json.loads((tmp_path / "out" / manifests.NAME).read_text())["files"]["test_csv"] == "test.csv"
+    sides = []
+    for fold in (1, 2, 3):
+        made = run(data, tmp_path / f"fold{fold}", fold=f"{fold}/3")
+        sides.append(set(read_examples(made.validate_shards)))
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 20
+
+
+def test_full_validation_finds_what_a_header_does_not_show(tmp_path):
+    data = save_set(tmp_path / "data", ["cat"], 5)
+    (data / "cat_002.jpg").unlink()
+    image = save_image(data / "cat_002.png", seed=2, format="PNG")
+    content = bytearray(image.read_bytes())
+    start = content.index(b"IDAT") + 4
+    content[start : start + 2] = bytes(2)  # the head of the compressed pixels
+    image.write_bytes(content)
+    for validate, found in (("header", 0), ("full", 1)):
+        run(data, tmp_path / validate, validate=validate)
+        assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == found
