@@ -84,7 +84,7 @@ class Session:
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
         self._num_validation_images = num_validation_images
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
-        self._resume_from = tf.train.latest_checkpoint(str(self.model_dir)) if train else None
+        self._resume_from = weights.find_newest(self.model_dir) if train else None
         self.start_step = weights.step_of(self._resume_from) if self._resume_from else 0
         self._train_sums, self._rates = {}, []
         self._progress = self.line = None

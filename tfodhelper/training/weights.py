@@ -53,6 +53,26 @@ def copy_weights(prefix, folder):
     return str(folder / prefix.name)
 
 
+def find_newest(folder):
+    """The newest whole checkpoint of a training, or None.
+
+    A process that was killed between a checkpoint and the file that names it leaves one that only its own files tell
+    of; one that was killed while the checkpoint was written leaves an index that cannot be read.
+    """
+    named = tf.train.latest_checkpoint(str(folder))
+    if named is not None:
+        return named
+    numbers = [re.fullmatch(r"ckpt-(\d+)\.index", path.name) for path in pathlib.Path(folder).glob("ckpt-*.index")]
+    for number in sorted((int(match.group(1)) for match in numbers if match), reverse=True):
+        prefix = str(pathlib.Path(folder) / f"ckpt-{number}")
+        try:
+            tf.train.load_checkpoint(prefix)
+        except (tf.errors.OpError, ValueError, RuntimeError):
+            continue
+        return prefix
+    return None
+
+
 def step_of(prefix):
     """The training step of a checkpoint: what it says itself, else the number in its name, else 0."""
     reader = tf.train.load_checkpoint(str(prefix))
