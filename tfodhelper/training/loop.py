@@ -13,7 +13,7 @@ from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
 from tfodhelper.inputs import diagnose
-from tfodhelper.training import checkpoints, curves, evaluation, optimizers, strategy, summaries, weights
+from tfodhelper.training import checkpoints, curves, evaluation, memory, optimizers, strategy, summaries, weights
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
@@ -192,7 +192,7 @@ class Session:
                 way_out="raise --num_steps, or choose another folder",
             )
         self._restore()
-        with self.strategy.scope(), quiet_orbit(), self._explained_input("train_input_reader"):
+        with self.strategy.scope(), quiet_orbit(), self._explained("train_input_reader"):
             controller = self._build_controller()
             step = self._train_and_evaluate(controller, num_steps)
         return TrainResult(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds())
@@ -212,10 +212,12 @@ class Session:
         return step
 
     @contextlib.contextmanager
-    def _explained_input(self, name):
-        """Names the record and the image when reading the input fails."""
+    def _explained(self, name):
+        """Names the record and the image when reading the input fails, and what to lower when memory runs out."""
         try:
             yield
+        except tf.errors.ResourceExhaustedError as error:
+            raise memory.explain_out_of_memory(error, self.pipeline) from error
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             patterns = [*self.pipeline.eval_input_reader[0].tf_record_input_reader.input_path]
             if name == "train_input_reader":
@@ -288,7 +290,7 @@ class Session:
         checkpoints.restore_trained(self.trainer.model, prefix)
         step = weights.step_of(prefix)
         self.trainer.global_step.assign(step)
-        with self.strategy.scope(), quiet_orbit(), self._explained_input("eval_input_reader"):
+        with self.strategy.scope(), quiet_orbit(), self._explained("eval_input_reader"):
             controller = orbit.Controller(
                 global_step=self.trainer.global_step,
                 evaluator=self.trainer,

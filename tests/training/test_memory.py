@@ -1,0 +1,48 @@
+"""What is said when memory runs out."""
+
+import tensorflow as tf
+
+from tfodhelper.config import bases, pipeline
+from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.training import memory
+
+
+def read(name):
+    return pipeline.read_pipeline(bases.base_pipeline_path(name))
+
+
+def test_a_two_stage_detector_names_its_proposals():
+    found = memory.find_what_to_lower(read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
+    resizer = "model.faster_rcnn.image_resizer.keep_aspect_ratio_resizer"
+    assert found == [
+        ("train_config.batch_size", 64, 32),
+        ("model.faster_rcnn.second_stage_batch_size", 64, 32),
+        ("model.faster_rcnn.first_stage_max_proposals", 300, 150),
+        (f"{resizer}.min_dimension", 640, 480),
+        (f"{resizer}.max_dimension", 640, 480),
+    ]
+
+
+def test_what_is_proposed_can_be_set():
+    for name in bases.base_names():
+        base = read(name)
+        for path, value, lower in memory.find_what_to_lower(base):
+            assert lower < value
+            apply_overrides(base, [f"{path}={lower}"])
+
+
+def test_one_image_and_one_stage_have_less_to_lower():
+    base = read("faster_rcnn_resnet50_coco_2018_01_28")
+    base.model.faster_rcnn.number_of_stages = 1
+    assert [path.rpartition(".")[2] for path, _, _ in memory.find_what_to_lower(base)] == [
+        "min_dimension",
+        "max_dimension",
+    ]
+
+
+def test_the_error_carries_the_reason_and_the_way_out():
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[2,1024]\nmore")
+    explained = memory.explain_out_of_memory(error, read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
+    assert explained.received == "OOM when allocating tensor with shape[2,1024]"
+    assert "model.faster_rcnn.second_stage_batch_size=32 (is 64)" in explained.way_out
+    assert "model.faster_rcnn.first_stage_max_proposals=150 (is 300)" in explained.way_out
