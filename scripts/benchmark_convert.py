@@ -99,7 +99,7 @@ def link_first(source, target, count):
     names = sorted(path.stem for path in source.glob("*.xml"))[:count]
     for name in names:
         for ending in (".jpg", ".xml"):
-            os.symlink(source / (name + ending), target / (name + ending))
+            os.link(source / (name + ending), target / (name + ending))
     return len(names)
 
 

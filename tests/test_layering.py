@@ -32,6 +32,7 @@ LAYERS = {
         {"tensorflow", "numpy"},
     ),
     "records": ({"annotations", "dataset"}, {"tensorflow", "numpy", "google_crc32c"}),
+    "records.beam": ({"annotations", "dataset", "records"}, {"apache_beam"}),
     "ops": (set(), {"tensorflow", "numpy"}),
     "losses": ({"ops"}, {"tensorflow", "numpy"}),
     "resizers": ({"ops"}, {"tensorflow"}),

@@ -1,0 +1,144 @@
+"""The conversion of `convert` as an Apache Beam pipeline, for images that lie in a bucket.
+
+The same function makes each record. What needs the whole set at once is given or decided by name here: the label map
+is given, pairs are images and XML files of one stem, the side follows from a digest of the name. Beam is the extra
+`beam`; its runners (Dataflow, Flink, Spark, or the one of this machine) decide where the work is done.
+
+    from tfodhelper.records import beam
+    beam.convert("gs://bucket/photos/**", "gs://bucket/records", label_map, argv=["--runner=DataflowRunner", ...])
+"""
+
+import hashlib
+import os
+import pathlib
+
+import apache_beam
+from apache_beam.io import fileio, filesystems
+from apache_beam.options import pipeline_options
+
+from tfodhelper import errors
+from tfodhelper.annotations import checks, headers, images, labelimg
+from tfodhelper.annotations.structures import UnusableFile
+from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.records import writer
+
+_LEFT_OUT = "left_out"
+_HASH_SPAN = 1 << 32
+
+
+class MakeRecords(apache_beam.DoFn):
+    """(stem, its files) becomes (side, serialized tf.train.Example), or a line on the side output of what is left out.
+
+    Args:
+      label_map: a `LabelMap`.
+      val_fraction: share of validation.
+      seed: of the split.
+      decode: whether images are decoded to see that they are whole.
+    """
+
+    LEFT_OUT = _LEFT_OUT
+
+    def __init__(self, label_map, val_fraction=0.2, seed=0, decode=False):
+        super().__init__()
+        self._label_map, self._decode = label_map, decode
+        self._val_fraction, self._seed = val_fraction, seed
+
+    def process(self, element):
+        """See the class."""
+        stem, paths = element
+        try:
+            yield make_one(stem, list(paths), self._label_map, self._val_fraction, self._seed, self._decode, read_file)
+        except UnusableFile as error:
+            yield apache_beam.pvalue.TaggedOutput(_LEFT_OUT, f"{stem}: {error.code}: {error.reason}")
+
+
+def make_one(stem, paths, label_map, val_fraction, seed, decode, read):
+    """One image with its annotation as a record.
+
+    Args:
+      stem: what the names of both have in common.
+      paths: of the image and the XML file.
+      label_map, val_fraction, seed, decode: see `MakeRecords`.
+      read: function from a path to bytes.
+
+    Returns:
+      (side, bytes).
+
+    Raises:
+      UnusableFile: when it is left out.
+    """
+    xml = [path for path in paths if path.lower().endswith(".xml")]
+    pictures = [path for path in paths if path not in xml]
+    if len(xml) != 1 or len(pictures) != 1:
+        code = "image-missing" if not pictures else "unlabelled" if not xml else "image-ambiguous"
+        raise UnusableFile(code, stem, f"{len(pictures)} images and {len(xml)} annotation files of this name")
+    name = os.path.basename(pictures[0])
+    data = read(pictures[0])
+    facts = headers.inspect(data, pictures[0], decode)
+    checked = checks.check_annotation(
+        labelimg.parse_labelimg(read(xml[0]), xml[0]), facts, xml[0], label_map, image_file=name
+    )
+    if checked.annotation is None:
+        reasons = [finding for finding in checked.findings if finding.severity == "error"]
+        raise UnusableFile(reasons[0].code, stem, reasons[0].message)
+    number = int.from_bytes(hashlib.sha256(f"{seed}/{facts.sha256}".encode()).digest()[:4], "big")
+    side = VALIDATE if number < val_fraction * _HASH_SPAN else TRAIN
+    source_id = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:7], "big")
+    record, _ = writer.make_record(data, facts, checked.turn, checked.annotation, source_id, name, label_map)
+    return side, record
+
+
+def read_file(path):
+    """The bytes of a file, local or in a bucket."""
+    with filesystems.FileSystems.open(path, compression_type="uncompressed") as file:
+        return file.read()
+
+
+def convert(pattern, output_dir, label_map, *, val_fraction=0.2, seed=0, num_shards=0, decode=False, argv=()):
+    """Runs the pipeline and waits for its end.
+
+    Args:
+      pattern: of all images and XML files, as Beam's file systems take it.
+      output_dir: gets train.record-*, validate.record-* and left_out.txt-*.
+      label_map: a `LabelMap`; images with other classes are left out.
+      val_fraction: share of validation; each image is dealt by the digest of its content, so that equal ones stay
+        together.
+      seed: of the split.
+      num_shards: of each side; 0 leaves it to the runner.
+      decode: whether images are decoded to see that they are whole.
+      argv: flags of Beam, such as --runner.
+
+    Raises:
+      UsageError: a fraction that cannot be meant.
+    """
+    if not 0 <= val_fraction < 1:
+        raise errors.UsageError("val_fraction cannot be that", expected="at least 0, below 1", received=val_fraction)
+    with apache_beam.Pipeline(options=pipeline_options.PipelineOptions(list(argv))) as pipeline:
+        records = (
+            pipeline
+            | "match" >> fileio.MatchFiles(pattern)
+            | "keep" >> apache_beam.Filter(lambda found: _is_wanted(found.path))
+            | "key" >> apache_beam.Map(lambda found: (os.path.splitext(found.path)[0], found.path))
+            | "pair" >> apache_beam.GroupByKey()
+            | "make"
+            >> apache_beam.ParDo(MakeRecords(label_map, val_fraction, seed, decode)).with_outputs(
+                _LEFT_OUT, main="made"
+            )
+        )
+        for side in (TRAIN, VALIDATE):
+            _write_side(records.made, side, _join(output_dir, f"{side}.record"), num_shards)
+        records[_LEFT_OUT] | "left out" >> apache_beam.io.WriteToText(_join(output_dir, "left_out.txt"))
+
+
+def _is_wanted(path):
+    return path.lower().endswith((".xml", *images.EXTENSIONS))
+
+
+def _join(folder, name):
+    return f"{folder.rstrip('/')}/{name}" if isinstance(folder, str) else str(pathlib.Path(folder) / name)
+
+
+def _write_side(made, side, prefix, num_shards):
+    records = made | f"choose {side}" >> apache_beam.Filter(lambda pair, side=side: pair[0] == side)
+    values = records | f"values {side}" >> apache_beam.Values()
+    values | f"write {side}" >> apache_beam.io.WriteToTFRecord(prefix, num_shards=num_shards)
