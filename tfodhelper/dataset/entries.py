@@ -22,6 +22,7 @@ from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, Un
 _FORMAT = 1
 SMALL_AREA_PX, MEDIUM_AREA_PX = 32**2, 96**2
 NUM_BYTES = [field.name for field in dataclasses.fields(ImageFacts)].index("num_bytes")
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(ImageFacts)))
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
@@ -157,9 +158,7 @@ def look_at(options, name, image, known=None):
 
 def _look_at_annotation(path, name):
     try:
-        with open(path, "rb", 0) as file:
-            stamp = _to_stamp(os.fstat(file.fileno()))
-            data = file.read(labelimg.MAX_BYTES + 1)
+        data, stamp = _read(path, labelimg.MAX_BYTES)
     except OSError as error:
         trouble = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
         return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(trouble, name))), None
@@ -223,14 +222,27 @@ def read_with_stamp(path):
       UnusableFile: when it cannot be read.
     """
     try:
-        with open(path, "rb", 0) as file:
-            stamp = _to_stamp(os.fstat(file.fileno()))
-            if stamp[0] <= images.MAX_BYTES:
-                return file.read(), stamp
+        data, stamp = _read(path, images.MAX_BYTES)
+        if len(data) <= images.MAX_BYTES:
+            return data, stamp
     except OSError as error:
         raise UnusableFile("image-unreadable", path, f"cannot be read ({error.strerror})") from error
     expected = f"at most {images.MAX_BYTES >> 20} MB"
     raise UnusableFile("image-too-large", path, "the file is too large", expected=expected)
+
+
+def _read(path, most):
+    """(the first most + 1 bytes of a file, its stamp), with as few calls of the system as can be."""
+    descriptor = os.open(path, _READ_FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        wanted = min(status.st_size, most) + 1
+        data = os.read(descriptor, wanted)
+        while len(data) != status.st_size and len(data) <= most and (more := os.read(descriptor, wanted)):
+            data += more
+    finally:
+        os.close(descriptor)
+    return data, _to_stamp(status)
 
 
 def _stamp_of(path):
