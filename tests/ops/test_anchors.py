@@ -59,3 +59,22 @@ def test_order_is_specification_then_x_then_y_then_map():
     assert grid.num_per_location == [2, 1]
     np.testing.assert_allclose(made[:, 3] - made[:, 1], [0.1, 0.2, 0.1, 0.2, 0.9], rtol=1e-5)
     np.testing.assert_allclose((made[:, 1] + made[:, 3]) / 2, [0.25, 0.25, 0.75, 0.75, 0.5], rtol=1e-5)
+
+
+def test_pixel_anchors():
+    generator = anchors.PixelAnchors([[(0.5, 1.0), (1.0, 4.0)]], [(32, 16)], [(10, 20)], [(1, 2)])
+    assert generator.num_per_location == [2]
+    boxes = generator.generate([(1, 2)])
+    # Scale 0.5: 16 x 8; scale 1 and aspect ratio 4: 32 / 2 high, 16 * 2 wide.
+    np.testing.assert_allclose(boxes, [[-7, -2, 9, 6], [-7, -14, 9, 18], [-7, 18, 9, 26], [-7, 6, 9, 38]])
+
+
+def test_pyramid_anchors():
+    generator = anchors.make_pyramid_anchors(3, 4, anchor_scale=4.0, aspect_ratios=(1.0, 0.25), scales_per_octave=2)
+    assert generator.num_per_location == [4, 4]
+    boxes = generator.generate([(1, 1), (1, 1)]).numpy()
+    assert boxes.shape == (8, 4)
+    np.testing.assert_allclose(boxes[0], [4 - 16, 4 - 16, 4 + 16, 4 + 16])
+    np.testing.assert_allclose(boxes[1, 2] - boxes[1, 0], 32 * 2**0.5, rtol=1e-6)
+    np.testing.assert_allclose(boxes[2], [4 - 32, 4 - 8, 4 + 32, 4 + 8])
+    np.testing.assert_allclose(boxes[4], [8 - 32, 8 - 32, 8 + 32, 8 + 32])

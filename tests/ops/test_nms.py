@@ -100,3 +100,22 @@ def test_against_a_plain_reimplementation(seed):
     kept = plain(boxes.astype(np.float64), scores, 0.4, 0.2)
     np.testing.assert_array_equal(selected.indices[0, : len(kept)], kept)
     assert int(selected.num[0]) == len(kept)
+
+
+def test_boxes_of_each_class():
+    # Both boxes of class 0 are the same, those of class 1 are apart.
+    same, apart = [0, 0, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
+    boxes = np.float32([[[same, same], [same, apart]]])
+    selected = select([[[0.9, 0.6], [0.8, 0.7]]], boxes, max_total=4)
+    np.testing.assert_array_equal(selected.num, [3])
+    np.testing.assert_array_equal(selected.classes[0, :3], [0, 1, 1])
+    np.testing.assert_array_equal(selected.indices[0, :3], [0, 1, 0])
+    np.testing.assert_allclose(selected.boxes[0, :3], [same, apart, same])
+    agnostic = select([[[0.9, 0.6], [0.1, 0.7]]], boxes, is_class_agnostic=True, max_total=4)
+    np.testing.assert_allclose(agnostic.boxes[0, :2], [same, apart])
+    np.testing.assert_array_equal(agnostic.classes[0, :2], [0, 1])
+
+
+def test_negative_scores_are_no_candidates():
+    assert int(select([[[0.8], [-1.0], [0.7]]]).num[0]) == 2
+    assert int(select([[[0.0], [-1.0], [-1.0]]], score_threshold=-0.5).num[0]) == 1

@@ -151,18 +151,17 @@ def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STE
     }
 
 
-def _build_inception_resnet(message, frozen, crop_side, slim=False, **counts):
+def _build_inception_resnet(message, frozen, crop_side, slim=False, counts=(10, 20, 9)):
     """Scaling and both halves of an Inception-ResNet V2 from a FasterRcnnFeatureExtractor message."""
     _check_stride(message, (8, 16))
     own = inception_resnet_v2.make_hyperparams(regularizer=hyperparams.no_loss)
     stride = message.first_stage_features_stride
     classifier_backbone = None
     if crop_side is not None:
-        count = {"count": counts.pop("second_count")} if counts else {}
-        classifier_backbone = inception_resnet_v2.build_second_half(own, frozen, slim, **count)
+        classifier_backbone = inception_resnet_v2.build_second_half(own, frozen, slim, counts[2])
     return {
         "scaling": pixels.MINUS_ONE_TO_ONE,
-        "backbone": inception_resnet_v2.build_first_half(own, frozen, stride, **counts),
+        "backbone": inception_resnet_v2.build_first_half(own, frozen, stride, counts[:2]),
         "neck": None,
         "classifier_backbone": classifier_backbone,
     }
@@ -174,11 +173,15 @@ def _build_anchors(message):
     return build(values)
 
 
+def _check_not_empty(message, kind, *names):
+    for name in names:
+        if not len(getattr(message, name)):
+            raise errors.ConfigError(f"{kind}.{name}", expected="at least one", received="none")
+
+
 def _build_grid_anchors(message):
     ratios, scales = list(message.aspect_ratios), list(message.scales)
-    for name, values in (("scales", scales), ("aspect_ratios", ratios)):
-        if not values:
-            raise errors.ConfigError(f"grid_anchor_generator.{name}", expected="at least one", received="none")
+    _check_not_empty(message, "grid_anchor_generator", "scales", "aspect_ratios")
     return anchor_ops.PixelAnchors(
         specifications=[[(scale, ratio) for ratio in ratios for scale in scales]],
         base_sizes=[(message.height, message.width)],
@@ -192,6 +195,7 @@ def _build_multiscale_anchors(message):
         raise errors.ConfigError(
             "multiscale_anchor_generator.normalize_coordinates", expected="false in faster_rcnn", received="true"
         )
+    _check_not_empty(message, "multiscale_anchor_generator", "aspect_ratios")
     return anchor_ops.make_pyramid_anchors(
         message.min_level,
         message.max_level,
