@@ -141,7 +141,8 @@ FASTER_VARIANTS = {
         "type": "faster_rcnn_resnet50_fpn_keras",
         "extractor": "batch_norm_trainable: true fpn { min_level: 2 max_level: 6 additional_layer_depth: 16 } "
         f"conv_hyperparams {{ {PARTS['hyperparams']} }} override_base_feature_extractor_hyperparams: true",
-        "anchors": "multiscale_anchor_generator { min_level: 2 max_level: 6 aspect_ratios: 1 normalize_coordinates: false }",
+        "anchors": "multiscale_anchor_generator { min_level: 2 max_level: 6 aspect_ratios: 1 "
+        "normalize_coordinates: false }",
     },
 }
 # Networks of one unit a stage and few channels in place of the published ones.
