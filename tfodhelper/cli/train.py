@@ -5,6 +5,10 @@
 The model folder gets checkpoints (ckpt-N), the weights of the best and of the last evaluation (best, last), event files
 for TensorBoard (train, eval), results.csv and results.png. Starting the same command again goes on from the newest
 checkpoint.
+
+When memory runs out, lower train_config.batch_size, then, of two-stage detectors,
+model.faster_rcnn.second_stage_batch_size and model.faster_rcnn.first_stage_max_proposals, then the image_resizer. On a
+CPU Linux may end the process without a word (exit status 137): the same is to be done.
 """
 
 from absl import flags
