@@ -21,7 +21,7 @@ _RECTANGLES = (  # ymin, xmin, ymax, xmax as fractions of the image, colour
 
 
 def weight(key, shape):
-    """Value of a variable of SSD MobileNet V1, float32."""
+    """Value of a variable of SSD MobileNet V1 or Faster R-CNN ResNet V1, float32."""
     shape = tuple(int(size) for size in shape)
     random = np.random.RandomState(zlib.crc32(key.encode()))
     x = random.standard_normal(shape).astype(np.float32)
@@ -30,8 +30,8 @@ def weight(key, shape):
     if leaf == "depthwise_kernel":
         return x * np.float32(np.sqrt(2.0 / (shape[0] * shape[1])))
     if leaf == "kernel":
-        if shape[2] != 3:  # all but the stem: the weights of each output sum to zero
-            mean = x.mean(axis=(0, 1, 2), keepdims=True, dtype=np.float64)
+        if shape[-2] != 3:  # all but the stem: the weights of each output sum to zero
+            mean = x.mean(axis=tuple(range(len(shape) - 1)), keepdims=True, dtype=np.float64)
             x = x - (np.rint(mean * 2.0**24) / 2.0**24).astype(np.float32)
         return x * np.float32(np.sqrt(_gain(path, shape) / np.prod(shape[:-1])))
     scale, offset = {
@@ -47,10 +47,14 @@ def weight(key, shape):
 
 def _gain(path, shape):
     """Variance of an output of a kernel, in units of that of its inputs."""
+    if "_class_predictor_layers" in path and len(shape) == 2:
+        return 16.0
     if "_class_predictor_layers" in path or "_box_encoder_layers" in path:
         return 1.0
     if shape[2] == 3:
-        return 2.0
+        return 1.0 / 8192.0 if shape[0] == 7 else 2.0  # ResNet's inputs lie around -128..128
+    if shape[:2] == (1, 1) and shape[3] == 4 * shape[2]:  # the last convolution of a residual unit
+        return 1.0 if shape[2] == 64 else 0.08
     is_quarter = shape[2] == 4 * shape[3] and shape[3] in (64, 128, 256, 512)
     if shape[:2] == (1, 1) and shape[2] >= 2 * shape[3] and not is_quarter:
         return 1.0
