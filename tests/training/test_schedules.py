@@ -41,7 +41,8 @@ def test_exponential_decay_with_burn_in_and_floor():
 
 def test_a_burn_in_without_a_rate_of_its_own_uses_the_initial_rate():
     schedule = build(
-        "exponential_decay_learning_rate { initial_learning_rate: 0.4 decay_steps: 1 decay_factor: 0.5 burnin_steps: 3 }"
+        "exponential_decay_learning_rate { initial_learning_rate: 0.4 decay_steps: 1 decay_factor: 0.5 "
+        "burnin_steps: 3 }"
     )
     assert [float(schedule(s)) for s in (0, 2, 3, 4)] == pytest.approx([0.4, 0.4, 0.4, 0.2])
 
@@ -63,7 +64,8 @@ def test_manual_steps_with_warm_up():
 
 def test_cosine_with_warm_up():
     schedule = build(
-        "cosine_decay_learning_rate { learning_rate_base: 0.8 total_steps: 110 warmup_learning_rate: 0.2 warmup_steps: 10 }"
+        "cosine_decay_learning_rate { learning_rate_base: 0.8 total_steps: 110 warmup_learning_rate: 0.2 "
+        "warmup_steps: 10 }"
     )
     expected = [0.2, 0.5, 0.8, 0.4 * (1 + math.cos(math.pi * 0.25)), 0.4, 0.0, 0.0]
     assert [float(schedule(s)) for s in (0, 5, 10, 35, 60, 110, 111)] == pytest.approx(expected, abs=1e-7)
@@ -86,7 +88,8 @@ def test_cosine_with_hold():
         "manual_step_learning_rate { schedule { step: 0 } }",
         "exponential_decay_learning_rate { decay_steps: 0 }",
         "cosine_decay_learning_rate { total_steps: 5 warmup_steps: 6 }",
-        "cosine_decay_learning_rate { learning_rate_base: 0.1 warmup_learning_rate: 0.2 warmup_steps: 2 total_steps: 9 }",
+        "cosine_decay_learning_rate { learning_rate_base: 0.1 warmup_learning_rate: 0.2 warmup_steps: 2 "
+        "total_steps: 9 }",
     ],
 )
 def test_contradictions_are_told(text):

@@ -22,6 +22,7 @@ from tfodhelper import console
 # As in setup.cfg, which a test compares: a checkout that was never installed has no metadata to ask.
 REQUIREMENTS = (
     "absl-py>=1.4,<3",
+    "google-crc32c>=1.5,<3",
     "lxml>=4.9,<7",
     "numpy>=1.26,<3",
     "pandas>=2.0,<4",

@@ -3,7 +3,8 @@
     tfodhelper eval --pipeline_config_path=pipeline.config --model_dir=FOLDER [--checkpoint=PATH]
 
 Takes the newest checkpoint of the model folder unless --checkpoint names another (a prefix such as
-FOLDER/best/ckpt-600, or a folder). With --eval_timeout it waits for further checkpoints, as a second process beside a training.
+FOLDER/best/ckpt-600, or a folder). With --eval_timeout it waits for further checkpoints, as a second process beside a
+training.
 """
 
 from absl import flags

@@ -172,7 +172,7 @@ class _OpenFiles:
             if number not in self._open:
                 while len(self._open) >= _MOST_OPEN_FILES:
                     self._open.pop(next(iter(self._open))).close()
-                self._open[number] = open(self._paths[number], "rb", 0)
+                self._open[number] = open(self._paths[number], "rb", 0)  # noqa: SIM115 - stays open
             file = self._open[number]
             file.seek(offset)
             return file.read(length)

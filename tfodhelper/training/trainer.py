@@ -7,7 +7,6 @@ from tfodhelper import errors
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.training import checkpoints
 
-
 _ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # no device computes with them
 
 
