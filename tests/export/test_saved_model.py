@@ -7,7 +7,8 @@ import tensorflow as tf
 from tests.export import fake_detector
 from tfodhelper import errors, protos
 from tfodhelper.config import pipeline
-from tfodhelper.export import averages, saved_model, serving
+from tfodhelper.export import saved_model, serving
+from tfodhelper.training import averages
 
 GAIN = "model/gain/.ATTRIBUTES/VARIABLE_VALUE"
 

@@ -142,7 +142,11 @@ def test_averaged_weights_are_evaluated_and_kept(data, tmp_path):
     )
     pipeline = tiny.make_pipeline(data, optimizer)
     pipeline.train_config.num_steps = 3
-    jobs.train_model(pipeline, tmp_path, OPTIONS)
+    result = jobs.train_model(pipeline, tmp_path, OPTIONS)
+    for checkpoint in (tmp_path, tmp_path / "last"):  # that of training holds plain weights and averages
+        [(_, metrics)] = list(jobs.evaluate_model(pipeline, tmp_path, OPTIONS, checkpoint))
+        for tag, value in result.history.records[-1]["metrics"].items():
+            assert value is None or metrics[tag] == pytest.approx(value, rel=1e-3, abs=1e-4), (checkpoint, tag)
     name = "model/_box_predictor/_prediction_heads/box_encodings/0/_box_encoder_layers/0/kernel"
     training, kept = tensors(tmp_path / "ckpt-3"), tensors(tmp_path / "last" / "ckpt-3")
     average = training[f"{name}/.OPTIMIZER_SLOT/optimizer/average/.ATTRIBUTES/VARIABLE_VALUE"]

@@ -88,7 +88,7 @@ def test_cosine_with_hold():
         "manual_step_learning_rate { schedule { step: 0 } }",
         "exponential_decay_learning_rate { decay_steps: 0 }",
         "cosine_decay_learning_rate { total_steps: 5 warmup_steps: 6 }",
-        "cosine_decay_learning_rate { learning_rate_base: 0.1 warmup_learning_rate: 0.2 warmup_steps: 2 total_steps: 9}",
+        "cosine_decay_learning_rate { learning_rate_base: 0.1 warmup_learning_rate: 0.2 warmup_steps: 2 total_steps:9}",
     ],
 )
 def test_contradictions_are_told(text):

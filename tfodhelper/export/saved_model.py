@@ -19,9 +19,9 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, fields, storage
 from tfodhelper.config import pipeline
-from tfodhelper.export import averages, serving
+from tfodhelper.export import serving
 from tfodhelper.models import build
-from tfodhelper.training import checkpoints
+from tfodhelper.training import averages, checkpoints
 
 SAVED_MODEL = "saved_model"
 CHECKPOINT = "checkpoint"

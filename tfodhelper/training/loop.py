@@ -13,7 +13,17 @@ from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
 from tfodhelper.inputs import diagnose
-from tfodhelper.training import checkpoints, curves, evaluation, memory, optimizers, strategy, summaries, weights
+from tfodhelper.training import (
+    averages,
+    checkpoints,
+    curves,
+    evaluation,
+    memory,
+    optimizers,
+    strategy,
+    summaries,
+    weights,
+)
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
@@ -99,7 +109,8 @@ class Session:
             config.task, self.pipeline, starting_point, self.options.seed, self.start_step, self.options.sampling
         )
         model = self.task.build_model()
-        optimizer, schedule = optimizers.build_optimizer(self.pipeline.train_config.optimizer)
+        # An evaluation alone puts averaged weights in place itself; there is nothing to swap with.
+        optimizer, schedule = optimizers.build_optimizer(self.pipeline.train_config.optimizer, averages=train)
         self.trainer = training_trainer.DetectionTrainer(
             config,
             self.task,
@@ -288,6 +299,7 @@ class Session:
           (step, {tag: value}).
         """
         checkpoints.restore_trained(self.trainer.model, prefix)
+        averages.restore_averages(self.trainer.model, prefix)
         step = weights.step_of(prefix)
         self.trainer.global_step.assign(step)
         with self.strategy.scope(), quiet_orbit(), self._explained("eval_input_reader"):

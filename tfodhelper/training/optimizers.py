@@ -11,7 +11,7 @@ from tfodhelper.training import schedules
 _legacy = tf_keras.optimizers.legacy
 
 
-def build_optimizer(config):
+def build_optimizer(config, averages=True):
     """Builds the optimizer of `train_config.optimizer`.
 
     RMSProp's `decay` is the decay of the squared-gradient average, as its name in the paper and in the first
@@ -19,6 +19,7 @@ def build_optimizer(config):
 
     Args:
       config: an `Optimizer` message.
+      averages: False leaves the averaging out, whatever the message says.
 
     Returns:
       (optimizer, schedule): the schedule maps a step to the learning rate.
@@ -42,6 +43,6 @@ def build_optimizer(config):
         optimizer = _legacy.SGD(schedule, momentum=chosen.momentum_optimizer_value)
     else:
         optimizer = _legacy.Adam(schedule, epsilon=chosen.epsilon)
-    if config.use_moving_average:
+    if averages and config.use_moving_average:
         optimizer = optimization.ExponentialMovingAverage(optimizer, average_decay=config.moving_average_decay)
     return optimizer, schedule
