@@ -66,17 +66,25 @@ def crop_by_matmul(feature_maps, boxes, levels, size):
     Every box is cropped from every map, with weights of 0 where it is not the box's own.
     """
     boxes = tf.stop_gradient(boxes)
-    total = None
+    num_boxes, total = _sizes(boxes)[1], None
     for level, features in enumerate(feature_maps):
-        height, width = tf.shape(features)[1], tf.shape(features)[2]
+        batch, height, width, channels = _sizes(features)
         rows = _interpolation(boxes[..., 0], boxes[..., 2], height, size)
         columns = _interpolation(boxes[..., 1], boxes[..., 3], width, size)
         if levels is not None:
             rows *= tf.cast(tf.equal(levels, level), tf.float32)[..., tf.newaxis, tf.newaxis]
-        crops = tf.einsum("bnsh,bhwc->bnswc", rows, features)
-        crops = tf.einsum("bntw,bnswc->bnstc", columns, crops)
+        rows = tf.reshape(rows, [batch, num_boxes * size, height])
+        columns = tf.reshape(columns, [batch * num_boxes, 1, size, width])
+        lines = tf.matmul(rows, tf.reshape(features, [batch, height, width * channels]))
+        crops = tf.matmul(columns, tf.reshape(lines, [batch * num_boxes, size, width, channels]))
         total = crops if total is None else total + crops
-    return tf.reshape(total, [-1, size, size, feature_maps[0].shape[-1]])
+    return total
+
+
+def _sizes(tensor):
+    """Its dimensions, as numbers where they are known beforehand."""
+    dynamic = tf.shape(tensor)
+    return [size if size is not None else dynamic[i] for i, size in enumerate(tensor.shape.as_list())]
 
 
 def _interpolation(low, high, length, size):
