@@ -12,11 +12,13 @@ import numpy as np
 from tfodhelper import errors
 from tfodhelper.active_learning import candidates as streams
 from tfodhelper.active_learning import diversity, rules, strata, uncertainty
-from tfodhelper.active_learning.rules import RULES, SelectOptions, explain
+from tfodhelper.active_learning.rules import AGGREGATES, RULES, UNCERTAINTIES, SelectOptions, explain
 from tfodhelper.active_learning.selection import Chosen, Selection, open_scores, read_selection, write_selection
 
 __all__ = [
+    "AGGREGATES",
     "RULES",
+    "UNCERTAINTIES",
     "Chosen",
     "SelectOptions",
     "Selection",
