@@ -32,7 +32,7 @@ MAX_BYTES = 1 << 30  # of a file; a record may have two gigabytes at most
 JPEG_QUALITY = 95
 _ORIENTATION = 0x0112  # EXIF tag
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
-_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
 
 # Large images are refused below, in our own words; the warning would only repeat it for those that are accepted.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -246,7 +246,7 @@ def encode_for_record(data, facts, turn=False):
             image = ImageOps.exif_transpose(image)
         image = _to_rgb_or_grey(image)
     buffer = io.BytesIO()
-    if facts.format in _LOSSY_FORMATS:
+    if facts.format in LOSSY_FORMATS:
         image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         return buffer.getvalue(), "jpeg"
     image.save(buffer, "PNG")

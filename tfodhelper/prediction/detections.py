@@ -195,15 +195,24 @@ def to_annotation(found, score_threshold=0.0):
     Returns:
       `annotations.structures.Annotation`, not verified.
     """
-    boxes = []
-    for one in above(found, score_threshold).detections:
-        xmin, xmax = (_whole(side, found.width) for side in (one.xmin, one.xmax))
-        ymin, ymax = (_whole(side, found.height) for side in (one.ymin, one.ymax))
-        if xmin < xmax and ymin < ymax:
-            boxes.append(structures.Box(one.name, xmin, ymin, xmax, ymax))
+    boxes = [to_box(one, found.width, found.height) for one in above(found, score_threshold).detections]
     return structures.Annotation(
-        filename=pathlib.PurePath(found.path).name, width=found.width, height=found.height, boxes=tuple(boxes)
+        filename=pathlib.PurePath(found.path).name,
+        width=found.width,
+        height=found.height,
+        boxes=tuple(box for box in boxes if box is not None),
     )
+
+
+def to_box(detection, width, height):
+    """Makes a labelled box of a detection: whole pixels, inside an image of that size.
+
+    Returns:
+      `annotations.structures.Box`, or None when no area is left.
+    """
+    xmin, xmax = (_whole(side, width) for side in (detection.xmin, detection.xmax))
+    ymin, ymax = (_whole(side, height) for side in (detection.ymin, detection.ymax))
+    return structures.Box(detection.name, xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 
 
 def _whole(side, limit):

@@ -1,0 +1,142 @@
+"""What an oracle said, as JSON lines: one answer a line.
+
+    {"name": "pool/a.jpg", "verdict": "adopted", "reason": "", "edits": {"kept": 1, "moved": 0, ...}, "scores": [0.93],
+     "annotation": {"filename": "a.jpg", "width": 640, "height": 480, "verified": true, "boxes": [
+       {"class": "cat", "xmin": 12, "ymin": 30, "xmax": 200, "ymax": 410}]}}
+
+Other keys may stand beside these; reading passes over them.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+from tfodhelper import errors, storage
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Edits
+from tfodhelper.annotations.labelimg import CORNERS
+from tfodhelper.annotations.structures import Annotation, Box
+
+_SCORE_DIGITS = 6
+_DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified"}  # of a box, and what is usual
+
+
+def to_json(answer):
+    """`Answer` -> dict of plain values; scores to a millionth."""
+    return {
+        "name": answer.name,
+        "verdict": answer.verdict,
+        "reason": answer.reason,
+        "edits": None if answer.edits is None else dataclasses.asdict(answer.edits),
+        "scores": [None if score is None else round(float(score), _SCORE_DIGITS) for score in answer.scores],
+        "annotation": None if answer.annotation is None else _annotation_to_json(answer.annotation),
+    }
+
+
+def from_json(value):
+    """The inverse of `to_json`.
+
+    Raises:
+      KeyError, TypeError, ValueError: when the value does not have that form.
+    """
+    if value["verdict"] not in (ADOPTED, REFUSED, WAITING):
+        raise ValueError(f"verdict {value['verdict']!r}")
+    annotation = value["annotation"]
+    if (annotation is not None) != (value["verdict"] == ADOPTED):
+        raise ValueError("an annotation belongs to what was adopted, and only to that")
+    edits = value["edits"]
+    return Answer(
+        name=str(value["name"]),
+        verdict=value["verdict"],
+        annotation=None if annotation is None else _annotation_from_json(annotation),
+        reason=str(value["reason"]),
+        edits=None if edits is None else Edits(**{str(kind): int(count) for kind, count in edits.items()}),
+        scores=tuple(None if score is None else float(score) for score in value["scores"]),
+    )
+
+
+def write_answers(path, answers, add=None):
+    """Writes a JSON lines file, whole or not at all.
+
+    Args:
+      path: the file; an existing one is replaced.
+      answers: iterable of `Answer`s, taken one by one.
+      add: callable that gives a dict of further plain values for an answer, or None.
+
+    Returns:
+      {verdict: number of answers}.
+    """
+    counts = dict.fromkeys((ADOPTED, REFUSED, WAITING), 0)
+    with storage.open_whole(path) as file:
+        for answer in answers:
+            value = to_json(answer) | (add(answer) if add else {})
+            file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+            counts[answer.verdict] += 1
+    return counts
+
+
+def read_answers(path):
+    """Reads what `write_answers` wrote, line by line.
+
+    Yields:
+      `Answer`s.
+
+    Raises:
+      StorageError: for a file that cannot be read, or a line of another form; it is named.
+    """
+    path = pathlib.Path(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _parse_line(path, number, line)
+    except OSError as error:
+        raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise errors.StorageError(f"{path}: is not UTF-8 text ({error})") from error
+
+
+def _parse_line(path, number, line):
+    try:
+        return from_json(json.loads(line))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise errors.StorageError(
+            f"{path}, line {number}: this is no answer ({type(error).__name__}: {error})",
+            expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
+            received=line.strip()[:200],
+            way_out="restore the file, or remove it, so that the oracle is asked again",
+        ) from error
+
+
+def _annotation_to_json(annotation):
+    return {
+        "filename": annotation.filename,
+        "width": annotation.width,
+        "height": annotation.height,
+        "verified": annotation.verified,
+        "boxes": [_box_to_json(box) for box in annotation.boxes],
+    }
+
+
+def _box_to_json(box):
+    """Only what is not usual is written of the details."""
+    details = {name: getattr(box, name) for name, usual in _DETAILS.items() if getattr(box, name) != usual}
+    return {"class": box.name} | {side: float(getattr(box, side)) for side in CORNERS} | details
+
+
+def _annotation_from_json(value):
+    return Annotation(
+        filename=str(value["filename"]),
+        width=int(value["width"]),
+        height=int(value["height"]),
+        boxes=tuple(_box_from_json(box) for box in value["boxes"]),
+        verified=bool(value["verified"]),
+    )
+
+
+def _box_from_json(value):
+    sides = [float(value[side]) for side in CORNERS]
+    if not all(map(math.isfinite, sides)):
+        raise ValueError(f"corners {sides}")
+    details = {name: type(usual)(value.get(name, usual)) for name, usual in _DETAILS.items()}
+    return Box(str(value["class"]), *sides, **details)

@@ -1,0 +1,138 @@
+"""What a person changed in a draft: which box of the answer was which box of the draft, and how many boxes that cost.
+
+Boxes are told apart by class and place alone; their order in the files says nothing. LabelImg cuts corners to whole
+pixels and lifts xmin and ymin below 1 to 1 whenever it saves, so that places are compared as it would save them.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tfodhelper.active_learning.structures import Edits
+
+KEPT, MOVED, RELABELLED, ADDED = "kept", "moved", "relabelled", "added"
+
+# An object that is found and badly placed overlaps by a tenth or more; below, a detection is background (Bolya et al.
+# 2020, TIDE, section 2.2; arXiv 2008.08115).
+MOVED_IOU = 0.1
+RELABELLED_IOU = 0.5  # a box of another class is the same object only where it is in its place
+_SAME_PX = 1.0  # corners that differ by less are the same after rounding
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An answer held against its draft.
+
+    Attributes:
+      edits: number of boxes by what was done; deleted ones included.
+      kinds: for each box of the answer KEPT, MOVED, RELABELLED or ADDED.
+      sources: for each box of the answer the index of the draft's box that it was, or None for an added one.
+    """
+
+    edits: Edits
+    kinds: tuple[str, ...]
+    sources: tuple[int | None, ...]
+
+
+def compare_boxes(draft, answer, keep_iou=None):
+    """Finds what became of the boxes of a draft.
+
+    In this order, and within a step those that fit best first: boxes at their place with their class are kept; boxes at
+    their place with another class, relabelled; boxes of the same class that overlap by half, moved; boxes of another
+    class that overlap by half, relabelled; boxes of the same class that overlap by `MOVED_IOU`, moved. What is left of
+    the answer was added, what is left of the draft was deleted. A box that is dragged to where it does not overlap with
+    itself counts as deleted and added.
+
+    Args:
+      draft: `annotations.structures.Box`es, pixels.
+      answer: those of the person, same frame.
+      keep_iou: intersection over union from which a box of the same class counts as kept; None: only at its place.
+
+    Returns:
+      `Comparison`.
+    """
+    kinds, sources = [ADDED] * len(answer), [None] * len(answer)
+    if draft and answer:
+        places, answered = _places_of(draft), _places_of(answer)
+        off = np.abs(places[:, None] - answered[None]).max(axis=2)  # [draft, answer]
+        overlaps = pairwise_iou(places, answered)
+        same = np.array([[box.name == other.name for other in answer] for box in draft])
+        steps = [
+            (KEPT, same & (off < _SAME_PX), -off),
+            (RELABELLED, ~same & (off < _SAME_PX), -off),
+            (MOVED, same & (overlaps >= RELABELLED_IOU), overlaps),
+            (RELABELLED, ~same & (overlaps >= RELABELLED_IOU), overlaps),
+            (MOVED, same & (overlaps >= MOVED_IOU), overlaps),
+        ]
+        if keep_iou is not None:
+            steps.insert(1, (KEPT, same & (overlaps >= keep_iou), overlaps))
+        free = np.ones_like(same)
+        for kind, allowed, fit in steps:
+            for row, column in _pair(allowed & free, fit, draft, answer):
+                kinds[column], sources[column] = kind, row
+                free[row, :] = free[:, column] = False
+    counts = {kind: kinds.count(kind) for kind in (KEPT, MOVED, RELABELLED, ADDED)}
+    deleted = len(draft) - len(answer) + counts[ADDED]
+    return Comparison(Edits(**counts, deleted=deleted), tuple(kinds), tuple(sources))
+
+
+def as_labelimg_saves(box, width, height):
+    """The box as LabelImg writes it: whole pixels, xmin and ymin at least 1, truncated where it touches the border.
+
+    Source: `convert_points_to_bnd_box` and `append_objects` of LabelImg 1.8.6.
+
+    Args:
+      box: an `annotations.structures.Box`.
+      width, height: of the image, pixels.
+    """
+    xmin, ymin = (float(max(1, math.trunc(side))) for side in (box.xmin, box.ymin))
+    xmax, ymax = (float(math.trunc(side)) for side in (box.xmax, box.ymax))
+    truncated = xmin == 1 or ymin == 1 or xmax == width or ymax == height
+    return dataclasses.replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, truncated=truncated)
+
+
+def pairwise_iou(first, second):
+    """Intersection over union of boxes; 0 where one has no area.
+
+    Args:
+      first: [n, 4] xmin, ymin, xmax, ymax.
+      second: [m, 4], same frame.
+
+    Returns:
+      [n, m].
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def corners_of(boxes):
+    """[n, 4] xmin, ymin, xmax, ymax of objects with these attributes."""
+    return np.array([(box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes], np.float64).reshape(-1, 4)
+
+
+def _places_of(boxes):
+    """Corners with xmin and ymin at least 1."""
+    corners = corners_of(boxes)
+    corners[:, :2] = np.maximum(corners[:, :2], 1)
+    return corners
+
+
+def _pair(allowed, fit, draft, answer):
+    """Pairs (draft index, answer index), best fit first; equal fits are settled by class and place, not by order."""
+    rows, columns = np.nonzero(allowed)
+    order = sorted(zip(rows.tolist(), columns.tolist()), key=lambda p: (-fit[p], _key(draft[p[0]]), _key(answer[p[1]])))
+    taken_rows, taken_columns = set(), set()
+    for row, column in order:
+        if row not in taken_rows and column not in taken_columns:
+            taken_rows.add(row)
+            taken_columns.add(column)
+            yield row, column
+
+
+def _key(box):
+    return (box.name, box.xmin, box.ymin, box.xmax, box.ymax)

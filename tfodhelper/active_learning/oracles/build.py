@@ -1,0 +1,70 @@
+"""Oracles by name, with their options."""
+
+import dataclasses
+import difflib
+
+from tfodhelper import errors
+from tfodhelper.active_learning.oracles import image_label, labelimg, simulated
+
+_ORACLES = {
+    "image_label": (image_label.ImageLabelOracle, image_label.ImageLabelOptions),
+    "labelimg": (labelimg.LabelImgOracle, labelimg.LabelImgOptions),
+    "simulated": (simulated.SimulatedOracle, simulated.SimulatedOptions),
+}
+
+# {name: dataclass of options}. Each field has a default and metadata: "help", one sentence, and where only a few values
+# are allowed "choices".
+OPTIONS = {name: options for name, (_, options) in _ORACLES.items()}
+
+
+def build_oracle(name, *, label_map=None, **options):
+    """Builds an oracle.
+
+    Args:
+      name: a key of `OPTIONS`.
+      label_map: the classes that a box may have; None allows all.
+      **options: fields of the oracle's options; those left out keep their defaults.
+
+    Returns:
+      An object with `name`, `ask(questions, folder)` and `next_steps(folder)`.
+
+    Raises:
+      UsageError: an oracle or an option that is not known, or a value that an option cannot have.
+    """
+    if name not in _ORACLES:
+        raise _unknown("oracle", name, _ORACLES)
+    oracle, kind = _ORACLES[name]
+    known = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        if option not in known:
+            raise _unknown(f"option of the oracle {name}:", option, known)
+    chosen = kind(**options)
+    for field in dataclasses.fields(kind):
+        _check(name, field, getattr(chosen, field.name))
+    return oracle(chosen, label_map)
+
+
+def _unknown(what, name, known):
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return errors.UsageError(
+        f"no such {what} {name!r}",
+        expected="one of " + ", ".join(known),
+        way_out=f"did you mean {near[0]!r}?" if near else None,
+    )
+
+
+def _check(oracle, field, value):
+    """Refuses a value outside the choices or, of a number, outside 0..1: all of them are scores or overlaps."""
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        raise _impossible(oracle, field, "one of " + ", ".join(choices), value)
+    if field.type not in (float, float | None) or value is None and field.default is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _impossible(oracle, field, "a number from 0 to 1", value)
+
+
+def _impossible(oracle, field, expected, value):
+    return errors.UsageError(
+        f"option {field.name} of the oracle {oracle}: {field.metadata['help']}", expected=expected, received=repr(value)
+    )

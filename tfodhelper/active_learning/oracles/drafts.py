@@ -1,0 +1,231 @@
+"""Predictions as drafts for LabelImg: images and XML in a review folder, and what was predicted, remembered elsewhere.
+
+A person edits the XML in the review folder. What stood in it at first is kept in `drafts.json` in the round's folder,
+in the frame of the stored image, so that edits can be counted whatever becomes of the review folder.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+from tfodhelper import errors, storage
+from tfodhelper.active_learning import edits
+from tfodhelper.active_learning.oracles import choosing, turning
+from tfodhelper.annotations import images
+from tfodhelper.annotations.labelimg import CORNERS
+from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
+from tfodhelper.dataset import placing
+
+MEMORY = "drafts.json"
+CLASSES = "predefined_classes.txt"
+HOW_TO = "HOW_TO.txt"
+UNREADABLE = "the image cannot be read"
+CHANGED = "the image has another size than when it was predicted"
+
+_FORMAT = 1
+_ENDINGS = {  # those that LabelImg looks for; the first is given to an image whose ending is none of them
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+_INSTRUCTIONS = """\
+Drafts of labels, the image to look at first in front.
+
+  {command}
+
+For each image: delete boxes that are wrong, correct the others, add what is missing, and press the space bar, which
+marks the image as verified (green) and saves it. An image without objects: no box, and the space bar.
+An image that should not be labelled at all: delete it here (Ctrl+Shift+D); this removes only the link or the copy.
+The format must be PascalVOC (the button below Save). Names of classes: {classes}.
+Then start the same round again: what is verified is taken in, the rest is waited for.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """What one image's draft said.
+
+    Attributes:
+      name: of the `PoolImage`.
+      path: the user's image.
+      image: name of its link or copy in the review folder; its XML has the same stem.
+      width, height: of the stored image, pixels.
+      orientation: EXIF orientation; when it is not 1 the review folder holds an upright copy, and boxes are upright.
+      format: Pillow's name of the image's format.
+      mode: Pillow's mode of the image.
+      boxes: predicted, in whole pixels of the stored image, best first.
+      scores: of the boxes.
+      refused: why there is no draft, or "".
+      is_written: whether XML and image were put there.
+    """
+
+    name: str
+    path: str
+    image: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    format: str = ""
+    mode: str = ""
+    boxes: tuple[Box, ...] = ()
+    scores: tuple[float, ...] = ()
+    refused: str = ""
+    is_written: bool = False
+
+    @property
+    def xml(self):
+        """Name of the annotation file in the review folder."""
+        return os.path.splitext(self.image)[0] + ".xml"
+
+    @property
+    def shown_size(self):
+        """(width, height) of the image in the review folder."""
+        return turning.turned_size(self.width, self.height, self.orientation)
+
+    def to_shown(self, box):
+        """A box of the stored image as a box of the image in the review folder."""
+        return turning.to_upright(box, self.width, self.height, self.orientation)
+
+    def to_stored(self, box):
+        """The inverse of `to_shown`."""
+        return turning.to_stored(box, self.width, self.height, self.orientation)
+
+    def shown_boxes(self):
+        """The boxes as LabelImg would have saved them, in the order of `boxes`."""
+        return tuple(edits.as_labelimg_saves(self.to_shown(box), *self.shown_size) for box in self.boxes)
+
+
+def plan_draft(question, rank, digits, options):
+    """Decides what the draft of an image is.
+
+    Args:
+      question: a `structures.Question`.
+      rank: place among the drafts, from 1.
+      digits: with which the rank is written.
+      options: has `score_threshold` and `overlap`; see `choosing.choose_boxes`.
+
+    Returns:
+      A `Draft`, not written.
+    """
+    image, found = question.image, question.prediction.found
+    try:
+        facts = images.read_image_facts(image.path)
+    except UnusableFile:
+        return Draft(image.name, image.path, refused=UNREADABLE)
+    if (found.width, found.height) != (facts.width, facts.height):
+        return Draft(image.name, image.path, refused=CHANGED)
+    stem, ending = os.path.splitext(pathlib.PurePosixPath(image.name).name)
+    endings = _ENDINGS.get(facts.format, (ending,))
+    if facts.orientation > 1:  # encoded anew
+        ending = ".jpg" if facts.format in images.LOSSY_FORMATS else ".png"
+    elif ending.lower() not in endings:
+        ending = endings[0]
+    draft = Draft(
+        name=image.name,
+        path=image.path,
+        image=f"{rank:0{digits}d}_{stem}{ending}",
+        width=facts.width,
+        height=facts.height,
+        orientation=facts.orientation,
+        format=facts.format,
+        mode=facts.mode,
+    )
+    pairs = choosing.choose_boxes(found, options.score_threshold, options.overlap)
+    shown = dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs)).shown_boxes()
+    pairs = [pair for pair, box in zip(pairs, shown) if box.area > 0]  # LabelImg cannot show the others
+    return dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs), scores=tuple(score for _, score in pairs))
+
+
+def write_draft(folder, draft, how):
+    """Puts image and XML of a draft into the review folder; an XML file that is there already is left alone.
+
+    Args:
+      folder: the review folder.
+      draft: a `Draft`.
+      how: `placing.LINK` or COPY; an image that EXIF turns is always copied, upright.
+    """
+    target, xml = folder / draft.image, folder / draft.xml
+    if xml.exists():
+        return
+    if target.is_symlink() or target.exists():
+        target.unlink()  # begun before an interruption
+    if draft.orientation == 1:
+        placing.place_image(draft.path, target, how)
+    else:
+        _write_upright(draft, target)
+    annotation = Annotation(target.name, *draft.shown_size, draft.shown_boxes())
+    placing.write_annotation(xml, target, annotation, 1 if draft.mode == "L" else 3)
+
+
+def _write_upright(draft, target):
+    data = images.read_image(draft.path)
+    facts = images.inspect_image(data, draft.path)
+    data, _ = images.encode_for_record(data, facts, True)
+    with storage.open_whole(target, "wb") as file:
+        file.write(data)
+
+
+def write_guides(folder, class_names, command):
+    """Writes the list of classes for LabelImg and a word on what to do, where they are not there."""
+    texts = {
+        CLASSES: "".join(f"{name}\n" for name in class_names),
+        HOW_TO: _INSTRUCTIONS.format(command=command, classes=", ".join(class_names)),
+    }
+    for name, text in texts.items():
+        if not (folder / name).exists():
+            storage.write_text(folder / name, text)
+
+
+def write_memory(folder, review, drafts):
+    """Writes drafts.json whole.
+
+    Args:
+      folder: the round's.
+      review: path of the review folder, or None when it is the usual one.
+      drafts: iterable of `Draft`s.
+    """
+    value = {"format": _FORMAT, "review": review, "drafts": [_to_json(draft) for draft in drafts]}
+    storage.write_json(pathlib.Path(folder) / MEMORY, value)
+
+
+def read_memory(folder):
+    """What `write_memory` wrote.
+
+    Returns:
+      (review, {image name: `Draft`} in the order written); (None, {}) when nothing was written yet.
+
+    Raises:
+      StorageError: a file of another form.
+    """
+    path = pathlib.Path(folder) / MEMORY
+    if not path.exists():
+        return None, {}
+    value = storage.read_json(path)
+    try:
+        if value["format"] != _FORMAT:
+            raise ValueError(f"format {value['format']}")
+        drafts = [_from_json(one) for one in value["drafts"]]
+        return value["review"], {draft.name: draft for draft in drafts}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise errors.StorageError(
+            f"{path}: does not hold the drafts of a round ({type(error).__name__}: {error})",
+            way_out="restore the file: without it nobody knows what was predicted",
+        ) from error
+
+
+def _to_json(draft):
+    boxes = [
+        {"class": box.name} | {side: getattr(box, side) for side in CORNERS} | {"score": score}
+        for box, score in zip(draft.boxes, draft.scores)
+    ]
+    plain = {field.name: getattr(draft, field.name) for field in dataclasses.fields(draft) if field.name != "scores"}
+    return plain | {"boxes": boxes}
+
+
+def _from_json(value):
+    boxes = tuple(Box(one["class"], *(float(one[side]) for side in CORNERS)) for one in value["boxes"])
+    return Draft(**value | {"boxes": boxes, "scores": tuple(float(one["score"]) for one in value["boxes"])})

@@ -1,0 +1,153 @@
+"""The class that an image is known to show, as the oracle.
+
+A prediction is adopted when the best detection has a score above a threshold and the class of the image. This is what
+the study of 2018 did that grew a set of cartoon characters from 6,932 to 17,448 boxed images without drawing a box. The
+label says what is there and not where: whether the box sits well is for the score alone to tell.
+"""
+
+import dataclasses
+import pathlib
+
+from tfodhelper.active_learning.oracles import choosing
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
+from tfodhelper.annotations.structures import Annotation
+
+BEST, ALL, REFUSE = "best", "all", "refuse"
+COMPLETE, FOUND = "complete", "found"
+IGNORE = "ignore"
+
+AGREES = "the best detection has the class of the image"
+SHOWS_NOTHING = "the image is known to show none of the classes"
+NO_LABEL = "no class is known of the image"
+NOT_IN_MAP = "none of its classes is in the label map"
+NOTHING_FOUND = "nothing was found"
+LOW_SCORE = "the best score is below the threshold"
+OTHER_CLASS = "the best detection has another class"
+OTHER_CLASS_TOO = "another class was found as well"
+INCOMPLETE = "not every class of the image was found"
+SEVERAL = "several boxes of one class were found"
+NOT_SURE = "no box is sure enough to be adopted"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageLabelOptions:
+    """Rules of adoption.
+
+    Attributes:
+      score_threshold: least score of the best detection; also what "found" means below.
+      several: what happens with several boxes of one class: "best" adopts the best one alone, as the study did, which
+        leaves other objects of the class unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the
+        image.
+      min_box_score: least score of an adopted box; None for `score_threshold`. Above that only sure boxes are adopted;
+        below it, with several="all", the best box answers for weaker ones of its class.
+      label_set: what an image needs whose label names several classes: "complete", that each of them was found;
+        "found", that the best detection has one of them; those found are adopted.
+      others: what happens when a class that the image does not show was found, below the best detection: "ignore"
+        leaves those boxes out, "refuse" refuses the image.
+      overlap: boxes that overlap a better one by more than this intersection over union are left out.
+    """
+
+    score_threshold: float = dataclasses.field(
+        default=0.5, metadata={"help": "least score of the best detection of an image"}
+    )
+    several: str = dataclasses.field(
+        default=BEST,
+        metadata={
+            "help": "several boxes of one class: adopt the best, adopt all, or refuse the image",
+            "choices": (BEST, ALL, REFUSE),
+        },
+    )
+    min_box_score: float | None = dataclasses.field(
+        default=None, metadata={"help": "least score of an adopted box; score_threshold when left out"}
+    )
+    label_set: str = dataclasses.field(
+        default=COMPLETE,
+        metadata={
+            "help": "an image with several classes: every one of them must be found, or those found are adopted",
+            "choices": (COMPLETE, FOUND),
+        },
+    )
+    others: str = dataclasses.field(
+        default=IGNORE,
+        metadata={
+            "help": "a class that the image does not show was found below the best detection: ignore it, or refuse",
+            "choices": (IGNORE, REFUSE),
+        },
+    )
+    overlap: float = dataclasses.field(
+        default=0.5, metadata={"help": "greatest intersection over union of two adopted boxes"}
+    )
+
+
+class ImageLabelOracle:
+    """Answers from `PoolImage.classes`; takes questions one by one and keeps nothing.
+
+    Args:
+      options: `ImageLabelOptions`.
+      label_map: the classes that the model knows, or None. Other classes of an image's label ask for no box.
+    """
+
+    name = "image_label"
+
+    def __init__(self, options, label_map=None):
+        self._options = options
+        self._known = None if label_map is None else {item.name for item in label_map}
+        self._box_score = options.score_threshold if options.min_box_score is None else options.min_box_score
+
+    def ask(self, questions, folder=None):
+        """Yields an `Answer` for each question; never one that waits."""
+        for question in questions:
+            boxes, reason = self._decide(question)
+            if boxes is None:
+                yield Answer(question.image.name, REFUSED, reason=reason)
+                continue
+            found = question.prediction.found
+            annotation = Annotation(
+                filename=pathlib.PurePosixPath(question.image.name).name,
+                width=found.width,
+                height=found.height,
+                boxes=tuple(box for box, _ in boxes),
+            )
+            scores = tuple(score for _, score in boxes)
+            yield Answer(question.image.name, ADOPTED, annotation, reason, scores=scores)
+
+    def next_steps(self, folder):
+        """Nothing: this oracle waits for nobody."""
+        return ()
+
+    def _decide(self, question):
+        """(list of (box, score) to adopt, or None to refuse; reason)."""
+        classes, found, options = question.image.classes, question.prediction.found, self._options
+        if classes is None:
+            return None, NO_LABEL
+        if not classes:
+            return [], SHOWS_NOTHING
+        wanted = set(classes) if self._known is None else set(classes) & self._known
+        if not wanted:
+            return None, NOT_IN_MAP
+        if not found.detections:
+            return None, NOTHING_FOUND
+        best = max(found.detections, key=lambda one: one.score)
+        if best.score < options.score_threshold:
+            return None, LOW_SCORE
+        if best.name not in wanted:
+            return None, OTHER_CLASS
+        found_names = {one.name for one in found.detections if one.score >= options.score_threshold}
+        if options.others == REFUSE and found_names - wanted:
+            return None, OTHER_CLASS_TOO
+        if options.label_set == COMPLETE and wanted - found_names:
+            return None, INCOMPLETE
+        return self._choose(found, wanted & found_names)
+
+    def _choose(self, found, names):
+        boxes = choosing.choose_boxes(found, self._box_score, self._options.overlap, names)
+        if self._options.label_set == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
+            return None, NOT_SURE
+        if self._options.several == ALL:
+            return boxes, AGREES
+        firsts = {}
+        for pair in boxes:
+            firsts.setdefault(pair[0].name, pair)
+        if self._options.several == REFUSE and len(firsts) < len(boxes):
+            return None, SEVERAL
+        return list(firsts.values()), AGREES

@@ -1,0 +1,220 @@
+"""A person with LabelImg as the oracle: drafts to correct, and the verified ones taken in.
+
+Asked for the first time, it writes a draft for each image into the review folder, and waits. Asked again, it takes in
+what carries `verified="yes"`, counts what was changed, and waits for the rest. Nothing in the review folder is written
+over or removed.
+"""
+
+import dataclasses
+import os
+import pathlib
+import shlex
+
+from tfodhelper import console, errors, storage
+from tfodhelper.active_learning import edits
+from tfodhelper.active_learning.oracles import drafts
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer
+from tfodhelper.annotations import checks, findings, labelimg
+from tfodhelper.annotations.images import ImageFacts
+from tfodhelper.annotations.structures import UnusableFile
+from tfodhelper.dataset import placing
+
+REVIEW = "review"
+
+VERIFIED = "verified by a person"
+NOT_VERIFIED = "not verified yet"
+OTHER_FORMAT = "saved in another format than PascalVOC"
+NO_XML = "its XML was removed from the review folder"
+NO_IMAGE = "its image was removed from the review folder"
+BAD_XML = "its XML cannot be read"
+BAD_CLASS = "its XML has a class that is not in the label map"
+BAD_BOX = "its XML has a box that cannot be used"
+
+_SHOWN = 20  # notes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelImgOptions:
+    """What drafts hold, and where they go.
+
+    Attributes:
+      review_dir: folder in which each round gets a folder of its own, called by its number; None for "review" in the
+        round's folder.
+      score_threshold: least score of a box in a draft. To delete a box costs less than to draw one.
+      overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are left
+        out.
+      images: how they get into the review folder: "link" or "copy".
+    """
+
+    review_dir: str | None = dataclasses.field(
+        default=None,
+        metadata={"help": "folder for the drafts of all rounds; by default each round has its own"},
+    )
+    score_threshold: float = dataclasses.field(default=0.3, metadata={"help": "least score of a box in a draft"})
+    overlap: float = dataclasses.field(
+        default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
+    )
+    images: str = dataclasses.field(
+        default=placing.LINK,
+        metadata={"help": "how images get into the review folder", "choices": (placing.LINK, placing.COPY)},
+    )
+
+
+class LabelImgOracle:
+    """Waits for a person.
+
+    Args:
+      options: `LabelImgOptions`.
+      label_map: the classes that a box may have, or None for all.
+    """
+
+    name = "labelimg"
+
+    def __init__(self, options, label_map=None):
+        self._options, self._label_map = options, label_map
+
+    def ask(self, questions, folder):
+        """Yields an `Answer` for each question; says on the console what a person should mend.
+
+        Args:
+          questions: iterable of `structures.Question`s; the first one becomes the first draft.
+          folder: of the round.
+
+        Raises:
+          UsageError: the review folder lies among the images, or holds something else.
+          StorageError: the review folder is gone, or cannot be written.
+        """
+        questions = list(questions)
+        review, known = self._write_drafts(questions, pathlib.Path(folder))
+        notes = []
+        for question in questions:
+            yield self._take(known[question.image.name], review, notes)
+        for note in notes[:_SHOWN]:
+            console.warn(note)
+        if len(notes) > _SHOWN:
+            console.warn(f"{len(notes) - _SHOWN} more drafts of {review} need mending")
+
+    def next_steps(self, folder):
+        """What a person types to work on the drafts of a round."""
+        return (_command(self._find_review(pathlib.Path(folder), drafts.read_memory(folder)[0])),)
+
+    def _find_review(self, folder, remembered):
+        if remembered:
+            return pathlib.Path(remembered)
+        own = self._options.review_dir
+        return pathlib.Path(own).absolute() / folder.name if own else folder / REVIEW
+
+    def _write_drafts(self, questions, folder):
+        """Returns (review folder, {image name: `Draft`}) with a draft for each question."""
+        remembered, known = drafts.read_memory(folder)
+        review = self._find_review(folder, remembered)
+        new = [question for question in questions if question.image.name not in known]
+        if not known:
+            self._check_review(review, questions)
+            remembered = str(review) if self._options.review_dir else None
+        elif not review.is_dir() and any(draft.is_written for draft in known.values()):
+            raise errors.StorageError(
+                f"{review}: the drafts of this round are gone",
+                expected="the folder that was made for them",
+                way_out=f"put it back; or remove {folder / drafts.MEMORY} to have the drafts written anew",
+            )
+        digits = max(4, len(str(len(questions))))
+        for rank, question in enumerate(new, start=len(known) + 1):
+            known[question.image.name] = drafts.plan_draft(question, rank, digits, self._options)
+        if all(draft.is_written for draft in known.values()):
+            return review, known
+        drafts.write_memory(folder, remembered, known.values())
+        storage.make_folder(review)
+        for name, draft in known.items():
+            if not draft.is_written and not draft.refused:
+                drafts.write_draft(review, draft, self._options.images)
+            known[name] = dataclasses.replace(draft, is_written=True)
+        drafts.write_guides(review, self._class_names(known), _command(review))
+        drafts.write_memory(folder, remembered, known.values())
+        return review, known
+
+    def _check_review(self, review, questions):
+        """Refuses a review folder that holds something or that lies among the images."""
+        if review.is_dir() and any(review.iterdir()):
+            raise errors.UsageError(
+                f"{review}: this folder is not empty, and drafts are written over nothing",
+                way_out="remove it, or name another folder with the option review_dir",
+            )
+        parents = {os.path.realpath(os.path.dirname(question.image.path)) for question in questions}
+        real = pathlib.Path(os.path.realpath(review))
+        inside = [folder for folder in (real, *real.parents) if str(folder) in parents]
+        if inside and self._options.review_dir:
+            raise errors.UsageError(
+                f"{review}: lies in a folder of images of the pool",
+                expected=f"a folder apart from {inside[0]}",
+                way_out="name another folder with the option review_dir",
+            )
+
+    def _class_names(self, known):
+        if self._label_map is not None:
+            return [item.name for item in self._label_map]
+        return sorted({box.name for draft in known.values() for box in draft.boxes})
+
+    def _take(self, draft, review, notes):
+        """The `Answer` that the review folder gives for a draft; adds to notes what a person should know."""
+        if draft.refused:
+            return Answer(draft.name, REFUSED, reason=draft.refused)
+        if not os.path.lexists(review / draft.image):
+            return Answer(draft.name, REFUSED, reason=NO_IMAGE)
+        xml = review / draft.xml
+        others = [xml.with_suffix(ending) for ending in (".txt", ".json")]
+        saved_elsewhere = [path for path in others if path.exists()]
+        if not xml.exists() and not saved_elsewhere:
+            notes.append(f"{xml}: is gone; save {draft.image} again in LabelImg, or remove the image, too")
+            return Answer(draft.name, WAITING, reason=NO_XML)
+        try:
+            read = labelimg.read_labelimg(xml) if xml.exists() else None
+        except UnusableFile as error:
+            notes.append(findings.from_unusable(error, str(xml)).message)
+            return Answer(draft.name, WAITING, reason=BAD_XML)
+        if read is not None and read.verified:
+            return self._adopt(draft, read, xml, notes)
+        if saved_elsewhere:
+            notes.append(f"{saved_elsewhere[0]}: LabelImg is set to another format; switch it to PascalVOC and save")
+            return Answer(draft.name, WAITING, reason=OTHER_FORMAT)
+        return Answer(draft.name, WAITING, reason=NOT_VERIFIED)
+
+    def _adopt(self, draft, read, xml, notes):
+        """Compares with the draft; kept boxes get back the corners that they had."""
+        shown = draft.shown_boxes()
+        compared = edits.compare_boxes(shown, read.boxes)
+        predicted = [draft.to_shown(box) for box in draft.boxes]
+        boxes = [
+            _with_corners(box, predicted[source]) if kind == edits.KEPT else box
+            for box, kind, source in zip(read.boxes, compared.kinds, compared.sources)
+        ]
+        facts = ImageFacts(draft.format, *draft.shown_size, draft.mode, 1, "", 0)
+        read = dataclasses.replace(read, boxes=tuple(boxes))
+        checked = checks.check_annotation(read, facts, str(xml), self._label_map, image_file=draft.image)
+        grave = [finding for finding in checked.findings if finding.severity == findings.ERROR]
+        if grave:
+            notes.extend(finding.message for finding in grave)
+            unknown = any(finding.code == "class-unknown" for finding in grave)
+            return Answer(draft.name, WAITING, reason=BAD_CLASS if unknown else BAD_BOX)
+        annotation = dataclasses.replace(
+            checked.annotation,
+            filename=pathlib.PurePosixPath(draft.name).name,
+            width=draft.width,
+            height=draft.height,
+            boxes=tuple(draft.to_stored(box) for box in checked.annotation.boxes),
+        )
+        scores = tuple(
+            draft.scores[source] if kind == edits.KEPT else None
+            for kind, source in zip(compared.kinds, compared.sources)
+        )
+        return Answer(draft.name, ADOPTED, annotation, VERIFIED, compared.edits, scores)
+
+
+def _with_corners(box, other):
+    return dataclasses.replace(box, xmin=other.xmin, ymin=other.ymin, xmax=other.xmax, ymax=other.ymax)
+
+
+def _command(review):
+    """LabelImg on a folder: without the last argument it saves where it was used before."""
+    folder = shlex.quote(str(review))
+    return f"labelImg {folder} {shlex.quote(str(review / drafts.CLASSES))} {folder}"

@@ -1,0 +1,152 @@
+"""Hidden annotation files as the oracle, for experiments: what a person would have answered, and at what cost."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+
+from tfodhelper import errors
+from tfodhelper.active_learning import edits
+from tfodhelper.active_learning.oracles import choosing, turning
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
+from tfodhelper.annotations import checks, images, labelimg
+from tfodhelper.annotations.structures import UnusableFile
+
+ANSWERED = "answered from the hidden truth"
+NO_TRUTH = "there is no truth for the image"
+SEVERAL_TRUTHS = "several truth files fit the image"
+BAD_TRUTH = "the truth cannot be used"
+UNREADABLE = "the image cannot be read"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulatedOptions:
+    """Where the truth lies, and how its cost is counted.
+
+    Attributes:
+      truth_dir: folder with LabelImg XML, searched with its folders.
+      score_threshold: detections from this score on would have been in the draft that a person corrects.
+      keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
+        one that a person would have left as it is.
+      overlap: detections that overlap a better one by more would not have been in the draft.
+    """
+
+    truth_dir: str | None = dataclasses.field(default=None, metadata={"help": "folder of the hidden annotation files"})
+    score_threshold: float = dataclasses.field(
+        default=0.3, metadata={"help": "least score of a box of the draft that a person would have corrected"}
+    )
+    keep_iou: float = dataclasses.field(
+        default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
+    )
+    overlap: float = dataclasses.field(
+        default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
+    )
+
+
+class SimulatedOracle:
+    """Answers with the true boxes. The edits say what it would have cost to make them of the prediction.
+
+    A box that counts as kept has the score of its detection, although its corners are the true ones.
+
+    Args:
+      options: `SimulatedOptions`.
+      label_map: the classes that count; true boxes of others are left out. None for all.
+
+    Raises:
+      UsageError: no truth_dir, or one without XML.
+    """
+
+    name = "simulated"
+
+    def __init__(self, options, label_map=None):
+        self._options, self._label_map = options, label_map
+        self._truth = _Truth(options.truth_dir)
+
+    def ask(self, questions, folder=None):
+        """Yields an `Answer` for each question; never one that waits."""
+        for question in questions:
+            answer, reason = self._answer(question)
+            yield answer or Answer(question.image.name, REFUSED, reason=reason)
+
+    def next_steps(self, folder):
+        """Nothing: this oracle waits for nobody."""
+        return ()
+
+    def _answer(self, question):
+        """(`Answer`, "") or (None, why there is none)."""
+        image = question.image
+        found = self._truth.find(image.path)
+        if len(found) != 1:
+            return None, SEVERAL_TRUTHS if found else NO_TRUTH
+        try:
+            facts = images.read_image_facts(image.path)
+        except UnusableFile:
+            return None, UNREADABLE
+        truth = self._read(found[0], facts, image.name)
+        if truth is None:
+            return None, BAD_TRUTH
+        options = self._options
+        draft = choosing.choose_boxes(question.prediction.found, options.score_threshold, options.overlap)
+        compared = edits.compare_boxes([box for box, _ in draft], truth.boxes, options.keep_iou)
+        scores = tuple(
+            draft[source][1] if kind == edits.KEPT else None for kind, source in zip(compared.kinds, compared.sources)
+        )
+        return Answer(image.name, ADOPTED, truth, ANSWERED, compared.edits, scores), ""
+
+    def _read(self, path, facts, name):
+        """The checked annotation in the frame of the stored image, or None."""
+        options = checks.CheckOptions(drop_unknown_classes=True)
+        try:
+            read = labelimg.read_labelimg(path)
+        except UnusableFile:
+            return None
+        checked = checks.check_annotation(read, facts, path.name, self._label_map, options)
+        if checked.annotation is None:
+            return None
+        boxes = checked.annotation.boxes
+        if checked.turn:
+            boxes = tuple(turning.to_stored(box, facts.width, facts.height, facts.orientation) for box in boxes)
+        return dataclasses.replace(
+            checked.annotation,
+            filename=pathlib.PurePosixPath(name).name,
+            width=facts.width,
+            height=facts.height,
+            boxes=boxes,
+            verified=True,
+        )
+
+
+class _Truth:
+    """Finds the truth of an image: by its place in a tree of the same form, else by its stem."""
+
+    def __init__(self, folder):
+        if not folder:
+            raise errors.UsageError(
+                "the simulated oracle needs to know where the truth lies",
+                expected="a folder with annotation files",
+                way_out="give the option truth_dir",
+            )
+        self._by_place, self._by_stem = {}, collections.defaultdict(list)
+        root = pathlib.Path(folder)
+        for parent, _, files in os.walk(root):
+            for file in sorted(files):
+                if file.lower().endswith(".xml"):
+                    path = pathlib.Path(parent, file)
+                    self._by_place[path.relative_to(root).with_suffix("").as_posix()] = path
+                    self._by_stem[path.stem].append(path)
+        if not self._by_place:
+            raise errors.UsageError(
+                f"{folder}: no truth is there",
+                expected="a folder with annotation files (.xml)",
+                received="no XML file" if root.is_dir() else "no such folder",
+                way_out="name the folder with the option truth_dir",
+            )
+
+    def find(self, path):
+        """List of the files that fit best, sorted; more than one when that is not clear."""
+        parts = pathlib.PurePath(path).with_suffix("").parts
+        for start in range(len(parts) - 1):  # the last part alone is the stem
+            place = "/".join(parts[start:])
+            if place in self._by_place:
+                return [self._by_place[place]]
+        return sorted(self._by_stem.get(parts[-1]) or self._by_stem.get(pathlib.PurePath(path).name, ()))
