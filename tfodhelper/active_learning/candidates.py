@@ -42,7 +42,7 @@ class Candidate(typing.NamedTuple):
 
 def race(chance, weight):
     """When a runner of this speed arrives: exponentially distributed."""
-    return -math.log(chance) / weight
+    return -math.log1p(-chance) / weight
 
 
 class Chances:
@@ -59,7 +59,7 @@ class Chances:
 
     def of(self, name):
         """The number of a name."""
-        return ((self.whole(name) >> 11) + 0.5) / (1 << 53)
+        return ((self.whole(name) >> 12) + 0.5) / (1 << 52)  # the most bits with which it stays below 1
 
     def whole(self, name=""):
         """A whole number below 2**64, such as a seed."""
