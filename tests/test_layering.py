@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 OPEN_TO_ALL = {"", "errors", "fields", "storage", "console"}
 
 EVERYTHING = {
-    *("annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction", "protos"),
+    *("active_learning", "annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction", "protos"),
     *("records", "review", "training"),
 }
 
@@ -57,7 +57,15 @@ LAYERS = {
     "prediction": ({"annotations"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "review": ({"annotations", "dataset", "prediction"}, {"numpy", "PIL"}),
-    "run": (EVERYTHING | {"cli.quiet"}, set()),
+    "active_learning": ({"annotations", "dataset", "prediction", "review"}, {"numpy", "PIL"}),
+    "active_learning.pool_predictor": (
+        {"active_learning", "annotations", "prediction"},
+        {"numpy", "tensorflow"},
+    ),
+    "active_learning.plots": ({"active_learning"}, {"matplotlib", "numpy"}),
+    "active_learning.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
+    "active_learning.rounds": (EVERYTHING | {"run"}, {"numpy", "tf_keras"}),
+    "run": (EVERYTHING - {"active_learning"} | {"cli.quiet"}, set()),
     "cli": (EVERYTHING | {"run", "features"}, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),
     "cli.probe": ({"cli"}, {"tensorflow"}),
@@ -67,7 +75,7 @@ LAYERS = {
 MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
-APART = {"prediction.predictor", "cli.probe"}
+APART = {"prediction.predictor", "active_learning.pool_predictor", "active_learning.rounds", "cli.probe"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

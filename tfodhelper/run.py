@@ -59,11 +59,12 @@ class RunOptions:
     output_dir: str | None = None
 
 
-def run(options):
+def run(options, is_part=False):
     """Runs the main job, or goes on with it.
 
     Args:
       options: `RunOptions`.
+      is_part: whether it is a part of a larger work, which says itself what came out and what to do next.
 
     Returns:
       The run folder.
@@ -86,7 +87,8 @@ def run(options):
         else:
             _start(folder, state)
             _phases(options, folder, state)
-        _summary(folder, state)
+        if not is_part:
+            _summary(folder, state)
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 import tfodhelper
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors
-from tfodhelper.cli import main
+from tfodhelper.cli import active, main
 
 # Stands before the command line in a process of its own: importing one of these raises ImportError.
 WITHOUT_TENSORFLOW = """
@@ -47,7 +47,7 @@ def raising(error):
 def test_help_names_every_verb(capsys):
     assert main.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name in ("run", "convert", "config", "zoo", "train", "eval", "export", "predict", "check", "doctor"):
+    for name in ("run", "convert", "config", "zoo", "train", "eval", "export", "predict", "check", "active", "doctor"):
         assert f"\n  {name} " in text
     assert list(main.VERBS)[:9] == ["run", "convert", "config", "zoo", "train", "eval", "export", "predict", "check"]
     assert list(main.VERBS)[-1] == "doctor"
@@ -63,17 +63,21 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"tfodhelper {tfodhelper.__version__}\n"
 
 
-@pytest.mark.parametrize("name", list(main.VERBS))
+LEAVES = {name: module for name, (module, _) in main.VERBS.items() if name != "active"}
+LEAVES |= {f"active {name}": module for name, (module, _) in active.VERBS.items()}
+
+
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_verb_has_a_summary_flags_and_a_main(name):
-    module = importlib.import_module(main.VERBS[name][0])
+    module = importlib.import_module(LEAVES[name])
     assert module.__doc__.strip()
     assert callable(module.define_flags)
     assert callable(module.main)
 
 
-@pytest.mark.parametrize("name", list(main.VERBS))
+@pytest.mark.parametrize("name", LEAVES)
 def test_help_of_every_verb_needs_no_tensorflow(name):
-    done = run_without_tensorflow(name, "--help")
+    done = run_without_tensorflow(*name.split(), "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"tfodhelper {name}: ")
     assert "Flags:" in done.stdout

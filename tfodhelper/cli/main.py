@@ -23,6 +23,7 @@ VERBS = {
     "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
     "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
+    "active": ("tfodhelper.cli.active", "active learning: rounds that let the detector label a pool of images"),
     "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text, CSV or TFRecords to LabelImg XML"),
     "export-annotations": ("tfodhelper.cli.export_annotations", "LabelImg XML to COCO JSON, YOLO text or CSV"),
     "stats": ("tfodhelper.cli.stats", "what a set looks like: classes, sizes, shapes, anchors, distances"),
@@ -101,8 +102,10 @@ def _dispatch(argv):
     return _run_verb(argv[0], argv[1:])
 
 
-def _run_verb(verb, argv):
-    module = _load(verb)
+def _run_verb(verb, argv, verbs=VERBS):
+    module = _load(verb, verbs)
+    if hasattr(module, "VERBS"):
+        return _run_part(verb, module, argv)
     try:
         from tfodhelper.cli import flagging
     except ModuleNotFoundError:
@@ -118,17 +121,37 @@ def _run_verb(verb, argv):
     return module.main(fv, args) or 0
 
 
-def _load(verb):
-    if verb not in VERBS:
-        if verb.startswith("-"):
-            raise errors.UsageError(f"{verb} comes before the verb", expected="tfodhelper VERB --flags")
-        near = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.5)
+def _run_part(verb, module, argv):
+    """Runs a verb that has verbs of its own, as in `active round`."""
+    parts = {f"{verb} {name}": entry for name, entry in module.VERBS.items()}
+    if not argv or argv[0] in ("--help", "-help", "-h", "help"):
+        print(_format_part_help(verb, module), end="")
+        return 0 if argv else errors.UsageError.exit_status
+    return _run_verb(f"{verb} {argv[0]}", argv[1:], parts)
+
+
+def _load(verb, verbs):
+    if verb not in verbs:
+        first, _, last = verb.rpartition(" ")
+        if last.startswith("-"):
+            raise errors.UsageError(
+                f"{last} comes before the verb", expected=" ".join(["tfodhelper", first, "VERB --flags"]).replace("  ", " ")
+            )
+        near = difflib.get_close_matches(verb, verbs, n=1, cutoff=0.5)
         raise errors.UsageError(
             f"unknown verb {verb!r}",
-            expected="one of " + ", ".join(VERBS),
+            expected="one of " + ", ".join(verbs),
             way_out=f"did you mean {near[0]}?" if near else "tfodhelper --help says what each does",
         )
-    return importlib.import_module(VERBS[verb][0])
+    return importlib.import_module(verbs[verb][0])
+
+
+def _format_part_help(verb, module):
+    summary, _, body = module.__doc__.strip().partition("\n")
+    width = max(len(name) for name in module.VERBS)
+    lines = [f"tfodhelper {verb}: {summary}", "", body.strip("\n"), "", "Verbs:"]
+    lines += [f"  {verb} {name.ljust(width)}  {text}" for name, (_, text) in module.VERBS.items()]
+    return "\n".join([*lines, "", f"`tfodhelper {verb} VERB --help` shows the flags of a verb."]) + "\n"
 
 
 def _format_help():

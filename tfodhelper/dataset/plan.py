@@ -168,11 +168,12 @@ class Plan:
         """The `UsableImage`s of a side, sorted by name."""
         return list(self._images_by_side.get(side, ()))
 
-    def check(self, strict=False):
+    def check(self, strict=False, is_validated=True):
         """Stops when the plan cannot be carried out.
 
         Args:
           strict: whether every image that would be fixed or left out is an error.
+          is_validated: whether validation images are expected in this set.
 
         Raises:
           DatasetError: no image, no box, no training image, a class without training box, or what `strict` minds.
@@ -190,7 +191,7 @@ class Plan:
         if not self.statistics.images[TRAIN]:
             raise errors.DatasetError("no image is left to train on", way_out="look at --train_list and --val_list")
         _check_classes(self.findings)
-        if not self.statistics.images[VALIDATE]:
+        if is_validated and not self.statistics.images[VALIDATE]:
             console.warn("no image is left to validate on: precision cannot be measured")
 
 

@@ -1,0 +1,322 @@
+"""A round of active learning: train, predict the pool, select, ask, merge; and several of them.
+
+Each phase leaves whole files in the round's folder and is marked in round.json when it is finished, so that a start
+after an interruption goes on with the first phase that is not. What a round adopts follows from its answers.jsonl,
+which is written whole: no image is adopted twice, and none is lost.
+"""
+
+import collections
+import dataclasses
+import gc
+import time
+
+from tfodhelper import console, errors, storage
+from tfodhelper import run as runs
+from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning import pool_predictor, predictions, select
+from tfodhelper.active_learning import workspace as workspaces
+from tfodhelper.active_learning.oracles import build as oracle_build
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Question
+from tfodhelper.annotations import images as image_files
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.dataset import placing
+from tfodhelper.training import evaluation
+
+DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
+RETRAIN = ("continue", "scratch")
+_AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
+_FREE = ("strategy", "tpu_address", "cache_dir")  # training settings that may change at any time
+# Which phase must not have begun for a part of the settings to change.
+_PHASE_OF = {
+    **dict.fromkeys(("training", "retrain", "seed"), "train"),
+    "prediction": "predict",
+    **dict.fromkeys(("selection", "oracle"), "select"),
+}
+
+
+def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, finish_review=False, close=False):
+    """Goes on with a workspace.
+
+    Args:
+      folder: of the workspace.
+      number: finished rounds that the workspace shall have in the end; None for one more than now, or for the one
+        that has begun.
+      changes: settings that differ from the workspace's from the current round on; see `Workspace.settings`.
+      oracle: an object with `name` and `ask`, instead of the one that the settings name.
+      until: a phase after which to stop, or None.
+      finish_review: whether images that nobody verified go back to the pool, instead of being waited for.
+      close: whether the next round is begun in the end and its model trained, so that the last adopted images count.
+
+    Returns:
+      DONE, WAITS or EMPTY.
+
+    Raises:
+      TfodhelperError: with a word on what is wrong; finished phases stay.
+    """
+    space = workspaces.Workspace(folder)
+    with storage.hold(space.folder), console.process_log(space.folder / "process.log"):
+        done = sum(one.is_finished for one in space.rounds())
+        target = number or done + 1
+        if done >= target:
+            console.say(f"{space.folder}: {done} rounds are finished already")
+        while done < target:
+            outcome = _go_on(space, changes, oracle, until, finish_review)
+            if outcome != DONE:
+                return outcome
+            done += 1
+        if close:
+            _go_on(space, changes, oracle, "train", finish_review)
+    return DONE
+
+
+def _go_on(space, changes, oracle, until, finish_review):
+    """Finishes the current round, or begins and finishes the next one."""
+    one = _current_round(space, changes)
+    if not one.has("predict") and next(space.open_pool(before=one.number), None) is None and until != "train":
+        console.say("the pool is used up: every image of it was adopted")
+        return EMPTY
+    phases = {
+        "train": lambda: _train(space, one),
+        "predict": lambda: _predict(space, one),
+        "select": lambda: _select(space, one),
+        "ask": lambda: _ask(space, one, oracle, finish_review),
+        "merge": lambda: _merge(space, one),
+    }
+    for name in workspaces.PHASES:
+        if not one.has(name):
+            with console.phase(f"round {one.number}: {name}"):
+                start = time.monotonic()
+                finished = phases[name]()
+                seconds = one.state.get("spent", {}).pop(name, 0) + time.monotonic() - start
+            if finished is False:
+                one.state.setdefault("spent", {})[name] = round(seconds, 1)
+                one.save()
+                return WAITS
+            one.finish(name, seconds)
+        if name == until:
+            return DONE if one.is_finished else until
+    space.write_lineage()
+    return DONE
+
+
+def _current_round(space, changes):
+    """The round that has begun and is not finished, with changed settings where that is still possible; or a new one."""
+    found = space.rounds()
+    if found and not found[-1].is_finished:
+        one = found[-1]
+        settings = _changed(one.settings, changes)
+        for part in settings:
+            if settings[part] != one.settings[part]:
+                _check_changeable(one, part, settings[part])
+        if settings != one.settings:
+            one.state["settings"] = settings
+            one.save()
+        return one
+    return space.begin_round(len(found) + 1, _changed(found[-1].settings if found else space.settings, changes))
+
+
+def _changed(settings, changes):
+    """Settings with changes; parts that are dicts are changed key by key."""
+    result = dict(settings)
+    for part, value in (changes or {}).items():
+        result[part] = result[part] | value if isinstance(value, dict) else value
+    return result
+
+
+def _check_changeable(one, part, value):
+    phase = _PHASE_OF[part]
+    begun = {
+        "train": (one.training / "run.json").exists(),
+        "predict": one.predictions.exists(),
+        "select": one.has("select"),
+    }[phase]
+    old = one.settings[part]
+    if isinstance(value, dict):
+        different = {key for key in value if value[key] != old.get(key)} - set(_FREE)
+        old, value = ({key: values.get(key) for key in sorted(different)} for values in (old, value))
+    if begun and value != old:
+        raise errors.UsageError(
+            f"round {one.number} has begun with other settings of {part}",
+            expected=str(old),
+            received=str(value),
+            way_out="finish this round without the flag; the next one can have it",
+        )
+
+
+def _train(space, one):
+    """Converts the set as it is now, trains on it and exports the model."""
+    names = space.training_names(one.number)
+    train_list = one.folder / "train.txt"
+    storage.write_text(train_list, "".join(f"{name}\n" for name in names))
+    training = dict(one.settings["training"])
+    overrides = list(training.pop("overrides", ()))
+    earlier = [other for other in space.rounds() if other.number < one.number]
+    if earlier and one.settings["retrain"] == "continue":
+        training["fine_tune_checkpoint"] = str((earlier[-1].model / "checkpoint").absolute())
+        overrides.append("train_config.fine_tune_checkpoint_type=full")
+    data = {
+        "data_dir": space.set_dir.absolute(),
+        "train_list": train_list.absolute(),
+        "val_list": space.validation_list.absolute(),
+        "label_map": space.label_map.absolute(),
+        "validate": "header",
+    }
+    seed = one.settings["seed"] + one.number
+    options = runs.RunOptions(data=data, overrides=tuple(overrides), seed=seed, output_dir=one.training, **training)
+    runs.run(options, is_part=True)
+    _forget_graphs()
+    metrics = best_metrics(one)
+    console.say(f"round {one.number}: {len(names)} training images, {evaluation.summarize(metrics)}")
+
+
+def _forget_graphs():
+    """Frees what Keras and TensorFlow keep of a training that is over."""
+    import tf_keras
+
+    tf_keras.backend.clear_session()
+    gc.collect()
+
+
+def best_metrics(one):
+    """{tag: value or None} of the evaluation of a round's exported model."""
+    return evaluation.History(one.training / "checkpoints" / "evaluations.jsonl").best()["metrics"]
+
+
+def _predict(space, one):
+    options = one.settings["prediction"]
+    report = pool_predictor.predict_pool(
+        lambda: space.open_pool(before=one.number), one.model, one.predictions, **options
+    )
+    if report.num_unreadable:
+        console.warn(f"{report.num_unreadable} images of the pool cannot be read; they stay in the pool")
+
+
+def predict_share(folder, shard):
+    """Predicts a share of the current round's pool, for several processes or machines at once.
+
+    Args:
+      folder: of the workspace.
+      shard: (number from 1, count).
+
+    Raises:
+      DatasetError: no round waits for predictions.
+    """
+    space = workspaces.Workspace(folder)
+    one = next((other for other in space.rounds() if other.has("train") and not other.has("predict")), None)
+    if one is None:
+        raise errors.DatasetError(
+            f"{space.folder}: no round waits for predictions",
+            expected="a round that is trained",
+            way_out="`tfodhelper active round --until=train` trains the next one",
+        )
+    pool = space.open_pool
+    pool_predictor.predict_pool(
+        lambda: pool(before=one.number), one.model, one.predictions, shard=shard, **one.settings["prediction"]
+    )
+
+
+def _select(space, one):
+    options = select.SelectOptions(seed=one.settings["seed"], **one.settings["selection"])
+    counts = workspaces.count_labelled(one.training)
+    metrics = best_metrics(one)
+    precisions = {name: metrics.get(_AP_50 + name) for name in counts}
+    num_labelled = len(space.training_names(one.number))
+    features = None
+    if select.needs_labelled_features(options, num_labelled):
+        features = _labelled_features(space, one)
+    selection = select.select(
+        lambda: predictions.read_predictions(one.predictions),
+        options,
+        round_number=one.number,
+        class_counts=counts,
+        num_labelled=num_labelled,
+        average_precisions=precisions,
+        labelled_features=features,
+        scores_path=one.folder / "scores.csv",
+    )
+    select.write_selection(one.folder, selection)
+    console.say(f"selected {len(selection.chosen)} of {selection.num_candidates} images by {selection.rule_used}")
+
+
+def _labelled_features(space, one):
+    """Features of the training images, for rules that keep away from what is labelled."""
+    import numpy as np
+
+    from tfodhelper.active_learning.structures import PoolImage
+
+    folder = one.folder / "labelled_predictions"
+    images = [PoolImage(name, str(space.set_dir / name)) for name in space.training_names(one.number)]
+    pool_predictor.predict_pool(images, one.model, folder, **one.settings["prediction"])
+    found = [p.features for p in predictions.read_predictions(folder) if p.features is not None]
+    return np.stack(found) if found else None
+
+
+def _ask(space, one, oracle, finish_review):
+    """Asks about the chosen images; False while a person's answers are missing."""
+    settings = one.settings["oracle"]
+    label_map = label_maps.read_label_map(space.label_map)
+    oracle = oracle or _build_oracle(settings, label_map)
+    selection = select.read_selection(one.folder)
+    answered = [_checked(answer, label_map) for answer in oracle.ask(_questions(space, one, selection), one.folder)]
+    counts = collections.Counter(answer.verdict for answer in answered)
+    reasons = collections.Counter(answer.reason for answer in answered if answer.verdict != ADOPTED)
+    parts = [f"{counts[verdict]} {verdict}" for verdict in (ADOPTED, REFUSED, WAITING) if counts[verdict]]
+    console.say(f"{oracle.name}: " + (", ".join(parts) or "nothing was asked"))
+    for reason, count in reasons.most_common():
+        console.say(f"  {count} x {reason}")
+    if counts[WAITING] and not finish_review:
+        for line in getattr(oracle, "next_steps", lambda folder: ())(one.folder):
+            console.say(line)
+        return False
+    answer_files.write_answers(one.answers, answered)
+    return True
+
+
+def _build_oracle(settings, label_map):
+    """The oracle that the settings name, with those of its options that are set."""
+    known = [field.name for field in dataclasses.fields(oracle_build.OPTIONS[settings["name"]])]
+    options = {name: settings[name] for name in known if name in settings}
+    return oracle_build.build_oracle(settings["name"], label_map=label_map, **options)
+
+
+def _checked(answer, label_map):
+    """An answer whose classes are all in the label map; else it is refused, and says why."""
+    if answer.verdict != ADOPTED:
+        return answer
+    unknown = sorted({box.name for box in answer.annotation.boxes} - {item.name for item in label_map})
+    if not unknown:
+        return answer
+    reason = f"class {unknown[0]!r} is not in the label map"
+    return type(answer)(answer.name, REFUSED, reason=reason)
+
+
+def _questions(space, one, selection):
+    """Yields a `Question` for each chosen image: in the order of the choice where it is short, else of the pool."""
+    ranks = {chosen.name: rank for rank, chosen in enumerate(selection.chosen)}
+    found = _matching(space, one, ranks)
+    if one.settings["selection"].get("budget"):
+        found = sorted(found, key=lambda question: ranks[question.image.name])
+    yield from found
+
+
+def _matching(space, one, names):
+    images = space.open_pool(before=one.number)
+    for prediction in predictions.read_predictions(one.predictions):
+        if prediction.name in names:
+            image = next(image for image in images if image.name == prediction.name)
+            yield Question(image, prediction)
+
+
+def _merge(space, one):
+    """Puts the adopted images into the set; done again, it finds them there."""
+    pool = {image.name: image for image in space.open_pool(before=one.number)}
+    adopted = [answer for answer in answer_files.read_answers(one.answers) if answer.verdict == ADOPTED]
+    for answer in adopted:
+        target = space.set_dir / answer.name
+        image = image_files.read_image(pool[answer.name].path)
+        mode = image_files.inspect_image(image, pool[answer.name].path).mode
+        if not target.is_symlink():
+            target.unlink(missing_ok=True)  # a copy may have been interrupted
+            placing.place_image(pool[answer.name].path, target, placing.LINK)
+        placing.write_annotation(target.with_suffix(".xml"), target, answer.annotation, 1 if mode == "L" else 3)
+    console.say(f"round {one.number}: {len(adopted)} images adopted")
