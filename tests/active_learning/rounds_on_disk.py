@@ -1,0 +1,159 @@
+"""Workspaces with rounds, written by hand: no training, no prediction."""
+
+import json
+import pathlib
+
+from tfodhelper.active_learning import answers, rules, selection, workspace
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer, Edits
+from tfodhelper.annotations import box_table, label_map
+from tfodhelper.annotations.collection import ListedImage
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.dataset import manifest
+
+SETTINGS = {
+    "training": {},
+    "retrain": "continue",
+    "prediction": {},
+    "selection": {"rule": "random", "budget": 4},
+    "oracle": {"name": "simulated", "options": {}},
+    "seed": 7,
+}
+
+
+def start(folder, classes, pool=()):
+    """Makes a workspace; `pool` holds (name, path)."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    label_map.write_label_map(folder / "label_map.pbtxt", label_map.make_label_map(classes))
+    workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, [(name, path, "") for name, path in pool])
+    workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, [])
+    workspace.write_new(folder, SETTINGS)
+    return workspace.Workspace(folder)
+
+
+def box(name, size=10):
+    return Box(name, 5.0, 5.0, 5.0 + size, 5.0 + size)
+
+
+def add_training(space, number, train, validate, evaluations, seconds=None):
+    """Begins a round and writes what its training leaves behind.
+
+    Args:
+      space: the `Workspace`.
+      number: of the round.
+      train, validate: {image name: class names of its boxes}.
+      evaluations: list of (step, {tag: value}).
+      seconds: of the phases in run.json.
+
+    Returns:
+      The `Round`.
+    """
+    one = space.begin_round(number, SETTINGS)
+    data = one.training / "data"
+    data.mkdir(parents=True)
+    for side, images in (("train", train), ("validate", validate)):
+        listed = [
+            ListedImage(name, Annotation(name, 64, 48, tuple(box(label) for label in labels)))
+            for name, labels in images.items()
+        ]
+        box_table.write_table(data / f"{side}.csv", listed)
+    classes = label_map.read_label_map(space.label_map).names
+    manifest.write_manifest(
+        data,
+        manifest.Manifest(
+            fingerprint="",
+            options={},
+            classes=[{"id": i, "name": name, "train": 0, "validate": 0} for i, name in enumerate(classes, start=1)],
+            shards={side: [{"name": side, "records": len(i), "bytes": 1}] for side, i in _sides(train, validate)},
+            files={"label_map": "label_map.pbtxt", "train_csv": "train.csv", "validate_csv": "validate.csv"},
+            images=[],
+            left_out=[],
+            unlabelled=[],
+            findings={},
+        ),
+    )
+    checkpoints = one.training / "checkpoints"
+    checkpoints.mkdir()
+    lines = [json.dumps({"step": step, "seconds": 2.0, "metrics": metrics}) + "\n" for step, metrics in evaluations]
+    (checkpoints / "evaluations.jsonl").write_text("".join(lines))
+    phases = {name: {"seconds": value} for name, value in (seconds or {}).items()}
+    (one.training / "run.json").write_text(json.dumps({"phases": phases, "finished": True}))
+    return one
+
+
+def _sides(train, validate):
+    return (("train", train), ("validate", validate))
+
+
+def add_selection(one, chosen, num_candidates, scores=()):
+    """Writes selection.json, and scores.csv from `Chosen`s."""
+    options = rules.SelectOptions(rule="random", budget=4, seed=7)
+    found = selection.Selection(options, one.number, "random", "", tuple(chosen), (), num_candidates)
+    selection.write_selection(one.folder, found)
+    with selection.open_scores(one.folder / "scores.csv") as write:
+        for row in scores:
+            write(row)
+
+
+def chosen(name, score=1.0, best_class="cat", best_score=0.9):
+    return selection.Chosen(name, score, 1, best_class, best_score)
+
+
+def adopted(name, labels, edits=None, scores=()):
+    boxes = tuple(box(label) for label in labels)
+    return Answer(name, ADOPTED, Annotation(name, 64, 48, boxes), edits=edits, scores=tuple(scores))
+
+
+def refused(name, reason, edits=None):
+    return Answer(name, REFUSED, reason=reason, edits=edits)
+
+
+def add_answers(one, given):
+    answers.write_answers(one.answers, given)
+
+
+def finish(one, **seconds):
+    """Marks phases as finished."""
+    for name, value in seconds.items():
+        one.finish(name, value)
+
+
+def metrics(map50, ap50, map5095=None):
+    """What evaluations.jsonl holds of a step."""
+    by_class = {f"PascalBoxes_PerformanceByCategory/AP@0.5IOU/{name}": value for name, value in ap50.items()}
+    return {
+        "DetectionBoxes_Precision/mAP": map50 / 2 if map5095 is None else map5095,
+        "DetectionBoxes_Precision/mAP@.50IOU": map50,
+        **by_class,
+    }
+
+
+def two_rounds(folder):
+    """cat and dog, two whole rounds and the training of a third one; the figures are small enough to count by hand."""
+    space = start(folder, ["cat", "dog"], [(f"pool/{i}.jpg", f"/pool/{i}.jpg") for i in range(6)])
+    validate = {"v1.jpg": ["cat", "dog"], "v2.jpg": ["cat"]}
+    train = {"a.jpg": ["cat", "cat"], "b.jpg": ["cat", "dog"], "c.jpg": ["cat"], "empty.jpg": []}
+    evaluations = [
+        (100, metrics(0.4, {"cat": 0.5, "dog": 0.3})),
+        (200, metrics(0.6, {"cat": 0.8, "dog": 0.4})),
+        (300, metrics(0.5, {"cat": 0.7, "dog": 0.3})),
+    ]
+    one = add_training(space, 1, train, validate, evaluations, {"convert": 1, "config": 0.5, "train": 20, "export": 4})
+    add_selection(one, [chosen(f"pool/{i}.jpg") for i in range(4)], 6, [chosen(f"pool/{i}.jpg", i) for i in range(6)])
+    add_answers(
+        one,
+        [
+            adopted("pool/0.jpg", ["dog"], Edits(kept=1), [0.9]),
+            adopted("pool/1.jpg", ["cat", "dog"], Edits(kept=1, moved=1), [0.8, None]),
+            refused("pool/2.jpg", "nothing found"),
+            refused("pool/3.jpg", "another class", Edits(deleted=2, added=1, relabelled=1)),
+        ],
+    )
+    finish(one, train=30.0, predict=5.0, select=1.0, ask=2.0, merge=0.5)
+    train = train | {"pool/0.jpg": ["dog"], "pool/1.jpg": ["cat", "dog"]}
+    evaluations = [(100, metrics(0.7, {"cat": 0.9, "dog": None}, 0.4))]
+    two = add_training(space, 2, train, validate, evaluations, {"convert": 1, "train": 22, "export": 4})
+    add_selection(two, [chosen(f"pool/{i}.jpg") for i in (2, 3)], 4)
+    add_answers(two, [adopted("pool/2.jpg", ["dog"], scores=[0.9]), refused("pool/3.jpg", "another class")])
+    finish(two, train=28.0, predict=3.0, select=1.0, ask=0.0, merge=0.5)
+    return space
