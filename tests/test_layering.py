@@ -62,7 +62,7 @@ LAYERS = {
         {"active_learning", "annotations", "prediction"},
         {"numpy", "tensorflow"},
     ),
-    "active_learning.plots": ({"active_learning"}, {"matplotlib", "numpy"}),
+    "active_learning.plots": ({"active_learning", "dataset.plots"}, {"matplotlib", "numpy"}),
     "active_learning.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING | {"run"}, {"numpy", "tf_keras"}),
     "run": (EVERYTHING - {"active_learning"} | {"cli.quiet"}, set()),

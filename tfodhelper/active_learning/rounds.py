@@ -256,6 +256,7 @@ def _ask(space, one, oracle, finish_review):
     settings = one.settings["oracle"]
     label_map = label_maps.read_label_map(space.label_map)
     oracle = oracle or _build_oracle(settings, label_map)
+    one.state["oracle"] = oracle.name
     selection = select.read_selection(one.folder)
     answered = [_checked(answer, label_map) for answer in oracle.ask(_questions(space, one, selection), one.folder)]
     counts = collections.Counter(answer.verdict for answer in answered)

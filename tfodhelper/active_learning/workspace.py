@@ -43,7 +43,8 @@ class Round:
 
     Attributes:
       folder: rounds/NNN.
-      state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones).
+      state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones), the
+        name of the oracle once it was asked, and in "spent" the seconds of phases that wait.
     """
 
     folder: pathlib.Path
@@ -214,7 +215,7 @@ def _lineage(answer, one, paths):
     best = f"{max(scores):.4f}" if scores else ""
     model = one.model.relative_to(one.folder.parent.parent).as_posix()
     boxes = len(answer.annotation.boxes)
-    return (answer.name, paths[answer.name], one.number, model, one.settings["oracle"]["name"], boxes, best, *edits)
+    return (answer.name, paths[answer.name], one.number, model, one.state["oracle"], boxes, best, *edits)
 
 
 def count_labelled(training):

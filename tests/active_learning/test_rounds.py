@@ -1,0 +1,162 @@
+"""Rounds as a whole, with real training on very small images: what is adopted, what survives a kill, who is asked."""
+
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.active_learning import tiny_workspace
+from tests.shared_data import REPOSITORY
+from tfodhelper import errors, storage
+from tfodhelper.active_learning import rounds, selection, workspace
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
+
+
+@pytest.fixture(scope="module")
+def exercise(tmp_path_factory):
+    return tiny_workspace.make_exercise(tmp_path_factory.mktemp("exercise"))
+
+
+@pytest.fixture(scope="module")
+def finished(exercise, tmp_path_factory):
+    """A workspace after two rounds and the training behind them."""
+    folder = tiny_workspace.init(exercise, tmp_path_factory.mktemp("finished") / "w")
+    assert rounds.run_rounds(folder, 2, close=True) == rounds.DONE
+    return workspace.Workspace(folder)
+
+
+def final_set(space):
+    """{name: XML of the set}, and what lineage.csv says, as plain values."""
+    texts = {
+        path.relative_to(space.set_dir).as_posix(): path.read_text(encoding="utf-8").replace(str(space.folder), "W")
+        for path in sorted(space.set_dir.rglob("*.xml"))
+    }
+    return texts, list(workspace.read_rows(space.folder / "lineage.csv"))
+
+
+def test_each_round_adopts_what_it_chose_with_the_true_boxes(finished, exercise):
+    found = finished.rounds()
+    assert [one.is_finished for one in found] == [True, True, False]
+    assert found[2].next_phase == "predict"
+    adopted = finished.adopted()
+    assert len(adopted) == 10 and sorted(adopted.values()) == [1] * 5 + [2] * 5
+    for one in found[:2]:
+        chosen = [entry.name for entry in selection.read_selection(one.folder).chosen]
+        assert sorted(chosen) == sorted(name for name, number in adopted.items() if number == one.number)
+        assert len(selection.read_selection(one.folder).random) == 5
+    for name in adopted:
+        stem = pathlib.PurePosixPath(name).stem
+        truth = labelimg.read_labelimg(exercise / "truth" / f"{stem}.xml")
+        ours = labelimg.read_labelimg((finished.set_dir / name).with_suffix(".xml"))
+        assert {(b.name, b.xmin, b.ymin, b.xmax, b.ymax) for b in ours.boxes} == {
+            (b.name, b.xmin, b.ymin, b.xmax, b.ymax) for b in truth.boxes
+        }
+        assert (finished.set_dir / name).resolve().parent == (exercise / "pool").resolve()
+
+
+def test_each_round_trains_on_what_was_adopted_before_and_never_on_the_validation(finished):
+    for one, expected in zip(finished.rounds(), (12, 17, 22)):
+        manifest = storage.read_json(one.training / "data" / "manifest.json")
+        sides = {side: {i["path"] for i in manifest["images"] if i["split"] == side} for side in ("train", "validate")}
+        assert len(sides["train"]) == expected
+        assert sides["validate"] == set(finished.validation())
+
+
+def test_a_round_goes_on_from_the_last_model(finished):
+    config = (finished.rounds()[1].training / "pipeline.config").read_text(encoding="utf-8")
+    assert "rounds/001/training/export/best/checkpoint" in config
+    assert 'fine_tune_checkpoint_type: "full"' in config
+
+
+def test_the_lineage_names_round_model_oracle_and_edits(finished):
+    rows = list(workspace.read_rows(finished.folder / "lineage.csv"))
+    assert len(rows) == 10
+    for row in rows:
+        assert row["round"] in ("1", "2") and row["oracle"] == "simulated"
+        assert (finished.folder / row["model"] / "saved_model").is_dir()
+        kinds = [int(row[kind]) for kind in ("kept", "moved", "relabelled", "added")]
+        assert sum(kinds) == int(row["boxes"])
+        assert os.path.isfile(row["path"])
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_sets(finished, exercise, tmp_path):
+    folder = tiny_workspace.init(exercise, tmp_path / "w")
+    command = [sys.executable, "-m", "tfodhelper", "active", "run", "--rounds=2", f"--workspace={folder}"]
+    chance = random.Random(8)
+    for _ in range(2):
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(4, 25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert final_set(workspace.Workspace(folder)) == final_set(finished)
+
+
+def test_two_at_once_the_second_one_is_told(finished):
+    with storage.hold(finished.folder), pytest.raises(errors.StorageError, match="another process works in this"):
+        rounds.run_rounds(finished.folder)
+
+
+def test_settings_of_a_round_that_has_begun_cannot_change(finished):
+    with pytest.raises(errors.UsageError, match="round 3 has begun with other settings of training"):
+        rounds.run_rounds(finished.folder, changes={"training": {"num_steps": 7}})
+
+
+class OwnOracle:
+    """Adopts every second image as a negative; what a user might write."""
+
+    name = "mine"
+
+    def ask(self, questions, folder):
+        for number, question in enumerate(questions):
+            found = question.prediction.found
+            empty = Annotation(os.path.basename(question.image.path), found.width, found.height, ())
+            if number == 0:
+                strange = Annotation("x", found.width, found.height, (Box("zebra", 1, 1, 5, 5),))
+                yield Answer(question.image.name, ADOPTED, strange, scores=(None,))
+            elif number % 2:
+                yield Answer(question.image.name, ADOPTED, empty)
+            else:
+                yield Answer(question.image.name, REFUSED, reason="even")
+
+
+def test_an_oracle_of_ones_own_and_a_changed_budget(finished, exercise, tmp_path, capsys):
+    folder = tmp_path / "w"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    changes = {"selection": {"budget": 6, "rule": "random"}}
+    assert rounds.run_rounds(folder, changes=changes, oracle=OwnOracle()) == rounds.DONE
+    said = capsys.readouterr().out
+    assert "mine: 3 adopted, 3 refused" in said and "class 'zebra' is not in the label map" in said
+    space = workspace.Workspace(folder)
+    new = [name for name, number in space.adopted().items() if number == 3]
+    assert len(new) == 3
+    assert all(labelimg.read_labelimg((space.set_dir / name).with_suffix(".xml")).boxes == () for name in new)
+    assert not {name for name, number in finished.adopted().items()} & set(new)
+
+
+def test_a_person_is_waited_for(exercise, finished, tmp_path, capsys):
+    folder = tmp_path / "w"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    changes = {"oracle": {"name": "labelimg"}, "selection": {"budget": 3}}
+    assert rounds.run_rounds(folder, changes=changes) == rounds.WAITS
+    space = workspace.Workspace(folder)
+    review = space.rounds()[2].folder / "review"
+    drafts = sorted(review.glob("*.xml"))
+    assert len(drafts) == 3
+    text = drafts[0].read_text(encoding="utf-8")
+    drafts[0].write_text(text.replace("<annotation>", '<annotation verified="yes">'), encoding="utf-8")
+    capsys.readouterr()
+    assert rounds.run_rounds(folder) == rounds.WAITS
+    assert "1 adopted, 2 waiting" in capsys.readouterr().out
+    assert rounds.run_rounds(folder, finish_review=True) == rounds.DONE
+    assert sum(number == 3 for number in space.adopted().values()) == 1
+    assert drafts[1].is_file()  # what nobody verified stays where it is
