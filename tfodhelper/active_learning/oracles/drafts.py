@@ -41,6 +41,7 @@ For each image: delete boxes that are wrong, correct the others, add what is mis
 marks the image as verified (green) and saves it. An image without objects: no box, and the space bar.
 An image that should not be labelled at all: delete it here (Ctrl+Shift+D); this removes only the link or the copy.
 The format must be PascalVOC (the button below Save). Names of classes: {classes}.
+LabelImg 1.8.6 needs Python 3.9 or older: it stops with an error on later ones.
 Then start the same round again: what is verified is taken in, the rest is waited for.
 """
 

@@ -28,7 +28,9 @@ NO_XML = "its XML was removed from the review folder"
 NO_IMAGE = "its image was removed from the review folder"
 BAD_XML = "its XML cannot be read"
 BAD_CLASS = "its XML has a class that is not in the label map"
+BAD_SIZE = "its XML is for another size of image"
 BAD_BOX = "its XML has a box that cannot be used"
+_BAD = {"class-unknown": BAD_CLASS, "size-undecided": BAD_SIZE}
 
 _SHOWN = 20  # notes
 
@@ -193,9 +195,9 @@ class LabelImgOracle:
         checked = checks.check_annotation(read, facts, str(xml), self._label_map, image_file=draft.image)
         grave = [finding for finding in checked.findings if finding.severity == findings.ERROR]
         if grave:
-            notes.extend(finding.message for finding in grave)
-            unknown = any(finding.code == "class-unknown" for finding in grave)
-            return Answer(draft.name, WAITING, reason=BAD_CLASS if unknown else BAD_BOX)
+            where = [f"{xml}: {one.where}" if one.where else str(xml) for one in grave]
+            notes += [f"{w}: {one.what}; correct it in LabelImg and save again" for w, one in zip(where, grave)]
+            return Answer(draft.name, WAITING, reason=_BAD.get(grave[0].code, BAD_BOX))
         annotation = dataclasses.replace(
             checked.annotation,
             filename=pathlib.PurePosixPath(draft.name).name,
