@@ -169,11 +169,11 @@ def gather(predictions, positions, rule):
             table = np.zeros([len(positions), len(features)], np.float32)
         if len(features) != table.shape[1]:
             raise _unusable(prediction.name, "has features of another length", f"{table.shape[1]}", len(features))
-        table[row], seen[row] = features, True
+        table[row], seen[row] = to_unit_length(features[None])[0], True
     missing = [name for name, row in positions.items() if not seen[row]]
     if missing:
         raise _unusable(missing[0], "was predicted, and is gone", "the same predictions as before", "none")
-    return to_unit_length(table if table is not None else np.zeros([0, 1], np.float32))
+    return table if table is not None else np.zeros([0, 1], np.float32)
 
 
 def _read(prediction, rule):

@@ -1,7 +1,6 @@
 """The rules by which images of the pool are chosen, by name, and what may be set about them."""
 
 import dataclasses
-import math
 
 from tfodhelper import errors
 
@@ -13,19 +12,20 @@ UNCERTAINTIES = (LEAST_CONFIDENCE, MARGIN, ENTROPY, DCUS)
 NEED_FEATURES = (K_MEANS, K_CENTER, STRATIFIED_DIVERSE, TWO_STAGE)
 AGGREGATES = ("sum", "mean", "max")
 BUDGET_UNITS = ("images", "boxes")
+_MOST_BALANCE = 10  # at 1 a class weighs in proportion to its rarity
 
 EXPLANATIONS = {
     AUTO: "stratified-diverse while the labelled set is small (below 300 images), two-stage afterwards",
-    RANDOM: "every image is as likely as any other: the yardstick of all rules, and hard to beat",
-    STRATIFIED: "as many images of each predicted class, drawn at random; nothing found counts as a class",
-    LEAST_CONFIDENCE: "boxes of which it is least sure that they are, or are not, an object of their class",
-    MARGIN: "boxes whose two best classes lie closest together",
-    ENTROPY: "boxes whose class scores are spread most evenly (entropy, in nats)",
-    DCUS: "entropy, counted up to 1.2 times for classes with a low average precision on the validation set",
-    K_MEANS: "images whose features differ: each is drawn with the squared distance to what is labelled or chosen",
-    K_CENTER: "images whose features differ: each is the farthest one from what is labelled or chosen; finds outliers",
-    STRATIFIED_DIVERSE: "as many images of each predicted class, and among those of a class images that differ",
-    TWO_STAGE: "the most doubtful images, four times the budget, and among them images that differ",
+    RANDOM: "each image is as likely as any other: the yardstick of all rules, and hard to beat",
+    STRATIFIED: "the same number of images of each predicted class, at random; nothing found counts as a class",
+    LEAST_CONFIDENCE: "images with boxes whose score is near 0.5: an object or none",
+    MARGIN: "images with boxes whose two best classes lie closest together",
+    ENTROPY: "images with boxes whose class scores are spread most evenly",
+    DCUS: "as entropy, with up to 1.2 times the weight for classes of a low average precision on validation images",
+    K_MEANS: "images that look different: drawn by the squared distance of features to all labelled and chosen ones",
+    K_CENTER: "images that look different: always the one farthest from all labelled and chosen ones; finds oddities",
+    STRATIFIED_DIVERSE: "the same number of images of each predicted class, and such as look different",
+    TWO_STAGE: "of the most doubtful images (dcus, four times the budget) those that look different",
 }
 RULES = tuple(EXPLANATIONS)
 
@@ -88,7 +88,7 @@ class SelectOptions:
             _expect(_is_whole(getattr(self, name), 1), name, getattr(self, name), "a whole number from 1")
         _expect(_is_whole(self.small_set, 0), "small_set", self.small_set, "a whole number")
         balance = self.class_balance
-        _expect(math.isfinite(balance) and balance >= 0, "class_balance", balance, "a number from 0 (off); 1 is strong")
+        _expect(0 <= balance <= _MOST_BALANCE, "class_balance", balance, f"a number from 0 (off) to {_MOST_BALANCE}")
         return self
 
     @property

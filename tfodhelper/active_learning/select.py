@@ -186,7 +186,7 @@ class _Survey:
 
     def queue(self):
         """Candidates in the order of the rule."""
-        return self._queues[None].in_order() if self._queues else []
+        return self._queues[None].in_order() if None in self._queues else []
 
     def queues(self):
         """{stratum: candidates in a random order}."""
@@ -281,9 +281,8 @@ def _remarks(survey, chosen, average_precisions):
 
 def _to_chosen(rows):
     chosen = tuple(Chosen(one.name, one.score, one.boxes, one.best_class, one.best_score, one.weight) for one in rows)
-    names = collections.Counter(one.name for one in chosen)
-    twice = next((name for name, count in names.items() if count > 1), None)
-    if twice is not None:
+    if len({one.name for one in chosen}) < len(chosen):
+        (twice, _), *_ = collections.Counter(one.name for one in chosen).most_common(1)
         raise errors.PredictionError(
             f"{twice}: predicted twice in this round",
             expected="one prediction an image",

@@ -13,7 +13,7 @@ SELECTION_FILE, SCORES_FILE = "selection.json", "scores.csv"
 SCORE_COLUMNS = ("name", "score", "boxes", "best_class", "best_score")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Chosen:
     """An image that was chosen.
 
