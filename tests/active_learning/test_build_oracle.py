@@ -1,0 +1,44 @@
+"""Oracles by name."""
+
+import dataclasses
+
+import pytest
+
+from tfodhelper import errors
+from tfodhelper.active_learning.oracles import build
+
+
+@pytest.mark.parametrize("name", build.OPTIONS)
+def test_each_option_has_a_default_and_says_what_it_is(tmp_path, name):
+    (tmp_path / "a.xml").write_text("<annotation/>", encoding="utf-8")
+    given = {"truth_dir": str(tmp_path)} if name == "simulated" else {}
+    oracle = build.build_oracle(name, **given)
+    assert oracle.name == name and callable(oracle.ask)
+    for field in dataclasses.fields(build.OPTIONS[name]):
+        assert field.metadata["help"][0].islower() and field.default is not dataclasses.MISSING
+        choices = field.metadata.get("choices")
+        assert choices is None or field.default in choices
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("image-label", {}, "did you mean 'image_label'"),
+        ("image_label", {"score_treshold": 0.3}, "did you mean 'score_threshold'"),
+        ("image_label", {"score_threshold": 1.5}, "a number from 0 to 1"),
+        ("image_label", {"score_threshold": float("nan")}, "a number from 0 to 1"),
+        ("image_label", {"score_threshold": "0.5"}, "a number from 0 to 1"),
+        ("image_label", {"score_threshold": None}, "a number from 0 to 1"),
+        ("image_label", {"several": "two"}, "one of best, all, refuse"),
+        ("labelimg", {"images": "none"}, "one of link, copy"),
+        ("simulated", {}, "truth_dir"),
+        ("simulated", {"truth_dir": "/not/there"}, "no such folder"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(name, options, message):
+    with pytest.raises(errors.UsageError, match=message):
+        build.build_oracle(name, **options)
+
+
+def test_an_option_may_be_left_open():
+    build.build_oracle("image_label", min_box_score=None)

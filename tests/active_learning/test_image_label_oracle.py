@@ -1,0 +1,99 @@
+"""The class of an image as the oracle: what is adopted, what is refused, and why."""
+
+import pytest
+
+from tests.active_learning.questions import make_question
+from tfodhelper.active_learning.oracles import build, image_label
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED
+from tfodhelper.annotations.label_map import make_label_map
+from tfodhelper.annotations.structures import Box
+
+LABEL_MAP = make_label_map(["cat", "cow", "dog"])
+CAT = ("cat", 0.9, 10.4, 20.6, 60.2, 80.0)
+WEAK_CAT = ("cat", 0.4, 100, 20, 150, 80)
+SECOND_CAT = ("cat", 0.7, 100, 20, 150, 80)
+CAT_AGAIN = ("cat", 0.6, 12, 22, 60, 80)  # lies on the first
+DOG = ("dog", 0.8, 120, 10, 190, 90)
+WEAK_DOG = ("dog", 0.3, 120, 10, 190, 90)
+
+
+def ask(found, classes, **options):
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, **options)
+    (answer,) = oracle.ask(iter([make_question(found, classes)]))
+    assert answer.name == "pool/a.jpg" and answer.edits is None
+    return answer
+
+
+@pytest.mark.parametrize(
+    "found, classes, options, scores",
+    [
+        ([CAT], ("cat",), {}, (0.9,)),
+        ([CAT, DOG], ("cat",), {}, (0.9,)),
+        ([CAT, SECOND_CAT], ("cat",), {}, (0.9,)),
+        ([CAT, SECOND_CAT], ("cat",), {"several": "all"}, (0.9, 0.7)),
+        ([CAT, SECOND_CAT, CAT_AGAIN], ("cat",), {"several": "all"}, (0.9, 0.7)),
+        ([CAT, SECOND_CAT, CAT_AGAIN], ("cat",), {"several": "all", "overlap": 1.0}, (0.9, 0.7, 0.6)),
+        ([CAT, CAT_AGAIN], ("cat",), {"several": "refuse"}, (0.9,)),  # the same place is no second object
+        ([CAT, WEAK_CAT], ("cat",), {"several": "all"}, (0.9,)),
+        ([CAT, WEAK_CAT], ("cat",), {"several": "all", "min_box_score": 0.35}, (0.9, 0.4)),
+        ([CAT, SECOND_CAT], ("cat",), {"several": "all", "min_box_score": 0.8}, (0.9,)),
+        ([CAT, WEAK_DOG], ("cat",), {"others": "refuse"}, (0.9,)),
+        ([CAT, DOG], ("cat", "dog"), {}, (0.9, 0.8)),
+        ([CAT, SECOND_CAT, DOG], ("cat", "dog"), {}, (0.9, 0.8)),
+        ([CAT, WEAK_DOG], ("cat", "dog"), {"label_set": "found"}, (0.9,)),
+        ([CAT], ("cat", "rat"), {}, (0.9,)),  # the model does not know rats
+        ([("cat", 0.5, 1, 1, 9, 9)], ("cat",), {}, (0.5,)),
+    ],
+)
+def test_adopted(found, classes, options, scores):
+    answer = ask(found, classes, **options)
+    assert (answer.verdict, answer.reason, answer.scores) == (ADOPTED, image_label.AGREES, scores)
+    assert len(answer.annotation.boxes) == len(scores)
+    assert {box.name for box in answer.annotation.boxes} <= set(classes)
+
+
+@pytest.mark.parametrize(
+    "found, classes, options, reason",
+    [
+        ([CAT], None, {}, image_label.NO_LABEL),
+        ([CAT], ("rat",), {}, image_label.NOT_IN_MAP),
+        ([], ("cat",), {}, image_label.NOTHING_FOUND),
+        ([WEAK_CAT], ("cat",), {}, image_label.LOW_SCORE),
+        ([CAT], ("cat",), {"score_threshold": 0.95}, image_label.LOW_SCORE),
+        ([DOG, SECOND_CAT], ("cat",), {}, image_label.OTHER_CLASS),
+        ([CAT, DOG], ("cat",), {"others": "refuse"}, image_label.OTHER_CLASS_TOO),
+        ([CAT, WEAK_DOG], ("cat", "dog"), {}, image_label.INCOMPLETE),
+        ([CAT, DOG], ("cat", "dog", "cow"), {}, image_label.INCOMPLETE),
+        ([CAT, SECOND_CAT], ("cat",), {"several": "refuse"}, image_label.SEVERAL),
+        ([SECOND_CAT], ("cat",), {"min_box_score": 0.8}, image_label.NOT_SURE),
+        ([CAT, DOG], ("cat", "dog"), {"min_box_score": 0.85}, image_label.NOT_SURE),
+        ([("cat", 0.9, 50, 50, 50.2, 90)], ("cat",), {}, image_label.NOT_SURE),  # no area in pixels
+    ],
+)
+def test_refused(found, classes, options, reason):
+    answer = ask(found, classes, **options)
+    assert (answer.verdict, answer.reason, answer.annotation) == (REFUSED, reason, None)
+
+
+def test_the_box_in_whole_pixels_of_the_stored_image():
+    annotation = ask([CAT], ("cat",)).annotation
+    assert annotation.boxes == (Box("cat", 10, 21, 60, 80),)
+    assert (annotation.filename, annotation.width, annotation.height) == ("a.jpg", 200, 100)
+    assert not annotation.verified  # nobody looked at it
+
+
+def test_an_image_that_is_known_to_show_nothing_is_a_negative():
+    answer = ask([CAT], ())
+    assert (answer.verdict, answer.reason, answer.annotation.boxes) == (ADOPTED, image_label.SHOWS_NOTHING, ())
+
+
+def test_questions_are_taken_one_by_one():
+    taken = []
+
+    def questions():
+        for number in range(1000):
+            taken.append(number)
+            yield make_question([CAT], ("cat",), name=f"pool/{number}.jpg")
+
+    answers = build.build_oracle("image_label").ask(questions())
+    assert next(answers).name == "pool/0.jpg" and taken == [0]
