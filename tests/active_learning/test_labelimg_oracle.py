@@ -1,0 +1,362 @@
+"""Drafts for LabelImg: written, edited by hand with LabelImg's habits, and taken in with what was changed."""
+
+import os
+import pathlib
+import xml.etree.ElementTree as ET
+
+import pytest
+from PIL import Image
+
+from tests.active_learning.questions import SIZE, draw_image, make_question
+from tfodhelper import errors
+from tfodhelper.active_learning.oracles import build, drafts, labelimg
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
+from tfodhelper.annotations.label_map import make_label_map
+from tfodhelper.annotations.labelimg import read_labelimg
+from tfodhelper.annotations.structures import Box
+
+LABEL_MAP = make_label_map(["cat", "cow", "dog"])
+CAT, DOG = ("cat", 0.9, 0.2, 20, 60, 80), ("dog", 0.6, 120, 10, 200, 90.4)
+FOUND = {"a": [CAT, DOG], "b": [DOG], "c": [], "d": [CAT], "e": [CAT, ("cow", 0.2, 1, 1, 9, 9)]}
+
+
+class Round:
+    """A round's folder with five questions, the labelimg oracle, and a person's hands on the review folder."""
+
+    def __init__(self, tmp_path, **options):
+        self.folder = tmp_path / "rounds" / "001"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.review = self.folder / "review"
+        self.options = options
+        self.questions = []
+        for stem, found in FOUND.items():
+            path = tmp_path / "photos" / f"{stem}.jpg"
+            path = path if path.exists() else draw_image(path)
+            self.questions.append(make_question(found, name=f"pool/{stem}.jpg", path=path))
+
+    def ask(self):
+        oracle = build.build_oracle("labelimg", label_map=LABEL_MAP, **self.options)
+        answers = list(oracle.ask(iter(self.questions), self.folder))
+        assert [answer.name for answer in answers] == [question.image.name for question in self.questions]
+        return {pathlib.PurePath(answer.name).stem: answer for answer in answers}
+
+    def xml(self, stem):
+        return next(self.review.glob(f"*_{stem}.xml"))
+
+    def edit(self, stem, change=lambda root: None, verify=True):
+        """Opens a draft, changes it and saves it as LabelImg 1.8.6 does."""
+        path = self.xml(stem)
+        root = ET.parse(path).getroot()
+        change(root)
+        if verify:
+            root.set("verified", "yes")
+        else:
+            root.attrib.pop("verified", None)
+        width, height = (int(root.find("size").find(tag).text) for tag in ("width", "height"))
+        for element in root.findall("object"):
+            corners = {side.tag: int(float(side.text)) for side in element.find("bndbox")}
+            corners |= {tag: max(1, corners[tag]) for tag in ("xmin", "ymin")}
+            for side in element.find("bndbox"):
+                side.text = str(corners[side.tag])
+            at_border = 1 in (corners["xmin"], corners["ymin"]) or corners["xmax"] == width or corners["ymax"] == height
+            element.find("truncated").text = str(int(at_border))
+        path.write_bytes(ET.tostring(root, encoding="utf-8"))
+
+
+def set_side(number, **sides):
+    def change(root):
+        for tag, value in sides.items():
+            root.findall("object")[number].find("bndbox").find(tag).text = str(value)
+
+    return change
+
+
+def set_name(number, name):
+    def change(root):
+        root.findall("object")[number].find("name").text = name
+
+    return change
+
+
+def delete(number):
+    return lambda root: root.remove(root.findall("object")[number])
+
+
+def add(name, xmin, ymin, xmax, ymax):
+    def change(root):
+        sides = dict(zip(("xmin", "ymin", "xmax", "ymax"), (xmin, ymin, xmax, ymax)))
+        corners = "".join(f"<{tag}>{value}</{tag}>" for tag, value in sides.items())
+        details = f"<name>{name}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>"
+        root.append(ET.fromstring(f"<object>{details}<bndbox>{corners}</bndbox></object>"))
+
+    return change
+
+
+def all_of(*changes):
+    def change(root):
+        for one in changes:
+            one(root)
+
+    return change
+
+
+@pytest.fixture
+def asked(tmp_path):
+    one = Round(tmp_path)
+    answers = one.ask()
+    assert {(answer.verdict, answer.reason) for answer in answers.values()} == {(WAITING, labelimg.NOT_VERIFIED)}
+    return one
+
+
+def test_the_review_folder(asked):
+    stems = [f"{rank:04d}_{stem}" for rank, stem in enumerate(FOUND, start=1)]
+    files = {f"{stem}{ending}" for stem in stems for ending in (".jpg", ".xml")}
+    assert {path.name for path in asked.review.iterdir()} == files | {"predefined_classes.txt", "HOW_TO.txt"}
+    assert (asked.review / "predefined_classes.txt").read_text(encoding="utf-8") == "cat\ncow\ndog\n"
+    assert os.path.realpath(asked.review / "0001_a.jpg") == os.path.realpath(asked.questions[0].image.path)
+    draft = read_labelimg(asked.review / "0001_a.xml")
+    assert not draft.verified and (draft.filename, draft.width, draft.height) == ("0001_a.jpg", *SIZE)
+    assert draft.boxes == (Box("cat", 1, 20, 60, 80, truncated=True), Box("dog", 120, 10, 200, 90, truncated=True))
+    assert len(read_labelimg(asked.xml("e")).boxes) == 1  # the weak one is left out
+    command = build.build_oracle("labelimg").next_steps(asked.folder)[0]
+    assert command == f"labelImg {asked.review} {asked.review}/predefined_classes.txt {asked.review}"
+    assert command in (asked.review / "HOW_TO.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "stem, change, edits, scores, boxes",
+    [
+        ("a", lambda root: None, Edits(kept=2), (0.9, 0.6), [("cat", 0, 20, 60, 80), ("dog", 120, 10, 200, 90)]),
+        ("a", set_side(0, xmin=0), Edits(kept=2), (0.9, 0.6), [("cat", 0, 20, 60, 80), ("dog", 120, 10, 200, 90)]),
+        (
+            "a",
+            set_side(1, ymax=70),
+            Edits(kept=1, moved=1),
+            (0.9, None),
+            [("cat", 0, 20, 60, 80), ("dog", 120, 10, 200, 70)],
+        ),
+        (
+            "a",
+            all_of(set_name(0, "cow"), delete(1), add("dog", 5, 90, 30, 99)),
+            Edits(relabelled=1, deleted=1, added=1),
+            (None, None),
+            [("cow", 1, 20, 60, 80), ("dog", 5, 90, 30, 99)],
+        ),
+        ("b", delete(0), Edits(deleted=1), (), []),
+        ("c", lambda root: None, Edits(), (), []),
+        ("c", add("cat", 0, 0, 20, 10), Edits(added=1), (None,), [("cat", 1, 1, 20, 10)]),
+    ],
+)
+def test_edits_by_hand_come_back_as_counted(asked, stem, change, edits, scores, boxes):
+    asked.edit(stem, change)
+    answer = asked.ask()[stem]
+    assert (answer.verdict, answer.reason, answer.edits) == (ADOPTED, labelimg.VERIFIED, edits)
+    assert answer.scores == scores and answer.annotation.verified
+    found = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in answer.annotation.boxes]
+    assert found == boxes
+    assert (answer.annotation.filename, answer.annotation.width, answer.annotation.height) == (f"{stem}.jpg", *SIZE)
+
+
+def test_what_is_not_verified_waits_however_it_was_edited(asked):
+    asked.edit("a", delete(0), verify=False)
+    asked.edit("b")
+    asked.edit("b", verify=False)  # the space bar, twice
+    asked.edit("c")
+    answers = asked.ask()
+    assert {stem: answer.verdict for stem, answer in answers.items()} == {
+        **dict.fromkeys("abde", WAITING),
+        "c": ADOPTED,
+    }
+    asked.edit("a")
+    later = asked.ask()
+    assert later["a"].edits == Edits(kept=1, deleted=1) and later["c"] == answers["c"]
+
+
+def test_asking_again_changes_nothing(asked):
+    asked.edit("a", delete(0))
+    asked.edit("b", set_name(0, "cow"), verify=False)
+    before = {path.name: (path.lstat().st_mtime_ns, path.read_bytes()) for path in asked.review.iterdir()}
+    memory = (asked.folder / drafts.MEMORY).read_bytes()
+    asked.ask()
+    after = {path.name: (path.lstat().st_mtime_ns, path.read_bytes()) for path in asked.review.iterdir()}
+    assert after == before and (asked.folder / drafts.MEMORY).read_bytes() == memory
+
+
+def test_what_a_person_has_to_mend_is_said(asked, capsys):
+    asked.edit("a", set_name(1, "dogg"))
+    asked.xml("b").write_text("<annotation verified='yes'><obj", encoding="utf-8")
+    asked.xml("c").unlink()
+    asked.edit("d", set_side(0, xmin=70))
+    (asked.review / "0005_e.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    reasons = {stem: answer.reason for stem, answer in asked.ask().items()}
+    assert reasons == {
+        "a": labelimg.BAD_CLASS,
+        "b": labelimg.BAD_XML,
+        "c": labelimg.NO_XML,
+        "d": labelimg.BAD_BOX,
+        "e": labelimg.OTHER_FORMAT,
+    }
+    said = capsys.readouterr().err
+    assert "0001_a.xml: object 2 (dogg): class 'dogg' is not in the label map; is 'dog' meant?; correct it" in said
+    assert "0002_b.xml: is no well-formed XML" in said
+    assert "0003_c.xml: is gone; save 0003_c.jpg again in LabelImg" in said
+    assert "0004_d.xml: object 1 (cat): the minimum lies beyond the maximum" in said
+    assert "0005_e.txt: LabelImg is set to another format; switch it to PascalVOC" in said
+    asked.edit("a", set_name(1, "dog"))
+    assert asked.ask()["a"].edits == Edits(kept=2)
+
+
+def test_hostile_xml_waits(asked):
+    text = (
+        "<!DOCTYPE annotation [<!ENTITY a SYSTEM 'file:///etc/hostname'>]><annotation verified='yes'>&a;</annotation>"
+    )
+    asked.xml("a").write_text(text, encoding="utf-8")
+    answer = asked.ask()["a"]
+    assert (answer.verdict, answer.reason) == (WAITING, labelimg.BAD_XML)
+
+
+def test_a_removed_image_is_refused_and_the_users_stays(asked):
+    (asked.review / "0001_a.jpg").unlink()
+    (asked.review / "0002_b.jpg").unlink()
+    asked.xml("b").unlink()
+    answers = asked.ask()
+    assert [(answers[s].verdict, answers[s].reason) for s in "ab"] == [(REFUSED, labelimg.NO_IMAGE)] * 2
+    assert os.path.exists(asked.questions[0].image.path)
+    assert not (asked.review / "0001_a.jpg").is_symlink()
+
+
+def test_a_size_of_another_image(asked):
+    def change(root):
+        root.find("size").find("width").text = "4000"
+
+    asked.edit("d", change)
+    assert asked.ask()["d"].reason == labelimg.BAD_SIZE
+
+
+def test_images_that_cannot_be_drafted_are_refused_each_time(tmp_path):
+    one = Round(tmp_path)
+    pathlib.Path(one.questions[0].image.path).write_bytes(b"no image")
+    draw_image(one.questions[1].image.path, size=(50, 50))
+    for _ in range(2):
+        answers = one.ask()
+        assert [(answers[s].verdict, answers[s].reason) for s in "abc"] == [
+            (REFUSED, drafts.UNREADABLE),
+            (REFUSED, drafts.CHANGED),
+            (WAITING, labelimg.NOT_VERIFIED),
+        ]
+    assert not list(one.review.glob("0001*")) and not list(one.review.glob("0002*"))
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+@pytest.mark.parametrize("written", range(6))
+def test_an_interruption_loses_and_overwrites_nothing(tmp_path, monkeypatch, written, how):
+    one = Round(tmp_path, images=how)
+    real, count = drafts.placing.write_annotation, iter(range(100))
+
+    def interrupted(*args):
+        if next(count) == written:
+            raise KeyboardInterrupt
+        real(*args)
+
+    monkeypatch.setattr(drafts.placing, "write_annotation", interrupted)
+    if written < 5:
+        with pytest.raises(KeyboardInterrupt):
+            one.ask()
+        if written:
+            one.edit("a", delete(0))
+    monkeypatch.undo()
+    answers = one.ask()
+    assert len(list(one.review.glob("*.xml"))) == len(list(one.review.glob("*.jpg"))) == 5
+    if 0 < written < 5:
+        assert answers["a"].edits == Edits(kept=1, deleted=1)
+
+
+def test_a_copy_is_no_link(tmp_path):
+    one = Round(tmp_path, images="copy")
+    one.ask()
+    image = one.review / "0001_a.jpg"
+    assert not image.is_symlink()
+    assert image.read_bytes() == pathlib.Path(one.questions[0].image.path).read_bytes()
+
+
+def test_images_asked_about_later_get_drafts_behind_the_others(asked):
+    asked.edit("a")
+    path = draw_image(asked.folder.parent.parent / "photos" / "f.png", format="PNG", mode="L")
+    asked.questions.append(make_question([DOG], name="pool/f.png", path=path))
+    answers = asked.ask()
+    assert (answers["a"].verdict, answers["f"].verdict) == (ADOPTED, WAITING)
+    text = (asked.review / "0006_f.xml").read_text(encoding="utf-8")
+    assert "<filename>0006_f.png</filename>" in text and "<depth>1</depth>" in text
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
+def test_an_image_that_exif_turns_is_shown_upright_and_comes_back_as_stored(tmp_path, orientation):
+    one = Round(tmp_path)
+    draw_image(one.questions[0].image.path, orientation=orientation)
+    one.questions[0] = make_question([("cat", 0.9, 0, 0, 20, 10)], name="pool/a.jpg", path=one.questions[0].image.path)
+    one.ask()
+    draft = read_labelimg(one.xml("a"))
+    with Image.open(one.review / "0001_a.jpg") as image:
+        assert image.getexif().get(0x0112, 1) == 1 and image.size == (draft.width, draft.height)
+        box = draft.boxes[0]
+        spot = image.convert("L").crop((int(box.xmin), int(box.ymin), int(box.xmax), int(box.ymax)))
+        assert spot.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) > 230  # the white spot is in the box
+    one.edit("a", add("dog", 30, 30, 60, 70))
+    answer = one.ask()["a"]
+    assert answer.edits == Edits(kept=1, added=1)
+    assert answer.annotation.boxes[0] == Box("cat", 0, 0, 20, 10, truncated=True)
+    assert (answer.annotation.width, answer.annotation.height) == SIZE
+
+
+@pytest.mark.parametrize(
+    "name, format, shown",
+    [("x.jfif", "JPEG", "0001_x.jpg"), ("x.jpg", "PNG", "0001_x.png"), ("x.JPG", "JPEG", "0001_x.JPG")],
+)
+def test_endings_are_those_that_labelimg_looks_for(tmp_path, name, format, shown):
+    path = draw_image(tmp_path / "photos" / name, format=format)
+    one = Round(tmp_path)
+    one.questions = [make_question([CAT], name=f"pool/{name}", path=path)]
+    one.ask()
+    assert (one.review / shown).is_symlink() and (one.review / "0001_x.xml").is_file()
+
+
+def test_a_folder_for_the_drafts_of_all_rounds(tmp_path):
+    one = Round(tmp_path, review_dir=str(tmp_path / "to review"))
+    one.ask()
+    one.review = tmp_path / "to review" / "001"
+    one.edit("a")
+    one.options = {}  # where they are was written down
+    assert one.ask()["a"].verdict == ADOPTED and not (one.folder / "review").exists()
+    command = build.build_oracle("labelimg").next_steps(one.folder)[0]
+    assert command.startswith(f"labelImg '{one.review}' ")
+
+
+def test_a_review_folder_that_holds_something_is_left_alone(tmp_path):
+    one = Round(tmp_path)
+    one.review.mkdir()
+    (one.review / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(errors.UsageError, match="not empty"):
+        one.ask()
+    assert [path.name for path in one.review.iterdir()] == ["mine.txt"]
+
+
+def test_a_review_folder_among_the_images_is_refused(tmp_path):
+    one = Round(tmp_path, review_dir=str(tmp_path / "photos" / "drafts"))
+    with pytest.raises(errors.UsageError, match="lies in a folder of images"):
+        one.ask()
+    assert not (tmp_path / "photos" / "drafts").exists()
+
+
+def test_a_review_folder_that_is_gone(asked):
+    asked.review.rename(asked.folder / "elsewhere")
+    with pytest.raises(errors.StorageError, match="the drafts of this round are gone"):
+        asked.ask()
+    (asked.folder / drafts.MEMORY).unlink()
+    assert asked.ask()["a"].verdict == WAITING and len(list(asked.review.glob("*.xml"))) == 5
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 9}', '{"format": 1, "drafts": [{"name": "a"}]}', "[]"])
+def test_a_spoilt_memory(asked, text):
+    (asked.folder / drafts.MEMORY).write_text(text, encoding="utf-8")
+    with pytest.raises(errors.StorageError, match=drafts.MEMORY):
+        asked.ask()
