@@ -250,7 +250,7 @@ def test_images_that_cannot_be_drafted_are_refused_each_time(tmp_path):
 @pytest.mark.parametrize("how", ["link", "copy"])
 @pytest.mark.parametrize("written", range(6))
 def test_an_interruption_loses_and_overwrites_nothing(tmp_path, monkeypatch, written, how):
-    one = Round(tmp_path, images=how)
+    one = Round(tmp_path, review_images=how)
     real, count = drafts.placing.write_annotation, iter(range(100))
 
     def interrupted(*args):
@@ -272,7 +272,7 @@ def test_an_interruption_loses_and_overwrites_nothing(tmp_path, monkeypatch, wri
 
 
 def test_a_copy_is_no_link(tmp_path):
-    one = Round(tmp_path, images="copy")
+    one = Round(tmp_path, review_images="copy")
     one.ask()
     image = one.review / "0001_a.jpg"
     assert not image.is_symlink()

@@ -6,16 +6,16 @@ from tfodhelper.active_learning import edits
 from tfodhelper.prediction import detections as results
 
 
-def choose_boxes(found, score_threshold, overlap, names=None):
+def choose_boxes(found, score_threshold, max_overlap, names=None):
     """Boxes of an image's detections.
 
-    A detection that overlaps a better one, of whatever class, by more than `overlap` is left out, and so is one that
+    A detection that overlaps a better one, of whatever class, by more than `max_overlap` is left out, and so is one that
     has no area in whole pixels.
 
     Args:
       found: `prediction.detections.ImageDetections`.
       score_threshold: least score.
-      overlap: greatest intersection over union of two boxes.
+      max_overlap: greatest intersection over union of two boxes.
       names: the classes that are asked for; None for all.
 
     Returns:
@@ -28,7 +28,7 @@ def choose_boxes(found, score_threshold, overlap, names=None):
         if box is None:
             continue
         place = edits.corners_of([box])
-        if len(chosen) and edits.pairwise_iou(place, corners).max() > overlap:
+        if len(chosen) and edits.pairwise_iou(place, corners).max() > max_overlap:
             continue
         chosen.append((box, one.score))
         corners = np.concatenate([corners, place])

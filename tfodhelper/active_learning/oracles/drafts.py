@@ -107,7 +107,7 @@ def plan_draft(question, rank, digits, options):
       question: a `structures.Question`.
       rank: place among the drafts, from 1.
       digits: with which the rank is written.
-      options: has `score_threshold` and `overlap`; see `choosing.choose_boxes`.
+      options: has `score_threshold` and `max_overlap`; see `choosing.choose_boxes`.
 
     Returns:
       A `Draft`, not written.
@@ -135,7 +135,7 @@ def plan_draft(question, rank, digits, options):
         format=facts.format,
         mode=facts.mode,
     )
-    pairs = choosing.choose_boxes(found, options.score_threshold, options.overlap)
+    pairs = choosing.choose_boxes(found, options.score_threshold, options.max_overlap)
     shown = dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs)).shown_boxes()
     pairs = [pair for pair, box in zip(pairs, shown) if box.area > 0]  # LabelImg cannot show the others
     return dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs), scores=tuple(score for _, score in pairs))

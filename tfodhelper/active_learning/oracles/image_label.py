@@ -35,22 +35,22 @@ class ImageLabelOptions:
 
     Attributes:
       score_threshold: least score of the best detection; also what "found" means below.
-      several: what happens with several boxes of one class: "best" adopts the best one alone, as the study did, which
+      several_boxes: what happens with several boxes of one class: "best" adopts the best one alone, as the study did, which
         leaves other objects of the class unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the
         image.
       min_box_score: least score of an adopted box; None for `score_threshold`. Above that only sure boxes are adopted;
-        below it, with several="all", the best box answers for weaker ones of its class.
-      label_set: what an image needs whose label names several classes: "complete", that each of them was found;
+        below it, with several_boxes="all", the best box answers for weaker ones of its class.
+      several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
         "found", that the best detection has one of them; those found are adopted.
-      others: what happens when a class that the image does not show was found, below the best detection: "ignore"
+      other_classes: what happens when a class that the image does not show was found, below the best detection: "ignore"
         leaves those boxes out, "refuse" refuses the image.
-      overlap: boxes that overlap a better one by more than this intersection over union are left out.
+      max_overlap: boxes that overlap a better one by more than this intersection over union are left out.
     """
 
     score_threshold: float = dataclasses.field(
         default=0.5, metadata={"help": "least score of the best detection of an image"}
     )
-    several: str = dataclasses.field(
+    several_boxes: str = dataclasses.field(
         default=BEST,
         metadata={
             "help": "several boxes of one class: adopt the best, adopt all, or refuse the image",
@@ -60,21 +60,21 @@ class ImageLabelOptions:
     min_box_score: float | None = dataclasses.field(
         default=None, metadata={"help": "least score of an adopted box; score_threshold when left out"}
     )
-    label_set: str = dataclasses.field(
+    several_classes: str = dataclasses.field(
         default=COMPLETE,
         metadata={
             "help": "an image with several classes: every one of them must be found, or those found are adopted",
             "choices": (COMPLETE, FOUND),
         },
     )
-    others: str = dataclasses.field(
+    other_classes: str = dataclasses.field(
         default=IGNORE,
         metadata={
             "help": "a class that the image does not show was found below the best detection: ignore it, or refuse",
             "choices": (IGNORE, REFUSE),
         },
     )
-    overlap: float = dataclasses.field(
+    max_overlap: float = dataclasses.field(
         default=0.5, metadata={"help": "greatest intersection over union of two adopted boxes"}
     )
 
@@ -133,21 +133,21 @@ class ImageLabelOracle:
         if best.name not in wanted:
             return None, OTHER_CLASS
         found_names = {one.name for one in found.detections if one.score >= options.score_threshold}
-        if options.others == REFUSE and found_names - wanted:
+        if options.other_classes == REFUSE and found_names - wanted:
             return None, OTHER_CLASS_TOO
-        if options.label_set == COMPLETE and wanted - found_names:
+        if options.several_classes == COMPLETE and wanted - found_names:
             return None, INCOMPLETE
         return self._choose(found, wanted & found_names)
 
     def _choose(self, found, names):
-        boxes = choosing.choose_boxes(found, self._box_score, self._options.overlap, names)
-        if self._options.label_set == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
+        boxes = choosing.choose_boxes(found, self._box_score, self._options.max_overlap, names)
+        if self._options.several_classes == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
             return None, NOT_SURE
-        if self._options.several == ALL:
+        if self._options.several_boxes == ALL:
             return boxes, AGREES
         firsts = {}
         for pair in boxes:
             firsts.setdefault(pair[0].name, pair)
-        if self._options.several == REFUSE and len(firsts) < len(boxes):
+        if self._options.several_boxes == REFUSE and len(firsts) < len(boxes):
             return None, SEVERAL
         return list(firsts.values()), AGREES

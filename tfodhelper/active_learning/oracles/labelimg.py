@@ -43,9 +43,9 @@ class LabelImgOptions:
       review_dir: folder in which each round gets a folder of its own, called by its number; None for "review" in the
         round's folder.
       score_threshold: least score of a box in a draft. To delete a box costs less than to draw one.
-      overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are left
+      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are left
         out.
-      images: how they get into the review folder: "link" or "copy".
+      review_images: how images get into the review folder: "link" or "copy".
     """
 
     review_dir: str | None = dataclasses.field(
@@ -53,10 +53,10 @@ class LabelImgOptions:
         metadata={"help": "folder for the drafts of all rounds; by default each round has its own"},
     )
     score_threshold: float = dataclasses.field(default=0.3, metadata={"help": "least score of a box in a draft"})
-    overlap: float = dataclasses.field(
+    max_overlap: float = dataclasses.field(
         default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
     )
-    images: str = dataclasses.field(
+    review_images: str = dataclasses.field(
         default=placing.LINK,
         metadata={"help": "how images get into the review folder", "choices": (placing.LINK, placing.COPY)},
     )
@@ -129,7 +129,7 @@ class LabelImgOracle:
         storage.make_folder(review)
         for name, draft in known.items():
             if not draft.is_written and not draft.refused:
-                drafts.write_draft(review, draft, self._options.images)
+                drafts.write_draft(review, draft, self._options.review_images)
             known[name] = dataclasses.replace(draft, is_written=True)
         drafts.write_guides(review, self._class_names(known), _command(review))
         drafts.write_memory(folder, remembered, known.values())

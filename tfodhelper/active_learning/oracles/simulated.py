@@ -28,7 +28,7 @@ class SimulatedOptions:
       score_threshold: detections from this score on would have been in the draft that a person corrects.
       keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
         one that a person would have left as it is.
-      overlap: detections that overlap a better one by more would not have been in the draft.
+      max_overlap: detections that overlap a better one by more would not have been in the draft.
     """
 
     truth_dir: str | None = dataclasses.field(default=None, metadata={"help": "folder of the hidden annotation files"})
@@ -38,7 +38,7 @@ class SimulatedOptions:
     keep_iou: float = dataclasses.field(
         default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
     )
-    overlap: float = dataclasses.field(
+    max_overlap: float = dataclasses.field(
         default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
     )
 
@@ -86,7 +86,7 @@ class SimulatedOracle:
         if truth is None:
             return None, BAD_TRUTH
         options = self._options
-        draft = choosing.choose_boxes(question.prediction.found, options.score_threshold, options.overlap)
+        draft = choosing.choose_boxes(question.prediction.found, options.score_threshold, options.max_overlap)
         compared = edits.compare_boxes([box for box, _ in draft], truth.boxes, options.keep_iou)
         scores = tuple(
             draft[source][1] if kind == edits.KEPT else None for kind, source in zip(compared.kinds, compared.sources)
