@@ -9,8 +9,8 @@ from tfodhelper.prediction import detections as results
 def choose_boxes(found, score_threshold, max_overlap, names=None):
     """Boxes of an image's detections.
 
-    A detection that overlaps a better one, of whatever class, by more than `max_overlap` is left out, and so is one that
-    has no area in whole pixels.
+    A detection that overlaps a better one, of whatever class, by more than `max_overlap` is left out, and so is one
+    that has no area in whole pixels.
 
     Args:
       found: `prediction.detections.ImageDetections`.

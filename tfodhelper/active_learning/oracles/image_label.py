@@ -35,15 +35,15 @@ class ImageLabelOptions:
 
     Attributes:
       score_threshold: least score of the best detection; also what "found" means below.
-      several_boxes: what happens with several boxes of one class: "best" adopts the best one alone, as the study did, which
-        leaves other objects of the class unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the
-        image.
+      several_boxes: what happens with several boxes of one class: "best" adopts the best one alone, which suits sets
+        with one object an image and leaves other objects unlabelled; "all" adopts all that reach `min_box_score`;
+        "refuse" refuses the image.
       min_box_score: least score of an adopted box; None for `score_threshold`. Above that only sure boxes are adopted;
         below it, with several_boxes="all", the best box answers for weaker ones of its class.
       several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
         "found", that the best detection has one of them; those found are adopted.
-      other_classes: what happens when a class that the image does not show was found, below the best detection: "ignore"
-        leaves those boxes out, "refuse" refuses the image.
+      other_classes: what happens when a class that the image does not show was found, below the best detection:
+        "ignore" leaves those boxes out, "refuse" refuses the image.
       max_overlap: boxes that overlap a better one by more than this intersection over union are left out.
     """
 

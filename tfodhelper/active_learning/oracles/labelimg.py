@@ -43,8 +43,8 @@ class LabelImgOptions:
       review_dir: folder in which each round gets a folder of its own, called by its number; None for "review" in the
         round's folder.
       score_threshold: least score of a box in a draft. To delete a box costs less than to draw one.
-      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are left
-        out.
+      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are
+        left out.
       review_images: how images get into the review folder: "link" or "copy".
     """
 
