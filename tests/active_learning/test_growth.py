@@ -58,7 +58,8 @@ def test_the_last_stage_is_what_the_next_round_will_learn_from(tmp_path):
     assert found[-1].counts.images_of_class == {"cat": 4, "dog": 4}
     three = disk.add_training(space, 3, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.1, {}))])
     disk.finish(three, train=1.0)
-    assert [stage.label for stage in growth.stages(growth.read_rounds(space.folder))] == ["round 1", "round 2", "round 3"]
+    labels = [stage.label for stage in growth.stages(growth.read_rounds(space.folder))]
+    assert labels == ["round 1", "round 2", "round 3"]
 
 
 def test_a_round_that_has_only_begun_says_nothing(tmp_path):

@@ -7,8 +7,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfodhelper.active_learning import growth
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING
-from tfodhelper.dataset import plots
 
+NAMES = ("growth", "precision", "classes", "shares", "answers", "time")
 _MOST_CLASSES = 20  # with a colour or a line of their own; the tables have all
 _FEW_CLASSES = 8  # as lines; more of them are shown as a table of colours
 _MOST_LETTERS = 22
@@ -26,30 +26,19 @@ _EDIT_COLORS = {
 _PHASE_COLORS = dict(zip(growth.PHASES, (*(colormaps["tab10"](i) for i in (9, 0, 4, 6, 1, 2, 3, 8)), _GREY)))
 
 
-def write_plots(folder, rounds, names):
-    """Writes growth.png, precision.png, classes.png, shares.png, answers.png and time.png, as far as there is anything.
+def make_figures(rounds, names):
+    """Draws growth, precision, classes, shares, answers and time, as far as there is anything to show.
 
     Args:
-      folder: pathlib.Path, there.
       rounds: list of `growth.RoundFacts`.
       names: `growth.ClassNames`.
 
     Returns:
-      {name without ".png": path} of what was written.
+      {one of `NAMES`: matplotlib Figure}.
     """
-    makers = {
-        "growth": _plot_growth,
-        "precision": _plot_precision,
-        "classes": _plot_classes,
-        "shares": _plot_shares,
-        "answers": _plot_answers,
-        "time": _plot_time,
-    }
-    figures = {name: make(rounds, names) for name, make in makers.items()}
-    for name in makers:
-        if figures[name] is None:
-            (folder / f"{name}.png").unlink(missing_ok=True)
-    return {name: plots.save(folder / f"{name}.png", figure) for name, figure in figures.items() if figure is not None}
+    makers = (_plot_growth, _plot_precision, _plot_classes, _plot_shares, _plot_answers, _plot_time)
+    figures = {name: make(rounds, names) for name, make in zip(NAMES, makers)}
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def _plot_growth(rounds, names):
@@ -60,14 +49,15 @@ def _plot_growth(rounds, names):
     images, boxes = figure.subplots(1, 2, width_ratios=[2, 3])
     labels = [stage.label.removeprefix("round ") for stage in stages]
     totals = np.array([stage.counts.images for stage in stages])
-    images.bar(labels, np.full(len(totals), totals[0]), color=_GREY, label="labelled at the start")
-    images.bar(labels, totals - totals[0], bottom=totals[0], color=_VERDICT_COLORS[ADOPTED], label="adopted")
+    width = _bar_width(stages)
+    images.bar(labels, np.full(len(totals), totals[0]), width, color=_GREY, label="labelled at the start")
+    images.bar(labels, totals - totals[0], width, bottom=totals[0], color=_VERDICT_COLORS[ADOPTED], label="adopted")
     images.set(title="images in the training set", xlabel="round", ylabel="images")
     _write_totals(images, totals)
     parts = _by_class([stage.counts.boxes_of_class for stage in stages], names)
     base = np.zeros(len(stages))
     for (name, counts), color in zip(parts.items(), _class_colors(parts)):
-        boxes.bar(labels, counts, bottom=base, color=color, label=_cut(name))
+        boxes.bar(labels, counts, width, bottom=base, color=color, label=_cut(name))
         base += counts
     boxes.set(title="boxes in the training set, by class", xlabel="round", ylabel="boxes")
     _write_totals(boxes, base.astype(int))
@@ -78,6 +68,11 @@ def _plot_growth(rounds, names):
         axes.set_axisbelow(True)
         axes.yaxis.set_major_formatter(_THOUSANDS)
     return figure
+
+
+def _bar_width(places):
+    """Slim bars where there are few."""
+    return min(0.8, 0.2 + 0.12 * len(places))
 
 
 def _write_totals(axes, totals):
@@ -183,7 +178,7 @@ def _plot_shares(rounds, names):
     first, last = stages[0].counts, stages[-1].counts
     order = sorted(names.shown, key=lambda name: -first.share(name))[-2 * _MOST_CLASSES :]
     before, after = (np.array([100 * counts.share(name) for name in order]) for counts in (first, last))
-    figure = Figure(figsize=(9, 1.6 + 0.3 * len(order)), layout="constrained")
+    figure = Figure(figsize=(11, 1.6 + 0.3 * len(order)), layout="constrained")
     axes = figure.subplots()
     rows = np.arange(len(order))
     axes.hlines(rows, before, after, color=_GREY, linewidth=2, zorder=1)
@@ -197,7 +192,8 @@ def _plot_shares(rounds, names):
     title = "share of the set's images that show a class (green: more than at the start, red: less)"
     axes.set(title=title, xlabel="per cent of the images", xlim=_share_limits(before, after))
     axes.title.set_fontsize(10)
-    axes.legend(fontsize=9, loc="best")
+    axes.set_ylim(-0.7, len(order) - 0.3)
+    _legend_beside(axes)
     axes.grid(axis="x", alpha=0.3)
     return figure
 
@@ -225,7 +221,7 @@ def _plot_answers(rounds, names):
     if edited:
         parts = {kind: [getattr(one.edits, kind) for one in edited] for kind in _EDIT_COLORS}
         _stack(panels[1], edited, parts, _EDIT_COLORS)
-        panels[1].set(title="what became of the drafted boxes", xlabel="round", ylabel="boxes")
+        panels[1].set(title="boxes of the drafts, and what became of them", xlabel="round", ylabel="boxes")
     return figure
 
 
@@ -233,10 +229,10 @@ def _stack(axes, rounds, parts, colors):
     labels, base = [str(one.number) for one in rounds], np.zeros(len(rounds))
     for name, values in parts.items():
         if any(values):
-            axes.bar(labels, values, bottom=base, color=colors[name], label=name)
+            axes.bar(labels, values, _bar_width(rounds), bottom=base, color=colors[name], label=name)
             base += values
     _write_totals(axes, base.astype(int))
-    axes.legend(fontsize=9, loc="upper left", ncols=3)
+    axes.legend(fontsize=9, loc="upper left", ncols=5)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
 

@@ -56,12 +56,12 @@ def write_page(path, planned, by_image=None):
         parts.append(_suspects_section(cards, by_image))
     for code, count in findings.count_codes(planned.findings).items():
         kind = findings.KINDS[code]
-        parts.append(f'<h2 id="{code}" class="{kind.severity}">{code} ({count}): {_escape(kind.meaning)}</h2>')
+        parts.append(f'<h2 id="{code}" class="{kind.severity}">{code} ({count}): {escape(kind.meaning)}</h2>')
         parts.append(_section(cards, by_code[code]))
     storage.write_text(path, "\n".join([*parts, "</body></html>", ""]))
 
 
-def _escape(text):
+def escape(text):
     """Text for HTML; characters that no page may hold are spelt out."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", str(text))
     return html.escape(text, quote=True)
@@ -71,7 +71,7 @@ def _head(planned):
     examination = planned.examination
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>check</title>'
-        f"<style>{_STYLE}</style></head><body>\n<h1>check of <code>{_escape(examination.source.image_dir)}</code></h1>"
+        f"<style>{_STYLE}</style></head><body>\n<h1>check of <code>{escape(examination.source.image_dir)}</code></h1>"
         f"<p>{len(examination.images)} images can be used, {len(planned.left_out)} would be left out, "
         f"{len(examination.unlabelled)} have no annotation file.</p>"
     )
@@ -83,7 +83,7 @@ def _table(planned, by_code):
         kind = findings.KINDS[code]
         rows.append(
             f'<tr><td class="{kind.severity}">{kind.severity}</td><td><a href="#{code}">{code}</a></td><td>{count}</td>'
-            f"<td>{_escape(kind.meaning)}</td><td>{_escape(by_code[code][0].action)}</td></tr>"
+            f"<td>{escape(kind.meaning)}</td><td>{escape(by_code[code][0].action)}</td></tr>"
         )
     head = "<tr><th>severity</th><th>finding</th><th>number</th><th>meaning</th><th>what is done</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>" if rows else "<p>Nothing was found.</p>"
@@ -96,11 +96,11 @@ def _section(cards, notes):
         name = cards.image_of(finding.file)
         (by_file[name] if name else plain).append(finding)
     shown = [cards.of_findings(name, by_file[name]) for name in list(by_file)[:MAX_OF_A_CODE]]
-    parts = [f'<div class="cards">{"".join(map(_format_card, shown))}</div>'] if shown else []
+    parts = [f'<div class="cards">{"".join(map(format_card, shown))}</div>'] if shown else []
     if len(by_file) > len(shown):
         parts.append(f"<p>... and {len(by_file) - len(shown)} more images: see report.json</p>")
     if plain:
-        lines = "".join(f"<li>{_escape(finding.message)}</li>" for finding in plain[:MAX_OF_A_CODE])
+        lines = "".join(f"<li>{escape(finding.message)}</li>" for finding in plain[:MAX_OF_A_CODE])
         more = f"<li>... and {len(plain) - MAX_OF_A_CODE} more</li>" if len(plain) > MAX_OF_A_CODE else ""
         parts.append(f"<ul>{lines}{more}</ul>")
     return "\n".join(parts)
@@ -115,19 +115,20 @@ def _suspects_section(cards, by_image):
     )
     return (
         f"<h2>suspected labels: {len(order)} images</h2><p>{text}</p>"
-        f'<div class="cards">{"".join(map(_format_card, shown))}</div>'
+        f'<div class="cards">{"".join(map(format_card, shown))}</div>'
     )
 
 
-def _format_card(card):
+def format_card(card):
+    """A `Card` as HTML, in a box of its own; at most eight of its lines."""
     if card.picture is None:
         picture = '<div class="none">no picture</div>'
     else:
         data = base64.b64encode(card.picture).decode("ascii")
         picture = f'<img loading="lazy" alt="" src="data:image/jpeg;base64,{data}">'
-    lines = "".join(f"<li>{_escape(line)}</li>" for line in card.lines[:_MAX_LINES])
+    lines = "".join(f"<li>{escape(line)}</li>" for line in card.lines[:_MAX_LINES])
     more = f"<li>... and {len(card.lines) - _MAX_LINES} more</li>" if len(card.lines) > _MAX_LINES else ""
-    return f'<div class="card">{picture}<code>{_escape(card.name)}</code><ul>{lines}{more}</ul></div>'
+    return f'<div class="card">{picture}<code>{escape(card.name)}</code><ul>{lines}{more}</ul></div>'
 
 
 class _CardMaker:

@@ -25,25 +25,26 @@ class Mark:
     text: str = ""
 
 
-def make_thumbnail(path, marks, turn=False):
+def make_thumbnail(path, marks, turn=False, long_side=LONG_SIDE):
     """Draws boxes on a small copy of an image.
 
     Args:
       path: the image file.
       marks: `Mark`s; later ones lie on top.
       turn: whether the boxes are those of the image as EXIF turns it.
+      long_side: pixels of the longer side at most.
 
     Returns:
-      Bytes of a JPEG of at most `LONG_SIDE` pixels, or None for a file that cannot be decoded.
+      Bytes of a JPEG, or None for a file that cannot be decoded.
     """
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
             size = image.size
-            image.draft("RGB", (2 * LONG_SIDE, 2 * LONG_SIDE))
+            image.draft("RGB", (2 * long_side, 2 * long_side))
             image = ImageOps.exif_transpose(image) if turn else image
             size = size[::-1] if turn and (image.width > image.height) != (size[0] > size[1]) else size
-            image.thumbnail((LONG_SIDE, LONG_SIDE))
+            image.thumbnail((long_side, long_side))
             picture = Image.new("RGB", image.size, "white")
             clear = image.convert("RGBA") if image.mode in ("P", "LA", "PA", "RGBA") else None
             picture.paste(clear or image.convert("RGB"), mask=clear)
