@@ -9,7 +9,7 @@ import pytest
 
 from tests.active_learning.pools import predicted, random_pool
 from tfodhelper import errors
-from tfodhelper.active_learning import diversity, rules
+from tfodhelper.active_learning import candidates, diversity, rules
 from tfodhelper.active_learning import select as selecting
 from tfodhelper.active_learning.select import SelectOptions
 
@@ -87,12 +87,13 @@ def test_strata_share_alike_and_nothing_found_is_one_of_them():
 
 
 def test_few_empty_images_are_not_drawn_more_often_than_at_random_but_one_always_is():
-    pool = [predicted(f"a{n:03}", ("a", 0.9)) for n in range(99)] + [predicted("n")]
-    pool += [predicted(f"b{n:03}", ("b", 0.9)) for n in range(99)]
-    for rule in ("stratified", "stratified-diverse"):
-        with_features = [dataclasses.replace(one, features=np.ones(3)) for one in pool]
-        for seed in range(5):
-            assert names(choose(with_features, rule=rule, budget=20, seed=seed).chosen).count("n") == 1
+    pool = [predicted(f"{label}{n:03}", (label, 0.9), features=[n, 1]) for label in "ab" for n in range(95)]
+    for num_empty in (1, 10):
+        whole = pool + [predicted(f"n{n:03}", features=[n, 1]) for n in range(num_empty)]
+        for rule in ("stratified", "stratified-diverse"):
+            for seed in range(5):
+                chosen = names(choose(whole, rule=rule, budget=20, seed=seed).chosen)
+                assert sum(name[0] == "n" for name in chosen) == 1
 
 
 def test_an_image_is_drawn_for_the_rarest_class_found_in_it():
@@ -153,6 +154,22 @@ def test_chance_is_fair():
     for number in range(400):
         counts.update(names(choose(pool, rule="random", budget=10, round_number=number).chosen))
     assert len(counts) == 60 and max(abs(counts[one.name] - 400 / 6) for one in pool) < 4.5 * 7.5
+
+
+def test_chance_decides_between_equals():
+    """Names that follow each other are frames that follow each other."""
+    pool = [predicted(f"{n:03}", ("a", 0.5)) for n in range(200)]
+    chosen = names(choose(pool, rule="entropy", budget=20).chosen)
+    assert max(chosen) > "100" and chosen != sorted(chosen)
+    assert chosen == names(choose(pool, rule="random", budget=20).chosen)
+
+
+def test_the_first_of_two_stages_is_worth_so_many_boxes():
+    """Budget 2 boxes, twice of it: the two images of two boxes, and not the third doubtful one, which differs most."""
+    pool = [predicted(f"{n}", ("a", 0.9, 0, 0.9 - n / 10), ("a", 0.5, 0, 0), features=np.eye(9)[n]) for n in range(9)]
+    options = {"rule": "two-stage", "budget": 2, "budget_unit": "boxes", "expand": 2, "aggregate": "max"}
+    drawn = {name for seed in range(30) for name in names(choose(pool, seed=seed, **options).chosen)}
+    assert drawn == {"0", "1"}
 
 
 # Auto
@@ -219,6 +236,24 @@ def test_every_choice_keeps_to_the_pool_and_the_budget_in_any_order(pool, rule, 
             assert sum(costs[name] for name in chosen) <= budget
             assert chosen or all(cost > budget for cost in costs.values())
     assert selection.num_candidates == len(pool) == sum(selection.strata.values())
+
+
+@pytest.mark.parametrize("rule", rules.RULES)
+def test_budgets_of_boxes_are_kept_in_any_order(rule):
+    pool = random_pool(60, seed=2)
+    for budget in range(1, 25):
+        options = {"rule": rule, "budget": budget, "budget_unit": "boxes"}
+        selection = choose(pool, **options)
+        assert budget - 4 < sum(one.boxes for one in selection.chosen) <= budget
+        assert choose(pool[::-1], **options) == choose(pool[30:] + pool[:30], **options) == selection
+
+
+@hypothesis.given(st.lists(st.integers(0, 1000), unique=True, max_size=400), st.none() | st.integers(1, 20))
+def test_the_smallest_of_a_stream(ranks, size):
+    kept = candidates.Smallest(size)
+    for rank in ranks:
+        kept.offer((rank,), rank)
+    assert kept.in_order() == sorted(ranks)[:size]
 
 
 @pytest.mark.parametrize("rule", FIXED_RULES)
@@ -340,10 +375,10 @@ def test_a_broken_file_is_named(tmp_path, text):
 
 
 def test_scores_of_all_are_written(tmp_path):
-    pool = [predicted("a", ("a,b", 0.5, 0.1, 0.25), ("c", 0.75, 0.1, 0.25)), predicted("b")]
+    pool = [predicted("a", ("a,b", 0.75, 0.1, 0.25), ("c", 0.5, 0.1, 0.25)), predicted("b")]
     choose(pool, rule="random", budget=1, uncertainty="entropy", more={"scores_path": tmp_path / "scores.csv"})
     assert (tmp_path / "scores.csv").read_text() == (
-        "name,score,boxes,best_class,best_score\na,0.5,2,c,0.75\nb,0,1,,0\n"
+        'name,score,boxes,best_class,best_score\na,0.5,2,"a,b",0.75\nb,0,1,,0\n'
     )
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
 

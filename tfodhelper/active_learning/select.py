@@ -167,12 +167,12 @@ class _Survey:
         score = uncertainty.score_image(
             prediction, self._uncertainty, options.aggregate, options.score_threshold, self._difficulty
         )
-        boxes, found, best = 0, {}, None
+        boxes, found = 0, {}
         for one in prediction.found.detections:
             boxes += one.score >= options.box_threshold
-            best = one if best is None or one.score > best.score else best
             if one.score >= options.found_threshold:
-                found[one.name] = max(one.score, found.get(one.name, 0.0))
+                found.setdefault(one.name, one.score)  # the best one comes first
+        best = next(iter(prediction.found.detections), None)
         return streams.Candidate(
             name=prediction.name,
             score=score,
