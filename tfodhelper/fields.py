@@ -86,6 +86,16 @@ class Detections:
     RAW_SCORES = "raw_detection_scores"  # float32 [B, A, K + 1]
 
 
+class Prepared:
+    """Keys of the SavedModel's signatures for `prediction`, beside those of `Detections`."""
+
+    INPUTS = "inputs"  # float32 [height, width, 3] of one image; [B, height, width, 3] of a batch
+    TRUE_IMAGE_SHAPE = "true_image_shape"  # int32 [3], height and width of the input without padding, channels
+    TRUE_IMAGE_SHAPES = "true_image_shapes"  # int32 [B, 3]
+    SCORE_THRESHOLD = "score_threshold"  # float32 scalar; detections of a score that is not above it are left out
+    FEATURES = "features"  # float32 [B, D], one vector an image
+
+
 class Losses:
     """Names of the losses, which are also their TensorBoard tags."""
 

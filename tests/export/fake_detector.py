@@ -28,7 +28,7 @@ class FakeDetector(tf_keras.Model):
         red = tf.reduce_mean(inputs[..., 0], axis=[1, 2])
         return {"red": self.gain * red}
 
-    def postprocess(self, predictions, true_image_shapes):
+    def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         red = predictions["red"]
         batch = tf.shape(red)[0]
         score = tf.stack([red, tf.zeros_like(red)], axis=1)

@@ -67,17 +67,34 @@ def test_a_jpeg_has_the_pixels_that_pillow_reads():
     np.testing.assert_array_equal(serving.decode_image(file.getvalue()), np.asarray(Image.open(file)))
 
 
-def test_mixed_sizes_ignore_the_padding():
-    padded = np.full([2, 33, 20, 3], 255, np.uint8)
-    padded[0, :10, :20] = _red_image(0, 10, 20)
-    padded[1, :33, :7] = _red_image(51, 33, 7)
-    sizes = tf.constant([[10, 20], [33, 7]])
-    detections = _module().signatures["serving_mixed"](input_tensor=tf.constant(padded), image_sizes=sizes)
+def test_prepared_images_of_different_sizes_share_a_batch():
+    signatures = _module().signatures
+    images = [_red_image(0, 10, 20), _red_image(51, 33, 7)]
+    prepared = [signatures["serving_prepare"](input_tensor=tf.constant(image)) for image in images]
+    assert [one["inputs"].shape for one in prepared] == [(8, 8, 3)] * 2
+    detections = signatures["serving_prepared"](
+        inputs=tf.stack([one["inputs"] for one in prepared]),
+        true_image_shapes=tf.stack([one["true_image_shape"] for one in prepared]),
+        score_threshold=tf.constant(0.0),
+    )
     np.testing.assert_allclose(detections[fields.Detections.SCORES][:, 0], [0.0, 0.1], atol=1e-6)
 
 
-def test_a_model_without_fixed_input_size_has_no_mixed_signature():
-    assert list(_module(detector=fake_detector.FreeSizeDetector()).signatures) == ["serving_default"]
+def test_a_model_without_fixed_input_size_is_prepared_too():
+    signatures = _module(detector=fake_detector.FreeSizeDetector()).signatures
+    prepared = signatures["serving_prepare"](input_tensor=tf.constant(_red_image(51, 33, 7)))
+    assert prepared["inputs"].shape == [33, 7, 3]
+
+
+def test_features_are_the_means_of_the_map_with_the_most_channels():
+    maps = [
+        np.ones([2, 4, 4, 3]),
+        np.ones([2, 2, 2, 8]),
+        np.ones([2, 1, 2, 8]) * [[[[1.0], [3.0]]]],
+        np.ones([2, 1, 1, 2]),
+    ]
+    features = serving._pool_features({fields.Predictions.FEATURE_MAPS: [tf.constant(one) for one in maps]})
+    np.testing.assert_allclose(features["features"], np.full([2, 8], 2.0))
 
 
 def test_unknown_input_type_lists_the_known():
@@ -87,8 +104,8 @@ def test_unknown_input_type_lists_the_known():
 
 def test_a_detector_without_scores_is_refused():
     class Silent(fake_detector.FakeDetector):
-        def postprocess(self, predictions, true_image_shapes):
-            detections = super().postprocess(predictions, true_image_shapes)
+        def postprocess(self, predictions, true_image_shapes, score_threshold=None):
+            detections = super().postprocess(predictions, true_image_shapes, score_threshold)
             del detections[fields.Detections.SCORES]
             return detections
 

@@ -70,9 +70,10 @@ def test_results_come_in_the_order_of_the_paths_whatever_the_sizes(export_dir, t
     [("image_tensor", 1), ("image_tensor", 3), ("float_image_tensor", None), ("encoded_image_string_tensor", None),
      ("tf_example", 2)],
 )  # fmt: skip
-def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, tmp_path, monkeypatch):
-    monkeypatch.setattr(serving, "_has_fixed_input", lambda detector: False)  # no signature but the published one
-    _save(tmp_path, input_type, batch_size)
+def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, tmp_path):
+    module = serving.ServingModule(fake_detector.FakeDetector(), input_type, batch_size)
+    published = {serving.SERVING_DEFAULT: module.signatures[serving.SERVING_DEFAULT]}
+    tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=published)
     images = [_red(255), _red(0, 7, 9), _red(51), _red(102)]
     servable = predictor.Servable(tmp_path)
     assert not servable.mixes_sizes

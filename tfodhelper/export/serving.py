@@ -2,13 +2,18 @@
 
 `serving_default` has the names, dtypes and shapes that programs written for the Object Detection API's exports expect:
 one input `input_tensor`, and float32 outputs with the keys of `fields.Detections`, classes counted from 1 as in the
-label map. A second signature, `serving_mixed`, takes several images of different sizes in one call, padded below and to
-the right to a common size; `prediction` uses it where it is there. Models whose input has no fixed size do not have it.
+label map; its graph keeps to operations that converters and servers of such exports know.
+
+Two more signatures are for `prediction`, which uses them where they are there: `serving_prepare` makes a model input of
+one image of any size, so that this can be done in threads, and `serving_prepared` runs a batch of such inputs. It takes
+the least score that is asked for, searches less for it, and answers with the same detections above it, and with
+`features` of the images.
 """
 
 import tensorflow as tf
 
 from tfodhelper import errors, fields
+from tfodhelper.fields import Prepared
 
 ANY = None  # batch size: as many as the caller gives
 
@@ -21,10 +26,10 @@ INPUT_TYPES = {
 }
 
 SERVING_DEFAULT = "serving_default"
-SERVING_MIXED = "serving_mixed"
+SERVING_PREPARE, SERVING_PREPARED = "serving_prepare", "serving_prepared"
 INPUT_TENSOR = "input_tensor"
-IMAGE_SIZES = "image_sizes"
 
+_RAW = (fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES)
 _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES, fields.Detections.NUM)
 
 
@@ -53,14 +58,18 @@ class ServingModule(tf.Module):
         self.__call__ = _make_serving_function(detector, input_type, batch_size)
         self._serving = self.__call__.get_concrete_function()
         _check_outputs(self._serving.structured_outputs)
-        self.detect_mixed = _make_mixed_function(detector) if _has_fixed_input(detector) else None
+        self.prepare = _make_prepare_function(detector)
+        self.detect_prepared = _make_prepared_function(detector, self.prepare.get_concrete_function())
         self.weights = list(detector.variables)  # after tracing: by now every variable exists
 
     @property
     def signatures(self):
         """Name of the signature -> concrete function, as `tf.saved_model.save` takes them."""
-        mixed = {SERVING_MIXED: self.detect_mixed.get_concrete_function()} if self.detect_mixed else {}
-        return {SERVING_DEFAULT: self._serving, **mixed}
+        return {
+            SERVING_DEFAULT: self._serving,
+            SERVING_PREPARE: self.prepare.get_concrete_function(),
+            SERVING_PREPARED: self.detect_prepared.get_concrete_function(),
+        }
 
     def make_inputs(self, image):
         """Makes an input of `serving_default` of one image, repeated where the batch size is fixed.
@@ -101,19 +110,32 @@ def _make_serving_function(detector, input_type, batch_size):
     return tf.function(serve, input_signature=[spec])
 
 
-def _make_mixed_function(detector):
-    """A `tf.function` that takes padded images with their own sizes."""
+def _make_prepare_function(detector):
+    """A `tf.function` from one image to its model input and true shape."""
 
-    def serve(input_tensor, image_sizes):
-        return _detect(detector, *_prepare_each(detector, (input_tensor, image_sizes), crop_to_size))
+    def prepare(input_tensor):
+        inputs, true_image_shape = _make_prepare(detector, tf.identity)(input_tensor)
+        return {Prepared.INPUTS: inputs, Prepared.TRUE_IMAGE_SHAPE: true_image_shape}
 
-    images = tf.TensorSpec([None, None, None, 3], tf.uint8, name=INPUT_TENSOR)
-    return tf.function(serve, input_signature=[images, tf.TensorSpec([None, 2], tf.int32, name=IMAGE_SIZES)])
+    return tf.function(prepare, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name=INPUT_TENSOR)])
 
 
-def _has_fixed_input(detector):
-    """Whether images of any size become model inputs of one size, so that they can share a batch."""
-    return _trace_prepare(detector, tf.identity, tf.TensorSpec([None, None, 3], tf.uint8))[0].shape.is_fully_defined()
+def _make_prepared_function(detector, prepare):
+    """A `tf.function` from a batch of model inputs, as the function `prepare` makes them, to detections and features."""
+    outputs = prepare.structured_outputs
+
+    def serve(inputs, true_image_shapes, score_threshold):
+        detections = _detect(detector, inputs, true_image_shapes, score_threshold)
+        return {key: value for key, value in detections.items() if key not in _RAW}
+
+    return tf.function(
+        serve,
+        input_signature=[
+            tf.TensorSpec([None, *outputs[Prepared.INPUTS].shape], tf.float32, name=Prepared.INPUTS),
+            tf.TensorSpec([None, 3], tf.int32, name=Prepared.TRUE_IMAGE_SHAPES),
+            tf.TensorSpec([], tf.float32, name=Prepared.SCORE_THRESHOLD),
+        ],
+    )
 
 
 def make_example(encoded):
@@ -161,19 +183,6 @@ def decode_example(serialized):
     return decode_image(tf.io.parse_single_example(serialized, features)[fields.Record.ENCODED])
 
 
-def crop_to_size(padded):
-    """Takes the padding off an image.
-
-    Args:
-      padded: pair of uint8 [height, width, 3] and int32 [2], the image's own height and width, at the top left.
-
-    Returns:
-      uint8 [own height, own width, 3].
-    """
-    image, size = padded
-    return image[: size[0], : size[1]]
-
-
 def _prepare_each(detector, elements, to_image):
     """Makes model inputs of elements whose images may differ in size.
 
@@ -207,13 +216,30 @@ def _trace_prepare(detector, to_image, specs):
     return tuple(tf.TensorSpec(output.shape, output.dtype) for output in outputs)
 
 
-def _detect(detector, inputs, true_image_shapes):
-    """Model inputs -> float32 detections, classes counted from 1."""
+def _detect(detector, inputs, true_image_shapes, score_threshold=None):
+    """Model inputs -> float32 detections, classes counted from 1; with features where a threshold is given."""
     raw = detector.predict_raw(inputs, true_image_shapes, training=False)
-    detections = detector.postprocess(raw, true_image_shapes)
-    detections = {key: tf.cast(value, tf.float32) for key, value in detections.items()}
+    if score_threshold is None:
+        detections, features = detector.postprocess(raw, true_image_shapes), {}
+    else:
+        detections = detector.postprocess(raw, true_image_shapes, score_threshold=score_threshold)
+        features = _pool_features(raw)
+    detections = {key: tf.cast(value, tf.float32) for key, value in {**detections, **features}.items()}
     detections[fields.Detections.CLASSES] += 1.0
     return detections
+
+
+def _pool_features(raw):
+    """{key of `fields.Prepared`: [B, D]}, means over the places of the deepest feature map; empty without any map.
+
+    The deepest map has the most channels, and the fewest places among those.
+    """
+    maps = raw.get(fields.Predictions.FEATURE_MAPS)
+    if not maps:
+        return {}
+    most = max(one.shape[-1] for one in maps)
+    deepest = [one for one in maps if one.shape[-1] == most][-1]
+    return {Prepared.FEATURES: tf.reduce_mean(deepest, axis=[1, 2])}
 
 
 def _check_outputs(outputs):

@@ -82,12 +82,14 @@ class Detector(tf_keras.Model, abc.ABC):
         """
 
     @abc.abstractmethod
-    def postprocess(self, predictions, true_image_shapes):
+    def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         """Turns raw predictions into detections.
 
         Args:
           predictions: from `predict_raw`.
           true_image_shapes: int32 [B, 3].
+          score_threshold: scalar; detections of a score that is not above it are left out, which makes the rest
+            cheaper. None: only the threshold of the configuration counts.
 
         Returns:
           Keys of `fields.Detections`. Boxes are normalized to the true image, without its padding; raw boxes of one

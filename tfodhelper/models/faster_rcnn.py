@@ -287,10 +287,10 @@ class FasterRCNNDetector(detector.Detector):
             Losses.BOX_CLASSIFICATION: mean(classification, second.classification_weight),
         }
 
-    def postprocess(self, predictions, true_image_shapes):
+    def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         """See `Detector.postprocess`; raw boxes are clipped, and normalized to the true image."""
         if self._second is None:
-            return self._postprocess_proposals(predictions, true_image_shapes)
+            return self._postprocess_proposals(predictions, true_image_shapes, score_threshold)
         second, proposals = self._second, predictions[Predictions.PROPOSALS_PX]
         num_proposals = proposals.shape[1]
         codes = predictions[Predictions.REFINED_BOX_CODES]
@@ -306,18 +306,18 @@ class FasterRCNNDetector(detector.Detector):
             raw_boxes = tf.gather(boxes, best, batch_dims=2)
         windows = _true_windows(true_image_shapes)
         selected = second.suppression.select(
-            boxes, tf.where(is_proposal[..., tf.newaxis], scores[..., 1:], -1.0), windows
+            boxes, tf.where(is_proposal[..., tf.newaxis], scores[..., 1:], -1.0), windows, score_threshold
         )
         return _make_detections(selected, raw_boxes, scores, windows)
 
-    def _postprocess_proposals(self, predictions, true_image_shapes):
+    def _postprocess_proposals(self, predictions, true_image_shapes, score_threshold):
         """Proposals as detections of class 0, scored by their objectness."""
         boxes = box_coder.decode(
             predictions[Predictions.RPN_BOX_CODES], predictions[Predictions.ANCHORS], self._first.assigner.scale_factors
         )
         scores = tf.nn.softmax(predictions[Predictions.RPN_LOGITS])
         windows = _true_windows(true_image_shapes)
-        selected = self._first.suppression.select(boxes, scores[..., 1:], windows)
+        selected = self._first.suppression.select(boxes, scores[..., 1:], windows, score_threshold)
         selected = selected._replace(boxes=box_ops.change_frame(selected.boxes, windows))
         return _make_detections(selected, boxes, scores, windows)
 

@@ -150,7 +150,7 @@ class SSDDetector(detector.Detector):
             Losses.CLASSIFICATION: tf.reduce_sum(classification) * (loss.classification_weight / normalizer),
         }
 
-    def postprocess(self, predictions, true_image_shapes):
+    def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         """See `Detector.postprocess`."""
         boxes = box_coder.decode(
             predictions[Predictions.BOX_CODES], predictions[Predictions.ANCHORS], self._assigner.scale_factors
@@ -160,6 +160,7 @@ class SSDDetector(detector.Detector):
             boxes,
             scores[..., self._output.num_background_columns :],
             _true_windows(predictions[Predictions.PREPROCESSED_INPUTS], true_image_shapes),
+            score_threshold,
         )
         is_detection = tf.sequence_mask(selected.num, selected.scores.shape[1])
         return {

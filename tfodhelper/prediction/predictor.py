@@ -20,26 +20,54 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
 from tfodhelper.prediction import saved_models
 
-_MIXED, _DEFAULT = "serving_mixed", "serving_default"
+_DEFAULT, _MIXED = "serving_default", "serving_mixed"
+_PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
 _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
-_WINDOW_BYTES = 1 << 28  # decoded images held at a time
+_WINDOW_BYTES = 1 << 28  # model inputs held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
 
 
 @dataclasses.dataclass(frozen=True)
-class _Decoded:
-    """An image in memory, or why there is none."""
+class Outcome:
+    """What came of one image.
 
-    index: int
-    image: np.ndarray | None  # uint8 [height, width, 3]
+    Attributes:
+      path: as it was given.
+      found: its `ImageDetections`; None when it cannot be read.
+      problem: why it cannot be read; None when it can.
+      multiclass_scores: float32 [n, C], for each detection the scores of all columns, the background's among them
+        where the model has one; None when the model does not tell.
+      features: float32 [D], or None.
+      image: uint8 [height, width, 3], where images were asked for.
+    """
+
+    path: object
+    found: results.ImageDetections | None = None
+    problem: str | None = None
+    multiclass_scores: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    features: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    image: np.ndarray | None = dataclasses.field(default=None, compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """An image that is ready for the model, or why it is not."""
+
+    path: object
+    prepared: tuple | None = None  # of `Servable.prepare`
+    size: tuple | None = None  # height and width of the stored image
+    image: np.ndarray | None = None
     problem: str | None = None
 
 
 class Servable:
-    """A signature of a SavedModel, as a function from images to detections.
+    """The signatures of a SavedModel, as functions from images to detections.
+
+    Exports of this program prepare images one by one and detect in batches; older ones take padded images of mixed
+    sizes; all others have only the Object Detection API's signature.
 
     Args:
       saved_model_dir: see `saved_models.find_saved_model`.
@@ -56,34 +84,62 @@ class Servable:
         self._folder = saved_models.find_saved_model(saved_model_dir)
         self._loaded = _load(self._folder)  # keeps the variables alive
         signatures = self._loaded.signatures
-        self.mixes_sizes = _MIXED in signatures
-        name = _MIXED if self.mixes_sizes else _DEFAULT
-        if name not in signatures:
+        name = next((name for name in (_PREPARED, _MIXED, _DEFAULT) if name in signatures), None)
+        if name is None:
             raise errors.PredictionError(
                 f"{self._folder}: no signature {_DEFAULT!r}", received=", ".join(signatures) or "no signature at all"
             )
+        self._prepare = signatures[_PREPARE] if name == _PREPARED else None
+        self.mixes_sizes = name == _MIXED
         self._function = signatures[name]
-        self._spec = self._check_signature()
-        self.batch_size = self._spec[1].shape[0]
-        self._encode = self._choose_encoding()
+        self._spec = None if self._prepare else self._check_signature()
+        self.batch_size = self._spec[1].shape[0] if self._spec else None
+        self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
 
-    def detect(self, images):
+    def prepare(self, image):
+        """Makes of an image what `detect` takes; may be called from several threads.
+
+        Args:
+          image: uint8 [height, width, 3], array or tensor.
+
+        Returns:
+          tuple of tensors or arrays, the first one [height, width, 3].
+        """
+        if self._prepare is None:
+            return (np.asarray(image),)
+        with tf.device("/CPU:0"):
+            outputs = self._prepare(input_tensor=tf.convert_to_tensor(image))
+        return outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
+
+    def detect(self, prepared, score_threshold=0.0):
         """Runs the model once.
 
         Args:
-          images: uint8 arrays [height, width, 3], at most `batch_size`; of one size unless `mixes_sizes`.
+          prepared: list of what `prepare` returned, at most `batch_size`; of one size unless `mixes_sizes`.
+          score_threshold: detections of a lower score may be missing.
 
         Returns:
-          For each image a dict of the keys of `fields.Detections` to arrays without the batch dimension.
+          For each image a dict of the keys of `fields.Detections`, and `features` where the model has them, to arrays
+          without the batch dimension.
         """
-        if self.mixes_sizes:
-            padded, sizes = _pad(images)
-            inputs = {_INPUT: tf.constant(padded), _SIZES: tf.constant(sizes)}
+        if self._prepare is not None:
+            inputs, shapes = zip(*prepared)
+            below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))  # the model keeps what is above
+            below = min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
+            arguments = {
+                fields.Prepared.INPUTS: tf.stack(inputs),
+                fields.Prepared.TRUE_IMAGE_SHAPES: tf.stack(shapes),
+                fields.Prepared.SCORE_THRESHOLD: tf.constant(below),
+            }
+        elif self.mixes_sizes:
+            padded, sizes = _pad([image for (image,) in prepared])
+            arguments = {_INPUT: tf.constant(padded), _SIZES: tf.constant(sizes)}
         else:
+            images = [image for (image,) in prepared]
             missing = (self.batch_size or len(images)) - len(images)
-            inputs = {self._spec[0]: self._encode(list(images) + [images[-1]] * missing)}
-        outputs = {key: value.numpy() for key, value in self._function(**inputs).items()}
-        return [{key: value[i] for key, value in outputs.items()} for i in range(len(images))]
+            arguments = {self._spec[0]: self._encode(images + [images[-1]] * missing)}
+        outputs = {key: value.numpy() for key, value in self._function(**arguments).items()}
+        return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
 
     def _check_signature(self):
         """Checks inputs and outputs; returns name and spec of the image input."""
@@ -163,64 +219,139 @@ class Predictor:
         Raises:
           PredictionError: on the first unreadable image, when `on_unreadable` is None.
         """
-        for found, _ in self.predict_with_images(
-            paths, batch_size=batch_size, score_threshold=score_threshold, on_unreadable=on_unreadable
-        ):
-            yield found
+        outcomes = self.stream(paths, batch_size=batch_size, score_threshold=score_threshold)
+        for outcome in _readable(outcomes, on_unreadable):
+            yield outcome.found
 
     def predict_with_images(self, paths, *, batch_size=8, score_threshold=0.0, on_unreadable=None):
         """As `predict`, and yields pairs of `ImageDetections` and the image, uint8 [height, width, 3]."""
-        paths = list(paths)
-        size = self._servable.batch_size or batch_size
-        for window in _windows(_decode_all(paths), size * _WINDOW_BATCHES):
-            good = []
-            for item in window:
-                if item.image is not None:
-                    good.append(item)
-                elif on_unreadable is None:
-                    raise errors.PredictionError(item.problem, way_out="mend the image, or leave it out")
-                else:
-                    on_unreadable(paths[item.index], item.problem)
-            outputs = self._run([item.image for item in good], size)
-            for item, output in zip(good, outputs):
-                yield self._to_detections(paths[item.index], item.image, output, score_threshold), item.image
+        outcomes = self.stream(paths, batch_size=batch_size, score_threshold=score_threshold, keep_images=True)
+        for outcome in _readable(outcomes, on_unreadable):
+            yield outcome.found, outcome.image
 
-    def detect(self, images, *, batch_size=8):
+    def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
+        """Predicts image files with all that the model tells of them.
+
+        Files are read and made ready by threads, the model runs in another one, and results are made of what it said
+        before in the meantime; what is held in memory does not depend on the number of images.
+
+        Args:
+          paths: iterable of paths, taken as they are needed.
+          batch_size: images a call, where the model takes several.
+          score_threshold: detections of a lower score are left out.
+          max_detections: most detections of an image; None: as many as the model gives.
+          keep_images: whether the images themselves are wanted.
+
+        Yields:
+          `Outcome`, in the order of `paths`.
+
+        Raises:
+          PredictionError: when the model answers with numbers that are not finite.
+        """
+        size = self._servable.batch_size or batch_size
+        with concurrent.futures.ThreadPoolExecutor(1) as runner:
+            running = collections.deque()
+            for window in _windows(self._read_all(paths, keep_images), size * _WINDOW_BATCHES):
+                running.append((window, runner.submit(self._run_window, window, size, score_threshold)))
+                if len(running) > 1:
+                    yield from self._finish(*running.popleft(), score_threshold, max_detections)
+            for window, outputs in running:
+                yield from self._finish(window, outputs, score_threshold, max_detections)
+
+    def detect(self, images, *, batch_size=8, score_threshold=0.0):
         """Runs the model on images in memory.
 
         Args:
           images: uint8 arrays [height, width, 3], of any sizes.
           batch_size: images a call, where the model takes several.
+          score_threshold: detections of a lower score may be missing.
 
         Returns:
           For each image a dict of the keys of `fields.Detections` to arrays, as the SavedModel gives them: boxes
           normalized to the image, classes counted from 1.
         """
-        return self._run(list(images), self._servable.batch_size or batch_size)
+        prepared = [self._servable.prepare(image) for image in images]
+        return self._run(prepared, self._servable.batch_size or batch_size, score_threshold)
 
-    def _run(self, images, batch_size):
-        outputs = [None] * len(images)
-        for batch in plan_batches([image.shape[:2] for image in images], batch_size, self._servable.mixes_sizes):
-            for index, output in zip(batch, self._servable.detect([images[i] for i in batch])):
+    def _read_all(self, paths, keep_images):
+        """Reads in threads, a few images ahead; yields `_Read` in order."""
+        workers = max(2, os.cpu_count() or 1)
+
+        def read(path):
+            try:
+                image = _read_pixels(path)
+            except errors.PredictionError as error:
+                return _Read(path, problem=str(error))
+            size = tuple(image.shape[:2])
+            return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
+
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            paths = iter(paths)
+            waiting = collections.deque(pool.submit(read, path) for path in itertools.islice(paths, 2 * workers))
+            try:
+                while waiting:
+                    done = waiting.popleft().result()
+                    waiting.extend(pool.submit(read, path) for path in itertools.islice(paths, 1))
+                    yield done
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _run_window(self, window, batch_size, score_threshold):
+        """Outputs of the readable images of a window, in order."""
+        return self._run([item.prepared for item in window if item.prepared is not None], batch_size, score_threshold)
+
+    def _run(self, prepared, batch_size, score_threshold):
+        outputs = [None] * len(prepared)
+        sizes = [tuple(one[0].shape[:2]) for one in prepared]
+        for batch in plan_batches(sizes, batch_size, self._servable.mixes_sizes):
+            for index, output in zip(batch, self._servable.detect([prepared[i] for i in batch], score_threshold)):
                 outputs[index] = output
         return outputs
 
-    def _to_detections(self, path, image, output, score_threshold):
-        """The detections of one image, boxes in pixels of its stored frame."""
-        height, width = image.shape[:2]
+    def _finish(self, window, outputs, score_threshold, max_detections):
+        """Outcomes of a window whose outputs are a future."""
+        outputs = iter(outputs.result())
+        for item in window:
+            if item.prepared is None:
+                yield Outcome(item.path, problem=item.problem)
+            else:
+                yield self._to_outcome(item, next(outputs), score_threshold, max_detections)
+
+    def _to_outcome(self, item, output, score_threshold, max_detections):
+        """The `Outcome` of a readable image, boxes in pixels of its stored frame."""
+        height, width = item.size
         num = int(output.get(fields.Detections.NUM, len(output[fields.Detections.SCORES])))
         boxes, scores, classes = (output[key][:num] for key in _REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
-                f"{path}: the model answers with numbers that are not finite",
+                f"{item.path}: the model answers with numbers that are not finite",
                 way_out="its weights are broken; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
-        keep = keep[np.argsort(-scores[keep], kind="stable")]
+        keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
         found = results.from_arrays(
             boxes[keep] * np.array([height, width, height, width], np.float64), classes[keep], self._names, scores[keep]
         )
-        return results.ImageDetections(path=str(path), width=width, height=height, detections=found)
+        multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
+        return Outcome(
+            path=item.path,
+            found=results.ImageDetections(path=str(item.path), width=width, height=height, detections=found),
+            multiclass_scores=None if multiclass is None else multiclass[keep],
+            features=output.get(fields.Prepared.FEATURES),
+            image=item.image,
+        )
+
+
+def _readable(outcomes, on_unreadable):
+    """Outcomes of images that could be read; the others are reported, or the first one is an error."""
+    for outcome in outcomes:
+        if outcome.found is not None:
+            yield outcome
+        elif on_unreadable is None:
+            raise errors.PredictionError(outcome.problem, way_out="mend the image, or leave it out")
+        else:
+            on_unreadable(outcome.path, outcome.problem)
 
 
 def read_image(path):
@@ -237,13 +368,19 @@ def read_image(path):
     Raises:
       PredictionError: naming the file and what is wrong with it.
     """
+    return _read_pixels(path).numpy()
+
+
+def _read_pixels(path):
+    """As `read_image`, a tensor."""
     try:
         data = image_files.read_image(path)
         facts = image_files.inspect_image(data, path)
         encoded, format_ = image_files.encode_for_record(data, facts)
-        if format_ == "jpeg":  # with the accurate transform: the pixels that Pillow and OpenCV read, to the bit
-            return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE").numpy()
-        return tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
+        with tf.device("/CPU:0"):
+            if format_ == "jpeg":  # with the accurate transform: the pixels that Pillow and OpenCV read, to the bit
+                return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except errors.AnnotationError as error:
         raise errors.PredictionError(
             error.what, expected=error.expected, received=error.received, way_out=error.way_out
@@ -282,40 +419,24 @@ def _fits(sizes, batch, index, mixes_sizes):
     return (len(batch) + 1) * height * width * 3 <= _CALL_BYTES
 
 
-def _decode_all(paths):
-    """Decodes in threads, a few images ahead; yields `_Decoded` in order."""
-    workers = max(2, os.cpu_count() or 1)
-
-    def decode(index):
-        try:
-            return _Decoded(index, read_image(paths[index]))
-        except errors.PredictionError as error:
-            return _Decoded(index, None, str(error))
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        indices = iter(range(len(paths)))
-        waiting = collections.deque(pool.submit(decode, i) for i in itertools.islice(indices, 2 * workers))
-        try:
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(decode, index) for index in itertools.islice(indices, 1))
-                yield done
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _windows(decoded, count):
+def _windows(items, count):
     """Lists of at most `count` images and `_WINDOW_BYTES`."""
     window, num_bytes = [], 0
-    for item in decoded:
+    for item in items:
         window.append(item)
-        num_bytes += item.image.nbytes if item.image is not None else 0
+        num_bytes += _bytes_of(item)
         if len(window) >= count or num_bytes >= _WINDOW_BYTES:
             yield window
             window, num_bytes = [], 0
     if window:
         yield window
+
+
+def _bytes_of(item):
+    arrays = ([] if item.prepared is None else [item.prepared[0]]) + ([] if item.image is None else [item.image])
+    return sum(
+        int(np.prod(array.shape)) * array.dtype.size if tf.is_tensor(array) else array.nbytes for array in arrays
+    )
 
 
 def _load(folder):
