@@ -46,6 +46,7 @@ def moved(box, xmin=0, ymin=0, xmax=0, ymax=0, name=None):
         ([CAT], [moved(CAT, xmax=-20), moved(CAT, xmax=-10, name="dog")], Edits(moved=1, added=1)),
         # A box in its place with another name before a neighbour that hardly overlaps.
         ([CAT], [moved(CAT, name="dog"), moved(CAT, xmin=80, xmax=80)], Edits(relabelled=1, added=1)),
+        ([CAT], [moved(CAT, name="dog"), moved(CAT, xmax=-30)], Edits(relabelled=1, added=1)),
         # Two classes change places.
         ([CAT, DOG], [moved(CAT, name="dog"), moved(DOG, name="cat")], Edits(relabelled=2)),
     ],
@@ -93,6 +94,12 @@ def test_the_box_that_fits_best_is_the_one_that_is_kept():
     near, nearer = moved(CAT, xmax=-20), moved(CAT, xmax=-5)
     compared = compare_boxes([near, nearer], [CAT], keep_iou=0.5)
     assert compared.sources == (1,) and compared.edits == Edits(kept=1, deleted=1)
+
+
+def test_equal_fits_are_settled_by_place():
+    left, right, between = Box("cat", 10, 10, 30, 30), Box("cat", 20, 10, 40, 30), Box("cat", 15, 10, 35, 30)
+    assert compare_boxes([left, right], [between]).sources == (0,)
+    assert compare_boxes([right, left], [between]).sources == (1,)
 
 
 def test_pairwise_iou():

@@ -41,6 +41,7 @@ def ask(found, classes, **options):
         ([CAT, DOG], ("cat", "dog"), {}, (0.9, 0.8)),
         ([CAT, SECOND_CAT, DOG], ("cat", "dog"), {}, (0.9, 0.8)),
         ([CAT, WEAK_DOG], ("cat", "dog"), {"several_classes": "found"}, (0.9,)),
+        ([CAT, WEAK_DOG], ("cat", "dog"), {"several_classes": "found", "min_box_score": 0.2}, (0.9,)),
         ([CAT], ("cat", "rat"), {}, (0.9,)),  # the model does not know rats
         ([("cat", 0.5, 1, 1, 9, 9)], ("cat",), {}, (0.5,)),
     ],

@@ -283,8 +283,10 @@ def test_images_asked_about_later_get_drafts_behind_the_others(asked):
     asked.edit("a")
     path = draw_image(asked.folder.parent.parent / "photos" / "f.png", format="PNG", mode="L")
     asked.questions.append(make_question([DOG], name="pool/f.png", path=path))
+    asked.xml("b").unlink()
     answers = asked.ask()
     assert (answers["a"].verdict, answers["f"].verdict) == (ADOPTED, WAITING)
+    assert answers["b"].reason == labelimg.NO_XML  # it is not written again
     text = (asked.review / "0006_f.xml").read_text(encoding="utf-8")
     assert "<filename>0006_f.png</filename>" in text and "<depth>1</depth>" in text
 
@@ -318,6 +320,16 @@ def test_endings_are_those_that_labelimg_looks_for(tmp_path, name, format, shown
     one.questions = [make_question([CAT], name=f"pool/{name}", path=path)]
     one.ask()
     assert (one.review / shown).is_symlink() and (one.review / "0001_x.xml").is_file()
+
+
+def test_a_box_that_labelimg_cannot_show_is_in_no_draft(tmp_path):
+    one = Round(tmp_path)
+    narrow = ("dog", 0.8, 0, 10, 1, 50)  # LabelImg would save 1..1
+    one.questions = [make_question([CAT, narrow], name="pool/a.jpg", path=one.questions[0].image.path)]
+    one.ask()
+    assert [box.name for box in read_labelimg(one.xml("a")).boxes] == ["cat"]
+    one.edit("a")
+    assert one.ask()["a"].edits == Edits(kept=1)
 
 
 def test_a_folder_for_the_drafts_of_all_rounds(tmp_path):
