@@ -13,7 +13,7 @@ import time
 from tfodhelper import console, errors, storage
 from tfodhelper import run as runs
 from tfodhelper.active_learning import answers as answer_files
-from tfodhelper.active_learning import pool_predictor, predictions, select
+from tfodhelper.active_learning import pool_predictor, predictions, report, select
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.oracles import build as oracle_build
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Question
@@ -93,10 +93,19 @@ def _go_on(space, changes, oracle, until, finish_review):
                 one.save()
                 return WAITS
             one.finish(name, seconds)
-        if name == until:
-            return DONE if one.is_finished else until
+        if name == until and not one.is_finished:
+            _report(space)
+            return until
     space.write_lineage()
+    _report(space)
     return DONE
+
+
+def _report(space):
+    """Writes the report anew and says where it is."""
+    made = report.write_report(space.folder)
+    console.say(made.text)
+    console.say(f"the page of all rounds: {made.page}")
 
 
 def _current_round(space, changes):
