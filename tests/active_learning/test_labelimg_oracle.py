@@ -225,6 +225,17 @@ def test_a_removed_image_is_refused_and_the_users_stays(asked):
     assert not (asked.review / "0001_a.jpg").is_symlink()
 
 
+def test_an_image_of_the_pool_that_is_gone_is_waited_for(asked, capsys):
+    path = pathlib.Path(asked.questions[0].image.path)
+    path.rename(path.with_name("away.jpg"))
+    asked.edit("a")
+    answer = asked.ask()["a"]
+    assert (answer.verdict, answer.reason) == (WAITING, labelimg.LOST_IMAGE)
+    assert f"{path}: is not there any more" in capsys.readouterr().err
+    path.with_name("away.jpg").rename(path)
+    assert asked.ask()["a"].verdict == ADOPTED
+
+
 def test_a_size_of_another_image(asked):
     def change(root):
         root.find("size").find("width").text = "4000"
@@ -341,6 +352,19 @@ def test_a_folder_for_the_drafts_of_all_rounds(tmp_path):
     assert one.ask()["a"].verdict == ADOPTED and not (one.folder / "review").exists()
     command = build.build_oracle("labelimg").next_steps(one.folder)[0]
     assert command.startswith(f"labelImg '{one.review}' ")
+
+
+def test_another_folder_for_reviews_counts_from_the_next_round_on(asked, tmp_path):
+    asked.edit("a")
+    asked.options = {"review_dir": str(tmp_path / "other")}
+    assert asked.ask()["a"].verdict == ADOPTED and not (tmp_path / "other").exists()
+
+
+def test_a_workspace_may_be_moved(asked, tmp_path):
+    asked.edit("a")
+    asked.folder.parent.rename(tmp_path / "moved")
+    asked.folder = tmp_path / "moved" / "001"
+    assert asked.ask()["a"].verdict == ADOPTED
 
 
 def test_a_review_folder_that_holds_something_is_left_alone(tmp_path):

@@ -186,7 +186,7 @@ def write_memory(folder, review, drafts):
 
     Args:
       folder: the round's.
-      review: path of the review folder, or None when it is the usual one.
+      review: path of the review folder, absolute or in the round's folder.
       drafts: iterable of `Draft`s.
     """
     value = {"format": _FORMAT, "review": review, "drafts": [_to_json(draft) for draft in drafts]}

@@ -5,6 +5,7 @@ what carries `verified="yes"`, counts what was changed, and waits for the rest. 
 over or removed.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -26,6 +27,7 @@ NOT_VERIFIED = "not verified yet"
 OTHER_FORMAT = "saved in another format than PascalVOC"
 NO_XML = "its XML was removed from the review folder"
 NO_IMAGE = "its image was removed from the review folder"
+LOST_IMAGE = "the image of the pool is not there any more"
 BAD_XML = "its XML cannot be read"
 BAD_CLASS = "its XML has a class that is not in the label map"
 BAD_SIZE = "its XML is for another size of image"
@@ -101,10 +103,12 @@ class LabelImgOracle:
         return (_command(self._find_review(pathlib.Path(folder), drafts.read_memory(folder)[0])),)
 
     def _find_review(self, folder, remembered):
-        if remembered:
-            return pathlib.Path(remembered)
+        """Where the drafts of a round are, or will be. A round may be moved with the drafts inside it."""
+        return folder / (remembered or self._name_review(folder))
+
+    def _name_review(self, folder):
         own = self._options.review_dir
-        return pathlib.Path(own).absolute() / folder.name if own else folder / REVIEW
+        return str(pathlib.Path(own).absolute() / folder.name) if own else REVIEW
 
     def _write_drafts(self, questions, folder):
         """Returns (review folder, {image name: `Draft`}) with a draft for each question."""
@@ -113,7 +117,7 @@ class LabelImgOracle:
         new = [question for question in questions if question.image.name not in known]
         if not known:
             self._check_review(review, questions)
-            remembered = str(review) if self._options.review_dir else None
+            remembered = self._name_review(folder)
         elif not review.is_dir() and any(draft.is_written for draft in known.values()):
             raise errors.StorageError(
                 f"{review}: the drafts of this round are gone",
@@ -121,19 +125,24 @@ class LabelImgOracle:
                 way_out=f"put it back; or remove {folder / drafts.MEMORY} to have the drafts written anew",
             )
         digits = max(4, len(str(len(questions))))
-        for rank, question in enumerate(new, start=len(known) + 1):
-            known[question.image.name] = drafts.plan_draft(question, rank, digits, self._options)
-        if all(draft.is_written for draft in known.values()):
-            return review, known
-        drafts.write_memory(folder, remembered, known.values())
+        with console.Progress("drafts planned", len(new)) if new else contextlib.nullcontext() as progress:
+            for rank, question in enumerate(new, start=len(known) + 1):
+                known[question.image.name] = drafts.plan_draft(question, rank, digits, self._options)
+                progress.advance()
+        if not all(draft.is_written for draft in known.values()):
+            drafts.write_memory(folder, remembered, known.values())
+            self._write_files(review, known)
+            drafts.write_memory(folder, remembered, known.values())
+        return review, known
+
+    def _write_files(self, review, known):
+        """Writes the drafts that are not written yet, and marks them as written."""
         storage.make_folder(review)
         for name, draft in known.items():
             if not draft.is_written and not draft.refused:
                 drafts.write_draft(review, draft, self._options.review_images)
             known[name] = dataclasses.replace(draft, is_written=True)
         drafts.write_guides(review, self._class_names(known), _command(review))
-        drafts.write_memory(folder, remembered, known.values())
-        return review, known
 
     def _check_review(self, review, questions):
         """Refuses a review folder that holds something or that lies among the images."""
@@ -163,6 +172,9 @@ class LabelImgOracle:
             return Answer(draft.name, REFUSED, reason=draft.refused)
         if not os.path.lexists(review / draft.image):
             return Answer(draft.name, REFUSED, reason=NO_IMAGE)
+        if not (review / draft.image).exists():
+            notes.append(f"{draft.path}: is not there any more, and {draft.image} leads to it; put it back")
+            return Answer(draft.name, WAITING, reason=LOST_IMAGE)
         xml = review / draft.xml
         others = [xml.with_suffix(ending) for ending in (".txt", ".json")]
         saved_elsewhere = [path for path in others if path.exists()]
