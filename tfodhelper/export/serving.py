@@ -121,7 +121,7 @@ def _make_prepare_function(detector):
 
 
 def _make_prepared_function(detector, prepare):
-    """A `tf.function` from a batch of model inputs, as the function `prepare` makes them, to detections and features."""
+    """A `tf.function` from a batch of model inputs, as `prepare` makes them, to detections and features."""
     outputs = prepare.structured_outputs
 
     def serve(inputs, true_image_shapes, score_threshold):

@@ -433,10 +433,9 @@ def _windows(items, count):
 
 
 def _bytes_of(item):
-    arrays = ([] if item.prepared is None else [item.prepared[0]]) + ([] if item.image is None else [item.image])
-    return sum(
-        int(np.prod(array.shape)) * array.dtype.size if tf.is_tensor(array) else array.nbytes for array in arrays
-    )
+    """What an image occupies in memory."""
+    held = [array for array in (item.prepared and item.prepared[0], item.image) if array is not None]
+    return sum(int(np.prod(array.shape)) * array.dtype.size if tf.is_tensor(array) else array.nbytes for array in held)
 
 
 def _load(folder):
