@@ -98,7 +98,7 @@ def extract_features(extract, images, per_class=200, seed=0):
 
     Args:
       extract: of `build_extractor`.
-      images: `entries.UsableImage`s.
+      images: `usable.UsableImage`s.
       per_class: objects of each class.
       seed: of the choice.
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.dataset import entries
 from tfodhelper.records import example, framing
 
 ANNOTATION = Annotation(
@@ -12,13 +13,14 @@ ANNOTATION = Annotation(
 )
 
 
-def features_of(annotation, encoded=b"\xff\xd8 not really"):
+def example_of(annotation, encoded=b"\xff\xd8 not really"):
     label_map = make_label_map(["cat", "dog"])
-    return example.to_features(annotation, encoded, "jpeg", 300, "ab" * 32, label_map, "x/ä.jpg")
+    boxes, size = entries.pack(annotation)[3], (annotation.width, annotation.height)
+    return example.make_example(boxes, *size, encoded, "jpeg", 300, "ab" * 32, label_map, "x/ä.jpg")
 
 
 def test_values_by_hand():
-    parsed = tf.train.Example.FromString(example.serialize(features_of(ANNOTATION))).features.feature
+    parsed = tf.train.Example.FromString(example_of(ANNOTATION)).features.feature
     assert list(parsed["image/width"].int64_list.value) == [200]
     assert list(parsed["image/source_id"].bytes_list.value) == [b"300"]
     assert list(parsed["image/filename"].bytes_list.value) == ["x/ä.jpg".encode()]
@@ -34,12 +36,12 @@ def test_values_by_hand():
 
 def test_the_bytes_are_those_of_tensorflow():
     for annotation in (ANNOTATION, Annotation("a.jpg", 200, 100, ())):
-        serialized = example.serialize(features_of(annotation, b"x" * 70000))
+        serialized = example_of(annotation, b"x" * 70000)
         assert tf.train.Example.FromString(serialized).SerializeToString(deterministic=True) == serialized
 
 
 def test_empty_lists_keep_their_type():
-    parsed = tf.train.Example.FromString(example.serialize(features_of(Annotation("a.jpg", 200, 100, ()))))
+    parsed = tf.train.Example.FromString(example_of(Annotation("a.jpg", 200, 100, ())))
     kinds = {name: feature.WhichOneof("kind") for name, feature in parsed.features.feature.items()}
     assert kinds["image/object/bbox/xmin"] == "float_list"
     assert kinds["image/object/class/label"] == "int64_list"
@@ -47,7 +49,7 @@ def test_empty_lists_keep_their_type():
 
 
 def test_a_file_is_the_one_that_tensorflow_writes(tmp_path):
-    contents = [example.serialize(features_of(ANNOTATION, bytes(range(256)) * n)) for n in (0, 1, 33)]
+    contents = [example_of(ANNOTATION, bytes(range(256)) * n) for n in (0, 1, 33)]
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for content in contents:
             writer.write(content)

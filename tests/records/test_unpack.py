@@ -15,6 +15,7 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
+from tfodhelper.dataset import entries
 from tfodhelper.records import example, framing, import_records, unpack
 
 
@@ -27,8 +28,8 @@ def make_image(format="JPEG", size=(64, 48)):
 def make_record(boxes, encoded=None, format="jpeg", filename="a.jpg", label_map=None):
     annotation = Annotation("a.jpg", 64, 48, tuple(boxes))
     label_map = label_map or make_label_map(["cat", "dog"])
-    features = example.to_features(annotation, encoded or make_image(), format, 7, "ab", label_map, filename)
-    return example.serialize(features)
+    boxes = entries.pack(annotation)[3]
+    return example.make_example(boxes, 64, 48, encoded or make_image(), format, 7, "ab", label_map, filename)
 
 
 def write_records(path, *records):

@@ -94,6 +94,39 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     return Checked(fixed, tuple(findings), turn)
 
 
+def is_faultless(content, facts, image_file, label_map=None):
+    """Whether `check_annotation` would find nothing and change nothing; False also where that takes a longer look.
+
+    Args:
+      content: (filename, width, height, boxes, verified), the boxes as tuples of the fields of `structures.Box`; more
+        of it is never faultless.
+      facts, image_file, label_map: as for `check_annotation`.
+    """
+    width, height, boxes = content[1], content[2], content[3]
+    if len(content) != 5 or width != facts.width or height != facts.height or facts.orientation != 1:
+        return False
+    if facts.reencode_reason or facts.is_blank or len(boxes) > _FEW_BOXES:
+        return False
+    if EXTENSIONS.get("." + image_file.rpartition(".")[2].lower()) != facts.format:
+        return False
+    for name, xmin, ymin, xmax, ymax, *_ in boxes:
+        if xmin < 0 or ymin < 0 or xmax > width or ymax > height:
+            return False
+        if not (xmax - xmin >= MIN_SIDE_PX and ymax - ymin >= MIN_SIDE_PX):
+            return False
+        if label_map is not None and name not in label_map:
+            return False
+    return len(boxes) < 2 or not any(
+        _begin_alike(a[1], a[3], b[1], b[3]) and _begin_alike(a[2], a[4], b[2], b[4])
+        for a, b in itertools.combinations(boxes, 2)
+    )
+
+
+def _begin_alike(low, high, other_low, other_high):
+    """Whether two spans may overlap by more than nine tenths: those that do begin at nearly the same place."""
+    return abs(low - other_low) <= (1 - CLASS_CONFLICT_IOU) * max(high - low, other_high - other_low)
+
+
 def _check_image(annotation, facts, file):
     findings = []
     named = EXTENSIONS.get("." + file.rsplit(".", 1)[-1].lower())
@@ -286,13 +319,11 @@ def _check_overlaps(boxes, file):
 
 
 def _may_overlap(boxes):
-    """Whether it is worth computing: boxes that overlap by more than nine tenths begin at nearly the same place."""
+    """Whether it is worth computing how far boxes overlap."""
     if len(boxes) > _FEW_BOXES:
         return True
-    slack = 1 - CLASS_CONFLICT_IOU
     return any(
-        abs(a.xmin - b.xmin) <= slack * max(a.width, b.width)
-        and abs(a.ymin - b.ymin) <= slack * max(a.height, b.height)
+        _begin_alike(a.xmin, a.xmax, b.xmin, b.xmax) and _begin_alike(a.ymin, a.ymax, b.ymin, b.ymax)
         for a, b in itertools.combinations(boxes, 2)
     )
 

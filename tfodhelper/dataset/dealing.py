@@ -1,8 +1,10 @@
 """Dealing groups of images to sides: iterative stratification, and single moves that mend what it leaves uneven."""
 
+import array
 import collections
-import dataclasses
 import itertools
+import operator
+import typing
 
 NEGATIVE = ""  # the label of an image without objects
 _ROUNDING = 1e-9
@@ -11,13 +13,13 @@ _MAX_SWAP_CANDIDATES = 40  # on each side
 _WEIGHTS = {"class": 1.0, "stratum": 0.02, "image": 0.05}  # of a squared deviation
 
 
-@dataclasses.dataclass(frozen=True)
-class Group:
+class Group(typing.NamedTuple):
     """Images that stay together: what is dealt as one.
 
     Attributes:
       images: sorted by name.
-      counts: {label: number of images that show it}; labels are class names and (class name, size).
+      counts: {label: number of images that show it}; labels are class names and (class name, size). Not to be changed:
+        groups that show the same share it.
     """
 
     images: tuple
@@ -34,22 +36,35 @@ def group_images(images):
             key = above
         return key
 
-    images = sorted(images, key=lambda image: image.name)
+    images = sorted(images, key=operator.attrgetter("name"))
     for image in images:
         if image.group:
             leader[find(("group", image.group))] = find(image.sha256)
-    members = collections.defaultdict(list)
+    places, members, counts = {}, [], {}
     for image in images:
-        members[find(image.sha256) if leader else image.sha256].append(image)
-    return [Group(tuple(group), _count_labels(group)) for group in members.values()]
+        place = places.setdefault(find(image.sha256) if leader else image.sha256, len(members))
+        if place == len(members):
+            members.append((image,))
+        elif isinstance(members[place], tuple):
+            members[place] = [*members[place], image]
+        else:
+            members[place].append(image)
+    for place, group in enumerate(members):
+        members[place] = Group(tuple(group), _count_labels(group, counts))
+    return members
 
 
-def _count_labels(images):
+def _count_labels(images, known):
+    """The counts of a group; those of single images are shared through `known`."""
     if len(images) == 1:
-        return dict.fromkeys(itertools.chain(images[0].classes or (NEGATIVE,), images[0].strata), 1)
-    return collections.Counter(
-        label for image in images for label in itertools.chain(image.classes or (NEGATIVE,), image.strata)
-    )
+        key = images[0].classes, images[0].strata
+        if key not in known:
+            known[key] = dict.fromkeys((*(sorted(key[0]) or (NEGATIVE,)), *sorted(key[1])), 1)
+        return known[key]
+    counts = collections.Counter()
+    for image in images:
+        counts.update(_count_labels((image,), known))
+    return counts
 
 
 def find_held_sides(groups, fixed):
@@ -70,30 +85,31 @@ class Dealer:
 
     def __init__(self, groups, share_out, held):
         self._counts = [group.counts for group in groups]
-        self._sizes = [len(group.images) for group in groups]
+        self._sizes = array.array("q", (len(group.images) for group in groups))
         self._held = held
+        self._positions = collections.defaultdict(lambda: array.array("q"))  # label -> groups that show it, in order
         totals = collections.Counter()
-        for counts in self._counts:
-            totals.update(counts)
+        for position, counts in enumerate(self._counts):
+            for label, count in counts.items():
+                totals[label] += count
+                self._positions[label].append(position)
         self._wanted = {label: share_out(total) for label, total in totals.items()}
         self._wanted_images = share_out(sum(self._sizes))
         self._rank = {side: -number for number, side in enumerate(self._wanted_images)}
-        self._waiting = collections.defaultdict(dict)  # label -> groups that are not dealt, in order
-        self.sides = list(held)
-        for position, counts in enumerate(self._counts):
-            if held[position] is None:
-                for label in counts:
-                    self._waiting[label][position] = None
-            else:
-                self._add(position, held[position], 1)
+        self._num_waiting = {label: len(found) for label, found in self._positions.items()}  # groups not dealt yet
+        self.sides = [None] * len(groups)
+        for position, side in enumerate(held):
+            if side is not None:
+                self._take(position, side)
 
     def deal(self):
         """Returns the side of each group."""
-        while self._waiting:
-            label = min(self._waiting, key=lambda label: (len(self._waiting[label]), str(label)))
-            for position in sorted(self._waiting[label], key=lambda p: -self._sizes[p]):
-                self.sides[position] = self._choose(label)
-                self._take(position, self.sides[position])
+        while self._num_waiting:
+            label = min(self._num_waiting, key=lambda label: (self._num_waiting[label], str(label)))
+            waiting = [p for p in self._positions[label] if self.sides[p] is None]
+            waiting.sort(key=lambda p: -self._sizes[p])
+            for position in waiting:
+                self._take(position, self._choose(label))
         self._mend()
         return self.sides
 
@@ -103,11 +119,12 @@ class Dealer:
         return max(wanted, key=lambda side: (wanted[side], images[side], rank[side]))
 
     def _take(self, position, side):
+        self.sides[position] = side
         self._add(position, side, 1)
         for label in self._counts[position]:
-            del self._waiting[label][position]
-            if not self._waiting[label]:
-                del self._waiting[label]
+            self._num_waiting[label] -= 1
+            if not self._num_waiting[label]:
+                del self._num_waiting[label]
 
     def _add(self, position, side, sign):
         self._wanted_images[side] -= sign * self._sizes[position]
@@ -116,12 +133,11 @@ class Dealer:
 
     def _mend(self):
         """Moves groups, and swaps pairs of them, while a class is further from its share than it need be."""
-        members = collections.defaultdict(list)  # label -> groups that can be moved
-        for position, counts in enumerate(self._counts):
-            if self._held[position] is None:
-                for label in counts:
-                    if isinstance(label, str):
-                        members[label].append(position)
+        members = {  # groups that can be moved
+            label: array.array("q", (p for p in found if self._held[p] is None))
+            for label, found in self._positions.items()
+            if isinstance(label, str)
+        }
         for _ in range(2):
             for label in sorted(members, key=lambda label: (len(members[label]), label)):
                 for _ in range(len(members[label])):
@@ -134,7 +150,7 @@ class Dealer:
         low, high = min(wanted, key=wanted.get), max(wanted, key=wanted.get)  # too many, too few
         if wanted[low] >= 0 or wanted[high] <= 0:
             return False
-        here = [p for p in members if self.sides[p] == low][:_MAX_CANDIDATES]
+        here = list(itertools.islice((p for p in members if self.sides[p] == low), _MAX_CANDIDATES))
         best = min(((self._gain([(p, low, high)]), (p,)) for p in here), default=(0.0, ()))
         if best[0] > -_ROUNDING:
             best = min(self._swaps(label, here, low, high), default=(0.0, ()))

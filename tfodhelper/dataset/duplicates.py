@@ -11,7 +11,7 @@ def group_identical(images):
     """Groups of at least two images with the same digest.
 
     Args:
-      images: `examine.UsableImage`s, sorted by name.
+      images: `usable.UsableImage`s, sorted by name.
 
     Returns:
       List of lists, in the order of the first names.
@@ -43,7 +43,7 @@ def find_leaks(images, split):
     """A finding for each group of identical images that a given split puts on both sides.
 
     Args:
-      images: `examine.UsableImage`s.
+      images: `usable.UsableImage`s.
       split: {name: side}; images that are not in it do not count.
     """
     findings = []

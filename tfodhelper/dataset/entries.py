@@ -1,7 +1,7 @@
 """What one look at an annotation file and its likely image gives, as plain values.
 
-An `Entry` travels from a worker process to its parent, and is one line of the notes that a later conversion begins
-with. The annotation in it stays packed in one short text until somebody asks for it: a million of them fit into memory.
+An `Entry` is made in a worker process and travels as one line of JSON, which goes into a file (`looked.Looked`) and is
+read again when somebody asks for it: of a million images only a few numbers each stay in memory.
 """
 
 import dataclasses
@@ -9,22 +9,20 @@ import hashlib
 import json
 import operator
 import os
-import pathlib
-import sys
 import typing
 
-from tfodhelper import errors, storage
-from tfodhelper.annotations import checks, headers, images, labelimg
-from tfodhelper.annotations.findings import Finding, from_unusable
+from tfodhelper.annotations import checks, headers, images, labelimg, usual_layout
+from tfodhelper.annotations.findings import from_unusable
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
-_FORMAT = 1
 SMALL_AREA_PX, MEDIUM_AREA_PX = 32**2, 96**2
-NUM_BYTES = [field.name for field in dataclasses.fields(ImageFacts)].index("num_bytes")
+_FACT_NAMES = [field.name for field in dataclasses.fields(ImageFacts)]
+NUM_BYTES, SHA256 = _FACT_NAMES.index("num_bytes"), _FACT_NAMES.index("sha256")
+FAULTLESS = True  # in `Entry.checked`: the annotation can be used as it stands
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(ImageFacts)))
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_FACTS = operator.attrgetter(*_FACT_NAMES)
+_BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box)))
 
 
 class Entry(typing.NamedTuple):
@@ -34,44 +32,62 @@ class Entry(typing.NamedTuple):
       name: of the annotation file, relative to the annotation folder.
       stamp: (bytes, time of change in ns) of it.
       sha256: hex digest of it.
-      packed: its content, see `pack`; None when it cannot be used.
+      content: what it says, see `pack`; None when it cannot be used.
       trouble: the finding that says why, as a tuple; or None.
-      filename, width, height: as the annotation file gives them.
       image: name of the image that was looked at, or None.
       image_stamp: (bytes, time of change in ns) of it, or None.
       facts: the fields of its `ImageFacts`, or None.
-      image_sha256: its hex digest; "" when it could not be read.
+      bad_sha256: the image's hex digest where it has no facts; "" when it could not be read.
       image_trouble: the finding that says why it cannot be used, as a tuple; or None.
-      checked: the annotation after `checks.check_annotation`, packed; None when the image is left out.
+      checked: the content after `checks.check_annotation`; FAULTLESS when that is `content` itself, None when the image
+        is left out.
       turn: whether EXIF's turn has to be carried out.
       findings: what the check found, as tuples.
-      labels: class names of the boxes of `checked`.
-      sizes: a letter for the size of each: s, m or l, see `size_letter`.
     """
 
     name: str
     stamp: tuple
     sha256: str
-    packed: str | None
+    content: tuple | None
     trouble: tuple | None = None
-    filename: str = ""
-    width: int | None = None
-    height: int | None = None
     image: str | None = None
     image_stamp: tuple | None = None
     facts: tuple | None = None
-    image_sha256: str = ""
+    bad_sha256: str = ""
     image_trouble: tuple | None = None
-    checked: str | None = None
+    checked: tuple | bool | None = None
     turn: bool = False
     findings: tuple = ()
-    labels: tuple = ()
-    sizes: str = ""
+
+    @property
+    def filename(self):
+        """As the annotation file gives it."""
+        return self.content[0] if self.content else ""
+
+    @property
+    def width(self):
+        """As the annotation file gives it; None when it does not."""
+        return self.content[1] if self.content else None
+
+    @property
+    def height(self):
+        """As the annotation file gives it; None when it does not."""
+        return self.content[2] if self.content else None
+
+    @property
+    def usable(self):
+        """The content that goes into a record, or None."""
+        return self.content if self.checked is FAULTLESS else self.checked
+
+    @property
+    def image_sha256(self):
+        """Hex digest of the image; "" when it could not be read."""
+        return self.facts[SHA256] if self.facts else self.bad_sha256
 
     @property
     def annotation(self):
         """The `Annotation` as it stands in the file, or None."""
-        return None if self.packed is None else unpack(self.packed)
+        return None if self.content is None else unpack(self.content)
 
 
 class LookOptions(typing.NamedTuple):
@@ -92,20 +108,22 @@ class LookOptions(typing.NamedTuple):
 
 
 def pack(annotation):
-    """An `Annotation` as a short text; its path is not kept."""
-    boxes = [(b.name, b.xmin, b.ymin, b.xmax, b.ymax, b.difficult, b.truncated, b.pose) for b in annotation.boxes]
-    skipped = [(s.code, s.where, s.what) for s in annotation.skipped]
-    rest = (
-        (annotation.verified, skipped, annotation.encoding)
-        if skipped or annotation.encoding
-        else (annotation.verified,)
-    )
-    return json.dumps((annotation.filename, annotation.width, annotation.height, boxes, *rest), separators=(",", ":"))
+    """An `Annotation` as nested plain values; its path is not kept.
+
+    Returns:
+      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`; then skipped objects and
+      guessed encoding, where there are.
+    """
+    boxes = tuple([_BOX(box) for box in annotation.boxes])
+    start = (annotation.filename, annotation.width, annotation.height, boxes, annotation.verified)
+    if not annotation.skipped and not annotation.encoding:
+        return start
+    return (*start, tuple([(s.code, s.where, s.what) for s in annotation.skipped]), annotation.encoding)
 
 
-def unpack(text):
+def unpack(content):
     """The `Annotation` that was packed."""
-    filename, width, height, boxes, verified, *rest = json.loads(text)
+    filename, width, height, boxes, verified, *rest = content
     skipped, encoding = rest or ((), None)
     return Annotation(
         filename,
@@ -119,9 +137,10 @@ def unpack(text):
     )
 
 
-def size_letter(box):
+def size_letter(width, height):
     """The size of a box as COCO names it: s below 32 x 32 square pixels, m below 96 x 96, else l."""
-    return "s" if box.area < SMALL_AREA_PX else "m" if box.area < MEDIUM_AREA_PX else "l"
+    area = width * height
+    return "s" if area < SMALL_AREA_PX else "m" if area < MEDIUM_AREA_PX else "l"
 
 
 def to_tuple(finding):
@@ -132,28 +151,36 @@ def to_tuple(finding):
     )
 
 
-def look_at_all(task):
-    """Looks at some annotation files and their likely images; the work of one worker process.
+def look_at(options, name, image, known=None):
+    """The `Entry` of one annotation file.
 
     Args:
-      task: (`LookOptions`, list of (annotation file, image or None, stamps known of both or None)).
-
-    Returns:
-      List of `Entry`s; None for files that have not changed since their stamps were taken.
+      options: `LookOptions`.
+      name: of the annotation file.
+      image: name of the image that its name leads to, or None.
+      known: an earlier `Entry`, which is given back when neither file has changed since; or None.
     """
-    options, wanted = task
-    return [look_at(options, *one) for one in wanted]
-
-
-def look_at(options, name, image, known=None):
-    """The `Entry` of one annotation file, or None when nothing changed."""
     path = f"{options.annotation_dir}/{name}"
-    if known is not None and known == (_stamp_of(path), image and _stamp_of(f"{options.image_dir}/{image}")):
-        return None
-    entry, annotation = _look_at_annotation(path, name)
-    if image is None or (entry.packed is None and entry.trouble[0] == "not-an-annotation"):
+    if known is not None and _is_unchanged(options, path, image, known):
+        # What was found may have depended on the other files of the set.
+        return known if known.facts is None or known.checked is FAULTLESS else check(options, known)
+    entry = _look_at_annotation(path, name)
+    if image is None or _is_no_annotation(entry):
         return entry
-    return look_at_image(options, entry, image, annotation)
+    return look_at_image(options, entry, image)
+
+
+def _is_unchanged(options, path, image, known):
+    """Whether neither file has changed; the image may be one to which another thing than the name has led."""
+    if tuple(known.stamp) != _stamp_of(path):
+        return False
+    if image is not None and known.image != image:
+        return _is_no_annotation(known)
+    return known.image is None or tuple(known.image_stamp or ()) == _stamp_of(f"{options.image_dir}/{known.image}")
+
+
+def _is_no_annotation(entry):
+    return entry.trouble is not None and entry.trouble[0] == "not-an-annotation"
 
 
 def _look_at_annotation(path, name):
@@ -161,58 +188,67 @@ def _look_at_annotation(path, name):
         data, stamp = _read(path, labelimg.MAX_BYTES)
     except OSError as error:
         trouble = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
-        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(trouble, name))), None
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        annotation = labelimg.parse_labelimg(data, path)
-    except UnusableFile as error:
-        return Entry(name, stamp, digest, None, to_tuple(from_unusable(error, name))), None
-    packed = pack(annotation)
-    return Entry(
-        name, stamp, digest, packed, None, annotation.filename, annotation.width, annotation.height
-    ), annotation
+        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(trouble, name)))
+    digest, content = hashlib.sha256(data).hexdigest(), usual_layout.read(data)
+    if content is None:
+        try:
+            content = pack(labelimg.parse_labelimg(data, path))
+        except UnusableFile as error:
+            return Entry(name, stamp, digest, None, to_tuple(from_unusable(error, name)))
+    return Entry(name, stamp, digest, content)
 
 
-def look_at_image(options, entry, image, annotation=None):
+def look_at_image(options, entry, image):
     """An entry with its image looked at and its annotation checked against it.
 
     Args:
       options: `LookOptions`.
       entry: an `Entry`, whatever image it names.
       image: name of the image.
-      annotation: of the entry, where it is at hand.
     """
     path = f"{options.image_dir}/{image}"
     data, stamp = b"", None
     try:
         data, stamp = read_with_stamp(path)
-        facts = headers.inspect(data, path, options.decode)
+        facts = _FACTS(headers.inspect(data, path, options.decode))
     except UnusableFile as error:
         digest = hashlib.sha256(data).hexdigest() if stamp else ""
         trouble = to_tuple(from_unusable(error, image))
-        return entry._replace(image=image, image_stamp=stamp, facts=None, image_sha256=digest, image_trouble=trouble)
-    entry = entry._replace(
-        image=image, image_stamp=stamp, facts=_FACTS(facts), image_sha256=facts.sha256, image_trouble=None
+        return entry._replace(image=image, image_stamp=stamp, facts=None, bad_sha256=digest, image_trouble=trouble)
+    return check(
+        options, entry._replace(image=image, image_stamp=stamp, facts=facts, bad_sha256="", image_trouble=None)
     )
-    return check(options, entry, annotation or entry.annotation, facts)
 
 
-def check(options, entry, annotation=None, facts=None):
+def check(options, entry):
     """An entry with its annotation checked against the image that was looked at."""
-    annotation, facts = annotation or entry.annotation, facts or ImageFacts(*entry.facts)
-    if annotation is None:
+    if entry.content is None:
         return entry
+    facts = ImageFacts(*entry.facts)
+    if checks.is_faultless(entry.content, facts, entry.image, options.label_map):
+        return entry._replace(checked=FAULTLESS, turn=False, findings=())
+    annotation = entry.annotation
     found = checks.check_annotation(
         annotation, facts, entry.name, options.label_map, options.check_options, entry.image
     )
     checked = found.annotation
     return entry._replace(
-        checked=None if checked is None else entry.packed if checked == annotation else pack(checked),
+        checked=None if checked is None else FAULTLESS if checked == annotation else pack(checked),
         turn=found.turn,
         findings=tuple([to_tuple(finding) for finding in found.findings]),
-        labels=tuple([box.name for box in checked.boxes]) if checked is not None else (),
-        sizes="".join([size_letter(box) for box in checked.boxes]) if checked is not None else "",
     )
+
+
+def labels_of(entry):
+    """(class names, letters of the sizes, see `size_letter`) of the boxes that can be used, in their order."""
+    boxes = (entry.usable or (None,) * 4)[3] or ()
+    return tuple([box[0] for box in boxes]), "".join([size_letter(box[3] - box[1], box[4] - box[2]) for box in boxes])
+
+
+def content_digest(entry):
+    """A short digest of all that the image's record depends on, but for ids."""
+    text = f"{entry.image_sha256}{entry.turn}{json.dumps(entry.usable)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_with_stamp(path):
@@ -254,118 +290,3 @@ def _stamp_of(path):
 
 def _to_stamp(status):
     return status.st_size, status.st_mtime_ns
-
-
-class UsableImage:
-    """An image that can be trained on.
-
-    Attributes:
-      entry: what is known of it.
-      image_dir: the folder that its name is relative to.
-    """
-
-    __slots__ = ("entry", "image_dir")
-
-    def __init__(self, entry, image_dir):
-        self.entry, self.image_dir = entry, image_dir
-
-    @property
-    def name(self):
-        """Relative to the image folder, POSIX."""
-        return self.entry.image
-
-    @property
-    def path(self):
-        """The file."""
-        return pathlib.Path(self.image_dir) / self.entry.image
-
-    @property
-    def xml(self):
-        """Name of the annotation file, relative to the annotation folder."""
-        return self.entry.name
-
-    @property
-    def annotation(self):
-        """Checked; the size is the one of the frame that goes into the record."""
-        return unpack(self.entry.checked)
-
-    @property
-    def facts(self):
-        """`ImageFacts` of the file."""
-        return ImageFacts(*self.entry.facts)
-
-    @property
-    def sha256(self):
-        """Hex digest of the file."""
-        return self.entry.image_sha256
-
-    @property
-    def num_bytes(self):
-        """Size of the file."""
-        return self.entry.facts[NUM_BYTES]
-
-    @property
-    def turn(self):
-        """Whether EXIF's turn has to be carried out."""
-        return self.entry.turn
-
-    @property
-    def labels(self):
-        """Class names of the boxes, in their order."""
-        return self.entry.labels
-
-    @property
-    def strata(self):
-        """(class name, letter of the size) of the boxes, each once."""
-        return frozenset(zip(self.entry.labels, self.entry.sizes))
-
-    @property
-    def content(self):
-        """A short digest of all that its record depends on, but for ids."""
-        entry = self.entry
-        return hashlib.sha256(f"{entry.image_sha256}{entry.turn}{entry.checked}".encode()).hexdigest()[:16]
-
-    @property
-    def findings(self):
-        """What was found about this image."""
-        return tuple(Finding(*values) for values in self.entry.findings)
-
-
-def write_notes(path, identity, entries):
-    """Writes entries as lines of JSON, the first of which says what they depend on."""
-    with storage.open_whole(path) as file:
-        file.write(json.dumps({"format": _FORMAT, "identity": identity}) + "\n")
-        for entry in entries:
-            file.write(_encode(entry) + "\n")
-
-
-def read_notes(path, identity):
-    """{annotation file: `Entry`} of a file of notes; None when it is not there, is of other options or is damaged."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            head = json.loads(file.readline() or "null")
-            if head != {"format": _FORMAT, "identity": identity}:
-                return None
-            return {entry.name: entry for entry in map(_from_line, file)}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError):
-        return None  # notes only save work
-
-
-def _from_line(line):
-    entry = Entry(*json.loads(line))
-    return entry._replace(
-        stamp=tuple(entry.stamp),
-        image_stamp=entry.image_stamp and tuple(entry.image_stamp),
-        facts=entry.facts and tuple(entry.facts),
-        findings=tuple(map(tuple, entry.findings)),
-        labels=tuple(map(sys.intern, entry.labels)),
-    )
-
-
-def stamps_of(entry):
-    """What `look_at` compares: the stamps of the annotation file and of its image."""
-    return (entry.stamp, entry.image_stamp if entry.image else None)

@@ -3,18 +3,16 @@
 `check` prints it, `convert` goes on from it; both see the same.
 """
 
-import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
-import itertools
 import json
 
 from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import class_names, duplicates, entries, index
-from tfodhelper.dataset.entries import UsableImage
+from tfodhelper.dataset import class_names, duplicates, entries, index, looked, processes, usable
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
 _MIN_CONSTANT_FILES = 3
@@ -27,30 +25,52 @@ class Examination:
 
     Attributes:
       source: the folders.
-      images: the usable ones, sorted by name.
+      images: the usable ones, sorted by name; a `usable.Images`.
       unlabelled: names of images without annotation file.
       findings: everything that was found, in the order of the files.
-      image_of: {name of an annotation file: name of its image, or None}.
-      digests: {name of a paired image: hex digest of the file, or "" when it could not be read}.
+      index: the `index.Index` that it comes from.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
-      looked: what was looked at, for `entries.write_notes`.
     """
 
     source: index.Source
-    images: tuple[UsableImage, ...]
+    images: usable.Images
     unlabelled: tuple[str, ...]
     findings: tuple[Finding, ...]
-    image_of: dict[str, str | None]
-    digests: dict[str, str]
+    index: index.Index
     fingerprint: str
-    looked: tuple[entries.Entry, ...] = ()
 
     def count_boxes(self):
         """{class name: number of usable boxes}, sorted by name."""
-        return dict(sorted(_count_labels(self.images).items()))
+        return dict(sorted(self.images.count_labels().items()))
+
+    @functools.cached_property
+    def image_of(self):
+        """{name of an annotation file: name of its image, or None}."""
+        return {pair.xml: pair.image for pair in self.index.pairs}
+
+    def digest_of(self, image):
+        """Hex digest of an image that belongs to an annotation file; "" of every other name."""
+        position = self._position_of.get(image)
+        return "" if position is None else self.index.looked[position].image_sha256
+
+    @functools.cached_property
+    def _position_of(self):
+        names, choices = self.index.image_names, self.index.choices
+        return {names[choices.image[position]]: position for position in self.index.paired}
 
 
-def examine(source, label_map=None, options=None, show_progress=True, *, decode=True, num_workers=0, known=None):
+def examine(
+    source,
+    label_map=None,
+    options=None,
+    show_progress=True,
+    *,
+    decode=True,
+    num_workers=0,
+    known=None,
+    folder=None,
+    identity=None,
+):
     """Looks at all annotation files and their images and checks them, in parallel.
 
     Args:
@@ -60,8 +80,9 @@ def examine(source, label_map=None, options=None, show_progress=True, *, decode=
       show_progress: whether the console shows how far it is.
       decode: whether every image is decoded, which finds damage that a header does not show.
       num_workers: processes; 0 leaves it to the program, 1 works in this one.
-      known: {annotation file: `entries.Entry`} of an earlier examination with the same options; what has not changed
-        since is not read again.
+      known: `looked.Notes` of an earlier examination with the same options, or None; what has not changed since is not
+        read again.
+      folder, identity: see `looked.Looked`.
 
     Returns:
       An `Examination`. It may have no usable image; `check_usable` raises then.
@@ -71,26 +92,29 @@ def examine(source, label_map=None, options=None, show_progress=True, *, decode=
     """
     look = make_look_options(source, label_map, options, decode)
     with _progress(show_progress) as progress:
-        found = index.make_index(source, look, known, num_workers, progress)
+        found = index.make_index(source, look, known, num_workers, progress, folder, identity)
     index.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
-    pairs, notes = _check_pairs(found, look), list(found.findings)
-    usable = []
-    for entry in pairs:
-        notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
-        notes += [Finding(*values) for values in entry.findings]
-        if entry.checked is not None:
-            usable.append(UsableImage(entry, look.image_dir))
+    _check_constant_size(found, look, num_workers)
+    notes = list(found.findings) + _collect_remarks(found)
     index.refuse_pointers(notes)
     notes += [
         Finding("unlabelled", name, "has no annotation file; it is not taken for a negative")
         for name in found.unlabelled
     ]
-    usable = tuple(sorted(usable, key=lambda image: image.name))
-    notes += duplicates.find_duplicates(_repeated(usable)) + _find_class_troubles(usable)
-    digests = {entry.image: entry.image_sha256 for entry in pairs}
-    image_of = {pair.xml: pair.image for pair in found.pairs}
-    fingerprint = _fingerprint(found, digests)
-    return Examination(source, usable, found.unlabelled, tuple(notes), image_of, digests, fingerprint, found.entries)
+    images = usable.Images(found)
+    notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images)
+    return Examination(source, images, found.unlabelled, tuple(notes), found, _fingerprint(found))
+
+
+def _collect_remarks(found):
+    """The findings about the annotation files that are used, and about their images."""
+    notes = []
+    for position in found.paired:
+        if found.looked.flags[position] & looked.HAS_REMARKS:
+            entry = found.looked[position]
+            notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
+            notes += [Finding(*values) for values in entry.findings]
+    return notes
 
 
 def make_look_options(source, label_map=None, options=None, decode=True):
@@ -108,29 +132,18 @@ def _progress(show):
         yield progress
 
 
-def _check_pairs(found, look):
-    """The entries of all pairs with an image, each with that image looked at and checked."""
-    pairs = []
-    for pair in found.pairs:
-        entry = pair.entry
-        if pair.image is not None and entry.image != pair.image:  # the name alone did not lead there
-            entry = entries.look_at_image(look, entry, pair.image)
-        if pair.image is not None:
-            pairs.append(entry)
-    if not look.check_options.trust_pixels and has_constant_size(pairs):
-        look = look._replace(check_options=dataclasses.replace(look.check_options, trust_pixels=True))
-        pairs = [entry if entry.facts is None else entries.check(look, entry) for entry in pairs]
-    return pairs
-
-
-def _repeated(images):
-    """The images whose bytes are those of another one."""
-    counts = collections.Counter(image.sha256 for image in images)
-    return [image for image in images if counts[image.sha256] > 1] if len(counts) < len(images) else []
-
-
-def _count_labels(images):
-    return collections.Counter(itertools.chain.from_iterable(image.labels for image in images))
+def _check_constant_size(found, look, num_workers):
+    """Checks everything anew where the size in the annotation files turns out to mean nothing."""
+    if look.check_options.trust_pixels or not has_constant_size(found):
+        return
+    look = look._replace(check_options=dataclasses.replace(look.check_options, trust_pixels=True))
+    positions = list(found.paired)
+    found.looked.flush()
+    with index.look_in_parallel(len(positions), False, num_workers) as (run, size):
+        pieces = list(processes.chunks(positions, size))
+        tasks = ((look, found.looked.path, [found.looked.place_of(p) for p in piece]) for piece in pieces)
+        for piece, again in zip(pieces, list(run(looked.check_again, tasks))):
+            found.looked.replace(piece, again)
 
 
 def fingerprint_of(source, known=None, num_workers=0):
@@ -138,40 +151,40 @@ def fingerprint_of(source, known=None, num_workers=0):
 
     Args:
       source: an `index.Source`.
-      known: {annotation file: `entries.Entry`} of an earlier examination; what has not changed since is not read again.
+      known: `looked.Notes` of an earlier examination, or None; what has not changed since is not read again.
       num_workers: as for `examine`.
     """
-    look = make_look_options(source, decode=False)
-    found = index.make_index(source, look, known, num_workers)
-    return _fingerprint(found, {entry.image: entry.image_sha256 for entry in _check_pairs(found, look)})
+    return _fingerprint(index.make_index(source, make_look_options(source, decode=False), known, num_workers))
 
 
-def _fingerprint(found, digests):
-    whole = hashlib.sha256()
-    for pair in found.pairs:
-        line = (pair.xml, pair.entry.sha256, pair.image, digests.get(pair.image, ""))
-        whole.update(json.dumps(line).encode("ascii") + b"\n")
+def _fingerprint(found):
+    whole, images = hashlib.sha256(), found.choices.image
+    for position in found.choices.used():
+        image = found.image_names[images[position]] if images[position] >= 0 else ""
+        digests = found.looked.xml_digest(position) + (found.looked.image_digest(position) if image else b"")
+        whole.update(f"{found.xml_names[position]}\0{image}\0".encode() + digests)
     whole.update(json.dumps(found.unlabelled).encode("ascii"))
     return whole.hexdigest()
 
 
-def has_constant_size(pairs):
+def has_constant_size(found):
     """Whether every XML of the set gives one and the same size, which therefore says nothing about its image.
 
     Some exports write a constant. It is taken for one when at least three files give it, no box of any file lies
     outside of its image, the images have several sizes, and some boxes fit their image but not the constant.
 
     Args:
-      pairs: `entries.Entry`s with their images.
+      found: an `index.Index`.
     """
-    readable = [entry for entry in pairs if entry.packed is not None and entry.facts is not None]
-    given = {(entry.width, entry.height) for entry in readable}
-    real = {entry.facts[1:3] for entry in readable}
+    both = looked.HAS_CONTENT | looked.HAS_FACTS
+    readable = [p for p in found.paired if found.looked.flags[p] & both == both]
+    sizes = [found.looked.sizes[number] for number in {found.looked.size_of[p] for p in readable}]
+    given, real = {size[:2] for size in sizes}, {size[2:] for size in sizes}
     if len(readable) < _MIN_CONSTANT_FILES or len(given) != 1 or len(real) < 2 or None in next(iter(given)):
         return False
-    constant = next(iter(given))
-    exceeds = False
-    for entry in readable:
+    constant, exceeds = next(iter(given)), False
+    for position in readable:
+        entry = found.looked[position]
         boxes = entry.annotation.boxes
         if not all(checks.fits(box, entry.facts[1:3]) for box in boxes):
             return False
@@ -179,8 +192,8 @@ def has_constant_size(pairs):
     return exceeds
 
 
-def _find_class_troubles(usable):
-    counts = _count_labels(usable)
+def _find_class_troubles(images):
+    counts = images.count_labels()
     notes = [
         Finding(
             "class-few",

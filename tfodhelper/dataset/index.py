@@ -4,16 +4,18 @@ Names are given relative to the folder that is searched, in POSIX form, and alwa
 depends on the order in which a file system lists a folder.
 """
 
+import array
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 
 from tfodhelper import errors
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import entries, pairing, processes
+from tfodhelper.dataset import entries, looked, pairing, processes
 
 _IGNORED_FOLDERS = ("__MACOSX",)
 # Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
@@ -45,24 +47,14 @@ class Pair:
     """An annotation file and its image.
 
     Attributes:
-      entry: what a look at both gave; the annotation in it is None when it cannot be used.
+      xml: name of the annotation file, relative to the annotation folder.
       image: name of the image, relative to the image folder; None when there is none.
       by_stem: whether the image was found by the annotation file's own name.
     """
 
-    entry: entries.Entry
+    xml: str
     image: str | None
-    by_stem: bool = False
-
-    @property
-    def xml(self):
-        """Name of the annotation file, relative to the annotation folder."""
-        return self.entry.name
-
-    @property
-    def annotation(self):
-        """The content of the annotation file; None when it cannot be used."""
-        return self.entry.annotation
+    by_stem: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +63,33 @@ class Index:
 
     Attributes:
       source: the folders.
-      pairs: one for every annotation file that is used or could not be used, sorted by its name.
+      image_names, xml_names: names of all images and annotation files, sorted.
+      looked: a `looked.Looked` with an entry for each annotation file, whose image is the one of `choices`.
+      choices: `pairing.Choices`.
       unlabelled: names of the images that no annotation file claims, sorted.
       findings: what was found while pairing.
-      entries: everything that was looked at.
     """
 
     source: Source
-    pairs: tuple[Pair, ...]
+    image_names: list
+    xml_names: list
+    looked: looked.Looked
+    choices: pairing.Choices
     unlabelled: tuple[str, ...]
     findings: tuple[Finding, ...]
-    entries: tuple[entries.Entry, ...]
+
+    @property
+    def pairs(self):
+        """A `Pair` for every annotation file that is used or could not be used, sorted by its name."""
+        for position in self.choices.used():
+            image = self.choices.image[position]
+            name = None if image < 0 else self.image_names[image]
+            yield Pair(self.xml_names[position], name, bool(self.choices.by_stem[position]))
+
+    @property
+    def paired(self):
+        """Positions of the annotation files that are used and have an image."""
+        return (position for position in self.choices.used() if self.choices.image[position] >= 0)
 
 
 def make_source(data_dir=None, image_dir=None, annotation_dir=None):
@@ -146,15 +154,16 @@ def list_files(folder):
     return sorted(names)
 
 
-def make_index(source, options=None, known=None, num_workers=0, progress=None):
+def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
     """Finds images and annotation files, looks at them and pairs them.
 
     Args:
       source: a `Source`.
       options: `entries.LookOptions`; by default images are decoded and all classes allowed.
-      known: {annotation file: `Entry`} of an earlier look; files that have not changed since are not read again.
+      known: `looked.Notes` of an earlier look, or None; files that have not changed since are not read again.
       num_workers: processes; 0 leaves it to the program, 1 works in this one.
       progress: a `console.Progress`, or None.
+      folder, identity: see `looked.Looked`.
 
     Returns:
       An `Index`.
@@ -167,25 +176,35 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None):
     )
     image_names, xml_names, unwritable = _list_names(source)
     finder = pairing.Finder(image_names)
-    stems = [finder.by_stem(name) for name in xml_names]
-    looked = _look_at_files(xml_names, stems, options, known, num_workers, progress)
-    findings = [Finding(*entry.trouble) for entry in looked if entry.trouble]
+    stems = array.array("q", (finder.find_stem(name) for name in xml_names))
+    found = looked.Looked(folder, identity)
+    for piece in _look_at_files(xml_names, _names_of(image_names, stems), options, known, num_workers):
+        found.add(piece)
+        if progress is not None:
+            progress.advance(len(piece.flags))
+    findings = [Finding(*found[p].trouble) for p, flags in enumerate(found.flags) if flags & looked.HAS_TROUBLE]
     findings += [Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable]
-    kept = [(entry, stem) for entry, stem in zip(looked, stems) if not _is_no_annotation(entry)]
-    documents, stems = [entry for entry, _ in kept], [stem for _, stem in kept]
-    choices, more = pairing.pair(documents, finder, stems, _SizeReader(source.image_dir))
-    pairs = tuple(Pair(d, c.image, c.by_stem) for d, c in zip(documents, choices) if c.is_used)
-    more += _find_bare_filenames(pairs)
-    claimed = {choice.image for choice in choices}
-    unlabelled = tuple(name for name in image_names if name not in claimed)
-    return Index(source, pairs, unlabelled, tuple(findings + more), tuple(looked))
+    choices, more = pairing.pair(found, xml_names, finder, stems, _SizeReader(source.image_dir))
+    _look_again(found, choices, stems, image_names, options, num_workers)
+    more += _find_bare_filenames(found, xml_names, image_names, choices)
+    claimed = bytearray(len(image_names))
+    for image in choices.image:
+        if image >= 0:
+            claimed[image] = 1
+    unlabelled = tuple([name for name, is_claimed in zip(image_names, claimed) if not is_claimed])
+    return Index(source, image_names, xml_names, found, choices, unlabelled, tuple(findings + more))
 
 
 def look_at_share(source, options, number, count, num_workers=0):
-    """Looks at every count-th annotation file, from the one of this number on; returns their `Entry`s."""
+    """Looks at every count-th annotation file, from the one of this number on; yields `looked.Piece`s."""
     image_names, xml_names, _ = _list_names(source)
     finder, names = pairing.Finder(image_names), xml_names[number::count]
-    return _look_at_files(names, [finder.by_stem(name) for name in names], options, None, num_workers, None)
+    stems = (finder.find_stem(name) for name in names)
+    return _look_at_files(names, _names_of(image_names, stems), options, None, num_workers)
+
+
+def _names_of(image_names, numbers):
+    return (image_names[number] if number >= 0 else None for number in numbers)
 
 
 def _list_names(source):
@@ -208,28 +227,33 @@ def _list_names(source):
     return image_names, xml_names, unwritable
 
 
-def _is_no_annotation(entry):
-    return entry.trouble is not None and entry.trouble[0] == "not-an-annotation"
-
-
-def _look_at_files(names, stems, options, known, num_workers, progress):
-    """One `Entry` an annotation file, in order; each image is looked at beside the file that its name leads to."""
-    known = known or {}
-    wanted = (
-        (name, stem[0] if len(stem) == 1 else None, _known_stamps(known.get(name))) for name, stem in zip(names, stems)
-    )
-    found = []
+def _look_at_files(names, guesses, options, known, num_workers):
+    """Yields `looked.Piece`s, in order; each image is looked at beside the file that its name leads to."""
+    places = known.places if known is not None else {}
     with look_in_parallel(len(names), options.decode, num_workers) as (run, size):
-        tasks = ((options, piece) for piece in processes.chunks(wanted, size))
-        for piece in run(entries.look_at_all, tasks):
-            found += piece
-            if progress is not None:
-                progress.advance(len(piece))
-    return [known[name] if entry is None else entry for name, entry in zip(names, found)]
+        tasks = (
+            (options, piece, list(itertools.islice(guesses, len(piece))), places and [places.get(n) for n in piece])
+            for piece in processes.chunks(names, size)
+        )
+        yield from run(looked.look_at_all, tasks)
 
 
-def _known_stamps(entry):
-    return None if entry is None else entries.stamps_of(entry)
+def _look_again(found, choices, stems, image_names, options, num_workers):
+    """Looks at the images to which another thing than the annotation file's name led."""
+    positions = [
+        p
+        for p in choices.used()
+        if choices.image[p] not in (-1, stems[p]) and found[p].image != image_names[choices.image[p]]
+    ]
+    found.flush()
+    with look_in_parallel(len(positions), options.decode, num_workers) as (run, size):
+        pieces = list(processes.chunks(positions, size))
+        tasks = (
+            (options, found.path, [found.place_of(p) for p in piece], [image_names[choices.image[p]] for p in piece])
+            for piece in pieces
+        )
+        for piece, again in zip(pieces, list(run(looked.look_again, tasks))):
+            found.replace(piece, again)
 
 
 @contextlib.contextmanager
@@ -286,15 +310,20 @@ def _is_pointer(path):
         return False
 
 
-def _find_bare_filenames(pairs):
+def _find_bare_filenames(found, xml_names, image_names, choices):
     """One finding for the whole set: some tools never write the extension."""
-    named = (pair for pair in pairs if pair.image and pair.entry.filename)
-    bare = [pair for pair in named if not os.path.splitext(pair.entry.filename)[1]]
-    if not bare:
+    number, first = 0, None
+    for position in choices.used():
+        if choices.image[position] >= 0 and not found.flags[position] & looked.IS_NAMED:
+            filename = found[position].filename
+            if filename and not os.path.splitext(filename)[1]:
+                number, first = number + 1, first or (position, filename)
+    if not number:
         return []
-    what = f"<filename> has no extension here and in {len(bare) - 1} other files; the image is found all the same"
-    received = bare[0].entry.filename
-    return [Finding("filename-bare", bare[0].xml, what, None, os.path.basename(bare[0].image), received)]
+    what = f"<filename> has no extension here and in {number - 1} other files; the image is found all the same"
+    position, received = first
+    image = os.path.basename(image_names[choices.image[position]])
+    return [Finding("filename-bare", xml_names[position], what, None, image, received)]
 
 
 class _SizeReader:

@@ -13,7 +13,8 @@ from tfodhelper import errors, storage
 from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+_TAIL = 16  # characters that hold the last comma of the images and the blanks behind it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Manifest:
       shards: {side: list of {name, records, bytes}}; test only where there are test images.
       files: {"label_map", "train_csv", "validate_csv", "test_csv": name}.
       images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of what
-        the record holds), record ([shard, position in it]), fixes. Any iterable serves for writing.
+        the record holds), record ([shard, position in it]), fixes.
       left_out: one dict an image, or an annotation file without one: path, code, message; sha256 and more_reasons
         where there are.
       unlabelled: names of images without annotation file.
@@ -70,8 +71,14 @@ class Manifest:
         return f"{side}.record-?????-of-{len(names):05d}" if names else None
 
 
-def write_manifest(folder, manifest):
-    """Writes manifest.json, whole or not at all; long lists go out one line an element, and are never held as text."""
+def write_manifest(folder, manifest, image_lines=None):
+    """Writes manifest.json, whole or not at all; long lists go out one line an element, and are never held as text.
+
+    Args:
+      folder: where it goes.
+      manifest: a `Manifest`.
+      image_lines: instead of its images, text in pieces: JSON objects, each followed by a comma and blanks.
+    """
     fields = {field.name: getattr(manifest, field.name) for field in dataclasses.fields(manifest)}
     fields = {"tfodhelper": fields.pop("version"), "format": FORMAT, **fields}
     encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -80,11 +87,24 @@ def write_manifest(folder, manifest):
         for name, value in fields.items():
             file.write(f"{between}  {encode(name)}: ")
             between = ",\n"
-            if isinstance(value, (str, int, dict)):
+            if name == "images" and image_lines is not None:
+                _write_text_lines(file, image_lines)
+            elif isinstance(value, (str, int, dict)):
                 file.write(json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  "))
             else:
                 _write_lines(file, value, encode)
         file.write("\n}\n")
+
+
+def _write_text_lines(file, blocks):
+    """The last comma is one too many, and is found only at the end."""
+    held = ""
+    file.write("[\n    ")
+    for block in blocks:
+        held += block
+        file.write(held[:-_TAIL])
+        held = held[-_TAIL:]
+    file.write(held.rstrip().removesuffix(",") + "\n  ]")
 
 
 def _write_lines(file, values, encode):

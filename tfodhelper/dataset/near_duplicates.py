@@ -112,7 +112,7 @@ def find_torn(images, sides, hashes):
     Byte-identical images do not count here: `duplicates` speaks of them.
 
     Args:
-      images: `examine.UsableImage`s.
+      images: `usable.UsableImage`s.
       sides: {name: side}; images that are not in it do not count.
       hashes: {name: fingerprint or None}.
     """

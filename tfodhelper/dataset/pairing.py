@@ -5,6 +5,8 @@ renamed after labelling, and some tools number their annotation files. Where bot
 size in the XML decides; where it cannot, and nothing else does, the annotation is left out.
 """
 
+import array
+import bisect
 import collections
 import dataclasses
 import functools
@@ -13,48 +15,88 @@ import posixpath
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
+from tfodhelper.dataset import looked
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The image of one document, whether its stem leads there, and whether the document is used at all."""
+    """The image of one document, and whether its stem leads there."""
 
     image: str | None
     by_stem: bool = False
-    is_used: bool = True
 
 
-def pair(documents, finder, stems, read_size):
+class Choices:
+    """The image of each document, in columns.
+
+    Attributes:
+      image: number of the image, or -1.
+      by_stem: whether the document's stem leads there.
+      is_used: whether the document is used at all.
+    """
+
+    def __init__(self):
+        self.image, self.by_stem, self.is_used = array.array("q"), bytearray(), bytearray()
+
+    def add(self, image, by_stem, is_used=True):
+        """Adds what was chosen for the next document."""
+        self.image.append(image)
+        self.by_stem.append(by_stem)
+        self.is_used.append(is_used)
+
+    def used(self):
+        """Positions of the documents that are used."""
+        return (position for position, is_used in enumerate(self.is_used) if is_used)
+
+
+def pair(documents, names, finder, stems, read_size):
     """Chooses the image of each document, and the document of each image.
 
     Args:
-      documents: `entries.Entry`s, sorted by name.
+      documents: a `looked.Looked`; what is no annotation gets no image and is not used.
+      names: of the documents, sorted.
       finder: a `Finder` of all images.
-      stems: what `Finder.by_stem` says for each document.
+      stems: what `Finder.find_stem` says for each document.
       read_size: callable from an image's name to (width, height, EXIF orientation), or None.
 
     Returns:
-      (list of `Choice`s, one a document; list of findings).
+      (`Choices`; list of findings).
     """
-    owned = {images[0] for images in stems if len(images) == 1}
-    choices, findings = [], []
-    for document, by_stem in zip(documents, stems):
-        choice, more = _choose(document, by_stem, finder, owned, read_size)
-        choices.append(choice)
-        findings += more
-    return _settle_contests(documents, choices, findings)
+    owned = bytearray(len(finder.image_names))
+    for image, flags in zip(stems, documents.flags):
+        if image >= 0 and not flags & looked.IS_FOREIGN:
+            owned[image] = 1
+    choices, findings = Choices(), []
+    for position, (image, flags) in enumerate(zip(stems, documents.flags)):
+        if flags & looked.IS_FOREIGN:
+            choices.add(-1, False, False)
+        elif image >= 0 and (flags & looked.IS_NAMED or not flags & looked.HAS_CONTENT):
+            choices.add(image, True)  # both names lead to it: the usual case
+        elif not flags & looked.HAS_CONTENT:
+            choices.add(-1, False)
+        else:
+            by_stem = finder.by_stem(names[position])
+            choice, more = _choose(documents[position], by_stem, finder, owned, read_size)
+            choices.add(-1 if choice.image is None else finder.number_of(choice.image), choice.by_stem)
+            findings += more
+    findings += _settle_contests(documents, names, finder.image_names, choices)
+    return choices, findings
 
 
 class Finder:
-    """Finds images by stem or by name: exact first, then without regard to case."""
+    """Finds images by stem or by name: exact first, then without regard to case.
+
+    Args:
+      image_names: of all images, sorted.
+    """
 
     def __init__(self, image_names):
-        self._image_names = image_names
-        self._stems, self._names = collections.defaultdict(list), collections.defaultdict(list)
-        for image in image_names:
-            name = image.rpartition("/")[2]
-            self._names[name].append(image)
-            self._stems[os.path.splitext(name)[0]].append(image)
+        self.image_names = image_names
+        self._stems = _collect(name.rpartition("/")[2].rpartition(".")[0] for name in image_names)
+
+    @functools.cached_property
+    def _names(self):
+        return _collect(name.rpartition("/")[2] for name in self.image_names)
 
     @functools.cached_property
     def _loose_stems(self):
@@ -63,6 +105,18 @@ class Finder:
     @functools.cached_property
     def _loose_names(self):
         return _fold_keys(self._names)
+
+    def number_of(self, image):
+        """The place of an image in the names."""
+        return bisect.bisect_left(self.image_names, image)
+
+    def find_stem(self, xml_name):
+        """The number of the only image called as the annotation file is; -1 when there are none or several."""
+        found = self._stems.get(xml_name.rpartition("/")[2][:-4], -1)
+        if found.__class__ is int and found >= 0:
+            return found
+        found = self.by_stem(xml_name)
+        return self.number_of(found[0]) if len(found) == 1 else -1
 
     def by_stem(self, xml_name):
         """Images called as the annotation file is, in the nearest folder; "a.jpg.xml" belongs to "a.jpg"."""
@@ -74,22 +128,41 @@ class Finder:
         if not filename:
             return []
         if os.path.splitext(filename)[1].lower() in EXTENSIONS:
-            exact = self._names.get(filename) or self._loose_names.get(filename.casefold(), [])
-            return _keep_nearest(xml_name, exact)
+            found = self._names.get(filename)
+            found = self._loose_names.get(filename.casefold()) if found is None else found
+            return _keep_nearest(xml_name, [self.image_names[number] for number in _as_list(found)])
         return self._nearest(xml_name, filename, with_names=False)
 
     def _nearest(self, xml_name, stem, with_names):
-        found = self._stems.get(stem) or (with_names and self._names.get(stem))
-        if not found:
+        found = self._stems.get(stem)
+        if found is None and with_names:
+            found = self._names.get(stem)
+        if found is None:
             loose = stem.casefold()
-            found = self._loose_stems.get(loose) or (with_names and self._loose_names.get(loose))
-        return _keep_nearest(xml_name, found or [])
+            found = self._loose_stems.get(loose)
+            if found is None and with_names:
+                found = self._loose_names.get(loose)
+        return _keep_nearest(xml_name, [self.image_names[number] for number in _as_list(found)])
 
 
-def _fold_keys(images_by_key):
+def _collect(keys):
+    """{key: its position, or the list of its positions}; nearly all keys are met once."""
+    found = {}
+    for position, key in enumerate(keys):
+        earlier = found.setdefault(key, position)
+        if earlier is not position:
+            found[key] = [*_as_list(earlier), position]
+    return found
+
+
+def _as_list(found):
+    return [] if found is None else [found] if found.__class__ is int else found
+
+
+def _fold_keys(numbers_by_key):
     folded = collections.defaultdict(list)
-    for key, images in images_by_key.items():
-        folded[key.casefold()] += images
+    for key, numbers in numbers_by_key.items():
+        folded[key.casefold()] += _as_list(numbers)
     return folded
 
 
@@ -113,17 +186,13 @@ def _nearness(folder, other):
 
 def _choose(document, by_stem, finder, owned, read_size):
     """Returns the `Choice` for one document, and findings."""
-    if document.packed is None:
-        return Choice(by_stem[0] if len(by_stem) == 1 else None, True), []
-    if len(by_stem) == 1 and by_stem[0].rpartition("/")[2] == document.filename:
-        return Choice(by_stem[0], True), []  # both names lead to it: the usual case
     by_name = finder.by_filename(document.name, document.filename)
     both = [image for image in by_stem if image in by_name]
     if both:
         by_stem = by_name = both
     candidates = by_stem or by_name
     if by_stem and by_name and not both:
-        return _decide_by_size(document, by_stem, by_name, owned, read_size)
+        return _decide_by_size(document, by_stem, by_name, finder, owned, read_size)
     if not candidates:
         return Choice(None), [_missing(document)]
     if len(candidates) > 1:
@@ -135,7 +204,7 @@ def _choose(document, by_stem, finder, owned, read_size):
     return Choice(candidates[0], bool(by_stem)), findings
 
 
-def _decide_by_size(document, by_stem, by_name, owned, read_size):
+def _decide_by_size(document, by_stem, by_name, finder, owned, read_size):
     """The stem leads to one image and `<filename>` to another."""
     fits_stem = [image for image in by_stem if _has_size(document, read_size(image))]
     fits_name = [image for image in by_name if _has_size(document, read_size(image))]
@@ -145,7 +214,7 @@ def _decide_by_size(document, by_stem, by_name, owned, read_size):
         ]
     if len(fits_name) == 1 and not fits_stem:
         return Choice(fits_name[0]), [_decided(document, fits_name[0], "the size in the XML is that of this image")]
-    if len(by_stem) == 1 and all(image in owned for image in by_name):
+    if len(by_stem) == 1 and all(owned[finder.number_of(image)] for image in by_name):
         reason = "the size cannot tell, but the named image has an annotation file of its own"
         return Choice(by_stem[0], True), [_decided(document, by_stem[0], reason)]
     return Choice(None), [_ambiguous(document, [*by_stem, *by_name])]
@@ -160,33 +229,34 @@ def _has_size(document, size):
     return given == (width, height) or (orientation >= 5 and given == (height, width))
 
 
-def _settle_contests(documents, choices, findings):
+def _settle_contests(documents, names, image_names, choices):
     """Leaves one document for each image: the one with its stem; an equal copy is dropped, a contradiction reported."""
-    claims = collections.defaultdict(list)
-    for position, choice in enumerate(choices):
-        if choice.image is not None:
-            claims[choice.image].append(position)
-    choices = list(choices)
-    for image, positions in claims.items():
-        if len(positions) < 2:
-            continue
-        ranked = sorted(positions, key=lambda p: (not choices[p].by_stem, documents[p].packed is None, p))
-        winner = ranked[0]
+    counts, claims, findings = bytearray(len(image_names)), {}, []
+    for image in choices.image:
+        if image >= 0:
+            counts[image] = min(counts[image] + 1, 2)
+    for position, image in enumerate(choices.image):
+        if image >= 0 and counts[image] > 1:
+            claims.setdefault(image, []).append(position)
+    for number, positions in claims.items():
+        has_content = {p: bool(documents.flags[p] & looked.HAS_CONTENT) for p in positions}
+        ranked = sorted(positions, key=lambda p: (not choices.by_stem[p], not has_content[p], p))
+        winner, image = ranked[0], image_names[number]
         for position in ranked[1:]:
             same = _say_the_same(documents[winner].annotation, documents[position].annotation)
-            equal_rank = choices[position].by_stem == choices[winner].by_stem
-            choices[position] = Choice(image, choices[position].by_stem, is_used=False)
-            name, other = documents[position].name, documents[winner].name
+            equal_rank = choices.by_stem[position] == choices.by_stem[winner]
+            choices.is_used[position] = False
+            name, other = names[position], names[winner]
             if same:
                 findings.append(Finding("xml-copy", name, f"says the same about {image} as {other}"))
-            elif documents[position].packed is not None:
+            elif has_content[position]:
                 code = "annotations-conflict" if equal_rank else "xml-conflict"
                 way_out = "keep one of the files, or name one folder with --annotation_dir"
                 what = f"says something else about {image} than {other}"
                 findings.append(Finding(code, name, what, way_out=way_out))
                 if equal_rank:
-                    choices[winner] = Choice(image, choices[winner].by_stem, is_used=False)
-    return choices, findings
+                    choices.is_used[winner] = False
+    return findings
 
 
 def _say_the_same(first, second):

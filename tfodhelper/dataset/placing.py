@@ -119,7 +119,7 @@ def place_mended(image, target_dir, names, how, annotation=None):
     Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
 
     Args:
-      image: an `examine.UsableImage`.
+      image: an `usable.UsableImage`.
       target_dir: the new folder.
       names: a `Names`.
       how: LINK or COPY, for bytes that stay as they are.

@@ -12,7 +12,7 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import duplicates, examine, grouping, index, split, split_lists, statistics
+from tfodhelper.dataset import duplicates, examine, grouping, index, looked, split, split_lists, statistics
 from tfodhelper.dataset.split import TRAIN, VALIDATE
 
 HEADER, FULL = "header", "full"  # how images are validated
@@ -108,12 +108,12 @@ class Earlier:
     """What an earlier conversion settled.
 
     Attributes:
-      entries: {annotation file: `entries.Entry`} that it saw, or None.
+      notes: `looked.Notes` of what it saw, or None.
       sides: {image: side}; they stay where they are.
       label_map: its classes keep their ids, new ones are added; None begins anew.
     """
 
-    entries: dict | None = None
+    notes: looked.Notes | None = None
     sides: dict = dataclasses.field(default_factory=dict)
     label_map: label_maps.LabelMap | None = None
 
@@ -157,16 +157,14 @@ class Plan:
         """The same plan with further findings."""
         return dataclasses.replace(self, findings=(*self.findings, *more))
 
-    @functools.cached_property
-    def _images_by_side(self):
-        by_side = {}
-        for image in self.examination.images:
-            by_side.setdefault(self.sides.get(image.name), []).append(image)
-        return by_side
+    def numbers_of(self, side):
+        """The places in `examination.images` of the images of a side."""
+        sides = self.sides
+        return [number for number, name in enumerate(self.examination.images.names()) if sides.get(name) == side]
 
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""
-        return list(self._images_by_side.get(side, ()))
+        return [self.examination.images[number] for number in self.numbers_of(side)]
 
     def check(self, strict=False, is_validated=True):
         """Stops when the plan cannot be carried out.
@@ -207,13 +205,14 @@ def _check_classes(notes):
         )
 
 
-def make_plan(options, show_progress=True, earlier=None):
+def make_plan(options, show_progress=True, earlier=None, folder=None):
     """Examines a set and plans its conversion; writes nothing.
 
     Args:
       options: `SetOptions`.
       show_progress: whether the console shows how far it is.
       earlier: an `Earlier` that the plan goes on from, or None.
+      folder: where the notes of what is looked at lie; a folder for temporary files when left out.
 
     Returns:
       A `Plan`, also where it cannot be carried out: `Plan.check` raises then.
@@ -231,7 +230,9 @@ def make_plan(options, show_progress=True, earlier=None):
         show_progress,
         decode=options.validate == FULL,
         num_workers=options.num_workers,
-        known=earlier.entries,
+        known=earlier.notes,
+        folder=folder,
+        identity=options.identity(),
     )
     counts = examination.count_boxes()
     notes = list(examination.findings)
@@ -241,7 +242,7 @@ def make_plan(options, show_progress=True, earlier=None):
     elif label_map is None and counts:
         label_map = _extend_label_map(earlier.label_map, counts)
     sides, more = _split(examination, options, earlier.sides)
-    counted = statistics.count({image.name: image.labels for image in examination.images}, sides)
+    counted = statistics.count(zip(examination.images.names(), examination.images.kinds()), sides)
     notes += more
     if label_map is not None:
         notes += statistics.find_missing_classes(label_map, counted)
@@ -261,11 +262,11 @@ def _extend_label_map(label_map, counts):
 
 def _split(examination, options, fixed):
     """Returns {image name: side} and findings."""
-    names = [image.name for image in examination.images]
-    if names and any(options.lists):
+    if examination.images and any(options.lists):
+        names = list(examination.images.names())
         sides, notes = split_lists.split_by_lists(names, *options.lists)
         notes += [Finding("not-listed", name, "is in neither list") for name in names if name not in sides]
-        return sides, notes + duplicates.find_leaks(examination.images, sides)
+        return sides, notes + duplicates.find_leaks(examination.images.repeated(), sides)
     cards = make_cards(examination, options)
     if options.fold and cards:
         number, count = parse_part(options.fold, "--fold")
@@ -277,15 +278,10 @@ def _split(examination, options, fixed):
 def make_cards(examination, options):
     """The `split.SplitImage`s of the usable images, with their groups."""
     groups = grouping.find_groups(examination, options.group_by, options.group_near_duplicates)
-    sets, strata = {}, {}  # images with the same classes share one set
-    return [
-        split.SplitImage(
-            image.name,
-            image.sha256,
-            sets.get(image.labels) or sets.setdefault(image.labels, frozenset(image.labels)),
-            strata.get((image.labels, image.entry.sizes))
-            or strata.setdefault((image.labels, image.entry.sizes), image.strata),
-            groups.get(image.name, ""),
-        )
-        for image in examination.images
-    ]
+    found, images = {}, examination.images  # images of one kind share what it says
+    cards = []
+    for name, identity, kind in zip(images.names(), images.identities(), images.kinds()):
+        if kind not in found:
+            found[kind] = frozenset(kind[0]), frozenset(zip(*kind))
+        cards.append(split.SplitImage(name, identity, *found[kind], groups.get(name, "")))
+    return cards

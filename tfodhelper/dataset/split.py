@@ -19,13 +19,13 @@ SPLITS = (TRAIN, VALIDATE, TEST)
 _ROUNDING = 1e-9
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class SplitImage:
     """What the split needs to know of an image.
 
     Attributes:
       name: unique, relative name.
-      sha256: images with the same digest stay on one side.
+      sha256: digest of the file, or any other text that says which images are byte-identical: they stay on one side.
       classes: names of the classes that it shows; empty for a negative.
       strata: (class name, size of a box) of all its boxes.
       group: images with the same group, other than "", stay on one side.

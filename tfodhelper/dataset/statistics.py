@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 
 from tfodhelper import console
 from tfodhelper.annotations.findings import Finding
@@ -26,25 +25,32 @@ class Statistics:
     negatives: dict
 
 
-def count(labels, split):
+def count(kinds, split):
     """Counts boxes and images.
 
     Args:
-      labels: {image name: class names of its boxes}.
-      split: {image name: side}; images that are not in it do not count.
+      kinds: for each image (name, (class names of its boxes, anything)); few of the latter differ.
+      split: {name: side}; images that are not in it do not count.
 
     Returns:
       `Statistics`.
     """
-    by_side = {side: [] for side in SPLITS}
-    for name, side in split.items():
-        by_side[side].append(labels[name])
-    chain = itertools.chain.from_iterable
+    by_side = {side: collections.Counter() for side in SPLITS}
+    for name, kind in kinds:
+        if name in split:
+            by_side[split[name]][kind] += 1
+    boxes, of_class = ({side: collections.Counter() for side in SPLITS} for _ in range(2))
+    for side, found in by_side.items():
+        for (labels, _), number in found.items():
+            for label in labels:
+                boxes[side][label] += number
+            for label in set(labels):
+                of_class[side][label] += number
     return Statistics(
-        boxes={side: collections.Counter(chain(found)) for side, found in by_side.items()},
-        images_of_class={side: collections.Counter(chain(map(set, found))) for side, found in by_side.items()},
-        images={side: len(found) for side, found in by_side.items()},
-        negatives={side: sum(not names for names in found) for side, found in by_side.items()},
+        boxes=boxes,
+        images_of_class=of_class,
+        images={side: sum(found.values()) for side, found in by_side.items()},
+        negatives={side: sum(n for kind, n in found.items() if not kind[0]) for side, found in by_side.items()},
     )
 
 

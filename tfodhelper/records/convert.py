@@ -6,7 +6,7 @@ import os
 from tfodhelper import console, errors, storage
 from tfodhelper.dataset import examine, plan, processes
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.entries import read_notes
+from tfodhelper.dataset.looked import read_notes
 from tfodhelper.records import folder as folders
 from tfodhelper.records import jobs, result, update, writer
 
@@ -104,7 +104,7 @@ def _other_work(folder, why, received, way_out=None):
 
 
 def _convert(folder, options):
-    planned = plan.make_plan(options)
+    planned = plan.make_plan(options, folder=folder)
     folders.say_findings(planned.findings)
     planned.check(options.strict)
     layout = folders.lay_out(folder, planned, options)

@@ -4,7 +4,8 @@ Feature names are those of the Object Detection API; its decoder and the Model G
 latter parses `image/source_id` as a number, and the former takes `image/format` at its word.
 
 The few lines of protobuf's wire format that an Example needs stand here, so that a conversion need not wait for
-TensorFlow to be imported; the bytes are those of TensorFlow's own deterministic serialization.
+TensorFlow to be imported; the bytes are those of TensorFlow's own deterministic serialization. What is the same in many
+records (class names, flags, the lengths around lists of numbers) is put together once.
 """
 
 import functools
@@ -12,110 +13,110 @@ import struct
 
 from tfodhelper.fields import Record
 
-_SHORT = [bytes([value]) for value in range(0x80)]
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
+_CACHED = 4096
 
 
-def to_features(annotation, encoded, format, source_id, sha256, label_map, filename=None):
-    """The features of one image.
+def make_example(boxes, width, height, encoded, format, source_id, sha256, label_map, filename):
+    """The bytes of a tf.train.Example.
 
     Args:
-      annotation: checked: the size of the encoded image, boxes of positive area inside it, pixels.
+      boxes: tuples of the fields of `structures.Box`, pixels, of positive area and inside the encoded image.
+      width, height: of the encoded image, pixels.
       encoded: bytes, JPEG or PNG.
       format: "jpeg" or "png", by the content.
       source_id: whole number, unique in the set.
       sha256: hex digest of `encoded`.
       label_map: a `LabelMap` that has all classes of the boxes.
-      filename: what `image/filename` says; the annotation's when left out.
+      filename: what `image/filename` says.
 
     Returns:
-      {name: serialized tf.train.Feature}, with the names of `fields.Record`; boxes are normalized to the image.
+      bytes, with the features of `fields.Record`; boxes are normalized to the image.
     """
-    boxes, width, height = annotation.boxes, annotation.width, annotation.height
-    ids = [label_map.id_of(box.name) for box in boxes]
-    return {
-        Record.HEIGHT: _ints([height]),
-        Record.WIDTH: _ints([width]),
-        Record.FILENAME: _texts([filename or annotation.filename]),
-        Record.SOURCE_ID: _texts([str(int(source_id))]),
-        Record.KEY: _texts([sha256]),
-        Record.ENCODED: _bytes([encoded]),
-        Record.FORMAT: _texts([format]),
-        Record.XMIN: _floats([box.xmin / width for box in boxes]),
-        Record.XMAX: _floats([box.xmax / width for box in boxes]),
-        Record.YMIN: _floats([box.ymin / height for box in boxes]),
-        Record.YMAX: _floats([box.ymax / height for box in boxes]),
-        Record.CLASS_TEXT: _text_list(tuple([label_map.name_of(id) for id in ids])),
-        Record.CLASS_LABEL: _ints(ids),
-        Record.DIFFICULT: _ints([int(box.difficult) for box in boxes]),
-        Record.TRUNCATED: _ints([int(box.truncated) for box in boxes]),
-        Record.VIEW: _text_list(tuple([box.pose for box in boxes])),
-        Record.IS_CROWD: _zeros(len(boxes)),
-        Record.AREA: _floats([box.area for box in boxes]),
-        Record.WEIGHT: _ones(len(boxes)),
-    }
+    names, xmin, ymin, xmax, ymax, difficult, truncated, poses = zip(*boxes) if boxes else ((),) * 8
+    ids = tuple([label_map.id_of(name) for name in names])
+    number = len(boxes)
+    content = b"".join(  # in the order of the features' names
+        (
+            *_bytes(Record.ENCODED, encoded),
+            *_bytes(Record.FILENAME, filename.encode("utf-8")),
+            _texts(Record.FORMAT, (format,)),
+            _ints(Record.HEIGHT, (height,)),
+            *_bytes(Record.KEY, sha256.encode("ascii")),
+            *_floats(Record.AREA, [(c - a) * (d - b) for a, b, c, d in zip(xmin, ymin, xmax, ymax)]),
+            *_floats(Record.XMAX, [value / width for value in xmax]),
+            *_floats(Record.XMIN, [value / width for value in xmin]),
+            *_floats(Record.YMAX, [value / height for value in ymax]),
+            *_floats(Record.YMIN, [value / height for value in ymin]),
+            _ints(Record.CLASS_LABEL, ids),
+            _texts(Record.CLASS_TEXT, tuple([label_map.name_of(id) for id in ids])),
+            _ints(Record.DIFFICULT, difficult),
+            _ints(Record.IS_CROWD, (0,) * number),
+            _ints(Record.TRUNCATED, truncated),
+            _texts(Record.VIEW, poses),
+            _ones(Record.WEIGHT, number),
+            *_bytes(Record.SOURCE_ID, b"%d" % source_id),
+            _ints(Record.WIDTH, (width,)),
+        )
+    )
+    return _head_of(1, len(content)) + content
 
 
-def serialize(features):
-    """The bytes of a tf.train.Example.
-
-    Args:
-      features: {name: serialized tf.train.Feature}, as `to_features` gives.
-    """
-    entries = [_field(1, _key(name) + _field(2, features[name])) for name in sorted(features)]
-    return _field(1, b"".join(entries))
+def _bytes(name, value):
+    """A feature of one value, in pieces."""
+    return _head_of_list(name, _BYTES_LIST, len(value)), value
 
 
-@functools.cache
-def _key(name):
-    return _field(1, name.encode("utf-8"))
+def _floats(name, values):
+    """A feature of numbers, in pieces."""
+    if not values:
+        return (_head_of_list(name, _FLOAT_LIST, 0, False),)
+    return _head_of_list(name, _FLOAT_LIST, 4 * len(values)), struct.pack(f"<{len(values)}f", *values)
 
 
-@functools.lru_cache(1024)
-def _zeros(count):
-    return _ints([0] * count)
+@functools.lru_cache(_CACHED)
+def _ones(name, count):
+    return b"".join(_floats(name, [1.0] * count))
 
 
-@functools.lru_cache(1024)
-def _ones(count):
-    return _floats([1.0] * count)
+@functools.lru_cache(_CACHED)
+def _ints(name, values):
+    """A feature of whole numbers from 0; few lists differ."""
+    packed = b"".join([_varint(int(value)) for value in values])
+    return _head_of_list(name, _INT64_LIST, len(packed), bool(values)) + packed
 
 
-def _ints(values):
-    return _field(_INT64_LIST, _packed(b"".join([_varint(value) for value in values])))
+@functools.lru_cache(_CACHED)
+def _texts(name, values):
+    """A feature of texts; few lists differ."""
+    encoded = [value.encode("utf-8") for value in values]
+    content = b"".join([_head_of(1, len(value)) + value for value in encoded])
+    return _head_of_content(name, _BYTES_LIST, len(content)) + content
 
 
-def _floats(values):
-    return _field(_FLOAT_LIST, _packed(struct.pack(f"<{len(values)}f", *values)))
+@functools.lru_cache(_CACHED)
+def _head_of_list(name, kind, length, is_there=True):
+    """What stands before one value of so many bytes, or before packed numbers of so many bytes."""
+    head = _head_of(1, length) if is_there else b""
+    return _head_of_content(name, kind, len(head) + length) + head
 
 
-def _bytes(values):
-    return _field(_BYTES_LIST, b"".join([_field(1, value) for value in values]))
+def _head_of_content(name, kind, length):
+    """What stands before the content of a list: of the entry of the map, its key, the feature and the list."""
+    listed = _head_of(kind, length)
+    feature = _head_of(2, len(listed) + length)
+    key = name.encode("ascii")
+    key = _head_of(1, len(key)) + key
+    return _head_of(1, len(key) + len(feature) + len(listed) + length) + key + feature + listed
 
 
-@functools.lru_cache(4096)
-def _text_list(values):
-    """Class names and views: few, and met over and over."""
-    return _texts(values)
-
-
-def _texts(values):
-    return _bytes([value.encode("utf-8") for value in values])
-
-
-def _packed(content):
-    return _field(1, content) if content else b""
-
-
-def _field(number, content):
-    """A length-delimited field."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+def _head_of(number, length):
+    """Tag and length of a length-delimited field."""
+    return bytes([number << 3 | 2]) + _varint(length)
 
 
 def _varint(value):
     """A whole number of at least 0, seven bits a byte, the lowest first."""
-    if value < 0x80:
-        return _SHORT[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -1,16 +1,18 @@
 """What a converted folder is made of: which image goes into which shard, and the files beside the records."""
 
+import array
+import contextlib
 import dataclasses
 import random
 import shutil
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import entries, statistics
 from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset import statistics
 from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
-from tfodhelper.records import result, writer
+from tfodhelper.records import describe, result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _RECORD_OVERHEAD = 1.02  # records are a little larger than their images
@@ -24,65 +26,82 @@ class Layout:
     Attributes:
       tasks: `writer.ShardTask`s of all sides.
       sides: the side of each task.
-      ids: {image name: source id}.
+      ids: source ids, by the place of the image among the usable ones.
+      num_records: number of records.
+      num_bytes: bytes of the images.
     """
 
     tasks: list
     sides: list
-    ids: dict
-
-    @property
-    def num_records(self):
-        """Number of records."""
-        return sum(len(task.items) for task in self.tasks)
-
-    @property
-    def num_bytes(self):
-        """Bytes of the images."""
-        return sum(item.facts[entries.NUM_BYTES] for task in self.tasks for item in task.items)
+    ids: array.array
+    num_records: int
+    num_bytes: int
 
 
-@dataclasses.dataclass(frozen=True)
 class Content:
     """What the records hold.
 
     Attributes:
       shards: {side: list of {name, records, bytes}}.
-      written: {image name: `writer.Written`}.
-      places: {image name: (shard, position in it)}.
-      ids: {image name: source id}.
+      ids: source ids, by the place of the image among the usable ones.
+      shard_of, record_of: by these places, in which shard of its side the image is, and where in it.
+      encoded: {place: hex digest of what was encoded anew}.
     """
 
-    shards: dict
-    written: dict
-    places: dict
-    ids: dict
+    def __init__(self, ids):
+        self.shards, self.ids, self.encoded = {TRAIN: [], VALIDATE: []}, ids, {}
+        self.shard_of, self.record_of = (array.array("q", bytes(8 * len(ids))) for _ in range(2))
+
+    def add(self, side, shard, members, encoded):
+        """Adds a shard whose records are the images at the places `members`."""
+        shards = self.shards.setdefault(side, [])
+        for record, member in enumerate(members):
+            self.shard_of[member], self.record_of[member] = len(shards), record
+        shards.append(shard)
+        self.encoded |= encoded
 
 
 def lay_out(folder, planned, options):
     """Decides on the shards of a plan; the same plan and options always give the same layout."""
-    images = [image for image in planned.examination.images if image.name in planned.sides]
-    ids = {image.name: number for number, image in enumerate(images, start=1)}
-    tasks, sides = [], []
-    for side in SPLITS:
-        items = [writer.make_item(image, ids[image.name]) for image in planned.images_of(side)]
+    images, members = planned.examination.images, {side: planned.numbers_of(side) for side in SPLITS}
+    ids, last = array.array("Q", bytes(8 * len(images))), 0
+    for number, name in enumerate(images.names()):
+        if name in planned.sides:
+            ids[number] = last = last + 1
+    tasks, sides, num_bytes = [], [], 0
+    for side, own in members.items():
         wanted = options.num_shards
         if wanted and side != TRAIN:
-            wanted = max(1, round(wanted * len(items) / len(images)))
-        more = lay_out_side(folder, side, items, wanted, options.seed, planned.label_map)
+            wanted = max(1, round(wanted * len(own) / last))
+        more, size = lay_out_side(folder, side, planned, own, ids, wanted, options.seed)
         tasks += more
         sides += [side] * len(more)
-    return Layout(tasks, sides, ids)
+        num_bytes += size
+    return Layout(tasks, sides, ids, last, num_bytes)
 
 
-def lay_out_side(folder, side, items, wanted, seed, label_map):
-    """The tasks of one side; training is written in random order."""
+def lay_out_side(folder, side, planned, members, ids, wanted, seed):
+    """The tasks of one side, and the bytes of its images; training is written in random order.
+
+    Args:
+      folder: where the shards go.
+      side: of the split.
+      planned: a `plan.Plan`.
+      members: places of the images among the usable ones.
+      ids: source ids by these places.
+      wanted: number of shards; 0 leaves it to the program.
+      seed: of the order.
+    """
+    examination = planned.examination
+    members = array.array("q", members)
     if side == TRAIN:
-        random.Random(seed).shuffle(items)
+        random.Random(seed).shuffle(members)
     least = writer.DEFAULT_TRAIN_SHARDS if side == TRAIN else 1
-    num_bytes = sum(item.facts[entries.NUM_BYTES] for item in items)
-    number = writer.choose_num_shards(len(items), num_bytes, wanted, least)
-    return writer.make_tasks(folder, side, items, number, label_map)
+    sizes, positions = examination.index.looked.num_bytes, examination.images.positions
+    num_bytes = sum(sizes[positions[member]] for member in members)
+    number = writer.choose_num_shards(len(members), num_bytes, wanted, least)
+    tasks = writer.make_tasks(folder, side, examination, members, ids, number, planned.label_map)
+    return tasks, num_bytes
 
 
 def collect(layout, results):
@@ -90,15 +109,12 @@ def collect(layout, results):
 
     Args:
       layout: a `Layout`.
-      results: (shard, {image name: `writer.Written`}) for each of its tasks, in order.
+      results: what `writer.write_shards` says of each of its tasks, in order.
     """
-    shards, written, places = {TRAIN: [], VALIDATE: []}, {}, {}
-    for task, side, (shard, more) in zip(layout.tasks, layout.sides, results):
-        number = len(shards.setdefault(side, []))
-        shards[side].append(shard)
-        written |= more
-        places |= {item.name: (number, position) for position, item in enumerate(task.items)}
-    return Content(shards, written, places, layout.ids)
+    content = Content(layout.ids)
+    for task, side, (shard, encoded) in zip(layout.tasks, layout.sides, results):
+        content.add(side, shard, task.members, encoded)
+    return content
 
 
 def check_space(folder, num_bytes):
@@ -124,20 +140,20 @@ def complete(folder, planned, options, content):
       A `result.ConvertResult`.
     """
     sides = [side for side in SPLITS if side != TEST or content.shards.get(TEST)]
-    for side in sides:
-        with storage.open_whole(folder / f"{side}.csv") as file:
-            file.write(",".join(CSV_HEADER) + "\n")
-            file.writelines(content.written[image.name].csv for image in planned.images_of(side))
-    label_maps.write_label_map(folder / result.LABEL_MAP, planned.label_map)
-    entries.write_notes(folder / result.NOTES, options.identity(), planned.examination.looked)
-    manifest = _make_manifest(planned, options, content, sides)
-    manifests.write_manifest(folder, manifest)
+    paths, header = {side: folder / f"{side}.csv" for side in sides}, ",".join(CSV_HEADER) + "\n"
+    with contextlib.ExitStack() as stack:
+        with describe.open_lists(paths, header) as files:
+            lines = describe.write_lists(folder, files, planned, content, options.num_workers)
+            read_lines = stack.enter_context(lines)
+        label_maps.write_label_map(folder / result.LABEL_MAP, planned.label_map)
+        manifest = _make_manifest(planned, options, content, sides)
+        planned.examination.index.looked.keep(folder / result.NOTES)
+        manifests.write_manifest(folder, manifest, read_lines())
     _say_summary(planned, manifest)
     return result.read_result(folder, reused=False, manifest=manifest)
 
 
 def _make_manifest(planned, options, content, sides):
-    images = (image for image in planned.examination.images if image.name in planned.sides)
     boxes = planned.statistics.boxes
     return manifests.Manifest(
         fingerprint=planned.examination.fingerprint,
@@ -148,37 +164,16 @@ def _make_manifest(planned, options, content, sides):
         ],
         shards=content.shards,
         files={"label_map": result.LABEL_MAP} | {f"{side}_csv": f"{side}.csv" for side in sides},
-        images=(_describe(image, planned.sides[image.name], content) for image in images),
+        images=[],
         left_out=[_describe_left_out(planned, name, reasons) for name, reasons in planned.left_out.items()],
         unlabelled=list(planned.examination.unlabelled),
         findings=findings.count_codes(planned.findings),
     )
 
 
-def _describe(image, side, content):
-    written = content.written[image.name]
-    facts = {
-        "path": image.name,
-        "xml": image.xml,
-        "sha256": image.sha256,
-        "split": side,
-        "source_id": str(content.ids[image.name]),
-        "width": written.width,
-        "height": written.height,
-        "boxes": len(image.labels),
-        "content": image.content,
-        "record": content.places[image.name],
-    }
-    if written.encoded_sha256:
-        facts["encoded_sha256"] = written.encoded_sha256
-    fixes = [f for f in image.findings if f.action != findings.KEPT] if image.entry.findings else []
-    facts["fixes"] = [{"code": f.code, "message": f.message} for f in fixes]
-    return facts
-
-
 def _describe_left_out(planned, name, reasons):
     """The first reason in full, the others by their number."""
-    digest = planned.examination.digests.get(name)
+    digest = planned.examination.digest_of(name)
     known = {"sha256": digest} if digest else {}
     more = {"more_reasons": len(reasons) - 1} if len(reasons) > 1 else {}
     return {"path": name} | known | {"code": reasons[0].code, "message": reasons[0].message} | more

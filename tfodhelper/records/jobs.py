@@ -12,7 +12,7 @@ import shutil
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import entries, examine, index, plan
+from tfodhelper.dataset import examine, index, looked, plan
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.records import folder as folders
 from tfodhelper.records import result, writer
@@ -44,7 +44,8 @@ def convert_share(folder, options, number, count):
         if known is None:
             return None
         with console.phase(f"convert, job {number} of {count}"):
-            planned = plan.make_plan(options, show_progress=False, earlier=plan.Earlier(known))
+            own = parts / f"{number}-of-{count}"
+            planned = plan.make_plan(options, show_progress=False, earlier=plan.Earlier(known), folder=own)
             planned.check(options.strict)
             layout = folders.lay_out(folder, planned, options)
             _write_own(parts, layout, options, number, count)
@@ -87,7 +88,7 @@ def _claim(folder, parts, identity):
 
 
 def _look(parts, options, identity, number, count):
-    """Looks at this job's part, once; returns {annotation file: entry} of all parts, None while some are missing."""
+    """Looks at this job's part, once; returns the `looked.Notes` of all parts, None while some are missing."""
     own = parts / f"looked-{number}-of-{count}.jsonl"
     if not own.exists():
         label_map = label_maps.read_label_map(options.label_map) if options.label_map else None
@@ -95,13 +96,12 @@ def _look(parts, options, identity, number, count):
         source = options.make_source()
         look = examine.make_look_options(source, label_map, check_options, options.validate == plan.FULL)
         found = index.look_at_share(source, look, number - 1, count, options.num_workers)
-        entries.write_notes(own, identity, found)
-        console.say(f"job {number} of {count}: looked at {len(found)} annotation files and their images")
-    known, missing = {}, []
+        looked.write_notes(own, identity, found)
+        console.say(f"job {number} of {count}: its part of the annotation files and their images is looked at")
+    known, missing = looked.Notes(), []
     for other in range(1, count + 1):
-        notes = entries.read_notes(parts / f"looked-{other}-of-{count}.jsonl", identity)
-        known |= notes or {}
-        missing += [other] if notes is None else []
+        is_there = known.add(parts / f"looked-{other}-of-{count}.jsonl", identity)
+        missing += [] if is_there else [other]
     if missing:
         numbers = ", ".join(str(other) for other in missing[:10]) + (", ..." if len(missing) > 10 else "")
         console.say(f"waiting for the first part of job {numbers}: start this job once more when they have ended")
@@ -115,7 +115,7 @@ def _write_own(parts, layout, options, number, count):
     if own.exists():
         return
     tasks = layout.tasks[number - 1 :: count]
-    with console.Progress("records written", sum(len(task.items) for task in tasks)) as progress:
+    with console.Progress("records written", sum(len(task.members) for task in tasks)) as progress:
         storage.write_json(own, list(writer.write_shards(tasks, options.num_workers, progress)))
 
 
@@ -140,5 +140,5 @@ def _complete(folder, parts, planned, options, layout):
         return made
 
 
-def _to_result(shard, written):
-    return shard, {name: writer.Written(*values) for name, values in written.items()}
+def _to_result(shard, encoded):
+    return shard, {int(member): digest for member, digest in encoded.items()}

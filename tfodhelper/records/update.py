@@ -8,6 +8,7 @@ All of it is made in a folder inside and put into its place when it is whole: a 
 or forgets it.
 """
 
+import array
 import collections
 import dataclasses
 import os
@@ -45,7 +46,7 @@ def update(folder, options, manifest, known):
       folder: pathlib.Path of a whole folder, held by this process.
       options: the `ConvertOptions`, equal to those of then.
       manifest: the folder's `Manifest`.
-      known: {annotation file: `entries.Entry`} of then, or None.
+      known: `looked.Notes` of then, or None.
 
     Returns:
       A `result.ConvertResult`.
@@ -54,69 +55,72 @@ def update(folder, options, manifest, known):
     old = {image["path"]: image for image in manifest.images}
     label_map = label_maps.read_label_map(folder / manifest.files["label_map"])
     sides = {name: image["split"] for name, image in old.items()}
-    planned = plan.make_plan(options, earlier=plan.Earlier(known, sides, label_map))
+    new_folder = _make_empty(folder / _FOLDER)
+    planned = plan.make_plan(options, earlier=plan.Earlier(known, sides, label_map), folder=new_folder)
     folders.say_findings(planned.findings)
     planned.check(options.strict)
-    images = {image.name: image for image in planned.examination.images if image.name in planned.sides}
+    images = planned.examination.images
+    members = {image.name: number for number, image in enumerate(images) if image.name in planned.sides}
     kept = {
         name
-        for name, image in images.items()
-        if name in old and old[name]["content"] == image.content and old[name]["split"] == planned.sides[name]
+        for name, number in members.items()
+        if name in old and old[name]["content"] == images[number].content and old[name]["split"] == planned.sides[name]
     }
-    _say_changes(old, images, kept)
-    new_folder = storage.make_folder(folder / _FOLDER)
-    content = _write_records(new_folder, folder, planned, options, manifest, old, kept)
+    _say_changes(old, members, kept)
+    content = _write_records(new_folder, folder, planned, options, manifest, old, kept, members)
     made = folders.complete(new_folder, planned, options, content)
     recover(folder)
     return result.read_result(folder, reused=False) if made else None
 
 
-def _say_changes(old, images, kept):
-    gone = len(old.keys() - images.keys())
-    changed = len((images.keys() & old.keys()) - kept)
-    new = len(images.keys() - old.keys())
+def _make_empty(folder):
+    """Makes a folder for the new files; what a stopped update left there is forgotten."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return storage.make_folder(folder)
+
+
+def _say_changes(old, members, kept):
+    gone = len(old.keys() - members.keys())
+    changed = len((members.keys() & old.keys()) - kept)
+    new = len(members.keys() - old.keys())
     console.say(f"unchanged {len(kept)}, changed {changed}, new {new}, gone {gone}")
 
 
-def _write_records(new_folder, folder, planned, options, manifest, old, kept):
+def _write_records(new_folder, folder, planned, options, manifest, old, kept, members):
     """Keeps, copies and writes the shards of all sides; returns their `folders.Content`."""
-    ids = _choose_ids(planned, old)
-    label_map = planned.label_map
-    by_name = {image.name: image for image in planned.examination.images}
-    shards, places, written = {}, {}, {}
+    content = folders.Content(_choose_ids(planned, old, members))
     for side in SPLITS:
         staying = _find_staying(manifest, old, kept, side)
-        items = [writer.make_item(i, ids[i.name]) for i in planned.images_of(side) if i.name not in kept]
-        tasks = folders.lay_out_side(new_folder, side, items, 0 if side == TRAIN else 1, options.seed, label_map)
+        fresh = [members[name] for name in members if planned.sides[name] == side and name not in kept]
+        wanted = 0 if side == TRAIN else 1
+        tasks, _ = folders.lay_out_side(new_folder, side, planned, fresh, content.ids, wanted, options.seed)
         total = len(staying) + len(tasks)
-        shards[side] = []
         for number, old_shard in enumerate(staying):
             target = new_folder / writer.shard_name(side, number, total)
-            shards[side].append(_keep_shard(folder / old_shard.shard["name"], target, old_shard))
+            shard = _keep_shard(folder / old_shard.shard["name"], target, old_shard)
             names = [name for _, name in sorted(old_shard.names.items())]
-            places |= {name: (number, position) for position, name in enumerate(names)}
+            encoded = {members[name]: old[name].get("encoded_sha256") for name in names}
+            content.add(side, shard, [members[name] for name in names], {m: sha for m, sha in encoded.items() if sha})
         tasks = [
             task._replace(path=str(new_folder / writer.shard_name(side, len(staying) + number, total)))
             for number, task in enumerate(tasks)
         ]
-        for task, (shard, more) in zip(tasks, writer.write_shards(tasks, options.num_workers)):
-            places |= {item.name: (len(shards[side]), position) for position, item in enumerate(task.items)}
-            shards[side].append(shard)
-            written |= more
-    for name in kept:
-        csv = writer.to_csv(name, by_name[name].annotation, label_map)
-        written[name] = writer.Written(old[name]["width"], old[name]["height"], old[name].get("encoded_sha256"), csv)
-    return folders.Content(
-        {s: found for s, found in shards.items() if found or s in manifest.shards}, written, places, ids
-    )
+        for task, (shard, encoded) in zip(tasks, writer.write_shards(tasks, options.num_workers)):
+            content.add(side, shard, task.members, encoded)
+    content.shards = {side: found for side, found in content.shards.items() if found or side in manifest.shards}
+    return content
 
 
-def _choose_ids(planned, old):
-    """Source ids: those of old images stay, new ones go on behind the greatest."""
-    ids = {name: int(image["source_id"]) for name, image in old.items()}
-    last = max(ids.values(), default=0)
-    new = [image.name for image in planned.examination.images if image.name in planned.sides and image.name not in ids]
-    return ids | {name: last + number for number, name in enumerate(new, start=1)}
+def _choose_ids(planned, old, members):
+    """Source ids by place: those of old images stay, new ones go on behind the greatest."""
+    ids = array.array("Q", bytes(8 * len(planned.examination.images)))
+    last = max((int(image["source_id"]) for image in old.values()), default=0)
+    for name, member in members.items():
+        if name in old:
+            ids[member] = int(old[name]["source_id"])
+        else:
+            ids[member] = last = last + 1
+    return ids
 
 
 def _find_staying(manifest, old, kept, side):

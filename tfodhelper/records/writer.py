@@ -1,10 +1,11 @@
 """Sharded record files that appear whole or not at all.
 
-A shard belongs to one task, which one process works off: it reads the images, makes the records and writes them under a
-temporary name that is changed when all is on disk. Nothing but names and counts goes back. The same images in the same
-order give the same bytes, however many processes there are.
+A shard belongs to one task, which one process works off: it reads what is known of the images and the images, makes the
+records and writes them under a temporary name that is changed when all is on disk. Nothing but counts goes back. The
+same images in the same order give the same bytes, however many processes there are.
 """
 
+import array
 import hashlib
 import os
 import pathlib
@@ -13,15 +14,38 @@ import typing
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset import entries, index
+from tfodhelper.dataset import entries, index, looked
 from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20
 DEFAULT_TRAIN_SHARDS = 4  # some shards make the order of training more random and the reading parallel
 
 
+class ShardTask(typing.NamedTuple):
+    """The work of one process on one shard.
+
+    Attributes:
+      path: where it goes.
+      image_dir: that the names of the images are relative to.
+      notes: path of the file in which what is known of the images stands.
+      members: of each record the image, by its place among the usable ones of the set.
+      offsets, lengths: of each record the line in `notes`.
+      ids: of each record the source id, a whole number that is unique in the set.
+      label_map: the classes.
+    """
+
+    path: str
+    image_dir: str
+    notes: str
+    members: array.array
+    offsets: array.array
+    lengths: array.array
+    ids: array.array
+    label_map: object
+
+
 class RecordItem(typing.NamedTuple):
-    """What becomes one record; plain values, so that it travels to a worker process.
+    """What becomes one record.
 
     Attributes:
       name: of the image.
@@ -29,7 +53,7 @@ class RecordItem(typing.NamedTuple):
       source_id: whole number, unique in the set.
       facts: fields of the `ImageFacts`.
       turn: whether EXIF's turn has to be carried out.
-      packed: the checked annotation, see `entries.pack`.
+      content: the checked annotation, see `entries.pack`.
     """
 
     name: str
@@ -37,36 +61,7 @@ class RecordItem(typing.NamedTuple):
     source_id: int
     facts: tuple
     turn: bool
-    packed: str
-
-
-class Written(typing.NamedTuple):
-    """What is worth telling of a record that was written.
-
-    Attributes:
-      width, height: of the encoded image, pixels.
-      encoded_sha256: hex digest of the encoded image where it is not the file's own; else None.
-      csv: its lines of train.csv and its like.
-    """
-
-    width: int
-    height: int
-    encoded_sha256: str | None
-    csv: str
-
-
-class ShardTask(typing.NamedTuple):
-    """The work of one process on one shard: where it goes, what goes into it, and the classes."""
-
-    path: str
-    items: list
-    label_map: object
-
-
-def make_item(image, source_id):
-    """The `RecordItem` of an `entries.UsableImage`."""
-    entry = image.entry
-    return RecordItem(image.name, f"{image.image_dir}/{entry.image}", source_id, entry.facts, entry.turn, entry.checked)
+    content: tuple
 
 
 def choose_num_shards(num_images, num_bytes, wanted=0, least=1):
@@ -86,13 +81,37 @@ def shard_name(side, number, total):
     return f"{side}.record-{number:05d}-of-{total:05d}"
 
 
-def make_tasks(folder, side, items, num_shards, label_map):
-    """The tasks of one side: every num_shards-th item goes into the same shard."""
-    folder = pathlib.Path(folder)
-    return [
-        ShardTask(str(folder / shard_name(side, number, num_shards)), items[number::num_shards], label_map)
-        for number in range(num_shards)
-    ]
+def make_tasks(folder, side, examination, members, id_of, num_shards, label_map):
+    """The tasks of one side: every num_shards-th image goes into the same shard.
+
+    Args:
+      folder: where the shards go.
+      side: of the split.
+      examination: an `examine.Examination`.
+      members: places of the images among `examination.images`, in the order of writing.
+      id_of: source ids by these places.
+      num_shards: number of shards.
+      label_map: the classes.
+    """
+    found, positions = examination.index.looked, examination.images.positions
+    found.flush()
+    tasks = []
+    for number in range(num_shards):
+        own = members[number::num_shards]
+        lines = array.array("q", (positions[member] for member in own))
+        tasks.append(
+            ShardTask(
+                str(pathlib.Path(folder) / shard_name(side, number, num_shards)),
+                str(examination.source.image_dir),
+                found.path,
+                own,
+                array.array("Q", (found.offsets[line] for line in lines)),
+                array.array("I", (found.lengths[line] for line in lines)),
+                array.array("Q", (id_of[member] for member in own)),
+                label_map,
+            )
+        )
+    return tasks
 
 
 def write_shards(tasks, num_workers=0, progress=None):
@@ -104,30 +123,36 @@ def write_shards(tasks, num_workers=0, progress=None):
       progress: a `console.Progress`, or None.
 
     Yields:
-      ({name, records, bytes} of the shard, {image name: `Written`}) for each task, in order.
+      ({name, records, bytes} of the shard, {place of the image: hex digest of what was encoded anew}) for each task, in
+      order.
 
     Raises:
       DatasetError: an image changed since it was examined.
       StorageError: the disk is full, or the folder cannot be written.
     """
-    count = sum(len(task.items) for task in tasks)
+    count = sum(len(task.members) for task in tasks)
     with index.look_in_parallel(count, False, num_workers) as (run, _):
-        for shard, written in run(write_shard, tasks):
+        for shard, encoded in run(write_shard, tasks):
             if progress is not None:
                 progress.advance(shard["records"])
-            yield shard, written
+            yield shard, encoded
 
 
 def write_shard(task):
     """Writes one shard; see `write_shards`."""
     path = pathlib.Path(task.path)
     temporary = path.with_name(f".{path.name}.tmp")
-    written = {}
+    encoded = {}
     try:
-        with open(temporary, "wb", 1 << 20) as file:
-            for item in task.items:
-                serialized, written[item.name] = _make_record(item, task.label_map)
+        with open(temporary, "wb", 1 << 18) as file:
+            found = looked.read_entries(task.notes, zip(task.offsets, task.lengths))
+            for entry, member, source_id in zip(found, task.members, task.ids):
+                image = f"{task.image_dir}/{entry.image}"
+                item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
+                serialized, changed = _make_record(item, task.label_map)
                 file.writelines(framing.frame(serialized))
+                if changed:
+                    encoded[member] = changed
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -135,49 +160,55 @@ def write_shard(task):
         raise storage.explain_os_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return {"name": path.name, "records": len(task.items), "bytes": path.stat().st_size}, written
+    return {"name": path.name, "records": len(task.members), "bytes": path.stat().st_size}, encoded
 
 
 def _make_record(item, label_map):
-    """Reads one image; returns its serialized example and a `Written`."""
+    """Reads one image; returns what `make_record` does."""
     data, _ = entries.read_with_stamp(item.path)
     facts = ImageFacts(*item.facts)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise errors.DatasetError(f"{item.path}: the file has changed while it was converted", way_out="start again")
-    return make_record(data, facts, item.turn, entries.unpack(item.packed), item.source_id, item.name, label_map)
+    return make_record(data, facts, item.turn, item.content, item.source_id, item.name, label_map)
 
 
-def make_record(data, facts, turn, annotation, source_id, name, label_map):
+def make_record(data, facts, turn, content, source_id, name, label_map):
     """One image as a record; every way of converting ends here.
 
     Args:
       data: the bytes of the image file.
       facts: its `ImageFacts`.
       turn: whether EXIF's turn has to be carried out.
-      annotation: checked against the image.
+      content: the annotation, checked against the image; see `entries.pack`.
       source_id: whole number, unique in the set.
       name: what `image/filename` says.
       label_map: with all classes of the boxes.
 
     Returns:
-      (the serialized tf.train.Example, a `Written`).
+      (the serialized tf.train.Example, hex digest of the image when it was encoded anew, else None).
     """
     encoded, format = images.encode_for_record(data, facts, turn)
-    digest = facts.sha256 if encoded is data else hashlib.sha256(encoded).hexdigest()
-    made = example.to_features(annotation, encoded, format, source_id, digest, label_map, name)
-    changed = digest if digest != facts.sha256 else None
-    csv = to_csv(name, annotation, label_map)
-    return example.serialize(made), Written(annotation.width, annotation.height, changed, csv)
+    changed = None if encoded is data else hashlib.sha256(encoded).hexdigest()
+    _, width, height, boxes, *_ = content
+    digest = changed or facts.sha256
+    made = example.make_example(boxes, width, height, encoded, format, source_id, digest, label_map, name)
+    return made, changed if changed != facts.sha256 else None
 
 
-def to_csv(name, annotation, label_map):
-    """One line a box, in pixels of the encoded image: name, width, height, class, xmin, ymin, xmax, ymax."""
-    start = f"{quote(name)},{annotation.width},{annotation.height}"
+def to_csv(name, content, label_map):
+    """One line a box, in pixels of the encoded image: name, width, height, class, xmin, ymin, xmax, ymax.
+
+    Args:
+      name: of the image.
+      content: of the checked annotation, see `entries.pack`.
+      label_map: the classes.
+    """
+    _, width, height, boxes, *_ = content
+    start, number = f"{quote(name)},{width},{height}", labelimg.format_number
     lines = []
-    for box in annotation.boxes:
-        shown = quote(label_map.name_of(label_map.id_of(box.name)))
-        corners = ",".join([labelimg.format_number(getattr(box, tag)) for tag in labelimg.CORNERS])
-        lines.append(f"{start},{shown},{corners}\n")
+    for label, xmin, ymin, xmax, ymax, *_ in boxes:
+        shown = quote(label_map.name_of(label_map.id_of(label)))
+        lines.append(f"{start},{shown},{number(xmin)},{number(ymin)},{number(xmax)},{number(ymax)}\n")
     return "".join(lines)
 
 

@@ -1,0 +1,79 @@
+"""Kills while worker processes look and write: none of them stays, and a second start makes what one start makes."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.dataset.picture_set import save_set
+from tests.records.test_convert import contents
+from tfodhelper import errors
+from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset import processes
+from tfodhelper.records import convert
+
+_PATIENCE_S = 30.0
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux about processes")
+
+# Each worker leaves its number and then waits in the middle of its work, until somebody kills it.
+_HANGING = """
+import os, pathlib, sys, time
+from tfodhelper.dataset import index, looked
+from tfodhelper.records import convert, describe, writer
+index._MIN_FOR_PROCESSES = 2
+def hang(task, *more):
+    path = pathlib.Path(sys.argv[3], str(os.getpid()))
+    path.write_text("")
+    time.sleep(1000)
+{name} = hang
+convert.convert(convert.ConvertOptions(data_dir=sys.argv[1], output_dir=sys.argv[2], num_workers=2))
+"""
+
+
+def is_running(number):
+    """Whether a process is there and is no zombie."""
+    try:
+        state = pathlib.Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def wait_until(is_so):
+    end = time.monotonic() + _PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["looked.entries.look_at", "writer._make_record", "describe._to_json"])
+def test_no_worker_outlives_a_killed_start_and_the_next_one_is_whole(tmp_path, name):
+    data, pids = save_set(tmp_path / "data", ["cat", "dog"], 10), tmp_path / "pids"
+    pids.mkdir()
+    command = [sys.executable, "-c", _HANGING.format(name=name), str(data), str(tmp_path / "out"), str(pids)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    wait_until(lambda: list(pids.iterdir()))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    workers = [int(path.name) for path in pids.iterdir()]
+    assert process.pid not in workers
+    wait_until(lambda: not any(is_running(worker) for worker in workers))
+    assert not (tmp_path / "out" / manifests.NAME).exists()
+    options = {"data_dir": data, "num_workers": 1}
+    convert.convert(convert.ConvertOptions(output_dir=tmp_path / "out", **options))
+    convert.convert(convert.ConvertOptions(output_dir=tmp_path / "whole", **options))
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def _end_in_worker(task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_an_error_in_words():
+    with pytest.raises(errors.StorageError, match="ended from outside"), processes.workers(2) as run:
+        list(run(_end_in_worker, range(4)))
