@@ -15,6 +15,19 @@ try:
 except ImportError:  # Windows has no advisory locks of this kind
     fcntl = None
 
+_HELD = []  # open lock files
+
+
+def _let_go():
+    """A forked child would keep the lock of a parent that was killed, for as long as it takes the child to end."""
+    for file in _HELD:
+        file.close()
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
 
 def explain_os_error(error, path):
     """Returns a `StorageError` that says in words what the operating system refused.
@@ -133,4 +146,8 @@ def hold(folder):
         file.truncate()
         file.write(f"process {os.getpid()}\n")
         file.flush()
-        yield
+        _HELD.append(file)
+        try:
+            yield
+        finally:
+            _HELD.remove(file)
