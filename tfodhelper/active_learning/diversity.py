@@ -92,7 +92,7 @@ class Spread:
         """
         if np.isfinite(self._squared[0]):
             return int(np.argmax(np.where(allowed, self._weights * np.sqrt(self._squared), -1.0)))
-        mean = np.average(self._features, axis=0, weights=self._weights).astype(np.float32)
+        mean = (self._weights / self._weights.sum()).astype(np.float32) @ self._features
         return int(np.argmin(np.where(allowed, self._distances(mean[None])[:, 0], np.inf)))
 
     def _remember(self, points):
