@@ -3,12 +3,13 @@
 import json
 import pathlib
 
-from tfodhelper.active_learning import answers, rules, selection, workspace
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer, Edits
+from tfodhelper.active_learning import answers, predictions, rules, selection, workspace
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer, Edits, Prediction
 from tfodhelper.annotations import box_table, label_map
 from tfodhelper.annotations.collection import ListedImage
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.dataset import manifest
+from tfodhelper.prediction.detections import Detection, ImageDetections
 
 SETTINGS = {
     "training": {},
@@ -110,6 +111,22 @@ def refused(name, reason, edits=None):
 
 def add_answers(one, given):
     answers.write_answers(one.answers, given)
+
+
+def add_predictions(one, given, part_size=2):
+    """Writes predictions of {image name: [(class, score, (xmin, ymin, xmax, ymax))]}; images are 64 by 48 pixels."""
+    ids = label_map.read_label_map(one.folder.parent.parent / "label_map.pbtxt")
+    found = []
+    for name, boxes in given.items():
+        detections = tuple(
+            Detection(label, ids.id_of(label), score, ymin, xmin, ymax, xmax)
+            for label, score, (xmin, ymin, xmax, ymax) in boxes
+        )
+        few = (0.5,) * len(boxes)
+        found.append(Prediction(name, ImageDetections(name, 64, 48, detections), few, few))
+    predictions.keep_plan(one.predictions, predictions.Plan(len(found), part_size, "", "", 0.05, 100))
+    for number in range(-(-len(found) // part_size)):
+        predictions.write_part(one.predictions, number, found[number * part_size :][:part_size])
 
 
 def finish(one, **seconds):

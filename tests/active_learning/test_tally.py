@@ -98,7 +98,7 @@ def test_files_of_the_sheet(tmp_path):
     ("images", "message"),
     [
         ([PoolImage("a.jpg", "/test/a.jpg")], "/test/a.jpg: nobody says which class"),
-        ([PoolImage("a.jpg", "/test/a.jpg", ())], "nobody says which class"),
+        ([PoolImage("a.jpg", "/test/a.jpg", ())], "no test image"),
         ([image("a.jpg", "cat"), image("a.jpg", "cat")], "a.jpg: the name comes twice"),
         ([], "no test image"),
     ],

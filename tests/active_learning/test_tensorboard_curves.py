@@ -15,7 +15,7 @@ def read(accumulator, tag):
 
 def write(space, folder):
     rounds = growth.read_rounds(space.folder)
-    return tensorboard_curves.write_curves(folder, rounds, growth.read_class_names(space.folder))
+    return tensorboard_curves.write_curves(folder, rounds, growth.read_class_names(space.folder)) / "rounds"
 
 
 def test_tensorboard_reads_a_point_for_each_round(tmp_path):
@@ -41,7 +41,7 @@ def test_curves_written_anew_do_not_fold(tmp_path):
     three = disk.add_training(space, 3, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.8, {}))])
     disk.finish(three, train=1.0)
     for _ in range(3):
-        write(space, folder)
+        write(space, tmp_path / "curves")
         assert len(list(folder.iterdir())) == 1
     for accumulator in (watching, EventAccumulator(str(folder))):
         assert read(accumulator, "set/images") == [(1, 4.0), (2, 6.0), (3, 1.0)]

@@ -75,7 +75,7 @@ def pick(space, rounds, names, per_kind):
     """
     found = {one.number: _pick_round(one, names, per_kind) for one in rounds}
     for one in rounds:
-        _add_predictions(one.folder / "predictions", found[one.number])
+        _add_predictions(one, found[one.number])
     wanted = {}
     for shown in itertools.chain.from_iterable(gallery.images for part in found.values() for gallery in part):
         wanted.setdefault(shown.name, []).append(shown)
@@ -155,19 +155,17 @@ def _key(*parts):
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
-def _add_predictions(folder, galleries):
-    """Adds the detections of the images that are shown; reading ends with the last one."""
+def _add_predictions(one, galleries):
+    """Adds the detections of the images that are shown."""
     wanted = {}
     for gallery in galleries:
         for shown in gallery.images:
             wanted.setdefault(shown.name, []).append(shown)
-    if not wanted or not folder.is_dir():
-        return
-    for prediction in prediction_files.read_predictions(folder):
-        for shown in wanted.pop(prediction.name, ()):
-            shown.detections = prediction.found.detections
-        if not wanted:
-            return
+    folder = one.folder / "predictions"
+    if wanted and (folder / prediction_files.PLAN).is_file():  # somebody may have cleared it away
+        for prediction in prediction_files.find_predictions(folder, wanted):
+            for shown in wanted[prediction.name]:
+                shown.detections = prediction.found.detections
 
 
 def marks_of(shown, ids):

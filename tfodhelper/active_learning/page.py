@@ -32,7 +32,8 @@ border-radius:8px;padding:.6rem 1.1rem}.tile b{display:block;font-size:1.3rem}.t
 figure{margin:1rem 0 1.6rem}figure img{max-width:100%;max-height:620px;
 border:1px solid #ddd;border-radius:6px;background:#fff}
 figcaption{color:#555;font-size:.9rem}.table{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;
-background:#fff}td,th{padding:.12rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4;white-space:pre}
+font-variant-numeric:tabular-nums;background:#fff}
+td,th{padding:.12rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4;white-space:pre}
 td:first-child,th:first-child{text-align:left}tr:hover td{background:#f3f6fb}
 details{border:1px solid #ddd;border-radius:8px;padding:.4rem 1rem;margin:.8rem 0;background:#f4f4f4}
 summary{cursor:pointer;font-weight:600}.cards{display:grid;gap:.7rem;

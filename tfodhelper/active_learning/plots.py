@@ -1,7 +1,7 @@
 """The rounds of a workspace as pictures: the set's growth, precision, answers, shares of classes, time."""
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, font_manager, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -9,6 +9,11 @@ from tfodhelper.active_learning import growth
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING
 
 NAMES = ("growth", "precision", "classes", "shares", "answers", "time")
+# For class names with letters that the usual font lacks, by the names under which systems install them.
+_MORE_FONTS = (
+    *("Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei"),
+    *("Arial Unicode MS", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Malgun Gothic"),
+)
 _MOST_CLASSES = 20  # with a colour or a line of their own; the tables have all
 _FEW_CLASSES = 8  # as lines; more of them are shown as a table of colours
 _MOST_LETTERS = 22
@@ -37,7 +42,10 @@ def make_figures(rounds, names):
       {one of `NAMES`: matplotlib Figure}.
     """
     makers = (_plot_growth, _plot_precision, _plot_classes, _plot_shares, _plot_answers, _plot_time)
-    figures = {name: make(rounds, names) for name, make in zip(NAMES, makers)}
+    installed = set(font_manager.get_font_names())
+    fonts = ["DejaVu Sans", *(name for name in _MORE_FONTS if name in installed)]
+    with rc_context({"font.family": fonts}):
+        figures = {name: make(rounds, names) for name, make in zip(NAMES, makers)}
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import warnings
 
 from tfodhelper import storage
 from tfodhelper.active_learning import growth, page, plots, tables, tensorboard_curves, workspace
@@ -73,4 +74,6 @@ def _write_plots(folder, rounds, names):
     figures = plots.make_figures(rounds, names)
     for name in set(plots.NAMES) - set(figures):
         (folder / f"{name}.png").unlink(missing_ok=True)
-    return {name: save(folder / f"{name}.png", figure) for name, figure in figures.items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that no installed font has
+        return {name: save(folder / f"{name}.png", figure) for name, figure in figures.items()}

@@ -142,7 +142,7 @@ def _shares(rounds, names):
     for name in order:
         shares = [stage.counts.share(name) for stage in stages]
         known = [share for share in shares if share is not None]
-        change = f"{100 * (known[-1] - known[0]):+.1f}" if len(known) > 1 else "-"
+        change = f"{round(100 * (known[-1] - known[0]), 1) + 0.0:+.1f}" if len(known) > 1 else "-"
         rows.append((name, *map(_percent, shares), change))
     title = "Share of the set's images that show a class, the rarest first"
     return Table(title, (*_stage_header(stages), "points"), tuple(rows), note=_next_note(stages))

@@ -74,7 +74,7 @@ def tally(predictions, images, per_class=20, seed=0, score_threshold=0.5):
 
     Args:
       predictions: iterable of `Prediction`s of the images, in any order; taken one by one.
-      images: iterable of `PoolImage`s with their classes.
+      images: iterable of `PoolImage`s with their classes; an image that shows none of them stands in no row.
       per_class: cells of a class; of more images some are drawn at random, the same ones for the same seed.
       seed: of the draw.
       score_threshold: a detection with a lower score counts as none.
@@ -83,7 +83,7 @@ def tally(predictions, images, per_class=20, seed=0, score_threshold=0.5):
       tuple of `Row`s by class name.
 
     Raises:
-      DatasetError: an image has no class, a name comes twice, or there is no image.
+      DatasetError: the classes of an image are not known, a name comes twice, or there is no image.
     """
     drawn, totals = _draw(images, per_class, seed)
     wanted = {name for known in drawn.values() for name in known}
@@ -102,7 +102,7 @@ def _draw(images, per_class, seed):
     """({class: {image name: its classes}}, {class: number of images})."""
     totals, drawn, seen = collections.Counter(), collections.defaultdict(dict), set()
     for image in images:
-        if not image.classes:
+        if image.classes is None:
             raise errors.DatasetError(
                 f"{image.path}: nobody says which class it shows",
                 expected="a folder of the class's name, or a line in the table of image labels",

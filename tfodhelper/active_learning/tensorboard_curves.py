@@ -21,22 +21,22 @@ def write_curves(folder, rounds, names):
     A TensorBoard that is watching forgets what it has read of them, so that no curve folds back.
 
     Args:
-      folder: pathlib.Path of a folder that holds nothing else.
+      folder: pathlib.Path of a folder that holds nothing else: what `tensorboard --logdir` is told.
       rounds: list of `growth.RoundFacts`.
       names: `growth.ClassNames`.
 
     Returns:
       The folder.
     """
-    storage.make_folder(folder)
-    earlier = {int(match[1]): path for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))}
+    run = storage.make_folder(folder / "rounds")
+    earlier = {int(match[1]): path for path in run.iterdir() if (match := _FILE.fullmatch(path.name))}
     # TensorBoard reads files in the order of their names, and every file with "tfevents" in its name.
     name = f"events.out.tfevents.{max(earlier, default=0) + 1:010d}.rounds"
-    with storage.open_whole(folder / "curves.new", "wb") as file:
+    with storage.open_whole(run / "curves.new", "wb") as file:
         writer = record_writer.RecordWriter(file)
         for event in _make_events(rounds, names):
             writer.write(event.SerializeToString())
-    os.replace(folder / "curves.new", folder / name)
+    os.replace(run / "curves.new", run / name)
     for path in earlier.values():
         path.unlink()
     return folder
