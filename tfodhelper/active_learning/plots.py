@@ -64,7 +64,7 @@ def _plot_growth(rounds, names):
     _write_totals(images, totals)
     parts = _by_class([stage.counts.boxes_of_class for stage in stages], names)
     base = np.zeros(len(stages))
-    for (name, counts), color in zip(parts.items(), _class_colors(parts)):
+    for (name, counts), color in zip(parts.items(), _class_colors(list(parts), names)):
         boxes.bar(labels, counts, width, bottom=base, color=color, label=_cut(name))
         base += counts
     boxes.set(title="boxes in the training set, by class", xlabel="round", ylabel="boxes")
@@ -101,10 +101,12 @@ def _by_class(counts, names):
     return found
 
 
-def _class_colors(parts):
-    """Ten full colours, then ten light ones; grey for the rest."""
-    colors = [colormaps["tab20"](i % 20) for i in (*range(0, 20, 2), *range(1, 20, 2))]
-    return [_GREY if name == _OTHERS else colors[i] for i, name in enumerate(parts)]
+def _class_colors(labels, names):
+    """A colour for each class, the same one in every plot as long as the colours last; grey for the rest."""
+    colors = [colormaps["tab20"](i) for i in (*range(0, 20, 2), *range(1, 20, 2))]
+    order = names.shown if len(names.shown) <= _MOST_CLASSES else labels
+    color_of = dict(zip(order, colors)) | {_OTHERS: _GREY}
+    return [color_of[label] for label in labels]
 
 
 def _plot_precision(rounds, names):
@@ -145,14 +147,14 @@ def _plot_classes(rounds, names):
         return None
     values = np.array([[_nan(one.ap50[name]) for one in measured] for name in names.shown])
     if len(names.shown) <= _FEW_CLASSES:
-        return _plot_class_lines([one.number for one in measured], names.shown, values)
+        return _plot_class_lines([one.number for one in measured], names, values)
     return _plot_class_table([one.number for one in measured], names.shown, values)
 
 
-def _plot_class_lines(numbers, labels, values):
+def _plot_class_lines(numbers, names, values):
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.subplots()
-    for label, row, color in zip(labels, values, _class_colors(labels)):
+    for label, row, color in zip(names.shown, values, _class_colors(names.shown, names)):
         axes.plot(numbers, row, marker="o", color=color, label=_cut(label))
     axes.set(title="average precision at IoU 0.5, by class", xlabel="round", ylim=(0, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))

@@ -208,8 +208,12 @@ def find_predictions(folder, names):
         if not wanted:
             return
         for value in _read_lines(path, lambda line: _name_of(line, decoder) in wanted) if path.exists() else ():
-            wanted.discard(value["name"])
-            yield _to_prediction(value, None)
+            try:
+                found = _to_prediction(value, None)
+            except (KeyError, TypeError, ValueError) as error:
+                raise _damaged(path, f"{type(error).__name__}: {error}") from error
+            wanted.discard(found.name)
+            yield found
 
 
 def _name_of(line, decoder):

@@ -32,13 +32,14 @@ def write_curves(folder, rounds, names):
     earlier = {int(match[1]): path for path in run.iterdir() if (match := _FILE.fullmatch(path.name))}
     # TensorBoard reads files in the order of their names, and every file with "tfevents" in its name.
     name = f"events.out.tfevents.{max(earlier, default=0) + 1:010d}.rounds"
-    with storage.open_whole(run / "curves.new", "wb") as file:
+    complete = run / f"curves.{os.getpid()}.new"
+    with storage.open_whole(complete, "wb") as file:
         writer = record_writer.RecordWriter(file)
         for event in _make_events(rounds, names):
             writer.write(event.SerializeToString())
-    os.replace(run / "curves.new", run / name)
+    os.replace(complete, run / name)
     for path in earlier.values():
-        path.unlink()
+        path.unlink(missing_ok=True)
     return folder
 
 
