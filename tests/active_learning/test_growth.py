@@ -1,5 +1,7 @@
 """What the rounds of a hand-made workspace came to, against figures counted by hand."""
 
+import json
+
 import pytest
 
 from tests.active_learning import rounds_on_disk as disk
@@ -93,6 +95,17 @@ def test_display_names_are_the_ones_that_are_shown(tmp_path):
     (facts,) = growth.read_rounds(tmp_path)
     assert facts.ap50 == {"cat": 0.2}
     assert facts.train.images_of_class == facts.adopted.images_of_class == {"cat": 1}
+
+
+def test_rounds_of_an_earlier_version_are_read(tmp_path):
+    space = disk.two_rounds(tmp_path)
+    path = space.rounds()[0].training / "data" / "manifest.json"
+    value = json.loads(path.read_text()) | {"format": 0}
+    path.write_text(json.dumps(value))
+    assert growth.read_rounds(tmp_path)[0].train.images == 4
+    path.write_text('{"format": 1}')
+    with pytest.raises(errors.StorageError, match="manifest.json: is no manifest"):
+        growth.read_rounds(tmp_path)
 
 
 def test_a_broken_line_is_named(tmp_path):

@@ -6,6 +6,7 @@ adopted is in the set of the next one.
 
 import collections
 import dataclasses
+import itertools
 import json
 import pathlib
 
@@ -204,11 +205,27 @@ def _read_sets(folder, names):
     """`SetCounts` of the training and the validation side of a converted folder; (None, None) when there is none."""
     if not (folder / manifests.NAME).is_file():
         return None, None
-    manifest = manifests.read_manifest(folder)
+    head = _read_manifest_head(folder / manifests.NAME)
     return tuple(
-        _count_table(folder / manifest.files[f"{side}_csv"], manifest.count_images(side), names)
+        _count_table(
+            folder / head["files"][f"{side}_csv"],
+            sum(shard["records"] for shard in head["shards"].get(side, ())),
+            names,
+        )
         for side in (TRAIN, VALIDATE)
     )
+
+
+def _read_manifest_head(path):
+    """What a manifest says before it lists the images, of whichever version: rounds may be older than this program."""
+    with open(path, encoding="utf-8") as file:
+        lines = list(itertools.takewhile(lambda line: not line.startswith('  "images":'), file))
+    text = "".join(lines).rstrip()
+    try:
+        head = json.loads(text[:-1] + "}" if text.endswith(",") else text)
+        return {key: head[key] for key in ("files", "shards")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.StorageError(f"{path}: is no manifest ({type(error).__name__}: {error})") from error
 
 
 def _count_table(path, num_images, names):
