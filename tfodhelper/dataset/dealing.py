@@ -4,7 +4,6 @@ import array
 import collections
 import itertools
 import operator
-import typing
 
 NEGATIVE = ""  # the label of an image without objects
 _ROUNDING = 1e-9
@@ -13,21 +12,15 @@ _MAX_SWAP_CANDIDATES = 40  # on each side
 _WEIGHTS = {"class": 1.0, "stratum": 0.02, "image": 0.05}  # of a squared deviation
 
 
-class Group(typing.NamedTuple):
-    """Images that stay together: what is dealt as one.
-
-    Attributes:
-      images: sorted by name.
-      counts: {label: number of images that show it}; labels are class names and (class name, size). Not to be changed:
-        groups that show the same share it.
-    """
-
-    images: tuple
-    counts: dict
-
-
 def group_images(images):
-    """Joins images with one digest or one group; sorted by the first name."""
+    """Joins images with one digest or one group, which are dealt as one.
+
+    Args:
+      images: `split.SplitImage`s.
+
+    Returns:
+      List of tuples of images, each sorted by name, and all by the first name.
+    """
     leader = {}
 
     def find(key):
@@ -40,9 +33,11 @@ def group_images(images):
     for image in images:
         if image.group:
             leader[find(("group", image.group))] = find(image.sha256)
-    places, members, counts = {}, [], {}
+    places, members = {}, []
     for image in images:
-        place = places.setdefault(find(image.sha256) if leader else image.sha256, len(members))
+        is_alone = image.sha256 is image.name and not leader
+        key = find(image.sha256) if leader else image.sha256
+        place = len(members) if is_alone else places.setdefault(key, len(members))
         if place == len(members):
             members.append((image,))
         elif isinstance(members[place], tuple):
@@ -50,12 +45,20 @@ def group_images(images):
         else:
             members[place].append(image)
     for place, group in enumerate(members):
-        members[place] = Group(tuple(group), _count_labels(group, counts))
+        members[place] = tuple(group)
     return members
 
 
+def count_labels(groups):
+    """For each group {label: number of images that show it}; labels are class names and (class name, size).
+
+    Single images that show the same share one dict.
+    """
+    known = {}
+    return [_count_labels(group, known) for group in groups]
+
+
 def _count_labels(images, known):
-    """The counts of a group; those of single images are shared through `known`."""
     if len(images) == 1:
         key = images[0].classes, images[0].strata
         if key not in known:
@@ -71,7 +74,7 @@ def find_held_sides(groups, fixed):
     """The side of each group that has a member with a fixed one, else None."""
     if not fixed:
         return [None] * len(groups)
-    return [next((fixed[image.name] for image in group.images if image.name in fixed), None) for group in groups]
+    return [next((fixed[image.name] for image in group if image.name in fixed), None) for group in groups]
 
 
 class Dealer:
@@ -79,13 +82,14 @@ class Dealer:
 
     Args:
       groups: in the order that decides between equals.
+      counts: of their labels, see `count_labels`.
       share_out: function from a number of images to {side: wanted number}.
       held: side of each group that is not to be dealt, else None.
     """
 
-    def __init__(self, groups, share_out, held):
-        self._counts = [group.counts for group in groups]
-        self._sizes = array.array("q", (len(group.images) for group in groups))
+    def __init__(self, groups, counts, share_out, held):
+        self._counts = counts
+        self._sizes = array.array("q", map(len, groups))
         self._held = held
         self._positions = collections.defaultdict(lambda: array.array("q"))  # label -> groups that show it, in order
         totals = collections.Counter()

@@ -135,23 +135,23 @@ def list_files(folder):
         seen.add(real)
         try:
             with os.scandir(os.path.join(folder, relative)) as listed:
-                found = list(listed)
-                ignored = _IGNORED_FOLDERS
-                if any(entry.name == _MADE_FROM for entry in found):
-                    ignored += _MADE_FOLDERS
-                for entry in found:
+                folders = []
+                for entry in listed:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
-                        waiting += [] if entry.name in ignored else [f"{relative}{entry.name}/"]
+                        folders.append(entry.name)
                     elif entry.is_file():
                         names.append(relative + entry.name)
+            ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
+            waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
         except OSError as error:
             raise errors.DatasetError(
                 f"{os.path.join(folder, relative)}: the folder cannot be listed ({error.strerror})",
                 way_out="change its permissions, or move it elsewhere",
             ) from error
-    return sorted(names)
+    names.sort()
+    return names
 
 
 def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
@@ -175,6 +175,8 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
         str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
     )
     image_names, xml_names, unwritable = _list_names(source)
+    if len(xml_names) >= _MIN_FOR_PROCESSES:
+        processes.start_kept(num_workers)  # while there is little in memory that they would share
     finder = pairing.Finder(image_names)
     stems = array.array("q", (finder.find_stem(name) for name in xml_names))
     found = looked.Looked(folder, identity)

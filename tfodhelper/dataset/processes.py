@@ -22,6 +22,7 @@ from tfodhelper import errors
 _AHEAD = 2  # tasks in waiting for each worker; more would only fill memory
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _LOOK_EVERY_S = 1.0
+_KEPT = []  # {number of processes: pool} of the open blocks of `kept_workers`
 _RARE_COLLECTIONS = (200_000, 50, 100)  # new objects, and collections of them, between looks for cyclic garbage
 
 
@@ -49,17 +50,41 @@ def workers(num_workers=0):
     if number < 2:
         yield map
         return
-    pool = concurrent.futures.ProcessPoolExecutor(number, _context(), _begin, (os.getpid(),))
+    with contextlib.ExitStack() as stack:
+        if not _KEPT:
+            stack.enter_context(kept_workers())
+        pool = _KEPT[-1].get(number) or _KEPT[-1].setdefault(number, _start(number))
+        try:
+            yield lambda function, tasks: _run(pool, function, tasks, number * _AHEAD)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise errors.StorageError(
+                "a worker process was ended from outside",
+                expected="memory for as many processes as there are processors",
+                way_out="start again with --num_workers=1: what is whole is kept",
+            ) from error
+
+
+@contextlib.contextmanager
+def kept_workers():
+    """Lets all blocks of `workers` inside share their processes, which then start while there is little to copy."""
+    _KEPT.append({})
     try:
-        yield lambda function, tasks: _run(pool, function, tasks, number * _AHEAD)
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise errors.StorageError(
-            "a worker process was ended from outside",
-            expected="memory for as many processes as there are processors",
-            way_out="start again with --num_workers=1: what is whole is kept",
-        ) from error
+        yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for pool in _KEPT.pop().values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start_kept(num_workers=0):
+    """Starts the processes of an open block of `kept_workers` before they are needed."""
+    number = num_workers or count_processors()
+    if _KEPT and number > 1 and number not in _KEPT[-1]:
+        _KEPT[-1][number] = _start(number)
+        _KEPT[-1][number].submit(count_processors)
+
+
+def _start(number):
+    return concurrent.futures.ProcessPoolExecutor(number, _context(), _begin, (os.getpid(),))
 
 
 def _run(pool, function, tasks, ahead):
@@ -82,6 +107,7 @@ def _begin(parent):
     """Leaves Ctrl-C to the parent, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(*_RARE_COLLECTIONS)
+    gc.freeze()  # what the parent has made is not looked through here, which would copy its memory
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:

@@ -85,9 +85,10 @@ def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None
     groups = dealing.group_images(images)
     random.Random(seed).shuffle(groups)
     held = dealing.find_held_sides(groups, fixed or {})
-    sides = dealing.Dealer(groups, lambda total: share_out(total, val_fraction, test_fraction), held).deal()
-    _leave_no_class_untrained(groups, sides, held)
-    return {image.name: side for group, side in zip(groups, sides) for image in group.images}
+    counts = dealing.count_labels(groups)
+    sides = dealing.Dealer(groups, counts, lambda total: share_out(total, val_fraction, test_fraction), held).deal()
+    _leave_no_class_untrained(counts, sides, held)
+    return {image.name: side for group, side in zip(groups, sides) for image in group}
 
 
 def split_folds(images, num_folds, seed=0):
@@ -115,9 +116,9 @@ def split_folds(images, num_folds, seed=0):
             way_out="ask for fewer folds, or label more images",
         )
     random.Random(seed).shuffle(groups)
-
-    sides = dealing.Dealer(groups, lambda total: share_out_folds(total, num_folds), [None] * len(groups)).deal()
-    return {image.name: side for group, side in zip(groups, sides) for image in group.images}
+    counts, held = dealing.count_labels(groups), [None] * len(groups)
+    sides = dealing.Dealer(groups, counts, lambda total: share_out_folds(total, num_folds), held).deal()
+    return {image.name: side for group, side in zip(groups, sides) for image in group}
 
 
 def check_fractions(val_fraction, test_fraction=0.0):
@@ -138,10 +139,10 @@ def check_fractions(val_fraction, test_fraction=0.0):
         )
 
 
-def _leave_no_class_untrained(groups, sides, held):
+def _leave_no_class_untrained(counts, sides, held):
     """Moves one group into training for each class that other classes have drawn away from it as a whole."""
-    found = {label for group, side in zip(groups, sides) if side == TRAIN for label in group.counts}
-    for position, group in enumerate(groups):
-        if held[position] is None and any(isinstance(label, str) and label not in found for label in group.counts):
+    found = {label for labels, side in zip(counts, sides) if side == TRAIN for label in labels}
+    for position, labels in enumerate(counts):
+        if held[position] is None and any(isinstance(label, str) and label not in found for label in labels):
             sides[position] = TRAIN
-            found |= set(group.counts)
+            found |= set(labels)

@@ -61,7 +61,7 @@ def convert(options):
     folder = storage.make_folder(options.output_dir)
     if options.shard:
         return jobs.convert_share(folder, options, *plan.parse_part(options.shard, "--shard"))
-    with storage.hold(folder), console.process_log(folder / result.LOG):
+    with storage.hold(folder), console.process_log(folder / result.LOG), processes.kept_workers():
         update.recover(folder)
         if (folder / manifests.NAME).exists():
             return _reuse(folder, options)

@@ -12,7 +12,7 @@ from tfodhelper.dataset import entries, index, looked, processes
 from tfodhelper.records import writer
 
 _CHUNK = 500  # images a task
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -14,7 +14,7 @@ import struct
 from tfodhelper.fields import Record
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
-_CACHED = 4096
+_CACHED = 1024
 
 
 def make_example(boxes, width, height, encoded, format, source_id, sha256, label_map, filename):
