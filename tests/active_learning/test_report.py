@@ -13,6 +13,7 @@ from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.picture_set import save_image
 from tfodhelper import errors
 from tfodhelper.active_learning import gallery, growth, plots, predictions, report, workspace
+from tfodhelper.prediction.detections import Detection
 
 EVIL = '<script>alert("x")</script>'
 
@@ -92,9 +93,10 @@ def test_the_report_is_whole_and_its_page_stands_alone(tmp_path):
         "Refused: all 3",
         "Most doubtful: all 6 predicted images by dcus (sum)",
     ]
-    assert page.texts["summary"] == ["Round 1: 3 adopted, 3 refused, 6 chosen by random"]
+    assert page.texts["summary"] == ["Round 1: 3 adopted, 3 refused of 6 chosen by random"]
     assert "1 → 4" in page.texts["b"]
     assert page.texts["code"][0] == "pool/000.jpg"
+    assert {"cat", "dog"} <= set(page.texts["span"])
 
 
 def test_names_of_any_kind_are_text(tmp_path):
@@ -183,7 +185,7 @@ def test_what_is_drawn_and_said(tmp_path):
     assert gallery.lines_of(refused)[:1] == ["refused: another class"]
     assert gallery.lines_of(doubtful) == ["refused: another class", "uncertainty 5", "cat 90%"]
     corrected = gallery.Shown("a.jpg", disk.adopted("a.jpg", ["cat", "dog"], scores=[0.5, None]))
-    assert gallery.lines_of(corrected) == ["cat 50%", "dog"]
+    assert gallery.lines_of(corrected) == ["cat 50%, dog"]
     assert gallery.lines_of(gallery.Shown("a.jpg", disk.adopted("a.jpg", []))) == ["no object"]
     assert gallery.lines_of(gallery.Shown("a.jpg", uncertainty=0.0, detections=())) == [
         "uncertainty 0",
@@ -219,3 +221,21 @@ def test_every_plot_can_be_drawn(tmp_path, num_classes):
         pixels = np.asarray(Image.open(path).convert("L"))
         assert pixels.shape[0] < 2000
         assert (pixels < 128).mean() > 0.002
+
+
+def test_on_a_picture_of_many_boxes_only_the_best_one_is_labelled():
+    found = [("cat", 0.9), ("cat", 0.8), ("dog", 0.7), ("owl", 0.6), ("elk", 0.5), ("cat", 0.4), *[("dog", 0.3)] * 8]
+    detections = tuple(Detection(label, 1, score, 0.0, 0.0, 5.0, 5.0) for label, score in found)
+    shown = gallery.Shown("a.jpg", detections=detections)
+    marks = gallery.marks_of(shown, {"cat": 1, "dog": 2})
+    assert [mark.text for mark in marks[::-1]] == ["cat 90%", *[""] * 7]
+    few = gallery.Shown("a.jpg", detections=detections[1:3])
+    assert [mark.text for mark in gallery.marks_of(few, {})] == ["dog 70%", "cat 80%"]  # the best one on top
+    assert gallery.lines_of(shown) == ["cat 90%, cat 80%, dog 70%, owl 60%, elk 50%, cat 40%, 2 more"]
+
+
+def test_the_page_names_the_class_whose_share_fell_most(tmp_path):
+    space = disk.two_rounds(tmp_path)
+    page = Page(report.write_report(space.folder).page.read_text())
+    assert "75.0 % → 57.1 %" in page.texts["b"]
+    assert "share of the set that shows cat, the class that lost most" in page.texts["span"]

@@ -18,8 +18,10 @@ from tfodhelper.prediction import draw
 from tfodhelper.review import thumbnails
 
 DOUBTFUL = "doubtful"
-_MOST_BOXES = 12  # drawn on a picture of a prediction
-_LEAST_SCORE = 0.2  # of a drawn detection, but the best one is always drawn
+_MOST_BOXES = 8  # drawn on a picture of a prediction
+_LEAST_SCORE = 0.25  # of a drawn detection, but the best one is always drawn
+_FEW_BOXES = 2  # each has its label on the picture; of more boxes only the best one: labels would hide each other
+_MOST_NAMED = 6  # boxes named below a picture
 
 
 @dataclasses.dataclass
@@ -178,14 +180,22 @@ def marks_of(shown, ids):
     Returns:
       list of `thumbnails.Mark`s, the most certain one on top.
     """
-    return [
-        thumbnails.Mark(*corners, "#{:02x}{:02x}{:02x}".format(*draw.color_of(ids.get(name, 1))), _label(name, score))
-        for name, score, corners in reversed(_boxes_of(shown))
+    boxes = _boxes_of(shown)
+    num_labels = len(boxes) if len(boxes) <= _FEW_BOXES else 1
+    marks = [
+        thumbnails.Mark(*corners, color_of(ids.get(name, 1)), _label(name, score) if place < num_labels else "")
+        for place, (name, score, corners) in enumerate(boxes)
     ]
+    return marks[::-1]
+
+
+def color_of(class_id):
+    """The colour of a class on the pictures, as in HTML."""
+    return "#{:02x}{:02x}{:02x}".format(*draw.color_of(class_id))
 
 
 def lines_of(shown):
-    """What to say under an image: what is known of it, and each box with its score."""
+    """What to say under an image: what is known of it, and its boxes with their scores."""
     lines = []
     if shown.classes:
         lines.append("known to show " + ", ".join(shown.classes))
@@ -197,10 +207,13 @@ def lines_of(shown):
     if shown.uncertainty is not None:
         lines.append(f"uncertainty {shown.uncertainty:.3g}")
     boxes = _boxes_of(shown)
-    lines += [name if score is None else f"{name} {score:.0%}" for name, score, _ in boxes]
-    if not boxes and answer is not None and answer.verdict == ADOPTED and shown.uncertainty is None:
+    named = [name if score is None else f"{name} {score:.0%}" for name, score, _ in boxes]
+    if boxes:
+        more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
+        lines.append(", ".join(named[:_MOST_NAMED] + more))
+    elif answer is not None and answer.verdict == ADOPTED and shown.uncertainty is None:
         lines.append("no object")
-    elif not boxes and shown.detections is not None:
+    elif shown.detections is not None:
         lines.append("nothing found")
     return lines
 

@@ -15,6 +15,7 @@ from tfodhelper.review.page import Card, escape, format_card
 
 PER_KIND = 24  # images of a kind and round
 _LONG_SIDE = 260  # pixels of a picture
+_MOST_IN_LEGEND = 40
 _PLOTS = {
     "growth": "How the training set grew, and of which classes it consists.",
     "precision": "Precision on the validation set, which is the same in every round: by round, by images, by boxes.",
@@ -40,6 +41,8 @@ summary{cursor:pointer;font-weight:600}.cards{display:grid;gap:.7rem;
 grid-template-columns:repeat(auto-fill,minmax(240px,1fr))}
 .card{background:#fff;border:1px solid #ddd;border-radius:6px;padding:8px;overflow-wrap:anywhere}
 .card img{max-width:100%;max-height:262px;display:block;margin:auto}
+.class{margin-right:1.1rem;white-space:nowrap}.class i{display:inline-block;width:.9em;height:.9em;margin-right:.35em;
+border:1px solid #666;vertical-align:-.08em}
 .none{padding:3rem 0;text-align:center;color:#777;background:#eee}
 .card ul{margin:.3rem 0;padding-left:1.1rem;font-size:.8rem}.card code{font-size:.75rem}
 .adopted{border-top:4px solid #4c9f70}.refused{border-top:4px solid #c8553d}.doubtful{border-top:4px solid #e0b43c}
@@ -70,10 +73,7 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND):
         file.write('<h2 id="tables">Tables</h2>\n')
         file.writelines(map(_table, tables))
         file.write('<h2 id="images">Images</h2>\n')
-        file.write(
-            f'<p class="note">At most {per_kind} of a kind and round. Boxes have the colours of their classes; '
-            "a box without a score was drawn or corrected.</p>\n"
-        )
+        file.write(_legend(names, per_kind))
         for one in reversed(shown):
             for piece in _round(one, picked[one.number], names, is_open=one is shown[-1]):
                 file.write(piece)
@@ -90,6 +90,17 @@ def _head(space, rounds, shown):
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
         f"<h1>{title}</h1>\n<nav>{anchors}</nav>\n"
     )
+
+
+def _legend(names, per_kind):
+    """What the images are, and the colours of the first classes."""
+    first = names.shown[:_MOST_IN_LEGEND]
+    colors = "".join(
+        f'<span class="class"><i style="background:{gallery.color_of(names.ids[name])}"></i>{escape(name)}</span>'
+        for name in first
+    )
+    text = f"At most {per_kind} of a kind and round. A box without a score was drawn or corrected."
+    return f'<p class="note">{text}</p>\n<p>{colors}{" ..." if len(first) < len(names.shown) else ""}</p>\n'
 
 
 def _tiles(rounds, names):
@@ -115,13 +126,20 @@ def _figures(rounds, names):
         changed = edits.moved + edits.relabelled + edits.added + edits.deleted
         text = f"boxes drawn or changed; {edits.kept:,} kept" if changed or edits.kept else "boxes drawn or changed"
         yield f"{changed:,}", text
-    if len(stages) > 1 and stages[0].counts.images:
-        rarest = min(names.shown, key=stages[0].counts.share)
-        shares = [f"{100 * stage.counts.share(rarest):.1f} %" for stage in (stages[0], stages[-1])]
-        yield " → ".join(shares), f"share of the rarest class, {rarest}"
+    if len(stages) > 1:
+        yield from _loser(stages[0].counts, stages[-1].counts, names)
     seconds = sum(sum(one.seconds.values()) for one in rounds)
     if seconds:
         yield console.format_seconds(seconds), "computing time"
+
+
+def _loser(first, last, names):
+    """Yields the figure of the class whose share of the set fell most, measured by what it was."""
+    shown = [name for name in names.shown if first.images_of_class[name]]
+    fallen = min(shown, key=lambda name: last.share(name) / first.share(name), default=None)
+    if fallen is not None and last.share(fallen) < first.share(fallen):
+        shares = [f"{100 * counts.share(fallen):.1f} %" for counts in (first, last)]
+        yield " → ".join(shares), f"share of the set that shows {fallen}, the class that lost most"
 
 
 def _from_to(first, last):
@@ -148,7 +166,14 @@ def _table(table):
 
 def _round(one, galleries, names, is_open):
     """Yields the HTML of a round's images, piece by piece."""
-    chosen = "" if one.num_chosen is None else f", {one.num_chosen:,} chosen by {one.selection.rule_used}"
+    chosen = ""
+    if one.num_chosen is not None:
+        is_all = one.selection.options.takes_all
+        chosen = (
+            "; the whole pool was asked about"
+            if is_all
+            else f" of {one.num_chosen:,} chosen by {one.selection.rule_used}"
+        )
     counts = ", ".join(f"{one.verdicts[verdict]:,} {verdict}" for verdict in (ADOPTED, REFUSED))
     opened = " open" if is_open else ""
     yield f'<details id="round-{one.number}"{opened}><summary>Round {one.number}: {counts}{escape(chosen)}</summary>\n'
