@@ -26,7 +26,7 @@ class FakeDetector(tf_keras.Model):
 
     def predict_raw(self, inputs, true_image_shapes, training):
         red = tf.reduce_mean(inputs[..., 0], axis=[1, 2])
-        return {"red": self.gain * red}
+        return {"red": self.gain * red, fields.Predictions.FEATURE_MAPS: [inputs]}
 
     def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         red = predictions["red"]

@@ -1,5 +1,8 @@
 """Non-max suppression, computed by hand and against a plain reimplementation."""
 
+import dataclasses
+from unittest import mock
+
 import hypothesis
 import numpy as np
 import tensorflow as tf
@@ -119,3 +122,62 @@ def test_boxes_of_each_class():
 def test_negative_scores_are_no_candidates():
     assert int(select([[[0.8], [-1.0], [0.7]]]).num[0]) == 2
     assert int(select([[[0.0], [-1.0], [-1.0]]], score_threshold=-0.5).num[0]) == 1
+
+
+def assert_same(boxes, scores, windows, score_threshold=0.0, **options):
+    """Holds the search among the best pairs against the one among all of them; to the bit."""
+    suppression = nms.BatchNonMaxSuppression(**options)
+    raised = dataclasses.replace(suppression, score_threshold=max(score_threshold, suppression.score_threshold))
+    boxes, scores, windows = tf.constant(boxes), tf.constant(scores), tf.constant(windows)
+    expected = raised.select(boxes, scores, windows)
+    received = suppression.select(boxes, scores, windows, tf.constant(score_threshold))
+    for name, one, other in zip(expected._fields, expected, received):
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    return expected
+
+
+def draw(random, batch, num_boxes, num_classes, levels=None, own_boxes=False):
+    """Boxes in heaps, some with corners the wrong way round or without area, and scores; `levels`: of few values."""
+    shape = [batch, num_boxes] + ([num_classes] if own_boxes else [])
+    heaps = random.uniform(-0.1, 0.9, size=[6, 2])
+    corners = heaps[random.randint(6, size=shape)] + random.uniform(0, 0.05, size=[*shape, 2])
+    boxes = np.float32(np.concatenate([corners, corners + random.uniform(-0.01, 0.3, size=[*shape, 2])], axis=-1))
+    scores = random.uniform(size=[batch, num_boxes, num_classes]) ** 3
+    if levels:
+        scores = np.round(scores * levels) / levels
+    return boxes, np.float32(scores)
+
+
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(
+    seed=strategies.integers(0, 2**31),
+    levels=strategies.sampled_from([None, 4, 50]),
+    score_threshold=strategies.sampled_from([0.0, 0.25, 0.9, 1.0]),
+    max_per_class=strategies.sampled_from([2, 100]),
+    kind=strategies.sampled_from(["shared", "own", "agnostic"]),
+    prefixes=strategies.sampled_from([(2, 4), (8, 20), (40, 80), (512, 1024)]),
+)
+def test_the_best_pairs_give_what_all_give(seed, levels, score_threshold, max_per_class, kind, prefixes):
+    random = np.random.RandomState(seed)
+    boxes, scores = draw(random, 2, 30, 5, levels, own_boxes=kind == "own")
+    windows = np.float32([[0, 0, 1, 1], [0.1, 0.2, 0.6, 0.7]])
+    options = {"max_per_class": max_per_class, "max_total": 20, "is_class_agnostic": kind == "agnostic"}
+    with mock.patch.object(nms, "_PREFIXES", prefixes):
+        assert_same(boxes, scores, windows, score_threshold, **options)
+
+
+def test_many_pairs():
+    boxes, scores = draw(np.random.RandomState(0), 2, 1500, 3)
+    assert_same(boxes, scores, np.repeat(WHOLE, 2, axis=0))
+
+
+def test_few_pairs_and_none():
+    boxes, scores = draw(np.random.RandomState(0), 2, 1, 2)
+    assert_same(boxes, scores, np.repeat(WHOLE, 2, axis=0))
+    assert_same(boxes, scores * 0.0, np.repeat(WHOLE, 2, axis=0))
+    assert_same(boxes, scores - 2.0, np.repeat(WHOLE, 2, axis=0), score_threshold=-1.0)
+
+
+def test_soft_suppression_with_a_threshold():
+    boxes, scores = draw(np.random.RandomState(0), 1, 30, 2)
+    assert_same(boxes, scores, WHOLE, 0.1, soft_sigma=0.5, iou_threshold=1.0)
