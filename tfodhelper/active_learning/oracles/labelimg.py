@@ -44,7 +44,7 @@ class LabelImgOptions:
     Attributes:
       review_dir: folder in which each round gets a folder of its own, called by its number; None for "review" in the
         round's folder.
-      score_threshold: least score of a box in a draft. To delete a box costs less than to draw one.
+      score_threshold: least score of a box in a draft.
       max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are
         left out.
       review_images: how images get into the review folder: "link" or "copy".
@@ -54,7 +54,7 @@ class LabelImgOptions:
         default=None,
         metadata={"help": "folder for the drafts of all rounds; by default each round has its own"},
     )
-    score_threshold: float = dataclasses.field(default=0.3, metadata={"help": "least score of a box in a draft"})
+    score_threshold: float = dataclasses.field(default=0.5, metadata={"help": "least score of a box in a draft"})
     max_overlap: float = dataclasses.field(
         default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
     )

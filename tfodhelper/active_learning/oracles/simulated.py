@@ -33,7 +33,7 @@ class SimulatedOptions:
 
     truth_dir: str | None = dataclasses.field(default=None, metadata={"help": "folder of the hidden annotation files"})
     score_threshold: float = dataclasses.field(
-        default=0.3, metadata={"help": "least score of a box of the draft that a person would have corrected"}
+        default=0.5, metadata={"help": "least score of a box of the draft that a person would have corrected"}
     )
     keep_iou: float = dataclasses.field(
         default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
