@@ -114,3 +114,15 @@ def test_a_broken_line_is_named(tmp_path):
     path.write_text('{"step": 1, "metrics": {}}\n{"st\n')
     with pytest.raises(errors.StorageError, match="evaluations.jsonl, line 2"):
         growth.read_rounds(tmp_path)
+
+
+def test_an_adopted_image_counts_once_for_a_class_and_a_round_may_adopt_none(tmp_path):
+    space = disk.start(tmp_path, ["cat"])
+    one = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.1, {"cat": 0.1}))])
+    disk.finish(one, train=1.0, predict=1.0, select=1.0, ask=1.0, merge=1.0)
+    disk.add_answers(one, [disk.adopted("b.jpg", ["cat", "cat"]), disk.adopted("negative.jpg", [])])
+    (facts,) = growth.read_rounds(tmp_path)
+    assert facts.adopted == growth.SetCounts(2, 2, {"cat": 1}, {"cat": 2})
+    assert growth.stages([facts])[-1].counts == growth.SetCounts(3, 3, {"cat": 2}, {"cat": 3})
+    disk.add_answers(one, [disk.refused("b.jpg", "nothing found")])
+    assert [stage.label for stage in growth.stages(growth.read_rounds(tmp_path))] == ["round 1"]

@@ -239,3 +239,20 @@ def test_the_page_names_the_class_whose_share_fell_most(tmp_path):
     page = Page(report.write_report(space.folder).page.read_text())
     assert "75.0 % → 57.1 %" in page.texts["b"]
     assert "share of the set that shows cat, the class that lost most" in page.texts["span"]
+
+
+def test_the_best_detection_is_drawn_however_low_its_score():
+    detections = tuple(Detection("cat", 1, score, 0.0, 0.0, 5.0, 5.0) for score in (0.1, 0.09))
+    shown = gallery.Shown("a.jpg", detections=detections)
+    assert [mark.text for mark in gallery.marks_of(shown, {"cat": 1})] == ["cat 10%"]
+    assert gallery.lines_of(shown) == ["cat 10%"]
+
+
+def test_images_that_wait_for_a_person_are_counted(tmp_path):
+    space = make_space(tmp_path)
+    waiting = disk.Answer("pool/000.jpg", "waiting", reason="not verified yet")
+    disk.add_answers(space.rounds()[0], [waiting, disk.refused("pool/001.jpg", "nothing found")])
+    made = report.write_report(space.folder)
+    page = Page(made.page.read_text())
+    assert page.texts["summary"] == ["Round 1: 0 adopted, 1 refused, 1 waiting of 6 chosen by random"]
+    assert "waiting: not verified yet" in made.text

@@ -9,7 +9,7 @@ import collections
 
 from tfodhelper import console, storage
 from tfodhelper.active_learning import gallery, growth
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Edits
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
 from tfodhelper.review import thumbnails
 from tfodhelper.review.page import Card, escape, format_card
 
@@ -174,7 +174,8 @@ def _round(one, galleries, names, is_open):
             if is_all
             else f" of {one.num_chosen:,} chosen by {one.selection.rule_used}"
         )
-    counts = ", ".join(f"{one.verdicts[verdict]:,} {verdict}" for verdict in (ADOPTED, REFUSED))
+    counts = f"{one.verdicts[ADOPTED]:,} adopted, {one.verdicts[REFUSED]:,} refused"
+    counts += f", {one.verdicts[WAITING]:,} waiting" if one.verdicts[WAITING] else ""
     opened = " open" if is_open else ""
     yield f'<details id="round-{one.number}"{opened}><summary>Round {one.number}: {counts}{escape(chosen)}</summary>\n'
     for part in galleries:
