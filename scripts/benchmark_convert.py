@@ -122,7 +122,7 @@ def compare(title, data, num_images, work, rounds):
         )
         last = f"{start:10.2f}{ratios[-1]:8.2f}{bare_ratios[-1]:10.2f}{os.getloadavg()[0]:7.2f}"
         print(f"{number:<8}{cells}{last}", flush=True)
-    print(f"median ratio {statistics.median(ratios):.2f}; {statistics.median(bare_ratios):.2f} when only convert starts")
+    print(f"median ratio {statistics.median(ratios):.2f}; {statistics.median(bare_ratios):.2f} if only convert starts")
 
 
 def measure_memory(work, sets):

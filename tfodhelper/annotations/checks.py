@@ -23,6 +23,7 @@ FIT_TOLERANCE_PX = 2.0  # that far beyond the border a box still "fits" a size
 SIZE_TOLERANCE_FRACTION = 0.01  # sizes that differ less are taken for rounding
 DUPLICATE_IOU = 0.95
 CLASS_CONFLICT_IOU = 0.9
+_FRACTIONS = "the corners look like fractions of the image: multiply them by its width and height"
 _FEW_BOXES = 12  # so few pairs are compared one by one
 
 
@@ -269,7 +270,7 @@ def _check_box(box, width, height, where, file, options):
                 "the box is less than one pixel wide or high",
                 where,
                 received=box.describe(),
-                way_out="label the object again",
+                way_out=_FRACTIONS if 0 < box.width < 1 and max(box.xmax, box.ymax) <= 1 else "label the object again",
             ),
         ]
     if box.xmin >= 0 and box.ymin >= 0 and box.xmax <= width and box.ymax <= height:

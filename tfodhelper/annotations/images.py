@@ -131,6 +131,16 @@ def inspect_image(data, path):
     return dataclasses.replace(facts, is_blank=_is_blank(image))
 
 
+def is_plain_jpeg(data, path):
+    """Whether the bytes begin as those of a JPEG that every decoder reads; they may end too early.
+
+    Raises:
+      UnusableFile: empty, a git-lfs pointer, no image, or too large.
+    """
+    image = _open(data, path)
+    return image.format == "JPEG" and _reencode_reason(image, data) is None
+
+
 def _open(data, path):
     if not data:
         raise UnusableFile("image-empty", path, "the file is empty", way_out="copy the image again, or remove the file")

@@ -17,6 +17,7 @@ from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, Un
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_PADDING = b"\0 \t\r\n"
 _MIN_KOREAN = 6  # different characters
 _BYTE_ORDER_MARK = "\ufeff"
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
@@ -52,18 +53,11 @@ def parse_labelimg(data, path):
     """
     _check_bytes(data, path)
     root, encoding = _parse(data, path)
-    if root.tag != "annotation":
-        raise UnusableFile(
-            "not-an-annotation",
-            path,
-            "is no annotation",
-            expected="root <annotation>",
-            received=f"root <{root.tag}>",
-        )
+    _check_tags(root, path)
     boxes, skipped = [], []
     for number, element in enumerate(root.findall("object"), start=1):
-        box = _read_object(element, number)
-        (boxes if isinstance(box, Box) else skipped).append(box)
+        for box in _read_object(element, number):
+            (boxes if isinstance(box, Box) else skipped).append(box)
     filename = re.split(r"[/\\]", _text(root, "filename"))[-1]
     return Annotation(
         filename=filename,
@@ -90,8 +84,38 @@ def _check_bytes(data, path):
         )
 
 
+def _check_tags(root, path):
+    """Refuses other XML, and annotations in another spelling, whose objects would be passed over without a word."""
+    if root.tag != "annotation":
+        is_spelt_otherwise = etree.QName(root).localname.casefold() == "annotation"
+        is_cvat = root.tag == "annotations" and root.find("image") is not None
+        raise UnusableFile(
+            "xml-unreadable" if is_spelt_otherwise else "not-an-annotation",
+            path,
+            "is no annotation",
+            expected="root <annotation>",
+            received=f"root <{root.tag}>",
+            way_out="export from CVAT in the format PASCAL VOC" if is_cvat else None,
+        )
+    odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
+    if odd:
+        raise UnusableFile(
+            "xml-unreadable", path, "spells its objects otherwise", expected="<object>", received=f"<{odd[0]}>"
+        )
+
+
 def _parse(data, path):
     """Returns the root element and the encoding that had to be guessed, or None."""
+    try:
+        return _parse_whole(data, path)
+    except UnusableFile:
+        bare = data.strip(_PADDING)  # disks and editors leave it; a file in UTF-16 has no need of this
+        if bare == data:
+            raise
+        return _parse_whole(bare, path)
+
+
+def _parse_whole(data, path):
     guessed = None
     try:
         root = etree.fromstring(data, _parser())
@@ -209,6 +233,13 @@ def _to_flag(text):
 
 
 def _read_object(element, number):
+    """Returns a `Box`, or a `SkippedObject` that says why there is none; and one for each further box of the object."""
+    found, more = [_read_box(element, number)], element.findall("bndbox")[1:]
+    what = "the object has a second <bndbox>; only the first one is read"
+    return found + [SkippedObject("box-missing", f"object {number}", what) for _ in more]
+
+
+def _read_box(element, number):
     """Returns a `Box`, or a `SkippedObject` that says why there is none."""
     children = _children(element)
     name = _text_of(children.get("name"))

@@ -8,8 +8,6 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import near_duplicates
 
 TINY_FRACTION = 0.001  # of the image's area
-_MIN_EMPTY = 10  # files without objects, before they are pointed out
-_MIN_EMPTY_FRACTION = 0.2
 _SMALL_PX = 8.0  # side at the model's input below which little is left of an object
 _MIN_SMALL_FRACTION = 0.1  # of the boxes, before they are pointed out
 _BIN_EDGES = (4, 8, 16, 32, 64, 128, 256)  # pixels
@@ -52,7 +50,6 @@ def look_closer(planned, scale, near=True, show_progress=True):
     """
     images = planned.examination.images
     notes = _find_torn(planned, show_progress) if near else []
-    notes += _find_empty(images)
     fractions, all_sides = [], []
     for image in images:
         annotation = image.annotation
@@ -81,16 +78,6 @@ def _find_torn(planned, show_progress):
 
 def _is_whole(box):
     return all(float(value).is_integer() for value in (box.xmin, box.ymin, box.xmax, box.ymax))
-
-
-def _find_empty(images):
-    """One finding for a set with many files that hold no object, as an export leaves them that lost its objects."""
-    empty = [image for image in images if not image.annotation.boxes and not image.annotation.verified]
-    if len(empty) < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
-        return []
-    what = f"{len(empty)} of {len(images)} annotation files have no object and are not marked as verified"
-    way_out = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
-    return [Finding("no-objects", empty[0].xml, what, way_out=way_out)]
 
 
 def _find_small(all_sides, scale):

@@ -16,6 +16,10 @@ from tfodhelper.dataset import class_names, duplicates, entries, index, looked, 
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
 _MIN_CONSTANT_FILES = 3
+_TILE_RATIO = 1.25  # the frame is so much wider and higher than the tile, at least
+_MAX_CHANCE = 1e-3
+_MIN_EMPTY = 10  # files without objects, before they are pointed out
+_MIN_EMPTY_FRACTION = 0.2
 _LISTED_BY_STRICT = 10
 
 
@@ -94,7 +98,7 @@ def examine(
     with _progress(show_progress) as progress:
         found = index.make_index(source, look, known, num_workers, progress, folder, identity)
     index.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
-    _check_constant_size(found, look, num_workers)
+    _check_meaningless_sizes(found, look, num_workers)
     notes = list(found.findings) + _collect_remarks(found)
     index.refuse_pointers(notes)
     notes += [
@@ -102,7 +106,7 @@ def examine(
         for name in found.unlabelled
     ]
     images = usable.Images(found)
-    notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images)
+    notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images) + _find_empty(images)
     return Examination(source, images, found.unlabelled, tuple(notes), found, _fingerprint(found))
 
 
@@ -132,12 +136,12 @@ def _progress(show):
         yield progress
 
 
-def _check_constant_size(found, look, num_workers):
-    """Checks everything anew where the size in the annotation files turns out to mean nothing."""
-    if look.check_options.trust_pixels or not has_constant_size(found):
+def _check_meaningless_sizes(found, look, num_workers):
+    """Checks files anew whose size turns out to mean nothing when the whole set is looked at."""
+    if look.check_options.trust_pixels:
         return
+    positions = list(found.paired) if has_constant_size(found) else find_tiles(found)
     look = look._replace(check_options=dataclasses.replace(look.check_options, trust_pixels=True))
-    positions = list(found.paired)
     found.looked.flush()
     with index.look_in_parallel(len(positions), False, num_workers) as (run, size):
         pieces = list(processes.chunks(positions, size))
@@ -176,8 +180,7 @@ def has_constant_size(found):
     Args:
       found: an `index.Index`.
     """
-    both = looked.HAS_CONTENT | looked.HAS_FACTS
-    readable = [p for p in found.paired if found.looked.flags[p] & both == both]
+    readable = _list_readable(found)
     sizes = [found.looked.sizes[number] for number in {found.looked.size_of[p] for p in readable}]
     given, real = {size[:2] for size in sizes}, {size[2:] for size in sizes}
     if len(readable) < _MIN_CONSTANT_FILES or len(given) != 1 or len(real) < 2 or None in next(iter(given)):
@@ -190,6 +193,49 @@ def has_constant_size(found):
             return False
         exceeds = exceeds or not all(checks.fits(box, constant) for box in boxes)
     return exceeds
+
+
+def find_tiles(found):
+    """Positions of the annotation files whose size is that of a larger image, of which their image is a part.
+
+    Where images were cut into tiles and the size stayed, every box lies inside its tile. If the boxes belonged to the
+    larger frame, each file would show that only by chance, at most by the share of the tile in the frame.
+
+    Args:
+      found: an `index.Index`.
+
+    Returns:
+      List of positions; empty where one box does not fit, or where it may be chance.
+    """
+    larger, chance, num_labelled = [], 1.0, 0
+    for position in _list_readable(found):
+        width, height, *stored = found.looked.sizes[found.looked.size_of[position]]
+        if width is None or width < _TILE_RATIO * stored[0] or height < _TILE_RATIO * stored[1]:
+            continue
+        boxes = found.looked[position].annotation.boxes
+        if not all(checks.fits(box, stored) for box in boxes):
+            return []
+        larger.append(position)
+        if boxes:
+            chance *= stored[0] * stored[1] / (width * height)
+            num_labelled += 1
+    return larger if num_labelled >= _MIN_CONSTANT_FILES and chance < _MAX_CHANCE else []
+
+
+def _list_readable(found):
+    """Positions of the annotation files that can be used and whose image can."""
+    both = looked.HAS_CONTENT | looked.HAS_FACTS
+    return [position for position in found.paired if found.looked.flags[position] & both == both]
+
+
+def _find_empty(images):
+    """One finding for a set with many files that hold no object, as an export leaves them that lost its objects."""
+    empty = [image for image in images if not image.labels and not image.annotation.verified]
+    if len(empty) < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
+        return []
+    what = f"{len(empty)} of {len(images)} annotation files have no object and are not marked as verified"
+    way_out = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
+    return [Finding("no-objects", empty[0].xml, what, way_out=way_out)]
 
 
 def _find_class_troubles(images):

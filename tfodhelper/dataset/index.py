@@ -67,6 +67,7 @@ class Index:
       looked: a `looked.Looked` with an entry for each annotation file, whose image is the one of `choices`.
       choices: `pairing.Choices`.
       unlabelled: names of the images that no annotation file claims, sorted.
+      num_foreign: number of other files, neither hidden nor images nor XML.
       findings: what was found while pairing.
     """
 
@@ -76,6 +77,7 @@ class Index:
     looked: looked.Looked
     choices: pairing.Choices
     unlabelled: tuple[str, ...]
+    num_foreign: int
     findings: tuple[Finding, ...]
 
     @property
@@ -174,7 +176,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     options = options or entries.LookOptions(
         str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
     )
-    image_names, xml_names, unwritable = _list_names(source)
+    image_names, xml_names, unwritable, num_foreign = _list_names(source)
     if len(xml_names) >= _MIN_FOR_PROCESSES:
         processes.start_kept(num_workers)  # while there is little in memory that they would share
     finder = pairing.Finder(image_names)
@@ -194,12 +196,13 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
         if image >= 0:
             claimed[image] = 1
     unlabelled = tuple([name for name, is_claimed in zip(image_names, claimed) if not is_claimed])
-    return Index(source, image_names, xml_names, found, choices, unlabelled, tuple(findings + more))
+    findings = tuple(findings + more)
+    return Index(source, image_names, xml_names, found, choices, unlabelled, num_foreign, findings)
 
 
 def look_at_share(source, options, number, count, num_workers=0):
     """Looks at every count-th annotation file, from the one of this number on; yields `looked.Piece`s."""
-    image_names, xml_names, _ = _list_names(source)
+    image_names, xml_names, *_ = _list_names(source)
     finder, names = pairing.Finder(image_names), xml_names[number::count]
     stems = (finder.find_stem(name) for name in names)
     return _look_at_files(names, _names_of(image_names, stems), options, None, num_workers)
@@ -210,7 +213,7 @@ def _names_of(image_names, numbers):
 
 
 def _list_names(source):
-    """(names of all images, names of all annotation files, both sorted; names that are no text)."""
+    """(names of all images, names of all annotation files, both sorted; names that are no text; number of others)."""
     image_files, unwritable = split_names(list_files(source.image_dir))
     xml_files = image_files
     if source.annotation_dir != source.image_dir:
@@ -223,10 +226,14 @@ def _list_names(source):
         raise errors.DatasetError(
             f"{source.annotation_dir}: no annotation file in it or its folders",
             expected="XML files as LabelImg writes them (format PascalVOC)",
-            received=f"{len(image_names)} images and no file with the ending .xml",
+            received=f"{len(image_names)} images, and no .xml among {len(xml_files)} files",
             way_out="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
         )
-    return image_names, xml_names, unwritable
+    known = (*endings, ".xml")  # in two folders each is searched for one kind, and the other kind is nothing to count
+    num_others = sum(not name.lower().endswith(known) for name in image_files)
+    if xml_files is not image_files:
+        num_others += sum(not name.lower().endswith(known) for name in xml_files)
+    return image_names, xml_names, unwritable, num_others
 
 
 def _look_at_files(names, guesses, options, known, num_workers):

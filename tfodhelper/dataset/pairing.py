@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import os
 import posixpath
+import unicodedata
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
@@ -84,7 +85,7 @@ def pair(documents, names, finder, stems, read_size):
 
 
 class Finder:
-    """Finds images by stem or by name: exact first, then without regard to case.
+    """Finds images by stem or by name: exact first, then without regard to case and to how accents are stored.
 
     Args:
       image_names: of all images, sorted.
@@ -129,7 +130,7 @@ class Finder:
             return []
         if os.path.splitext(filename)[1].lower() in EXTENSIONS:
             found = self._names.get(filename)
-            found = self._loose_names.get(filename.casefold()) if found is None else found
+            found = self._loose_names.get(_fold(filename)) if found is None else found
             return _keep_nearest(xml_name, [self.image_names[number] for number in _as_list(found)])
         return self._nearest(xml_name, filename, with_names=False)
 
@@ -138,7 +139,7 @@ class Finder:
         if found is None and with_names:
             found = self._names.get(stem)
         if found is None:
-            loose = stem.casefold()
+            loose = _fold(stem)
             found = self._loose_stems.get(loose)
             if found is None and with_names:
                 found = self._loose_names.get(loose)
@@ -162,8 +163,13 @@ def _as_list(found):
 def _fold_keys(numbers_by_key):
     folded = collections.defaultdict(list)
     for key, numbers in numbers_by_key.items():
-        folded[key.casefold()] += _as_list(numbers)
+        folded[_fold(key)] += _as_list(numbers)
     return folded
+
+
+def _fold(name):
+    """A name without regard to case, and to whether an accent is a character of its own, as macOS stores it."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _keep_nearest(xml_name, images):
@@ -300,6 +306,7 @@ def _differing_filename(document, image):
     if filename in ("", name, os.path.splitext(name)[0]):
         return []
     what = "<filename> names another image; the one with the annotation file's own name is used"
-    if filename.casefold() == name.casefold():
-        what = "<filename> differs from the image's name in upper and lower case only"
+    if _fold(filename) == _fold(name):
+        what = "<filename> differs from the image's name in upper and lower case only, or in how accents are stored"
+        what = what if filename.casefold() != name.casefold() else what.partition(",")[0]
     return [Finding("filename-differs", document.name, what, None, name, filename)]

@@ -34,7 +34,7 @@ def save(path, figure):
     """Writes a figure as PNG, whole or not at all; returns the path."""
     FigureCanvasAgg(figure)
     with storage.open_whole(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=_DPI)
+        figure.savefig(file, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.15)
     return path
 
 
@@ -62,7 +62,8 @@ def _plot_classes(table):
 
 
 def _plot_boxes(table):
-    figure = Figure(figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(13, 8.6), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.1)
     (per_image, sizes), (ratios, places) = figure.subplots(2, 2)
     counts = [count for _, _, count in table.images]
     per_image.hist(counts, bins=np.arange(max(counts) + 2) - 0.5 if max(counts) < 60 else 60)
@@ -106,7 +107,8 @@ def plot_matrix(names, values, title, form, limits=(0, 1)):
     side = 2.5 + 0.55 * len(names)
     figure = Figure(figsize=(max(side + 1.5, 6), max(side, 4)), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(values, vmin=limits[0], vmax=limits[1], cmap="Blues")
+    image = axes.imshow(values, vmin=limits[0], vmax=limits[1], cmap="Blues", aspect="equal")
+    axes.set_facecolor("0.9")  # a mean of nothing
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axes.set_yticks(range(len(names)), names)
     if len(names) <= 20:

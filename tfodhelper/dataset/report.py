@@ -46,6 +46,7 @@ def _format_totals(planned):
         f"can be used: {len(examination.images)} images",
         f"would be left out: {len(planned.left_out)} images or annotation files",
         f"without annotation file: {len(examination.unlabelled)} images",
+        f"passed over: {examination.index.num_foreign} files that are neither images nor XML, and all hidden ones",
         f"{numbers[findings.ERROR]} errors, {numbers[findings.WARNING]} warnings, {numbers[findings.NOTE]} notes",
     ]
 
@@ -80,6 +81,7 @@ def to_json(planned):
         "num_usable": len(planned.examination.images),
         "num_left_out": len(planned.left_out),
         "num_unlabelled": len(planned.examination.unlabelled),
+        "num_passed_over": planned.examination.index.num_foreign,
         "has_errors": planned.has_errors,
         "counts": findings.count_codes(planned.findings),
         "classes": [
