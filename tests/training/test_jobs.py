@@ -14,8 +14,10 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from tests.training import tiny
 from tfodhelper import errors
+from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.training import jobs, loop
+from tfodhelper.models import convolution
+from tfodhelper.training import jobs, loop, task
 
 OPTIONS = loop.TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
 
@@ -200,3 +202,16 @@ def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
     steps = sorted(scalars(folder / "train")["Loss/total_loss"])
     assert steps == sorted(set(steps)) and steps[-1] == 6
     assert_same_checkpoints(trained[0] / "ckpt-6", folder / "ckpt-6")
+
+
+def test_statistics_warm_up_from_scratch_alone(data, tmp_path):
+    pipeline = tiny.make_pipeline(data)
+    decay = pipeline.model.ssd.feature_extractor.conv_hyperparams.batch_norm.decay
+    labels = label_maps.read_label_map(data.label_map_path)
+    for checkpoint, momenta in ((None, (0.1, 0.91)), ("weights", (decay, decay))):
+        session = loop.Session(pipeline, labels, tmp_path, OPTIONS, task.StartingPoint(checkpoint))
+        modules = session.trainer.model.backbone.submodules
+        norm = next(module for module in modules if isinstance(module, convolution.BatchNorm))
+        for step, momentum in zip((0, 90), momenta):
+            session.trainer.global_step.assign(step)
+            assert float(norm.momentum) == pytest.approx(momentum)

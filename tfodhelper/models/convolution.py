@@ -176,6 +176,7 @@ class BatchNorm(tf_keras.layers.Layer):
         self._hyperparams = hyperparams
         self._channels = channels
         self.frozen = frozen or not hyperparams.moves
+        self._count_updates = None
         self.gamma = self._add("gamma", "ones") if hyperparams.scale else None
         self.beta = self._add("beta", "zeros") if hyperparams.center else None
         self.moving_mean = self._add_statistic("moving_mean", "zeros")
@@ -194,6 +195,26 @@ class BatchNorm(tf_keras.layers.Layer):
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.MEAN,
         )
+
+    def warm_up(self, num_updates):
+        """Lets the moving statistics follow closely at first, while there is little that they could average.
+
+        Update n, counted from 0, has a momentum of at most (1 + n) / (10 + n), as tf.train.ExponentialMovingAverage
+        with `num_updates` has it: the average goes over the last tenth of the training, until that is as long as the
+        momentum's own memory.
+
+        Args:
+          num_updates: integer scalar variable, the updates so far. It stays its owner's: it is no weight of this layer.
+        """
+        self._count_updates = lambda: num_updates
+
+    @property
+    def momentum(self):
+        """What the next update leaves of the moving statistics, 0 to 1."""
+        if self._count_updates is None:
+            return self._hyperparams.momentum
+        count = tf.cast(self._count_updates(), tf.float32)
+        return tf.minimum(self._hyperparams.momentum, (1.0 + count) / (10.0 + count))
 
     def scale_and_offset(self):
         """The normalization by the moving statistics as `y = x * scale + offset`, two tensors [channels]."""
@@ -219,7 +240,7 @@ class BatchNorm(tf_keras.layers.Layer):
             outputs = tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, epsilon)
         else:
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
-        step = 1.0 - self._hyperparams.momentum
+        step = 1.0 - self.momentum
         self.moving_mean.assign_sub((self.moving_mean - mean) * step)
         self.moving_variance.assign_sub((self.moving_variance - variance) * step)
         return outputs
@@ -325,6 +346,14 @@ def _fresh(initializer):
 def scale_depth(depth, multiplier, minimum):
     """Number of channels of a layer whose width is multiplied, rounded down, and at least `minimum`."""
     return max(int(depth * multiplier), minimum)
+
+
+def warm_up_statistics(model, num_updates):
+    """Calls `BatchNorm.warm_up` for every batch norm of a model whose statistics move; returns their number."""
+    norms = [module for module in model.submodules if isinstance(module, BatchNorm) and not module.frozen]
+    for norm in norms:
+        norm.warm_up(num_updates)
+    return len(norms)
 
 
 def number_keys(layers):

@@ -13,6 +13,7 @@ from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
 from tfodhelper.inputs import diagnose
+from tfodhelper.models import convolution
 from tfodhelper.training import (
     averages,
     checkpoints,
@@ -122,6 +123,9 @@ class Session:
             evaluated=self._evaluated if train else None,
             train=train,
         )
+        if starting_point.checkpoint is None:
+            # Else statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
+            convolution.warm_up_statistics(model, self.trainer.global_step)
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
