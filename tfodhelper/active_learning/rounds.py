@@ -278,6 +278,8 @@ def _ask(space, one, oracle, finish_review):
         for line in getattr(oracle, "next_steps", lambda folder: ())(one.folder):
             console.say(line)
         return False
+    if counts[WAITING]:
+        console.say(f"{counts[WAITING]} images go back to the pool; what is edited in these drafts later is not read")
     answer_files.write_answers(one.answers, answered)
     return True
 
