@@ -184,8 +184,8 @@ def test_what_is_drawn_and_said(tmp_path):
     assert gallery.lines_of(adopted) == ["cat 90%"]
     assert gallery.lines_of(refused)[:1] == ["refused: another class"]
     assert gallery.lines_of(doubtful) == ["refused: another class", "uncertainty 5", "cat 90%"]
-    corrected = gallery.Shown("a.jpg", disk.adopted("a.jpg", ["cat", "dog"], scores=[0.5, None]))
-    assert gallery.lines_of(corrected) == ["cat 50%, dog"]
+    corrected = gallery.Shown("a.jpg", disk.adopted("a.jpg", ["dog", "cat", "cat"], scores=[None, 0.0, 0.5]))
+    assert gallery.lines_of(corrected) == ["cat 50%, cat 0%, dog"]
     assert gallery.lines_of(gallery.Shown("a.jpg", disk.adopted("a.jpg", []))) == ["no object"]
     assert gallery.lines_of(gallery.Shown("a.jpg", uncertainty=0.0, detections=())) == [
         "uncertainty 0",

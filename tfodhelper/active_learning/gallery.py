@@ -223,7 +223,8 @@ def _boxes_of(shown):
     answer = shown.answer
     if answer is not None and answer.verdict == ADOPTED and shown.uncertainty is None:
         scores = itertools.chain(answer.scores, itertools.repeat(None))
-        return [(b.name, score, (b.xmin, b.ymin, b.xmax, b.ymax)) for b, score in zip(answer.annotation.boxes, scores)]
+        boxes = [(b.name, score, (b.xmin, b.ymin, b.xmax, b.ymax)) for b, score in zip(answer.annotation.boxes, scores)]
+        return sorted(boxes, key=lambda box: (box[1] is None, -(box[1] or 0.0)))
     found = shown.detections or ()
     kept = [one for place, one in enumerate(found) if place == 0 or one.score >= _LEAST_SCORE][:_MOST_BOXES]
     return [(one.name, one.score, (one.xmin, one.ymin, one.xmax, one.ymax)) for one in kept]

@@ -223,7 +223,7 @@ def _plot_answers(rounds, names):
     if not answered:
         return None
     edited = [one for one in answered if one.edits is not None]
-    figure = Figure(figsize=(11 if edited else 6, 4.2), layout="constrained")
+    figure = Figure(figsize=(12 if edited else 6.5, 4.2), layout="constrained")
     panels = figure.subplots(1, 2 if edited else 1, squeeze=False)[0]
     parts = {verdict: [one.verdicts[verdict] for one in answered] for verdict in _VERDICT_COLORS}
     _stack(panels[0], answered, parts, _VERDICT_COLORS)
@@ -242,7 +242,8 @@ def _stack(axes, rounds, parts, colors):
             axes.bar(labels, values, _bar_width(rounds), bottom=base, color=colors[name], label=name)
             base += values
     _write_totals(axes, base.astype(int))
-    axes.legend(fontsize=9, loc="upper left", ncols=5)
+    _legend_beside(axes, reverse=True)
+    axes.yaxis.set_major_formatter(_THOUSANDS)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
 
