@@ -51,7 +51,7 @@ def main(fv, args):
     else:
         sides = planned.sides
         parts = {short: [n for n in labels if sides.get(n) == side] for side, short in _LISTS.items()}
-        _write_lists(folder, {short: found for short, found in parts.items() if found or short != "test"})
+        _write_lists(folder, parts)
         test_fraction = len(parts["test"]) / len(sides) if options.test_list else options.test_fraction
         val_fraction = len(parts["val"]) / len(sides) if any(options.lists) else options.val_fraction
 
@@ -62,9 +62,8 @@ def main(fv, args):
     describe.write_csv(folder / "split.csv", split_report.HEADER, rows)
     console.say(split_report.format_report(rows))
     where = folder / "fold-1" if fv.num_folds else folder
-    console.say_next(
-        f"tfodhelper convert --train_list={where}/train.txt --val_list={where}/val.txt --output_dir=data ..."
-    )
+    lists = [f"--{part}_list={where}/{part}.txt" for part in _LISTS.values() if (where / f"{part}.txt").exists()]
+    console.say_next(f"tfodhelper convert {' '.join(lists)} --output_dir=data ...")
 
 
 _LISTS = {"train": "train", "validate": "val", "test": "test"}
@@ -76,6 +75,8 @@ def _write_lists(folder, parts):
     stems = [os.path.splitext(name)[0] for name in names]
     short = dict(zip(names, stems)) if len(set(stems)) == len(stems) else {name: name for name in names}
     for part, found in parts.items():
+        if not found:
+            continue  # an empty list could not be read again
         if any("\n" in name for name in found):
             raise errors.DatasetError("a name with a line break cannot be in a list", way_out="rename the image")
         storage.write_text(folder / f"{part}.txt", "".join(short[name] + "\n" for name in found))

@@ -42,7 +42,9 @@ def _format_totals(planned):
     numbers = dict.fromkeys(_HEADINGS, 0)
     for finding in planned.findings:
         numbers[finding.severity] += 1
+    nothing = ["no image has a box, so there is no class to learn"] if planned.label_map is None else []
     return [
+        *nothing,
         f"can be used: {len(examination.images)} images",
         f"would be left out: {len(planned.left_out)} images or annotation files",
         f"without annotation file: {len(examination.unlabelled)} images",
