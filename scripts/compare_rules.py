@@ -6,8 +6,8 @@
 
 The annotations of --data_dir are hidden, but for --start images drawn by each seed; `active run` with the oracle
 `simulated` then uncovers --budget images a round, as each rule chooses. The validation is the same for all. Each --flag
-goes to `active init`. A comparison that was interrupted goes on. --output_dir gets curve.csv, summary.csv, curve.png and
-the workspaces.
+goes to `active init`. A comparison that was interrupted goes on. --output_dir gets curve.csv, summary.csv, curve.png
+and the workspaces.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """What the console says of a workspace: where it stands and what to type next."""
 
+import collections
+
 from tfodhelper import console
 from tfodhelper.active_learning import workspace as workspaces
 
@@ -18,7 +20,8 @@ def say_status(folder):
     ]
     console.say(console.format_table(("images", "number"), rows, numbers=(1,)))
     console.say("")
-    rows = [(one.number, _state_of(one), sum(1 for number in adopted.values() if number == one.number)) for one in found]
+    counts = collections.Counter(adopted.values())
+    rows = [(one.number, _state_of(one), counts[one.number]) for one in found]
     if rows:
         console.say(console.format_table(("round", "state", "adopted"), rows, numbers=(0, 2)))
     else:
@@ -39,14 +42,15 @@ def say_outcome(folder, outcome):
     """Ends `round` and `run` with what came out and what to type next."""
     space = workspaces.Workspace(folder)
     if outcome == "waits":
-        console.say("the round waits for answers")
+        console.say("the round waits for answers; with them, type `active round` again")
     say_next(space)
 
 
 def say_next(space):
     """What to type next."""
     found = space.rounds()
-    commands = [f"tfodhelper active round --workspace={space.folder}"]
+    waiting = found[-1].state.get("next_steps", []) if found else []
+    commands = [*waiting, f"tfodhelper active round --workspace={space.folder}"]
     if any(one.is_finished for one in found):
         commands.append(f"tfodhelper active report --workspace={space.folder}")
     trained = [one for one in found if one.has("train")]

@@ -109,7 +109,7 @@ def _report(space):
 
 
 def _current_round(space, changes):
-    """The round that has begun and is not finished, with changed settings where that is still possible; or a new one."""
+    """The round that is not finished, with changed settings where that is still possible; or a new one."""
     found = space.rounds()
     if found and not found[-1].is_finished:
         one = found[-1]
@@ -275,9 +275,9 @@ def _ask(space, one, oracle, finish_review):
     for reason, count in reasons.most_common():
         console.say(f"  {count} x {reason}")
     if counts[WAITING] and not finish_review:
-        for line in getattr(oracle, "next_steps", lambda folder: ())(one.folder):
-            console.say(line)
+        one.state["next_steps"] = list(getattr(oracle, "next_steps", lambda folder: ())(one.folder))
         return False
+    one.state.pop("next_steps", None)
     if counts[WAITING]:
         console.say(f"{counts[WAITING]} images go back to the pool; what is edited in these drafts later is not read")
     answer_files.write_answers(one.answers, answered)

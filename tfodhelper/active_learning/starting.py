@@ -1,4 +1,4 @@
-"""What `active init` does: labelled images, frozen validation and pool become a workspace; originals stay as they are."""
+"""What `active init` does: labelled images, validation and pool become a workspace; originals stay as they are."""
 
 import collections
 import dataclasses

@@ -44,7 +44,8 @@ class Round:
     Attributes:
       folder: rounds/NNN.
       state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones), the
-        name of the oracle once it was asked, and in "spent" the seconds of phases that wait.
+        name of the oracle once it was asked; while a person is waited for, in "spent" the seconds so far and in
+        "next_steps" what to type.
     """
 
     folder: pathlib.Path

@@ -4,7 +4,7 @@ Few images with boxes and many without: each round trains a detector on what is 
 chooses images, asks an oracle about them and adopts what it confirms. The oracle may be the class that each image is
 known to show (image_label), a person with LabelImg (labelimg), or hidden answers (simulated), for experiments.
 
-  tfodhelper active init --workspace=growing --data_dir=labelled --pool_dir=pool --model=ssd_mobilenet_v1 --oracle=labelimg
+  tfodhelper active init --workspace=growing --data_dir=photos --model=ssd_mobilenet_v1 --oracle=labelimg
   tfodhelper active round --workspace=growing
 
 The workspace holds links to the images and copies of their XML; your own folders are never changed. Each verb may be
@@ -17,5 +17,5 @@ VERBS = {
     "run": ("tfodhelper.cli.active_run", "do several rounds, and train once more in the end"),
     "predict": ("tfodhelper.cli.active_predict", "predict a share of the pool, on several machines at once"),
     "status": ("tfodhelper.cli.active_status", "where a workspace stands and what to do next"),
-    "report": ("tfodhelper.cli.active_report", "tables, plots and a page of all rounds; the T/F/N sheet of a test folder"),
+    "report": ("tfodhelper.cli.active_report", "tables, plots and a page of all rounds; the T/F/N sheet"),
 }

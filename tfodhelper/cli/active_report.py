@@ -3,11 +3,11 @@
     tfodhelper active report --workspace=growing
     tfodhelper active report --workspace=growing --test_dir=unseen --image_labels=folder
 
-Writes WORKSPACE/report: index.html (one page with the images adopted, refused and most doubtful), tables.txt, CSV files,
-plots, and curves over rounds for TensorBoard. Every round ends with it; this verb writes it anew.
+Writes WORKSPACE/report: index.html (one page with the images adopted, refused and most doubtful), tables.txt, CSV
+files, plots, and curves over rounds for TensorBoard. Every round ends with it; this verb writes it anew.
 
-With --test_dir, images whose classes are known by their folder or a CSV, the newest model is held against them: for each
-class so many cells of T (right), F (wrong) or N (nothing found); of several detections the highest score decides.
+With --test_dir, images whose classes are known by their folder or a CSV, the newest model is held against them: for
+each class so many cells of T (right), F (wrong) or N (nothing found); of several detections the highest score decides.
 """
 
 import pathlib
@@ -43,9 +43,7 @@ def main(fv, args):
         _tally(fv)
     console.say("")
     console.say(f"the page: {made.page}")
-    console.say_next(
-        f"tensorboard --logdir={made.tensorboard}", f"tfodhelper active round --workspace={fv.workspace}"
-    )
+    console.say_next(f"tensorboard --logdir={made.tensorboard}", f"tfodhelper active round --workspace={fv.workspace}")
 
 
 def _tally(fv):

@@ -1,6 +1,6 @@
 """where a workspace stands and what to do next
 
-    tfodhelper active status --workspace=growing
+tfodhelper active status --workspace=growing
 """
 
 from tfodhelper.cli import active_flags, flagging

@@ -134,9 +134,8 @@ def _load(verb, verbs):
     if verb not in verbs:
         first, _, last = verb.rpartition(" ")
         if last.startswith("-"):
-            raise errors.UsageError(
-                f"{last} comes before the verb", expected=" ".join(["tfodhelper", first, "VERB --flags"]).replace("  ", " ")
-            )
+            usage = " ".join(word for word in ("tfodhelper", first, "VERB --flags") if word)
+            raise errors.UsageError(f"{last} comes before the verb", expected=usage)
         near = difflib.get_close_matches(verb, verbs, n=1, cutoff=0.5)
         raise errors.UsageError(
             f"unknown verb {verb!r}",
