@@ -337,4 +337,5 @@ def _add_object(root, box):
 def format_number(value):
     """12 for 12.0 and the shortest exact text of other floats."""
     value = float(value)
-    return str(int(value)) if value.is_integer() else repr(value)
+    text = repr(value)
+    return text[:-2] if text.endswith(".0") else str(int(value)) if value.is_integer() else text
