@@ -14,7 +14,7 @@ import pytest
 from tests.active_learning import tiny_workspace
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
-from tfodhelper.active_learning import rounds, selection, workspace
+from tfodhelper.active_learning import answers, rounds, selection, workspace
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
@@ -160,3 +160,23 @@ def test_a_person_is_waited_for(exercise, finished, tmp_path, capsys):
     assert rounds.run_rounds(folder, finish_review=True) == rounds.DONE
     assert sum(number == 3 for number in space.adopted().values()) == 1
     assert drafts[1].is_file()  # what nobody verified stays where it is
+
+
+def test_shares_are_predicted_beside_and_a_lost_image_is_refused(finished, exercise, tmp_path, capsys):
+    folder, pool = tmp_path / "w", tmp_path / "pool"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    shutil.copytree(exercise / "pool", pool)
+    table = folder / "pool.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(str(exercise / "pool"), str(pool)), encoding="utf-8")
+    for number in (1, 2):
+        rounds.predict_share(folder, (number, 2))
+    assert rounds.run_rounds(folder, until="ask") == "ask"
+    space = workspace.Workspace(folder)
+    one = space.rounds()[2]
+    adopted = [answer.name for answer in answers.read_answers(one.answers) if answer.verdict == ADOPTED]
+    (pool / pathlib.PurePosixPath(adopted[0]).name).unlink()
+    assert rounds.run_rounds(folder) == rounds.DONE
+    assert sorted(name for name, number in space.adopted().items() if number == 3) == sorted(adopted[1:])
+    assert "could not be read any more" in capsys.readouterr().out
+    with pytest.raises(errors.DatasetError, match="no round waits for predictions"):
+        rounds.predict_share(folder, (1, 1))

@@ -16,7 +16,7 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import pool_predictor, predictions, report, select
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.oracles import build as oracle_build
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Question
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import placing
@@ -299,7 +299,7 @@ def _checked(answer, label_map):
     if not unknown:
         return answer
     reason = f"class {unknown[0]!r} is not in the label map"
-    return type(answer)(answer.name, REFUSED, reason=reason)
+    return Answer(answer.name, REFUSED, reason=reason)
 
 
 def _questions(space, one, selection):
@@ -322,13 +322,24 @@ def _matching(space, one, names):
 def _merge(space, one):
     """Puts the adopted images into the set; done again, it finds them there."""
     pool = {image.name: image for image in space.open_pool(before=one.number)}
-    adopted = [answer for answer in answer_files.read_answers(one.answers) if answer.verdict == ADOPTED]
-    for answer in adopted:
-        target = space.set_dir / answer.name
-        image = image_files.read_image(pool[answer.name].path)
-        mode = image_files.inspect_image(image, pool[answer.name].path).mode
-        if not target.is_symlink():
-            target.unlink(missing_ok=True)  # a copy may have been interrupted
-            placing.place_image(pool[answer.name].path, target, placing.LINK)
-        placing.write_annotation(target.with_suffix(".xml"), target, answer.annotation, 1 if mode == "L" else 3)
-    console.say(f"round {one.number}: {len(adopted)} images adopted")
+    answered, lost = list(answer_files.read_answers(one.answers)), {}
+    for answer in answered:
+        if answer.verdict == ADOPTED:
+            try:
+                _place(space.set_dir / answer.name, pool[answer.name].path, answer.annotation)
+            except errors.AnnotationError as error:
+                console.warn(str(error))
+                lost[answer.name] = Answer(answer.name, REFUSED, reason="the image could not be read any more")
+    if lost:  # else the next round would count on them
+        answer_files.write_answers(one.answers, [lost.get(answer.name, answer) for answer in answered])
+    num_adopted = sum(answer.verdict == ADOPTED for answer in answered) - len(lost)
+    console.say(f"round {one.number}: {num_adopted} images adopted")
+
+
+def _place(target, path, annotation):
+    """Links an image into the set and writes its XML; AnnotationError when it cannot be read."""
+    mode = image_files.inspect_image(image_files.read_image(path), path).mode
+    if not target.is_symlink():
+        target.unlink(missing_ok=True)  # a copy may have been interrupted
+        placing.place_image(path, target, placing.LINK)
+    placing.write_annotation(target.with_suffix(".xml"), target, annotation, 1 if mode == "L" else 3)
