@@ -47,7 +47,8 @@ def test_answers_are_counted_with_reasons_and_cost(tmp_path):
     assert one.reasons == {("refused", "nothing found"): 1, ("refused", "another class"): 1}
     assert one.edits == Edits(kept=2, moved=1, relabelled=1, added=1, deleted=2)
     assert one.adopted == growth.SetCounts(2, 3, {"cat": 1, "dog": 2}, {"cat": 1, "dog": 2})
-    assert two.edits is None
+    assert one.num_edited == 3
+    assert (two.edits, two.num_edited) == (None, 0)
     assert (one.selection.num_candidates, one.num_chosen, two.num_chosen) == (6, 4, 2)
     assert (one.selection.rule_used, one.selection.chosen) == ("random", ())
 

@@ -74,6 +74,7 @@ class RoundFacts:
       verdicts: {verdict: number of answers}, every verdict.
       reasons: {(verdict, reason): number of answers} of what was not adopted, the most frequent first.
       edits: `Edits` over all answers that have some, or None: nobody was asked to edit.
+      num_edited: number of answers that have `Edits`, be they all kept.
       adopted: `SetCounts` of the adopted images.
       is_merged: whether the adopted images have joined the set.
     """
@@ -93,6 +94,7 @@ class RoundFacts:
     verdicts: dict
     reasons: dict
     edits: Edits | None
+    num_edited: int
     adopted: SetCounts
     is_merged: bool
 
@@ -269,11 +271,12 @@ def _read_selection(one):
 
 def _read_answers(one, names):
     verdicts, reasons = dict.fromkeys((ADOPTED, REFUSED, WAITING), 0), collections.Counter()
-    images_of_class, boxes_of_class, edits = collections.Counter(), collections.Counter(), None
+    images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
+    edits, num_edited = None, 0
     for answer in answer_files.read_answers(one.answers) if one.answers.is_file() else ():
         verdicts[answer.verdict] += 1
         if answer.edits is not None:
-            edits = (edits or Edits()) + answer.edits
+            edits, num_edited = (edits or Edits()) + answer.edits, num_edited + 1
         if answer.verdict != ADOPTED:
             reasons[answer.verdict, answer.reason] += 1
             continue
@@ -281,7 +284,13 @@ def _read_answers(one, names):
         boxes_of_class.update(shown)
         images_of_class.update(set(shown))
     adopted = names.counts(verdicts[ADOPTED], sum(boxes_of_class.values()), images_of_class, boxes_of_class)
-    return {"verdicts": verdicts, "reasons": dict(reasons.most_common()), "edits": edits, "adopted": adopted}
+    return {
+        "verdicts": verdicts,
+        "reasons": dict(reasons.most_common()),
+        "edits": edits,
+        "num_edited": num_edited,
+        "adopted": adopted,
+    }
 
 
 def _read_json_if_there(path):

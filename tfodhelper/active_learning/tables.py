@@ -201,12 +201,12 @@ def _label_cost(rounds, names):
     edited = [one for one in rounds if one.edits is not None]
     if not edited:
         return None
-    rows = [_cost_row(str(one.number), one.edits, sum(one.verdicts.values())) for one in edited]
+    rows = [_cost_row(str(one.number), one.edits, one.num_edited) for one in edited]
     if len(edited) > 1:
         total = sum((one.edits for one in edited), Edits())
-        rows.append(_cost_row("all", total, sum(sum(one.verdicts.values()) for one in edited)))
-    header = ("round", "images asked", *EDIT_KINDS, "edits per image", "kept of drafted")
-    note = "edits: boxes moved, relabelled, added and deleted by whoever answered"
+        rows.append(_cost_row("all", total, sum(one.num_edited for one in edited)))
+    header = ("round", "images", *EDIT_KINDS, "edits per image", "kept of drafted")
+    note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added and deleted"
     return Table("Label cost in boxes", header, tuple(rows), note=note)
 
 
