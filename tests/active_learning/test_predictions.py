@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from tests.active_learning import pools
 from tfodhelper import errors
 from tfodhelper.active_learning import predictions
+from tfodhelper.active_learning.structures import Prediction
+from tfodhelper.prediction import detections as results
 
 PLAN = predictions.Plan(5, 2, "images", "model", 0.05, 100)
 UNREADABLE = predictions.Unreadable("c.jpg", "images/c.jpg", "the image file ends too early")
@@ -36,6 +39,18 @@ def test_what_is_written_comes_back_in_order(tmp_path):
     assert read == written
     np.testing.assert_array_equal([one.features for one in read], [[1.0, 2.5], [0.0, 0.25], [3.0, 4.0], [5.0, 6.0]])
     assert list(predictions.read_unreadable(tmp_path)) == [UNREADABLE]
+
+
+def test_a_line_has_the_form_of_other_predictions():
+    boxes = (
+        results.Detection('a "cat"\n', 1, 0.1234567, 1.0, 2.00049, 3.5, 400.0),
+        results.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0),
+    )
+    found = results.ImageDetections('images/"ä".jpg', 16, 12, boxes)
+    value = json.loads(predictions.to_line(Prediction("ä.jpg", found, (0.5, 1.0), (0.1234567, 0.0))))
+    assert value.pop("name") == "ä.jpg"
+    assert (value.pop("margins"), value.pop("entropies")) == ([0.5, 1.0], [0.123457, 0.0])
+    assert value == results.to_json(found)
 
 
 def test_a_model_without_features(tmp_path):

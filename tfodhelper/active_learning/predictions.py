@@ -25,7 +25,6 @@ from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections as results
 
 PLAN = "plan.json"
-_DIGITS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,14 +158,24 @@ def write_part(folder, number, predictions, unreadable=()):
 
 
 def to_line(prediction):
-    """`Prediction` -> a line of a part, without its features."""
-    value = {
-        "name": prediction.name,
-        **results.to_json(prediction.found),
-        "margins": [round(float(value), _DIGITS) for value in prediction.margins],
-        "entropies": [round(float(value), _DIGITS) for value in prediction.entropies],
-    }
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    """`Prediction` -> a line of a part, without its features.
+
+    The detections have the form of `prediction.detections.to_json`. Numbers are set by formats, in a fraction of the
+    time: a pool has many detections of low scores.
+    """
+    found = prediction.found
+    head = {"name": prediction.name, "path": found.path, "width": found.width, "height": found.height}
+    names = {one.name: json.dumps(one.name, ensure_ascii=False) for one in found.detections}
+    rows = ", ".join(
+        f'{{"class": {names[one.name]}, "id": {one.id}, "score": {one.score:.6f}, "box": {{"xmin": {one.xmin:.3f}, '
+        f'"ymin": {one.ymin:.3f}, "xmax": {one.xmax:.3f}, "ymax": {one.ymax:.3f}}}}}'
+        for one in found.detections
+    )
+    margins, entropies = (
+        ", ".join([f"{value:.6f}" for value in values]) for values in (prediction.margins, prediction.entropies)
+    )
+    head = json.dumps(head, ensure_ascii=False)
+    return f'{head[:-1]}, "detections": [{rows}], "margins": [{margins}], "entropies": [{entropies}]}}\n'
 
 
 def read_predictions(folder):

@@ -7,6 +7,7 @@ orientation is not followed.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -375,11 +376,14 @@ def _read_pixels(path):
     """As `read_image`, a tensor."""
     try:
         data = image_files.read_image(path)
+        if image_files.is_plain_jpeg(data, path):
+            with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
+                return _decode_jpeg(data)
         facts = image_files.inspect_image(data, path)
         encoded, format_ = image_files.encode_for_record(data, facts)
+        if format_ == "jpeg":
+            return _decode_jpeg(encoded)
         with tf.device("/CPU:0"):
-            if format_ == "jpeg":  # with the accurate transform: the pixels that Pillow and OpenCV read, to the bit
-                return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except errors.AnnotationError as error:
         raise errors.PredictionError(
@@ -387,6 +391,12 @@ def _read_pixels(path):
         ) from error
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
+
+
+def _decode_jpeg(encoded):
+    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
+    with tf.device("/CPU:0"):
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def plan_batches(sizes, batch_size, mixes_sizes):
