@@ -125,3 +125,11 @@ print(bases.label_map_path("mscoco"))
     done = run_installed(installed, tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(installed))
+
+
+def test_tensorboard_can_start():
+    """It imports pkg_resources, which newer versions of setuptools do not have."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tensorboard.main", "--version_tb"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -31,6 +31,7 @@ REQUIREMENTS = (
     "psutil>=5.9,<8",
     "pycocotools>=2.0.7,<3",
     "PyYAML>=6.0,<7",
+    "setuptools>=70.1,<82",
     "tensorflow>=2.20,<2.21",
     "tf-models-official>=2.20,<2.21",
     "tf_keras>=2.20,<2.21",

@@ -7,6 +7,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+_PICTURES = "eval_side_by_side"  # as the Object Detection API calls them
+
 
 def drop_after(folder, step):
     """Makes TensorBoard forget points behind `step`, which a process that was killed had written ahead.
@@ -35,11 +37,11 @@ def drop_after(folder, step):
 
 
 def write_images(pictures, step):
-    """Writes pictures with the summary writer that is the default now.
+    """Writes pictures with the summary writer that is the default now, all on one card of TensorBoard's overview.
 
     Args:
-      pictures: name -> uint8 [height, width, 3].
+      pictures: name of the image -> uint8 [height, width, 3].
       step: the step they belong to.
     """
     for name, picture in pictures.items():
-        tf.summary.image(name, np.asarray(picture)[None], step=step)
+        tf.summary.image(f"{_PICTURES}/{name}", np.asarray(picture)[None], step=step)
