@@ -62,6 +62,7 @@ LAYERS = {
         {"active_learning", "annotations", "prediction"},
         {"numpy", "tensorflow"},
     ),
+    "active_learning.ray_pool": ({"active_learning"}, {"numpy"}),
     "active_learning.plots": ({"active_learning", "dataset.plots"}, {"matplotlib", "numpy"}),
     "active_learning.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING | {"run"}, {"numpy", "tf_keras"}),
@@ -75,7 +76,10 @@ LAYERS = {
 MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
-APART = {"prediction.predictor", "active_learning.pool_predictor", "active_learning.rounds", "cli.probe"}
+APART = {
+    *("prediction.predictor", "active_learning.pool_predictor", "active_learning.ray_pool", "active_learning.rounds"),
+    "cli.probe",
+}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
