@@ -82,16 +82,36 @@ def test_the_checkpoint_is_one_of_the_published_kind_and_an_export_of_one_stage_
     assert (np.diff(scores) <= 0.0).all()
 
 
-def test_first_generation_checkpoint_fills_the_real_network(tmp_path):
+@pytest.mark.parametrize(
+    ("model", "backbone"),
+    [
+        ("faster_rcnn_resnet50_coco", "resnet_v1_50"),
+        ("faster_rcnn_resnet101_coco", "resnet_v1_101"),
+        ("faster_rcnn_resnet152_v1_640x640", "resnet_v1_152"),
+        ("faster_rcnn_inception_resnet_v2_atrous_coco", "inception_resnet_v2"),
+    ],
+)
+def test_first_generation_checkpoint_fills_the_real_network(tmp_path, model, backbone):
+    """Each variable gets the value of its own name, and the filled network sees a small image."""
     message = protos.message("DetectionModel")()
-    message.CopyFrom(generate.find_base("faster_rcnn_resnet50_coco").pipeline.model)
-    detector = build.build_detector(message, is_training=True)
-    own, names = detector.checkpoint_keys(), checkpoint_tests.Keys("resnet_v1_50", num_classes=90).slim_names
+    message.CopyFrom(generate.find_base(model).pipeline.model)
+    message.faster_rcnn.first_stage_max_proposals = 4
+    resizer = message.faster_rcnn.image_resizer.keep_aspect_ratio_resizer
+    resizer.min_dimension = resizer.max_dimension = 64
+    detector = build.build_detector(message, is_training=False)
+    one_box = message.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.share_box_across_classes
+    keys = checkpoint_tests.Keys(backbone, num_classes=90, boxes=1 if one_box else None)
+    own, names = detector.checkpoint_keys(), keys.slim_names
     assert set(own) == set(names)
-    values = {names[key]: tf.fill(variable.shape, float(number)) for number, (key, variable) in enumerate(own.items())}
+    values = {}
+    for number, (key, variable) in enumerate(own.items()):
+        values[names[key]] = tf.fill(variable.shape, number * 1e-6)
     report = checkpoints.restore_for_fine_tuning(
         detector, checkpoint_tests.write(values, str(tmp_path / "model.ckpt")), "full"
     )
     assert len(report.restored) == len(own) and not report.unused and not report.initialized
     for number, variable in enumerate(own.values()):
-        assert float(tf.reduce_max(variable)) == float(tf.reduce_min(variable)) == float(number)
+        assert float(tf.reduce_max(variable)) == float(tf.reduce_min(variable)) == np.float32(number * 1e-6)
+    inputs, shapes = detector.preprocess(np.full([1, 50, 64, 3], 100, np.uint8))
+    found = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+    assert np.all(np.isfinite(found["detection_boxes"]))

@@ -1,0 +1,107 @@
+"""Where the windows of backbones lie, by hand, and the backbones of the first generation against their own numbers."""
+
+import pathlib
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfodhelper import protos
+from tfodhelper.models import build_faster_rcnn
+from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
+from tfodhelper.training import slim_names
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "slim_features.npz"
+PLACES = {"first": "proposal", "second": "box_classifier"}
+
+
+def set_to_center(block):
+    """Makes the first output channel of a `ConvBlock` the middle of the first input channel; the others are 0."""
+    kernel = np.zeros(block.convolution.kernel.shape, np.float32)
+    height, width = kernel.shape[:2]
+    kernel[height // 2, width // 2, 0, 0] = np.sqrt(1 + 1e-5)  # batch norm divides by it
+    block.convolution.kernel.assign(kernel)
+
+
+def make_ramp(length, channels):
+    """Every line counts its places from 1."""
+    ramp = np.arange(1, length + 1, dtype=np.float32)
+    return np.tile(ramp[np.newaxis, np.newaxis, :, np.newaxis], [1, length, 1, channels])
+
+
+@pytest.mark.parametrize("length", [8, 9])
+def test_the_last_unit_of_a_slim_stage_takes_every_second_place_from_the_first(length):
+    unit = resnet_v1.ResidualUnit(4, 1, (1, 2), 1, False, resnet_v1.make_hyperparams(), True)
+    for block in unit.main:
+        set_to_center(block)
+    outputs = unit(make_ramp(length, 4))
+    wanted = np.arange(1, length + 1, 2)
+    np.testing.assert_allclose(outputs[0, 0, :, 0], 2 * wanted, rtol=1e-5)  # both ways agree on the places
+    np.testing.assert_allclose(outputs[0, 0, :, 1], wanted, rtol=1e-5)  # the shortcut alone
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted"),
+    [
+        (16, [5, 9, 13, 15]),  # convolution: 1 3 5 7 9 11 13 15; windows begin at the first place
+        (14, [3, 7, 11, 13]),  # convolution: 1 3 5 7 9 11 13; an odd number has padding on both sides
+    ],
+)
+def test_stem(length, wanted):
+    """A 7x7 convolution with as much padding on both sides; a 3x3 pooling with padding where it is needed ("SAME")."""
+    stage = resnet_v1.Stage(1, 1)
+    backbone = resnet_v1.ResNetV1([stage], resnet_v1.make_hyperparams(), True, stem_depth=1)
+    set_to_center(backbone.stem)
+    (unit,) = backbone.units[0]
+    for block in (*unit.main, *unit.shortcut):
+        set_to_center(block)
+    (outputs,) = backbone(make_ramp(length, 3))
+    np.testing.assert_allclose(outputs[0, 0, :, 0], 2 * np.array(wanted), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("slim", "side"), [(True, 8), (False, 9)])
+def test_reduction_of_inception_crops(slim, side):
+    half = inception_resnet_v2.build_second_half(inception_resnet_v2.make_hyperparams(), True, slim, count=0)
+    reduced = half.modules[0](make_ramp(17, 1088))
+    assert reduced.shape == [1, side, side, 384 + 288 + 320 + 1088]
+    # The largest of three: places 1 to 3, 3 to 5, ... without padding; with it the first window ends at place 2.
+    pooled = [3, 5, 7, 9, 11, 13, 15, 17] if slim else [2, 4, 6, 8, 10, 12, 14, 16, 17]
+    np.testing.assert_allclose(reduced[0, 0, :, -1], pooled)
+
+
+def value_of(name, shape):
+    """Value of a TF-Slim variable by formula; the reference numbers were made with the same."""
+    x = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
+    leaf = name.split("/")[-1]
+    if leaf == "weights":
+        gain = 0.3 if "conv3" in name or "Conv2d_1x1" in name else 2.0
+        return x * np.float32(np.sqrt(gain / np.prod(shape[:-1])))
+    return np.abs(1 + 0.1 * x) if leaf in ("moving_variance", "gamma") else 0.1 * x
+
+
+@pytest.mark.parametrize(("name", "crop_side"), [("resnet_v1_50", 7), ("inception_resnet_v2", 17)])
+def test_first_generation_with_atrous_convolutions_equals_its_published_code(name, crop_side):
+    """Both stages at stride 8, filled by the names of TF-Slim, on an image and crops of odd sizes."""
+    kind = f"faster_rcnn_{name.replace('resnet_v1_', 'resnet')}"
+    message = protos.message("FasterRcnnFeatureExtractor")(type=kind, first_stage_features_stride=8)
+    parts = build_faster_rcnn.FEATURE_EXTRACTORS[kind](message, True, crop_side)
+    scope = "InceptionResnetV2" if name.startswith("inception") else name
+    backbones = {"first": parts["backbone"], "second": parts["classifier_backbone"]}
+    for stage, backbone in backbones.items():
+        for key, variable in backbone.checkpoint_keys().items():
+            names = slim_names.candidates(
+                f"model/_feature_extractor_for_{PLACES[stage]}_features/{key}", variable.shape
+            )
+            (own,) = [n for n in names if n.split("Stage")[0] in ("First", "Second") and scope in n]
+            variable.assign(value_of(own, variable.shape.as_list()))
+    image = np.random.RandomState(1).uniform(0, 255, [1, 75, 101, 3]).astype(np.float32)
+    (features,) = backbones["first"](parts["scaling"].scale_pixels(image))
+    crops = np.random.RandomState(2).uniform(0, 1, [2, crop_side, crop_side, features.shape[-1]]).astype(np.float32)
+    (of_crops,) = backbones["second"](tf.constant(crops))
+    with np.load(GOLDEN) as golden:
+        for stage, ours in (("first", features), ("second", of_crops)):
+            assert ours.shape == golden[f"{name}/{stage}/shape"].tolist()
+            wanted = golden[f"{name}/{stage}/values"]
+            received = ours.numpy().reshape(-1)[golden[f"{name}/{stage}/indices"]]
+            np.testing.assert_allclose(received, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
