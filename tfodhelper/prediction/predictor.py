@@ -26,6 +26,7 @@ _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
 _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
+_RUNNERS = 2  # calls at a time: one computes while another waits for its last operation, or for a copy to a device
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _WINDOW_BYTES = 1 << 28  # model inputs held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
@@ -233,7 +234,7 @@ class Predictor:
     def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
         """Predicts image files with all that the model tells of them.
 
-        Files are read and made ready by threads, the model runs in another one, and results are made of what it said
+        Files are read and made ready by threads, the model runs in others, and results are made of what it said
         before in the meantime; what is held in memory does not depend on the number of images.
 
         Args:
@@ -250,11 +251,11 @@ class Predictor:
           PredictionError: when the model answers with numbers that are not finite.
         """
         size = self._servable.batch_size or batch_size
-        with concurrent.futures.ThreadPoolExecutor(1) as runner:
+        with concurrent.futures.ThreadPoolExecutor(_RUNNERS) as runners:
             running = collections.deque()
             for window in _windows(self._read_all(paths, keep_images), size * _WINDOW_BATCHES):
-                running.append((window, runner.submit(self._run_window, window, size, score_threshold)))
-                if len(running) > 1:
+                running.append((window, runners.submit(self._run_window, window, size, score_threshold)))
+                if len(running) > _RUNNERS:
                     yield from self._finish(*running.popleft(), score_threshold, max_detections)
             for window, outputs in running:
                 yield from self._finish(window, outputs, score_threshold, max_detections)
