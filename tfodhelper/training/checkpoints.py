@@ -235,7 +235,7 @@ def _restore(path, wanted, initialized, num_classes):
                 f"{prefix}: variable {name} has another shape than the model's {_short(key)}",
                 expected=list(variable.shape),
                 received=list(shapes[name]),
-                way_out="take a checkpoint of this model, or set the model (its depth_multiplier or its anchors, say) as there",
+                way_out="take a checkpoint of this model, or set the model (say, depth_multiplier or anchors) as there",
             )
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)

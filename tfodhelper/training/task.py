@@ -72,7 +72,10 @@ class DetectionTask(base_task.Task):
         """Fills a new model from the starting point and says what was restored."""
         point = self._starting_point
         if point.checkpoint is None:
-            console.say("weights: from scratch, as --fine_tune_checkpoint=none asks")
+            console.say(
+                "weights: from scratch, as --fine_tune_checkpoint=none asks; "
+                "statistics of batch norm follow them closely at first"
+            )
             return
         self.restore_report = checkpoints.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
         console.say(str(self.restore_report))
