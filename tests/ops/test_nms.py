@@ -181,3 +181,17 @@ def test_few_pairs_and_none():
 def test_soft_suppression_with_a_threshold():
     boxes, scores = draw(np.random.RandomState(0), 1, 30, 2)
     assert_same(boxes, scores, WHOLE, 0.1, soft_sigma=0.5, iou_threshold=1.0)
+
+
+@hypothesis.given(
+    seed=strategies.integers(0, 2**31),
+    count=strategies.integers(1, 300),
+    levels=strategies.sampled_from([2, 10, 10**6]),
+    data=strategies.data(),
+)
+@hypothesis.settings(max_examples=40)
+def test_the_best_by_chunks_are_the_best(seed, count, levels, data):
+    values = np.float32(np.random.RandomState(seed).randint(levels, size=[2, count]) - levels // 2)
+    k = data.draw(strategies.integers(1, count))
+    for one, other in zip(nms._top_k(tf.constant(values), k), tf.math.top_k(values, k)):
+        np.testing.assert_array_equal(one, other)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfodhelper.ops import boxes as box_ops
 
 _PREFIXES = (512, 1024)  # how many of the best pairs of box and class are tried before all of them are
+_CHUNK = 32  # scores whose greatest is looked at first
 
 
 class Selected(NamedTuple):
@@ -101,15 +102,21 @@ class BatchNonMaxSuppression:
             boxes = tf.reshape(boxes, [batch * num_classes, -1, 4])
 
         def suppress(job):
-            selected, kept, num = tf.raw_ops.NonMaxSuppressionV5(
-                boxes=tf.gather(boxes, job if has_own_boxes else job // num_classes),
-                scores=tf.gather(by_class, job),
-                max_output_size=max_per_class,
-                iou_threshold=self.iou_threshold,
-                score_threshold=score_threshold,
-                soft_nms_sigma=self.soft_sigma,
-                pad_to_max_output_size=True,
-            )
+            own_scores = tf.gather(by_class, job)
+            options = {
+                "boxes": tf.gather(boxes, job if has_own_boxes else job // num_classes),
+                "scores": own_scores,
+                "max_output_size": max_per_class,
+                "iou_threshold": self.iou_threshold,
+                "score_threshold": score_threshold,
+                "pad_to_max_output_size": True,
+            }
+            if self.soft_sigma > 0.0:
+                selected, kept, num = tf.raw_ops.NonMaxSuppressionV5(soft_nms_sigma=self.soft_sigma, **options)
+            else:  # the version that XLA compiles
+                selected, num = tf.raw_ops.NonMaxSuppressionV4(**options)
+                selected = tf.ensure_shape(selected, [max_per_class])
+                kept = tf.gather(own_scores, selected)
             return selected, tf.where(tf.range(max_per_class) < num, kept, -1.0)
 
         indices, kept_scores = tf.map_fn(
@@ -148,7 +155,7 @@ class BatchNonMaxSuppression:
         pairs = tf.reshape(tf.transpose(scores, [0, 2, 1]), [batch, -1])  # in order of class, then of box, as ties go
         num_above = tf.reduce_sum(tf.cast(pairs > score_threshold, tf.int32), axis=1)
         size = tf.clip_by_value(tf.reduce_max(num_above), 1, _PREFIXES[-1])
-        scores, places = tf.math.top_k(pairs, size)
+        scores, places = _top_k(pairs, size)
         classes, indices = places // num_boxes, places % num_boxes
         if boxes.shape.rank == 4:
             candidates = tf.gather(tf.reshape(boxes, [batch, -1, 4]), places, batch_dims=1)
@@ -222,6 +229,23 @@ class BatchNonMaxSuppression:
         missing = self.max_total - tf.shape(rows)[1]
         padded = tf.pad(rows, [[0, 0], [0, missing]] + [[0, 0]] * (rows.shape.rank - 2))
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
+
+
+def _top_k(values, k):
+    """As `tf.math.top_k` over [B, n], to the order of equal values; several times quicker for a small share of them.
+
+    Values are taken in chunks. The k best ones lie in the k chunks with the best maxima; chunks of equal maxima are
+    taken in their order, as equal values are, and stay in their order.
+    """
+    batch, count = tf.shape(values)[0], tf.shape(values)[1]
+    num_chunks = -(-count // _CHUNK)
+    missing = num_chunks * _CHUNK - count
+    chunks = tf.pad(values, [[0, 0], [0, missing]], constant_values=values.dtype.min)
+    chunks = tf.reshape(chunks, [batch, num_chunks, _CHUNK])
+    _, chosen = tf.math.top_k(tf.reduce_max(chunks, axis=2), tf.minimum(k, num_chunks))
+    chosen = tf.sort(chosen, axis=1)
+    best, places = tf.math.top_k(tf.reshape(tf.gather(chunks, chosen, batch_dims=1), [batch, -1]), k)
+    return best, tf.gather(chosen, places // _CHUNK, batch_dims=1) * _CHUNK + places % _CHUNK
 
 
 def _triangle(values):
