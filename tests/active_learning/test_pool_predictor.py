@@ -236,6 +236,8 @@ def test_doubt_of_sigmoids_is_the_sum_over_classes_without_background():
     margins, entropies = layout.measure([0.9], np.float32([[0.6, 0.25, 0.9]]))
     assert margins == pytest.approx([0.65])
     assert entropies == pytest.approx([entropy(0.25, 0.75) + entropy(0.9, 0.1)])
+    margins, _ = layout.measure([0.06, 0.5], np.float32([[0.9, 0.05, 0.06], [0.1, 0.45, 0.5]]))
+    assert margins == pytest.approx([0.94 - 0.06, 0.0])  # nearly surely nothing; one class or nothing
 
 
 def test_doubt_of_one_class():

@@ -62,7 +62,9 @@ class ScoreLayout:
           multiclass_scores: [n, C], or None where the model does not tell.
 
         Returns:
-          margins [n], the best score of a column less the second best; |2s - 1| where there is only one.
+          margins [n], the best score of a column less the second best. Where columns are no distribution, "none of the
+            classes" counts with 1 less the best one, so that a faint detection is not taken for a hesitation between
+            two classes; with one class that is |2s - 1|.
           entropies [n], nats: of the distribution over all columns, or the sum of those of each class.
         """
         values = np.asarray(scores if multiclass_scores is None else multiclass_scores, np.float64)
@@ -73,9 +75,8 @@ class ScoreLayout:
             return best[:, 1] - best[:, 0], _entropy(values).sum(axis=1)
         values = values[:, self.num_background_columns :]
         entropies = (_entropy(values) + _entropy(1.0 - values)).sum(axis=1)
-        if values.shape[1] == 1:
-            return np.abs(2.0 * values[:, 0] - 1.0), entropies
-        best = np.partition(values, -2, axis=1)[:, -2:]
+        none = 1.0 - values.max(axis=1, keepdims=True, initial=0.0)
+        best = np.partition(np.concatenate([values, none], axis=1), -2, axis=1)[:, -2:]
         return best[:, 1] - best[:, 0], entropies
 
 
