@@ -193,3 +193,32 @@ def test_strides_of_resnet(slim, stride):
     second = resnet_v1.ResNetV1(stages[3:], resnet_v1.make_hyperparams(), True, in_channels=64, stem_depth=0)
     (crops,) = second(tf.zeros([3, 7, 7, 64]))
     assert crops.shape == ([3, 7, 7, 128] if slim else [3, 4, 4, 128])
+
+
+def test_static_shapes_compile():
+    """XLA gives the losses, gradients and detections of the plain graph."""
+    detector = conformance.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
+    detector.sample_order = parity.highest_first
+    groundtruth = conformance.make_groundtruth(OBJECTS)
+    inputs, shapes = detector.preprocess(conformance.make_images())
+
+    def run():
+        with tf.GradientTape() as tape:
+            predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
+            losses = detector.losses(predictions, groundtruth, training=True)
+            total = tf.add_n(list(losses.values()))
+        gradients = [tf.norm(gradient) for gradient in tape.gradient(total, detector.trainable_variables)]
+        return losses, tf.stack(gradients), detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+
+    before = [variable.numpy() for variable in detector.variables]
+    plain = tf.function(run)()
+    for variable, value in zip(detector.variables, before):
+        variable.assign(value)
+    (losses, gradients, detections), wanted = tf.function(run, jit_compile=True)(), plain
+    for name, value in wanted[0].items():
+        np.testing.assert_allclose(losses[name], value, rtol=1e-3, err_msg=name)
+    np.testing.assert_allclose(gradients, wanted[1], rtol=0, atol=1e-3 * float(tf.reduce_max(wanted[1])))
+    np.testing.assert_array_equal(detections[Detections.NUM], wanted[2][Detections.NUM])
+    np.testing.assert_allclose(detections[Detections.SCORES], wanted[2][Detections.SCORES], atol=1e-4)
+    boxes, wanted_boxes = (np.sort(found[Detections.BOXES], axis=1) for found in (detections, wanted[2]))
+    np.testing.assert_allclose(boxes, wanted_boxes, atol=1e-3)  # many scores are equal: in any order

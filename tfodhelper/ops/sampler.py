@@ -81,6 +81,6 @@ def _take(mask, priorities, most, count):
     values, indices = tf.math.top_k(tf.where(mask, priorities, -1.0), k=tf.minimum(most, shape[1]))
     is_taken = (values >= 0.0) & (tf.range(tf.shape(values)[1]) < count)
     rows = tf.broadcast_to(tf.range(shape[0])[:, tf.newaxis], tf.shape(indices))
-    places = tf.boolean_mask(tf.stack([rows, indices], axis=-1), is_taken)
-    taken = tf.scatter_nd(places, tf.ones(tf.shape(places)[:1], tf.int32), shape) > 0
+    # Also what is not taken has its place here, so that all shapes are known beforehand.
+    taken = tf.scatter_nd(tf.stack([rows, indices], axis=-1), tf.cast(is_taken, tf.int32), shape) > 0
     return tf.ensure_shape(taken, mask.shape)
