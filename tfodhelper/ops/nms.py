@@ -10,9 +10,6 @@ import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
 
-_PREFIXES = (512, 1024)  # how many of the best pairs of box and class are tried before all of them are
-_CHUNK = 32  # scores whose greatest is looked at first
-
 
 class Selected(NamedTuple):
     """Detections, best first; rows past `num` are zero."""
@@ -55,10 +52,10 @@ class BatchNonMaxSuppression:
           boxes: float32 [B, A, 4], or [B, A, K, 4] where every class has boxes of its own.
           scores: float32 [B, A, K], without background; K is static. Boxes of negative score are no candidates.
           clip_windows: float32 [B, 4], in the frame of `boxes`.
-          score_threshold: scalar, one more score that boxes have to be above. Where one is given, the best pairs of box
-            and class are tried first, and all of them only where these are not enough: the same detections, several
-            times quicker where there are many classes. Without any, only operations are used that every converter of
-            SavedModels knows.
+          score_threshold: scalar, one more score that boxes have to be above. Where one is given, an operation does the
+            work that takes all classes at once, and scores that are equal are left to the other one: the same
+            detections, to the bit, many times quicker where there are many classes. Without any, only operations are
+            used that every converter of SavedModels knows.
 
         Returns:
           `Selected`, in the frame of `boxes`, or of the clip windows where `change_frame` is set.
@@ -83,10 +80,8 @@ class BatchNonMaxSuppression:
 
         if score_threshold is None or self.soft_sigma > 0.0:
             return run_in_full()
-        is_enough, selected = self._select_from_prefix(
-            boxes, scores, best_classes, clip_windows, max_per_class, threshold
-        )
-        return Selected(*tf.cond(is_enough, lambda: selected, run_in_full))
+        is_sure, best = self._select_at_once(boxes, scores, best_classes, clip_windows, max_per_class, threshold)
+        return Selected(*tf.cond(is_sure, lambda: best, run_in_full))
 
     def _suppress_each_class(self, boxes, scores, max_per_class, score_threshold):
         """Runs suppression for each image and class; boxes [B, A, 4] or [B, K, A, 4].
@@ -142,65 +137,41 @@ class BatchNonMaxSuppression:
         classes = tf.tile(classes[tf.newaxis], [batch, 1])
         return self._take_best(candidates, indices, classes, scores, best_classes, clip_windows)
 
-    def _select_from_prefix(self, boxes, scores, best_classes, clip_windows, max_per_class, score_threshold):
-        """Runs suppression over the best pairs of box and class of each image.
+    def _select_at_once(self, boxes, scores, best_classes, clip_windows, max_per_class, score_threshold):
+        """Runs suppression over all classes by one operation.
 
-        What is suppressed depends on better pairs only: the detections among the best pairs are those that all pairs
-        would give, and where there are as many as can be returned, the rest does not matter.
+        The operation does not say which boxes it takes, in which order it takes those of equal scores, or what it would
+        return beyond a number. A box is found again by its score; where that is not the only one of its class, where
+        neighbours have equal scores, or where too many detections lie outside, its answer is not sure.
 
         Returns:
-          bool scalar, whether that was so for every image, and `Selected`.
+          bool scalar, whether the detections of every image are sure, and `Selected`.
         """
-        batch, num_boxes = tf.shape(scores)[0], tf.shape(scores)[1]
-        pairs = tf.reshape(tf.transpose(scores, [0, 2, 1]), [batch, -1])  # in order of class, then of box, as ties go
-        num_above = tf.reduce_sum(tf.cast(pairs > score_threshold, tf.int32), axis=1)
-        size = tf.clip_by_value(tf.reduce_max(num_above), 1, _PREFIXES[-1])
-        scores, places = _top_k(pairs, size)
-        classes, indices = places // num_boxes, places % num_boxes
-        if boxes.shape.rank == 4:
-            candidates = tf.gather(tf.reshape(boxes, [batch, -1, 4]), places, batch_dims=1)
-        else:
-            candidates = tf.gather(boxes, indices, batch_dims=1)
-        is_inside = (box_ops.area(box_ops.clip_to_window(candidates, clip_windows)) > 0.0) & (scores >= 0.0)
-
-        def suppress(job):
-            return self._suppress_prefix(*job, max_per_class, score_threshold)
-
-        is_kept = tf.map_fn(
-            suppress,
-            (candidates, classes, scores, is_inside),
-            fn_output_signature=tf.TensorSpec([None], tf.bool),
-            parallel_iterations=1 if tf.executing_eagerly() else 32,
-        )
-        num = tf.reduce_sum(tf.cast(is_kept, tf.int32), axis=1)
-        is_enough = tf.reduce_all((num_above <= size) | (num >= self.max_total))
-        scores = tf.where(is_kept, scores, -1.0)
-        return is_enough, self._take_best(candidates, indices, classes, scores, best_classes, clip_windows)
-
-    def _suppress_prefix(self, boxes, classes, scores, is_inside, max_per_class, score_threshold):
-        """Which of the best pairs [n] of one image are detections; bool [n]."""
-        size = tf.shape(scores)[0]
-
-        def keep(count):
-            rows, own = boxes[:count], classes[:count]
-            low, high = tf.minimum(rows[:, :2], rows[:, 2:]), tf.maximum(rows[:, :2], rows[:, 2:])
-            rows = tf.concat([low, high], axis=1)
-            overlaps = tf.where(own[:, tf.newaxis] == own, box_ops.iou_matrix(rows, rows), 0.0)
-            kept = tf.raw_ops.NonMaxSuppressionWithOverlaps(
-                overlaps=overlaps,
-                scores=scores[:count],
-                max_output_size=count,
-                overlap_threshold=self.iou_threshold,
+        with tf.device("/CPU:0"):
+            found = tf.raw_ops.CombinedNonMaxSuppression(
+                boxes=tf.transpose(boxes, [0, 2, 1, 3]) if boxes.shape.rank == 4 else boxes[:, :, tf.newaxis],
+                scores=scores,
+                max_output_size_per_class=max_per_class,
+                max_total_size=2 * self.max_total,
+                iou_threshold=self.iou_threshold,
                 score_threshold=score_threshold,
+                clip_boxes=False,
             )
-            of_class = tf.gather(own, kept)
-            number = tf.reduce_sum(tf.cast(of_class[:, tf.newaxis] == of_class, tf.int32) * _triangle(of_class), axis=1)
-            kept = tf.boolean_mask(kept, number <= max_per_class)
-            return tf.scatter_nd(kept[:, tf.newaxis], tf.ones_like(kept), [size]) > 0
-
-        is_kept = keep(tf.minimum(size, _PREFIXES[0])) & is_inside
-        is_enough = (size <= _PREFIXES[0]) | (tf.reduce_sum(tf.cast(is_kept, tf.int32)) >= self.max_total)
-        return tf.cond(is_enough, lambda: is_kept, lambda: keep(size) & is_inside)
+        is_found = tf.sequence_mask(found.valid_detections, 2 * self.max_total)
+        is_tied = is_found[:, 1:] & (found.nmsed_scores[:, 1:] == found.nmsed_scores[:, :-1])
+        clipped = box_ops.clip_to_window(found.nmsed_boxes, clip_windows)
+        is_inside = is_found & (box_ops.area(clipped) > 0.0) & (found.nmsed_scores >= 0.0)
+        kept, places = tf.math.top_k(tf.where(is_inside, found.nmsed_scores, -1.0), self.max_total)
+        classes = tf.cast(tf.gather(found.nmsed_classes, places, batch_dims=1), tf.int32)
+        of_class = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)  # [B, D, A]
+        is_same = tf.cast(of_class == kept[..., tf.newaxis], tf.int32)
+        indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
+        is_one = (tf.reduce_sum(is_same, axis=2) == 1) | (kept < 0.0)
+        num_inside = tf.reduce_sum(tf.cast(is_inside, tf.int32), axis=1)
+        is_all = (found.valid_detections < 2 * self.max_total) | (num_inside >= self.max_total)
+        is_sure = tf.reduce_all(is_one) & tf.reduce_all(is_all) & ~tf.reduce_any(is_tied)
+        candidates = tf.gather(found.nmsed_boxes, places, batch_dims=1)
+        return is_sure, self._take_best(candidates, indices, classes, kept, best_classes, clip_windows)
 
     def _take_best(self, boxes, indices, classes, scores, best_classes, clip_windows):
         """The best candidates that lie inside the clip windows; all [B, C], of equal scores the first ones first."""
@@ -229,26 +200,3 @@ class BatchNonMaxSuppression:
         missing = self.max_total - tf.shape(rows)[1]
         padded = tf.pad(rows, [[0, 0], [0, missing]] + [[0, 0]] * (rows.shape.rank - 2))
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
-
-
-def _top_k(values, k):
-    """As `tf.math.top_k` over [B, n], to the order of equal values; several times quicker for a small share of them.
-
-    Values are taken in chunks. The k best ones lie in the k chunks with the best maxima; chunks of equal maxima are
-    taken in their order, as equal values are, and stay in their order.
-    """
-    batch, count = tf.shape(values)[0], tf.shape(values)[1]
-    num_chunks = -(-count // _CHUNK)
-    missing = num_chunks * _CHUNK - count
-    chunks = tf.pad(values, [[0, 0], [0, missing]], constant_values=values.dtype.min)
-    chunks = tf.reshape(chunks, [batch, num_chunks, _CHUNK])
-    _, chosen = tf.math.top_k(tf.reduce_max(chunks, axis=2), tf.minimum(k, num_chunks))
-    chosen = tf.sort(chosen, axis=1)
-    best, places = tf.math.top_k(tf.reshape(tf.gather(chunks, chosen, batch_dims=1), [batch, -1]), k)
-    return best, tf.gather(chosen, places // _CHUNK, batch_dims=1) * _CHUNK + places % _CHUNK
-
-
-def _triangle(values):
-    """int32 [n, n], 1 where the column is not after the row."""
-    order = tf.range(tf.shape(values)[0])
-    return tf.cast(order[:, tf.newaxis] >= order, tf.int32)
