@@ -13,8 +13,8 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 OPEN_TO_ALL = {"", "errors", "fields", "storage", "console"}
 
 EVERYTHING = {
-    *("active_learning", "annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction", "protos"),
-    *("records", "review", "training"),
+    *("active_learning", "annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction"),
+    *("protos", "records", "review", "training"),
 }
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
