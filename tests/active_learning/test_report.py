@@ -12,7 +12,7 @@ from PIL import Image
 from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.picture_set import save_image
 from tfodhelper import errors
-from tfodhelper.active_learning import gallery, growth, plots, predictions, report, workspace
+from tfodhelper.active_learning import gallery, growth, plots, predictions, report, tally, workspace
 from tfodhelper.prediction.detections import Detection
 
 EVIL = '<script>alert("x")</script>'
@@ -256,3 +256,44 @@ def test_images_that_wait_for_a_person_are_counted(tmp_path):
     page = Page(made.page.read_text())
     assert page.texts["summary"] == ["Round 1: 0 adopted, 1 refused, 1 waiting of 6 chosen by random"]
     assert "waiting: not verified yet" in made.text
+
+
+def add_sheet(space, label="cat"):
+    cells = (
+        tally.Cell("cat/0.jpg", "T", label, 0.91),
+        tally.Cell("cat/1.jpg", "F", "dog", 0.7),
+        *(tally.Cell(f"cat/{i}.jpg", "N") for i in (2, 3, 4)),
+        tally.Cell("cat/5.jpg", "?"),
+    )
+    tally.write_sheet(space.folder / "report", tally.Sheet((tally.Row(label, 30, cells),), 1, "/unseen", 0.5))
+
+
+def test_the_page_shows_the_sheet_that_was_made_last(tmp_path):
+    space = make_space(tmp_path)
+    made = report.write_report(space.folder)
+    assert "T/F/N" not in made.page.read_text()
+    add_sheet(space)
+    page = Page(report.write_report(space.folder).page.read_text())  # as every round does in its end
+    assert "#sheet" in page.addresses
+    assert page.texts["h2"][:2] == ["Plots", "T/F/N sheet"]
+    assert "".join(page.texts["i"][:6]) == "TFNNN?"
+    assert page.texts["p"][0].startswith("Model of round 1 on /unseen: ")
+    row = page.texts["td"][: page.texts["td"].index("all cells")]
+    assert row == ["cat", "30", "1", "1", "3", "1", "20%", "dog"]
+
+
+def test_a_cell_of_the_sheet_names_its_image_and_what_was_found(tmp_path):
+    space = make_space(tmp_path)
+    add_sheet(space, label=EVIL)
+    text = report.write_report(space.folder).page.read_text()
+    assert "<script" not in text
+    assert 'title="cat/1.jpg: dog 70%"' in text
+    assert 'title="cat/2.jpg: nothing found"' in text
+    assert 'title="cat/5.jpg: could not be read"' in text
+
+
+def test_a_sheet_of_an_earlier_model_says_so(tmp_path):
+    space = disk.two_rounds(tmp_path)
+    add_sheet(space)
+    texts = Page(report.write_report(space.folder).page.read_text()).texts["p"]
+    assert any("round 2 has a newer model" in text and "--test_dir" in text for text in texts)

@@ -77,10 +77,15 @@ def test_the_sheet_fits_the_console_with_18_classes():
     assert last == "all cells 20 340 0 0 6%"
 
 
+def make_sheet(rows, round_number=2, test_dir="/test"):
+    return tally.Sheet(tuple(rows), round_number, test_dir, 0.5)
+
+
 def test_files_of_the_sheet(tmp_path):
     images = [image("cat/0.jpg", "cat"), image("cat/1.jpg", "cat"), image("cat/2.jpg", "cat")]
     found = [prediction("cat/0.jpg", ("cat", 0.9)), prediction("cat/1.jpg", ("dog", 0.7))]
-    cells, classes = tally.write_sheet(tmp_path / "sheet", tally.tally(found, images))
+    sheet = make_sheet(tally.tally(found, images))
+    cells, classes = tally.write_sheet(tmp_path / "sheet", sheet)
     assert cells.read_text().splitlines() == [
         "class,name,mark,found,score",
         "cat,cat/0.jpg,T,cat,0.9",
@@ -92,6 +97,14 @@ def test_files_of_the_sheet(tmp_path):
             ["class", "images", "T", "F", "N", "unread", "right", "mostly_taken_for"],
             ["cat", "3", "1", "1", "0", "1", "0.5", "dog"],
         ]
+    assert tally.read_sheet(tmp_path / "sheet") == sheet
+
+
+def test_a_sheet_that_is_not_there_or_is_none(tmp_path):
+    assert tally.read_sheet(tmp_path) is None
+    (tmp_path / "tally.json").write_text('{"round": 1}')
+    with pytest.raises(errors.StorageError, match="tally.json: this is no T/F/N sheet"):
+        tally.read_sheet(tmp_path)
 
 
 @pytest.mark.parametrize(

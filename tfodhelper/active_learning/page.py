@@ -8,7 +8,7 @@ import base64
 import collections
 
 from tfodhelper import console, storage
-from tfodhelper.active_learning import gallery, growth
+from tfodhelper.active_learning import gallery, growth, tally
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
 from tfodhelper.review import thumbnails
 from tfodhelper.review.page import Card, escape, format_card
@@ -45,11 +45,14 @@ grid-template-columns:repeat(auto-fill,minmax(240px,1fr))}
 border:1px solid #666;vertical-align:-.08em}
 .none{padding:3rem 0;text-align:center;color:#777;background:#eee}
 .card ul{margin:.3rem 0;padding-left:1.1rem;font-size:.8rem}.card code{font-size:.75rem}
+.cells{text-align:left}.cells i{display:inline-block;width:1.35em;margin-right:2px;border-radius:3px;text-align:center;
+font-style:normal;background:#eee;color:#777}.cells i:nth-child(5n){margin-right:.7em}
+.cells .T{background:#4c9f70;color:#fff}.cells .F{background:#c8553d;color:#fff}.cells .N{background:#d9d9d9;color:#333}
 .adopted{border-top:4px solid #4c9f70}.refused{border-top:4px solid #c8553d}.doubtful{border-top:4px solid #e0b43c}
 """
 
 
-def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND):
+def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND, sheet=None):
     """Writes the page.
 
     Args:
@@ -60,16 +63,19 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND):
       tables: list of `tables.Table`s.
       plots: {name: path of a PNG file}.
       per_kind: images of a kind and round that are shown at most.
+      sheet: `tally.Sheet`, or None.
     """
     picked = gallery.pick(space, rounds, names, per_kind)
     shown = [one for one in rounds if picked[one.number]]
     with storage.open_whole(path) as file:
-        file.write(_head(space, rounds, shown))
+        file.write(_head(space, shown, sheet))
         file.write(_tiles(rounds, names))
         file.write('<h2 id="plots">Plots</h2>\n')
         for name, text in _PLOTS.items():
             if name in plots:
                 file.write(_plot(plots[name].read_bytes(), text))
+        if sheet is not None:
+            file.write(_sheet(sheet, rounds))
         file.write('<h2 id="tables">Tables</h2>\n')
         file.writelines(map(_table, tables))
         file.write('<h2 id="images">Images</h2>\n')
@@ -80,9 +86,9 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND):
         file.write("</body></html>\n")
 
 
-def _head(space, rounds, shown):
+def _head(space, shown, sheet):
     title = f"Active learning: {escape(space.folder.absolute().name)}"
-    links = [("plots", "plots"), ("tables", "tables")]
+    links = [("plots", "plots"), *([] if sheet is None else [("sheet", "T/F/N sheet")]), ("tables", "tables")]
     links += [(f"round-{one.number}", f"images of round {one.number}") for one in shown]
     anchors = "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in links)
     return (
@@ -162,6 +168,40 @@ def _table(table):
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
     return f'<h3>{escape(table.title)}</h3>\n<div class="table"><table><tr>{head}</tr>\n{rows}</table></div>\n{note}'
+
+
+def _sheet(sheet, rounds):
+    """The T/F/N sheet: a row of coloured cells for each class."""
+    header = ("class", "images", "cells", tally.RIGHT, tally.WRONG, tally.NOTHING, tally.UNREAD, "right")
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in (*header, "mostly taken for"))
+    every = tally.join(sheet.rows)
+    rows = [_sheet_row(row, row.label, "".join(map(_cell, row.cells))) for row in sheet.rows]
+    rows.append(_sheet_row(every, every.label, ""))
+    newest = max((one.number for one in rounds if one.train is not None), default=sheet.round_number)
+    old = ""
+    if newest > sheet.round_number:
+        old = f" But round {newest} has a newer model: tfodhelper active report --test_dir=FOLDER makes the sheet anew."
+    text = (
+        f"Model of round {sheet.round_number} on {sheet.test_dir}: T right, F wrong, N nothing found with a score of "
+        f"{sheet.score_threshold:g} or more; of several detections the highest score decides.{old}"
+    )
+    return (
+        f'<h2 id="sheet">T/F/N sheet</h2>\n<p class="note">{escape(text)}</p>\n'
+        f'<div class="table"><table><tr>{head}</tr>\n{"".join(rows)}</table></div>\n'
+    )
+
+
+def _sheet_row(row, label, cells):
+    numbers = "".join(f"<td>{escape(value)}</td>" for value in (*tally.figures_of(row), row.mostly_taken_for))
+    return f'<tr><td>{escape(label)}</td><td>{row.num_images:,}</td><td class="cells">{cells}</td>{numbers}</tr>\n'
+
+
+def _cell(cell):
+    if cell.mark == tally.UNREAD:
+        text = "could not be read"
+    else:
+        text = "nothing found" if cell.score is None else f"{cell.found} {cell.score:.0%}"
+    return f'<i class="{escape(cell.mark)}" title="{escape(f"{cell.name}: {text}")}">{escape(cell.mark)}</i>'
 
 
 def _round(one, galleries, names, is_open):

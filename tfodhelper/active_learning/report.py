@@ -5,7 +5,7 @@ import pathlib
 import warnings
 
 from tfodhelper import storage
-from tfodhelper.active_learning import growth, page, plots, tables, tensorboard_curves, workspace
+from tfodhelper.active_learning import growth, page, plots, tables, tally, tensorboard_curves, workspace
 from tfodhelper.dataset.plots import save
 
 FOLDER = "report"
@@ -40,7 +40,8 @@ def format_report(workspace_dir):
 def write_report(workspace_dir, per_kind=page.PER_KIND):
     """Writes the report of a workspace into its folder "report", in place of an earlier one.
 
-    It may be called at any time, also while a round is going on: it reads what is finished.
+    It may be called at any time, also while a round is going on: it reads what is finished. A T/F/N sheet that was
+    written into the folder before stays, and is shown on the page.
 
     Args:
       workspace_dir: the folder of the workspace.
@@ -62,7 +63,8 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
     csv_files = tables.write_tables(folder, rounds, names)
     pictures = _write_plots(folder, rounds, names)
     curves = tensorboard_curves.write_curves(folder / "tensorboard", rounds, names)
-    page.write_page(folder / "index.html", space, rounds, names, made, pictures, per_kind)
+    sheet = tally.read_sheet(folder)
+    page.write_page(folder / "index.html", space, rounds, names, made, pictures, per_kind, sheet)
     return Report(folder, folder / "index.html", text, tuple(csv_files), pictures, curves)
 
 

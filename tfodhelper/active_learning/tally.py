@@ -7,15 +7,18 @@ anybody, and shows at a glance for which classes a round of adopted boxes can be
 import collections
 import dataclasses
 import hashlib
+import pathlib
 
 from tfodhelper import console, errors, storage
 from tfodhelper.active_learning import workspace
 
-RIGHT, WRONG, NOTHING, UNREAD = "T", "F", "N", "?"
+RIGHT, WRONG, NOTHING, UNREAD = _MARKS = "T", "F", "N", "?"
 HEADER = ("class", "name", "mark", "found", "score")
 SUMMARY_HEADER = ("class", "images", "T", "F", "N", "unread", "right", "mostly_taken_for")
-_GROUP = 5  # cells between two spaces
+GROUP = 5  # cells between two spaces
+_SHEET_FILE = "tally.json"
 _NAME_WIDTH = 24
+_SCORE_DIGITS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,23 @@ class Row:
         """The class that wrong cells name most often, or ""."""
         wrong = collections.Counter(cell.found for cell in self.cells if cell.mark == WRONG)
         return min(wrong, key=lambda name: (-wrong[name], name), default="")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """A filled-in sheet, and what it is about.
+
+    Attributes:
+      rows: `Row`s by class name.
+      round_number: of the round whose model was asked.
+      test_dir: folder of the test images.
+      score_threshold: a detection with a lower score counted as none.
+    """
+
+    rows: tuple[Row, ...]
+    round_number: int
+    test_dir: str
+    score_threshold: float
 
 
 def tally(predictions, images, per_class=20, seed=0, score_threshold=0.5):
@@ -146,44 +166,71 @@ def _judge(name, label, classes, detections):
 
 def format_sheet(rows):
     """The sheet for the console: a line of cells for each class, its counts and the share that is right."""
-    lines = [(_cut(row.label), _cells(row), *_figures(row), _cut(row.mostly_taken_for)) for row in rows]
-    every = Row("all cells", 0, tuple(cell for row in rows for cell in row.cells))
-    lines.append((every.label, "", *_figures(every), ""))
+    lines = [(_cut(row.label), _cells(row), *figures_of(row), _cut(row.mostly_taken_for)) for row in rows]
+    every = join(rows)
+    lines.append((every.label, "", *figures_of(every), ""))
     header = ("class", "cells", RIGHT, WRONG, NOTHING, UNREAD, "right", "mostly taken for")
     return console.format_table(header, lines, numbers=(2, 3, 4, 5, 6))
 
 
+def join(rows):
+    """A `Row` with the cells of all rows."""
+    return Row("all cells", sum(row.num_images for row in rows), tuple(cell for row in rows for cell in row.cells))
+
+
 def _cells(row):
     marks = "".join(cell.mark for cell in row.cells)
-    return " ".join(marks[i : i + _GROUP] for i in range(0, len(marks), _GROUP))
+    return " ".join(marks[i : i + GROUP] for i in range(0, len(marks), GROUP))
 
 
-def _figures(row):
+def figures_of(row):
+    """(T, F, N, unread, share of right cells as text)."""
     share = "-" if row.share is None else f"{row.share:.0%}"
-    return (*(row.count(mark) for mark in (RIGHT, WRONG, NOTHING, UNREAD)), share)
+    return (*(row.count(mark) for mark in _MARKS), share)
 
 
 def _cut(name):
     return name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…"
 
 
-def write_sheet(folder, rows):
-    """Writes tally.csv, a line a cell, and tally_classes.csv, a line a class.
+def write_sheet(folder, sheet):
+    """Writes tally.csv, a line a cell, tally_classes.csv, a line a class, and tally.json for `read_sheet`.
 
     Returns:
-      The paths of both.
+      The paths of both CSV files.
     """
-    folder = storage.make_folder(folder)
+    folder, rows = storage.make_folder(folder), sheet.rows
     cells = [
-        (row.label, cell.name, cell.mark, cell.found, "" if cell.score is None else round(cell.score, 6))
+        (row.label, cell.name, cell.mark, cell.found, "" if cell.score is None else round(cell.score, _SCORE_DIGITS))
         for row in rows
         for cell in row.cells
     ]
     counts = [
-        (row.label, row.num_images, *(row.count(mark) for mark in (RIGHT, WRONG, NOTHING, UNREAD)))
-        + ("" if row.share is None else round(row.share, 6), row.mostly_taken_for)
+        (row.label, row.num_images, *(row.count(mark) for mark in _MARKS))
+        + ("" if row.share is None else round(row.share, _SCORE_DIGITS), row.mostly_taken_for)
         for row in rows
     ]
     workspace.write_rows(folder / "tally.csv", HEADER, cells)
     workspace.write_rows(folder / "tally_classes.csv", SUMMARY_HEADER, counts)
+    storage.write_json(folder / _SHEET_FILE, dataclasses.asdict(sheet))
     return folder / "tally.csv", folder / "tally_classes.csv"
+
+
+def read_sheet(folder):
+    """Reads the `Sheet` that `write_sheet` wrote; None where there is none.
+
+    Raises:
+      StorageError: a file that cannot be read or has another form.
+    """
+    path = pathlib.Path(folder) / _SHEET_FILE
+    if not path.exists():
+        return None
+    value = storage.read_json(path)
+    try:
+        rows = tuple(Row(**row | {"cells": tuple(Cell(**cell) for cell in row["cells"])}) for row in value["rows"])
+        return Sheet(**value | {"rows": rows})
+    except (KeyError, TypeError) as error:
+        raise errors.StorageError(
+            f"{path}: this is no T/F/N sheet ({type(error).__name__}: {error})",
+            way_out="delete it; `tfodhelper active report --test_dir=FOLDER` makes it again",
+        ) from error

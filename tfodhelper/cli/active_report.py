@@ -8,6 +8,7 @@ files, plots, and curves over rounds for TensorBoard. Every round ends with it; 
 
 With --test_dir, images whose classes are known by their folder or a CSV, the newest model is held against them: for
 each class so many cells of T (right), F (wrong) or N (nothing found); of several detections the highest score decides.
+The sheet stays on the page until the next one is made; tally.csv and tally_classes.csv hold it, too.
 """
 
 import pathlib
@@ -33,21 +34,25 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.active_learning import report
+    from tfodhelper.active_learning import report, tally
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")
+    sheet = _tally(fv) if fv.test_dir else None
     made = report.write_report(fv.workspace)
     console.say(made.text)
-    if fv.test_dir:
-        _tally(fv)
+    if sheet is not None:
+        console.say("")
+        console.say(f"T/F/N sheet: model of round {sheet.round_number} on {fv.test_dir}")
+        console.say(tally.format_sheet(sheet.rows))
     console.say("")
     console.say(f"the page: {made.page}")
     console.say_next(f"tensorboard --logdir={made.tensorboard}", f"tfodhelper active round --workspace={fv.workspace}")
 
 
 def _tally(fv):
-    from tfodhelper.active_learning import image_labels, predictions, tally, workspace
+    """Makes the T/F/N sheet of the newest model and writes it."""
+    from tfodhelper.active_learning import image_labels, predictions, report, tally, workspace
     from tfodhelper.active_learning.structures import PoolImage
     from tfodhelper.cli import quiet
     from tfodhelper.prediction import sources
@@ -68,7 +73,6 @@ def _tally(fv):
         pool_predictor.predict_pool(images, trained[-1].model, pathlib.Path(folder) / "predictions")
         found = predictions.read_predictions(pathlib.Path(folder) / "predictions")
         rows = tally.tally(found, images, fv.per_class, fv.seed, score_threshold=fv.score_threshold)
-    console.say("")
-    console.say(f"model of round {trained[-1].number} on {fv.test_dir}")
-    console.say(tally.format_sheet(rows))
-    tally.write_sheet(space.folder / "report", rows)
+    sheet = tally.Sheet(rows, trained[-1].number, fv.test_dir, fv.score_threshold)
+    tally.write_sheet(space.folder / report.FOLDER, sheet)
+    return sheet
