@@ -4,12 +4,15 @@ import dataclasses
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tests.active_learning import pools
-from tfodhelper import errors
+from tests.shared_data import REPOSITORY
+from tfodhelper import errors, storage
 from tfodhelper.active_learning import predictions
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections as results
@@ -133,3 +136,50 @@ def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
         predictions.write_part(tmp_path, 0, [pools.predicted("a.jpg", features=[1.0])])
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
     assert predictions.missing_parts(tmp_path) == [0, 1, 2]
+
+
+# Kills itself when the features of part 1 are written and have not got their name yet.
+KILLED = """
+import os, pathlib, signal, sys
+from tests.active_learning import pools
+from tfodhelper.active_learning import predictions
+os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
+predictions.write_part(pathlib.Path(sys.argv[1]), 1, [pools.predicted("c.jpg", features=[1.0, 2.0])])
+"""
+STRANGERS = (".part-00001.npz.7.tmp.bak", "part-00001.npz.7.tmp", ".part-1.npz.7.tmp", ".plan.json.7.tmp", "notes.tmp")
+
+
+def leave(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def test_a_start_removes_what_a_killed_one_left(tmp_path):
+    written = write_pool(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -9
+    (left,) = {path.name for path in tmp_path.iterdir()} - before
+    assert left.startswith(".part-00001.npz.")
+    leave(tmp_path, ".part-00000.unreadable.jsonl.12.tmp", ".part-123456.jsonl.12.tmp", *STRANGERS)
+    with predictions.hold_shard(tmp_path, (1, 1)):
+        assert {path.name for path in tmp_path.iterdir()} == before | {".shards", *STRANGERS}
+    assert list(predictions.read_predictions(tmp_path)) == written
+
+
+def test_a_shard_removes_only_what_was_left_of_its_own_parts(tmp_path):
+    leave(tmp_path, ".part-00002.npz.5.tmp", ".part-00003.npz.5.tmp")
+    with predictions.hold_shard(tmp_path, (1, 2)):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".part-00003.npz.5.tmp", ".shards"]
+
+
+def test_nothing_is_removed_while_a_shard_of_another_division_may_write_it(tmp_path):
+    leave(tmp_path, ".part-00000.jsonl.5.tmp")
+    other = storage.make_folder(tmp_path / ".shards" / "3-of-4")
+    with storage.hold(other), predictions.hold_shard(tmp_path, (1, 1)):
+        assert (tmp_path / ".part-00000.jsonl.5.tmp").exists()
+    with predictions.hold_shard(tmp_path, (1, 1)):
+        assert not (tmp_path / ".part-00000.jsonl.5.tmp").exists()
+    refused = pytest.raises(errors.StorageError, match="another process works in this folder")
+    with predictions.hold_shard(tmp_path, (1, 1)), refused, predictions.hold_shard(tmp_path, (1, 1)):
+        pass

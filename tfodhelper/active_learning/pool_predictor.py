@@ -9,7 +9,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
-import pathlib
 import time
 
 import numpy as np
@@ -256,11 +255,8 @@ def _write(folder, part, answers):
 
 
 def _hold_shard(folder, shard):
-    """Keeps a second process away from the same shard."""
-    number, count = shard
-    place = pathlib.Path(folder) / ".shards" / f"{number}-of-{count}"
-    storage.make_folder(place)
-    return storage.hold(place)
+    """Keeps a second process away from the same shard; what killed ones left of its parts goes."""
+    return files.hold_shard(folder, shard)
 
 
 def _digest_model(saved_model_dir):

@@ -6,16 +6,19 @@ FOLDER/
   part-00000.jsonl              one line an image, in the order of the pool
   part-00000.npz                their features, where the model has them
   part-00000.unreadable.jsonl   images that cannot be read, and why
+  .shards/1-of-2/               which process predicts which share of the parts
 ```
 The lines of a part are written last: a part whose `.jsonl` is there is complete. A line has the form of
 `prediction.detections` with the image's name, and a margin and an entropy for each detection.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import pathlib
+import re
 import zipfile
 
 import numpy as np
@@ -25,6 +28,8 @@ from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections as results
 
 PLAN = "plan.json"
+_SHARDS = ".shards"
+_TEMPORARY = re.compile(r"\.part-(\d{5,})(\.unreadable)?\.(jsonl|npz)\.\d+\.tmp")  # as storage.open_whole names them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +116,50 @@ def read_plan(folder):
         return Plan(**value)
     except TypeError as error:
         raise errors.StorageError(f"{path}: is no plan of predictions ({error})") from error
+
+
+@contextlib.contextmanager
+def hold_shard(folder, shard):
+    """Keeps a second process away from a shard, and removes what killed processes left of its parts.
+
+    Args:
+      folder: of the predictions.
+      shard: (number from 1, count): part k belongs to the shard whose number is k modulo count, plus 1.
+
+    Raises:
+      StorageError: when another process holds it, or the folder cannot be written.
+    """
+    number, count = shard
+    place = storage.make_folder(pathlib.Path(folder) / _SHARDS / f"{number}-of-{count}")
+    with storage.hold(place):
+        _remove_leftovers(pathlib.Path(folder), number, count)
+        yield
+
+
+def _remove_leftovers(folder, number, count):
+    """Removes files of a shard's parts that never got their names; the shard is held.
+
+    A process with another count may write the same parts: while one runs, all is left as it is. The files are listed
+    first, so that those of a process that starts later are not among them.
+    """
+    names = [match for path in folder.iterdir() if (match := _TEMPORARY.fullmatch(path.name))]
+    own = [folder / match[0] for match in names if int(match[1]) % count == number - 1]
+    if own and not _is_divided_otherwise(folder, count):
+        for path in own:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_divided_otherwise(folder, count):
+    """Whether a process predicts a shard of another count."""
+    for place in (folder / _SHARDS).iterdir():
+        if not place.name.endswith(f"-of-{count}"):
+            try:
+                with storage.hold(place):
+                    pass
+            except (errors.StorageError, OSError):
+                return True
+    return False
 
 
 def missing_parts(folder):
