@@ -223,6 +223,16 @@ def test_every_plot_can_be_drawn(tmp_path, num_classes):
         assert (pixels < 128).mean() > 0.002
 
 
+def test_one_round_is_shown_as_one_round(tmp_path):
+    space = make_space(tmp_path)
+    figures = plots.make_figures(growth.read_rounds(space.folder), growth.read_class_names(space.folder))
+    for axes in (figures["precision"].axes[0], figures["classes"].axes[0]):
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+    page = Page(report.write_report(space.folder).page.read_text())
+    assert "0.500" in page.texts["b"]  # and not 0.500 → 0.500
+
+
 def test_on_a_picture_of_many_boxes_only_the_best_one_is_labelled():
     found = [("cat", 0.9), ("cat", 0.8), ("dog", 0.7), ("owl", 0.6), ("elk", 0.5), ("cat", 0.4), *[("dog", 0.3)] * 8]
     detections = tuple(Detection(label, 1, score, 0.0, 0.0, 5.0, 5.0) for label, score in found)

@@ -45,8 +45,8 @@ grid-template-columns:repeat(auto-fill,minmax(240px,1fr))}
 border:1px solid #666;vertical-align:-.08em}
 .none{padding:3rem 0;text-align:center;color:#777;background:#eee}
 .card ul{margin:.3rem 0;padding-left:1.1rem;font-size:.8rem}.card code{font-size:.75rem}
-.cells{text-align:left}.cells i{display:inline-block;width:1.35em;margin-right:2px;border-radius:3px;text-align:center;
-font-style:normal;background:#eee;color:#777}.cells i:nth-child(5n){margin-right:.7em}
+.table .cells{text-align:left}.cells i{display:inline-block;width:1.35em;margin-right:2px;border-radius:3px;
+text-align:center;font-style:normal;background:#eee;color:#777}.cells i:nth-child(5n){margin-right:.7em}
 .cells .T{background:#4c9f70;color:#fff}.cells .F{background:#c8553d;color:#fff}.cells .N{background:#d9d9d9;color:#333}
 .adopted{border-top:4px solid #4c9f70}.refused{border-top:4px solid #c8553d}.doubtful{border-top:4px solid #e0b43c}
 """
@@ -124,7 +124,8 @@ def _figures(rounds, names):
         yield f"{stages[0].counts.images:,} → {stages[-1].counts.images:,}", "images in the training set"
         yield f"{stages[0].counts.boxes:,} → {stages[-1].counts.boxes:,}", "boxes in the training set"
     if measured:
-        yield _from_to(measured[0].map50, measured[-1].map50), "mAP at IoU 0.5 on the validation set"
+        figures = [f"{one.map50:.3f}" for one in (measured[0], measured[-1])[: len(measured)]]
+        yield " → ".join(figures), "mAP at IoU 0.5 on the validation set"
     asked = sum(sum(one.verdicts.values()) for one in rounds)
     if asked:
         yield f"{sum(one.verdicts[ADOPTED] for one in rounds):,} of {asked:,}", "images adopted of those asked about"
@@ -148,10 +149,6 @@ def _loser(first, last, names):
         yield " → ".join(shares), f"share of the set that shows {fallen}, the class that lost most"
 
 
-def _from_to(first, last):
-    return f"{first:.3f} → {last:.3f}"
-
-
 def _plot(png, text):
     return (
         f'<figure><img alt="{escape(text)}" src="data:image/png;base64,{_base64(png)}"><figcaption>{escape(text)}'
@@ -172,8 +169,8 @@ def _table(table):
 
 def _sheet(sheet, rounds):
     """The T/F/N sheet: a row of coloured cells for each class."""
-    header = ("class", "images", "cells", tally.RIGHT, tally.WRONG, tally.NOTHING, tally.UNREAD, "right")
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in (*header, "mostly taken for"))
+    figures = (tally.RIGHT, tally.WRONG, tally.NOTHING, tally.UNREAD, "right", "mostly taken for")
+    head = '<th>class</th><th>images</th><th class="cells">cells</th>' + "".join(f"<th>{name}</th>" for name in figures)
     every = tally.join(sheet.rows)
     rows = [_sheet_row(row, row.label, "".join(map(_cell, row.cells))) for row in sheet.rows]
     rows.append(_sheet_row(every, every.label, ""))

@@ -134,11 +134,16 @@ def _plot_precision(rounds, names):
         axes.set(xlabel=label, ylim=(0, 1))
         axes.margins(x=0.1)
         axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10 if axes is by_round else 6, integer=True))
+        _tick_whole_numbers(axes, 10 if axes is by_round else 6)
         axes.xaxis.set_major_formatter(_THOUSANDS)
     by_round.set_ylabel("precision on the validation set")
     by_round.legend(loc="upper left", fontsize=9)
     return figure
+
+
+def _tick_whole_numbers(axes, most):
+    """Ticks at whole numbers alone, also where the axis shows but one of them."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
 
 
 def _plot_classes(rounds, names):
@@ -157,7 +162,7 @@ def _plot_class_lines(numbers, names, values):
     for label, row, color in zip(names.shown, values, _class_colors(names.shown, names)):
         axes.plot(numbers, row, marker="o", color=color, label=_cut(label))
     axes.set(title="average precision at IoU 0.5, by class", xlabel="round", ylim=(0, 1.02))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    _tick_whole_numbers(axes, 10)
     axes.grid(alpha=0.3)
     _legend_beside(axes)
     return figure
