@@ -39,6 +39,8 @@ Drafts of labels, the image to look at first in front.
 
 For each image: delete boxes that are wrong, correct the others, add what is missing, and press the space bar, which
 marks the image as verified (green) and saves it. An image without objects: no box, and the space bar.
+Where predictions overlap by more than {max_overlap:g} (intersection over union), of whatever classes, the draft has the
+best one alone: look for a second object where objects cover each other.
 An image that should not be labelled at all: delete it here (Ctrl+Shift+D); this removes only the link or the copy.
 The format must be PascalVOC (the button below Save). Names of classes: {classes}.
 LabelImg 1.8.6 needs Python 3.9 or older: it stops with an error on later ones.
@@ -170,11 +172,18 @@ def _write_upright(draft, target):
         file.write(data)
 
 
-def write_guides(folder, class_names, command):
-    """Writes the list of classes for LabelImg and a word on what to do, where they are not there."""
+def write_guides(folder, class_names, command, max_overlap):
+    """Writes the list of classes for LabelImg and a word on what to do, where they are not there.
+
+    Args:
+      folder: the review folder.
+      class_names: list of str.
+      command: that starts LabelImg.
+      max_overlap: of two boxes of a draft; see `choosing.choose_boxes`.
+    """
     texts = {
         CLASSES: "".join(f"{name}\n" for name in class_names),
-        HOW_TO: _INSTRUCTIONS.format(command=command, classes=", ".join(class_names)),
+        HOW_TO: _INSTRUCTIONS.format(command=command, classes=", ".join(class_names), max_overlap=max_overlap),
     }
     for name, text in texts.items():
         if not (folder / name).exists():

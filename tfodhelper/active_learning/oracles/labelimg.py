@@ -56,7 +56,7 @@ class LabelImgOptions:
     )
     score_threshold: float = dataclasses.field(default=0.5, metadata={"help": "least score of a box in a draft"})
     max_overlap: float = dataclasses.field(
-        default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
+        default=0.5, metadata={"help": "greatest intersection over union of two boxes of a draft, of whatever classes"}
     )
     review_images: str = dataclasses.field(
         default=placing.LINK,
@@ -142,7 +142,7 @@ class LabelImgOracle:
             if not draft.is_written and not draft.refused:
                 drafts.write_draft(review, draft, self._options.review_images)
             known[name] = dataclasses.replace(draft, is_written=True)
-        drafts.write_guides(review, self._class_names(known), _command(review))
+        drafts.write_guides(review, self._class_names(known), _command(review), self._options.max_overlap)
 
     def _check_review(self, review, questions):
         """Refuses a review folder that holds something or that lies among the images."""

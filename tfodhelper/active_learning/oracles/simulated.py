@@ -39,7 +39,7 @@ class SimulatedOptions:
         default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
     )
     max_overlap: float = dataclasses.field(
-        default=0.7, metadata={"help": "greatest intersection over union of two boxes of a draft"}
+        default=0.5, metadata={"help": "greatest intersection over union of two boxes of a draft, of whatever classes"}
     )
 
 
