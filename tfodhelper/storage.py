@@ -140,7 +140,7 @@ def hold(folder):
                 file.seek(0)
                 raise errors.StorageError(
                     f"{folder}: another process works in this folder ({file.read().strip() or 'unknown'})",
-                    way_out="wait for it, stop it, or choose another folder with --output_dir",
+                    way_out="wait for it, stop it, or choose another folder",
                 ) from None
         file.seek(0)
         file.truncate()
