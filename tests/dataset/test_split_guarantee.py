@@ -11,7 +11,7 @@ from tests.dataset.picture_set import save_pair
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
-from tfodhelper.dataset import grouping, split, split_report
+from tfodhelper.dataset import dealing, grouping, split, split_report
 from tfodhelper.dataset.split import TEST, TRAIN, VALIDATE, SplitImage
 
 # Images of a class, and how many of them a tool of 2018 put into training and validation at 8:2, by its own log.
@@ -121,9 +121,30 @@ def test_a_pattern_that_is_none():
         grouping.make_key("(")
 
 
-def test_near_duplicates_join_groups():
-    joined = grouping.join({"a": "k", "b": "k", "c": "m"}, [["b", "c"], ["x", "y"]])
-    assert joined["a"] == joined["b"] == joined["c"] != joined["x"] == joined["y"]
+def test_sets_that_share_a_member_are_one():
+    # a b are frames of one film, c of another one; b and c show nearly the same, and so do x and y.
+    names = "abcxyz"
+    leaders = dealing.find_leaders(len(names), [[0, 1], [1, 2], [3, 4]])
+    assert [names[leader] for leader in leaders] == list("aaaxxz")
+    assert dealing.find_leaders(3, []) is None
+
+
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(
+            st.just(n), st.lists(st.lists(st.integers(0, n - 1), min_size=1, max_size=5, unique=True), max_size=12)
+        )
+    )
+)
+def test_leaders_are_the_least_of_what_is_connected(case):
+    count, sets = case
+    groups = [{image} for image in range(count)]
+    for found in sets:
+        joined = [group for group in groups if group & set(found)]
+        groups = [group for group in groups if not group & set(found)] + [set().union(*joined)]
+    wanted = {image: min(group) for group in groups for image in group}
+    leaders = dealing.find_leaders(count, sets)
+    assert [wanted[image] for image in range(count)] == (list(range(count)) if leaders is None else list(leaders))
 
 
 def test_fixed_images_stay_and_new_ones_make_up():

@@ -52,9 +52,9 @@ class Table:
 def make_table(planned):
     """The `Table` of a `plan.Plan`; images in no list count under the side ""."""
     images, owners, labels, sizes, frames = [], [], [], [], []
-    for number, image in enumerate(planned.examination.images):
+    for number, (image, side) in enumerate(zip(planned.examination.images, planned.sides.in_order())):
         annotation = image.annotation
-        images.append((image.name, planned.sides.get(image.name, ""), len(annotation.boxes)))
+        images.append((image.name, side or "", len(annotation.boxes)))
         for box in annotation.boxes:
             owners.append(number)
             labels.append(box.name)

@@ -12,7 +12,7 @@ import json
 from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import class_names, duplicates, entries, index, looked, processes, usable
+from tfodhelper.dataset import class_names, columns, duplicates, entries, index, looked, processes, usable
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
 _MIN_CONSTANT_FILES = 3
@@ -30,7 +30,7 @@ class Examination:
     Attributes:
       source: the folders.
       images: the usable ones, sorted by name; a `usable.Images`.
-      unlabelled: names of images without annotation file.
+      unlabelled: names of images without annotation file, sorted.
       findings: everything that was found, in the order of the files.
       index: the `index.Index` that it comes from.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
@@ -38,7 +38,7 @@ class Examination:
 
     source: index.Source
     images: usable.Images
-    unlabelled: tuple[str, ...]
+    unlabelled: columns.Texts
     findings: tuple[Finding, ...]
     index: index.Index
     fingerprint: str
@@ -54,13 +54,9 @@ class Examination:
 
     def digest_of(self, image):
         """Hex digest of an image that belongs to an annotation file; "" of every other name."""
-        position = self._position_of.get(image)
-        return "" if position is None else self.index.looked[position].image_sha256
-
-    @functools.cached_property
-    def _position_of(self):
-        names, choices = self.index.image_names, self.index.choices
-        return {names[choices.image[position]]: position for position in self.index.paired}
+        number = self.index.image_names.find(image)
+        position = self.images.position_of(number) if number >= 0 else -1
+        return "" if position < 0 else self.index.looked[position].image_sha256
 
 
 def examine(
@@ -113,7 +109,7 @@ def examine(
 def _collect_remarks(found):
     """The findings about the annotation files that are used, and about their images."""
     notes = []
-    for position in found.paired:
+    for position in found.choices.paired():
         if found.looked.flags[position] & looked.HAS_REMARKS:
             entry = found.looked[position]
             notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
@@ -140,14 +136,16 @@ def _check_meaningless_sizes(found, look, num_workers):
     """Checks files anew whose size turns out to mean nothing when the whole set is looked at."""
     if look.check_options.trust_pixels:
         return
-    positions = list(found.paired) if has_constant_size(found) else find_tiles(found)
-    look = look._replace(check_options=dataclasses.replace(look.check_options, trust_pixels=True))
-    found.looked.flush()
-    with index.look_in_parallel(len(positions), False, num_workers) as (run, size):
-        pieces = list(processes.chunks(positions, size))
-        tasks = ((look, found.looked.path, [found.looked.place_of(p) for p in piece]) for piece in pieces)
-        for piece, again in zip(pieces, list(run(looked.check_again, tasks))):
-            found.looked.replace(piece, again)
+    is_constant = has_constant_size(found)
+    positions = columns.Column("Q", found.choices.paired() if is_constant else find_tiles(found), found.looked.folder)
+    look = look._replace(
+        decode=False, check_options=dataclasses.replace(look.check_options, trust_pixels=True)
+    )  # the pixels are known
+
+    def make_task(piece):
+        return look, found.looked.path, [found.looked.place_of(p) for p in piece]
+
+    index.look_anew(found.looked, positions, looked.check_again, make_task, look, num_workers)
 
 
 def fingerprint_of(source, known=None, num_workers=0):
@@ -162,12 +160,18 @@ def fingerprint_of(source, known=None, num_workers=0):
 
 
 def _fingerprint(found):
-    whole, images = hashlib.sha256(), found.choices.image
-    for position in found.choices.used():
-        image = found.image_names[images[position]] if images[position] >= 0 else ""
-        digests = found.looked.xml_digest(position) + (found.looked.image_digest(position) if image else b"")
-        whole.update(f"{found.xml_names[position]}\0{image}\0".encode() + digests)
-    whole.update(json.dumps(found.unlabelled).encode("ascii"))
+    whole, choices = hashlib.sha256(), found.choices
+    for is_used, number, name, digests in zip(
+        choices.is_used, choices.image, found.xml_names, found.looked.digest_pairs()
+    ):
+        if is_used:
+            image = found.image_names[number] if number >= 0 else ""
+            whole.update(f"{name}\0{image}\0".encode() + digests[0] + (digests[1] if image else b""))
+    between = "["
+    for name in found.unlabelled:
+        whole.update((between + json.dumps(name)).encode("ascii"))
+        between = ", "
+    whole.update(b"]" if len(found.unlabelled) else b"[]")
     return whole.hexdigest()
 
 
@@ -180,13 +184,19 @@ def has_constant_size(found):
     Args:
       found: an `index.Index`.
     """
-    readable = _list_readable(found)
-    sizes = [found.looked.sizes[number] for number in {found.looked.size_of[p] for p in readable}]
-    given, real = {size[:2] for size in sizes}, {size[2:] for size in sizes}
-    if len(readable) < _MIN_CONSTANT_FILES or len(given) != 1 or len(real) < 2 or None in next(iter(given)):
+    constant, real, num_readable = None, set(), 0
+    for position in _list_readable(found):
+        width, height, *stored = found.looked.sizes_of(position)
+        constant = constant or (width, height)
+        if constant != (width, height) or looked.NO_SIZE in constant:
+            return False
+        num_readable += 1
+        if len(real) < 2:
+            real.add(tuple(stored))
+    if num_readable < _MIN_CONSTANT_FILES or len(real) < 2:
         return False
-    constant, exceeds = next(iter(given)), False
-    for position in readable:
+    exceeds = False
+    for position in _list_readable(found):
         entry = found.looked[position]
         boxes = entry.annotation.boxes
         if not all(checks.fits(box, entry.facts[1:3]) for box in boxes):
@@ -209,8 +219,8 @@ def find_tiles(found):
     """
     larger, chance, num_labelled = [], 1.0, 0
     for position in _list_readable(found):
-        width, height, *stored = found.looked.sizes[found.looked.size_of[position]]
-        if width is None or width < _TILE_RATIO * stored[0] or height < _TILE_RATIO * stored[1]:
+        width, height, *stored = found.looked.sizes_of(position)
+        if looked.NO_SIZE in (width, height) or width < _TILE_RATIO * stored[0] or height < _TILE_RATIO * stored[1]:
             continue
         boxes = found.looked[position].annotation.boxes
         if not all(checks.fits(box, stored) for box in boxes):
@@ -225,17 +235,20 @@ def find_tiles(found):
 def _list_readable(found):
     """Positions of the annotation files that can be used and whose image can."""
     both = looked.HAS_CONTENT | looked.HAS_FACTS
-    return [position for position in found.paired if found.looked.flags[position] & both == both]
+    return (position for position in found.choices.paired() if found.looked.flags[position] & both == both)
 
 
 def _find_empty(images):
     """One finding for a set with many files that hold no object, as an export leaves them that lost its objects."""
-    empty = [image for image in images if not image.labels and not image.annotation.verified]
-    if len(empty) < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
+    first, number = None, 0
+    for image in images.without_labels():
+        if not image.annotation.verified:
+            first, number = first or image, number + 1
+    if number < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
         return []
-    what = f"{len(empty)} of {len(images)} annotation files have no object and are not marked as verified"
+    what = f"{number} of {len(images)} annotation files have no object and are not marked as verified"
     way_out = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
-    return [Finding("no-objects", empty[0].xml, what, way_out=way_out)]
+    return [Finding("no-objects", first.xml, what, way_out=way_out)]
 
 
 def _find_class_troubles(images):

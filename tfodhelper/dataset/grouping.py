@@ -4,7 +4,7 @@ import os
 import re
 
 from tfodhelper import console, errors
-from tfodhelper.dataset import near_duplicates
+from tfodhelper.dataset import columns, near_duplicates
 
 VIDEO = "video"  # a value of --group_by: the name without the number of the frame
 FOLDER = "folder"  # a value of --group_by: the folder that the image lies in
@@ -44,46 +44,31 @@ def make_key(group_by):
     return key_of
 
 
-def find_groups(examination, group_by=None, with_near_duplicates=False):
-    """{image name: key of its group} for the images that are in one.
+def find_sets(examination, group_by=None, with_near_duplicates=False):
+    """Yields lists of the places, among the usable images, of those that stay together: byte-identical ones are first.
 
     Args:
       examination: an `examine.Examination`.
       group_by: see `make_key`.
       with_near_duplicates: whether images that show nearly the same are joined; they are decoded for it.
     """
-    key_of = make_key(group_by)
-    keys = {image.name: key_of(image.name) for image in examination.images} if group_by else {}
-    groups = {name: key for name, key in keys.items() if key}
+    images = examination.images
+    yield from images.identical
+    if group_by:
+        yield from _find_equal_keys(images, make_key(group_by))
     if with_near_duplicates:
-        names = [image.name for image in examination.images]
+        names = list(images.names())
         with console.Progress("images compared", len(names)) as progress:
             hashes = near_duplicates.hash_files(examination.source.image_dir, names, progress)
-        groups = join(groups, near_duplicates.group(hashes))
-    return groups
+        for group in near_duplicates.group(hashes):
+            yield [images.find(name) for name in group]
 
 
-def join(groups, sets):
-    """Groups, where those that share a member with one of the sets become one.
-
-    Args:
-      groups: {name: key}.
-      sets: lists of names that belong together.
-
-    Returns:
-      {name: key}, with keys of their own.
-    """
-    leader = {}
-
-    def find(key):
-        while (above := leader.setdefault(key, key)) != key:
-            key = above
-        return key
-
-    links = [(("name", name), ("key", key)) for name, key in groups.items()]
-    links += [(("name", name), ("name", names[0])) for names in sets for name in names]
-    for first, second in links:
-        low, high = sorted((find(first), find(second)))
-        leader[high] = low
-    named = {name for kind, name in leader if kind == "name"}
-    return {name: "/".join(find(("name", name))) for name in named}
+def _find_equal_keys(images, key_of):
+    places, hashes = (columns.Column("q", folder=images.folder) for _ in range(2))
+    for place, name in enumerate(images.names()):
+        if key := key_of(name):
+            places.append(place)
+            hashes.append(hash(key))
+    for found in columns.group_equal(hashes):
+        yield from columns.tell_apart([places[number] for number in found], lambda n: key_of(images.name_of(n)))

@@ -4,7 +4,7 @@ Names are given relative to the folder that is searched, in POSIX form, and alwa
 depends on the order in which a file system lists a folder.
 """
 
-import array
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import entries, looked, pairing, processes
+from tfodhelper.dataset import columns, entries, looked, pairing, processes
 
 _IGNORED_FOLDERS = ("__MACOSX",)
 # Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
@@ -63,20 +63,20 @@ class Index:
 
     Attributes:
       source: the folders.
-      image_names, xml_names: names of all images and annotation files, sorted.
+      image_names, xml_names: names of all images and annotation files, sorted; `columns.Texts`.
       looked: a `looked.Looked` with an entry for each annotation file, whose image is the one of `choices`.
       choices: `pairing.Choices`.
-      unlabelled: names of the images that no annotation file claims, sorted.
+      unlabelled: names of the images that no annotation file claims, sorted; `columns.Texts`.
       num_foreign: number of other files, neither hidden nor images nor XML.
       findings: what was found while pairing.
     """
 
     source: Source
-    image_names: list
-    xml_names: list
+    image_names: columns.Texts
+    xml_names: columns.Texts
     looked: looked.Looked
     choices: pairing.Choices
-    unlabelled: tuple[str, ...]
+    unlabelled: columns.Texts
     num_foreign: int
     findings: tuple[Finding, ...]
 
@@ -88,10 +88,12 @@ class Index:
             name = None if image < 0 else self.image_names[image]
             yield Pair(self.xml_names[position], name, bool(self.choices.by_stem[position]))
 
-    @property
-    def paired(self):
-        """Positions of the annotation files that are used and have an image."""
-        return (position for position in self.choices.used() if self.choices.image[position] >= 0)
+    def image_of(self, xml):
+        """Name of the image of an annotation file, or None."""
+        position = self.xml_names.find(xml)
+        if position < 0 or not self.choices.is_used[position] or self.choices.image[position] < 0:
+            return None
+        return self.image_names[self.choices.image[position]]
 
 
 def make_source(data_dir=None, image_dir=None, annotation_dir=None):
@@ -123,12 +125,17 @@ def make_source(data_dir=None, image_dir=None, annotation_dir=None):
 
 
 def list_files(folder):
-    """Names of all files below a folder, sorted; hidden files and folders are left out, links are followed once.
+    """Names of all files below a folder, sorted; see `find_files`."""
+    return sorted(find_files(folder))
+
+
+def find_files(folder):
+    """Yields the names of all files below a folder; hidden files and folders are left out, links are followed once.
 
     Raises:
       DatasetError: when a folder cannot be listed.
     """
-    names, seen, waiting = [], set(), [""]
+    seen, waiting = set(), [""]
     while waiting:
         relative = waiting.pop()
         real = os.path.realpath(os.path.join(folder, relative))
@@ -144,16 +151,14 @@ def list_files(folder):
                     if entry.is_dir():
                         folders.append(entry.name)
                     elif entry.is_file():
-                        names.append(relative + entry.name)
-            ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
-            waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
+                        yield relative + entry.name
         except OSError as error:
             raise errors.DatasetError(
                 f"{os.path.join(folder, relative)}: the folder cannot be listed ({error.strerror})",
                 way_out="change its permissions, or move it elsewhere",
             ) from error
-    names.sort()
-    return names
+        ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
+        waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
 
 
 def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
@@ -176,13 +181,13 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     options = options or entries.LookOptions(
         str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
     )
-    image_names, xml_names, unwritable, num_foreign = _list_names(source)
+    image_names, xml_names, unwritable, num_foreign = _list_names(source, folder)
     if len(xml_names) >= _MIN_FOR_PROCESSES:
         processes.start_kept(num_workers)  # while there is little in memory that they would share
-    finder = pairing.Finder(image_names)
-    stems = array.array("q", (finder.find_stem(name) for name in xml_names))
-    found = looked.Looked(folder, identity)
-    for piece in _look_at_files(xml_names, _names_of(image_names, stems), options, known, num_workers):
+    finder = pairing.Finder(image_names, folder)
+    stems = columns.Column("q", (finder.find_stem(name) for name in xml_names), folder)
+    found, guesses = looked.Looked(folder, identity), _names_of(image_names, stems)
+    for piece in _look_at_files(xml_names, len(xml_names), guesses, options, known, num_workers):
         found.add(piece)
         if progress is not None:
             progress.advance(len(piece.flags))
@@ -191,57 +196,72 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     choices, more = pairing.pair(found, xml_names, finder, stems, _SizeReader(source.image_dir))
     _look_again(found, choices, stems, image_names, options, num_workers)
     more += _find_bare_filenames(found, xml_names, image_names, choices)
-    claimed = bytearray(len(image_names))
+    claimed = columns.filled("B", 0, len(image_names), folder)
     for image in choices.image:
         if image >= 0:
             claimed[image] = 1
-    unlabelled = tuple([name for name, is_claimed in zip(image_names, claimed) if not is_claimed])
-    findings = tuple(findings + more)
+    free = (name for name, is_claimed in zip(image_names, claimed) if not is_claimed)
+    unlabelled, findings = columns.Texts(free, folder), tuple(findings + more)
     return Index(source, image_names, xml_names, found, choices, unlabelled, num_foreign, findings)
 
 
 def look_at_share(source, options, number, count, num_workers=0):
     """Looks at every count-th annotation file, from the one of this number on; yields `looked.Piece`s."""
     image_names, xml_names, *_ = _list_names(source)
-    finder, names = pairing.Finder(image_names), xml_names[number::count]
-    stems = (finder.find_stem(name) for name in names)
-    return _look_at_files(names, _names_of(image_names, stems), options, None, num_workers)
+    finder, own = pairing.Finder(image_names), range(number, len(xml_names), count)
+    stems = (finder.find_stem(xml_names[position]) for position in own)
+    names = (xml_names[position] for position in own)
+    return _look_at_files(names, len(own), _names_of(image_names, stems), options, None, num_workers)
 
 
 def _names_of(image_names, numbers):
     return (image_names[number] if number >= 0 else None for number in numbers)
 
 
-def _list_names(source):
+def _list_names(source, folder=None):
     """(names of all images, names of all annotation files, both sorted; names that are no text; number of others)."""
-    image_files, unwritable = split_names(list_files(source.image_dir))
-    xml_files = image_files
-    if source.annotation_dir != source.image_dir:
-        xml_files, more = split_names(list_files(source.annotation_dir))
-        unwritable += more
     endings = tuple(images.EXTENSIONS)
-    image_names = [name for name in image_files if name.lower().endswith(endings)]
-    xml_names = [name for name in xml_files if name.lower().endswith(".xml")]
+    image_names, xml_names = (columns.TextSorter(folder) for _ in range(2))
+    unwritable, num_others, num_beside_xml = [], 0, 0
+
+    def list_folder(path, has_images, has_xml):
+        nonlocal num_others, num_beside_xml
+        bad = []
+        for name in find_files(path):
+            if not _is_text(name):
+                bad.append(name)
+                continue
+            lower = name.lower()
+            is_image, is_xml = lower.endswith(endings), lower.endswith(".xml")
+            if is_image and has_images:
+                image_names.add(name)
+            if is_xml and has_xml:
+                xml_names.add(name)
+            # In two folders each is searched for one kind, and the other kind is nothing to count.
+            num_others += not is_image and not is_xml
+            num_beside_xml += has_xml and not is_xml
+        unwritable.extend(os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(bad))
+
+    is_one_folder = source.annotation_dir == source.image_dir
+    list_folder(source.image_dir, True, is_one_folder)
+    if not is_one_folder:
+        list_folder(source.annotation_dir, False, True)
+    image_names, xml_names = image_names.sort(), xml_names.sort()
     if not xml_names:
         raise errors.DatasetError(
             f"{source.annotation_dir}: no annotation file in it or its folders",
             expected="XML files as LabelImg writes them (format PascalVOC)",
-            received=f"{len(image_names)} images, and no .xml among {len(xml_files)} files",
+            received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
             way_out="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
         )
-    known = (*endings, ".xml")  # in two folders each is searched for one kind, and the other kind is nothing to count
-    num_others = sum(not name.lower().endswith(known) for name in image_files)
-    if xml_files is not image_files:
-        num_others += sum(not name.lower().endswith(known) for name in xml_files)
     return image_names, xml_names, unwritable, num_others
 
 
-def _look_at_files(names, guesses, options, known, num_workers):
+def _look_at_files(names, count, guesses, options, known, num_workers):
     """Yields `looked.Piece`s, in order; each image is looked at beside the file that its name leads to."""
-    places = known.places if known is not None else {}
-    with look_in_parallel(len(names), options.decode, num_workers) as (run, size):
+    with look_in_parallel(count, options.decode, num_workers) as (run, size):
         tasks = (
-            (options, piece, list(itertools.islice(guesses, len(piece))), places and [places.get(n) for n in piece])
+            (options, piece, list(itertools.islice(guesses, len(piece))), known and [known.place_of(n) for n in piece])
             for piece in processes.chunks(names, size)
         )
         yield from run(looked.look_at_all, tasks)
@@ -249,20 +269,40 @@ def _look_at_files(names, guesses, options, known, num_workers):
 
 def _look_again(found, choices, stems, image_names, options, num_workers):
     """Looks at the images to which another thing than the annotation file's name led."""
-    positions = [
-        p
-        for p in choices.used()
-        if choices.image[p] not in (-1, stems[p]) and found[p].image != image_names[choices.image[p]]
-    ]
+    others = (
+        position
+        for position in choices.paired()
+        if choices.image[position] != stems[position] and found[position].image != image_names[choices.image[position]]
+    )
+
+    def make_task(piece):
+        return options, found.path, [found.place_of(p) for p in piece], [image_names[choices.image[p]] for p in piece]
+
+    look_anew(found, columns.Column("Q", others, found.folder), looked.look_again, make_task, options, num_workers)
+
+
+def look_anew(found, positions, function, make_task, options, num_workers):
+    """Replaces entries.
+
+    Args:
+      found: a `looked.Looked`.
+      positions: of the entries.
+      function: what worker processes do: from a task to a `looked.Piece`.
+      make_task: the task of some of the positions.
+      options: `entries.LookOptions`.
+      num_workers: processes; 0 leaves it to the program.
+    """
+    under_way = collections.deque()
+
+    def make_tasks(size):
+        for piece in processes.chunks(positions, size):
+            under_way.append(piece)
+            yield make_task(piece)
+
     found.flush()
     with look_in_parallel(len(positions), options.decode, num_workers) as (run, size):
-        pieces = list(processes.chunks(positions, size))
-        tasks = (
-            (options, found.path, [found.place_of(p) for p in piece], [image_names[choices.image[p]] for p in piece])
-            for piece in pieces
-        )
-        for piece, again in zip(pieces, list(run(looked.look_again, tasks))):
-            found.replace(piece, again)
+        for again in run(function, make_tasks(size)):
+            found.replace(under_way.popleft(), again)
 
 
 @contextlib.contextmanager
@@ -280,14 +320,17 @@ def look_in_parallel(count, decode, num_workers=0):
 
 def split_names(names):
     """Returns (names that are text, the others as text with their odd bytes spelt out); records hold text only."""
-    good, bad = [], []
-    for name in names:
-        try:
-            name.encode("utf-8")
-            good.append(name)
-        except UnicodeEncodeError:
-            bad.append(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    good = [name for name in names if _is_text(name)]
+    bad = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names if not _is_text(name)]
     return good, bad
+
+
+def _is_text(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refuse_pointers(findings, image_dir=None, image_names=()):

@@ -1,4 +1,4 @@
-"""What was looked at, kept in a file: of each annotation file only some numbers stay in memory.
+"""What was looked at, kept in files: what it takes of memory does not depend on how much that is.
 
 The file is at the same time the notes with which a later conversion begins: a first line says what they depend on,
 every further one is an `entries.Entry`, in the order of the annotation files.
@@ -6,6 +6,7 @@ every further one is an `entries.Entry`, in the order of the annotation files.
 
 import array
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import typing
 import weakref
 
 from tfodhelper import errors, storage
-from tfodhelper.dataset import entries
+from tfodhelper.dataset import columns, entries
 
 _FORMAT = 2
 # What is known of an entry without reading its line.
@@ -27,7 +28,11 @@ IS_FOREIGN = 32  # no annotation at all
 IS_FAULTLESS = 64  # the content goes into the record as it stands
 HAS_TROUBLE = 128  # the annotation file cannot be used
 DIGEST_BYTES = 16  # enough to tell files apart
+NO_SIZE = -1
+_MOST_PX = 1 << 62
 _BUFFER_BYTES = 1 << 18
+_BLOCK = 1 << 8  # entries
+_KNOWN_KINDS = 1 << 12  # that are told apart at a time
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _decoder = json.JSONDecoder()
 
@@ -39,8 +44,8 @@ class Piece(typing.NamedTuple):
       lines: as bytes, one after the other.
       lengths: of the lines, bytes.
       flags: HAS_CONTENT and its like, a byte each.
-      kinds, kind_of: the different (class names, letters of sizes) that are met, and which of them each entry has.
-      sizes, size_of: as these, for (width, height in the XML, width, height of the image).
+      kinds, kind_of: the different `entries.labels_of` that are met, as text, and which of them each entry has.
+      sizes: width and height in the XML, width and height of the image, or NO_SIZE, for each entry.
       num_bytes: of the image files.
       digests: of the annotation file and of the image, `DIGEST_BYTES` each.
     """
@@ -50,29 +55,29 @@ class Piece(typing.NamedTuple):
     flags: bytes
     kinds: list
     kind_of: array.array
-    sizes: list
-    size_of: array.array
+    sizes: array.array
     num_bytes: array.array
     digests: bytes
 
 
 def make_piece(found):
     """The `Piece` of some `Entry`s."""
-    lines, flags, digests, kinds, sizes = [], bytearray(), [], {}, {}
-    lengths, kind_of, size_of, num_bytes = (array.array(code) for code in "IIIQ")
+    lines, flags, digests, kinds = [], bytearray(), [], {}
+    lengths, kind_of, sizes, num_bytes = (array.array(code) for code in "IIqQ")
     for entry in found:
         line = (_encode(entry) + "\n").encode("ascii")
         lines.append(line)
         lengths.append(len(line))
         flags.append(_flags_of(entry))
         kind_of.append(kinds.setdefault(entries.labels_of(entry), len(kinds)))
-        facts = entry.facts or (None, 0, 0)
-        size_of.append(sizes.setdefault((entry.width, entry.height, facts[1], facts[2]), len(sizes)))
+        facts = entry.facts or (None, None, None)
+        for side in (entry.width, entry.height, facts[1], facts[2]):
+            sizes.append(NO_SIZE if side is None else max(NO_SIZE, min(side, _MOST_PX)))
         num_bytes.append(facts[entries.NUM_BYTES] if entry.facts else 0)
         digests.append(entry.sha256[: 2 * DIGEST_BYTES])
         digests.append(entry.image_sha256[: 2 * DIGEST_BYTES] or "0" * 2 * DIGEST_BYTES)
     return Piece(
-        *(b"".join(lines), lengths, bytes(flags), list(kinds), kind_of, list(sizes), size_of, num_bytes),
+        *(b"".join(lines), lengths, bytes(flags), [_encode(kind) for kind in kinds], kind_of, sizes, num_bytes),
         bytes.fromhex("".join(digests)),
     )
 
@@ -158,13 +163,15 @@ class Looked:
       identity: plain values that the entries depend on, for a later `read_notes`.
 
     Attributes:
+      folder: as given.
       path: of the file, for worker processes; `flush` before they read it.
       flags: HAS_CONTENT and its like, a byte an entry.
-      kinds, kind_of, sizes, size_of, num_bytes: see `Piece`.
-      digests: see `Piece`.
+      lengths, kind_of, sizes, num_bytes, digests: see `Piece`.
+      offsets: of the lines in the file.
     """
 
     def __init__(self, folder=None, identity=None):
+        self.folder = folder
         own_folder = None if folder else tempfile.TemporaryDirectory(prefix="tfodhelper-")
         # In a folder of a conversion a later start takes this name for what a killed one has left, see `result.begin`.
         self.path = str(pathlib.Path(folder or own_folder.name) / f"..inputs.jsonl.{os.getpid()}.tmp")
@@ -176,10 +183,11 @@ class Looked:
         self._discard = weakref.finalize(self, _discard, self._file, self._reader, self.path, own_folder)
         self._head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
         self._end, self._is_ordered = 0, True
-        self.flags, self.kinds, self.sizes, self.digests = bytearray(), [], [], bytearray()
-        self.lengths, self.kind_of, self.size_of = (array.array("I") for _ in range(3))
-        self.offsets, self.num_bytes = array.array("Q"), array.array("Q")
-        self._kinds, self._sizes = {}, {}
+        self.flags, self.digests = (columns.Column("B", folder=folder) for _ in range(2))
+        self.lengths, self.kind_of = (columns.Column("I", folder=folder) for _ in range(2))
+        self.offsets, self.num_bytes = (columns.Column("Q", folder=folder) for _ in range(2))
+        self.sizes = columns.Column("q", folder=folder)
+        self._kinds, self._kind_numbers, self._read_kinds = columns.Texts(folder=folder), {}, {}
         self._write(self._head)
 
     def __len__(self):
@@ -195,18 +203,34 @@ class Looked:
         """(offset, bytes) of the line of an entry."""
         return self.offsets[position], self.lengths[position]
 
-    def xml_digest(self, position):
-        """The first bytes of the digest of an annotation file."""
-        return bytes(self.digests[2 * DIGEST_BYTES * position : 2 * DIGEST_BYTES * position + DIGEST_BYTES])
+    def digest_pairs(self):
+        """(of the annotation file, of the image) of all entries, in order: the first bytes of the digests.
 
-    def image_digest(self, position):
-        """The first bytes of the digest of the image; zeros when it could not be read."""
-        start = 2 * DIGEST_BYTES * position + DIGEST_BYTES
-        return bytes(self.digests[start : start + DIGEST_BYTES])
+        Of an image that could not be read they are zeros.
+        """
+        width = 2 * DIGEST_BYTES
+        for _, block in self.digests.blocks(width * _BLOCK):
+            data = block.tobytes()
+            for start in range(0, len(data), width):
+                yield data[start : start + DIGEST_BYTES], data[start + DIGEST_BYTES : start + width]
+
+    def sizes_of(self, position):
+        """(width, height in the XML, width, height of the image), NO_SIZE where there is none."""
+        return tuple(self.sizes[4 * position : 4 * position + 4])
+
+    def kind(self, number):
+        """(class names of the boxes that can be used, letters of their sizes), see `entries.labels_of`."""
+        known = self._read_kinds.get(number)
+        if known is None:
+            if len(self._read_kinds) >= _KNOWN_KINDS:
+                self._read_kinds.clear()
+            labels, letters = _decoder.decode(self._kinds[number])
+            known = self._read_kinds[number] = tuple(labels), letters
+        return known
 
     def labels_of(self, position):
         """Class names of the boxes that can be used."""
-        return self.kinds[self.kind_of[position]][0]
+        return self.kind(self.kind_of[position])[0]
 
     def flush(self):
         """Makes everything that was added readable for worker processes."""
@@ -221,34 +245,37 @@ class Looked:
         for length in piece.lengths:
             self.offsets.append(offset)
             offset += length
-        self.lengths += piece.lengths
-        self.flags += piece.flags
-        self.num_bytes += piece.num_bytes
-        self.digests += piece.digests
-        for mine, numbers, known, theirs, of in (
-            (self.kinds, self._kinds, self.kind_of, piece.kinds, piece.kind_of),
-            (self.sizes, self._sizes, self.size_of, piece.sizes, piece.size_of),
-        ):
-            for value in theirs:
-                if value not in numbers:
-                    numbers[value] = len(mine)
-                    mine.append(value)
-            mapped = [numbers[value] for value in theirs]
-            known.extend(mapped[number] for number in of)
+        self.lengths.extend(piece.lengths)
+        self.flags.extend(piece.flags)
+        self.sizes.extend(piece.sizes)
+        self.num_bytes.extend(piece.num_bytes)
+        self.digests.extend(piece.digests)
+        numbers = [self._number_of(kind) for kind in piece.kinds]
+        self.kind_of.extend(array.array("I", [numbers[number] for number in piece.kind_of]))
 
     def replace(self, positions, piece):
         """Puts the entries of a `Piece` in the place of others."""
-        first = len(self)
         self._is_ordered = False
-        self.add(piece)
-        width = 2 * DIGEST_BYTES
-        for source, target in enumerate(positions, start=first):
-            for column in (self.flags, self.lengths, self.offsets, self.num_bytes, self.kind_of, self.size_of):
-                column[target] = column[source]
-            self.digests[width * target : width * (target + 1)] = self.digests[width * source : width * (source + 1)]
-        for column in (self.flags, self.lengths, self.offsets, self.num_bytes, self.kind_of, self.size_of):
-            del column[first:]
-        del self.digests[width * first :]
+        offset, width = self._write(piece.lines), 2 * DIGEST_BYTES
+        numbers = [self._number_of(kind) for kind in piece.kinds]
+        for source, target in enumerate(positions):
+            self.offsets[target], self.lengths[target] = offset, piece.lengths[source]
+            offset += piece.lengths[source]
+            self.flags[target], self.num_bytes[target] = piece.flags[source], piece.num_bytes[source]
+            self.kind_of[target] = numbers[piece.kind_of[source]]
+            for column, values, per_entry in ((self.sizes, piece.sizes, 4), (self.digests, piece.digests, width)):
+                for place in range(per_entry):
+                    column[per_entry * target + place] = values[per_entry * source + place]
+
+    def _number_of(self, kind):
+        """The number of a kind; one that was not met for long may get another one."""
+        number = self._kind_numbers.get(kind)
+        if number is None:
+            if len(self._kind_numbers) >= _KNOWN_KINDS:
+                self._kind_numbers.clear()
+            number = self._kind_numbers[kind] = len(self._kinds)
+            self._kinds.append(kind)
+        return number
 
     def keep(self, path):
         """Lets the file stay under a name; it appears there whole or not at all."""
@@ -290,41 +317,65 @@ def _discard(file, reader, path, own_folder):
 class Notes:
     """Where the lines of an earlier look stand.
 
-    Attributes:
-      places: {annotation file: (path, offset, bytes)}.
+    Args:
+      folder: see `columns.Column`.
     """
 
-    def __init__(self):
-        self.places = {}
+    def __init__(self, folder=None):
+        self._folder, self._paths = folder, []
+        self._names = columns.Texts(folder=folder)
+        self._path_of, self._lengths = (columns.Column("I", folder=folder) for _ in range(2))
+        self._offsets = columns.Column("Q", folder=folder)
 
     def add(self, path, identity):
         """Adds a file of notes; False when there is none, it is of other options or damaged: then nothing is added."""
-        path, found = str(path), {}
         try:
-            with open(path, "rb") as file:
-                head = file.readline()
-                if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
-                    return False
-                offset = len(head)
-                for line in file:
-                    name, _ = _decoder.raw_decode(line.decode("ascii"), 1)
-                    if not isinstance(name, str) or not line.endswith(b"]\n"):
-                        return False
-                    found[name] = (path, offset, len(line))
-                    offset += len(line)
+            for _ in _list_lines(path, identity):
+                pass  # a damaged one is found before anything is added
         except FileNotFoundError:
             return False
         except OSError as error:
             raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError:
             return False  # notes only save work
-        self.places |= found
+        for name, offset, length in _list_lines(path, identity):
+            self._names.append(name)
+            self._path_of.append(len(self._paths))
+            self._offsets.append(offset)
+            self._lengths.append(length)
+        self._paths.append(str(path))
         return True
+
+    def place_of(self, name):
+        """(path, offset, bytes) of the line of an annotation file, or None; nothing can be added afterwards."""
+        found = self._lookup.find(name)
+        if not found:
+            return None
+        return self._paths[self._path_of[found[-1]]], self._offsets[found[-1]], self._lengths[found[-1]]
+
+    @functools.cached_property
+    def _lookup(self):
+        return columns.Lookup(self._names, self._folder)
+
+
+def _list_lines(path, identity):
+    """Yields (annotation file, offset, bytes) of the lines of a file of notes; ValueError when it is none of these."""
+    with open(path, "rb") as file:
+        head = file.readline()
+        if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
+            raise ValueError
+        offset = len(head)
+        for line in file:
+            name, _ = _decoder.raw_decode(line.decode("ascii"), 1)
+            if not isinstance(name, str) or not line.endswith(b"]\n"):
+                raise ValueError
+            yield name, offset, len(line)
+            offset += len(line)
 
 
 def read_notes(path, identity):
     """The `Notes` of one file; None when there are none that serve."""
-    notes = Notes()
+    notes = Notes(os.path.dirname(path))
     return notes if notes.add(path, identity) else None
 
 

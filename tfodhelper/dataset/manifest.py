@@ -4,16 +4,19 @@ It is written last and marks the folder as whole. Paths in it are relative: of i
 the folder of the manifest.
 """
 
+import collections.abc
 import dataclasses
 import json
 import pathlib
 
 import tfodhelper
 from tfodhelper import errors, storage
+from tfodhelper.dataset import columns
 from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
 
 NAME = "manifest.json"
 FORMAT = 2
+_LONG = ("images", "left_out", "unlabelled")  # one line an element; they stay in the file
 _TAIL = 16  # characters that hold the last comma of the images and the blanks behind it
 
 
@@ -41,9 +44,9 @@ class Manifest:
     classes: list
     shards: dict
     files: dict
-    images: list
-    left_out: list
-    unlabelled: list
+    images: collections.abc.Sequence
+    left_out: collections.abc.Sequence
+    unlabelled: collections.abc.Sequence
     findings: dict
     version: str = tfodhelper.__version__
 
@@ -115,8 +118,87 @@ def _write_lines(file, values, encode):
     file.write("[]" if start.startswith("[") else "\n  ]")
 
 
+class StoredList(collections.abc.Sequence):
+    """A long list of a manifest; each element is read when it is asked for.
+
+    Args:
+      path: of the manifest.
+    """
+
+    def __init__(self, path):
+        self._path, self._stamp = path, _stamp_of(path)
+        self._offsets = columns.Column("Q")
+
+    def __len__(self):
+        return len(self._offsets)
+
+    def __getitem__(self, position):
+        if isinstance(position, slice):
+            return [self[number] for number in range(*position.indices(len(self)))]
+        with self._open() as file:
+            return self._read(file, self._offsets[position])
+
+    def __iter__(self):
+        with self._open() as file:
+            for offset in self._offsets:
+                yield self._read(file, offset)
+
+    def __eq__(self, other):
+        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
+        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
+
+    __hash__ = None
+
+    def add(self, offset):
+        """Adds the element whose line begins at a byte of the file."""
+        self._offsets.append(offset)
+
+    def _open(self):
+        if _stamp_of(self._path) != self._stamp:
+            raise errors.StorageError(f"{self._path}: was changed by somebody else while it was read")
+        return open(self._path, "rb")
+
+    def _read(self, file, offset):
+        file.seek(offset)
+        return json.loads(file.readline().rstrip(b",\n"))
+
+
+def _stamp_of(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _read_parts(path):
+    """The content of a manifest, long lists as `StoredList`; None when the lines are not as `write_manifest` has them.
+
+    A list is looked into line by line only to see where its elements begin; what they say is read later.
+    """
+    head, lists, name = bytearray(), {}, None
+    opening = {f'  "{name}": [\n'.encode(): name for name in _LONG}
+    with open(path, "rb") as file:
+        offset = 0
+        for line in file:
+            if name is None and line in opening:
+                name = opening[line]
+                lists[name] = StoredList(path)
+                head += line
+            elif name is not None and line.startswith(b"    ") and line[4:5] not in b" \n":
+                lists[name].add(offset)
+            elif name is not None and line.strip() not in (b"],", b"]"):
+                return None
+            else:
+                name = None
+                head += line
+            offset += len(line)
+    try:
+        value = json.loads(head)
+    except ValueError:
+        return None
+    return value | lists if isinstance(value, dict) else None
+
+
 def read_manifest(folder):
-    """Reads the manifest of a converted folder.
+    """Reads the manifest of a converted folder; the lists of images and files stay in it until they are asked for.
 
     Raises:
       DatasetError: there is none, or it is of another format.
@@ -129,7 +211,12 @@ def read_manifest(folder):
             received="none",
             way_out="run `tfodhelper convert` first, with --output_dir naming this folder",
         )
-    value = storage.read_json(path)
+    try:
+        value = _read_parts(path)
+    except OSError as error:
+        raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
+    if value is None:
+        value = storage.read_json(path)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         received = value.get("format", "none") if isinstance(value, dict) else type(value).__name__
         raise errors.DatasetError(

@@ -5,9 +5,6 @@ renamed after labelling, and some tools number their annotation files. Where bot
 size in the XML decides; where it cannot, and nothing else does, the annotation is left out.
 """
 
-import array
-import bisect
-import collections
 import dataclasses
 import functools
 import os
@@ -16,7 +13,7 @@ import unicodedata
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
-from tfodhelper.dataset import looked
+from tfodhelper.dataset import columns, looked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +27,18 @@ class Choice:
 class Choices:
     """The image of each document, in columns.
 
+    Args:
+      folder: see `columns.Column`.
+
     Attributes:
       image: number of the image, or -1.
       by_stem: whether the document's stem leads there.
       is_used: whether the document is used at all.
     """
 
-    def __init__(self):
-        self.image, self.by_stem, self.is_used = array.array("q"), bytearray(), bytearray()
+    def __init__(self, folder=None):
+        self.image = columns.Column("q", folder=folder)
+        self.by_stem, self.is_used = (columns.Column("B", folder=folder) for _ in range(2))
 
     def add(self, image, by_stem, is_used=True):
         """Adds what was chosen for the next document."""
@@ -48,6 +49,11 @@ class Choices:
     def used(self):
         """Positions of the documents that are used."""
         return (position for position, is_used in enumerate(self.is_used) if is_used)
+
+    def paired(self):
+        """Positions of the documents that are used and have an image."""
+        both = enumerate(zip(self.is_used, self.image))
+        return (position for position, (is_used, image) in both if is_used and image >= 0)
 
 
 def pair(documents, names, finder, stems, read_size):
@@ -63,11 +69,11 @@ def pair(documents, names, finder, stems, read_size):
     Returns:
       (`Choices`; list of findings).
     """
-    owned = bytearray(len(finder.image_names))
+    owned = columns.filled("B", 0, len(finder.image_names), finder.folder)
     for image, flags in zip(stems, documents.flags):
         if image >= 0 and not flags & looked.IS_FOREIGN:
             owned[image] = 1
-    choices, findings = Choices(), []
+    choices, findings = Choices(finder.folder), []
     for position, (image, flags) in enumerate(zip(stems, documents.flags)):
         if flags & looked.IS_FOREIGN:
             choices.add(-1, False, False)
@@ -80,7 +86,7 @@ def pair(documents, names, finder, stems, read_size):
             choice, more = _choose(documents[position], by_stem, finder, owned, read_size)
             choices.add(-1 if choice.image is None else finder.number_of(choice.image), choice.by_stem)
             findings += more
-    findings += _settle_contests(documents, names, finder.image_names, choices)
+    findings += _settle_contests(documents, names, finder, choices)
     return choices, findings
 
 
@@ -88,40 +94,45 @@ class Finder:
     """Finds images by stem or by name: exact first, then without regard to case and to how accents are stored.
 
     Args:
-      image_names: of all images, sorted.
+      image_names: of all images, sorted; a `columns.Texts`.
+      folder: see `columns.Column`.
     """
 
-    def __init__(self, image_names):
-        self.image_names = image_names
-        self._stems = _collect(name.rpartition("/")[2].rpartition(".")[0] for name in image_names)
+    def __init__(self, image_names, folder=None):
+        self.image_names, self.folder = image_names, folder
+        self._stems = self._collect(_stem_of)
+
+    def _collect(self, key_of):
+        """A function from a key to the numbers of the images that have it, in order."""
+        return columns.Lookup(self.image_names, self.folder, key_of).find
 
     @functools.cached_property
     def _names(self):
-        return _collect(name.rpartition("/")[2] for name in self.image_names)
+        return self._collect(_name_of)
 
     @functools.cached_property
     def _loose_stems(self):
-        return _fold_keys(self._stems)
+        return self._collect(lambda name: _fold(_stem_of(name)))
 
     @functools.cached_property
     def _loose_names(self):
-        return _fold_keys(self._names)
+        return self._collect(lambda name: _fold(_name_of(name)))
 
     def number_of(self, image):
         """The place of an image in the names."""
-        return bisect.bisect_left(self.image_names, image)
+        return self.image_names.find(image)
 
     def find_stem(self, xml_name):
         """The number of the only image called as the annotation file is; -1 when there are none or several."""
-        found = self._stems.get(xml_name.rpartition("/")[2][:-4], -1)
-        if found.__class__ is int and found >= 0:
-            return found
+        found = self._stems(_name_of(xml_name)[:-4])
+        if len(found) == 1:
+            return found[0]
         found = self.by_stem(xml_name)
         return self.number_of(found[0]) if len(found) == 1 else -1
 
     def by_stem(self, xml_name):
         """Images called as the annotation file is, in the nearest folder; "a.jpg.xml" belongs to "a.jpg"."""
-        stem = os.path.splitext(xml_name.rpartition("/")[2])[0]
+        stem = os.path.splitext(_name_of(xml_name))[0]
         return self._nearest(xml_name, stem, with_names=True)
 
     def by_filename(self, xml_name, filename):
@@ -129,55 +140,36 @@ class Finder:
         if not filename:
             return []
         if os.path.splitext(filename)[1].lower() in EXTENSIONS:
-            found = self._names.get(filename)
-            found = self._loose_names.get(_fold(filename)) if found is None else found
-            return _keep_nearest(xml_name, [self.image_names[number] for number in _as_list(found)])
+            return self._keep_nearest(xml_name, self._names(filename) or self._loose_names(_fold(filename)))
         return self._nearest(xml_name, filename, with_names=False)
 
     def _nearest(self, xml_name, stem, with_names):
-        found = self._stems.get(stem)
-        if found is None and with_names:
-            found = self._names.get(stem)
-        if found is None:
+        found = self._stems(stem) or (with_names and self._names(stem))
+        if not found:
             loose = _fold(stem)
-            found = self._loose_stems.get(loose)
-            if found is None and with_names:
-                found = self._loose_names.get(loose)
-        return _keep_nearest(xml_name, [self.image_names[number] for number in _as_list(found)])
+            found = self._loose_stems(loose) or (with_names and self._loose_names(loose)) or []
+        return self._keep_nearest(xml_name, found)
+
+    def _keep_nearest(self, xml_name, numbers):
+        """Those images whose folder is most like the annotation file's."""
+        images = [self.image_names[number] for number in numbers]
+        if len(images) < 2:
+            return images
+        nearness = [_nearness(posixpath.dirname(xml_name), posixpath.dirname(image)) for image in images]
+        return [image for image, value in zip(images, nearness) if value == max(nearness)]
 
 
-def _collect(keys):
-    """{key: its position, or the list of its positions}; nearly all keys are met once."""
-    found = {}
-    for position, key in enumerate(keys):
-        earlier = found.setdefault(key, position)
-        if earlier is not position:
-            found[key] = [*_as_list(earlier), position]
-    return found
+def _name_of(path):
+    return path.rpartition("/")[2]
 
 
-def _as_list(found):
-    return [] if found is None else [found] if found.__class__ is int else found
-
-
-def _fold_keys(numbers_by_key):
-    folded = collections.defaultdict(list)
-    for key, numbers in numbers_by_key.items():
-        folded[_fold(key)] += _as_list(numbers)
-    return folded
+def _stem_of(path):
+    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def _fold(name):
     """A name without regard to case, and to whether an accent is a character of its own, as macOS stores it."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _keep_nearest(xml_name, images):
-    """Those images whose folder is most like the annotation file's."""
-    if len(images) < 2:
-        return list(images)
-    nearness = [_nearness(posixpath.dirname(xml_name), posixpath.dirname(image)) for image in images]
-    return [image for image, value in zip(images, nearness) if value == max(nearness)]
 
 
 def _nearness(folder, other):
@@ -235,9 +227,9 @@ def _has_size(document, size):
     return given == (width, height) or (orientation >= 5 and given == (height, width))
 
 
-def _settle_contests(documents, names, image_names, choices):
+def _settle_contests(documents, names, finder, choices):
     """Leaves one document for each image: the one with its stem; an equal copy is dropped, a contradiction reported."""
-    counts, claims, findings = bytearray(len(image_names)), {}, []
+    counts, claims, findings = columns.filled("B", 0, len(finder.image_names), finder.folder), {}, []
     for image in choices.image:
         if image >= 0:
             counts[image] = min(counts[image] + 1, 2)
@@ -247,7 +239,7 @@ def _settle_contests(documents, names, image_names, choices):
     for number, positions in claims.items():
         has_content = {p: bool(documents.flags[p] & looked.HAS_CONTENT) for p in positions}
         ranked = sorted(positions, key=lambda p: (not choices.by_stem[p], not has_content[p], p))
-        winner, image = ranked[0], image_names[number]
+        winner, image = ranked[0], finder.image_names[number]
         for position in ranked[1:]:
             same = _say_the_same(documents[winner].annotation, documents[position].annotation)
             equal_rank = choices.by_stem[position] == choices.by_stem[winner]

@@ -12,10 +12,12 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import duplicates, examine, grouping, index, looked, split, split_lists, statistics
+from tfodhelper.dataset import columns, duplicates, examine, grouping, index, looked, split, split_lists, statistics
+from tfodhelper.dataset import sides as sides_of_images
 from tfodhelper.dataset.split import TRAIN, VALIDATE
 
 HEADER, FULL = "header", "full"  # how images are validated
+_MANY_KINDS = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Earlier:
 
     Attributes:
       notes: `looked.Notes` of what it saw, or None.
-      sides: {image: side}; they stay where they are.
+      sides: {image: side} by name; they stay where they are.
       label_map: its classes keep their ids, new ones are added; None begins anew.
     """
 
@@ -125,14 +127,14 @@ class Plan:
     Attributes:
       examination: of the set.
       label_map: given or made; None when none was given and no image has a box.
-      sides: {image name: side}; usable images that are not in it are in no list.
+      sides: a `sides.Sides`; usable images that are not in it are in no list.
       statistics: counts of boxes and images.
       findings: everything that was found: in the files, in the classes, in the lists.
     """
 
     examination: examine.Examination
     label_map: label_maps.LabelMap | None
-    sides: dict[str, str]
+    sides: sides_of_images.Sides
     statistics: statistics.Statistics
     findings: tuple[Finding, ...]
 
@@ -149,7 +151,7 @@ class Plan:
         for finding in self.findings:
             is_out = finding.action in (findings.IMAGE_LEFT_OUT, findings.FILE_IGNORED)
             if is_out and finding.code != "unlabelled":
-                name = self.examination.image_of.get(finding.file) or finding.file
+                name = self.examination.index.image_of(finding.file) or finding.file
                 reasons.setdefault(name, []).append(finding)
         return dict(sorted(reasons.items()))
 
@@ -157,14 +159,9 @@ class Plan:
         """The same plan with further findings."""
         return dataclasses.replace(self, findings=(*self.findings, *more))
 
-    def numbers_of(self, side):
-        """The places in `examination.images` of the images of a side."""
-        sides = self.sides
-        return [number for number, name in enumerate(self.examination.images.names()) if sides.get(name) == side]
-
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""
-        return [self.examination.images[number] for number in self.numbers_of(side)]
+        return [self.examination.images[place] for place in self.sides.places_of(side)]
 
     def check(self, strict=False, is_validated=True):
         """Stops when the plan cannot be carried out.
@@ -242,7 +239,7 @@ def make_plan(options, show_progress=True, earlier=None, folder=None):
     elif label_map is None and counts:
         label_map = _extend_label_map(earlier.label_map, counts)
     sides, more = _split(examination, options, earlier.sides)
-    counted = statistics.count(zip(examination.images.names(), examination.images.kinds()), sides)
+    counted = statistics.count(examination.images.kinds(), sides.in_order())
     notes += more
     if label_map is not None:
         notes += statistics.find_missing_classes(label_map, counted)
@@ -261,27 +258,37 @@ def _extend_label_map(label_map, counts):
 
 
 def _split(examination, options, fixed):
-    """Returns {image name: side} and findings."""
-    if examination.images and any(options.lists):
-        names = list(examination.images.names())
+    """Returns `sides.Sides` and findings."""
+    images = examination.images
+    if images and any(options.lists):
+        names = list(images.names())
         sides, notes = split_lists.split_by_lists(names, *options.lists)
         notes += [Finding("not-listed", name, "is in neither list") for name in names if name not in sides]
-        return sides, notes + duplicates.find_leaks(examination.images.repeated(), sides)
-    cards = make_cards(examination, options)
-    if options.fold and cards:
+        notes += duplicates.find_leaks(images.repeated(), sides)
+        return sides_of_images.from_names(images, sides), notes
+    deck = make_deck(examination, options)
+    if options.fold and images:
         number, count = parse_part(options.fold, "--fold")
-        folds = split.split_folds(cards, count, options.seed)
-        return {name: VALIDATE if fold == number else TRAIN for name, fold in folds.items()}, []
-    return split.split_images(cards, options.val_fraction, options.seed, options.test_fraction, fixed), []
+        train, validate = split.SPLITS.index(TRAIN), split.SPLITS.index(VALIDATE)
+        folds = split.deal_folds(deck, count, options.seed)
+        numbers = columns.Column("b", (validate if fold == number else train for fold in folds), images.folder)
+    else:
+        held = sides_of_images.number_sides(images, fixed) if fixed else None
+        numbers = split.deal(deck, options.val_fraction, options.seed, options.test_fraction, held)
+    return sides_of_images.Sides(images, numbers), []
 
 
-def make_cards(examination, options):
-    """The `split.SplitImage`s of the usable images, with their groups."""
-    groups = grouping.find_groups(examination, options.group_by, options.group_near_duplicates)
-    found, images = {}, examination.images  # images of one kind share what it says
-    cards = []
-    for name, identity, kind in zip(images.names(), images.identities(), images.kinds()):
-        if kind not in found:
-            found[kind] = frozenset(kind[0]), frozenset(zip(*kind))
-        cards.append(split.SplitImage(name, identity, *found[kind], groups.get(name, "")))
-    return cards
+def make_deck(examination, options):
+    """The `split.Deck` of the usable images, with those that have to stay together."""
+    images, known = examination.images, {}  # images of one kind share what it says
+
+    def kind_at(place):
+        kind = images.kind_at(place)
+        if kind not in known:
+            if len(known) >= _MANY_KINDS:
+                known.clear()
+            known[kind] = frozenset(kind[0]), frozenset(zip(*kind))
+        return known[kind]
+
+    sets = grouping.find_sets(examination, options.group_by, options.group_near_duplicates)
+    return split.Deck(len(images), kind_at, sets, images.folder)

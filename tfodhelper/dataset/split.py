@@ -7,12 +7,15 @@ brings the classes nearer to their shares. Images of one group (byte-identical, 
 Nothing depends on the order of the folder.
 """
 
+import collections
+import collections.abc
 import dataclasses
+import functools
 import math
-import random
+import operator
 
 from tfodhelper import errors
-from tfodhelper.dataset import dealing
+from tfodhelper.dataset import columns, dealing
 
 TRAIN, VALIDATE, TEST = "train", "validate", "test"
 SPLITS = (TRAIN, VALIDATE, TEST)
@@ -25,7 +28,7 @@ class SplitImage:
 
     Attributes:
       name: unique, relative name.
-      sha256: digest of the file, or any other text that says which images are byte-identical: they stay on one side.
+      sha256: digest of the file: byte-identical images stay on one side.
       classes: names of the classes that it shows; empty for a negative.
       strata: (class name, size of a box) of all its boxes.
       group: images with the same group, other than "", stay on one side.
@@ -66,6 +69,28 @@ def share_out_folds(total, num_folds):
     return {fold: total // num_folds + (fold <= total % num_folds) for fold in range(1, num_folds + 1)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Deck:
+    """Images to be dealt, known by their places in the order of their names.
+
+    Attributes:
+      count: number of images.
+      kind_at: function from a place to (classes, strata), see `SplitImage`.
+      sets: lists of the places of images that stay together; those that share a member are joined.
+      folder: for files with what is known of the images, see `columns.Column`.
+    """
+
+    count: int
+    kind_at: collections.abc.Callable
+    sets: collections.abc.Iterable = ()
+    folder: str | None = None
+
+    @functools.cached_property
+    def leaders(self):
+        """See `dealing.find_leaders`."""
+        return dealing.find_leaders(self.count, self.sets, self.folder)
+
+
 def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None):
     """Deals images to training, validation and, where it has a share, test.
 
@@ -81,14 +106,13 @@ def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None
     Raises:
       UsageError: fractions outside of that range.
     """
-    check_fractions(val_fraction, test_fraction)
-    groups = dealing.group_images(images)
-    random.Random(seed).shuffle(groups)
-    held = dealing.find_held_sides(groups, fixed or {})
-    counts = dealing.count_labels(groups)
-    sides = dealing.Dealer(groups, counts, lambda total: share_out(total, val_fraction, test_fraction), held).deal()
-    _leave_no_class_untrained(counts, sides, held)
-    return {image.name: side for group, side in zip(groups, sides) for image in group}
+    images = sorted(images, key=operator.attrgetter("name"))
+    held = None
+    if fixed:
+        numbers = {side: number for number, side in enumerate(SPLITS)}
+        held = [numbers.get(fixed.get(image.name), dealing.NOT_DEALT) for image in images]
+    sides = deal(_make_deck(images), val_fraction, seed, test_fraction, held)
+    return {image.name: SPLITS[side] for image, side in zip(images, sides)}
 
 
 def split_folds(images, num_folds, seed=0):
@@ -106,19 +130,51 @@ def split_folds(images, num_folds, seed=0):
       UsageError: fewer than two folds.
       DatasetError: fewer images, or groups of them, than folds.
     """
+    images = sorted(images, key=operator.attrgetter("name"))
+    return {image.name: fold for image, fold in zip(images, deal_folds(_make_deck(images), num_folds, seed))}
+
+
+def _make_deck(images):
+    """The `Deck` of a list of `SplitImage`s, sorted by name."""
+    together = collections.defaultdict(list)
+    for place, image in enumerate(images):
+        together["sha256", image.sha256].append(place)
+        if image.group:
+            together["group", image.group].append(place)
+    return Deck(len(images), lambda place: (images[place].classes, images[place].strata), together.values())
+
+
+def deal(deck, val_fraction=0.2, seed=0, test_fraction=0.0, held=None):
+    """As `split_images`, of a `Deck`.
+
+    Args:
+      deck: a `Deck`.
+      val_fraction, seed, test_fraction: see `split_images`.
+      held: the places among SPLITS of the sides of images that stay there, by the places of the images, else
+        `dealing.NOT_DEALT`; or None.
+
+    Returns:
+      `columns.Column` of the places among SPLITS of the sides of all images.
+    """
+    check_fractions(val_fraction, test_fraction)
+    groups = dealing.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
+    dealer = dealing.Dealer(groups, lambda total: share_out(total, val_fraction, test_fraction), held, deck.folder)
+    return dealer.deal(keep_trained=True)
+
+
+def deal_folds(deck, num_folds, seed=0):
+    """As `split_folds`, of a `Deck`; returns a `columns.Column` of folds, from 1 on."""
     if num_folds < 2:
         raise errors.UsageError("that number of folds cannot be meant", expected="at least 2", received=num_folds)
-    groups = dealing.group_images(images)
+    groups = dealing.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
     if len(groups) < num_folds:
         raise errors.DatasetError(
             f"{num_folds} folds need at least as many images (or groups of them)",
             received=f"{len(groups)}",
             way_out="ask for fewer folds, or label more images",
         )
-    random.Random(seed).shuffle(groups)
-    counts, held = dealing.count_labels(groups), [None] * len(groups)
-    sides = dealing.Dealer(groups, counts, lambda total: share_out_folds(total, num_folds), held).deal()
-    return {image.name: side for group, side in zip(groups, sides) for image in group}
+    dealer = dealing.Dealer(groups, lambda total: share_out_folds(total, num_folds), None, deck.folder)
+    return columns.Column("q", (dealer.side_names[side] for side in dealer.deal()), deck.folder)
 
 
 def check_fractions(val_fraction, test_fraction=0.0):
@@ -137,12 +193,3 @@ def check_fractions(val_fraction, test_fraction=0.0):
             expected="at least 0, and with --val_fraction less than 1",
             received=test_fraction,
         )
-
-
-def _leave_no_class_untrained(counts, sides, held):
-    """Moves one group into training for each class that other classes have drawn away from it as a whole."""
-    found = {label for labels, side in zip(counts, sides) if side == TRAIN for label in labels}
-    for position, labels in enumerate(counts):
-        if held[position] is None and any(isinstance(label, str) and label not in found for label in labels):
-            sides[position] = TRAIN
-            found |= set(labels)

@@ -5,6 +5,7 @@ import dataclasses
 
 from tfodhelper import console
 from tfodhelper.annotations.findings import Finding
+from tfodhelper.dataset import usable
 from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
 
 
@@ -29,29 +30,24 @@ def count(kinds, split):
     """Counts boxes and images.
 
     Args:
-      kinds: for each image (name, (class names of its boxes, anything)); few of the latter differ.
-      split: {name: side}; images that are not in it do not count.
+      kinds: for each image (class names of its boxes, anything).
+      split: for each image its side; None does not count.
 
     Returns:
       `Statistics`.
     """
-    by_side = {side: collections.Counter() for side in SPLITS}
-    for name, kind in kinds:
-        if name in split:
-            by_side[split[name]][kind] += 1
     boxes, of_class = ({side: collections.Counter() for side in SPLITS} for _ in range(2))
-    for side, found in by_side.items():
-        for (labels, _), number in found.items():
-            for label in labels:
-                boxes[side][label] += number
-            for label in set(labels):
-                of_class[side][label] += number
-    return Statistics(
-        boxes=boxes,
-        images_of_class=of_class,
-        images={side: sum(found.values()) for side, found in by_side.items()},
-        negatives={side: sum(n for kind, n in found.items() if not kind[0]) for side, found in by_side.items()},
-    )
+    images, negatives = (dict.fromkeys(SPLITS, 0) for _ in range(2))
+    for ((labels, _), side), number in usable.count_kinds(zip(kinds, split)):
+        if side is None:
+            continue
+        images[side] += number
+        negatives[side] += 0 if labels else number
+        for label in labels:
+            boxes[side][label] += number
+        for label in set(labels):
+            of_class[side][label] += number
+    return Statistics(boxes, of_class, images, negatives)
 
 
 def format_summary(label_map, statistics):

@@ -1,15 +1,16 @@
 """The images of a set that can be trained on, each read from the notes when it is asked for."""
 
-import array
+import bisect
+import collections
 import collections.abc
 import functools
 import pathlib
 
-import numpy as np
-
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset import entries, looked
+from tfodhelper.dataset import columns, entries, looked
+
+_MANY_KINDS = 1 << 12  # that are counted apart
 
 
 class UsableImage:
@@ -69,8 +70,8 @@ class UsableImage:
 
     @property
     def kind(self):
-        """(class names of the boxes, letters of their sizes), in their order; equal ones are one object."""
-        return self._index.looked.kinds[self._index.looked.kind_of[self.position]]
+        """(class names of the boxes, letters of their sizes), in their order."""
+        return self._index.looked.kind(self._index.looked.kind_of[self.position])
 
     @property
     def labels(self):
@@ -94,15 +95,22 @@ class Images(collections.abc.Sequence):
     """All `UsableImage`s of an index, sorted by name; each is made when it is asked for.
 
     Attributes:
-      positions: of their entries.
+      positions: of their entries; a `columns.Column`.
+      folder: see `columns.Column`.
     """
 
     def __init__(self, index):
-        self._index = index
-        images, flags = index.choices.image, index.looked.flags
-        usable = [position for position in index.paired if flags[position] & looked.IS_USABLE]
-        usable.sort(key=images.__getitem__)  # names of images are sorted, so that their numbers are in the same order
-        self.positions = array.array("q", usable)
+        self._index, self.folder = index, index.looked.folder
+        self._position_of = columns.filled("q", -1, len(index.image_names), self.folder)
+        for position in index.choices.paired():
+            self._position_of[index.choices.image[position]] = position
+        self.positions, self._numbers = (columns.Column("q", folder=self.folder) for _ in range(2))
+        flags = index.looked.flags.view()
+        for number, position in enumerate(self._position_of):
+            if position >= 0 and flags[position] & looked.IS_USABLE:
+                self.positions.append(position)
+                self._numbers.append(number)
+        index.looked.flags.release()
 
     def __len__(self):
         return len(self.positions)
@@ -110,48 +118,90 @@ class Images(collections.abc.Sequence):
     def __getitem__(self, number):
         if isinstance(number, slice):
             return [self[n] for n in range(*number.indices(len(self)))]
-        position = self.positions[number]
-        return UsableImage(self._index.image_names[self._index.choices.image[position]], position, self._index)
+        return UsableImage(self.name_of(number), self.positions[number], self._index)
 
     def name_of(self, number):
         """The name of an image by its place here."""
-        return self._index.image_names[self._index.choices.image[self.positions[number]]]
+        return self._index.image_names[self._numbers[number]]
+
+    def find(self, name):
+        """The place of an image here; -1 when it is not usable."""
+        number = self._index.image_names.find(name)
+        place = bisect.bisect_left(self._numbers, number)
+        return place if number >= 0 and place < len(self) and self._numbers[place] == number else -1
+
+    def position_of(self, image):
+        """The position of the entry of an image, which may be none that is usable; -1 when it has none.
+
+        Args:
+          image: its place among the names of all images.
+        """
+        return self._position_of[image]
 
     def names(self):
         """All names, in order."""
-        names, images = self._index.image_names, self._index.choices.image
-        return (names[images[position]] for position in self.positions)
+        usable = iter(self._numbers)
+        wanted = next(usable, None)
+        for number, name in enumerate(self._index.image_names):
+            if number == wanted:
+                yield name
+                wanted = next(usable, None)
 
     def kinds(self):
         """`UsableImage.kind` of all, in order."""
-        kinds, kind_of = self._index.looked.kinds, self._index.looked.kind_of
-        return (kinds[kind_of[position]] for position in self.positions)
+        kind, kind_of = self._index.looked.kind, self._index.looked.kind_of
+        return (kind(kind_of[position]) for position in self.positions)
+
+    def kind_at(self, number):
+        """`UsableImage.kind` by the place of the image here."""
+        return self._index.looked.kind(self._index.looked.kind_of[self.positions[number]])
+
+    def without_labels(self):
+        """Those without any box."""
+        return (self[number] for number, kind in enumerate(self.kinds()) if not kind[0])
 
     def count_labels(self):
         """A Counter of the class names of all boxes."""
-        kind_of, counts = self._index.looked.kind_of, collections.Counter()
-        for number, count in collections.Counter(kind_of[position] for position in self.positions).items():
-            for label in self._index.looked.kinds[number][0]:
-                counts[label] += count
+        counts = collections.Counter()
+        for kind, number in count_kinds(self.kinds()):
+            for label in kind[0]:
+                counts[label] += number
         return counts
 
     def repeated(self):
         """The images whose bytes are those of another one."""
-        return [self[number] for number in self._repeated]
-
-    def identities(self):
-        """A text for each image, in order, that is equal for equal bytes only."""
-        repeated = set(self._repeated)
-        for number, name in enumerate(self.names()):
-            # Images that are alone are known by their name, which cannot be a digest of others: it has an ending.
-            yield self._index.looked.image_digest(self.positions[number]).hex() if number in repeated else name
+        return [self[number] for number in sorted(number for group in self.identical for number in group)]
 
     @functools.cached_property
-    def _repeated(self):
-        digests = np.frombuffer(bytes(self._index.looked.digests), ">u8").reshape(len(self._index.looked), -1)
-        digests = digests[np.asarray(self.positions, np.int64)][:, 2:]
-        order = np.lexsort((digests[:, 1], digests[:, 0]))
-        same = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
-        found = np.zeros(len(order), bool)
-        found[order[1:][same]] = found[order[:-1][same]] = True
-        return np.flatnonzero(found).tolist()
+    def identical(self):
+        """Lists of the places of byte-identical images, each in order, in the order of the first ones."""
+        choices, found = self._index.choices, self._index.looked
+        keys, places, digests = (columns.Column(code, folder=self.folder) for code in "qqB")
+        for is_used, image, flags, (_, digest) in zip(
+            choices.is_used, choices.image, found.flags, found.digest_pairs()
+        ):
+            if is_used and image >= 0 and flags & looked.IS_USABLE:
+                keys.append(int.from_bytes(digest[:8], "big", signed=True))
+                places.append(image)
+                digests.extend(digest)
+        groups = []
+        width = looked.DIGEST_BYTES
+        for numbers in columns.group_equal(keys):
+            for group in columns.tell_apart(numbers, lambda n: digests[width * n : width * (n + 1)].tobytes()):
+                groups.append(sorted(bisect.bisect_left(self._numbers, places[n]) for n in group))
+        return sorted(groups)
+
+
+def count_kinds(kinds):
+    """Yields (kind, number of times), a kind more than once where there are many.
+
+    Args:
+      kinds: values that can be keys.
+    """
+    counts = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+        if len(counts) > _MANY_KINDS:
+            yield from counts.items()
+            counts = {}
+    yield from counts.items()

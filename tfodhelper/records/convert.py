@@ -110,6 +110,6 @@ def _convert(folder, options):
     layout = folders.lay_out(folder, planned, options)
     folders.check_space(folder, layout.num_bytes)
     with console.Progress("records written", layout.num_records) as progress:
-        written = writer.write_shards(layout.tasks, options.num_workers, progress)
+        written = writer.write_shards(layout.shards, options.num_workers, progress)
         content = folders.collect(layout, written)
     return folders.complete(folder, planned, options, content)

@@ -82,13 +82,11 @@ def write_lists(folder, files, planned, content, num_workers=0):
 
 def _list_rows(planned, content):
     """A `_Row` for each image of a side, in the order of the names."""
-    images, sides = planned.examination.images, planned.sides
-    for number, (name, position) in enumerate(zip(images.names(), images.positions)):
-        side = sides.get(name)
+    positions, found = planned.examination.images.positions, planned.examination.index.looked
+    known = zip(positions, planned.sides.in_order(), content.ids, content.shard_of, content.record_of)
+    for number, (position, side, *record) in enumerate(known):
         if side is not None:
-            place = planned.examination.index.looked.place_of(position)
-            record = content.shard_of[number], content.record_of[number]
-            yield _Row(*place, side, content.ids[number], *record, content.encoded.get(number))
+            yield _Row(*found.place_of(position), side, *record, content.encoded[number])
 
 
 def describe(task):

@@ -1,6 +1,5 @@
 """What a converted folder is made of: which image goes into which shard, and the files beside the records."""
 
-import array
 import contextlib
 import dataclasses
 import random
@@ -9,8 +8,8 @@ import shutil
 from tfodhelper import console, errors
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.dataset import columns, statistics
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset import statistics
 from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
 from tfodhelper.records import describe, result, writer
 
@@ -24,16 +23,14 @@ class Layout:
     """Which record goes where.
 
     Attributes:
-      tasks: `writer.ShardTask`s of all sides.
-      sides: the side of each task.
-      ids: source ids, by the place of the image among the usable ones.
+      shards: `writer.Shard`s of all sides.
+      ids: source ids, by the place of the image among the usable ones; a `columns.Column`.
       num_records: number of records.
       num_bytes: bytes of the images.
     """
 
-    tasks: list
-    sides: list
-    ids: array.array
+    shards: list
+    ids: columns.Column
     num_records: int
     num_bytes: int
 
@@ -41,67 +38,81 @@ class Layout:
 class Content:
     """What the records hold.
 
+    Args:
+      ids: source ids, by the place of the image among the usable ones; a `columns.Column`.
+
     Attributes:
       shards: {side: list of {name, records, bytes}}.
-      ids: source ids, by the place of the image among the usable ones.
+      ids: as given.
       shard_of, record_of: by these places, in which shard of its side the image is, and where in it.
-      encoded: {place: hex digest of what was encoded anew}.
+      encoded: by these places, hex digests of what was encoded anew, else None.
     """
 
     def __init__(self, ids):
-        self.shards, self.ids, self.encoded = {TRAIN: [], VALIDATE: []}, ids, {}
-        self.shard_of, self.record_of = (array.array("q", bytes(8 * len(ids))) for _ in range(2))
+        self.shards, self.ids, self.encoded = {TRAIN: [], VALIDATE: []}, ids, columns.Digests(len(ids), ids.folder)
+        self.shard_of, self.record_of = (columns.filled("I", 0, len(ids), ids.folder) for _ in range(2))
 
     def add(self, side, shard, members, encoded):
-        """Adds a shard whose records are the images at the places `members`."""
+        """Adds a shard.
+
+        Args:
+          side: of the split.
+          shard: its {name, records, bytes}.
+          members: the places of its images, in order.
+          encoded: {place: hex digest of what was encoded anew}.
+        """
         shards = self.shards.setdefault(side, [])
+        shard_of, record_of = self.shard_of.view(), self.record_of.view()
         for record, member in enumerate(members):
-            self.shard_of[member], self.record_of[member] = len(shards), record
+            shard_of[member], record_of[member] = len(shards), record
         shards.append(shard)
-        self.encoded |= encoded
+        self.shard_of.release()
+        self.record_of.release()
+        for member, digest in encoded.items():
+            self.encoded[member] = digest
 
 
 def lay_out(folder, planned, options):
     """Decides on the shards of a plan; the same plan and options always give the same layout."""
-    images, members = planned.examination.images, {side: planned.numbers_of(side) for side in SPLITS}
-    ids, last = array.array("Q", bytes(8 * len(images))), 0
-    for number, name in enumerate(images.names()):
-        if name in planned.sides:
-            ids[number] = last = last + 1
-    tasks, sides, num_bytes = [], [], 0
-    for side, own in members.items():
+    ids, last = columns.Column("Q", folder=planned.examination.images.folder), 0
+    for side in planned.sides.in_order():
+        last += side is not None
+        ids.append(last if side is not None else 0)
+    shards, num_bytes = [], 0
+    for side in SPLITS:
+        members = columns.Column("q", planned.sides.places_of(side), ids.folder)
         wanted = options.num_shards
         if wanted and side != TRAIN:
-            wanted = max(1, round(wanted * len(own) / last))
-        more, size = lay_out_side(folder, side, planned, own, ids, wanted, options.seed)
-        tasks += more
-        sides += [side] * len(more)
+            wanted = max(1, round(wanted * len(members) / last))
+        more, size = lay_out_side(folder, side, planned, members, ids, wanted, options.seed)
+        shards += more
         num_bytes += size
-    return Layout(tasks, sides, ids, last, num_bytes)
+    return Layout(shards, ids, last, num_bytes)
 
 
 def lay_out_side(folder, side, planned, members, ids, wanted, seed):
-    """The tasks of one side, and the bytes of its images; training is written in random order.
+    """The shards of one side, and the bytes of its images; training is written in random order.
 
     Args:
       folder: where the shards go.
       side: of the split.
       planned: a `plan.Plan`.
-      members: places of the images among the usable ones.
+      members: places of the images among the usable ones; a `columns.Column`.
       ids: source ids by these places.
       wanted: number of shards; 0 leaves it to the program.
       seed: of the order.
     """
     examination = planned.examination
-    members = array.array("q", members)
     if side == TRAIN:
-        random.Random(seed).shuffle(members)
+        random.Random(seed).shuffle(members.view())
     least = writer.DEFAULT_TRAIN_SHARDS if side == TRAIN else 1
-    sizes, positions = examination.index.looked.num_bytes, examination.images.positions
+    sizes, positions = (c.view() for c in (examination.index.looked.num_bytes, examination.images.positions))
     num_bytes = sum(sizes[positions[member]] for member in members)
+    for column in (members, examination.index.looked.num_bytes, examination.images.positions):
+        column.release()
     number = writer.choose_num_shards(len(members), num_bytes, wanted, least)
-    tasks = writer.make_tasks(folder, side, examination, members, ids, number, planned.label_map)
-    return tasks, num_bytes
+    layout = writer.SideLayout(side, examination, members, ids, number, planned.label_map)
+    return writer.make_shards(folder, layout), num_bytes
 
 
 def collect(layout, results):
@@ -109,11 +120,11 @@ def collect(layout, results):
 
     Args:
       layout: a `Layout`.
-      results: what `writer.write_shards` says of each of its tasks, in order.
+      results: what `writer.write_shards` says of each of its shards, in order.
     """
     content = Content(layout.ids)
-    for task, side, (shard, encoded) in zip(layout.tasks, layout.sides, results):
-        content.add(side, shard, task.members, encoded)
+    for planned, (shard, encoded) in zip(layout.shards, results):
+        content.add(planned.side, shard, planned.members(), encoded)
     return content
 
 
@@ -166,7 +177,7 @@ def _make_manifest(planned, options, content, sides):
         files={"label_map": result.LABEL_MAP} | {f"{side}_csv": f"{side}.csv" for side in sides},
         images=[],
         left_out=[_describe_left_out(planned, name, reasons) for name, reasons in planned.left_out.items()],
-        unlabelled=list(planned.examination.unlabelled),
+        unlabelled=planned.examination.unlabelled,
         findings=findings.count_codes(planned.findings),
     )
 

@@ -98,7 +98,7 @@ def _look(parts, options, identity, number, count):
         found = index.look_at_share(source, look, number - 1, count, options.num_workers)
         looked.write_notes(own, identity, found)
         console.say(f"job {number} of {count}: its part of the annotation files and their images is looked at")
-    known, missing = looked.Notes(), []
+    known, missing = looked.Notes(str(parts)), []
     for other in range(1, count + 1):
         is_there = known.add(parts / f"looked-{other}-of-{count}.jsonl", identity)
         missing += [] if is_there else [other]
@@ -114,9 +114,9 @@ def _write_own(parts, layout, options, number, count):
     own = parts / f"written-{number}-of-{count}.json"
     if own.exists():
         return
-    tasks = layout.tasks[number - 1 :: count]
-    with console.Progress("records written", sum(len(task.members) for task in tasks)) as progress:
-        storage.write_json(own, list(writer.write_shards(tasks, options.num_workers, progress)))
+    shards = layout.shards[number - 1 :: count]
+    with console.Progress("records written", sum(map(len, shards))) as progress:
+        storage.write_json(own, list(writer.write_shards(shards, options.num_workers, progress)))
 
 
 def _complete(folder, parts, planned, options, layout):
@@ -130,7 +130,7 @@ def _complete(folder, parts, planned, options, layout):
     with storage.hold(folder), console.process_log(folder / result.LOG):
         if (folder / manifests.NAME).exists():
             return _check_whole(folder, options)
-        results = [None] * len(layout.tasks)
+        results = [None] * len(layout.shards)
         for number, path in enumerate(paths):
             results[number::count] = [_to_result(*pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
         folders.say_findings(planned.findings)

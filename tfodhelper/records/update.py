@@ -8,7 +8,6 @@ All of it is made in a folder inside and put into its place when it is whole: a 
 or forgets it.
 """
 
-import array
 import collections
 import dataclasses
 import os
@@ -17,9 +16,10 @@ import shutil
 
 from tfodhelper import console, storage
 from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.dataset import columns, plan
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset import plan
 from tfodhelper.dataset.split import SPLITS, TRAIN
+from tfodhelper.records import earlier as earlier_records
 from tfodhelper.records import folder as folders
 from tfodhelper.records import framing, reader, result, writer
 
@@ -27,16 +27,20 @@ _FOLDER = ".update"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kept:
-    """An old shard of which some records stay.
+class _Changes:
+    """What an update finds, in columns.
 
     Attributes:
-      shard: its entry in the old manifest.
-      names: {position: image name} of the records that stay.
+      old: the `earlier.EarlierRecords`.
+      old_of: by the place of an image among the usable ones its old record, or -1.
+      is_kept: by this place, whether that record still holds.
+      place_of: by the number of an old record the place of its image, if it stays, else -1.
     """
 
-    shard: dict
-    names: dict
+    old: earlier_records.EarlierRecords
+    old_of: columns.Column
+    is_kept: columns.Column
+    place_of: columns.Column
 
 
 def update(folder, options, manifest, known):
@@ -52,22 +56,14 @@ def update(folder, options, manifest, known):
       A `result.ConvertResult`.
     """
     manifests.check_files(folder, manifest)
-    old = {image["path"]: image for image in manifest.images}
     label_map = label_maps.read_label_map(folder / manifest.files["label_map"])
-    sides = {name: image["split"] for name, image in old.items()}
     new_folder = _make_empty(folder / _FOLDER)
-    planned = plan.make_plan(options, earlier=plan.Earlier(known, sides, label_map), folder=new_folder)
+    old = earlier_records.EarlierRecords(manifest, str(new_folder))
+    planned = plan.make_plan(options, earlier=plan.Earlier(known, old, label_map), folder=new_folder)
     folders.say_findings(planned.findings)
     planned.check(options.strict)
-    images = planned.examination.images
-    members = {image.name: number for number, image in enumerate(images) if image.name in planned.sides}
-    kept = {
-        name
-        for name, number in members.items()
-        if name in old and old[name]["content"] == images[number].content and old[name]["split"] == planned.sides[name]
-    }
-    _say_changes(old, members, kept)
-    content = _write_records(new_folder, folder, planned, options, manifest, old, kept, members)
+    changes = _find_changes(planned, old)
+    content = _write_records(new_folder, folder, planned, options, manifest, changes)
     made = folders.complete(new_folder, planned, options, content)
     recover(folder)
     return result.read_result(folder, reused=False) if made else None
@@ -79,74 +75,84 @@ def _make_empty(folder):
     return storage.make_folder(folder)
 
 
-def _say_changes(old, members, kept):
-    gone = len(old.keys() - members.keys())
-    changed = len((members.keys() & old.keys()) - kept)
-    new = len(members.keys() - old.keys())
-    console.say(f"unchanged {len(kept)}, changed {changed}, new {new}, gone {gone}")
+def _find_changes(planned, old):
+    """Compares the images with the old records, and says what came of it; returns `_Changes`."""
+    images, where = planned.examination.images, planned.examination.images.folder
+    old_of, is_kept = columns.Column("q", folder=where), columns.Column("b", folder=where)
+    place_of, counts = columns.filled("q", -1, len(old), where), collections.Counter()
+    for place, (image, side) in enumerate(zip(images, planned.sides.in_order())):
+        number = -1 if side is None else old.find(image.name)
+        holds = number >= 0 and old.holds(number, side, image.content)
+        old_of.append(number)
+        is_kept.append(holds)
+        if holds:
+            place_of[number] = place
+        if side is not None:
+            counts["unchanged" if holds else "changed" if number >= 0 else "new"] += 1
+    gone = len(old) - counts["unchanged"] - counts["changed"]
+    console.say(f"unchanged {counts['unchanged']}, changed {counts['changed']}, new {counts['new']}, gone {gone}")
+    return _Changes(old, old_of, is_kept, place_of)
 
 
-def _write_records(new_folder, folder, planned, options, manifest, old, kept, members):
+def _write_records(new_folder, folder, planned, options, manifest, changes):
     """Keeps, copies and writes the shards of all sides; returns their `folders.Content`."""
-    content = folders.Content(_choose_ids(planned, old, members))
+    content, where = folders.Content(_choose_ids(planned, changes)), planned.examination.images.folder
     for side in SPLITS:
-        staying = _find_staying(manifest, old, kept, side)
-        fresh = [members[name] for name in members if planned.sides[name] == side and name not in kept]
+        staying = {}  # of the old shards the new numbers
+        for number, _, kept in changes.old.kept_places(side, changes.place_of, where):
+            if any(place >= 0 for place in kept):
+                staying[number] = len(staying)
+        kept = zip(planned.sides.in_order(), changes.is_kept)
+        fresh = (place for place, (own, is_kept) in enumerate(kept) if own == side and not is_kept)
+        fresh = columns.Column("q", fresh, where)
         wanted = 0 if side == TRAIN else 1
-        tasks, _ = folders.lay_out_side(new_folder, side, planned, fresh, content.ids, wanted, options.seed)
-        total = len(staying) + len(tasks)
-        for number, old_shard in enumerate(staying):
-            target = new_folder / writer.shard_name(side, number, total)
-            shard = _keep_shard(folder / old_shard.shard["name"], target, old_shard)
-            names = [name for _, name in sorted(old_shard.names.items())]
-            encoded = {members[name]: old[name].get("encoded_sha256") for name in names}
-            content.add(side, shard, [members[name] for name in names], {m: sha for m, sha in encoded.items() if sha})
-        tasks = [
-            task._replace(path=str(new_folder / writer.shard_name(side, len(staying) + number, total)))
-            for number, task in enumerate(tasks)
+        shards, _ = folders.lay_out_side(new_folder, side, planned, fresh, content.ids, wanted, options.seed)
+        total = len(staying) + len(shards)
+        for number, old_shard, kept in changes.old.kept_places(side, changes.place_of, where):
+            if number in staying:
+                target = new_folder / writer.shard_name(side, staying[number], total)
+                shard = _keep_shard(folder / old_shard["name"], target, old_shard, kept)
+                places = [place for place in kept if place >= 0]
+                encoded = {place: changes.old.encoded[changes.old_of[place]] for place in places}
+                content.add(side, shard, places, {place: digest for place, digest in encoded.items() if digest})
+        shards = [
+            dataclasses.replace(shard, path=str(new_folder / writer.shard_name(side, len(staying) + number, total)))
+            for number, shard in enumerate(shards)
         ]
-        for task, (shard, encoded) in zip(tasks, writer.write_shards(tasks, options.num_workers)):
-            content.add(side, shard, task.members, encoded)
+        for planned_shard, (shard, encoded) in zip(shards, writer.write_shards(shards, options.num_workers)):
+            content.add(side, shard, planned_shard.members(), encoded)
     content.shards = {side: found for side, found in content.shards.items() if found or side in manifest.shards}
     return content
 
 
-def _choose_ids(planned, old, members):
+def _choose_ids(planned, changes):
     """Source ids by place: those of old images stay, new ones go on behind the greatest."""
-    ids = array.array("Q", bytes(8 * len(planned.examination.images)))
-    last = max((int(image["source_id"]) for image in old.values()), default=0)
-    for name, member in members.items():
-        if name in old:
-            ids[member] = int(old[name]["source_id"])
+    ids, old = columns.Column("Q", folder=planned.examination.images.folder), changes.old
+    last = max(old.source_ids, default=0)
+    for number, side in zip(changes.old_of, planned.sides.in_order()):
+        if number >= 0:
+            ids.append(old.source_ids[number])
         else:
-            ids[member] = last = last + 1
+            last += side is not None
+            ids.append(last if side is not None else 0)
     return ids
 
 
-def _find_staying(manifest, old, kept, side):
-    """The `_Kept` shards of a side that keep any record, in order."""
-    names = collections.defaultdict(dict)
-    for name in kept:
-        if old[name]["split"] == side:
-            number, position = old[name]["record"]
-            names[number][position] = name
-    return [_Kept(shard, names[n]) for n, shard in enumerate(manifest.shards.get(side, [])) if names[n]]
-
-
-def _keep_shard(source, target, kept):
+def _keep_shard(source, target, old_shard, kept):
     """Links a shard that stays whole, copies the records of one that does not; returns its entry."""
-    if len(kept.names) == kept.shard["records"]:
+    num_kept = sum(place >= 0 for place in kept)
+    if num_kept == old_shard["records"]:
         try:
             os.link(source, target)
         except OSError:  # a file system without links
             shutil.copyfile(source, target)
     else:
         with open(source, "rb") as old, storage.open_whole(target, "wb") as new:
-            for position, (offset, length) in enumerate(reader.iterate_spans(source)):
-                if position in kept.names:
+            for place, (offset, length) in zip(kept, reader.iterate_spans(source)):
+                if place >= 0:
                     old.seek(offset - framing.HEADER.size)
                     new.write(old.read(framing.HEADER.size + length + framing.FOOTER.size))
-    return {"name": target.name, "records": len(kept.names), "bytes": target.stat().st_size}
+    return {"name": target.name, "records": num_kept, "bytes": target.stat().st_size}
 
 
 def recover(folder):

@@ -6,6 +6,7 @@ same images in the same order give the same bytes, however many processes there 
 """
 
 import array
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -81,58 +82,100 @@ def shard_name(side, number, total):
     return f"{side}.record-{number:05d}-of-{total:05d}"
 
 
-def make_tasks(folder, side, examination, members, id_of, num_shards, label_map):
-    """The tasks of one side: every num_shards-th image goes into the same shard.
+@dataclasses.dataclass(frozen=True)
+class SideLayout:
+    """The images of one side, and how they are spread: every num_shards-th one goes into the same shard.
 
-    Args:
-      folder: where the shards go.
+    Attributes:
       side: of the split.
       examination: an `examine.Examination`.
-      members: places of the images among `examination.images`, in the order of writing.
+      members: places of the images among `examination.images`, in the order of writing; a `columns.Column`.
       id_of: source ids by these places.
       num_shards: number of shards.
       label_map: the classes.
     """
-    found, positions = examination.index.looked, examination.images.positions
-    found.flush()
-    tasks = []
-    for number in range(num_shards):
-        own = members[number::num_shards]
-        lines = array.array("q", (positions[member] for member in own))
-        tasks.append(
-            ShardTask(
-                str(pathlib.Path(folder) / shard_name(side, number, num_shards)),
-                str(examination.source.image_dir),
-                found.path,
-                own,
-                array.array("Q", (found.offsets[line] for line in lines)),
-                array.array("I", (found.lengths[line] for line in lines)),
-                array.array("Q", (id_of[member] for member in own)),
-                label_map,
-            )
+
+    side: str
+    examination: object
+    members: object
+    id_of: object
+    num_shards: int
+    label_map: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A shard that is to be written.
+
+    Attributes:
+      path: where it goes.
+      layout: `SideLayout` that it belongs to.
+      number: of the shard there, from 0.
+    """
+
+    path: str
+    layout: SideLayout
+    number: int
+
+    @property
+    def side(self):
+        """Of the split."""
+        return self.layout.side
+
+    def __len__(self):
+        return len(range(self.number, len(self.layout.members), self.layout.num_shards))
+
+    def members(self):
+        """Places of its images among the usable ones, in order."""
+        return self.layout.members[self.number :: self.layout.num_shards]
+
+    def make_task(self):
+        """The `ShardTask`."""
+        examination, members, id_of = self.layout.examination, self.members(), self.layout.id_of
+        found, positions = examination.index.looked, examination.images.positions
+        found.flush()
+        known = found.offsets, found.lengths, positions, id_of
+        offsets, lengths, position_of, ids = (column.view() for column in known)
+        lines = [position_of[member] for member in members]
+        task = ShardTask(
+            self.path,
+            str(examination.source.image_dir),
+            found.path,
+            members,
+            array.array("Q", [offsets[line] for line in lines]),
+            array.array("I", [lengths[line] for line in lines]),
+            array.array("Q", [ids[member] for member in members]),
+            self.layout.label_map,
         )
-    return tasks
+        for column in known:
+            column.release()
+        return task
 
 
-def write_shards(tasks, num_workers=0, progress=None):
+def make_shards(folder, layout):
+    """The `Shard`s of a `SideLayout`, in a folder."""
+    names = [shard_name(layout.side, number, layout.num_shards) for number in range(layout.num_shards)]
+    return [Shard(str(pathlib.Path(folder) / name), layout, number) for number, name in enumerate(names)]
+
+
+def write_shards(shards, num_workers=0, progress=None):
     """Writes shards, each in one process; see `index.look_in_parallel` for when there are several.
 
     Args:
-      tasks: `ShardTask`s.
+      shards: `Shard`s.
       num_workers: processes; 0 leaves it to the program.
       progress: a `console.Progress`, or None.
 
     Yields:
-      ({name, records, bytes} of the shard, {place of the image: hex digest of what was encoded anew}) for each task, in
+      ({name, records, bytes} of the shard, {place of the image: hex digest of what was encoded anew}) for each one, in
       order.
 
     Raises:
       DatasetError: an image changed since it was examined.
       StorageError: the disk is full, or the folder cannot be written.
     """
-    count = sum(len(task.members) for task in tasks)
-    with index.look_in_parallel(count, False, num_workers) as (run, _):
-        for shard, encoded in run(write_shard, tasks):
+    with index.look_in_parallel(sum(map(len, shards)), False, num_workers) as (run, _):
+        for shard, encoded in run(write_shard, (shard.make_task() for shard in shards)):
             if progress is not None:
                 progress.advance(shard["records"])
             yield shard, encoded

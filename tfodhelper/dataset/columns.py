@@ -1,0 +1,381 @@
+"""Long columns of numbers and texts that lie in files: what they take of memory does not grow with them.
+
+A column begins in memory and moves into a file without a name when it grows; the file ends with the process. Of its
+pages the system keeps in memory what it has room for, and `release` gives them back.
+"""
+
+import array
+import bisect
+import collections
+import collections.abc
+import heapq
+import itertools
+import mmap
+import os
+import tempfile
+
+import numpy as np
+
+from tfodhelper import storage
+
+_HELD = 1 << 13  # values at the end of a column that are in memory
+_BLOCK = 1 << 12  # values that are read at a time
+_READS = 1 << 10  # single values that are read or changed before pages are released
+_TEXTS = 1 << 8  # texts that are read or written at a time
+_RUN = 1 << 13  # texts that are sorted in memory
+_BUCKET = 1 << 16  # keys that are sorted in memory
+_KEY_BITS = 64
+_DIGEST_BYTES = 32
+
+
+class Column(collections.abc.Sequence):
+    """Whole numbers of one kind, as `array.array` has them.
+
+    Args:
+      code: the kind, a letter of `array.array`.
+      values: the first ones.
+      folder: where the file lies; the system's folder for temporary files when left out.
+    """
+
+    def __init__(self, code, values=(), folder=None):
+        self.code, self.folder = code, folder
+        self._held = array.array(code)  # the last ones; the others are in the file
+        self._file = self._map = self._view = None
+        self._num_stored = self._num_reads = 0
+        self.extend(values)
+
+    def __len__(self):
+        return self._num_stored + len(self._held)
+
+    def __getitem__(self, position):
+        if position.__class__ is int and position >= 0:
+            if position >= self._num_stored:
+                return self._held[position - self._num_stored]
+            self._num_reads += 1
+            if self._num_reads > _READS:
+                self.release()
+            view = self._view
+            return (self._open() if view is None else view)[position]
+        if isinstance(position, slice):
+            start, stop, step = position.indices(len(self))
+            if step == 1:
+                return self._read(start, max(start, stop))
+            return array.array(self.code, self.view()[start:stop:step].tolist())
+        return self[range(len(self))[position]]
+
+    def __setitem__(self, position, value):
+        if position >= self._num_stored:
+            self._held[position - self._num_stored] = value
+        else:
+            self._num_reads += 1
+            if self._num_reads > _READS:
+                self.release()
+            view = self._view
+            (self._open() if view is None else view)[position] = value
+
+    def __iter__(self):
+        for _, block in self.blocks():
+            yield from block
+
+    def __eq__(self, other):
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
+
+    __hash__ = None
+
+    def append(self, value):
+        """Adds a number at the end."""
+        self._held.append(value)
+        if len(self._held) > _HELD:
+            self._store()
+
+    def extend(self, values):
+        """Adds numbers at the end: an array of the same kind, bytes, or anything that gives numbers."""
+        if isinstance(values, (array.array, bytes, bytearray, np.ndarray)):
+            for start in range(0, len(values), _HELD):
+                piece = values[start : start + _HELD]
+                self._held.frombytes(piece if isinstance(piece, (bytes, bytearray)) else piece.tobytes())
+                if len(self._held) > _HELD:
+                    self._store()
+        else:
+            for value in values:
+                self.append(value)
+
+    def blocks(self, size=_BLOCK):
+        """Yields (position of the first one, array of consecutive values)."""
+        for start in range(0, len(self), size):
+            yield start, self._read(start, min(start + size, len(self)))
+            self.release()
+
+    def view(self):
+        """All of it, to be read and changed as an array is; holds until the next value is added."""
+        if self._file is None:
+            return self._held
+        if self._held:
+            self._store()
+        return self._open() if self._view is None else self._view
+
+    def release(self):
+        """Gives pages that were used back to the system; nothing is lost."""
+        self._num_reads = 0
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def _read(self, start, stop):
+        """A copy of consecutive values."""
+        middle = min(max(start, self._num_stored), stop)
+        values = array.array(self.code)
+        if start < middle:
+            if self._view is None:
+                self._open()
+            values.frombytes(self._map[start * values.itemsize : middle * values.itemsize])
+        if middle < stop:
+            values += self._held[middle - self._num_stored : stop - self._num_stored]
+        return values
+
+    def _store(self):
+        """Moves the values that are in memory into the file."""
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
+            self._file.seek(0, os.SEEK_END)
+            data = memoryview(self._held).cast("B")
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise storage.explain_os_error(error, self.folder or tempfile.gettempdir()) from error
+        self._num_stored += len(self._held)
+        self._held = array.array(self.code)
+        self._map = self._view = None
+
+    def _open(self):
+        self._map = mmap.mmap(self._file.fileno(), 0)
+        self._view = memoryview(self._map).cast(self.code)
+        return self._view
+
+
+class Texts(collections.abc.Sequence):
+    """Texts in the order in which they were added.
+
+    Args:
+      values: the first ones.
+      folder: see `Column`.
+    """
+
+    def __init__(self, values=(), folder=None):
+        self._bytes, self._ends = Column("B", folder=folder), Column("Q", folder=folder)
+        self._held = []  # the last ones; the others are in the columns
+        self._first, self._block, self._missed = 0, [], 0  # some at hand, for those who ask for one after the other
+        for value in values:
+            self.append(value)
+
+    def __len__(self):
+        return len(self._ends) + len(self._held)
+
+    def __getitem__(self, position):
+        if isinstance(position, slice):
+            return [self[number] for number in range(*position.indices(len(self)))]
+        place = position - self._first
+        if 0 <= place < len(self._block):
+            return self._block[place]
+        if position < 0:
+            return self[range(len(self))[position]]
+        if position >= len(self._ends):
+            return self._held[position - len(self._ends)]
+        is_in_turn, self._missed = 0 < position - self._missed <= _TEXTS, position
+        if is_in_turn:
+            self._first, self._block = position, list(self._read(position, min(position + _TEXTS, len(self._ends))))
+            return self._block[0]
+        return next(self._read(position, position + 1))
+
+    def __iter__(self):
+        return self.between(0, len(self))
+
+    def __eq__(self, other):
+        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
+        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
+
+    __hash__ = None
+
+    def append(self, text):
+        """Adds a text at the end."""
+        self._held.append(text)
+        if len(self._held) >= _TEXTS:
+            self._store()
+
+    def between(self, first, stop):
+        """Yields the texts from a position to before another one."""
+        if stop > len(self._ends):
+            self._store()
+        for begin in range(first, stop, _TEXTS):
+            yield from self._read(begin, min(begin + _TEXTS, stop))
+            self._bytes.release()
+            self._ends.release()
+
+    def find(self, text):
+        """The position of a text, where they are sorted; -1 when it is not there."""
+        position = bisect.bisect_left(self, text)
+        return position if position < len(self) and self[position] == text else -1
+
+    def _read(self, first, stop):
+        start = self._ends[first - 1] if first else 0
+        ends = self._ends[first:stop]
+        data, offset = self._bytes[start : ends[-1]].tobytes(), start
+        for end in ends:
+            yield data[start - offset : end - offset].decode("utf-8")
+            start = end
+
+    def _store(self):
+        data = [text.encode("utf-8") for text in self._held]
+        ends = itertools.accumulate(map(len, data), initial=self._ends[-1] if self._ends else 0)
+        self._ends.extend(array.array("Q", itertools.islice(ends, 1, None)))
+        self._bytes.extend(b"".join(data))
+        self._held.clear()
+
+
+class Digests:
+    """SHA-256 digests of a few of many things, by their positions.
+
+    Args:
+      count: number of things.
+      folder: see `Column`.
+    """
+
+    def __init__(self, count, folder=None):
+        self._count, self._folder, self._values = count, folder, None
+
+    def __getitem__(self, position):
+        """Hex digest, or None."""
+        if self._values is None:
+            return None
+        digest = self._values[_DIGEST_BYTES * position : _DIGEST_BYTES * (position + 1)].tobytes()
+        return digest.hex() if any(digest) else None
+
+    def __setitem__(self, position, digest):
+        if self._values is None:
+            self._values = filled("B", 0, _DIGEST_BYTES * self._count, self._folder)
+        for place, value in enumerate(bytes.fromhex(digest), start=_DIGEST_BYTES * position):
+            self._values[place] = value
+
+
+def filled(code, value, count, folder=None):
+    """A `Column` of one value."""
+    column, piece = Column(code, folder=folder), array.array(code, [value]) * min(count, _HELD)
+    for start in range(0, count, _HELD):
+        column.extend(piece[: count - start])
+    return column
+
+
+class TextSorter:
+    """Brings any number of texts into the order of their characters.
+
+    Args:
+      folder: see `Column`.
+    """
+
+    def __init__(self, folder=None):
+        self._folder, self._held = folder, []
+        self._runs, self._ends = Texts(folder=folder), []
+
+    def add(self, text):
+        """Takes a text."""
+        self._held.append(text)
+        if len(self._held) >= _RUN:
+            self._add_run()
+
+    def sort(self):
+        """All texts that were added, as `Texts`."""
+        if not self._ends:
+            return Texts(sorted(self._held), self._folder)
+        self._add_run()
+        runs = [self._runs.between(start, stop) for start, stop in zip([0, *self._ends], self._ends)]
+        return Texts(heapq.merge(*runs), self._folder)
+
+    def _add_run(self):
+        for text in sorted(self._held):
+            self._runs.append(text)
+        self._held.clear()
+        self._ends.append(len(self._runs))
+
+
+def sort_keys(keys, folder=None):
+    """Positions of keys, sorted by key and then by position.
+
+    Args:
+      keys: a `Column` of code "q", spread over the whole range as hash values are.
+      folder: see `Column`.
+
+    Returns:
+      (`Column` of the sorted keys, `Column` of their positions).
+    """
+    sorted_keys, positions = Column("q", folder=folder), Column("q", folder=folder)
+    num_bits = max(0, -(-len(keys) // _BUCKET) - 1).bit_length()
+    for bucket in range(-(1 << num_bits) // 2 if num_bits else 0, (1 << num_bits) // 2 if num_bits else 1):
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        for start, block in keys.blocks(_BUCKET):
+            values = np.frombuffer(block, np.int64)
+            own = np.flatnonzero(values >> (_KEY_BITS - num_bits) == bucket) if num_bits else np.arange(len(values))
+            found.append((values[own], own + start))
+        values, own = (np.concatenate(parts) for parts in zip(*found))
+        order = np.argsort(values, kind="stable")
+        sorted_keys.extend(values[order])
+        positions.extend(own[order])
+    return sorted_keys, positions
+
+
+class Lookup:
+    """Finds the positions of keys by their hash values; the keys themselves are not kept.
+
+    Args:
+      texts: in order; a sequence.
+      folder: see `Column`.
+      key_of: function from a text to its key; None when it is the text itself.
+    """
+
+    def __init__(self, texts, folder=None, key_of=None):
+        self._texts, self._key_of = texts, key_of
+        hashes = map(hash, map(key_of, texts) if key_of else texts)
+        self._hashes, self._positions = sort_keys(Column("q", hashes, folder), folder)
+        self._view, self._num_reads = self._hashes.view(), 0
+
+    def find(self, key):
+        """Positions of the texts that have a key, in order."""
+        value, view, found = hash(key), self._view, []
+        place = bisect.bisect_left(view, value)
+        while place < len(view) and view[place] == value:
+            position = self._positions[place]
+            text = self._texts[position]
+            if (self._key_of(text) if self._key_of else text) == key:
+                found.append(position)
+            place += 1
+        self._num_reads += 1
+        if self._num_reads > _READS:
+            self._hashes.release()
+            self._num_reads = 0
+        return found
+
+
+def group_equal(keys):
+    """Yields lists of the positions of equal keys, two or more each; see `sort_keys`."""
+    sorted_keys, positions = sort_keys(keys, keys.folder)
+    last, held = None, []
+    for key, position in zip(sorted_keys, positions):
+        if key != last:
+            if len(held) > 1:
+                yield held
+            last, held = key, []
+        held.append(position)
+    if len(held) > 1:
+        yield held
+
+
+def tell_apart(positions, value_of):
+    """Lists of two or more positions whose values are really equal.
+
+    Args:
+      positions: whose hash values are equal.
+      value_of: function from a position to its value.
+    """
+    by_value = collections.defaultdict(list)
+    for position in positions:
+        by_value[value_of(position)].append(position)
+    return [found for found in by_value.values() if len(found) > 1]
