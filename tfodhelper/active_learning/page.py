@@ -172,8 +172,8 @@ def _sheet(sheet, rounds):
     figures = (tally.RIGHT, tally.WRONG, tally.NOTHING, tally.UNREAD, "right", "mostly taken for")
     head = '<th>class</th><th>images</th><th class="cells">cells</th>' + "".join(f"<th>{name}</th>" for name in figures)
     every = tally.join(sheet.rows)
-    rows = [_sheet_row(row, row.label, "".join(map(_cell, row.cells))) for row in sheet.rows]
-    rows.append(_sheet_row(every, every.label, ""))
+    rows = [_sheet_row(row, "".join(map(_cell, row.cells)), row.mostly_taken_for) for row in sheet.rows]
+    rows.append(_sheet_row(every, "", ""))
     newest = max((one.number for one in rounds if one.train is not None), default=sheet.round_number)
     old = ""
     if newest > sheet.round_number:
@@ -188,9 +188,9 @@ def _sheet(sheet, rounds):
     )
 
 
-def _sheet_row(row, label, cells):
-    numbers = "".join(f"<td>{escape(value)}</td>" for value in (*tally.figures_of(row), row.mostly_taken_for))
-    return f'<tr><td>{escape(label)}</td><td>{row.num_images:,}</td><td class="cells">{cells}</td>{numbers}</tr>\n'
+def _sheet_row(row, cells, taken_for):
+    numbers = "".join(f"<td>{escape(value)}</td>" for value in (*tally.figures_of(row), taken_for))
+    return f'<tr><td>{escape(row.label)}</td><td>{row.num_images:,}</td><td class="cells">{cells}</td>{numbers}</tr>\n'
 
 
 def _cell(cell):
