@@ -134,6 +134,42 @@ def test_a_folder_without_pool_says_so(photos, tmp_path):
     assert not (tmp_path / "w" / workspace.NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("pool", "labels", "message"),
+    [
+        ("nowhere", None, "there is no such file or folder"),
+        ("empty", None, "no image in this folder"),
+        ("pool", "nofile.csv", "nofile.csv: cannot be read"),
+        ("pool", "folder", "none of the images lies in a folder of its class"),
+        (None, "nofile.csv", "nofile.csv: cannot be read"),
+    ],
+)
+def test_pool_and_image_labels_are_looked_at_before_the_labelled_images_are_read(
+    photos, tmp_path, monkeypatch, pool, labels, message
+):
+    (tmp_path / "empty").mkdir()
+    shapes.draw_dataset(tmp_path / "pool", 1, seed=2)
+    monkeypatch.setattr(starting.plan, "make_plan", lambda options: pytest.fail("reads all labelled images first"))
+    more = {"pool_dir": tmp_path / pool} if pool else {}
+    with pytest.raises(errors.TfodhelperError, match=message):
+        init(tmp_path, {"data_dir": photos}, image_labels=labels, **more)
+    assert not (tmp_path / "w").exists()
+
+
+def test_labels_of_other_classes_are_said_and_a_broken_image_is_left_to_the_prediction(photos, tmp_path, capsys):
+    pool = tmp_path / "pool"
+    shapes.draw_dataset(pool, 2, seed=2)
+    first, second = sorted(path.name for path in pool.iterdir() if path.suffix != ".xml")
+    (pool / second).write_bytes((pool / second).read_bytes()[:200])
+    table = tmp_path / "labels.csv"
+    table.write_text(f"image,classes\n{first},zebra\n{second},circle|square\nelse.jpg,circle\n", encoding="utf-8")
+    started = init(tmp_path, {"data_dir": photos}, pool_dir=pool, image_labels=str(table))
+    assert [image.classes for image in started.workspace.pool()] == [("zebra",), ("circle", "square")]
+    said = capsys.readouterr().err
+    assert "class 'zebra': 1 images of the pool show it, but no labelled image does" in said
+    assert "1 rows name images that are not in the pool: else.jpg" in said
+
+
 def test_no_workspace_is_said(tmp_path):
     with pytest.raises(errors.DatasetError, match="is no workspace") as caught:
         workspace.Workspace(tmp_path)

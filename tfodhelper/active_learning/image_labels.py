@@ -43,6 +43,12 @@ def read_image_labels(source, images):
     return found
 
 
+def check_source(source):
+    """Raises DatasetError for a CSV file that cannot be read; for the rest of it the images must be known."""
+    if str(source) != FOLDER:
+        _read_rows(pathlib.Path(source))
+
+
 def _from_folders(images):
     """The class is the folder that the image lies in."""
     found, loose = {}, []
@@ -118,7 +124,10 @@ def _read_rows(path):
             image_column, class_column = _find_columns(path, next(lines, []))
             return [_parse_row(path, lines.line_num, row, image_column, class_column) for row in lines if any(row)]
     except OSError as error:
-        raise errors.DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+        raise errors.DatasetError(
+            f"{path}: cannot be read ({error.strerror})",
+            expected=f"a CSV file with the columns image and classes, or {FOLDER}",
+        ) from error
     except UnicodeDecodeError as error:
         raise errors.DatasetError(f"{path}: is not UTF-8 text ({error})", way_out="save it as UTF-8") from error
     except csv.Error as error:

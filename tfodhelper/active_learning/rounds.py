@@ -6,16 +6,16 @@ which is written whole: no image is adopted twice, and none is lost.
 """
 
 import collections
-import dataclasses
 import gc
+import itertools
 import time
 
 from tfodhelper import console, errors, storage
 from tfodhelper import run as runs
 from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning import changes as settings_of
 from tfodhelper.active_learning import pool_predictor, predictions, report, select
 from tfodhelper.active_learning import workspace as workspaces
-from tfodhelper.active_learning.oracles import build as oracle_build
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
@@ -25,13 +25,6 @@ from tfodhelper.training import evaluation
 DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
 RETRAIN = ("continue", "scratch")
 _AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
-_FREE = ("strategy", "tpu_address", "cache_dir")  # training settings that may change at any time
-# Which phase must not have begun for a part of the settings to change.
-_PHASE_OF = {
-    **dict.fromkeys(("training", "retrain", "seed"), "train"),
-    "prediction": "predict",
-    **dict.fromkeys(("selection", "oracle"), "select"),
-}
 
 
 def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, finish_review=False, close=False):
@@ -71,7 +64,8 @@ def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, fi
 
 def _go_on(space, changes, oracle, until, finish_review):
     """Finishes the current round, or begins and finishes the next one."""
-    one = _current_round(space, changes)
+    label_map = label_maps.read_label_map(space.label_map)
+    one = settings_of.current_round(space, changes, label_map, has_oracle=oracle is not None)
     if not one.has("predict") and next(space.open_pool(before=one.number), None) is None and until != "train":
         console.say("the pool is used up: every image of it was adopted")
         return EMPTY
@@ -108,52 +102,9 @@ def _report(space):
     console.say(f"the page of all rounds: {made.page}")
 
 
-def _current_round(space, changes):
-    """The round that is not finished, with changed settings where that is still possible; or a new one."""
-    found = space.rounds()
-    if found and not found[-1].is_finished:
-        one = found[-1]
-        settings = _changed(one.settings, changes)
-        for part in settings:
-            if settings[part] != one.settings[part]:
-                _check_changeable(one, part, settings[part])
-        if settings != one.settings:
-            one.state["settings"] = settings
-            one.save()
-        return one
-    return space.begin_round(len(found) + 1, _changed(found[-1].settings if found else space.settings, changes))
-
-
-def _changed(settings, changes):
-    """Settings with changes; parts that are dicts are changed key by key."""
-    result = dict(settings)
-    for part, value in (changes or {}).items():
-        result[part] = result[part] | value if isinstance(value, dict) else value
-    return result
-
-
-def _check_changeable(one, part, value):
-    phase = _PHASE_OF[part]
-    begun = {
-        "train": (one.training / "run.json").exists(),
-        "predict": one.predictions.exists(),
-        "select": one.has("select"),
-    }[phase]
-    old = one.settings[part]
-    if isinstance(value, dict):
-        different = {key for key in value if value[key] != old.get(key)} - set(_FREE)
-        old, value = ({key: values.get(key) for key in sorted(different)} for values in (old, value))
-    if begun and value != old:
-        raise errors.UsageError(
-            f"round {one.number} has begun with other settings of {part}",
-            expected=str(old),
-            received=str(value),
-            way_out="finish this round without the flag; the next one can have it",
-        )
-
-
 def _train(space, one):
     """Converts the set as it is now, trains on it and exports the model."""
+    settings_of.check_place(space, one)
     names = space.training_names(one.number)
     train_list = one.folder / "train.txt"
     storage.write_text(train_list, "".join(f"{name}\n" for name in names))
@@ -197,7 +148,13 @@ def _predict(space, one):
         lambda: space.open_pool(before=one.number), one.model, one.predictions, **options
     )
     if report.num_unreadable:
-        console.warn(f"{report.num_unreadable} images of the pool cannot be read; they stay in the pool")
+        _say_unreadable(one, report.num_unreadable)
+
+
+def _say_unreadable(one, count):
+    first = [f"{bad.path} ({bad.reason})" for bad in itertools.islice(predictions.read_unreadable(one.predictions), 3)]
+    more = f", ...; all of them are in {one.predictions}/part-*.unreadable.jsonl" if count > len(first) else ""
+    console.warn(f"{count} images of the pool cannot be read; they stay in the pool: {', '.join(first)}{more}")
 
 
 def predict_share(folder, shard):
@@ -264,7 +221,7 @@ def _ask(space, one, oracle, finish_review):
     """Asks about the chosen images; False while a person's answers are missing."""
     settings = one.settings["oracle"]
     label_map = label_maps.read_label_map(space.label_map)
-    oracle = oracle or _build_oracle(settings, label_map)
+    oracle = oracle or settings_of.build_oracle(settings, label_map)
     one.state["oracle"] = oracle.name
     selection = select.read_selection(one.folder)
     answered = [_checked(answer, label_map) for answer in oracle.ask(_questions(space, one, selection), one.folder)]
@@ -282,13 +239,6 @@ def _ask(space, one, oracle, finish_review):
         console.say(f"{counts[WAITING]} images go back to the pool; what is edited in these drafts later is not read")
     answer_files.write_answers(one.answers, answered)
     return True
-
-
-def _build_oracle(settings, label_map):
-    """The oracle that the settings name, with those of its options that are set."""
-    known = [field.name for field in dataclasses.fields(oracle_build.OPTIONS[settings["name"]])]
-    options = {name: settings[name] for name in known if name in settings}
-    return oracle_build.build_oracle(settings["name"], label_map=label_map, **options)
 
 
 def _checked(answer, label_map):

@@ -76,8 +76,9 @@ def init(options):
             f"{folder}: is a workspace already",
             way_out="`tfodhelper active round` goes on with it; or name another folder with --workspace",
         )
-    labelled, validation = _plan(options)
     _refuse_leftovers(folder)
+    given = _look_at_pool(options)
+    labelled, validation = _plan(options)
     storage.make_folder(folder)
     with storage.hold(folder), console.process_log(folder / "process.log"):
         _clear(folder)
@@ -88,9 +89,37 @@ def init(options):
         workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, rows)
         names = "".join(f"validation/{name}\n" for _, name in held_out)
         storage.write_text(folder / "validation.txt", names)
-        num_pool, refused = _write_pool(folder, options, labelled, validation)
+        found, lookup = given or _find_unlabelled(options, labelled)
+        num_pool, refused = _write_pool(folder, found, lookup, labelled, validation)
         workspace.write_new(folder, options.settings)
     return Started(workspace.Workspace(folder), len(placed), len(held_out), num_pool, refused)
+
+
+def _look_at_pool(options):
+    """(images of the pool that was named, {name: classes}), or None; wrong names are told before hours of reading."""
+    if options.pool_dir:
+        found = sources.find_images([options.pool_dir])
+        return found, _read_image_labels(options, found)
+    if options.image_labels:
+        image_labels.check_source(options.image_labels)
+    return None
+
+
+def _find_unlabelled(options, labelled):
+    """As `_look_at_pool`, of the images that lie among the labelled ones without XML."""
+    source = labelled.examination.source
+    names = labelled.examination.unlabelled
+    if not names:
+        raise errors.DatasetError(
+            f"{source.image_dir}: every image has an XML file, so there is no pool",
+            way_out="--pool_dir=FOLDER with images that are not labelled",
+        )
+    found = [sources.Source(source.image_dir / name, name) for name in names]
+    return found, _read_image_labels(options, found)
+
+
+def _read_image_labels(options, found):
+    return image_labels.read_image_labels(options.image_labels, found) if options.image_labels else {}
 
 
 def _plan(options):
@@ -168,11 +197,9 @@ def _place(folder, images):
     return [(image, placing.place_mended(image, folder, names, placing.LINK)) for image in images]
 
 
-def _write_pool(folder, options, labelled, validation):
+def _write_pool(folder, found, lookup, labelled, validation):
     """Writes pool.csv and pool_refused.csv; returns (number of images, {reason: number refused})."""
-    found = _find_pool(options, labelled)
     guard = _Guard(labelled.images_of(TRAIN), validation)
-    lookup = image_labels.read_image_labels(options.image_labels, found) if options.image_labels else {}
     with console.Progress("pool images compared with the validation", len(found)) as progress:
         hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in found], progress)
     names, pool, refused = _OwnNames(), [], []
@@ -194,19 +221,6 @@ def _write_pool(folder, options, labelled, validation):
     workspace.write_rows(folder / "pool_refused.csv", workspace.REFUSED_HEADER, refused)
     _say_unknown_classes(pool, labelled.label_map)
     return len(pool), collections.Counter(reason.split(":")[0] for _, reason in refused)
-
-
-def _find_pool(options, labelled):
-    if options.pool_dir:
-        return sources.find_images([options.pool_dir])
-    source = labelled.examination.source
-    names = labelled.examination.unlabelled
-    if not names:
-        raise errors.DatasetError(
-            f"{source.image_dir}: every image has an XML file, so there is no pool",
-            way_out="--pool_dir=FOLDER with images that are not labelled",
-        )
-    return [sources.Source(source.image_dir / name, name) for name in names]
 
 
 def _say_unknown_classes(pool, label_map):

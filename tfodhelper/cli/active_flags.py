@@ -97,6 +97,7 @@ def settings(fv):
 
     Raises:
       UsageError: no oracle or no model is named, or an option does not fit the oracle.
+      ZooError, ConfigError, CheckpointError: the model or a path is not known.
     """
     if fv.oracle is None:
         raise errors.UsageError(
@@ -112,7 +113,18 @@ def settings(fv):
     if values["selection"]["budget"] is None:
         values["selection"]["budget"] = 0 if fv.oracle in _NO_LIMIT else _DEFAULT_BUDGET
     build.build_oracle(**values["oracle"])
+    _check_training(values["training"])
     return values
+
+
+def _check_training(training):
+    """What can be known to fail is said at once: names of models and fields, and paths."""
+    from tfodhelper.config import generate
+
+    base = generate.find_base(training["model"], training["pipeline_config_path"])
+    generate.check_overrides(base, training["overrides"])
+    if training["fine_tune_checkpoint"] != "zoo" or base.model is None:  # the zoo's may have to be fetched first
+        generate.find_fine_tune_checkpoint(base, training["fine_tune_checkpoint"], training["cache_dir"])
 
 
 def changes(fv):

@@ -31,26 +31,40 @@ def build_oracle(name, *, label_map=None, **options):
     Raises:
       UsageError: an oracle or an option that is not known, or a value that an option cannot have.
     """
-    if name not in _ORACLES:
-        raise _unknown("oracle", name, _ORACLES)
+    check_names(name, options)
     oracle, kind = _ORACLES[name]
-    known = [field.name for field in dataclasses.fields(kind)]
-    for option in options:
-        if option not in known:
-            raise _unknown(f"option of the oracle {name}:", option, known)
     chosen = kind(**options)
     for field in dataclasses.fields(kind):
         _check(name, field, getattr(chosen, field.name))
     return oracle(chosen, label_map)
 
 
-def _unknown(what, name, known):
+def names_of(name):
+    """Names of the options of an oracle.
+
+    Raises:
+      UsageError: an oracle that is not known.
+    """
+    if name not in _ORACLES:
+        raise _unknown("oracle", name, _ORACLES)
+    return [field.name for field in dataclasses.fields(OPTIONS[name])]
+
+
+def check_names(name, options):
+    """Raises UsageError when an oracle, or one of the names of its options, is not known; "name" is always allowed."""
+    known = names_of(name)
+    for option in options:
+        if option not in (*known, "name"):
+            owners = [other for other in OPTIONS if option in names_of(other)]
+            raise _unknown(f"option of the oracle {name}:", option, known, owners)
+
+
+def _unknown(what, name, known, owners=()):
     near = difflib.get_close_matches(str(name), list(known), n=1)
-    return errors.UsageError(
-        f"no such {what} {name!r}",
-        expected="one of " + ", ".join(known),
-        way_out=f"did you mean {near[0]!r}?" if near else None,
-    )
+    way_out = f"did you mean {near[0]!r}?" if near else None
+    if owners:
+        way_out = f"leave it out: it is for the oracle {' or '.join(owners)}"
+    return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), way_out=way_out)
 
 
 def _check(oracle, field, value):
@@ -66,5 +80,5 @@ def _check(oracle, field, value):
 
 def _impossible(oracle, field, expected, value):
     return errors.UsageError(
-        f"option {field.name} of the oracle {oracle}: {field.metadata['help']}", expected=expected, received=repr(value)
+        f"--{field.name} of the oracle {oracle}: {field.metadata['help']}", expected=expected, received=repr(value)
     )

@@ -149,7 +149,7 @@ class LabelImgOracle:
         if review.is_dir() and any(review.iterdir()):
             raise errors.UsageError(
                 f"{review}: this folder is not empty, and drafts are written over nothing",
-                way_out="remove it, or name another folder with the option review_dir",
+                way_out="remove it, or name another folder with --review_dir",
             )
         parents = {os.path.realpath(os.path.dirname(question.image.path)) for question in questions}
         real = pathlib.Path(os.path.realpath(review))
@@ -158,7 +158,7 @@ class LabelImgOracle:
             raise errors.UsageError(
                 f"{review}: lies in a folder of images of the pool",
                 expected=f"a folder apart from {inside[0]}",
-                way_out="name another folder with the option review_dir",
+                way_out="name another folder with --review_dir",
             )
 
     def _class_names(self, known):

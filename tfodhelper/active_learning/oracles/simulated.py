@@ -124,7 +124,7 @@ class _Truth:
             raise errors.UsageError(
                 "the simulated oracle needs to know where the truth lies",
                 expected="a folder with annotation files",
-                way_out="give the option truth_dir",
+                way_out="--truth_dir=FOLDER",
             )
         self._by_place, self._by_stem = {}, collections.defaultdict(list)
         root = pathlib.Path(folder)
@@ -139,7 +139,7 @@ class _Truth:
                 f"{folder}: no truth is there",
                 expected="a folder with annotation files (.xml)",
                 received="no XML file" if root.is_dir() else "no such folder",
-                way_out="name the folder with the option truth_dir",
+                way_out="name the folder with --truth_dir",
             )
 
     def find(self, path):
