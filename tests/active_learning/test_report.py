@@ -258,14 +258,16 @@ def test_the_best_detection_is_drawn_however_low_its_score():
     assert gallery.lines_of(shown) == ["cat 10%"]
 
 
-def test_images_that_wait_for_a_person_are_counted(tmp_path):
+def test_images_that_nobody_verified_are_counted_as_unanswered(tmp_path):
     space = make_space(tmp_path)
     waiting = disk.Answer("pool/000.jpg", "waiting", reason="not verified yet")
     disk.add_answers(space.rounds()[0], [waiting, disk.refused("pool/001.jpg", "nothing found")])
     made = report.write_report(space.folder)
     page = Page(made.page.read_text())
-    assert page.texts["summary"] == ["Round 1: 0 adopted, 1 refused, 1 waiting of 6 chosen by random"]
-    assert "waiting: not verified yet" in made.text
+    assert page.texts["summary"] == ["Round 1: 0 adopted, 1 refused, 1 unanswered of 6 chosen by random"]
+    assert "unanswered: not verified yet" in made.text
+    assert "waiting" not in made.text + made.page.read_text()
+    assert "unanswered: not verified yet" in page.texts["li"]
 
 
 def add_sheet(space, label="cat"):

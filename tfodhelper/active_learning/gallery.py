@@ -13,7 +13,7 @@ from tfodhelper import errors
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import predictions as prediction_files
 from tfodhelper.active_learning import selection as selections
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
+from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, Answer
 from tfodhelper.prediction import draw
 from tfodhelper.review import thumbnails
 
@@ -201,7 +201,8 @@ def lines_of(shown):
         lines.append("known to show " + ", ".join(shown.classes))
     answer = shown.answer
     if answer is not None and answer.verdict != ADOPTED:
-        lines.append(f"{answer.verdict}: {answer.reason}" if answer.reason else answer.verdict)
+        verdict = NAME_OF_VERDICT[answer.verdict]
+        lines.append(f"{verdict}: {answer.reason}" if answer.reason else verdict)
     elif answer is not None and shown.uncertainty is not None:
         lines.append(ADOPTED)
     if shown.uncertainty is not None:

@@ -9,7 +9,7 @@ import collections
 
 from tfodhelper import console, storage
 from tfodhelper.active_learning import gallery, growth, tally
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
+from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 from tfodhelper.review import thumbnails
 from tfodhelper.review.page import Card, escape, format_card
 
@@ -212,7 +212,7 @@ def _round(one, galleries, names, is_open):
             else f" of {one.num_chosen:,} chosen by {one.selection.rule_used}"
         )
     counts = f"{one.verdicts[ADOPTED]:,} adopted, {one.verdicts[REFUSED]:,} refused"
-    counts += f", {one.verdicts[WAITING]:,} waiting" if one.verdicts[WAITING] else ""
+    counts += f", {one.verdicts[WAITING]:,} {NAME_OF_VERDICT[WAITING]}" if one.verdicts[WAITING] else ""
     opened = " open" if is_open else ""
     yield f'<details id="round-{one.number}"{opened}><summary>Round {one.number}: {counts}{escape(chosen)}</summary>\n'
     for part in galleries:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tfodhelper.active_learning import growth
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING
+from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING
 
 NAMES = ("growth", "precision", "classes", "shares", "answers", "time")
 # For class names with letters that the usual font lacks, by the names under which systems install them.
@@ -244,7 +244,8 @@ def _stack(axes, rounds, parts, colors):
     labels, base = [str(one.number) for one in rounds], np.zeros(len(rounds))
     for name, values in parts.items():
         if any(values):
-            axes.bar(labels, values, _bar_width(rounds), bottom=base, color=colors[name], label=name)
+            shown = NAME_OF_VERDICT.get(name, name)
+            axes.bar(labels, values, _bar_width(rounds), bottom=base, color=colors[name], label=shown)
             base += values
     _write_totals(axes, base.astype(int))
     _legend_beside(axes, reverse=True)

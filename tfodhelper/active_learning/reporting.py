@@ -50,7 +50,11 @@ def say_next(space):
     """What to type next."""
     found = space.rounds()
     waiting = found[-1].state.get("next_steps", []) if found else []
-    commands = [*waiting, f"tfodhelper active round --workspace={space.folder}"]
+    commands = list(waiting)
+    if next(space.open_pool(), None) is not None:
+        commands.append(f"tfodhelper active round --workspace={space.folder}")
+    elif not found or found[-1].is_finished or not found[-1].has("train"):  # what was adopted last is to be learned
+        commands.append(f"tfodhelper active round --until=train --workspace={space.folder}")
     if any(one.is_finished for one in found):
         commands.append(f"tfodhelper active report --workspace={space.folder}")
     trained = [one for one in found if one.has("train")]

@@ -8,6 +8,8 @@ from tfodhelper.annotations import structures
 from tfodhelper.prediction.detections import ImageDetections
 
 ADOPTED, REFUSED, WAITING = "adopted", "refused", "waiting"  # verdicts of an oracle
+# What a verdict is called once a round is over: who was waited for and did not answer.
+NAME_OF_VERDICT = {ADOPTED: ADOPTED, REFUSED: REFUSED, WAITING: "unanswered"}
 
 
 @dataclasses.dataclass(frozen=True)

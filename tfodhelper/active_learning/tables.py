@@ -5,7 +5,7 @@ import dataclasses
 
 from tfodhelper import console
 from tfodhelper.active_learning import growth, workspace
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
+from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
 WIDTH = 120  # columns of the console
 _REASON_WIDTH = 60
@@ -94,7 +94,7 @@ def _overview(rounds, names):
         texts = (_number(images), _increase_text(earlier, images), _number(one.train and one.train.boxes))
         time = _time(sum(one.seconds.values()) if one.seconds else None)
         rows.append((str(one.number), *texts, *map(_number, counts), _score(one.map50), _score(one.map5095), time))
-    header = ("round", "images", "increase", "boxes", "predicted", "asked", "adopted", "refused", "waiting")
+    header = ("round", "images", "increase", "boxes", "predicted", "asked", *NAME_OF_VERDICT.values())
     note = "images, boxes: what the round learned from; adopted images are in the set of the next round"
     return Table("Rounds", (*header, "mAP@0.5", "mAP", "time"), tuple(rows), note=note) if rows else None
 
@@ -189,12 +189,16 @@ def _reasons(rounds, names):
     if not totals:
         return None
     rows = [
-        (": ".join(filter(None, key)), *(_number(one.reasons.get(key)) for one in answered), _number(count))
+        (_reason(*key), *(_number(one.reasons.get(key)) for one in answered), _number(count))
         for key, count in totals.most_common(_MOST_REASONS)
     ]
     header = ("reason", *(str(one.number) for one in answered), "in all")
     note = f"{len(totals) - len(rows)} rarer reasons are in reasons.csv" if len(totals) > len(rows) else ""
     return Table("Not adopted, and why, in images", header, tuple(rows), note, _REASON_WIDTH)
+
+
+def _reason(verdict, reason):
+    return ": ".join(filter(None, (NAME_OF_VERDICT[verdict], reason)))
 
 
 def _label_cost(rounds, names):
