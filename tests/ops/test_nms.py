@@ -136,11 +136,11 @@ def assert_same(boxes, scores, windows, score_threshold=0.0, **options):
     return expected
 
 
-def draw(random, batch, num_boxes, num_classes, levels=None, own_boxes=False):
+def draw(random, batch, num_boxes, num_classes, levels=None, own_boxes=False, num_heaps=6):
     """Boxes in heaps, some with corners the wrong way round or without area, and scores; `levels`: of few values."""
     shape = [batch, num_boxes] + ([num_classes] if own_boxes else [])
-    heaps = random.uniform(-0.1, 0.9, size=[6, 2])
-    corners = heaps[random.randint(6, size=shape)] + random.uniform(0, 0.05, size=[*shape, 2])
+    heaps = random.uniform(-0.1, 0.9, size=[num_heaps, 2])
+    corners = heaps[random.randint(num_heaps, size=shape)] + random.uniform(0, 0.05, size=[*shape, 2])
     boxes = np.float32(np.concatenate([corners, corners + random.uniform(-0.01, 0.3, size=[*shape, 2])], axis=-1))
     scores = random.uniform(size=[batch, num_boxes, num_classes]) ** 3
     if levels:
@@ -173,6 +173,55 @@ def test_many_boxes_without_equal_scores_need_no_second_run(own_boxes, monkeypat
     assert_same(boxes, scores, np.repeat(WHOLE, 2, axis=0))
     monkeypatch.setattr(nms.BatchNonMaxSuppression, "_suppress_each_class", None)
     nms.BatchNonMaxSuppression().select(tf.constant(boxes), tf.constant(scores), WHOLE.repeat(2, axis=0), 0.0)
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(
+    seed=strategies.integers(0, 2**31),
+    levels=strategies.sampled_from([None, 1, 4, 50, 1000]),
+    score_threshold=strategies.sampled_from([0.0, 0.25, 0.9]),
+    max_per_class=strategies.sampled_from([1, 2, 100]),
+    kind=strategies.sampled_from(["shared", "own", "agnostic"]),
+    max_total=strategies.sampled_from([1, 2, 5]),
+    num_heaps=strategies.sampled_from([1, 3, 30]),
+)
+def test_the_boxes_near_the_best_give_what_all_boxes_give(
+    seed, levels, score_threshold, max_per_class, kind, max_total, num_heaps
+):
+    random = np.random.RandomState(seed)
+    boxes, scores = draw(random, 3, 60, 4, levels, own_boxes=kind == "own", num_heaps=num_heaps)
+    windows = np.float32([[0, 0, 1, 1], [0.1, 0.2, 0.6, 0.7], [0.4, 0.4, 0.4, 0.4]])
+    options = {"max_per_class": max_per_class, "max_total": max_total, "is_class_agnostic": kind == "agnostic"}
+    assert_same(boxes, scores, windows, score_threshold, **options)
+
+
+@pytest.mark.parametrize("num_boxes", [1, 3, 40])
+def test_the_number_of_boxes_need_not_be_known_beforehand(num_boxes):
+    boxes, scores = draw(np.random.RandomState(0), 2, num_boxes, 3)
+    windows, suppression = np.repeat(WHOLE, 2, axis=0), nms.BatchNonMaxSuppression(max_total=4)
+    select_ = tf.function(
+        lambda boxes, scores: suppression.select(boxes, scores, windows, 0.1),
+        input_signature=[tf.TensorSpec([2, None, 4]), tf.TensorSpec([2, None, 3])],
+    )
+    expected = dataclasses.replace(suppression, score_threshold=0.1).select(
+        tf.constant(boxes), tf.constant(scores), windows
+    )
+    for one, other in zip(expected, select_(tf.constant(boxes), tf.constant(scores))):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_equal_scores_of_different_classes_need_no_second_run(monkeypatch):
+    boxes, scores = draw(np.random.RandomState(0), 1, 30, 1)
+    scores = np.repeat(scores, 3, axis=2)
+    assert_same(boxes, scores, WHOLE, max_total=5)
+    monkeypatch.setattr(nms.BatchNonMaxSuppression, "_suppress_each_class", None)
+    nms.BatchNonMaxSuppression(max_total=5).select(tf.constant(boxes), tf.constant(scores), WHOLE, 0.0)
+
+
+def test_numbers_that_are_none_are_no_candidates():
+    boxes, scores = draw(np.random.RandomState(0), 2, 60, 3)
+    scores[0, ::2, 1] = np.nan
+    assert_same(boxes, scores, np.repeat(WHOLE, 2, axis=0), 0.1, max_total=4)
 
 
 def test_few_pairs_and_none():

@@ -6,9 +6,12 @@ Shape letters: B batch, A boxes, K classes, D detections.
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
+
+_NEAR = 4  # boxes that are looked at first, for each detection that is wanted
 
 
 class Selected(NamedTuple):
@@ -19,6 +22,14 @@ class Selected(NamedTuple):
     classes: tf.Tensor  # float32 [B, D], 0-based
     indices: tf.Tensor  # int32 [B, D], which of the A boxes
     num: tf.Tensor  # int32 [B]
+
+
+class _Candidates(NamedTuple):
+    """The boxes of each image whose best scores are the greatest."""
+
+    indices: tf.Tensor  # int32 [B, M], which of the A boxes
+    scores: tf.Tensor  # float32 [B, M, K]; where they are not above the bound, -inf
+    bounds: tf.Tensor  # float32 [B], the greatest score of all other boxes; NaN: not known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +64,10 @@ class BatchNonMaxSuppression:
           scores: float32 [B, A, K], without background; K is static. Boxes of negative score are no candidates.
           clip_windows: float32 [B, 4], in the frame of `boxes`.
           score_threshold: scalar, one more score that boxes have to be above. Where one is given, an operation does the
-            work that takes all classes at once, and scores that are equal are left to the other one: the same
-            detections, to the bit, many times quicker where there are many classes. Without any, only operations are
-            used that every converter of SavedModels knows.
+            work that takes all classes at once, first with the boxes of the best scores, which are mostly enough, and
+            equal scores of one class are left to the other one: the same detections, to the bit, many times quicker
+            where there are many classes. Without any, only operations are used that every converter of SavedModels
+            knows.
 
         Returns:
           `Selected`, in the frame of `boxes`, or of the clip windows where `change_frame` is set.
@@ -80,8 +92,19 @@ class BatchNonMaxSuppression:
 
         if score_threshold is None or self.soft_sigma > 0.0:
             return run_in_full()
-        is_sure, best = self._select_at_once(boxes, scores, best_classes, clip_windows, max_per_class, threshold)
-        return Selected(*tf.cond(is_sure, lambda: best, run_in_full))
+
+        def run_at_once(candidates):
+            return self._select_at_once(boxes, scores, candidates, best_classes, clip_windows, max_per_class, threshold)
+
+        def run_over_all():
+            is_sure, best = run_at_once(None)
+            return Selected(*tf.cond(is_sure, lambda: best, run_in_full))
+
+        num_near = _NEAR * self.max_total
+        if scores.shape[1] is not None and scores.shape[1] <= num_near:
+            return run_over_all()
+        is_sure, best = run_at_once(_find_near_the_best(scores, num_near))
+        return Selected(*tf.cond(is_sure, lambda: best, run_over_all))
 
     def _suppress_each_class(self, boxes, scores, max_per_class, score_threshold):
         """Runs suppression for each image and class; boxes [B, A, 4] or [B, K, A, 4].
@@ -137,16 +160,25 @@ class BatchNonMaxSuppression:
         classes = tf.tile(classes[tf.newaxis], [batch, 1])
         return self._take_best(candidates, indices, classes, scores, best_classes, clip_windows)
 
-    def _select_at_once(self, boxes, scores, best_classes, clip_windows, max_per_class, score_threshold):
-        """Runs suppression over all classes by one operation.
+    def _select_at_once(self, boxes, scores, candidates, best_classes, clip_windows, max_per_class, score_threshold):
+        """Runs suppression over all classes by one operation, over all boxes or over `_Candidates`.
 
         The operation does not say which boxes it takes, in which order it takes those of equal scores, or what it would
-        return beyond a number. A box is found again by its score; where that is not the only one of its class, where
-        neighbours have equal scores, or where too many detections lie outside, its answer is not sure.
+        return beyond a number. A box is found again by its score; where that is not the only one of its class, or where
+        too many detections lie outside, its answer is not sure. Neither is it where only candidates were looked at,
+        others have scores above the threshold, and detections are missing. Of equal scores the lower class comes first.
 
         Returns:
           bool scalar, whether the detections of every image are sure, and `Selected`.
         """
+        is_whole = True
+        if candidates is not None:
+            if boxes.shape.rank == 4:
+                boxes = tf.gather(boxes, candidates.indices, axis=2, batch_dims=1)
+            else:
+                boxes = tf.gather(boxes, candidates.indices, batch_dims=1)
+            scores = candidates.scores
+            is_whole = candidates.bounds <= score_threshold
         with tf.device("/CPU:0"):
             found = tf.raw_ops.CombinedNonMaxSuppression(
                 boxes=tf.transpose(boxes, [0, 2, 1, 3]) if boxes.shape.rank == 4 else boxes[:, :, tf.newaxis],
@@ -158,20 +190,26 @@ class BatchNonMaxSuppression:
                 clip_boxes=False,
             )
         is_found = tf.sequence_mask(found.valid_detections, 2 * self.max_total)
-        is_tied = is_found[:, 1:] & (found.nmsed_scores[:, 1:] == found.nmsed_scores[:, :-1])
         clipped = box_ops.clip_to_window(found.nmsed_boxes, clip_windows)
         is_inside = is_found & (box_ops.area(clipped) > 0.0) & (found.nmsed_scores >= 0.0)
-        kept, places = tf.math.top_k(tf.where(is_inside, found.nmsed_scores, -1.0), self.max_total)
+        by_class = tf.argsort(found.nmsed_classes, stable=True)
+        kept = tf.gather(tf.where(is_inside, found.nmsed_scores, -1.0), by_class, batch_dims=1)
+        kept, places = tf.math.top_k(kept, self.max_total)
+        places = tf.gather(by_class, places, batch_dims=1)
         classes = tf.cast(tf.gather(found.nmsed_classes, places, batch_dims=1), tf.int32)
         of_class = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)  # [B, D, A]
         is_same = tf.cast(of_class == kept[..., tf.newaxis], tf.int32)
         indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
         is_one = (tf.reduce_sum(is_same, axis=2) == 1) | (kept < 0.0)
         num_inside = tf.reduce_sum(tf.cast(is_inside, tf.int32), axis=1)
-        is_all = (found.valid_detections < 2 * self.max_total) | (num_inside >= self.max_total)
-        is_sure = tf.reduce_all(is_one) & tf.reduce_all(is_all) & ~tf.reduce_any(is_tied)
-        candidates = tf.gather(found.nmsed_boxes, places, batch_dims=1)
-        return is_sure, self._take_best(candidates, indices, classes, kept, best_classes, clip_windows)
+        is_cut = found.valid_detections >= 2 * self.max_total
+        is_above = ~is_cut | (tf.reduce_min(kept, axis=1) > found.nmsed_scores[:, -1])
+        is_all = is_whole & ~is_cut | (num_inside >= self.max_total) & is_above
+        is_sure = tf.reduce_all(is_one) & tf.reduce_all(is_all)
+        if candidates is not None:
+            indices = tf.gather(candidates.indices, indices, batch_dims=1)
+        boxes = tf.gather(found.nmsed_boxes, places, batch_dims=1)
+        return is_sure, self._take_best(boxes, indices, classes, kept, best_classes, clip_windows)
 
     def _take_best(self, boxes, indices, classes, scores, best_classes, clip_windows):
         """The best candidates that lie inside the clip windows; all [B, C], of equal scores the first ones first."""
@@ -200,3 +238,19 @@ class BatchNonMaxSuppression:
         missing = self.max_total - tf.shape(rows)[1]
         padded = tf.pad(rows, [[0, 0], [0, missing]] + [[0, 0]] * (rows.shape.rank - 2))
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
+
+
+def _find_near_the_best(scores, count):
+    """`_Candidates` of scores [B, A, K], at most `count` of each image.
+
+    Suppression goes from the best score downwards, so that what is below the bound cannot change what is kept above it.
+    """
+    best = tf.reduce_max(scores, axis=2)
+    best, indices = tf.math.top_k(best, tf.minimum(count + 1, tf.shape(best)[1]))
+    is_more = tf.shape(best)[1] > count
+    bounds = tf.where(is_more, tf.reduce_min(best, axis=1), -np.inf)
+    # A sum finds NaN, which has no place in an order.
+    bounds = tf.where(tf.math.is_nan(tf.reduce_sum(scores, axis=[1, 2])), np.nan, bounds)
+    indices = indices[:, :count]
+    near = tf.gather(scores, indices, batch_dims=1)
+    return _Candidates(indices, tf.where(near > bounds[:, tf.newaxis, tf.newaxis], near, -np.inf), bounds)
