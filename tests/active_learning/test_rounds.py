@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from tests.active_learning import tiny_workspace
+from tests.active_learning import rounds_on_disk, tiny_workspace
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
-from tfodhelper.active_learning import answers, rounds, selection, workspace
+from tfodhelper.active_learning import answers, predictions, rounds, selection, workspace
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
@@ -160,6 +160,49 @@ def test_a_person_is_waited_for(exercise, finished, tmp_path, capsys):
     assert rounds.run_rounds(folder, finish_review=True) == rounds.DONE
     assert sum(number == 3 for number in space.adopted().values()) == 1
     assert drafts[1].is_file()  # what nobody verified stays where it is
+
+
+def test_when_the_pool_is_used_up_what_was_adopted_last_is_learned_too(finished, tmp_path, monkeypatch, capsys):
+    folder, trained = tmp_path / "w", []
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    monkeypatch.setattr(rounds, "_train", lambda space, one: trained.append(len(space.training_names(one.number))))
+    changes = {"selection": {"budget": 0}}
+    assert rounds.run_rounds(folder, 5, changes=changes, close=True) == rounds.EMPTY
+    assert trained == [tiny_workspace.NUM_LABELLED + tiny_workspace.NUM_POOL]
+    assert rounds.run_rounds(folder, 5, close=True) == rounds.EMPTY
+    assert len(trained) == 1
+    assert "the pool is used up" in capsys.readouterr().out
+
+
+def test_a_pool_that_is_not_there_is_said_before_the_training(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(rounds, "_train", lambda space, one: None)
+    stays = next(finished.open_pool()).name
+    for number, is_told in enumerate((False, True)):  # what is missing of a pool is passed over by the prediction
+        folder = tmp_path / str(number)
+        shutil.copytree(finished.folder, folder, symlinks=True)
+        shutil.rmtree(folder / "rounds" / "003")
+        rows = [
+            (image.name, image.path if image.name == stays and not is_told else f"/gone{image.path}", "")
+            for image in finished.pool()
+        ]
+        workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
+        if is_told:
+            with pytest.raises(errors.DatasetError, match="none of the images of the pool is there"):
+                rounds.run_rounds(folder, until="train")
+        else:
+            assert rounds.run_rounds(folder, until="train") == "train"
+
+
+def test_images_that_cannot_be_read_are_named_on_one_line(finished, tmp_path, capsys):
+    pool = [(f"pool/{i}.jpg", f"/pool/{i}.jpg") for i in range(4)]
+    one = rounds_on_disk.start(tmp_path, ["cat"], pool).begin_round(1, rounds_on_disk.SETTINGS)
+    predictions.keep_plan(one.predictions, predictions.Plan(4, 4, "", "", 0.05, 100))
+    reason = "is cut off\n  expected: a whole image"
+    predictions.write_part(one.predictions, 0, [], [predictions.Unreadable(n, p, f"{p}: {reason}") for n, p in pool])
+    rounds._say_unreadable(one, 4)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "4 images of the pool cannot be read; they stay in the pool: /pool/0.jpg: is cut off, /pool/1.jpg: " in said
+    assert "/pool/3.jpg" not in said and "part-*.unreadable.jsonl" in said
 
 
 def test_shares_are_predicted_beside_and_a_lost_image_is_refused(finished, exercise, tmp_path, capsys):

@@ -8,6 +8,7 @@ which is written whole: no image is adopted twice, and none is lost.
 import collections
 import gc
 import itertools
+import os
 import time
 
 from tfodhelper import console, errors, storage
@@ -52,23 +53,28 @@ def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, fi
         target = number or done + 1
         if done >= target:
             console.say(f"{space.folder}: {done} rounds are finished already")
+        outcome = DONE
         while done < target:
             outcome = _go_on(space, changes, oracle, until, finish_review)
+            if outcome == EMPTY and close:
+                break
             if outcome != DONE:
                 return outcome
             done += 1
         if close:
             _go_on(space, changes, oracle, "train", finish_review)
-    return DONE
+    return outcome
 
 
 def _go_on(space, changes, oracle, until, finish_review):
     """Finishes the current round, or begins and finishes the next one."""
     label_map = label_maps.read_label_map(space.label_map)
     one = settings_of.current_round(space, changes, label_map, has_oracle=oracle is not None)
-    if not one.has("predict") and next(space.open_pool(before=one.number), None) is None and until != "train":
+    if not one.has("predict") and until != "train" and next(space.open_pool(before=one.number), None) is None:
         console.say("the pool is used up: every image of it was adopted")
         return EMPTY
+    if not one.has("predict"):
+        _check_pool(space, one)
     phases = {
         "train": lambda: _train(space, one),
         "predict": lambda: _predict(space, one),
@@ -93,6 +99,17 @@ def _go_on(space, changes, oracle, until, finish_review):
     space.write_lineage()
     _report(space)
     return DONE
+
+
+def _check_pool(space, one):
+    """Raises DatasetError when no image is left where the pool was: a folder that is not mounted, another machine."""
+    first = next(space.open_pool(before=one.number), None)
+    if first is not None and not any(os.path.exists(image.path) for image in space.open_pool(before=one.number)):
+        raise errors.DatasetError(
+            "none of the images of the pool is there",
+            expected=first.path,
+            way_out=f"put them back, or change the paths in {space.folder / 'pool.csv'}",
+        )
 
 
 def _report(space):
@@ -152,7 +169,7 @@ def _predict(space, one):
 
 
 def _say_unreadable(one, count):
-    first = [f"{bad.path} ({bad.reason})" for bad in itertools.islice(predictions.read_unreadable(one.predictions), 3)]
+    first = [bad.reason.partition("\n")[0] for bad in itertools.islice(predictions.read_unreadable(one.predictions), 3)]
     more = f", ...; all of them are in {one.predictions}/part-*.unreadable.jsonl" if count > len(first) else ""
     console.warn(f"{count} images of the pool cannot be read; they stay in the pool: {', '.join(first)}{more}")
 
