@@ -56,6 +56,7 @@ LAYERS = {
     ),
     "prediction": ({"annotations"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "prediction.servable": ({"prediction.saved_models"}, {"numpy", "tensorflow"}),
     "review": ({"annotations", "dataset", "prediction"}, {"numpy", "PIL"}),
     "active_learning": ({"annotations", "dataset", "prediction", "review"}, {"numpy", "PIL"}),
     "active_learning.pool_predictor": (
@@ -77,7 +78,8 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
 APART = {
-    *("prediction.predictor", "active_learning.pool_predictor", "active_learning.ray_pool", "active_learning.rounds"),
+    *("prediction.predictor", "prediction.servable"),
+    *("active_learning.pool_predictor", "active_learning.ray_pool", "active_learning.rounds"),
     "cli.probe",
 }
 

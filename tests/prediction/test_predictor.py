@@ -9,7 +9,7 @@ from tests.export import fake_detector
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map
 from tfodhelper.export import serving
-from tfodhelper.prediction import predictor
+from tfodhelper.prediction import predictor, servable
 
 NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))
 
@@ -75,8 +75,8 @@ def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, 
     published = {serving.SERVING_DEFAULT: module.signatures[serving.SERVING_DEFAULT]}
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=published)
     images = [_red(255), _red(0, 7, 9), _red(51), _red(102)]
-    servable = predictor.Servable(tmp_path)
-    assert not servable.mixes_sizes
+    loaded = servable.Servable(tmp_path)
+    assert not loaded.mixes_sizes
     outputs = predictor.Predictor(tmp_path).detect(images, batch_size=2)
     scores = [output[fields.Detections.SCORES][0] for output in outputs]
     np.testing.assert_allclose(scores, [0.5, 0.0, 0.1, 0.2], atol=1e-6)
@@ -152,7 +152,7 @@ def test_another_kind_of_model_is_refused(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     with pytest.raises(errors.PredictionError, match="outputs detection_boxes"):
-        predictor.Servable(tmp_path)
+        servable.Servable(tmp_path)
 
 
 def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
@@ -190,4 +190,4 @@ def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     with pytest.raises(errors.PredictionError, match=r"uint8 \(1, 64, 64, 3\)"):
-        predictor.Servable(tmp_path)
+        servable.Servable(tmp_path)

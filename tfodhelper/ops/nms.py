@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
 
-_NEAR = 4  # boxes that are looked at first, for each detection that is wanted
+_NEAR = 3  # boxes that are looked at first, for each detection that is wanted
 
 
 class Selected(NamedTuple):

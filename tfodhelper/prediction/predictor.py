@@ -19,12 +19,7 @@ from tfodhelper import errors, fields
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import saved_models
-
-_DEFAULT, _MIXED = "serving_default", "serving_mixed"
-_PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
-_INPUT, _SIZES = "input_tensor", "image_sizes"
-_REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
+from tfodhelper.prediction import saved_models, servable
 
 _RUNNERS = 2  # calls at a time: one computes while another waits for its last operation, or for a copy to a device
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
@@ -65,125 +60,6 @@ class _Read:
     problem: str | None = None
 
 
-class Servable:
-    """The signatures of a SavedModel, as functions from images to detections.
-
-    Exports of this program prepare images one by one and detect in batches; older ones take padded images of mixed
-    sizes; all others have only the Object Detection API's signature.
-
-    Args:
-      saved_model_dir: see `saved_models.find_saved_model`.
-
-    Attributes:
-      mixes_sizes: whether images of different sizes can go into one call.
-      batch_size: images that a call takes: a number, or None for any.
-
-    Raises:
-      PredictionError: when it cannot be loaded, or its signature is another one.
-    """
-
-    def __init__(self, saved_model_dir):
-        self._folder = saved_models.find_saved_model(saved_model_dir)
-        self._loaded = _load(self._folder)  # keeps the variables alive
-        signatures = self._loaded.signatures
-        name = next((name for name in (_PREPARED, _MIXED, _DEFAULT) if name in signatures), None)
-        if name is None:
-            raise errors.PredictionError(
-                f"{self._folder}: no signature {_DEFAULT!r}", received=", ".join(signatures) or "no signature at all"
-            )
-        self._prepare = signatures[_PREPARE] if name == _PREPARED else None
-        self.mixes_sizes = name == _MIXED
-        self._function = signatures[name]
-        self._spec = None if self._prepare else self._check_signature()
-        self.batch_size = self._spec[1].shape[0] if self._spec else None
-        self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
-
-    def prepare(self, image):
-        """Makes of an image what `detect` takes; may be called from several threads.
-
-        Args:
-          image: uint8 [height, width, 3], array or tensor.
-
-        Returns:
-          tuple of tensors or arrays, the first one [height, width, 3].
-        """
-        if self._prepare is None:
-            return (np.asarray(image),)
-        with tf.device("/CPU:0"):
-            outputs = self._prepare(input_tensor=tf.convert_to_tensor(image))
-        return outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
-
-    def detect(self, prepared, score_threshold=0.0):
-        """Runs the model once.
-
-        Args:
-          prepared: list of what `prepare` returned, at most `batch_size`; of one size unless `mixes_sizes`.
-          score_threshold: detections of a lower score may be missing.
-
-        Returns:
-          For each image a dict of the keys of `fields.Detections`, and `features` where the model has them, to arrays
-          without the batch dimension.
-        """
-        if self._prepare is not None:
-            inputs, shapes = zip(*prepared)
-            below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))  # the model keeps what is above
-            below = min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
-            arguments = {
-                fields.Prepared.INPUTS: tf.stack(inputs),
-                fields.Prepared.TRUE_IMAGE_SHAPES: tf.stack(shapes),
-                fields.Prepared.SCORE_THRESHOLD: tf.constant(below),
-            }
-        elif self.mixes_sizes:
-            padded, sizes = _pad([image for (image,) in prepared])
-            arguments = {_INPUT: tf.constant(padded), _SIZES: tf.constant(sizes)}
-        else:
-            images = [image for (image,) in prepared]
-            missing = (self.batch_size or len(images)) - len(images)
-            arguments = {self._spec[0]: self._encode(images + [images[-1]] * missing)}
-        outputs = {key: value.numpy() for key, value in self._function(**arguments).items()}
-        return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
-
-    def _check_signature(self):
-        """Checks inputs and outputs; returns name and spec of the image input."""
-        specs = dict(self._function.structured_input_signature[1])
-        outputs = self._function.structured_outputs
-        missing = [key for key in _REQUIRED if key not in outputs]
-        if missing:
-            raise errors.PredictionError(
-                f"{self._folder}: this is no object detector with the Object Detection API's signature",
-                expected="outputs " + ", ".join(_REQUIRED),
-                received="outputs " + ", ".join(sorted(outputs)),
-            )
-        if self.mixes_sizes:
-            return _INPUT, specs[_INPUT]
-        fits = len(specs) == 1 and _is_image_spec(next(iter(specs.values())))
-        if not fits:
-            raise errors.PredictionError(
-                f"{self._folder}: the inputs of this SavedModel are not understood",
-                expected="one input: uint8 or float32 [batch, any height, any width, 3], or string [batch]",
-                received="; ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items()),
-                way_out="export it with --input_type=image_tensor",
-            )
-        return next(iter(specs.items()))
-
-    def _choose_encoding(self):
-        """A function from uint8 images to the input tensor."""
-        dtype = self._spec[1].dtype
-        if dtype != tf.string:
-            return lambda images: tf.cast(tf.constant(np.stack(images)), dtype)
-        probe = np.zeros([8, 8, 3], np.uint8)
-        for encode in (_to_png, _to_example):
-            try:
-                self._function(**{self._spec[0]: tf.stack([encode(probe)] * (self.batch_size or 1))})
-            except (tf.errors.OpError, UnicodeDecodeError):  # TensorFlow quotes the refused bytes as if they were text
-                continue
-            return lambda images, encode=encode: tf.stack([encode(image) for image in images])
-        raise errors.PredictionError(
-            f"{self._folder}: the string input takes neither an encoded image nor a tf.train.Example",
-            way_out="export it with --input_type=image_tensor",
-        )
-
-
 class Predictor:
     """A SavedModel with the names of its classes.
 
@@ -197,7 +73,7 @@ class Predictor:
     """
 
     def __init__(self, saved_model_dir, label_map=None):
-        self._servable = Servable(saved_model_dir)
+        self._servable = servable.Servable(saved_model_dir)
         if label_map is None:
             label_map = saved_models.find_label_map(saved_model_dir)
         if isinstance(label_map, (str, os.PathLike)):
@@ -324,7 +200,7 @@ class Predictor:
         """The `Outcome` of a readable image, boxes in pixels of its stored frame."""
         height, width = item.size
         num = int(output.get(fields.Detections.NUM, len(output[fields.Detections.SCORES])))
-        boxes, scores, classes = (output[key][:num] for key in _REQUIRED)
+        boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
                 f"{item.path}: the model answers with numbers that are not finite",
@@ -447,37 +323,3 @@ def _bytes_of(item):
     """What an image occupies in memory."""
     held = [array for array in (item.prepared and item.prepared[0], item.image) if array is not None]
     return sum(int(np.prod(array.shape)) * array.dtype.size if tf.is_tensor(array) else array.nbytes for array in held)
-
-
-def _load(folder):
-    try:
-        return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise errors.PredictionError(f"{folder}: this SavedModel cannot be loaded: {error}") from error
-
-
-def _is_image_spec(spec):
-    if spec.dtype == tf.string:
-        return spec.shape.rank == 1
-    if spec.dtype not in (tf.uint8, tf.float32) or spec.shape.rank != 4:
-        return False
-    return spec.shape[1] is None and spec.shape[2] is None and spec.shape[3] in (3, None)
-
-
-def _pad(images):
-    """Images of any sizes -> uint8 [B, height, width, 3] padded with zeros, and int32 [B, 2] sizes."""
-    sizes = np.array([image.shape[:2] for image in images], np.int32)
-    padded = np.zeros([len(images), *sizes.max(axis=0), 3], np.uint8)
-    for row, image in zip(padded, images):
-        row[: image.shape[0], : image.shape[1]] = image
-    return padded, sizes
-
-
-def _to_png(image):
-    return tf.io.encode_png(image, compression=1)
-
-
-def _to_example(image):
-    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[_to_png(image).numpy()]))
-    features = tf.train.Features(feature={fields.Record.ENCODED: feature})
-    return tf.constant(tf.train.Example(features=features).SerializeToString())
