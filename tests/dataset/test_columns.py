@@ -58,6 +58,15 @@ def test_a_column_is_an_array(data):
     part = data.draw(st.slices(len(expected)))
     if (part.step or 1) > 0:
         assert column[part] == expected[part]
+    if expected:
+        positions = data.draw(st.lists(st.integers(0, len(expected) - 1), max_size=20))
+        assert column.take(positions).tolist() == [expected[position] for position in positions]
+        targets = sorted(set(positions), key=positions.index)
+        column.put(targets, expected[: len(targets)])
+        changed = list(expected)
+        for target, value in zip(targets, expected):
+            changed[target] = value
+        assert list(column) == changed
     with pytest.raises(IndexError):
         column[len(expected)]
 

@@ -20,7 +20,7 @@ from tfodhelper import storage
 
 _HELD = 1 << 13  # values at the end of a column that are in memory
 _BLOCK = 1 << 12  # values that are read at a time
-_READS = 1 << 10  # single values that are read or changed before pages are released
+_READS = 1 << 8  # single values that are read or changed before pages are released
 _TEXTS = 1 << 8  # texts that are read or written at a time
 _RUN = 1 << 13  # texts that are sorted in memory
 _BUCKET = 1 << 16  # keys that are sorted in memory
@@ -60,7 +60,7 @@ class Column(collections.abc.Sequence):
             start, stop, step = position.indices(len(self))
             if step == 1:
                 return self._read(start, max(start, stop))
-            return array.array(self.code, self.view()[start:stop:step].tolist())
+            return self.take(range(start, stop, step))
         return self[range(len(self))[position]]
 
     def __setitem__(self, position, value):
@@ -106,6 +106,26 @@ class Column(collections.abc.Sequence):
             yield start, self._read(start, min(start + size, len(self)))
             self.release()
 
+    def take(self, positions):
+        """An array of the numbers at some positions; page by page, in whatever order they are asked for."""
+        positions = np.asarray(positions, np.int64)
+        values = np.empty(len(positions), np.dtype(self.code))
+        for own in self._in_turn(positions):
+            values[own] = np.frombuffer(self.view(), values.dtype)[positions[own]]
+        return array.array(self.code, values.tobytes())
+
+    def put(self, positions, values):
+        """Changes the numbers at some positions, page by page."""
+        positions, values = np.asarray(positions, np.int64), np.asarray(values, np.dtype(self.code))
+        for own in self._in_turn(positions):
+            np.frombuffer(self.view(), values.dtype)[positions[own]] = values[own]
+
+    def _in_turn(self, positions):
+        order = np.argsort(positions, kind="stable")
+        for start in range(0, len(order), _BLOCK):
+            yield order[start : start + _BLOCK]
+            self.release()
+
     def view(self):
         """All of it, to be read and changed as an array is; holds until the next value is added."""
         if self._file is None:
@@ -122,6 +142,9 @@ class Column(collections.abc.Sequence):
 
     def _read(self, start, stop):
         """A copy of consecutive values."""
+        self._num_reads += 1
+        if self._num_reads > _READS:
+            self.release()
         middle = min(max(start, self._num_stored), stop)
         values = array.array(self.code)
         if start < middle:

@@ -73,8 +73,9 @@ class Groups:
         self._members, self._starts = self._list_members(count, leaders)
         order = columns.Column("q", range(len(self._starts) - 1 if leaders is not None else count), folder)
         random.Random(seed).shuffle(order.view())
+        order.release()
         self._order = order
-        self.sizes = columns.Column("q", (self._size_of(group) for group in order), folder)
+        self.sizes = columns.Column("I", (self._size_of(group) for group in order), folder)
         self._ends, self._labels = (columns.Column(code, folder=folder) for code in "QI")
         self._counts = None if leaders is None else columns.Column("q", folder=folder)
         self._collect_labels()
@@ -198,7 +199,7 @@ class Dealer:
     """
 
     def __init__(self, groups, share_out, held=None, folder=None):
-        self._groups, self._sizes, self._folder = groups, groups.sizes.view(), folder
+        self._groups, self._folder = groups, folder
         totals, num_groups = [0] * len(groups.names), [0] * len(groups.names)
         for _, label, count in groups.all_labels():
             totals[label] += count
@@ -210,7 +211,8 @@ class Dealer:
         self._is_class = [isinstance(name, str) for name in groups.names]
         self._positions, self._starts = self._list_positions(num_groups)
         self._num_waiting = {label: count for label, count in enumerate(num_groups) if count}  # groups not dealt yet
-        self._sides = columns.filled("b", NOT_DEALT, len(groups), folder).view()
+        sides = columns.filled("b", NOT_DEALT, len(groups), folder)
+        self._used, self._sides, self._sizes = (sides, groups.sizes), sides.view(), groups.sizes.view()
         self._held, self._num_taken = None, 0
         if held is not None:
             firsts = (self._held_side(groups.images_of(position), held) for position in range(len(groups)))
@@ -241,6 +243,11 @@ class Dealer:
             for image in self._groups.images_of(position):
                 sides[image] = side
         return sides
+
+    def _release(self):
+        self._groups.release()
+        for column in self._used:
+            column.release()
 
     def _list_positions(self, num_groups):
         """(positions of the groups that show a label, label by label; where each label begins, and the end)."""
@@ -281,7 +288,7 @@ class Dealer:
         self._sides[position] = side
         self._num_taken += 1
         if self._num_taken % _BLOCK == 0:
-            self._groups.release()
+            self._release()
         self._wanted_images[side] -= self._sizes[position]
         for label, count in self._groups.counts_of(position):
             self._wanted[label][side] -= count

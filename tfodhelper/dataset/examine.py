@@ -3,6 +3,7 @@
 `check` prints it, `convert` goes on from it; both see the same.
 """
 
+import collections.abc
 import contextlib
 import dataclasses
 import functools
@@ -12,7 +13,7 @@ import json
 from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import class_names, columns, duplicates, entries, index, looked, processes, usable
+from tfodhelper.dataset import class_names, columns, duplicates, entries, index, looked, usable
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
 _MIN_CONSTANT_FILES = 3
@@ -23,6 +24,40 @@ _MIN_EMPTY_FRACTION = 0.2
 _LISTED_BY_STRICT = 10
 
 
+class Found(collections.abc.Sequence):
+    """Findings: those that are kept, then one for each image without annotation file, made when it is asked for.
+
+    Args:
+      kept: `Finding`s.
+      unlabelled: names of the images.
+    """
+
+    def __init__(self, kept, unlabelled):
+        self._kept, self._unlabelled = tuple(kept), unlabelled
+
+    def __len__(self):
+        return len(self._kept) + len(self._unlabelled)
+
+    def __getitem__(self, position):
+        if isinstance(position, slice):
+            return [self[number] for number in range(*position.indices(len(self)))]
+        number = range(len(self))[position]
+        known = len(self._kept)
+        return self._kept[number] if number < known else _say_unlabelled(self._unlabelled[number - known])
+
+    def __iter__(self):
+        yield from self._kept
+        yield from map(_say_unlabelled, self._unlabelled)
+
+    def with_more(self, findings):
+        """The same with further ones."""
+        return Found((*self._kept, *findings), self._unlabelled)
+
+
+def _say_unlabelled(name):
+    return Finding("unlabelled", name, "has no annotation file; it is not taken for a negative")
+
+
 @dataclasses.dataclass(frozen=True)
 class Examination:
     """All that is known of a set.
@@ -31,7 +66,7 @@ class Examination:
       source: the folders.
       images: the usable ones, sorted by name; a `usable.Images`.
       unlabelled: names of images without annotation file, sorted.
-      findings: everything that was found, in the order of the files.
+      findings: everything that was found; a `Found`.
       index: the `index.Index` that it comes from.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
     """
@@ -39,7 +74,7 @@ class Examination:
     source: index.Source
     images: usable.Images
     unlabelled: columns.Texts
-    findings: tuple[Finding, ...]
+    findings: collections.abc.Sequence
     index: index.Index
     fingerprint: str
 
@@ -97,13 +132,9 @@ def examine(
     _check_meaningless_sizes(found, look, num_workers)
     notes = list(found.findings) + _collect_remarks(found)
     index.refuse_pointers(notes)
-    notes += [
-        Finding("unlabelled", name, "has no annotation file; it is not taken for a negative")
-        for name in found.unlabelled
-    ]
     images = usable.Images(found)
     notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images) + _find_empty(images)
-    return Examination(source, images, found.unlabelled, tuple(notes), found, _fingerprint(found))
+    return Examination(source, images, found.unlabelled, Found(notes, found.unlabelled), found, _fingerprint(found))
 
 
 def _collect_remarks(found):

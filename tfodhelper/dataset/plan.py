@@ -129,14 +129,14 @@ class Plan:
       label_map: given or made; None when none was given and no image has a box.
       sides: a `sides.Sides`; usable images that are not in it are in no list.
       statistics: counts of boxes and images.
-      findings: everything that was found: in the files, in the classes, in the lists.
+      findings: everything that was found: in the files, in the classes, in the lists; an `examine.Found`.
     """
 
     examination: examine.Examination
     label_map: label_maps.LabelMap | None
     sides: sides_of_images.Sides
     statistics: statistics.Statistics
-    findings: tuple[Finding, ...]
+    findings: examine.Found
 
     @property
     def has_errors(self):
@@ -157,7 +157,7 @@ class Plan:
 
     def with_findings(self, more):
         """The same plan with further findings."""
-        return dataclasses.replace(self, findings=(*self.findings, *more))
+        return dataclasses.replace(self, findings=self.findings.with_more(more))
 
     def images_of(self, side):
         """The `UsableImage`s of a side, sorted by name."""
@@ -232,7 +232,7 @@ def make_plan(options, show_progress=True, earlier=None, folder=None):
         identity=options.identity(),
     )
     counts = examination.count_boxes()
-    notes = list(examination.findings)
+    notes = []
     if label_map is not None and label_map.gaps:
         what = f"no class has the id {label_map.gaps[0]}"
         notes.append(Finding("label-map-gap", str(options.label_map), what, received=f"{len(label_map.gaps)} such ids"))
@@ -243,7 +243,7 @@ def make_plan(options, show_progress=True, earlier=None, folder=None):
     notes += more
     if label_map is not None:
         notes += statistics.find_missing_classes(label_map, counted)
-    return Plan(examination, label_map, sides, counted, tuple(notes))
+    return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))
 
 
 def _extend_label_map(label_map, counts):

@@ -62,12 +62,9 @@ class Content:
           encoded: {place: hex digest of what was encoded anew}.
         """
         shards = self.shards.setdefault(side, [])
-        shard_of, record_of = self.shard_of.view(), self.record_of.view()
-        for record, member in enumerate(members):
-            shard_of[member], record_of[member] = len(shards), record
+        self.shard_of.put(members, [len(shards)] * len(members))
+        self.record_of.put(members, range(len(members)))
         shards.append(shard)
-        self.shard_of.release()
-        self.record_of.release()
         for member, digest in encoded.items():
             self.encoded[member] = digest
 
@@ -103,13 +100,12 @@ def lay_out_side(folder, side, planned, members, ids, wanted, seed):
       seed: of the order.
     """
     examination = planned.examination
+    sizes, positions = examination.index.looked.num_bytes, examination.images.positions
+    num_bytes = sum(sizes[positions[member]] for member in members)
     if side == TRAIN:
         random.Random(seed).shuffle(members.view())
+        members.release()
     least = writer.DEFAULT_TRAIN_SHARDS if side == TRAIN else 1
-    sizes, positions = (c.view() for c in (examination.index.looked.num_bytes, examination.images.positions))
-    num_bytes = sum(sizes[positions[member]] for member in members)
-    for column in (members, examination.index.looked.num_bytes, examination.images.positions):
-        column.release()
     number = writer.choose_num_shards(len(members), num_bytes, wanted, least)
     layout = writer.SideLayout(side, examination, members, ids, number, planned.label_map)
     return writer.make_shards(folder, layout), num_bytes

@@ -134,22 +134,17 @@ class Shard:
         examination, members, id_of = self.layout.examination, self.members(), self.layout.id_of
         found, positions = examination.index.looked, examination.images.positions
         found.flush()
-        known = found.offsets, found.lengths, positions, id_of
-        offsets, lengths, position_of, ids = (column.view() for column in known)
-        lines = [position_of[member] for member in members]
-        task = ShardTask(
+        lines = positions.take(members)
+        return ShardTask(
             self.path,
             str(examination.source.image_dir),
             found.path,
             members,
-            array.array("Q", [offsets[line] for line in lines]),
-            array.array("I", [lengths[line] for line in lines]),
-            array.array("Q", [ids[member] for member in members]),
+            found.offsets.take(lines),
+            found.lengths.take(lines),
+            id_of.take(members),
             self.layout.label_map,
         )
-        for column in known:
-            column.release()
-        return task
 
 
 def make_shards(folder, layout):
