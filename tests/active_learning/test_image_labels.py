@@ -73,9 +73,9 @@ def test_what_is_not_clear_is_left_open_and_said(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "1 images have rows that contradict each other" in said and "cat/2.jpg (line 2: cat, line 3: dog)" in said
     assert "1 rows fit several images" in said and "1.jpg (line 4: cat/1.jpg or dog/1.jpg)" in said
-    assert "1 rows name images that are not in the pool: nowhere.jpg" in said
+    assert "1 rows name images that are not in the folder: nowhere.jpg" in said
     assert "1 rows name no class, and say nothing: dog/1.jpg (line 6)" in said
-    assert "3 images of the pool are not in the list" in said
+    assert "3 images of the folder are not in the list" in said
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_labels_of_other_classes_are_said_and_a_broken_image_is_left_to_the_pred
     assert [image.classes for image in started.workspace.pool()] == [("zebra",), ("circle", "square")]
     said = capsys.readouterr().err
     assert "class 'zebra': 1 images of the pool show it, but no labelled image does" in said
-    assert "1 rows name images that are not in the pool: else.jpg" in said
+    assert "1 rows name images that are not in the folder: else.jpg" in said
 
 
 def test_no_workspace_is_said(tmp_path):

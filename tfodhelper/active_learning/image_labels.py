@@ -61,7 +61,7 @@ def _from_folders(images):
     if images and not found:
         raise errors.DatasetError(
             "none of the images lies in a folder of its class",
-            expected="CLASS/IMAGE in the folder of the pool",
+            expected="CLASS/IMAGE in the folder that was named",
             received=loose[0],
             way_out="sort the images into folders called by their classes, or name a CSV file",
         )
@@ -94,11 +94,11 @@ def _from_csv(path, images):
     contradicted = [_contradiction(name, versions) for name, versions in said.items() if len(versions) > 1]
     silent = [image.name for image in images if image.name not in said]
     notes = [
-        (unknown, "rows name images that are not in the pool"),
-        (unclear, "rows fit several images, and count for none; write the path in the pool's folder"),
+        (unknown, "rows name images that are not in the folder"),
+        (unclear, "rows fit several images, and count for none; write the path inside the folder"),
         (empty, "rows name no class, and say nothing"),
         (contradicted, "images have rows that contradict each other, and count as unknown; write a|b for two classes"),
-        (silent, "images of the pool are not in the list, and nothing is known of them"),
+        (silent, "images of the folder are not in the list, and nothing is known of them"),
     ]
     return found, [f"{path}: {_count(which, what)}" for which, what in notes if which]
 
