@@ -2,6 +2,7 @@
 """Images per second of `tfodhelper convert`, beside a straightforward single-process writer on the same files.
 
     python scripts/benchmark_convert.py [--num_images=20000] [--rounds=3] [--data_dir=FOLDER] [--few=300]
+    python scripts/benchmark_convert.py --num_images=1000000 --memory_only
 
 The straightforward writer reads each XML file with lxml, the image's size from its header with Pillow, and writes
 tf.train.Examples with tf.io.TFRecordWriter, one after the other: no check, no split, no manifest. Both run in turn,
@@ -9,8 +10,8 @@ each in a process of its own and from the start of the interpreter to its end, s
 clock stand the seconds of processor time and the greatest resident memory over all processes of the conversion; a
 machine that others use distorts the first, so the load is printed too.
 
-The images are drawn once (160 x 120 pixels, about 4 KB, one to three boxes), or taken from --data_dir, where each
-NAME.jpg lies beside NAME.xml.
+The images are drawn once (160 x 120 pixels, about 4 KB, one to three boxes; beyond 20,000 they differ in a comment
+only), or taken from --data_dir, where each NAME.jpg lies beside NAME.xml.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import time
 SIZE_PX = (160, 120)
 CLASSES = ("buoy", "boat", "bird", "kite")
 _SAMPLE_EVERY_S = 0.05
+_NUM_DRAWN = 20_000
 
 
 def main():
@@ -36,6 +38,7 @@ def main():
     parser.add_argument("--num_images", type=int, default=20_000)
     parser.add_argument("--few", type=int, default=300, help="size of the small set, for start-up")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory_only", action="store_true", help="leave out the rounds")
     parser.add_argument("--data_dir", help="images and XML files side by side; drawn when left out")
     parser.add_argument("--part", nargs=2, metavar=("DATA", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -52,8 +55,9 @@ def main():
         link_first(data, few, arguments.few)
         link_first(data, tenth, num_images // 10)
         print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.2f} at the start")
-        compare(f"{num_images} images", work / "all", num_images, work, arguments.rounds)
-        compare(f"{arguments.few} images", few, arguments.few, work, arguments.rounds)
+        if not arguments.memory_only:
+            compare(f"{num_images} images", work / "all", num_images, work, arguments.rounds)
+            compare(f"{arguments.few} images", few, arguments.few, work, arguments.rounds)
         measure_memory(work, {num_images // 10: tenth, num_images: work / "all"})
 
 
@@ -64,7 +68,7 @@ def draw_images(folder, count):
 
     folder.mkdir(parents=True)
     chance = np.random.default_rng(0)
-    for number in range(count):
+    for number in range(min(count, _NUM_DRAWN)):
         ground = chance.integers(60, 200, (12, 16, 3), dtype=np.uint8)
         image = Image.fromarray(ground).resize(SIZE_PX, Image.Resampling.BICUBIC)
         objects = []
@@ -75,6 +79,17 @@ def draw_images(folder, count):
             objects.append((CLASSES[int(chance.integers(len(CLASSES)))], x, y, x + w, y + h))
         image.save(folder / f"img_{number:06d}.jpg", quality=85)
         (folder / f"img_{number:06d}.xml").write_text(to_xml(f"img_{number:06d}.jpg", objects), encoding="utf-8")
+    for number in range(_NUM_DRAWN, count):
+        copy_with_comment(folder, f"img_{number % _NUM_DRAWN:06d}", f"img_{number:06d}")
+
+
+def copy_with_comment(folder, name, new_name):
+    """Copies an image with its XML file; the new name is a comment in the JPEG file, so that its bytes differ."""
+    data, comment = (folder / f"{name}.jpg").read_bytes(), new_name.encode()
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+    (folder / f"{new_name}.jpg").write_bytes(data[:2] + segment + data[2:])
+    text = (folder / f"{name}.xml").read_text(encoding="utf-8")
+    (folder / f"{new_name}.xml").write_text(text.replace(name, new_name), encoding="utf-8")
 
 
 def to_xml(filename, objects):

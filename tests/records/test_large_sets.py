@@ -1,4 +1,4 @@
-"""Large sets: what lies in files gives the same result as what lies in memory, and memory does not grow with the set."""
+"""Large sets: what lies in files gives what lies in memory would give, and memory does not grow with the set."""
 
 import random
 import tracemalloc

@@ -179,15 +179,17 @@ def _check_meaningless_sizes(found, look, num_workers):
     index.look_anew(found.looked, positions, looked.check_again, make_task, look, num_workers)
 
 
-def fingerprint_of(source, known=None, num_workers=0):
+def fingerprint_of(source, known=None, num_workers=0, folder=None):
     """The fingerprint of a set without decoding it.
 
     Args:
       source: an `index.Source`.
       known: `looked.Notes` of an earlier examination, or None; what has not changed since is not read again.
       num_workers: as for `examine`.
+      folder: see `looked.Looked`.
     """
-    return _fingerprint(index.make_index(source, make_look_options(source, decode=False), known, num_workers))
+    look = make_look_options(source, decode=False)
+    return _fingerprint(index.make_index(source, look, known, num_workers, folder=folder))
 
 
 def _fingerprint(found):

@@ -82,7 +82,7 @@ def _reuse(folder, options):
         received = ", ".join(f"{name} {given[name]} (was {manifest.options.get(name)})" for name in differing)
         raise _other_work(folder, f"options differ: {what}", received)
     known = read_notes(folder / result.NOTES, given)
-    if examine.fingerprint_of(source, known, options.num_workers) != manifest.fingerprint:
+    if examine.fingerprint_of(source, known, options.num_workers, folder) != manifest.fingerprint:
         if options.update:
             with console.phase("update"):
                 return update.update(folder, options, manifest, known)
