@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfodhelper import errors
-from tfodhelper.dataset import columns
+from tfodhelper.dataset import columns, sorting
 
 RANGES = {"b": (-128, 127), "B": (0, 255), "I": (0, 2**32 - 1), "q": (-(2**63), 2**63 - 1), "Q": (0, 2**64 - 1)}
 NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=60)
@@ -19,10 +19,11 @@ def small(request):
     if request.param == "in memory":
         yield
         return
-    sizes = {"_HELD": 5, "_BLOCK": 7, "_READS": 3, "_TEXTS": 4, "_RUN": 6, "_BUCKET": 8}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in sizes.items():
+        for name, value in {"_HELD": 5, "_BLOCK": 7, "_READS": 3, "_TEXTS": 4}.items():
             patch.setattr(columns, name, value)
+        for name, value in {"_RUN": 6, "_BUCKET": 8, "_READS": 3}.items():
+            patch.setattr(sorting, name, value)
         yield
 
 
@@ -85,7 +86,7 @@ def test_texts_are_a_list(names, chance):
 
 @given(NAMES)
 def test_texts_are_sorted_and_found(names):
-    sorter = columns.TextSorter()
+    sorter = sorting.TextSorter()
     for name in names:
         sorter.add(name)
     found = sorter.sort()
@@ -97,16 +98,16 @@ def test_texts_are_sorted_and_found(names):
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2), max_size=80))
 def test_keys_are_sorted_with_their_positions(keys):
-    values, positions = columns.sort_keys(columns.Column("q", keys))
+    values, positions = sorting.sort_keys(columns.Column("q", keys))
     expected = sorted((key, position) for position, key in enumerate(keys))
     assert list(zip(values, positions)) == expected
     groups = [[p for k, p in expected if k == key] for key in sorted(set(keys))]
-    assert list(columns.group_equal(columns.Column("q", keys))) == [group for group in groups if len(group) > 1]
+    assert list(sorting.group_equal(columns.Column("q", keys))) == [group for group in groups if len(group) > 1]
 
 
 @given(NAMES)
 def test_a_lookup_finds_all_positions_of_a_key(names):
-    lookup, folded = columns.Lookup(names), columns.Lookup(columns.Texts(names), None, str.casefold)
+    lookup, folded = sorting.Lookup(names), sorting.Lookup(columns.Texts(names), None, str.casefold)
     for name in {*names, "nobody"}:
         assert lookup.find(name) == [p for p, other in enumerate(names) if other == name]
         key = name.casefold()
@@ -114,10 +115,10 @@ def test_a_lookup_finds_all_positions_of_a_key(names):
 
 
 def test_equal_hash_values_of_different_texts_are_told_apart(monkeypatch):
-    monkeypatch.setattr(columns, "hash", lambda text: len(text), raising=False)
-    lookup = columns.Lookup(["ab", "c", "cd", "ab"])
+    monkeypatch.setattr(sorting, "hash", lambda text: len(text), raising=False)
+    lookup = sorting.Lookup(["ab", "c", "cd", "ab"])
     assert (lookup.find("ab"), lookup.find("cd"), lookup.find("ef")) == ([0, 3], [2], [])
-    assert columns.tell_apart([0, 1, 2], lambda place: "xyx"[place]) == [[0, 2]]
+    assert sorting.tell_apart([0, 1, 2], lambda place: "xyx"[place]) == [[0, 2]]
 
 
 def test_digests_of_a_few():

@@ -9,11 +9,12 @@ from tests.dataset.picture_set import save_image, save_pair
 from tests.records.test_convert import contents
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
-from tfodhelper.dataset import columns, dealing, index, looked, plan, usable
+from tfodhelper.dataset import columns, dealing, index, looked, plan, sorting, usable
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.records import convert, describe
 
-SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4, "_RUN": 16, "_BUCKET": 16})]
+SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4})]
+SMALL += [(sorting, {"_RUN": 16, "_BUCKET": 16, "_READS": 5})]
 SMALL += [(looked, {"_KNOWN_KINDS": 2, "_BLOCK": 3}), (usable, {"_MANY_KINDS": 2}), (plan, {"_MANY_KINDS": 2})]
 SMALL += [
     (dealing, {"_MANY_KINDS": 2, "_BLOCK": 4}),

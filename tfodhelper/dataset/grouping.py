@@ -4,7 +4,7 @@ import os
 import re
 
 from tfodhelper import console, errors
-from tfodhelper.dataset import columns, near_duplicates
+from tfodhelper.dataset import columns, near_duplicates, sorting
 
 VIDEO = "video"  # a value of --group_by: the name without the number of the frame
 FOLDER = "folder"  # a value of --group_by: the folder that the image lies in
@@ -70,5 +70,5 @@ def _find_equal_keys(images, key_of):
         if key := key_of(name):
             places.append(place)
             hashes.append(hash(key))
-    for found in columns.group_equal(hashes):
-        yield from columns.tell_apart([places[number] for number in found], lambda n: key_of(images.name_of(n)))
+    for found in sorting.group_equal(hashes):
+        yield from sorting.tell_apart([places[number] for number in found], lambda n: key_of(images.name_of(n)))

@@ -15,7 +15,7 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import columns, entries, looked, pairing, processes
+from tfodhelper.dataset import columns, entries, looked, pairing, processes, sorting
 
 _IGNORED_FOLDERS = ("__MACOSX",)
 # Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
@@ -221,7 +221,7 @@ def _names_of(image_names, numbers):
 def _list_names(source, folder=None):
     """(names of all images, names of all annotation files, both sorted; names that are no text; number of others)."""
     endings = tuple(images.EXTENSIONS)
-    image_names, xml_names = (columns.TextSorter(folder) for _ in range(2))
+    image_names, xml_names = (sorting.TextSorter(folder) for _ in range(2))
     unwritable, num_others, num_beside_xml = [], 0, 0
 
     def list_folder(path, has_images, has_xml):

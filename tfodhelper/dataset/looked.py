@@ -15,7 +15,7 @@ import typing
 import weakref
 
 from tfodhelper import errors, storage
-from tfodhelper.dataset import columns, entries
+from tfodhelper.dataset import columns, entries, sorting
 
 _FORMAT = 2
 # What is known of an entry without reading its line.
@@ -355,7 +355,7 @@ class Notes:
 
     @functools.cached_property
     def _lookup(self):
-        return columns.Lookup(self._names, self._folder)
+        return sorting.Lookup(self._names, self._folder)
 
 
 def _list_lines(path, identity):

@@ -13,7 +13,7 @@ import unicodedata
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
-from tfodhelper.dataset import columns, looked
+from tfodhelper.dataset import columns, looked, sorting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Finder:
 
     def _collect(self, key_of):
         """A function from a key to the numbers of the images that have it, in order."""
-        return columns.Lookup(self.image_names, self.folder, key_of).find
+        return sorting.Lookup(self.image_names, self.folder, key_of).find
 
     @functools.cached_property
     def _names(self):

@@ -8,7 +8,7 @@ import pathlib
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset import columns, entries, looked
+from tfodhelper.dataset import columns, entries, looked, sorting
 
 _MANY_KINDS = 1 << 12  # that are counted apart
 
@@ -186,8 +186,8 @@ class Images(collections.abc.Sequence):
                 digests.extend(digest)
         groups = []
         width = looked.DIGEST_BYTES
-        for numbers in columns.group_equal(keys):
-            for group in columns.tell_apart(numbers, lambda n: digests[width * n : width * (n + 1)].tobytes()):
+        for numbers in sorting.group_equal(keys):
+            for group in sorting.tell_apart(numbers, lambda n: digests[width * n : width * (n + 1)].tobytes()):
                 groups.append(sorted(bisect.bisect_left(self._numbers, places[n]) for n in group))
         return sorted(groups)
 

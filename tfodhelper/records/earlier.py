@@ -1,6 +1,6 @@
 """What the manifest of a converted folder says of its records, in columns."""
 
-from tfodhelper.dataset import columns
+from tfodhelper.dataset import columns, sorting
 from tfodhelper.dataset.split import SPLITS
 
 _NO_RECORD = -1
@@ -35,7 +35,7 @@ class EarlierRecords:
                 self.places.append(value)
             if "encoded_sha256" in image:
                 self.encoded[number] = image["encoded_sha256"]
-        self._lookup = columns.Lookup(self._names, folder)
+        self._lookup = sorting.Lookup(self._names, folder)
 
     def __len__(self):
         return len(self._names)
