@@ -137,7 +137,6 @@ def read_data_facts(folder):
     manifest = manifests.read_manifest(folder)
     label_map_path = folder / manifest.files["label_map"]
     patterns = {side: manifest.record_pattern(side) for side in (TRAIN, VALIDATE)}
-    counts = [_count_boxes(image) for image in manifest.images if image["split"] == TRAIN]
     return DataFacts(
         folder=folder,
         label_map_path=label_map_path.as_posix(),
@@ -146,7 +145,7 @@ def read_data_facts(folder):
         validate_pattern=(folder / patterns[VALIDATE]).as_posix() if patterns[VALIDATE] else None,
         num_train=manifest.num_train,
         num_validate=manifest.num_validate,
-        most_boxes=max(counts, default=0),
+        most_boxes=max((_count_boxes(image) for image in manifest.images if image["split"] == TRAIN), default=0),
     )
 
 
