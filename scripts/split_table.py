@@ -42,7 +42,7 @@ def main():
         }
         cards = [split.SplitImage(name, name, frozenset(classes)) for name, classes in labels.items()]
         sides = split.split_images(cards, 0.2, seed=0)
-        counted = statistics.count(((name, (classes, "")) for name, classes in labels.items()), sides)
+        counted = statistics.count(((classes, "") for classes in labels.values()), map(sides.get, labels))
         label_map = label_maps.make_label_map(name for (name,) in labels.values())
         console.say(f"{num_images} images, {NUM_CLASSES} classes, one box each, 8:2")
         console.say(statistics.format_summary(label_map, counted))
