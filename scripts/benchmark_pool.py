@@ -135,6 +135,9 @@ def measure_pool(arguments, paths):
     """Images per second and memory of `predict_pool`."""
     from tfodhelper.active_learning import pool_predictor
     from tfodhelper.active_learning.structures import PoolImage
+    from tfodhelper.prediction import servable
+
+    servable.run_each_call_on_one_core()
 
     class WarmModel(pool_predictor.PoolModel):
         """Loads, and predicts a few images, before the clock starts."""

@@ -24,13 +24,14 @@ from tfodhelper.prediction import predictor
 NUM_IMAGES, BROKEN = 23, (3, 4, 20)
 OPTIONS = {"part_size": 4, "batch_size": 3}
 
-# Predicts a pool; with a number, kills itself when that many files have got their names.
+# Predicts a pool, each call on one core; with a number, kills itself when that many files have got their names.
 CHILD = """
 import json, os, signal, sys
 from tfodhelper.cli import quiet
 quiet.quiet_tensorflow()
 from tfodhelper.active_learning import pool_predictor
 from tfodhelper.active_learning.structures import PoolImage
+from tfodhelper.prediction import servable
 images, model, folder, shard, kill_at = json.loads(sys.argv[1])
 replace, count = os.replace, [0]
 def replace_or_die(*paths):
@@ -39,6 +40,8 @@ def replace_or_die(*paths):
     count[0] += 1
     replace(*paths)
 os.replace = replace_or_die
+servable.run_each_call_on_one_core()
+assert servable.plan_calls(8)[1] == 4
 pool = [PoolImage(*image) for image in images]
 pool_predictor.predict_pool(pool, model, folder, shard=shard, part_size=4, batch_size=3)
 """

@@ -20,9 +20,15 @@ class FakeDetector(tf_keras.Model):
         self.gain = tf.Variable(gain, dtype=tf.float32, name="gain")
 
     def preprocess(self, images):
-        inputs = tf.image.resize(images, [SIZE, SIZE]) / 255.0
+        resized, shapes = self.resizer(images)
+        return self.normalize(resized, shapes), shapes
+
+    def resizer(self, images):
         shape = tf.tile(tf.constant([[SIZE, SIZE, 3]]), [tf.shape(images)[0], 1])
-        return inputs, shape
+        return tf.image.resize(images, [SIZE, SIZE]), shape
+
+    def normalize(self, images, true_image_shapes=None):
+        return images / 255.0
 
     def predict_raw(self, inputs, true_image_shapes, training):
         red = tf.reduce_mean(inputs[..., 0], axis=[1, 2])
@@ -46,6 +52,6 @@ class FakeDetector(tf_keras.Model):
 class FreeSizeDetector(FakeDetector):
     """The same without a fixed input size, as a resizer that keeps the aspect ratio without padding."""
 
-    def preprocess(self, images):
+    def resizer(self, images):
         shape = tf.shape(images)
-        return images / 255.0, tf.tile(shape[tf.newaxis, 1:], [shape[0], 1])
+        return tf.cast(images, tf.float32), tf.tile(shape[tf.newaxis, 1:], [shape[0], 1])

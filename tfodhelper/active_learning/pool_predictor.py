@@ -7,7 +7,9 @@ the same folder share the work without talking to each other.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import gc
 import hashlib
 import time
 
@@ -184,7 +186,8 @@ def predict_pool(
                 max_detections=max_detections,
             )
             start = time.monotonic()
-            num_predicted = _predict_parts(model, open_images, folder, plan, own)
+            with _garbage_is_new():
+                num_predicted = _predict_parts(model, open_images, folder, plan, own)
             seconds = time.monotonic() - start
     return PoolReport(
         num_images=num_images,
@@ -247,6 +250,19 @@ def _predict_parts(model, open_images, folder, plan, own):
         if writing is not None:
             writing.result()
     return total
+
+
+@contextlib.contextmanager
+def _garbage_is_new():
+    """Keeps the garbage collector from what is there: TensorFlow's objects, a million that it would look at each time.
+
+    A detection is an object, too, and the collector comes with every few hundred of them.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _write(folder, part, answers):

@@ -28,6 +28,8 @@ def main(fv, args):
     shard = plan.parse_part(fv.shard, "--shard")
     quiet.quiet_tensorflow()
     from tfodhelper.active_learning import rounds
+    from tfodhelper.prediction import servable
 
+    servable.run_each_call_on_one_core()
     rounds.predict_share(fv.workspace, shard)
     console.say_next(f"tfodhelper active round --workspace={fv.workspace}      (when all shares are done)")

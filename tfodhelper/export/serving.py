@@ -111,11 +111,15 @@ def _make_serving_function(detector, input_type, batch_size):
 
 
 def _make_prepare_function(detector):
-    """A `tf.function` from one image to its model input and true shape."""
+    """A `tf.function` from one image to its model input and true shape.
+
+    Resizes before it scales, so that only the pixels that are needed are read; see `SSDDetector.preprocess`.
+    """
 
     def prepare(input_tensor):
-        inputs, true_image_shape = _make_prepare(detector, tf.identity)(input_tensor)
-        return {Prepared.INPUTS: inputs, Prepared.TRUE_IMAGE_SHAPE: true_image_shape}
+        resized, true_image_shapes = detector.resizer(input_tensor[tf.newaxis])
+        inputs = detector.normalize(resized, true_image_shapes)
+        return {Prepared.INPUTS: inputs[0], Prepared.TRUE_IMAGE_SHAPE: true_image_shapes[0]}
 
     return tf.function(prepare, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name=INPUT_TENSOR)])
 

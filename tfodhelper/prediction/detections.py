@@ -22,7 +22,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")  # in the order of LabelImg
 _PIXEL_DIGITS, _SCORE_DIGITS = 3, 6
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Detection:
     """One object that was found.
 

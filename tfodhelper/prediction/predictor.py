@@ -21,7 +21,6 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
 from tfodhelper.prediction import saved_models, servable
 
-_RUNNERS = 2  # calls at a time: one computes while another waits for its last operation, or for a copy to a device
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _WINDOW_BYTES = 1 << 28  # model inputs held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
@@ -126,15 +125,20 @@ class Predictor:
         Raises:
           PredictionError: when the model answers with numbers that are not finite.
         """
-        size = self._servable.batch_size or batch_size
-        with concurrent.futures.ThreadPoolExecutor(_RUNNERS) as runners:
+        num_calls, size = servable.plan_calls(batch_size)
+        size = self._servable.batch_size or size
+        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
+        with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
             running = collections.deque()
-            for window in _windows(self._read_all(paths, keep_images), size * _WINDOW_BATCHES):
-                running.append((window, runners.submit(self._run_window, window, size, score_threshold)))
-                if len(running) > _RUNNERS:
+            try:
+                for window in _windows(self._read_all(paths, keep_images), size * _WINDOW_BATCHES):
+                    running.append((window, self._submit(runners, window, size, score_threshold)))
+                    if len(running) > num_ahead:
+                        yield from self._finish(*running.popleft(), score_threshold, max_detections)
+                while running:
                     yield from self._finish(*running.popleft(), score_threshold, max_detections)
-            for window, outputs in running:
-                yield from self._finish(window, outputs, score_threshold, max_detections)
+            finally:
+                runners.shutdown(wait=False, cancel_futures=True)
 
     def detect(self, images, *, batch_size=8, score_threshold=0.0):
         """Runs the model on images in memory.
@@ -149,7 +153,10 @@ class Predictor:
           normalized to the image, classes counted from 1.
         """
         prepared = [self._servable.prepare(image) for image in images]
-        return self._run(prepared, self._servable.batch_size or batch_size, score_threshold)
+        outputs = {}
+        for batch in self._plan(prepared, self._servable.batch_size or batch_size):
+            outputs.update(zip(batch, self._servable.detect([prepared[i] for i in batch], score_threshold)))
+        return [outputs[index] for index in range(len(prepared))]
 
     def _read_all(self, paths, keep_images):
         """Reads in threads, a few images ahead; yields `_Read` in order."""
@@ -175,21 +182,24 @@ class Predictor:
                 for future in waiting:
                     future.cancel()
 
-    def _run_window(self, window, batch_size, score_threshold):
-        """Outputs of the readable images of a window, in order."""
-        return self._run([item.prepared for item in window if item.prepared is not None], batch_size, score_threshold)
+    def _submit(self, runners, window, batch_size, score_threshold):
+        """Lets the model run on the readable images of a window; a list of indices among them and their future."""
+        prepared = [item.prepared for item in window if item.prepared is not None]
+        return [
+            (batch, runners.submit(self._servable.detect, [prepared[i] for i in batch], score_threshold))
+            for batch in self._plan(prepared, batch_size)
+        ]
 
-    def _run(self, prepared, batch_size, score_threshold):
-        outputs = [None] * len(prepared)
-        sizes = [tuple(one[0].shape[:2]) for one in prepared]
-        for batch in plan_batches(sizes, batch_size, self._servable.mixes_sizes):
-            for index, output in zip(batch, self._servable.detect([prepared[i] for i in batch], score_threshold)):
-                outputs[index] = output
-        return outputs
+    def _plan(self, prepared, batch_size):
+        """Indices of the images of each call."""
+        return plan_batches([tuple(one[0].shape[:2]) for one in prepared], batch_size, self._servable.mixes_sizes)
 
-    def _finish(self, window, outputs, score_threshold, max_detections):
-        """Outcomes of a window whose outputs are a future."""
-        outputs = iter(outputs.result())
+    def _finish(self, window, calls, score_threshold, max_detections):
+        """Outcomes of a window."""
+        outputs = {}
+        for batch, future in calls:
+            outputs.update(zip(batch, future.result()))
+        outputs = iter([outputs[index] for index in range(len(outputs))])
         for item in window:
             if item.prepared is None:
                 yield Outcome(item.path, problem=item.problem)

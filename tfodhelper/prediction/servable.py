@@ -1,7 +1,10 @@
-"""The signatures of a SavedModel, as functions from images to detections."""
+"""The signatures of a SavedModel, as functions from images to detections; and how its calls share the processor."""
+
+import os
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
 
 from tfodhelper import errors, fields
 from tfodhelper.prediction import saved_models
@@ -11,6 +14,54 @@ REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections
 _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
+
+_MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
+
+
+def run_each_call_on_one_core():
+    """Sets TensorFlow up for a process that does nothing but predict: each call on a core of its own.
+
+    Nothing has to wait then for the other cores at the end of each operation, and a call's numbers stay in the caches
+    of its core. A single call takes longer, so that this is for many images only. Nothing changes where there are
+    other devices than the processor, where TensorFlow has begun to work, or where its threads were set before.
+    """
+    threading = tf.config.threading
+    if {device.device_type for device in tf.config.get_visible_devices()} != {"CPU"}:
+        return
+    if threading.get_intra_op_parallelism_threads() or "TF_NUM_INTRAOP_THREADS" in os.environ:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(1)
+        threading.set_inter_op_parallelism_threads(_count_cores())
+    except RuntimeError:  # TensorFlow has begun to work
+        return
+
+
+def plan_calls(batch_size):
+    """How calls keep the devices busy.
+
+    Where each call is on one core, there is one for each core, of few images. Else there are two: one computes while
+    another waits for its last operation, or for a copy to a device.
+
+    Args:
+      batch_size: most images of a call.
+
+    Returns:
+      Number of calls at a time, and of images in each.
+    """
+    if _has_core_for_each_call():
+        return max(2, _count_cores()), min(batch_size, _MOST_ON_ONE_CORE)
+    return 2, batch_size
+
+
+def _has_core_for_each_call():
+    """Whether TensorFlow was set up by `run_each_call_on_one_core`, or in the same way."""
+    return tf.config.threading.get_intra_op_parallelism_threads() == 1
+
+
+def _count_cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Servable:
@@ -42,6 +93,8 @@ class Servable:
         self._prepare = signatures[_PREPARE] if name == _PREPARED else None
         self.mixes_sizes = name == _MIXED
         self._function = signatures[name]
+        if self._prepare and _has_core_for_each_call():
+            self._function = _freeze(self._function)
         self._spec = None if self._prepare else self._check_signature()
         self.batch_size = self._spec[1].shape[0] if self._spec else None
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
@@ -130,6 +183,21 @@ class Servable:
             f"{self._folder}: the string input takes neither an encoded image nor a tf.train.Example",
             way_out="export it with --input_type=image_tensor",
         )
+
+
+def _freeze(function):
+    """A signature with the values of its variables as constants; it answers with the same numbers.
+
+    Batch norm is then folded into kernels, and kernels are laid out as the processor wants them, once for all calls.
+    """
+    frozen = convert_to_constants.convert_variables_to_constants_v2(function, lower_control_flow=False)
+    names = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
+    keys = sorted(function.structured_outputs)
+
+    def call(**arguments):
+        return dict(zip(keys, frozen(*[arguments[name] for name in names])))
+
+    return call
 
 
 def _load(folder):
