@@ -1,5 +1,6 @@
 """The signatures of a SavedModel, as functions from images to detections; and how its calls share the processor."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -190,7 +191,8 @@ def _freeze(function):
 
     Batch norm is then folded into kernels, and kernels are laid out as the processor wants them, once for all calls.
     """
-    frozen = convert_to_constants.convert_variables_to_constants_v2(function, lower_control_flow=False)
+    with _stderr_is_silent():
+        frozen = convert_to_constants.convert_variables_to_constants_v2(function, lower_control_flow=False)
     names = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
     keys = sorted(function.structured_outputs)
 
@@ -198,6 +200,24 @@ def _freeze(function):
         return dict(zip(keys, frozen(*[arguments[name] for name in names])))
 
     return call
+
+
+@contextlib.contextmanager
+def _stderr_is_silent():
+    """Drops what TensorFlow's library writes by itself: notes on its optimizer, which no setting turns off."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _load(folder):
