@@ -4,10 +4,10 @@
     python scripts/benchmark_pool.py --saved_model_dir=EXPORT --image_dir=IMAGES [--num_images=1000] [--rounds=3]
 
 The loop is what a program does that takes a SavedModel as it is: read a file, decode it, call `serving_default` with
-one image, take the arrays. The pool prediction is all of `active predict`: it writes detections, doubts and features in
-parts. Both see the same files in the same order, each in a process of its own, in turn; loading the model and the first
-calls are not counted. `single` is the pool prediction with --batch_size=1: what its other means give without batches.
-The images of a folder are repeated until there are enough.
+one image, take the arrays. The pool prediction is all of `active predict`: each call has a core of its own, and
+detections, doubts and features are written in parts. Both see the same files in the same order, each in a process of
+its own, in turn; loading the model and the first calls are not counted. `single` is the pool prediction with
+--batch_size=1: what its other means give without batches. The images of a folder are repeated until there are enough.
 
 With --memory_at=1000,10000 the pool prediction alone is run over so many images, and its memory is compared.
 """
