@@ -103,7 +103,7 @@ class BatchNonMaxSuppression:
         num_near = _NEAR * self.max_total
         if scores.shape[1] is not None and scores.shape[1] <= num_near:
             return run_over_all()
-        is_sure, best = run_at_once(_find_near_the_best(scores, num_near))
+        is_sure, best = run_at_once(_find_near_the_best(scores, num_near, threshold))
         return Selected(*tf.cond(is_sure, lambda: best, run_over_all))
 
     def _suppress_each_class(self, boxes, scores, max_per_class, score_threshold):
@@ -240,12 +240,14 @@ class BatchNonMaxSuppression:
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
 
 
-def _find_near_the_best(scores, count):
-    """`_Candidates` of scores [B, A, K], at most `count` of each image.
+def _find_near_the_best(scores, most, threshold):
+    """`_Candidates` of scores [B, A, K], at most `most` of each image, and no more than are above the threshold.
 
     Suppression goes from the best score downwards, so that what is below the bound cannot change what is kept above it.
     """
     best = tf.reduce_max(scores, axis=2)
+    num_above = tf.reduce_sum(tf.cast(best > threshold, tf.int32), axis=1)
+    count = tf.clip_by_value(tf.reduce_max(num_above), 1, most)
     best, indices = tf.math.top_k(best, tf.minimum(count + 1, tf.shape(best)[1]))
     is_more = tf.shape(best)[1] > count
     bounds = tf.where(is_more, tf.reduce_min(best, axis=1), -np.inf)
