@@ -218,6 +218,18 @@ def test_equal_scores_of_different_classes_need_no_second_run(monkeypatch):
     nms.BatchNonMaxSuppression(max_total=5).select(tf.constant(boxes), tf.constant(scores), WHOLE, 0.0)
 
 
+@pytest.mark.parametrize("inside", [1, 2, 3])
+@pytest.mark.parametrize("num_boxes", [4, 40])
+def test_of_equal_scores_the_first_box_counts_though_it_is_outside(inside, num_boxes):
+    # Two boxes of a class count; three of the same score want to be the second one, and one of them is inside.
+    boxes = np.tile(np.float32([2, 2, 3, 3]), [1, num_boxes, 1]) * np.arange(1, num_boxes + 1)[:, np.newaxis]
+    boxes[0, [0, inside]] = [[0, 0, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]]
+    scores = np.zeros([1, num_boxes, 1], np.float32)
+    scores[0, :4, 0] = [0.9, 0.8, 0.8, 0.8]
+    selected = assert_same(np.float32(boxes), scores, WHOLE, 0.1, max_total=2, max_per_class=2)
+    np.testing.assert_array_equal(selected.num, [2 if inside == 1 else 1])
+
+
 def test_numbers_that_are_none_are_no_candidates():
     boxes, scores = draw(np.random.RandomState(0), 2, 60, 3)
     scores[0, ::2, 1] = np.nan

@@ -164,8 +164,8 @@ class BatchNonMaxSuppression:
         """Runs suppression over all classes by one operation, over all boxes or over `_Candidates`.
 
         The operation does not say which boxes it takes, in which order it takes those of equal scores, or what it would
-        return beyond a number. A box is found again by its score; where that is not the only one of its class, or where
-        too many detections lie outside, its answer is not sure. Neither is it where only candidates were looked at,
+        return beyond a number. A box is found again by its score; where that is not the only one of its class, be it kept
+        or outside, or where too many detections lie outside, its answer is not sure. Neither is it where only candidates were looked at,
         others have scores above the threshold, and detections are missing. Of equal scores the lower class comes first.
 
         Returns:
@@ -196,16 +196,24 @@ class BatchNonMaxSuppression:
         kept = tf.gather(tf.where(is_inside, found.nmsed_scores, -1.0), by_class, batch_dims=1)
         kept, places = tf.math.top_k(kept, self.max_total)
         places = tf.gather(by_class, places, batch_dims=1)
-        classes = tf.cast(tf.gather(found.nmsed_classes, places, batch_dims=1), tf.int32)
-        of_class = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)  # [B, D, A]
-        is_same = tf.cast(of_class == kept[..., tf.newaxis], tf.int32)
-        indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
-        is_one = (tf.reduce_sum(is_same, axis=2) == 1) | (kept < 0.0)
+        lowest = tf.reduce_min(kept, axis=1)
+
+        # What lies outside is not kept, but has suppressed others: its score has to be the only one, too.
+        is_needed = is_found & (found.nmsed_scores >= lowest[:, tf.newaxis])
+        num_needed = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(is_needed, tf.int32), axis=1)), 1)
+        classes = tf.cast(found.nmsed_classes[:, :num_needed], tf.int32)
+        of_class = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)  # [B, needed, A]
+        is_same = tf.cast(of_class == found.nmsed_scores[:, :num_needed, tf.newaxis], tf.int32)
+        is_one = (tf.reduce_sum(is_same, axis=2) == 1) | ~is_needed[:, :num_needed]
         num_inside = tf.reduce_sum(tf.cast(is_inside, tf.int32), axis=1)
         is_cut = found.valid_detections >= 2 * self.max_total
-        is_above = ~is_cut | (tf.reduce_min(kept, axis=1) > found.nmsed_scores[:, -1])
+        is_above = ~is_cut | (lowest > found.nmsed_scores[:, -1])
         is_all = is_whole & ~is_cut | (num_inside >= self.max_total) & is_above
         is_sure = tf.reduce_all(is_one) & tf.reduce_all(is_all)
+        indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
+        # Places behind the needed ones are those of no detection.
+        rows = tf.minimum(places, num_needed - 1)
+        indices, classes = tf.gather(indices, rows, batch_dims=1), tf.gather(classes, rows, batch_dims=1)
         if candidates is not None:
             indices = tf.gather(candidates.indices, indices, batch_dims=1)
         boxes = tf.gather(found.nmsed_boxes, places, batch_dims=1)
