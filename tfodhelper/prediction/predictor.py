@@ -57,6 +57,7 @@ class _Read:
     size: tuple | None = None  # height and width of the stored image
     image: np.ndarray | None = None
     problem: str | None = None
+    alone: object | None = None  # what `Servable.detect_alone` takes: bytes of a JPEG, or pixels
 
 
 class Predictor:
@@ -125,20 +126,51 @@ class Predictor:
         Raises:
           PredictionError: when the model answers with numbers that are not finite.
         """
-        num_calls, size = servable.plan_calls(batch_size)
-        size = self._servable.batch_size or size
-        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
+        num_calls, size = self._servable.plan_calls(batch_size)
         with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
-            running = collections.deque()
             try:
-                for window in _windows(self._read_all(paths, keep_images), size * _WINDOW_BATCHES):
-                    running.append((window, self._submit(runners, window, size, score_threshold)))
-                    if len(running) > num_ahead:
-                        yield from self._finish(*running.popleft(), score_threshold, max_detections)
-                while running:
-                    yield from self._finish(*running.popleft(), score_threshold, max_detections)
+                items = self._read_all(paths, keep_images)
+                if self._servable.detects_alone:
+                    yield from self._stream_alone(runners, items, 2 * num_calls, score_threshold, max_detections)
+                else:
+                    yield from self._stream_batches(runners, items, num_calls, size, score_threshold, max_detections)
             finally:
                 runners.shutdown(wait=False, cancel_futures=True)
+
+    def _stream_batches(self, runners, items, num_calls, size, score_threshold, max_detections):
+        """Outcomes of images that share calls with others of a window."""
+        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
+        running = collections.deque()
+        for window in _windows(items, size * _WINDOW_BATCHES):
+            running.append((window, self._submit(runners, window, size, score_threshold)))
+            if len(running) > num_ahead:
+                yield from self._finish(*running.popleft(), score_threshold, max_detections)
+        while running:
+            yield from self._finish(*running.popleft(), score_threshold, max_detections)
+
+    def _stream_alone(self, runners, items, most, score_threshold, max_detections):
+        """Outcomes of images that have calls of their own, `most` of them at a time."""
+        running = collections.deque()
+        for item in items:
+            running.append(runners.submit(self._detect_alone, item, score_threshold))
+            if len(running) >= most:
+                yield self._to_outcome(*running.popleft().result(), score_threshold, max_detections)
+        while running:
+            yield self._to_outcome(*running.popleft().result(), score_threshold, max_detections)
+
+    def _detect_alone(self, item, score_threshold):
+        """(`_Read` with the size of the image or what is wrong with it, what the model says)."""
+        if item.problem is not None:
+            return item, None
+        try:
+            size, output = self._servable.detect_alone(item.alone, score_threshold)
+        except tf.errors.InvalidArgumentError:  # what is wrong with the bytes is found out here, in more words
+            try:
+                pixels = _read_pixels(item.path)
+            except errors.PredictionError as error:
+                return _Read(item.path, problem=str(error)), None
+            size, output = self._servable.detect_alone(pixels, score_threshold)
+        return dataclasses.replace(item, size=size, alone=None), output
 
     def detect(self, images, *, batch_size=8, score_threshold=0.0):
         """Runs the model on images in memory.
@@ -164,11 +196,15 @@ class Predictor:
 
         def read(path):
             try:
+                if self._servable.detects_alone and not keep_images:
+                    return _Read(path, alone=_read_jpeg(path) or _read_pixels(path))
                 image = _read_pixels(path)
             except errors.PredictionError as error:
                 return _Read(path, problem=str(error))
-            size = tuple(image.shape[:2])
-            return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
+            size, kept = tuple(image.shape[:2]), image.numpy() if keep_images else None
+            if self._servable.detects_alone:
+                return _Read(path, size=size, image=kept, alone=image)
+            return _Read(path, self._servable.prepare(image), size, kept)
 
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             paths = iter(paths)
@@ -201,13 +237,13 @@ class Predictor:
             outputs.update(zip(batch, future.result()))
         outputs = iter([outputs[index] for index in range(len(outputs))])
         for item in window:
-            if item.prepared is None:
-                yield Outcome(item.path, problem=item.problem)
-            else:
-                yield self._to_outcome(item, next(outputs), score_threshold, max_detections)
+            output = None if item.problem is not None else next(outputs)
+            yield self._to_outcome(item, output, score_threshold, max_detections)
 
     def _to_outcome(self, item, output, score_threshold, max_detections):
-        """The `Outcome` of a readable image, boxes in pixels of its stored frame."""
+        """The `Outcome` of an image, boxes in pixels of its stored frame; `output` is None where it cannot be read."""
+        if output is None:
+            return Outcome(item.path, problem=item.problem)
         height, width = item.size
         num = int(output.get(fields.Detections.NUM, len(output[fields.Detections.SCORES])))
         boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
@@ -259,31 +295,42 @@ def read_image(path):
     return _read_pixels(path).numpy()
 
 
+def _read_jpeg(path):
+    """The bytes of a JPEG that every decoder reads; None for another format.
+
+    Raises:
+      PredictionError: naming the file and what is wrong with it.
+    """
+    with _as_prediction_errors():
+        data = image_files.read_image(path)
+        return data if image_files.is_plain_jpeg(data, path) else None
+
+
 def _read_pixels(path):
     """As `read_image`, a tensor."""
     try:
-        data = image_files.read_image(path)
-        if image_files.is_plain_jpeg(data, path):
-            with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
-                return _decode_jpeg(data)
-        facts = image_files.inspect_image(data, path)
-        encoded, format_ = image_files.encode_for_record(data, facts)
-        if format_ == "jpeg":
-            return _decode_jpeg(encoded)
-        with tf.device("/CPU:0"):
+        with _as_prediction_errors(), tf.device("/CPU:0"):
+            data = image_files.read_image(path)
+            if image_files.is_plain_jpeg(data, path):
+                with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
+                    return servable.decode_jpeg(data)
+            facts = image_files.inspect_image(data, path)
+            encoded, format_ = image_files.encode_for_record(data, facts)
+            if format_ == "jpeg":
+                return servable.decode_jpeg(encoded)
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    except errors.AnnotationError as error:
-        raise errors.PredictionError(
-            error.what, expected=error.expected, received=error.received, way_out=error.way_out
-        ) from error
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
 
 
-def _decode_jpeg(encoded):
-    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
-    with tf.device("/CPU:0"):
-        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+@contextlib.contextmanager
+def _as_prediction_errors():
+    try:
+        yield
+    except errors.AnnotationError as error:
+        raise errors.PredictionError(
+            error.what, expected=error.expected, received=error.received, way_out=error.way_out
+        ) from error
 
 
 def plan_batches(sizes, batch_size, mixes_sizes):

@@ -15,7 +15,9 @@ REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections
 _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
+_IMAGE_SIZE = "image_size"
 
+_NO_PIXELS = np.zeros([0, 0, 3], np.uint8)
 _MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
 
 
@@ -36,23 +38,6 @@ def run_each_call_on_one_core():
         threading.set_inter_op_parallelism_threads(_count_cores())
     except RuntimeError:  # TensorFlow has begun to work
         return
-
-
-def plan_calls(batch_size):
-    """How calls keep the devices busy.
-
-    Where each call is on one core, there is one for each core, of few images. Else there are two: one computes while
-    another waits for its last operation, or for a copy to a device.
-
-    Args:
-      batch_size: most images of a call.
-
-    Returns:
-      Number of calls at a time, and of images in each.
-    """
-    if _has_core_for_each_call():
-        return max(2, _count_cores()), min(batch_size, _MOST_ON_ONE_CORE)
-    return 2, batch_size
 
 
 def _has_core_for_each_call():
@@ -77,6 +62,7 @@ class Servable:
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
       batch_size: images that a call takes: a number, or None for any.
+      detects_alone: whether there is `detect_alone`, which is then the quicker way.
 
     Raises:
       PredictionError: when it cannot be loaded, or its signature is another one.
@@ -94,11 +80,30 @@ class Servable:
         self._prepare = signatures[_PREPARE] if name == _PREPARED else None
         self.mixes_sizes = name == _MIXED
         self._function = signatures[name]
-        if self._prepare and _has_core_for_each_call():
-            self._function = _freeze(self._function)
+        self.detects_alone = self._prepare is not None and _has_core_for_each_call()
+        if self.detects_alone:
+            self._detect_alone = _run_in_own_thread(_join(self._prepare, self._function))
         self._spec = None if self._prepare else self._check_signature()
         self.batch_size = self._spec[1].shape[0] if self._spec else None
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
+
+    def plan_calls(self, batch_size):
+        """How calls keep the devices busy.
+
+        Where each call is on one core, there is one for each core and one more, of few images. Else there are two: one
+        computes while another waits for its last operation, or for a copy to a device.
+
+        Args:
+          batch_size: most images of a call.
+
+        Returns:
+          Number of calls at a time, and of images in each.
+        """
+        if self.detects_alone:
+            return _count_cores() + 1, 1  # one may be waiting for Python
+        if _has_core_for_each_call():
+            return max(2, _count_cores()), self.batch_size or min(batch_size, _MOST_ON_ONE_CORE)
+        return 2, self.batch_size or batch_size
 
     def prepare(self, image):
         """Makes of an image what `detect` takes; may be called from several threads.
@@ -128,12 +133,10 @@ class Servable:
         """
         if self._prepare is not None:
             inputs, shapes = zip(*prepared)
-            below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))  # the model keeps what is above
-            below = min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
             arguments = {
                 fields.Prepared.INPUTS: tf.stack(inputs),
                 fields.Prepared.TRUE_IMAGE_SHAPES: tf.stack(shapes),
-                fields.Prepared.SCORE_THRESHOLD: tf.constant(below),
+                fields.Prepared.SCORE_THRESHOLD: tf.constant(_bound(score_threshold)),
             }
         elif self.mixes_sizes:
             padded, sizes = _pad([image for (image,) in prepared])
@@ -144,6 +147,24 @@ class Servable:
             arguments = {self._spec[0]: self._encode(images + [images[-1]] * missing)}
         outputs = {key: value.numpy() for key, value in self._function(**arguments).items()}
         return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
+
+    def detect_alone(self, image, score_threshold=0.0):
+        """Runs all that an image needs in one call on one core, its decoding with it.
+
+        Args:
+          image: bytes of a JPEG, or uint8 [height, width, 3].
+          score_threshold: detections of a lower score may be missing.
+
+        Returns:
+          (height, width), and a dict as those of `detect`.
+
+        Raises:
+          tf.errors.OpError: when the bytes cannot be decoded.
+        """
+        is_encoded = isinstance(image, bytes)
+        pixels = _NO_PIXELS if is_encoded else np.asarray(image)
+        outputs = self._detect_alone(image if is_encoded else b"", pixels, _bound(score_threshold))
+        return tuple(outputs.pop(_IMAGE_SIZE).tolist()), outputs
 
     def _check_signature(self):
         """Checks inputs and outputs; returns name and spec of the image input."""
@@ -186,20 +207,58 @@ class Servable:
         )
 
 
-def _freeze(function):
-    """A signature with the values of its variables as constants; it answers with the same numbers.
+def _bound(score_threshold):
+    """np.float32 below a threshold: the model keeps what is above."""
+    below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))
+    return min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
 
-    Batch norm is then folded into kernels, and kernels are laid out as the processor wants them, once for all calls.
+
+def _join(prepare, detect):
+    """The signatures that prepare and detect, and the decoding of JPEGs, as one concrete function of one image."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.float32)
+        ]
+    )  # fmt: skip
+    def detect_alone(encoded, pixels, score_threshold):
+        image = tf.cond(tf.strings.length(encoded) > 0, lambda: decode_jpeg(encoded), lambda: pixels)
+        image.set_shape([None, None, 3])
+        prepared = prepare(input_tensor=image)
+        arguments = {
+            fields.Prepared.INPUTS: prepared[fields.Prepared.INPUTS][tf.newaxis],
+            fields.Prepared.TRUE_IMAGE_SHAPES: prepared[fields.Prepared.TRUE_IMAGE_SHAPE][tf.newaxis],
+            fields.Prepared.SCORE_THRESHOLD: score_threshold,
+        }
+        outputs = {key: value[0] for key, value in detect(**arguments).items()}
+        return {**outputs, _IMAGE_SIZE: tf.shape(image)[:2]}
+
+    return detect_alone.get_concrete_function()
+
+
+def decode_jpeg(encoded):
+    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _run_in_own_thread(function):
+    """A concrete function as one of arrays, all of whose operations run in the thread that calls it.
+
+    Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
+    them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
+    thread does it, every operation may go to yet another one, and the caches of the core do not know what it needs.
     """
     with _stderr_is_silent():
-        frozen = convert_to_constants.convert_variables_to_constants_v2(function, lower_control_flow=False)
-    names = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
+        frozen = convert_to_constants.convert_variables_to_constants_v2(function)
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")
+    threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}  # -1: none but the caller's
+    session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
+    names = [tensor.name for tensor in frozen.outputs]
+    run = session.make_callable(names, feed_list=[tensor.name for tensor in frozen.inputs])
     keys = sorted(function.structured_outputs)
-
-    def call(**arguments):
-        return dict(zip(keys, frozen(*[arguments[name] for name in names])))
-
-    return call
+    return lambda *arguments: dict(zip(keys, run(*arguments)))
 
 
 @contextlib.contextmanager
