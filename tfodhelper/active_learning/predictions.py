@@ -29,6 +29,8 @@ from tfodhelper.prediction import detections as results
 
 PLAN = "plan.json"
 _SHARDS = ".shards"
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
 _TEMPORARY = re.compile(r"\.part-(\d{5,})(\.unreadable)?\.(jsonl|npz)\.\d+\.tmp")  # as storage.open_whole names them
 
 
@@ -214,17 +216,15 @@ def to_line(prediction):
     """
     found = prediction.found
     head = {"name": prediction.name, "path": found.path, "width": found.width, "height": found.height}
-    names = {one.name: json.dumps(one.name, ensure_ascii=False) for one in found.detections}
-    rows = ", ".join(
-        f'{{"class": {names[one.name]}, "id": {one.id}, "score": {one.score:.6f}, "box": {{"xmin": {one.xmin:.3f}, '
-        f'"ymin": {one.ymin:.3f}, "xmax": {one.xmax:.3f}, "ymax": {one.ymax:.3f}}}}}'
-        for one in found.detections
-    )
+    names = {name: _ENCODE(name) for name in {one.name for one in found.detections}}
+    values = []
+    for one in found.detections:
+        values += (names[one.name], one.id, one.score, one.xmin, one.ymin, one.xmax, one.ymax)
+    rows = ", ".join([_ROW] * len(found.detections)) % tuple(values)
     margins, entropies = (
-        ", ".join([f"{value:.6f}" for value in values]) for values in (prediction.margins, prediction.entropies)
+        ", ".join(["%.6f"] * len(values)) % tuple(values) for values in (prediction.margins, prediction.entropies)
     )
-    head = json.dumps(head, ensure_ascii=False)
-    return f'{head[:-1]}, "detections": [{rows}], "margins": [{margins}], "entropies": [{entropies}]}}\n'
+    return f'{_ENCODE(head)[:-1]}, "detections": [{rows}], "margins": [{margins}], "entropies": [{entropies}]}}\n'
 
 
 def read_predictions(folder):

@@ -8,6 +8,7 @@ where the source was lossy and as PNG where it was not.
 import dataclasses
 import hashlib
 import io
+import os
 import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -82,7 +83,9 @@ def read_image(path):
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            # No more is asked for than there is: Python reserves all of it. Where the size is not known, it is 0.
+            size = os.fstat(file.fileno()).st_size or MAX_BYTES
+            data = file.read(min(size, MAX_BYTES) + 1)
     except OSError as error:
         raise UnusableFile("image-unreadable", path, f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:

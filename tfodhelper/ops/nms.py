@@ -164,9 +164,10 @@ class BatchNonMaxSuppression:
         """Runs suppression over all classes by one operation, over all boxes or over `_Candidates`.
 
         The operation does not say which boxes it takes, in which order it takes those of equal scores, or what it would
-        return beyond a number. A box is found again by its score; where that is not the only one of its class, be it kept
-        or outside, or where too many detections lie outside, its answer is not sure. Neither is it where only candidates were looked at,
-        others have scores above the threshold, and detections are missing. Of equal scores the lower class comes first.
+        return beyond a number. A box is found again by its score; where that is not the only one of its class, be it
+        kept or outside, or where too many detections lie outside, its answer is not sure. Neither is it where only
+        candidates were looked at, others have scores above the threshold, and detections are missing. Of equal scores
+        the lower class comes first.
 
         Returns:
           bool scalar, whether the detections of every image are sure, and `Selected`.

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")  # in the order of LabelImg
 _PIXEL_DIGITS, _SCORE_DIGITS = 3, 6
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(NamedTuple):
     """One object that was found.
 
     Attributes:
@@ -75,10 +75,8 @@ def from_arrays(boxes, classes, names, scores=None):
     scores = [None] * len(boxes) if scores is None else np.reshape(scores, [-1]).astype(float).tolist()
     if not len(boxes) == len(ids) == len(scores):
         raise ValueError(f"expected as many classes and scores as boxes: {len(ids)}, {len(scores)}, {len(boxes)}")
-    return tuple(
-        Detection(names.get(id_, f"class_{id_}"), id_, score, *box)
-        for id_, score, box in zip(ids, scores, boxes.tolist())
-    )
+    names = [names.get(id_, f"class_{id_}") for id_ in ids]
+    return tuple(map(Detection, names, ids, scores, *boxes.T.tolist()))
 
 
 def above(found, score_threshold):
