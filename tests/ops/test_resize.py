@@ -66,3 +66,24 @@ def test_the_same_in_a_graph_as_a_batch_and_as_one_image(height, width):
     ):
         np.testing.assert_allclose(other, resized, atol=1e-3)
         np.testing.assert_array_equal(other_shape, shape)
+
+
+@pytest.mark.parametrize("method", sorted(resize.METHODS))
+@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.given(seed=strategies.integers(0, 2**31))
+def test_bytes_and_floats_give_the_same_numbers(method, seed):
+    random = np.random.RandomState(seed)
+    image = random.randint(0, 256, [*random.randint(1, 90, size=2), 3]).astype(np.uint8)
+    height, width = random.randint(1, 90, size=2)
+    as_bytes = [
+        resize.resize_to_fixed(image, height, width, method),
+        resize.resize_keep_aspect_ratio(image, 40, 60, True, method, (1.5, 2.0, 3.0)),
+    ]
+    image = image.astype(np.float32)
+    as_floats = [
+        resize.resize_to_fixed(image, height, width, method),
+        resize.resize_keep_aspect_ratio(image, 40, 60, True, method, (1.5, 2.0, 3.0)),
+    ]
+    for received, expected in zip(tf.nest.flatten(as_bytes), tf.nest.flatten(as_floats)):
+        assert received.dtype == expected.dtype
+        np.testing.assert_array_equal(received, expected)

@@ -240,7 +240,7 @@ def _predict_parts(model, open_images, folder, plan, own):
     with console.Progress("images predicted", total) as progress, concurrent.futures.ThreadPoolExecutor(1) as writer:
         writing = None
         for answer in model.predict(wanted()):
-            done.append(answer)
+            done.append(answer if isinstance(answer, files.Unreadable) else files.to_row(answer))
             progress.advance()
             if len(done) == sizes[begun[0]]:
                 if writing is not None:
@@ -267,7 +267,7 @@ def _garbage_is_new():
 
 def _write(folder, part, answers):
     unreadable = [one for one in answers if isinstance(one, files.Unreadable)]
-    files.write_part(folder, part, [one for one in answers if isinstance(one, Prediction)], unreadable)
+    files.write_part(folder, part, [one for one in answers if isinstance(one, files.Row)], unreadable)
 
 
 def _hold_shard(folder, shard):

@@ -20,6 +20,7 @@ import json
 import pathlib
 import re
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
@@ -178,22 +179,36 @@ def has_part(folder, number):
     return _path(folder, number, ".jsonl").exists()
 
 
+class Row(NamedTuple):
+    """A `Prediction` as it is written."""
+
+    line: str
+    features: np.ndarray | None
+
+
+def to_row(prediction):
+    """`Prediction` -> `Row`."""
+    return Row(to_line(prediction), prediction.features)
+
+
 def write_part(folder, number, predictions, unreadable=()):
     """Writes a part, whole or not at all.
 
     Args:
       folder: of the predictions.
       number: of the part, from 0.
-      predictions: `Prediction`s, in the order of the pool; all with features of one length, or all without.
+      predictions: `Prediction`s or their `Row`s, in the order of the pool; all with features of one length, or all
+        without.
       unreadable: `Unreadable` images of the part.
 
     Raises:
       StorageError: when it cannot be written.
     """
-    features = [one.features for one in predictions if one.features is not None]
+    rows = [one if isinstance(one, Row) else to_row(one) for one in predictions]
+    features = [row.features for row in rows if row.features is not None]
     if features:
-        if len(features) != len(predictions):
-            raise ValueError(f"expected features of all {len(predictions)} images or of none, received {len(features)}")
+        if len(features) != len(rows):
+            raise ValueError(f"expected features of all {len(rows)} images or of none, received {len(features)}")
         content = io.BytesIO()
         np.savez(content, features=np.stack(features).astype(np.float16))
         with storage.open_whole(_path(folder, number, ".npz"), "wb") as file:
@@ -205,7 +220,7 @@ def write_part(folder, number, predictions, unreadable=()):
         storage.write_text(_path(folder, number, ".unreadable.jsonl"), "".join(lines))
     else:
         _path(folder, number, ".unreadable.jsonl").unlink(missing_ok=True)
-    storage.write_text(_path(folder, number, ".jsonl"), "".join(to_line(one) for one in predictions))
+    storage.write_text(_path(folder, number, ".jsonl"), "".join(row.line for row in rows))
 
 
 def to_line(prediction):

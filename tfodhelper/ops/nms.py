@@ -172,14 +172,18 @@ class BatchNonMaxSuppression:
         Returns:
           bool scalar, whether the detections of every image are sure, and `Selected`.
         """
-        is_whole = True
+        is_whole, class_ids = True, None
         if candidates is not None:
-            if boxes.shape.rank == 4:
-                boxes = tf.gather(boxes, candidates.indices, axis=2, batch_dims=1)
-            else:
-                boxes = tf.gather(boxes, candidates.indices, batch_dims=1)
             scores = candidates.scores
             is_whole = candidates.bounds <= score_threshold
+            # The operation sorts as many places of every class; most images show few of them. One is always there.
+            is_there = tf.reduce_any(scores > score_threshold, axis=[0, 1]) | (tf.range(scores.shape[2]) == 0)
+            class_ids = tf.cast(tf.where(is_there)[:, 0], tf.int32)
+            scores = tf.gather(scores, class_ids, axis=2)
+            if boxes.shape.rank == 4:
+                boxes = tf.gather(tf.gather(boxes, candidates.indices, axis=2, batch_dims=1), class_ids, axis=1)
+            else:
+                boxes = tf.gather(boxes, candidates.indices, batch_dims=1)
         with tf.device("/CPU:0"):
             found = tf.raw_ops.CombinedNonMaxSuppression(
                 boxes=tf.transpose(boxes, [0, 2, 1, 3]) if boxes.shape.rank == 4 else boxes[:, :, tf.newaxis],
@@ -216,7 +220,7 @@ class BatchNonMaxSuppression:
         rows = tf.minimum(places, num_needed - 1)
         indices, classes = tf.gather(indices, rows, batch_dims=1), tf.gather(classes, rows, batch_dims=1)
         if candidates is not None:
-            indices = tf.gather(candidates.indices, indices, batch_dims=1)
+            indices, classes = tf.gather(candidates.indices, indices, batch_dims=1), tf.gather(class_ids, classes)
         boxes = tf.gather(found.nmsed_boxes, places, batch_dims=1)
         return is_sure, self._take_best(boxes, indices, classes, kept, best_classes, clip_windows)
 

@@ -22,6 +22,7 @@ from tfodhelper.prediction import detections as results
 from tfodhelper.prediction import saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
+_CALLS_AHEAD = 4  # calls of single images that wait or run, for each that can run
 _WINDOW_BYTES = 1 << 28  # model inputs held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
 
@@ -57,7 +58,6 @@ class _Read:
     size: tuple | None = None  # height and width of the stored image
     image: np.ndarray | None = None
     problem: str | None = None
-    alone: object | None = None  # what `Servable.detect_alone` takes: bytes of a JPEG, or pixels
 
 
 class Predictor:
@@ -129,48 +129,15 @@ class Predictor:
         num_calls, size = self._servable.plan_calls(batch_size)
         with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
             try:
-                items = self._read_all(paths, keep_images)
                 if self._servable.detects_alone:
-                    yield from self._stream_alone(runners, items, 2 * num_calls, score_threshold, max_detections)
+                    answers = self._answer_alone(runners, paths, num_calls, keep_images, score_threshold)
                 else:
-                    yield from self._stream_batches(runners, items, num_calls, size, score_threshold, max_detections)
+                    items = self._read_all(paths, keep_images)
+                    answers = self._answer_batches(runners, items, num_calls, size, score_threshold)
+                for item, output in answers:
+                    yield self._to_outcome(item, output, max_detections, score_threshold)
             finally:
                 runners.shutdown(wait=False, cancel_futures=True)
-
-    def _stream_batches(self, runners, items, num_calls, size, score_threshold, max_detections):
-        """Outcomes of images that share calls with others of a window."""
-        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
-        running = collections.deque()
-        for window in _windows(items, size * _WINDOW_BATCHES):
-            running.append((window, self._submit(runners, window, size, score_threshold)))
-            if len(running) > num_ahead:
-                yield from self._finish(*running.popleft(), score_threshold, max_detections)
-        while running:
-            yield from self._finish(*running.popleft(), score_threshold, max_detections)
-
-    def _stream_alone(self, runners, items, most, score_threshold, max_detections):
-        """Outcomes of images that have calls of their own, `most` of them at a time."""
-        running = collections.deque()
-        for item in items:
-            running.append(runners.submit(self._detect_alone, item, score_threshold))
-            if len(running) >= most:
-                yield self._to_outcome(*running.popleft().result(), score_threshold, max_detections)
-        while running:
-            yield self._to_outcome(*running.popleft().result(), score_threshold, max_detections)
-
-    def _detect_alone(self, item, score_threshold):
-        """(`_Read` with the size of the image or what is wrong with it, what the model says)."""
-        if item.problem is not None:
-            return item, None
-        try:
-            size, output = self._servable.detect_alone(item.alone, score_threshold)
-        except tf.errors.InvalidArgumentError:  # what is wrong with the bytes is found out here, in more words
-            try:
-                pixels = _read_pixels(item.path)
-            except errors.PredictionError as error:
-                return _Read(item.path, problem=str(error)), None
-            size, output = self._servable.detect_alone(pixels, score_threshold)
-        return dataclasses.replace(item, size=size, alone=None), output
 
     def detect(self, images, *, batch_size=8, score_threshold=0.0):
         """Runs the model on images in memory.
@@ -196,15 +163,11 @@ class Predictor:
 
         def read(path):
             try:
-                if self._servable.detects_alone and not keep_images:
-                    return _Read(path, alone=_read_jpeg(path) or _read_pixels(path))
                 image = _read_pixels(path)
             except errors.PredictionError as error:
                 return _Read(path, problem=str(error))
-            size, kept = tuple(image.shape[:2]), image.numpy() if keep_images else None
-            if self._servable.detects_alone:
-                return _Read(path, size=size, image=kept, alone=image)
-            return _Read(path, self._servable.prepare(image), size, kept)
+            size = tuple(image.shape[:2])
+            return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
 
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             paths = iter(paths)
@@ -218,6 +181,42 @@ class Predictor:
                 for future in waiting:
                     future.cancel()
 
+    def _answer_alone(self, runners, paths, num_calls, keep_images, score_threshold):
+        """Images in calls of their own; yields each `_Read` and what the model says."""
+        running, most = collections.deque(), _CALLS_AHEAD * num_calls
+        for path in paths:
+            _ask_for(path)
+            running.append(runners.submit(self._read_and_detect, path, keep_images, score_threshold))
+            if len(running) >= most:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+    def _read_and_detect(self, path, keep_images, score_threshold):
+        """A `_Read` and what the model says of it, None where it cannot be read."""
+        try:
+            encoded = None if keep_images else _read_jpeg(path)
+            if encoded is not None:
+                with contextlib.suppress(tf.errors.InvalidArgumentError):  # what is wrong is found out below
+                    size, output = self._servable.detect_alone(encoded, score_threshold)
+                    return _Read(path, size=size), output
+            image = _read_pixels(path)
+        except errors.PredictionError as error:
+            return _Read(path, problem=str(error)), None
+        size, output = self._servable.detect_alone(image, score_threshold)
+        return _Read(path, size=size, image=image.numpy() if keep_images else None), output
+
+    def _answer_batches(self, runners, items, num_calls, size, score_threshold):
+        """Images that share calls with others of a window; yields each `_Read` and what the model says."""
+        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
+        running = collections.deque()
+        for window in _windows(items, size * _WINDOW_BATCHES):
+            running.append((window, self._submit(runners, window, size, score_threshold)))
+            if len(running) > num_ahead:
+                yield from _gather(*running.popleft())
+        while running:
+            yield from _gather(*running.popleft())
+
     def _submit(self, runners, window, batch_size, score_threshold):
         """Lets the model run on the readable images of a window; a list of indices among them and their future."""
         prepared = [item.prepared for item in window if item.prepared is not None]
@@ -230,17 +229,7 @@ class Predictor:
         """Indices of the images of each call."""
         return plan_batches([tuple(one[0].shape[:2]) for one in prepared], batch_size, self._servable.mixes_sizes)
 
-    def _finish(self, window, calls, score_threshold, max_detections):
-        """Outcomes of a window."""
-        outputs = {}
-        for batch, future in calls:
-            outputs.update(zip(batch, future.result()))
-        outputs = iter([outputs[index] for index in range(len(outputs))])
-        for item in window:
-            output = None if item.problem is not None else next(outputs)
-            yield self._to_outcome(item, output, score_threshold, max_detections)
-
-    def _to_outcome(self, item, output, score_threshold, max_detections):
+    def _to_outcome(self, item, output, max_detections, score_threshold):
         """The `Outcome` of an image, boxes in pixels of its stored frame; `output` is None where it cannot be read."""
         if output is None:
             return Outcome(item.path, problem=item.problem)
@@ -265,6 +254,16 @@ class Predictor:
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,
         )
+
+
+def _gather(window, calls):
+    """Each `_Read` of a window, and what the model says of it."""
+    outputs = {}
+    for batch, future in calls:
+        outputs.update(zip(batch, future.result()))
+    outputs = iter([outputs[index] for index in range(len(outputs))])
+    for item in window:
+        yield item, None if item.problem is not None else next(outputs)
 
 
 def _readable(outcomes, on_unreadable):
@@ -293,6 +292,18 @@ def read_image(path):
       PredictionError: naming the file and what is wrong with it.
     """
     return _read_pixels(path).numpy()
+
+
+def _ask_for(path):
+    """Lets the system read a file ahead, so that no call has to wait for a disk."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
 
 
 def _read_jpeg(path):

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import sys
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +19,9 @@ _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
 _IMAGE_SIZE = "image_size"
+_ENCODED, _PIXELS = "encoded", "pixels"  # what an image is given as
 
-_NO_PIXELS = np.zeros([0, 0, 3], np.uint8)
+_SWITCH_SECONDS = 0.0005  # a core stands still while its call waits for its turn in Python
 _MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
 
 
@@ -29,16 +32,17 @@ def run_each_call_on_one_core():
     of its core. A single call takes longer, so that this is for many images only. Nothing changes where there are
     other devices than the processor, where TensorFlow has begun to work, or where its threads were set before.
     """
-    threading = tf.config.threading
+    settings = tf.config.threading
     if {device.device_type for device in tf.config.get_visible_devices()} != {"CPU"}:
         return
-    if threading.get_intra_op_parallelism_threads() or "TF_NUM_INTRAOP_THREADS" in os.environ:
+    if settings.get_intra_op_parallelism_threads() or "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
     try:
-        threading.set_intra_op_parallelism_threads(1)
-        threading.set_inter_op_parallelism_threads(_count_cores())
+        settings.set_intra_op_parallelism_threads(1)
+        settings.set_inter_op_parallelism_threads(_count_cores())
     except RuntimeError:  # TensorFlow has begun to work
         return
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _has_core_for_each_call():
@@ -83,9 +87,7 @@ class Servable:
         self._function = signatures[name]
         self.detects_alone = self._prepare is not None and _has_core_for_each_call()
         if self.detects_alone:
-            with _stderr_is_silent():
-                self._detect_alone = _run_in_own_thread(_join(self._prepare, self._function))
-                self.detect_alone(np.zeros([64, 64, 3], np.uint8))  # its graph is optimized by the first call
+            self._alone = _Alone(_join(self._prepare, self._function))
         self._spec = None if self._prepare else self._check_signature()
         self.batch_size = self._spec[1].shape[0] if self._spec else None
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
@@ -93,8 +95,8 @@ class Servable:
     def plan_calls(self, batch_size):
         """How calls keep the devices busy.
 
-        Where each call is on one core, there is one for each core and one more, of few images. Else there are two: one
-        computes while another waits for its last operation, or for a copy to a device.
+        Where each call is on one core, there is one for each core, of few images. Else there are two: one computes
+        while another waits for its last operation, or for a copy to a device.
 
         Args:
           batch_size: most images of a call.
@@ -103,7 +105,7 @@ class Servable:
           Number of calls at a time, and of images in each.
         """
         if self.detects_alone:
-            return _count_cores() + 1, 1  # one may be waiting for Python
+            return _count_cores(), 1
         if _has_core_for_each_call():
             return max(2, _count_cores()), self.batch_size or min(batch_size, _MOST_ON_ONE_CORE)
         return 2, self.batch_size or batch_size
@@ -164,9 +166,10 @@ class Servable:
         Raises:
           tf.errors.OpError: when the bytes cannot be decoded.
         """
-        is_encoded = isinstance(image, bytes)
-        encoded = np.array(image if is_encoded else b"", object)
-        outputs = self._detect_alone(encoded, _NO_PIXELS if is_encoded else np.asarray(image), _bound(score_threshold))
+        if isinstance(image, bytes):
+            outputs = self._alone.run(_ENCODED, np.array(image, object), _bound(score_threshold))
+        else:
+            outputs = self._alone.run(_PIXELS, np.asarray(image), _bound(score_threshold))
         return tuple(outputs.pop(_IMAGE_SIZE).tolist()), outputs
 
     def _check_signature(self):
@@ -219,14 +222,9 @@ def _bound(score_threshold):
 def _join(prepare, detect):
     """The signatures that prepare and detect, and the decoding of JPEGs, as one concrete function of one image."""
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([], tf.string), tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.float32)
-        ]
-    )  # fmt: skip
-    def detect_alone(encoded, pixels, score_threshold):
-        image = tf.cond(tf.strings.length(encoded) > 0, lambda: decode_jpeg(encoded), lambda: pixels)
-        image.set_shape([None, None, 3])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)])
+    def detect_alone(encoded, score_threshold):
+        image = tf.identity(decode_jpeg(encoded), name=_PIXELS)
         prepared = prepare(input_tensor=image)
         arguments = {
             fields.Prepared.INPUTS: prepared[fields.Prepared.INPUTS][tf.newaxis],
@@ -244,29 +242,55 @@ def decode_jpeg(encoded):
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _run_in_own_thread(function):
-    """A concrete function as one of arrays, all of whose operations run in the thread that calls it.
+class _Alone:
+    """A concrete function of `_join` as one of arrays, all of whose operations run in the thread that calls it.
 
     Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
     them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
     thread does it, every operation may go to yet another one, and the caches of the core do not know what it needs.
     """
-    frozen = convert_to_constants.convert_variables_to_constants_v2(function)
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")
-    outputs = dict(zip(sorted(function.structured_outputs), (tensor.name for tensor in frozen.outputs)))
-    fetched = list(dict.fromkeys(outputs.values()))
-    options = config_pb2.CallableOptions(feed=[tensor.name for tensor in frozen.inputs], fetch=fetched)
-    threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}  # -1: none but the caller's
-    session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
-    run = session._make_callable_from_options(options)  # what `make_callable` makes of inputs looks at them for 0.5 ms
 
-    def call(*arguments):
-        arrays = dict(zip(fetched, run(*arguments)))
-        return {key: arrays[name] for key, name in outputs.items()}
+    def __init__(self, function):
+        with _stderr_is_silent():
+            frozen = convert_to_constants.convert_variables_to_constants_v2(function)
+            graph = tf.Graph()
+            with graph.as_default():
+                tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")
+            threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}  # none but the caller's
+            self._session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
+        encoded, score_threshold = [tensor.name for tensor in frozen.inputs]
+        self._inputs = {_ENCODED: [encoded, score_threshold], _PIXELS: [f"{_PIXELS}:0", score_threshold]}
+        self._outputs = dict(zip(sorted(function.structured_outputs), [tensor.name for tensor in frozen.outputs]))
+        self._fetched = list(dict.fromkeys(self._outputs.values()))
+        self._runs, self._lock = {}, threading.Lock()
 
-    return call
+    def run(self, kind, image, score_threshold):
+        """Runs it.
+
+        Args:
+          kind: `_ENCODED` or `_PIXELS`.
+          image: bytes as an array of one object, or uint8 [height, width, 3].
+          score_threshold: np.float32.
+
+        Returns:
+          dict of arrays.
+        """
+        with self._lock:
+            if kind not in self._runs:
+                self._runs[kind] = self._make_run(kind)
+        arrays = dict(zip(self._fetched, self._runs[kind](image, score_threshold)))
+        return {key: arrays[name] for key, name in self._outputs.items()}
+
+    def _make_run(self, kind):
+        """A function of arrays; its graph is optimized by its first call."""
+        options = config_pb2.CallableOptions(feed=self._inputs[kind], fetch=self._fetched)
+        noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
+        image = np.array(tf.io.encode_jpeg(noise).numpy(), object) if kind == _ENCODED else noise
+        with _stderr_is_silent():
+            # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
+            run = self._session._make_callable_from_options(options)
+            run(image, np.float32(0.0))
+        return run
 
 
 @contextlib.contextmanager
