@@ -6,8 +6,8 @@
 The loop is what a program does that takes a SavedModel as it is: read a file, decode it, call `serving_default` with
 one image, take the arrays. The pool prediction is all of `active predict`: each call has a core of its own, and
 detections, doubts and features are written in parts. Both see the same files in the same order, each in a process of
-its own, in turn; loading the model and the first calls are not counted. `single` is the pool prediction with
---batch_size=1: what its other means give without batches. The images of a folder are repeated until there are enough.
+its own, in turn; loading the model and the first calls are not counted. The images of a folder are repeated until there
+are enough; a machine that other work disturbs wants many of them.
 
 With --memory_at=1000,10000 the pool prediction alone is run over so many images, and its memory is compared.
 """
@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 
-PARTS = ("loop", "single", "pool")
+PARTS = ("loop", "pool")
 WARM_UP = 24  # images
 
 
@@ -49,7 +49,7 @@ def main():
 
 def compare_speed(arguments):
     """Prints images per second of each part in each round, and the medians of their ratios."""
-    print(f"{'round':>6}  {'loop':>7}  {'single':>7}  {'pool':>7}  {'pool/loop':>9}  {'pool/single':>11}  images/s")
+    print(f"{'round':>6}  {'loop':>7}  {'pool':>7}  {'pool/loop':>9}  images/s")
     rounds = []
     for number in range(1, arguments.rounds + 1):
         rates = {part: run_part(part, arguments)["rate"] for part in PARTS}
@@ -61,11 +61,7 @@ def compare_speed(arguments):
 
 def print_rates(name, rates):
     """Prints one line of the table."""
-    print(
-        f"{name:>6}  {rates['loop']:7.1f}  {rates['single']:7.1f}  {rates['pool']:7.1f}  "
-        f"{rates['pool'] / rates['loop']:9.2f}  {rates['pool'] / rates['single']:11.2f}",
-        flush=True,
-    )
+    print(f"{name:>6}  {rates['loop']:7.1f}  {rates['pool']:7.1f}  {rates['pool'] / rates['loop']:9.2f}", flush=True)
 
 
 def compare_memory(arguments):
@@ -153,7 +149,7 @@ def measure_pool(arguments, paths):
             [PoolImage(f"{number:07d}", path) for number, path in enumerate(paths)],
             arguments.saved_model_dir,
             folder,
-            batch_size=1 if arguments.part == "single" else arguments.batch_size,
+            batch_size=arguments.batch_size,
             score_threshold=arguments.score_threshold,
         )
     return {
