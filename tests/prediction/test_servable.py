@@ -40,6 +40,14 @@ def test_threads_stay_as_they_are_once_tensorflow_works(export_dir):
     assert loaded.plan_calls(8) == (2, 8)
 
 
+@pytest.mark.parametrize(("others", "expected"), [([], True), (["GPU"], False)])
+def test_a_core_for_each_call_is_for_processors_only(others, expected, monkeypatch):
+    visible = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ["CPU", *others]]
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda: visible)
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
+    assert servable._has_core_for_each_call() == expected
+
+
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_a_call_of_one_image_for_each_core(cores, export_dir, one_core, monkeypatch):
     monkeypatch.setattr(servable, "_count_cores", lambda: cores)

@@ -33,7 +33,7 @@ def run_each_call_on_one_core():
     other devices than the processor, where TensorFlow has begun to work, or where its threads were set before.
     """
     settings = tf.config.threading
-    if {device.device_type for device in tf.config.get_visible_devices()} != {"CPU"}:
+    if not _is_processor_all_there_is():
         return
     if settings.get_intra_op_parallelism_threads() or "TF_NUM_INTRAOP_THREADS" in os.environ:
         return
@@ -47,7 +47,11 @@ def run_each_call_on_one_core():
 
 def _has_core_for_each_call():
     """Whether TensorFlow was set up by `run_each_call_on_one_core`, or in the same way."""
-    return tf.config.threading.get_intra_op_parallelism_threads() == 1
+    return tf.config.threading.get_intra_op_parallelism_threads() == 1 and _is_processor_all_there_is()
+
+
+def _is_processor_all_there_is():
+    return {device.device_type for device in tf.config.get_visible_devices()} == {"CPU"}
 
 
 def _count_cores():
