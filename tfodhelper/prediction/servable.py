@@ -266,7 +266,7 @@ class _Alone:
         self._inputs = {_ENCODED: [encoded, score_threshold], _PIXELS: [f"{_PIXELS}:0", score_threshold]}
         self._outputs = dict(zip(sorted(function.structured_outputs), [tensor.name for tensor in frozen.outputs]))
         self._fetched = list(dict.fromkeys(self._outputs.values()))
-        self._runs, self._lock = {}, threading.Lock()
+        self._runs, self._lock = {_ENCODED: self._make_run(_ENCODED)}, threading.Lock()
 
     def run(self, kind, image, score_threshold):
         """Runs it.
