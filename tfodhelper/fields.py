@@ -56,7 +56,6 @@ class Groundtruth:
 class Predictions:
     """Keys of the raw predictions. A two-stage detector has some of its own; N = B x P rows of all its proposals."""
 
-    PREPROCESSED_INPUTS = "preprocessed_inputs"  # float32 [B, height, width, 3]
     FEATURE_MAPS = "feature_maps"  # list of float32 [B, h, w, c]
     ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input; two stages: in its pixels
     BOX_CODES = "box_encodings"  # float32 [B, A, 4]
@@ -94,6 +93,7 @@ class Prepared:
     TRUE_IMAGE_SHAPES = "true_image_shapes"  # int32 [B, 3]
     SCORE_THRESHOLD = "score_threshold"  # float32 scalar; detections of a score that is not above it are left out
     FEATURES = "features"  # float32 [B, D], one vector an image
+    FEATURE_MAP = "feature_map_{}"  # float32 [B, h, w, c], of the backbone, numbered from 0
 
 
 class Losses:

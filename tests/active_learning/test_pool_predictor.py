@@ -41,7 +41,7 @@ def replace_or_die(*paths):
     replace(*paths)
 os.replace = replace_or_die
 servable.run_each_call_on_one_core()
-assert servable.Servable(model).detects_alone
+assert servable.Servable(model).plan_calls(3)[1] == 4
 pool = [PoolImage(*image) for image in images]
 pool_predictor.predict_pool(pool, model, folder, shard=shard, part_size=4, batch_size=3)
 """
@@ -144,6 +144,20 @@ def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, 
     assert_same_predictions(tmp_path, whole)
     monkeypatch.setattr(pool_predictor, "PoolModel", None)  # not even the model is loaded any more
     assert pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS).num_predicted == 0
+
+
+@pytest.mark.parametrize(("num_parts", "expected"), [(250, True), (249, False)])
+def test_more_time_to_get_ready_is_taken_for_many_images(num_parts, expected, images, model, tmp_path, monkeypatch):
+    class Caught(Exception):
+        pass
+
+    def catch(saved_model_dir, **options):
+        raise Caught(options["is_for_many"])
+
+    monkeypatch.setattr(pool_predictor, "PoolModel", catch)
+    many = [PoolImage(str(number), images[0].path) for number in range(4 * num_parts)]
+    with pytest.raises(Caught, match=str(expected)):
+        pool_predictor.predict_pool(many, model, tmp_path, part_size=4)
 
 
 def test_kills_lose_nothing(model, images, whole, tmp_path):

@@ -31,8 +31,14 @@ class FakeDetector(tf_keras.Model):
         return images / 255.0
 
     def predict_raw(self, inputs, true_image_shapes, training):
-        red = tf.reduce_mean(inputs[..., 0], axis=[1, 2])
-        return {"red": self.gain * red, fields.Predictions.FEATURE_MAPS: [inputs]}
+        return self.predict_from_features(self.extract_features(inputs), tuple(inputs.shape[1:3]))
+
+    def extract_features(self, inputs, training=False):
+        return [inputs]
+
+    def predict_from_features(self, feature_maps, image_size, training=False):
+        red = tf.reduce_mean(feature_maps[0][..., 0], axis=[1, 2])
+        return {"red": self.gain * red, fields.Predictions.FEATURE_MAPS: feature_maps}
 
     def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         red = predictions["red"]

@@ -80,10 +80,38 @@ def test_prepared_images_of_different_sizes_share_a_batch():
     np.testing.assert_allclose(detections[fields.Detections.SCORES][:, 0], [0.0, 0.1], atol=1e-6)
 
 
+def test_the_parts_make_the_whole():
+    signatures = _module().signatures
+    inputs = tf.random.uniform([3, 8, 8, 3], seed=1)
+    options = {"true_image_shapes": tf.constant([[8, 8, 3]] * 3), "score_threshold": tf.constant(0.0)}
+    expected = signatures["serving_prepared"](inputs=inputs, **options)
+    maps = signatures["serving_extract"](inputs=inputs)
+    received = signatures["serving_conclude"](**maps, **options)
+    assert set(received) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(received[key], value)
+
+
+def test_feature_maps_keep_their_order_however_many_there_are():
+    class ManyMaps(fake_detector.FakeDetector):
+        def extract_features(self, inputs, training=False):
+            return [inputs * float(number) for number in range(12)]
+
+        def predict_from_features(self, feature_maps, image_size, training=False):
+            assert image_size == (8, 8)
+            return super().predict_from_features([feature_maps[11] + 0.0 * feature_maps[2]], image_size)
+
+    module = _module(detector=ManyMaps(gain=0.01))
+    options = {"true_image_shapes": tf.constant([[8, 8, 3]]), "score_threshold": tf.constant(0.0)}
+    scores = module.signatures["serving_prepared"](inputs=tf.ones([1, 8, 8, 3]), **options)["detection_scores"]
+    np.testing.assert_allclose(scores, [[0.11, 0.0]], atol=1e-6)
+
+
 def test_a_model_without_fixed_input_size_is_prepared_too():
     signatures = _module(detector=fake_detector.FreeSizeDetector()).signatures
     prepared = signatures["serving_prepare"](input_tensor=tf.constant(_red_image(51, 33, 7)))
     assert prepared["inputs"].shape == [33, 7, 3]
+    assert "serving_extract" not in signatures
 
 
 def test_features_are_the_means_of_the_map_with_the_most_channels():

@@ -311,6 +311,25 @@ def test_normalize_after_resizing_is_preprocess(detector):
     np.testing.assert_allclose(detector.normalize(resized, shapes), detector.preprocess(images)[0], atol=1e-5)
 
 
+def test_the_parts_of_a_detector_make_the_whole(detector):
+    inputs, shapes = detector.preprocess(make_images())
+    features = detector.extract_features(inputs)
+    if is_two_stage(detector):
+        assert features is None
+        with pytest.raises(TypeError, match="in one piece only"):
+            detector.predict_from_features([], inputs.shape[1:3])
+        return
+    image_by_image = [detector.extract_features(image) for image in tf.split(inputs, BATCH)]
+    together = [tf.concat(level, axis=0) for level in zip(*image_by_image)]
+    for received, other in zip(together, features):
+        np.testing.assert_allclose(received, other, atol=1e-5)
+    tf.nest.map_structure(
+        lambda ours, other: np.testing.assert_allclose(ours, other, atol=1e-5),
+        detector.predict_from_features(features, tuple(inputs.shape[1:3])),
+        detector.predict_raw(inputs, shapes),
+    )
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_graph_is_the_same_as_eager(name):
     detector = build_variant(name)

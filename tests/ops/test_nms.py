@@ -124,6 +124,25 @@ def test_negative_scores_are_no_candidates():
     assert int(select([[[0.0], [-1.0], [-1.0]]], score_threshold=-0.5).num[0]) == 1
 
 
+def test_only_images_that_are_not_sure_are_selected_anew():
+    whole = nms.Selected(*(tf.ones(shape) for shape in ([3, 2, 4], [3, 2], [3, 2], [3, 2], [3])))
+    seen = []
+
+    def select(*images):
+        seen.append(images)
+        return nms.Selected(*(tf.zeros([2, *part.shape[1:]]) for part in whole))
+
+    mended = nms._mend(tf.constant([False, True, False]), whole, [tf.constant([5, 6, 7]), None], select)
+    ((some, nothing),) = seen
+    assert nothing is None
+    np.testing.assert_array_equal(some, [5, 7])
+    for part in mended:
+        by_image = tf.reshape(part, [3, -1]).numpy()
+        assert (by_image == [[0.0], [1.0], [0.0]]).all()
+    nms._mend(tf.constant([True, True, True]), whole, [], select)
+    assert len(seen) == 1
+
+
 def assert_same(boxes, scores, windows, score_threshold=0.0, **options):
     """Holds the operation over all classes against the one over each of them; to the bit."""
     suppression = nms.BatchNonMaxSuppression(**options)

@@ -25,10 +25,10 @@ def export_dir(tmp_path_factory):
     return _save(tmp_path_factory.mktemp("export"), fake_detector.FakeDetector())
 
 
-@pytest.fixture
-def one_core(monkeypatch):
-    """As in a process where each call has a core of its own."""
-    monkeypatch.setattr(servable, "_has_core_for_each_call", lambda: True)
+@pytest.fixture(scope="module")
+def many(export_dir):
+    """A predictor of many images."""
+    return predictor.Predictor(export_dir, is_for_many=True)
 
 
 def test_threads_stay_as_they_are_once_tensorflow_works(export_dir):
@@ -36,34 +36,61 @@ def test_threads_stay_as_they_are_once_tensorflow_works(export_dir):
     servable.run_each_call_on_one_core()
     assert tf.config.threading.get_intra_op_parallelism_threads() == 0
     loaded = servable.Servable(export_dir)
-    assert not loaded.detects_alone
+    assert not loaded.detects_in_thread
     assert loaded.plan_calls(8) == (2, 8)
 
 
-@pytest.mark.parametrize(("others", "expected"), [([], True), (["GPU"], False)])
-def test_a_core_for_each_call_is_for_processors_only(others, expected, monkeypatch):
+def _show_devices(monkeypatch, *others):
     visible = [tf.config.PhysicalDevice(f"/physical_device:{kind}:0", kind) for kind in ["CPU", *others]]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda: visible)
+
+
+@pytest.mark.parametrize(("others", "expected"), [([], True), (["GPU"], False)])
+def test_a_core_for_each_call_is_for_processors_only(others, expected, export_dir, monkeypatch):
+    _show_devices(monkeypatch, *others)
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
     assert servable._has_core_for_each_call() == expected
+    assert servable.Servable(export_dir).detects_in_thread == expected
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    assert servable.Servable(export_dir, is_for_many=True).detects_in_thread == expected
+    assert not servable.Servable(export_dir).detects_in_thread
 
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
-def test_a_call_of_one_image_for_each_core(cores, export_dir, one_core, monkeypatch):
+def test_a_call_of_few_images_for_each_core(cores, export_dir, monkeypatch):
     monkeypatch.setattr(servable, "_count_cores", lambda: cores)
-    assert servable.Servable(export_dir).plan_calls(8) == (cores, 1)
+    assert servable.Servable(export_dir, is_for_many=True).plan_calls(8) == (cores, 4)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, 4), (256, 4), (300, 3), (512, 2), (600, 1), (2000, 1)])
+def test_a_call_has_as_many_images_as_caches_hold_feature_maps_of(size, expected):
+    @tf.function(input_signature=[tf.TensorSpec([None, size, 64, 3])])
+    def extract(inputs):
+        first = inputs[..., :1]
+        return {"feature_map_0": tf.repeat(first, 4, axis=-1), "feature_map_1": tf.repeat(first, 12, axis=-1)}
+
+    # 4 x size x 64 x (4 + 12) bytes: a mebibyte for 256 rows.
+    assert servable._count_together(extract.get_concrete_function()) == expected
+
+
+@pytest.mark.parametrize("detector", ["FreeSizeDetector", "Faster R-CNN"])
+def test_a_model_in_one_piece_has_calls_of_one_image(detector, tmp_path):
+    if detector == "Faster R-CNN":
+        detector = test_conformance.build_variant(detector, is_training=False)
+    else:
+        detector = getattr(fake_detector, detector)()
+    assert servable.Servable(_save(tmp_path, detector), is_for_many=True).plan_calls(8)[1] == 1
 
 
 @pytest.mark.parametrize(("cores", "batch_size", "expected"), [(1, 8, (2, 4)), (2, 1, (2, 1)), (64, 8, (64, 4))])
-def test_calls_of_few_images_of_a_model_without_signatures_for_it(
-    cores, batch_size, expected, one_core, tmp_path, monkeypatch
-):
+def test_calls_of_few_images_of_a_model_without_signatures_for_it(cores, batch_size, expected, tmp_path, monkeypatch):
     module = serving.ServingModule(fake_detector.FakeDetector(), "image_tensor", None)
     signatures = {serving.SERVING_DEFAULT: module.signatures[serving.SERVING_DEFAULT]}
     tf.saved_model.save(module, str(tmp_path), signatures=signatures)
     monkeypatch.setattr(servable, "_count_cores", lambda: cores)
-    loaded = servable.Servable(tmp_path)
-    assert not loaded.detects_alone
+    monkeypatch.setattr(servable, "_has_core_for_each_call", lambda: True)
+    loaded = servable.Servable(tmp_path, is_for_many=True)
+    assert not loaded.detects_in_thread
     assert loaded.plan_calls(batch_size) == expected
 
 
@@ -72,35 +99,58 @@ def _noise(seed, height, width):
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-@pytest.mark.parametrize(
-    "variant", ["plain", "padded", "any size", "Faster R-CNN", "Faster R-CNN, frozen, padded", "Faster R-CNN, pyramid"]
-)
-def test_alone_an_image_has_the_detections_that_it_has_in_a_batch(variant, tmp_path, one_core, capfd):
-    folder = _save(tmp_path, test_conformance.build_variant(variant, is_training=False))
-    loaded = servable.Servable(folder)
-    for seed, (height, width) in enumerate([(60, 90), (120, 75), (33, 200)]):
-        file = io.BytesIO()
-        _noise(seed, height, width).save(file, "JPEG", quality=90)
-        pixels = np.asarray(Image.open(file))
-        for threshold in (0.0, 0.3):
-            (expected,) = loaded.detect([loaded.prepare(pixels)], threshold)
-            capfd.readouterr()
-            for image in (file.getvalue(), pixels):
-                size, received = loaded.detect_alone(image, threshold)
-                assert size == (height, width)
-                assert set(received) == set(expected)
-                for key, value in expected.items():
-                    np.testing.assert_allclose(received[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
-            assert capfd.readouterr().err == ""
-
-
-def test_bytes_that_cannot_be_decoded_are_an_error_of_that_call_alone(export_dir, one_core):
-    loaded = servable.Servable(export_dir)
+def _encode(image):
     file = io.BytesIO()
-    _noise(0, 40, 60).save(file, "JPEG")
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("variant", "left_out", "num"),
+    [
+        ("plain", (), 4),
+        ("plain", (serving.SERVING_EXTRACT, serving.SERVING_CONCLUDE), 1),  # as exports of before
+        ("padded", (), 4),
+        ("any size", (), 1),
+        ("Faster R-CNN", (), 1),
+        ("Faster R-CNN, frozen, padded", (), 1),
+        ("Faster R-CNN, pyramid", (), 1),
+    ],
+)
+def test_in_a_thread_images_have_the_detections_that_they_have_in_a_batch(variant, left_out, num, tmp_path, capfd):
+    module = serving.ServingModule(test_conformance.build_variant(variant, is_training=False), "image_tensor", 1)
+    signatures = {name: one for name, one in module.signatures.items() if name not in left_out}
+    tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=signatures)
+    loaded = servable.Servable(tmp_path, is_for_many=True)
+    assert loaded.plan_calls(8)[1] == num
+    sizes = [(60, 90), (120, 75), (33, 200), (64, 96), (75, 120)]
+    encoded = [_encode(_noise(seed, *size)) for seed, size in enumerate(sizes)]
+    prepared = [loaded.prepare(np.asarray(Image.open(io.BytesIO(one)))) for one in encoded]
+    for size, one, other in zip(sizes, encoded, prepared):
+        received = loaded.prepare_jpeg(one)
+        assert received[0] == size
+        for ours, theirs in zip(received[1], other):
+            np.testing.assert_array_equal(ours, theirs)
+    for threshold in (0.0, 0.3):
+        expected = [output for one in prepared for output in loaded.detect([one], threshold)]
+        capfd.readouterr()
+        for first in range(0, len(sizes), num):  # the last call is not full
+            some = slice(first, first + num)
+            received = loaded.detect_in_thread(prepared[some], threshold)
+            assert len(received) == len(expected[some])
+            for one, other in zip(received, expected[some]):
+                assert set(one) == set(other)
+                for key, value in other.items():
+                    np.testing.assert_allclose(one[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
+        assert capfd.readouterr().err == ""
+
+
+def test_bytes_that_cannot_be_decoded_are_an_error(export_dir):
+    loaded = servable.Servable(export_dir, is_for_many=True)
+    encoded = _encode(_noise(0, 40, 60))
     with pytest.raises(tf.errors.InvalidArgumentError):
-        loaded.detect_alone(file.getvalue()[:100])
-    assert loaded.detect_alone(file.getvalue())[0] == (40, 60)
+        loaded.prepare_jpeg(encoded[:100])
+    assert loaded.prepare_jpeg(encoded)[0] == (40, 60)
 
 
 def _write_flat(path, value):
@@ -108,16 +158,17 @@ def _write_flat(path, value):
     Image.fromarray(np.full([4, 5, 3], value, np.uint8)).save(path, **options)
 
 
-def _check_stream(export_dir, folder, **options):
+def _check_stream(model, folder, ending, **options):
+    """Predicts 43 images, two of which cannot be read; `ending` is of their names, or a function of their numbers."""
     values = np.random.RandomState(0).randint(0, 256, size=41)
-    paths = [folder / f"{number}.{'png' if number % 3 else 'jpg'}" for number in range(len(values))]
+    paths = [folder / f"{number}.{ending(number)}" for number in range(len(values))]
     for path, value in zip(paths, values):
         _write_flat(path, value)
     cut = folder / "cut.jpg"
     _noise(0, 200, 300).save(cut)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     paths[7:7] = [folder / "missing.png", cut]
-    outcomes = list(predictor.Predictor(export_dir).stream(paths, **options))
+    outcomes = list(model.stream(paths, **options))
     assert [outcome.path for outcome in outcomes] == paths
     assert [path for path, outcome in zip(paths, outcomes) if outcome.found is None] == paths[7:9]
     assert "missing.png" in outcomes[7].problem
@@ -128,26 +179,34 @@ def _check_stream(export_dir, folder, **options):
     return outcomes
 
 
+ENDINGS = {
+    "JPEG": lambda number: "jpg",
+    "PNG": lambda number: "png",
+    "mostly JPEG": lambda number: "jpg" if number % 11 else "png",
+}
+
+
 @pytest.mark.parametrize("num_calls", [1, 2, 9, 40])
 def test_results_come_in_order_however_many_calls_run_at_a_time(num_calls, export_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(servable.Servable, "plan_calls", lambda self, batch_size: (num_calls, 2))
-    _check_stream(export_dir, tmp_path)
+    _check_stream(predictor.Predictor(export_dir), tmp_path, ENDINGS["mostly JPEG"])
 
 
 @pytest.mark.parametrize("cores", [1, 2, 9])
-def test_results_come_in_order_where_each_call_has_its_core(cores, export_dir, tmp_path, one_core, monkeypatch):
+@pytest.mark.parametrize("ending", list(ENDINGS))
+def test_results_come_in_order_where_each_call_has_its_core(cores, ending, many, tmp_path, monkeypatch):
     monkeypatch.setattr(servable, "_count_cores", lambda: cores)
-    assert all(outcome.image is None for outcome in _check_stream(export_dir, tmp_path))
+    assert all(outcome.image is None for outcome in _check_stream(many, tmp_path, ENDINGS[ending]))
 
 
-def test_images_are_kept_where_each_call_has_its_core(export_dir, tmp_path, one_core):
-    for outcome in _check_stream(export_dir, tmp_path, keep_images=True):
+def test_images_are_kept_where_each_call_has_its_core(many, tmp_path):
+    for outcome in _check_stream(many, tmp_path, ENDINGS["mostly JPEG"], keep_images=True):
         if outcome.found:
             np.testing.assert_array_equal(outcome.image, predictor.read_image(outcome.path))
 
 
 @pytest.mark.parametrize("ends", ["early", "with an error"])
-def test_a_stream_that_is_left_leaves_no_thread(ends, export_dir, tmp_path, one_core):
+def test_a_stream_that_is_left_leaves_no_thread(ends, many, tmp_path):
     path = tmp_path / "a.jpg"
     _write_flat(path, 100)
 
@@ -155,9 +214,8 @@ def test_a_stream_that_is_left_leaves_no_thread(ends, export_dir, tmp_path, one_
         yield from [path] * 30
         raise RuntimeError("no more paths")
 
-    loaded = predictor.Predictor(export_dir)
     before = set(threading.enumerate())
-    stream = loaded.stream(paths())
+    stream = many.stream(paths())
     if ends == "early":
         next(stream)
         stream.close()

@@ -65,7 +65,7 @@ def map_pool(dataset, saved_model_dir, *, num_actors=1, num_gpus=0, rows_per_cal
       num_actors: how many processes hold the model.
       num_gpus: GPUs of each of them.
       rows_per_call: images that one of them is given at a time.
-      options: of `pool_predictor.PoolModel`: batch_size, score_threshold, max_detections.
+      options: of `pool_predictor.PoolModel`: batch_size, score_threshold, max_detections, is_for_many.
 
     Returns:
       `ray.data.Dataset`, evaluated when it is read, with the columns of `RayModel`.

@@ -4,10 +4,11 @@
 one input `input_tensor`, and float32 outputs with the keys of `fields.Detections`, classes counted from 1 as in the
 label map; its graph keeps to operations that converters and servers of such exports know.
 
-Two more signatures are for `prediction`, which uses them where they are there: `serving_prepare` makes a model input of
-one image of any size, so that this can be done in threads, and `serving_prepared` runs a batch of such inputs. It takes
-the least score that is asked for, searches less for it, and answers with the same detections above it, and with
-`features` of the images.
+More signatures are for `prediction`, which uses them where they are there: `serving_prepare` makes a model input of one
+image of any size, so that this can be done in threads, and `serving_prepared` runs a batch of such inputs. It takes the
+least score that is asked for, searches less for it, and answers with the same detections above it, and with `features`
+of the images. Where inputs have one size and the detector can be cut behind its backbone, `serving_extract` and
+`serving_conclude` are its two parts, with `feature_map_0`, `feature_map_1`, ... between them.
 """
 
 import tensorflow as tf
@@ -27,9 +28,14 @@ INPUT_TYPES = {
 
 SERVING_DEFAULT = "serving_default"
 SERVING_PREPARE, SERVING_PREPARED = "serving_prepare", "serving_prepared"
+SERVING_EXTRACT, SERVING_CONCLUDE = "serving_extract", "serving_conclude"
 INPUT_TENSOR = "input_tensor"
 
 _RAW = (fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES)
+_SPECS_BEHIND_INPUTS = (
+    tf.TensorSpec([None, 3], tf.int32, name=Prepared.TRUE_IMAGE_SHAPES),
+    tf.TensorSpec([], tf.float32, name=Prepared.SCORE_THRESHOLD),
+)
 _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES, fields.Detections.NUM)
 
 
@@ -59,17 +65,22 @@ class ServingModule(tf.Module):
         self._serving = self.__call__.get_concrete_function()
         _check_outputs(self._serving.structured_outputs)
         self.prepare = _make_prepare_function(detector)
-        self.detect_prepared = _make_prepared_function(detector, self.prepare.get_concrete_function())
+        inputs = _specify_inputs(self.prepare.get_concrete_function())
+        self.extract, self.conclude = _make_parts(detector, inputs)
+        self.detect_prepared = _make_prepared_function(detector, inputs, self.extract, self.conclude)
         self.weights = list(detector.variables)  # after tracing: by now every variable exists
 
     @property
     def signatures(self):
         """Name of the signature -> concrete function, as `tf.saved_model.save` takes them."""
-        return {
-            SERVING_DEFAULT: self._serving,
-            SERVING_PREPARE: self.prepare.get_concrete_function(),
-            SERVING_PREPARED: self.detect_prepared.get_concrete_function(),
+        functions = {
+            SERVING_PREPARE: self.prepare,
+            SERVING_PREPARED: self.detect_prepared,
+            SERVING_EXTRACT: self.extract,
+            SERVING_CONCLUDE: self.conclude,
         }
+        traced = {name: function.get_concrete_function() for name, function in functions.items() if function}
+        return {SERVING_DEFAULT: self._serving, **traced}
 
     def make_inputs(self, image):
         """Makes an input of `serving_default` of one image, repeated where the batch size is fixed.
@@ -124,22 +135,55 @@ def _make_prepare_function(detector):
     return tf.function(prepare, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name=INPUT_TENSOR)])
 
 
-def _make_prepared_function(detector, prepare):
-    """A `tf.function` from a batch of model inputs, as `prepare` makes them, to detections and features."""
-    outputs = prepare.structured_outputs
+def _specify_inputs(prepare):
+    """The spec of a batch of model inputs, as `prepare` makes them."""
+    shape = prepare.structured_outputs[Prepared.INPUTS].shape
+    return tf.TensorSpec([None, *shape], tf.float32, name=Prepared.INPUTS)
+
+
+def _make_prepared_function(detector, inputs, extract, conclude):
+    """A `tf.function` from a batch of model inputs to detections and features; of its parts, where there are such."""
 
     def serve(inputs, true_image_shapes, score_threshold):
-        detections = _detect(detector, inputs, true_image_shapes, score_threshold)
-        return {key: value for key, value in detections.items() if key not in _RAW}
+        if extract is None:
+            raw = detector.predict_raw(inputs, true_image_shapes, training=False)
+            return _postprocess_above(detector, raw, true_image_shapes, score_threshold)
+        return conclude(*_in_order(extract(inputs)), true_image_shapes, score_threshold)
 
-    return tf.function(
-        serve,
-        input_signature=[
-            tf.TensorSpec([None, *outputs[Prepared.INPUTS].shape], tf.float32, name=Prepared.INPUTS),
-            tf.TensorSpec([None, 3], tf.int32, name=Prepared.TRUE_IMAGE_SHAPES),
-            tf.TensorSpec([], tf.float32, name=Prepared.SCORE_THRESHOLD),
-        ],
-    )
+    return tf.function(serve, input_signature=[inputs, *_SPECS_BEHIND_INPUTS])
+
+
+def _make_parts(detector, inputs):
+    """The two parts of `serving_prepared` as `tf.function`s; (None, None) where it has none.
+
+    Args:
+      detector: see `Detector.extract_features`.
+      inputs: spec of the model inputs.
+    """
+    if not inputs.shape[1:].is_fully_defined():
+        return None, None
+
+    def extract(inputs):
+        maps = detector.extract_features(inputs, training=False) or ()
+        return {Prepared.FEATURE_MAP.format(number): one for number, one in enumerate(maps)}
+
+    def conclude(*arguments):
+        *maps, true_image_shapes, score_threshold = arguments
+        raw = detector.predict_from_features(maps, tuple(inputs.shape[1:3]), training=False)
+        return _postprocess_above(detector, raw, true_image_shapes, score_threshold)
+
+    extract = tf.function(extract, input_signature=[inputs])
+    maps = _in_order(extract.get_concrete_function().structured_outputs)
+    if not maps:
+        return None, None
+    names = [Prepared.FEATURE_MAP.format(number) for number in range(len(maps))]
+    specs = [tf.TensorSpec(one.shape, one.dtype, name=name) for name, one in zip(names, maps)]
+    return extract, tf.function(conclude, input_signature=[*specs, *_SPECS_BEHIND_INPUTS])
+
+
+def _in_order(maps):
+    """{name: map} -> list of the maps, by number."""
+    return [maps[Prepared.FEATURE_MAP.format(number)] for number in range(len(maps))]
 
 
 def make_example(encoded):
@@ -220,15 +264,21 @@ def _trace_prepare(detector, to_image, specs):
     return tuple(tf.TensorSpec(output.shape, output.dtype) for output in outputs)
 
 
-def _detect(detector, inputs, true_image_shapes, score_threshold=None):
-    """Model inputs -> float32 detections, classes counted from 1; with features where a threshold is given."""
+def _detect(detector, inputs, true_image_shapes):
+    """Model inputs -> float32 detections, classes counted from 1."""
     raw = detector.predict_raw(inputs, true_image_shapes, training=False)
-    if score_threshold is None:
-        detections, features = detector.postprocess(raw, true_image_shapes), {}
-    else:
-        detections = detector.postprocess(raw, true_image_shapes, score_threshold=score_threshold)
-        features = _pool_features(raw)
-    detections = {key: tf.cast(value, tf.float32) for key, value in {**detections, **features}.items()}
+    return _as_served(detector.postprocess(raw, true_image_shapes))
+
+
+def _postprocess_above(detector, raw, true_image_shapes, score_threshold):
+    """Raw predictions -> float32 detections above a score, classes counted from 1, and features."""
+    detections = detector.postprocess(raw, true_image_shapes, score_threshold=score_threshold)
+    detections = {key: value for key, value in detections.items() if key not in _RAW}
+    return _as_served({**detections, **_pool_features(raw)})
+
+
+def _as_served(detections):
+    detections = {key: tf.cast(value, tf.float32) for key, value in detections.items()}
     detections[fields.Detections.CLASSES] += 1.0
     return detections
 

@@ -66,6 +66,34 @@ class Detector(tf_keras.Model, abc.ABC):
           Raw predictions, keys of `fields.Predictions`.
         """
 
+    def extract_features(self, inputs, training=False):
+        """Runs the backbone alone, where the rest of the network works on what it gives.
+
+        A process that predicts many images on one core runs the backbone, whose maps are large, image by image, and
+        the rest, whose maps are small, for several images at once.
+
+        Args:
+          inputs: as in `predict_raw`.
+          training: as in `predict_raw`.
+
+        Returns:
+          list of float32 [B, h, w, c], for `predict_from_features`; None where a network runs in one piece only.
+        """
+        del inputs, training
+
+    def predict_from_features(self, feature_maps, image_size, training=False):
+        """What `predict_raw` does behind `extract_features`.
+
+        Args:
+          feature_maps: from `extract_features`.
+          image_size: height and width of the model inputs.
+          training: as in `predict_raw`.
+
+        Returns:
+          Raw predictions, as `predict_raw`.
+        """
+        raise TypeError(f"{type(self).__name__} runs in one piece only")
+
     @abc.abstractmethod
     def losses(self, predictions, groundtruth, training=False):
         """Compares raw predictions with ground truth. (A tf_keras property of this name is not wanted here.)

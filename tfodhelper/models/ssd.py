@@ -109,15 +109,20 @@ class SSDDetector(detector.Detector):
     def predict_raw(self, inputs, true_image_shapes, training=False, groundtruth=None):
         """See `Detector.predict_raw`; anchors are normalized to the padded model input."""
         del true_image_shapes, groundtruth
-        feature_maps = self.backbone(pixels.pad_to_multiple(inputs, self._pad_to_multiple), training=training)
+        return self.predict_from_features(self.extract_features(inputs, training), pixels.size_of(inputs), training)
+
+    def extract_features(self, inputs, training=False):
+        """See `Detector.extract_features`."""
+        return self.backbone(pixels.pad_to_multiple(inputs, self._pad_to_multiple), training=training)
+
+    def predict_from_features(self, feature_maps, image_size, training=False):
+        """See `Detector.predict_from_features`."""
         feature_maps = self.neck(feature_maps, training=training)
         codes, class_logits = self.head(feature_maps, training=training)
         return {
-            Predictions.PREPROCESSED_INPUTS: inputs,
+            Predictions.IMAGE_SHAPE: tf.stack([tf.shape(codes)[0], *image_size, 3]),
             Predictions.FEATURE_MAPS: feature_maps,
-            Predictions.ANCHORS: self._anchors.generate(
-                [pixels.size_of(m) for m in feature_maps], pixels.size_of(inputs)
-            ),
+            Predictions.ANCHORS: self._anchors.generate([pixels.size_of(m) for m in feature_maps], image_size),
             Predictions.BOX_CODES: codes,
             Predictions.CLASS_LOGITS: class_logits,
         }
@@ -159,7 +164,7 @@ class SSDDetector(detector.Detector):
         selected = self._output.suppression.select(
             boxes,
             scores[..., self._output.num_background_columns :],
-            _true_windows(predictions[Predictions.PREPROCESSED_INPUTS], true_image_shapes),
+            _true_windows(predictions[Predictions.IMAGE_SHAPE], true_image_shapes),
             score_threshold,
         )
         is_detection = tf.sequence_mask(selected.num, selected.scores.shape[1])
@@ -193,9 +198,8 @@ class SSDDetector(detector.Detector):
         return {key + detector.CHECKPOINT_SUFFIX: variable for key, variable in keys.items()}
 
 
-def _true_windows(inputs, true_image_shapes):
+def _true_windows(image_shape, true_image_shapes):
     """float32 [B, 4]: where the true images lie in the padded model inputs, normalized to these."""
-    height, width = pixels.size_of(inputs)
     true_sizes = tf.cast(true_image_shapes[:, :2], tf.float32)
-    far_corners = true_sizes / tf.cast(tf.stack([height, width]), tf.float32)
+    far_corners = true_sizes / tf.cast(image_shape[1:3], tf.float32)
     return tf.concat([tf.zeros_like(far_corners), far_corners], axis=1)

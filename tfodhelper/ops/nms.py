@@ -86,25 +86,25 @@ class BatchNonMaxSuppression:
         if score_threshold is not None:
             threshold = tf.maximum(tf.cast(score_threshold, tf.float32), threshold)
 
-        def run_in_full():
+        def run_in_full(boxes, scores, best_classes, clip_windows):
             indices, kept_scores = self._suppress_each_class(boxes, scores, max_per_class, threshold)
             return self._gather_best(boxes, indices, kept_scores, best_classes, clip_windows)
 
+        images = boxes, scores, best_classes, clip_windows
         if score_threshold is None or self.soft_sigma > 0.0:
-            return run_in_full()
+            return run_in_full(*images)
 
-        def run_at_once(candidates):
+        def run_at_once(images, candidates=None):
+            boxes, scores, best_classes, clip_windows = images
             return self._select_at_once(boxes, scores, candidates, best_classes, clip_windows, max_per_class, threshold)
 
-        def run_over_all():
-            is_sure, best = run_at_once(None)
-            return Selected(*tf.cond(is_sure, lambda: best, run_in_full))
+        def run_over_all(*images):
+            return _mend(*run_at_once(images), images, run_in_full)
 
         num_near = _NEAR * self.max_total
         if scores.shape[1] is not None and scores.shape[1] <= num_near:
-            return run_over_all()
-        is_sure, best = run_at_once(_find_near_the_best(scores, num_near, threshold))
-        return Selected(*tf.cond(is_sure, lambda: best, run_over_all))
+            return run_over_all(*images)
+        return _mend(*run_at_once(images, _find_near_the_best(scores, num_near, threshold)), images, run_over_all)
 
     def _suppress_each_class(self, boxes, scores, max_per_class, score_threshold):
         """Runs suppression for each image and class; boxes [B, A, 4] or [B, K, A, 4].
@@ -170,7 +170,7 @@ class BatchNonMaxSuppression:
         the lower class comes first.
 
         Returns:
-          bool scalar, whether the detections of every image are sure, and `Selected`.
+          bool [B], whether the detections of an image are sure, and `Selected`.
         """
         is_whole, class_ids = True, None
         if candidates is not None:
@@ -214,7 +214,7 @@ class BatchNonMaxSuppression:
         is_cut = found.valid_detections >= 2 * self.max_total
         is_above = ~is_cut | (lowest > found.nmsed_scores[:, -1])
         is_all = is_whole & ~is_cut | (num_inside >= self.max_total) & is_above
-        is_sure = tf.reduce_all(is_one) & tf.reduce_all(is_all)
+        is_sure = tf.reduce_all(is_one, axis=1) & is_all
         indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
         # Places behind the needed ones are those of no detection.
         rows = tf.minimum(places, num_needed - 1)
@@ -251,6 +251,27 @@ class BatchNonMaxSuppression:
         missing = self.max_total - tf.shape(rows)[1]
         padded = tf.pad(rows, [[0, 0], [0, missing]] + [[0, 0]] * (rows.shape.rank - 2))
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
+
+
+def _mend(is_sure, selected, images, select):
+    """Selects anew for the images that are not sure, and for no others.
+
+    Args:
+      is_sure: bool [B].
+      selected: `Selected`.
+      images: tensors of first dimension B, or None in their place.
+      select: the rows of `images` -> `Selected`.
+
+    Returns:
+      `Selected`.
+    """
+
+    def select_anew():
+        rows = tf.where(~is_sure)
+        some = [None if tensor is None else tf.gather(tensor, rows[:, 0]) for tensor in images]
+        return [tf.tensor_scatter_nd_update(whole, rows, part) for whole, part in zip(selected, select(*some))]
+
+    return Selected(*tf.cond(tf.reduce_all(is_sure), lambda: list(selected), select_anew))
 
 
 def _find_near_the_best(scores, most, threshold):

@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 
@@ -22,7 +23,7 @@ from tfodhelper.prediction import detections as results
 from tfodhelper.prediction import saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
-_CALLS_AHEAD = 4  # calls of single images that wait or run, for each that can run
+_CALLS_AHEAD = 3  # calls in threads that wait or run, for each that can run
 _WINDOW_BYTES = 1 << 28  # model inputs held at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
 
@@ -67,13 +68,14 @@ class Predictor:
       saved_model_dir: folder of the SavedModel, or of the export around it.
       label_map: `LabelMap`, path of one, or None for the one that lies beside the SavedModel. Without any, a class is
         called by its id, as in "class_17".
+      is_for_many: see `servable.Servable`.
 
     Attributes:
       label_map: the `LabelMap` in use, or None.
     """
 
-    def __init__(self, saved_model_dir, label_map=None):
-        self._servable = servable.Servable(saved_model_dir)
+    def __init__(self, saved_model_dir, label_map=None, is_for_many=False):
+        self._servable = servable.Servable(saved_model_dir, is_for_many)
         if label_map is None:
             label_map = saved_models.find_label_map(saved_model_dir)
         if isinstance(label_map, (str, os.PathLike)):
@@ -129,8 +131,8 @@ class Predictor:
         num_calls, size = self._servable.plan_calls(batch_size)
         with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
             try:
-                if self._servable.detects_alone:
-                    answers = self._answer_alone(runners, paths, num_calls, keep_images, score_threshold)
+                if self._servable.detects_in_thread:
+                    answers = self._answer_in_threads(runners, paths, num_calls, size, keep_images, score_threshold)
                 else:
                     items = self._read_all(paths, keep_images)
                     answers = self._answer_batches(runners, items, num_calls, size, score_threshold)
@@ -160,15 +162,7 @@ class Predictor:
     def _read_all(self, paths, keep_images):
         """Reads in threads, a few images ahead; yields `_Read` in order."""
         workers = max(2, os.cpu_count() or 1)
-
-        def read(path):
-            try:
-                image = _read_pixels(path)
-            except errors.PredictionError as error:
-                return _Read(path, problem=str(error))
-            size = tuple(image.shape[:2])
-            return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
-
+        read = functools.partial(self._read, keep_images=keep_images)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             paths = iter(paths)
             waiting = collections.deque(pool.submit(read, path) for path in itertools.islice(paths, 2 * workers))
@@ -181,30 +175,42 @@ class Predictor:
                 for future in waiting:
                     future.cancel()
 
-    def _answer_alone(self, runners, paths, num_calls, keep_images, score_threshold):
-        """Images in calls of their own; yields each `_Read` and what the model says."""
-        running, most = collections.deque(), _CALLS_AHEAD * num_calls
-        for path in paths:
-            _ask_for(path)
-            running.append(runners.submit(self._read_and_detect, path, keep_images, score_threshold))
-            if len(running) >= most:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-
-    def _read_and_detect(self, path, keep_images, score_threshold):
-        """A `_Read` and what the model says of it, None where it cannot be read."""
+    def _read(self, path, keep_images):
         try:
-            encoded = None if keep_images else _read_jpeg(path)
-            if encoded is not None:
-                with contextlib.suppress(tf.errors.InvalidArgumentError):  # what is wrong is found out below
-                    size, output = self._servable.detect_alone(encoded, score_threshold)
-                    return _Read(path, size=size), output
             image = _read_pixels(path)
         except errors.PredictionError as error:
-            return _Read(path, problem=str(error)), None
-        size, output = self._servable.detect_alone(image, score_threshold)
-        return _Read(path, size=size, image=image.numpy() if keep_images else None), output
+            return _Read(path, problem=str(error))
+        size = tuple(image.shape[:2])
+        return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
+
+    def _answer_in_threads(self, runners, paths, num_calls, size, keep_images, score_threshold):
+        """Images in calls that do all that they need; yields each `_Read` and what the model says."""
+        running, most = collections.deque(), _CALLS_AHEAD * num_calls
+        paths = iter(paths)
+        for some in iter(lambda: tuple(itertools.islice(paths, size)), ()):
+            for path in some:
+                _ask_for(path)
+            running.append(runners.submit(self._read_and_detect, some, keep_images, score_threshold))
+            if len(running) >= most:
+                yield from running.popleft().result()
+        while running:
+            yield from running.popleft().result()
+
+    def _read_and_detect(self, paths, keep_images, score_threshold):
+        """For each path a `_Read`, and what the model says of it, None where it cannot be read."""
+        items = [self._read_in_thread(path, keep_images) for path in paths]
+        prepared = [item.prepared for item in items if item.prepared is not None]
+        outputs = iter(self._servable.detect_in_thread(prepared, score_threshold) if prepared else ())
+        return [(item, None if item.problem is not None else next(outputs)) for item in items]
+
+    def _read_in_thread(self, path, keep_images):
+        """As `_read`; a JPEG without leaving this thread."""
+        with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # what is wrong is found out below
+            encoded = None if keep_images else _read_jpeg(path)
+            if encoded is not None:
+                size, prepared = self._servable.prepare_jpeg(encoded)
+                return _Read(path, prepared, size)
+        return self._read(path, keep_images)
 
     def _answer_batches(self, runners, items, num_calls, size, score_threshold):
         """Images that share calls with others of a window; yields each `_Read` and what the model says."""

@@ -1,9 +1,8 @@
 """The signatures of a SavedModel, as functions from images to detections; and how its calls share the processor."""
 
 import contextlib
+import itertools
 import os
-import sys
-import threading
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +16,11 @@ REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections
 
 _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
-_INPUT, _SIZES = "input_tensor", "image_sizes"
-_IMAGE_SIZE = "image_size"
-_ENCODED, _PIXELS = "encoded", "pixels"  # what an image is given as
+_EXTRACT, _CONCLUDE = "serving_extract", "serving_conclude"
+_INPUT, _SIZES, _SIZE = "input_tensor", "image_sizes", "image_size"
 
-_SWITCH_SECONDS = 0.0005  # a core stands still while its call waits for its turn in Python
 _MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
+_EXTRACT_BYTES = 1 << 22  # likewise, of what a backbone gives for all images of a call
 
 
 def run_each_call_on_one_core():
@@ -42,7 +40,6 @@ def run_each_call_on_one_core():
         settings.set_inter_op_parallelism_threads(_count_cores())
     except RuntimeError:  # TensorFlow has begun to work
         return
-    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _has_core_for_each_call():
@@ -67,17 +64,19 @@ class Servable:
 
     Args:
       saved_model_dir: see `saved_models.find_saved_model`.
+      is_for_many: whether so many images will come that some seconds more to get ready are worth it; they always are
+        behind `run_each_call_on_one_core`.
 
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
       batch_size: images that a call takes: a number, or None for any.
-      detects_alone: whether there is `detect_alone`, which is then the quicker way.
+      detects_in_thread: whether there are `prepare_jpeg` and `detect_in_thread`, which are then the quicker way.
 
     Raises:
       PredictionError: when it cannot be loaded, or its signature is another one.
     """
 
-    def __init__(self, saved_model_dir):
+    def __init__(self, saved_model_dir, is_for_many=False):
         self._folder = saved_models.find_saved_model(saved_model_dir)
         self._loaded = _load(self._folder)  # keeps the variables alive
         signatures = self._loaded.signatures
@@ -89,9 +88,11 @@ class Servable:
         self._prepare = signatures[_PREPARE] if name == _PREPARED else None
         self.mixes_sizes = name == _MIXED
         self._function = signatures[name]
-        self.detects_alone = self._prepare is not None and _has_core_for_each_call()
-        if self.detects_alone:
-            self._alone = _Alone(_join(self._prepare, self._function))
+        self.detects_in_thread = self._prepare is not None and (
+            _has_core_for_each_call() or is_for_many and _is_processor_all_there_is()
+        )
+        if self.detects_in_thread:
+            self._get_ready(signatures.get(_EXTRACT), signatures.get(_CONCLUDE, self._function))
         self._spec = None if self._prepare else self._check_signature()
         self.batch_size = self._spec[1].shape[0] if self._spec else None
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
@@ -99,8 +100,8 @@ class Servable:
     def plan_calls(self, batch_size):
         """How calls keep the devices busy.
 
-        Where each call is on one core, there is one for each core, of few images. Else there are two: one computes
-        while another waits for its last operation, or for a copy to a device.
+        On processors there is one for each core, of few images. Else there are two: one computes while another waits
+        for its last operation, or for a copy to a device.
 
         Args:
           batch_size: most images of a call.
@@ -108,8 +109,8 @@ class Servable:
         Returns:
           Number of calls at a time, and of images in each.
         """
-        if self.detects_alone:
-            return _count_cores(), 1
+        if self.detects_in_thread:
+            return _count_cores(), self._num_in_thread
         if _has_core_for_each_call():
             return max(2, _count_cores()), self.batch_size or min(batch_size, _MOST_ON_ONE_CORE)
         return 2, self.batch_size or batch_size
@@ -157,24 +158,36 @@ class Servable:
         outputs = {key: value.numpy() for key, value in self._function(**arguments).items()}
         return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
 
-    def detect_alone(self, image, score_threshold=0.0):
-        """Runs all that an image needs in one call on one core, its decoding with it.
-
-        Args:
-          image: bytes of a JPEG, or uint8 [height, width, 3].
-          score_threshold: detections of a lower score may be missing.
+    def prepare_jpeg(self, encoded):
+        """As `prepare`, of the bytes of a JPEG, in the calling thread.
 
         Returns:
-          (height, width), and a dict as those of `detect`.
+          (height, width) of the image, and a tuple of arrays as `prepare` returns them.
 
         Raises:
           tf.errors.OpError: when the bytes cannot be decoded.
         """
-        if isinstance(image, bytes):
-            outputs = self._alone.run(_ENCODED, np.array(image, object), _bound(score_threshold))
-        else:
-            outputs = self._alone.run(_PIXELS, np.asarray(image), _bound(score_threshold))
-        return tuple(outputs.pop(_IMAGE_SIZE).tolist()), outputs
+        outputs = self._prepare_in_thread(np.array(encoded, object))
+        prepared = outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
+        return tuple(outputs[_SIZE].tolist()), prepared
+
+    def detect_in_thread(self, prepared, score_threshold=0.0):
+        """As `detect`, in the calling thread; as many images as `plan_calls` says, or fewer in the same time."""
+        missing = self._num_in_thread - len(prepared)
+        images = [[np.asarray(part) for part in parts] for parts in zip(*prepared)]
+        images = itertools.chain.from_iterable([*parts, *parts[-1:] * missing] for parts in images)
+        outputs = self._detect_in_thread(*images, _bound(score_threshold))
+        return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
+
+    def _get_ready(self, extract, conclude):
+        """Makes and runs for the first time what `prepare_jpeg` and `detect_in_thread` need."""
+        self._num_in_thread = _count_together(extract)
+        with _stderr_is_silent():
+            self._prepare_in_thread = _make_prepare_in_thread(self._prepare)
+            self._detect_in_thread = _make_detect_in_thread(self._prepare, extract, conclude, self._num_in_thread)
+            noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
+            _, prepared = self.prepare_jpeg(tf.io.encode_jpeg(noise).numpy())
+            self.detect_in_thread([prepared])
 
     def _check_signature(self):
         """Checks inputs and outputs; returns name and spec of the image input."""
@@ -223,22 +236,55 @@ def _bound(score_threshold):
     return min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
 
 
-def _join(prepare, detect):
-    """The signatures that prepare and detect, and the decoding of JPEGs, as one concrete function of one image."""
+def _make_prepare_in_thread(prepare):
+    """An `_InThread` from the bytes of a JPEG to a model input, its true shape, and the size of the image."""
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32)])
-    def detect_alone(encoded, score_threshold):
-        image = tf.identity(decode_jpeg(encoded), name=_PIXELS)
-        prepared = prepare(input_tensor=image)
-        arguments = {
-            fields.Prepared.INPUTS: prepared[fields.Prepared.INPUTS][tf.newaxis],
-            fields.Prepared.TRUE_IMAGE_SHAPES: prepared[fields.Prepared.TRUE_IMAGE_SHAPE][tf.newaxis],
-            fields.Prepared.SCORE_THRESHOLD: score_threshold,
-        }
-        outputs = {key: value[0] for key, value in detect(**arguments).items()}
-        return {**outputs, _IMAGE_SIZE: tf.shape(image)[:2]}
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def prepare_jpeg(encoded):
+        image = decode_jpeg(encoded)
+        return {**prepare(input_tensor=image), _SIZE: tf.shape(image)[:2]}
 
-    return detect_alone.get_concrete_function()
+    return _InThread(prepare_jpeg.get_concrete_function())
+
+
+def _make_detect_in_thread(prepare, extract, conclude, num_images):
+    """An `_InThread` from model inputs, true shapes and a score threshold to what `conclude` returns.
+
+    The backbone sees the images one after the other: its numbers are still in the caches of the core when they are read
+    again. The rest of the model sees all images at once.
+
+    Args:
+      prepare: the function whose outputs are the model inputs.
+      extract: model inputs -> feature maps; None: `conclude` is the whole model.
+      conclude: the rest of the model.
+      num_images: of a call.
+    """
+    keys = fields.Prepared.INPUTS, fields.Prepared.TRUE_IMAGE_SHAPE
+    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in (prepare.structured_outputs[key] for key in keys)]
+
+    @tf.function(input_signature=[spec for spec in specs for _ in range(num_images)] + [tf.TensorSpec([], tf.float32)])
+    def detect(*arguments):
+        *images, score_threshold = arguments
+        extracted, before = [], []
+        for image in images[:num_images]:
+            with tf.control_dependencies(before):
+                inputs = {fields.Prepared.INPUTS: tf.identity(image)[tf.newaxis]}
+            extracted.append(extract(**inputs) if extract else inputs)
+            before = [tf.identity(tensor) for tensor in extracted[-1].values()]
+        together = {key: tf.concat([one[key] for one in extracted], axis=0) for key in extracted[0]}
+        together[fields.Prepared.TRUE_IMAGE_SHAPES] = tf.stack(images[num_images:])
+        together[fields.Prepared.SCORE_THRESHOLD] = score_threshold
+        return conclude(**together)
+
+    return _InThread(detect.get_concrete_function())
+
+
+def _count_together(extract):
+    """Images of a call in one thread: as many as the caches hold the extracts of."""
+    if extract is None:
+        return 1
+    sizes = [spec.shape[1:].num_elements() * spec.dtype.size for spec in extract.structured_outputs.values()]
+    return min(max(_EXTRACT_BYTES // sum(sizes), 1), _MOST_ON_ONE_CORE)
 
 
 def decode_jpeg(encoded):
@@ -246,8 +292,8 @@ def decode_jpeg(encoded):
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-class _Alone:
-    """A concrete function of `_join` as one of arrays, all of whose operations run in the thread that calls it.
+class _InThread:
+    """A concrete function as one of arrays, all of whose operations begin in the thread that calls it.
 
     Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
     them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
@@ -255,46 +301,37 @@ class _Alone:
     """
 
     def __init__(self, function):
-        with _stderr_is_silent():
-            frozen = convert_to_constants.convert_variables_to_constants_v2(function)
-            graph = tf.Graph()
-            with graph.as_default():
-                tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")
-            threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}  # none but the caller's
-            self._session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
-        encoded, score_threshold = [tensor.name for tensor in frozen.inputs]
-        self._inputs = {_ENCODED: [encoded, score_threshold], _PIXELS: [f"{_PIXELS}:0", score_threshold]}
-        self._outputs = dict(zip(sorted(function.structured_outputs), [tensor.name for tensor in frozen.outputs]))
-        self._fetched = list(dict.fromkeys(self._outputs.values()))
-        self._runs, self._lock = {_ENCODED: self._make_run(_ENCODED)}, threading.Lock()
+        # None but the caller's; where TensorFlow has begun to work with more, these help within an operation.
+        threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}
+        num_own = len(function.inputs) - len(function.captured_inputs)
+        fetched = {tensor.name: None for tensor in function.outputs}  # two outputs may be one tensor
+        options = config_pb2.CallableOptions(feed=[tensor.name for tensor in function.inputs[:num_own]], fetch=fetched)
+        frozen, graph = _freeze(function), tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(frozen, name="")
+        session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
+        # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
+        self._run = session._make_callable_from_options(options)
+        places = dict(zip(fetched, range(len(fetched))))
+        self._outputs = {
+            key: places[tensor.name] for key, tensor in zip(sorted(function.structured_outputs), function.outputs)
+        }
 
-    def run(self, kind, image, score_threshold):
-        """Runs it.
+    def __call__(self, *arrays):
+        """Arrays in the order of the function's arguments -> {key of its outputs: array}."""
+        outputs = self._run(*arrays)
+        return {key: outputs[place] for key, place in self._outputs.items()}
 
-        Args:
-          kind: `_ENCODED` or `_PIXELS`.
-          image: bytes as an array of one object, or uint8 [height, width, 3].
-          score_threshold: np.float32.
 
-        Returns:
-          dict of arrays.
-        """
-        with self._lock:
-            if kind not in self._runs:
-                self._runs[kind] = self._make_run(kind)
-        arrays = dict(zip(self._fetched, self._runs[kind](image, score_threshold)))
-        return {key: arrays[name] for key, name in self._outputs.items()}
+def _freeze(function):
+    """A concrete function's GraphDef with constants in place of variables, and calls in place.
 
-    def _make_run(self, kind):
-        """A function of arrays; its graph is optimized by its first call."""
-        options = config_pb2.CallableOptions(feed=self._inputs[kind], fetch=self._fetched)
-        noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
-        image = np.array(tf.io.encode_jpeg(noise).numpy(), object) if kind == _ENCODED else noise
-        with _stderr_is_silent():
-            # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
-            run = self._session._make_callable_from_options(options)
-            run(image, np.float32(0.0))
-        return run
+    `convert_variables_to_constants_v2` does the same and makes a concrete function of it, which takes twice as long.
+    """
+    data = convert_to_constants._FunctionConverterDataInEager(
+        func=function, lower_control_flow=True, aggressive_inlining=False
+    )
+    return convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
 
 
 @contextlib.contextmanager
