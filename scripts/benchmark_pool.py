@@ -5,7 +5,8 @@
 
 The loop is what a program does that takes a SavedModel as it is: read a file, decode it, call `serving_default` with
 one image, take the arrays. The pool prediction is all of `active predict`: each call has a core of its own, and
-detections, doubts and features are written in parts. Both see the same files in the same order, each in a process of
+detections, doubts and features are written in parts; with --verb=round it is that of `active round`, whose process has
+trained before, so that its threads belong to all operations. Both see the same files in the same order, each in a process of
 its own, in turn; loading the model and the first calls are not counted. The images of a folder are repeated until there
 are enough; a machine that other work disturbs wants many of them.
 
@@ -36,6 +37,7 @@ def main():
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--score_threshold", type=float, default=0.05)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--verb", choices=("predict", "round"), default="predict")
     parser.add_argument("--memory_at", help="numbers of images with commas: measure memory instead")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -77,7 +79,7 @@ def compare_memory(arguments):
 def run_part(part, arguments):
     """Runs this script for one part in a process of its own; returns what it measured."""
     command = [sys.executable, __file__, f"--part={part}"]
-    for name in ("saved_model_dir", "image_dir", "num_images", "batch_size", "score_threshold"):
+    for name in ("saved_model_dir", "image_dir", "num_images", "batch_size", "score_threshold", "verb"):
         command.append(f"--{name}={getattr(arguments, name)}")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -133,7 +135,8 @@ def measure_pool(arguments, paths):
     from tfodhelper.active_learning.structures import PoolImage
     from tfodhelper.prediction import servable
 
-    servable.run_each_call_on_one_core()
+    if arguments.verb == "predict":
+        servable.run_each_call_on_one_core()
 
     class WarmModel(pool_predictor.PoolModel):
         """Loads, and predicts a few images, before the clock starts."""

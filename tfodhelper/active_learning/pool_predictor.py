@@ -69,7 +69,7 @@ class ScoreLayout:
             two classes; with one class that is |2s - 1|.
           entropies [n], nats: of the distribution over all columns, or the sum of those of each class.
         """
-        values = np.asarray(scores if multiclass_scores is None else multiclass_scores, np.float64)
+        values = np.array(scores if multiclass_scores is None else multiclass_scores, np.float64)
         if multiclass_scores is None:
             return np.abs(2.0 * values - 1.0), _entropy(values) + _entropy(1.0 - values)
         if self.is_softmax:
@@ -77,9 +77,10 @@ class ScoreLayout:
             return best[:, 1] - best[:, 0], _entropy(values).sum(axis=1)
         values = values[:, self.num_background_columns :]
         entropies = (_entropy(values) + _entropy(1.0 - values)).sum(axis=1)
-        none = 1.0 - values.max(axis=1, keepdims=True, initial=0.0)
-        best = np.partition(np.concatenate([values, none], axis=1), -2, axis=1)[:, -2:]
-        return best[:, 1] - best[:, 0], entropies
+        best = np.arange(len(values)), values.argmax(axis=1)
+        highest = values[best]
+        values[best] = 1.0 - highest  # "none of the classes" in the place of the best one
+        return np.abs(highest - values.max(axis=1)), entropies
 
 
 class PoolModel:
@@ -292,4 +293,4 @@ def _digest_model(saved_model_dir):
 def _entropy(values):
     """-p ln p; 0 for 0."""
     values = np.clip(values, 0.0, 1.0)
-    return -values * np.log(np.where(values > 0.0, values, 1.0))
+    return -values * np.log(np.maximum(values, np.finfo(np.float64).tiny))
