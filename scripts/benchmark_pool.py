@@ -6,9 +6,9 @@
 The loop is what a program does that takes a SavedModel as it is: read a file, decode it, call `serving_default` with
 one image, take the arrays. The pool prediction is all of `active predict`: each call has a core of its own, and
 detections, doubts and features are written in parts; with --verb=round it is that of `active round`, whose process has
-trained before, so that its threads belong to all operations. Both see the same files in the same order, each in a process of
-its own, in turn; loading the model and the first calls are not counted. The images of a folder are repeated until there
-are enough; a machine that other work disturbs wants many of them.
+trained before, with all cores for each operation. Both see the same files in the same order, each in a
+process of its own, in turn; loading the model and the first calls are not counted. The images of a folder are repeated
+until there are enough; a machine that other work disturbs wants many of them.
 
 With --memory_at=1000,10000 the pool prediction alone is run over so many images, and its memory is compared.
 """
@@ -93,6 +93,8 @@ def measure(arguments):
     from tfodhelper.cli import quiet
 
     quiet.quiet_tensorflow()
+    if arguments.verb == "round":
+        quiet.give_sessions_own_threads()
     paths = find_images(arguments)
     if arguments.part == "loop":
         return {"rate": measure_loop(arguments.saved_model_dir, paths)}

@@ -56,7 +56,8 @@ LAYERS = {
     ),
     "prediction": ({"annotations"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
-    "prediction.servable": ({"prediction.saved_models"}, {"numpy", "tensorflow"}),
+    "prediction.servable": ({"prediction.saved_models", "prediction.in_thread"}, {"numpy", "tensorflow"}),
+    "prediction.in_thread": (set(), {"tensorflow"}),
     "review": ({"annotations", "dataset", "prediction"}, {"numpy", "PIL"}),
     "active_learning": ({"annotations", "dataset", "prediction", "review"}, {"numpy", "PIL"}),
     "active_learning.pool_predictor": (
@@ -78,7 +79,7 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
 APART = {
-    *("prediction.predictor", "prediction.servable"),
+    *("prediction.predictor", "prediction.servable", "prediction.in_thread"),
     *("active_learning.pool_predictor", "active_learning.ray_pool", "active_learning.rounds"),
     "cli.probe",
 }

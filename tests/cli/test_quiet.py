@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.shared_data import REPOSITORY
 from tfodhelper.cli import quiet
 
@@ -23,3 +25,25 @@ def test_tensorflow_and_the_model_garden_then_say_nothing():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="this system does not list the threads of a process")
+@pytest.mark.parametrize(("call", "expected"), [("", False), ("quiet.give_sessions_own_threads()", True)])
+def test_a_session_gets_the_threads_that_it_asks_for(call, expected):
+    code = f"""
+import os
+from tfodhelper.cli import quiet
+quiet.quiet_tensorflow()
+{call}
+import tensorflow as tf
+tf.constant(1.0) + 1.0
+before = len(os.listdir("/proc/self/task"))
+config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=40, inter_op_parallelism_threads=-1)
+with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
+    session.run(tf.constant(1.0) + 1.0)
+    print(len(os.listdir("/proc/self/task")) - before)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_OVERRIDE_GLOBAL_THREADPOOL"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert (int(done.stdout) >= 39) == expected

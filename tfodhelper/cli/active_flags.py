@@ -37,7 +37,7 @@ def define_settings(fv):
         flagging.define_seed(fv)
     text = "How a round's training begins: continue, from the last round's model; scratch, from --fine_tune_checkpoint."
     flags.DEFINE_enum("retrain", "continue", ["continue", "scratch"], text, flag_values=fv)
-    text = "Images a call when the pool is predicted; without a GPU, `active predict` and pools of 1,000 need no such word."
+    text = "Images a call when the pool is predicted; without a GPU, `active predict` and large pools find their own."
     flags.DEFINE_integer("predict_batch_size", 8, text, lower_bound=1, flag_values=fv)
     text = "Detections of a lower score are not kept when the pool is predicted."
     flags.DEFINE_float("predict_score_threshold", 0.05, text, 0.0, 1.0, flag_values=fv)

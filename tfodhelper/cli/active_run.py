@@ -24,6 +24,7 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")
     quiet.quiet_tensorflow()
+    quiet.give_sessions_own_threads()
     from tfodhelper.active_learning import reporting, rounds
 
     outcome = rounds.run_rounds(

@@ -22,3 +22,12 @@ def quiet_tensorflow():
         absl_logging.set_verbosity(absl_logging.ERROR)
     for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras", "google"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+
+
+def give_sessions_own_threads():
+    """Lets a session compute with as many threads as it asks for, in a process whose other work has all cores.
+
+    Else the first work that TensorFlow does in a process decides for all that follows. A process that trains and then
+    predicts many images calls this before its first import of TensorFlow; see `prediction.in_thread`.
+    """
+    os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")

@@ -20,7 +20,7 @@ from tfodhelper import errors, fields
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import saved_models, servable
+from tfodhelper.prediction import in_thread, saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # calls in threads that wait or run, for each that can run
@@ -330,11 +330,11 @@ def _read_pixels(path):
             data = image_files.read_image(path)
             if image_files.is_plain_jpeg(data, path):
                 with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
-                    return servable.decode_jpeg(data)
+                    return in_thread.decode_jpeg(data)
             facts = image_files.inspect_image(data, path)
             encoded, format_ = image_files.encode_for_record(data, facts)
             if format_ == "jpeg":
-                return servable.decode_jpeg(encoded)
+                return in_thread.decode_jpeg(encoded)
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error

@@ -1,26 +1,22 @@
 """The signatures of a SavedModel, as functions from images to detections; and how its calls share the processor."""
 
-import contextlib
 import itertools
 import os
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2
-from tensorflow.python.framework import convert_to_constants
 
 from tfodhelper import errors, fields
-from tfodhelper.prediction import saved_models
+from tfodhelper.prediction import in_thread, saved_models
 
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
 _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _EXTRACT, _CONCLUDE = "serving_extract", "serving_conclude"
-_INPUT, _SIZES, _SIZE = "input_tensor", "image_sizes", "image_size"
+_INPUT, _SIZES = "input_tensor", "image_sizes"
 
 _MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
-_EXTRACT_BYTES = 1 << 22  # likewise, of what a backbone gives for all images of a call
 
 
 def run_each_call_on_one_core():
@@ -169,7 +165,7 @@ class Servable:
         """
         outputs = self._prepare_in_thread(np.array(encoded, object))
         prepared = outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
-        return tuple(outputs[_SIZE].tolist()), prepared
+        return tuple(outputs[in_thread.IMAGE_SIZE].tolist()), prepared
 
     def detect_in_thread(self, prepared, score_threshold=0.0):
         """As `detect`, in the calling thread; as many images as `plan_calls` says, or fewer in the same time."""
@@ -181,10 +177,10 @@ class Servable:
 
     def _get_ready(self, extract, conclude):
         """Makes and runs for the first time what `prepare_jpeg` and `detect_in_thread` need."""
-        self._num_in_thread = _count_together(extract)
-        with _stderr_is_silent():
-            self._prepare_in_thread = _make_prepare_in_thread(self._prepare)
-            self._detect_in_thread = _make_detect_in_thread(self._prepare, extract, conclude, self._num_in_thread)
+        self._num_in_thread = in_thread.count_together(extract, _MOST_ON_ONE_CORE)
+        with in_thread.stderr_is_silent():
+            self._prepare_in_thread = in_thread.make_prepare(self._prepare)
+            self._detect_in_thread = in_thread.make_detect(self._prepare, extract, conclude, self._num_in_thread)
             noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
             _, prepared = self.prepare_jpeg(tf.io.encode_jpeg(noise).numpy())
             self.detect_in_thread([prepared])
@@ -234,122 +230,6 @@ def _bound(score_threshold):
     """np.float32 below a threshold: the model keeps what is above."""
     below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))
     return min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
-
-
-def _make_prepare_in_thread(prepare):
-    """An `_InThread` from the bytes of a JPEG to a model input, its true shape, and the size of the image."""
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-    def prepare_jpeg(encoded):
-        image = decode_jpeg(encoded)
-        return {**prepare(input_tensor=image), _SIZE: tf.shape(image)[:2]}
-
-    return _InThread(prepare_jpeg.get_concrete_function())
-
-
-def _make_detect_in_thread(prepare, extract, conclude, num_images):
-    """An `_InThread` from model inputs, true shapes and a score threshold to what `conclude` returns.
-
-    The backbone sees the images one after the other: its numbers are still in the caches of the core when they are read
-    again. The rest of the model sees all images at once.
-
-    Args:
-      prepare: the function whose outputs are the model inputs.
-      extract: model inputs -> feature maps; None: `conclude` is the whole model.
-      conclude: the rest of the model.
-      num_images: of a call.
-    """
-    keys = fields.Prepared.INPUTS, fields.Prepared.TRUE_IMAGE_SHAPE
-    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in (prepare.structured_outputs[key] for key in keys)]
-
-    @tf.function(input_signature=[spec for spec in specs for _ in range(num_images)] + [tf.TensorSpec([], tf.float32)])
-    def detect(*arguments):
-        *images, score_threshold = arguments
-        extracted, before = [], []
-        for image in images[:num_images]:
-            with tf.control_dependencies(before):
-                inputs = {fields.Prepared.INPUTS: tf.identity(image)[tf.newaxis]}
-            extracted.append(extract(**inputs) if extract else inputs)
-            before = [tf.identity(tensor) for tensor in extracted[-1].values()]
-        together = {key: tf.concat([one[key] for one in extracted], axis=0) for key in extracted[0]}
-        together[fields.Prepared.TRUE_IMAGE_SHAPES] = tf.stack(images[num_images:])
-        together[fields.Prepared.SCORE_THRESHOLD] = score_threshold
-        return conclude(**together)
-
-    return _InThread(detect.get_concrete_function())
-
-
-def _count_together(extract):
-    """Images of a call in one thread: as many as the caches hold the extracts of."""
-    if extract is None:
-        return 1
-    sizes = [spec.shape[1:].num_elements() * spec.dtype.size for spec in extract.structured_outputs.values()]
-    return min(max(_EXTRACT_BYTES // sum(sizes), 1), _MOST_ON_ONE_CORE)
-
-
-def decode_jpeg(encoded):
-    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
-    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-
-
-class _InThread:
-    """A concrete function as one of arrays, all of whose operations begin in the thread that calls it.
-
-    Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
-    them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
-    thread does it, every operation may go to yet another one, and the caches of the core do not know what it needs.
-    """
-
-    def __init__(self, function):
-        # None but the caller's; where TensorFlow has begun to work with more, these help within an operation.
-        threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}
-        num_own = len(function.inputs) - len(function.captured_inputs)
-        fetched = {tensor.name: None for tensor in function.outputs}  # two outputs may be one tensor
-        options = config_pb2.CallableOptions(feed=[tensor.name for tensor in function.inputs[:num_own]], fetch=fetched)
-        frozen, graph = _freeze(function), tf.Graph()
-        with graph.as_default():
-            tf.graph_util.import_graph_def(frozen, name="")
-        session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
-        # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
-        self._run = session._make_callable_from_options(options)
-        places = dict(zip(fetched, range(len(fetched))))
-        self._outputs = {
-            key: places[tensor.name] for key, tensor in zip(sorted(function.structured_outputs), function.outputs)
-        }
-
-    def __call__(self, *arrays):
-        """Arrays in the order of the function's arguments -> {key of its outputs: array}."""
-        outputs = self._run(*arrays)
-        return {key: outputs[place] for key, place in self._outputs.items()}
-
-
-def _freeze(function):
-    """A concrete function's GraphDef with constants in place of variables, and calls in place.
-
-    `convert_variables_to_constants_v2` does the same and makes a concrete function of it, which takes twice as long.
-    """
-    data = convert_to_constants._FunctionConverterDataInEager(
-        func=function, lower_control_flow=True, aggressive_inlining=False
-    )
-    return convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
-
-
-@contextlib.contextmanager
-def _stderr_is_silent():
-    """Drops what TensorFlow's library writes by itself: notes on its optimizer, which no setting turns off."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _load(folder):
