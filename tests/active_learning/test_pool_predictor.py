@@ -146,13 +146,13 @@ def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, 
     assert pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS).num_predicted == 0
 
 
-@pytest.mark.parametrize(("num_parts", "expected"), [(250, True), (249, False)])
-def test_more_time_to_get_ready_is_taken_for_many_images(num_parts, expected, images, model, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("num_images", "expected"), [(1000, True), (999, False)])
+def test_more_time_to_get_ready_is_taken_for_many_images(num_images, expected, images, model, tmp_path, monkeypatch):
     def refuse(saved_model_dir, **options):
         raise errors.PredictionError(f"for many: {options['is_for_many']}")
 
     monkeypatch.setattr(pool_predictor, "PoolModel", refuse)
-    many = [PoolImage(str(number), images[0].path) for number in range(4 * num_parts)]
+    many = [PoolImage(str(number), images[0].path) for number in range(num_images)]
     with pytest.raises(errors.PredictionError, match=f"for many: {expected}"):
         pool_predictor.predict_pool(many, model, tmp_path, part_size=4)
 

@@ -187,7 +187,7 @@ def predict_pool(
                 batch_size=batch_size,
                 score_threshold=score_threshold,
                 max_detections=max_detections,
-                is_for_many=len(own) * part_size >= _MANY,
+                is_for_many=sum(_size_parts(plan, own).values()) >= _MANY,
             )
             start = time.monotonic()
             with _garbage_is_new():
@@ -225,16 +225,20 @@ def find_layout(model):
     return ScoreLayout(is_softmax=False, num_background_columns=int(with_background <= abs(rows[0, id_ - 1] - score)))
 
 
+def _size_parts(plan, parts):
+    """{number of a part: its images}."""
+    return {part: min(plan.part_size, plan.num_images - part * plan.part_size) for part in parts}
+
+
 def _predict_parts(model, open_images, folder, plan, own):
     """Predicts parts and writes each one when it is complete; returns the number of images."""
-    own = set(own)
-    sizes = {part: min(plan.part_size, plan.num_images - part * plan.part_size) for part in own}
+    sizes = _size_parts(plan, own)
     begun = collections.deque()
 
     def wanted():
         for index, image in enumerate(open_images()):
             part = index // plan.part_size
-            if part not in own:
+            if part not in sizes:
                 continue
             if index % plan.part_size == 0:
                 begun.append(part)
