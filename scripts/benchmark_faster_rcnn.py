@@ -79,7 +79,7 @@ def run_part(part, arguments):
 
 def measure(arguments):
     """Median seconds of the steps after the first two, and the highest resident memory of this process."""
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     import tensorflow as tf
@@ -108,9 +108,10 @@ def make_detector_step(images):
     """A function that runs forward, losses and backward of the detector."""
     import tensorflow as tf
 
-    from tfodhelper.config import bases, overrides, pipeline
+    from tfodhelper.config import overrides, pipeline
     from tfodhelper.fields import Groundtruth
     from tfodhelper.models import build
+    from tfodhelper.zoo import bases
 
     batch_size, size = images.shape[0], images.shape[1]
     config = overrides.apply_overrides(

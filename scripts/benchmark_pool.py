@@ -90,7 +90,7 @@ def run_part(part, arguments):
 def measure(arguments):
     """Measures one part in this process."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     if arguments.verb == "round":
@@ -133,7 +133,7 @@ def measure_loop(saved_model_dir, paths):
 
 def measure_pool(arguments, paths):
     """Images per second and memory of `predict_pool`."""
-    from tfodhelper.active_learning import pool_predictor
+    from tfodhelper.active_learning.pool import pool_predictor
     from tfodhelper.active_learning.structures import PoolImage
     from tfodhelper.prediction import servable
 

@@ -81,7 +81,7 @@ def draw_data(folder):
 
 def measure_step(arguments):
     """Trains as `tfodhelper train` does; the median over stretches of five steps, the first left out."""
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     from tfodhelper.config import generate
@@ -107,7 +107,7 @@ def measure_step(arguments):
 
 def measure_yardstick(arguments):
     """Forward and backward of the stock MobileNet, median of the steps after five."""
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     import tensorflow as tf

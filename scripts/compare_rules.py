@@ -91,7 +91,7 @@ def run_rule(arguments, exercise, rule, seed):
             *(f"--budget={arguments.budget}", *arguments.flag),
         )
     _call("run", f"--workspace={space}", f"--rounds={arguments.rounds}")
-    from tfodhelper.active_learning import growth
+    from tfodhelper.active_learning.report import growth
 
     return [
         (rule, seed, one.number, one.train.images, one.train.boxes, one.map50, one.map5095)

@@ -18,8 +18,8 @@ from PIL import Image  # noqa: E402
 
 from tfodhelper.annotations.findings import Finding  # noqa: E402
 from tfodhelper.dataset import manifest as manifests  # noqa: E402
-from tfodhelper.records import unpack  # noqa: E402
-from tfodhelper.review import thumbnails  # noqa: E402
+from tfodhelper.formats import unpack  # noqa: E402
+from tfodhelper.render import thumbnails  # noqa: E402
 
 _COLUMNS = 5
 _COLORS = (thumbnails.GOOD, thumbnails.DOUBTFUL, thumbnails.BAD, "#76ff03", "#e040fb")

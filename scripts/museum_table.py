@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from tfodhelper import console, errors  # noqa: E402
 from tfodhelper.annotations import findings, images  # noqa: E402
 from tfodhelper.dataset import plan  # noqa: E402
-from tfodhelper.records import import_records  # noqa: E402
+from tfodhelper.formats import import_records  # noqa: E402
 
 
 def list_all(folder):

@@ -14,7 +14,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tfodhelper import console  # noqa: E402
 from tfodhelper.annotations import label_map as label_maps  # noqa: E402
-from tfodhelper.dataset import split, statistics  # noqa: E402
+from tfodhelper.dataset.analysis import statistics  # noqa: E402
+from tfodhelper.dataset.split import split  # noqa: E402
 
 NUM_CLASSES = 18
 # {images of the set: {class: (training, validation) by the log}}

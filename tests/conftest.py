@@ -6,7 +6,7 @@ import pathlib
 import hypothesis
 import pytest
 
-from tfodhelper.cli import quiet
+from tfodhelper import quiet
 
 quiet.quiet_tensorflow()
 

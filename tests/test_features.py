@@ -9,7 +9,8 @@ from tfodhelper import errors, features
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
-from tfodhelper.dataset import distances, plan
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.analysis import distances
 
 
 class _Means(tf.Module):

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from tests.training import tiny
 from tfodhelper import errors, run
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.fields import Detections
 from tfodhelper.models import build
 from tfodhelper.prediction import predictor, sources
-from tfodhelper.training import checkpoints
 
 
 @pytest.fixture(scope="module")

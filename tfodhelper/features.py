@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, resizers
 from tfodhelper.annotations import images as image_files
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.fields import Predictions
 from tfodhelper.models import build as models_build
 from tfodhelper.prediction import saved_models
-from tfodhelper.training import checkpoints
 
 _BATCH = 32
 _DETECTIONS = ("detection_", "raw_detection_", "num_detections")

@@ -93,7 +93,7 @@ def run(options, is_part=False):
 
 
 def _is_chief():
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     from tfodhelper.training import strategy
@@ -185,7 +185,7 @@ def _start(folder, state):
 
 def _phases(options, folder, state):
     # What can be known to fail is looked at before the first phase: names, flags, the download.
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
     from tfodhelper.config import generate
 
     base = generate.find_base(options.model, options.pipeline_config_path)

@@ -3,12 +3,15 @@
 import json
 import pathlib
 
-from tfodhelper.active_learning import answers, predictions, rules, selection, workspace
+from tfodhelper.active_learning import answers, workspace
+from tfodhelper.active_learning.pool import predictions
+from tfodhelper.active_learning.selection import rules, selection
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer, Edits, Prediction
-from tfodhelper.annotations import box_table, label_map
-from tfodhelper.annotations.collection import ListedImage
+from tfodhelper.annotations import label_map
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.dataset import manifest
+from tfodhelper.formats import box_table
+from tfodhelper.formats.collection import ListedImage
 from tfodhelper.prediction.detections import Detection, ImageDetections
 
 SETTINGS = {

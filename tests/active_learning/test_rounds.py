@@ -14,7 +14,9 @@ import pytest
 from tests.active_learning import rounds_on_disk, tiny_workspace
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
-from tfodhelper.active_learning import answers, predictions, rounds, selection, workspace
+from tfodhelper.active_learning import answers, rounds, workspace
+from tfodhelper.active_learning.pool import predictions
+from tfodhelper.active_learning.selection import selection
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box

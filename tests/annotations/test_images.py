@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.dataset.picture_set import save_image
+from tests.dataset.scan.picture_set import save_image
 from tfodhelper.annotations import images
 from tfodhelper.annotations.structures import UnusableFile
 

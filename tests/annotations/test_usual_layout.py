@@ -8,7 +8,7 @@ from tfodhelper.annotations import checks, labelimg, usual_layout
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
-from tfodhelper.dataset import entries
+from tfodhelper.dataset.scan import entries
 
 TEXT = """<annotation{verified}>
 \t<folder>images</folder>

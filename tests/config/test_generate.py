@@ -7,9 +7,10 @@ import pytest
 from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import bases, comparison, generate, honoured, pipeline, schedule_scaling
+from tfodhelper.config import comparison, generate, honoured, pipeline, schedule_scaling
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.dataset import manifest as manifests
+from tfodhelper.zoo import bases
 
 QUARTERS = "ssd_mobilenet_v1_0.75_depth"
 

@@ -4,8 +4,9 @@ import pytest
 
 from tests.shared_data import shared
 from tfodhelper import errors, protos
-from tfodhelper.config import bases, honoured, honoured_rules, pipeline, reading
+from tfodhelper.config import honoured, honoured_rules, pipeline, reading
 from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.zoo import bases
 
 
 def status_of(text, path):

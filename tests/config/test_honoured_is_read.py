@@ -4,8 +4,9 @@ import pytest
 
 from tfodhelper import protos
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import bases, honoured, honoured_rules, pipeline, reading
+from tfodhelper.config import honoured, honoured_rules, pipeline, reading
 from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.zoo import bases
 
 SSD = "model.ssd"
 HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"

@@ -8,7 +8,8 @@ import pytest
 from tests.config import strategies
 from tests.shared_data import shared
 from tfodhelper import errors
-from tfodhelper.config import bases, pipeline
+from tfodhelper.config import pipeline
+from tfodhelper.zoo import bases
 
 SMALL = """
 model {

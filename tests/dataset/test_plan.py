@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
-from tests.dataset.picture_set import save_pair, save_set
+from tests.dataset.scan.picture_set import save_pair, save_set
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
-from tfodhelper.dataset import plan, report, statistics
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset import plan, report
+from tfodhelper.dataset.analysis import statistics
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 
 
 def make(folder, **options):

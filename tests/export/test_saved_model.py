@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from tests.export import fake_detector
 from tfodhelper import errors, protos
+from tfodhelper.checkpoints import averages
 from tfodhelper.config import pipeline
 from tfodhelper.export import saved_model, serving
-from tfodhelper.training import averages
 
 GAIN = "model/gain/.ATTRIBUTES/VARIABLE_VALUE"
 

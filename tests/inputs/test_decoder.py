@@ -10,7 +10,7 @@ from PIL import Image
 from tests.inputs import examples
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import structures
-from tfodhelper.dataset import entries
+from tfodhelper.dataset.scan import entries
 from tfodhelper.inputs import decoder, pixels
 from tfodhelper.records import example
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.dataset.picture_set import save_pair
+from tests.dataset.scan.picture_set import save_pair
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.fields import Record

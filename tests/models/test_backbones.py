@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tfodhelper import protos
-from tfodhelper.models import build_faster_rcnn
+from tfodhelper.checkpoints import slim_names
 from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
-from tfodhelper.training import slim_names
+from tfodhelper.models.faster_rcnn import build_faster_rcnn
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "slim_features.npz"
 PLACES = {"first": "proposal", "second": "box_classifier"}

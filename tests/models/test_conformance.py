@@ -11,9 +11,10 @@ from google.protobuf import text_format
 
 from tests.models import parity
 from tfodhelper import protos
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
-from tfodhelper.models import build, build_faster_rcnn, faster_rcnn
-from tfodhelper.training import checkpoints
+from tfodhelper.models import build
+from tfodhelper.models.faster_rcnn import build_faster_rcnn, faster_rcnn
 
 SSD = """
 ssd {

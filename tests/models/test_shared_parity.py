@@ -11,8 +11,8 @@ from google.protobuf import text_format
 from tests.models import parity
 from tests.shared_data import shared
 from tfodhelper import protos
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.models import build
-from tfodhelper.training import checkpoints
 
 EXISTING = [
     "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",

@@ -10,9 +10,9 @@ from PIL import Image
 
 from tests.shared_data import shared
 from tfodhelper import protos
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.fields import Detections
 from tfodhelper.models import build
-from tfodhelper.training import checkpoints
 
 NAME = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.dataset.picture_set import save_image, save_pair, save_set
+from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
 from tfodhelper.records import reader

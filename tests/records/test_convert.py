@@ -13,7 +13,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from tests.dataset.picture_set import save_image, save_pair, save_set
+from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.shared_data import shared
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg

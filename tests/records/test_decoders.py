@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.dataset.picture_set import save_image, save_pair
+from tests.dataset.scan.picture_set import save_image, save_pair
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.fields import Record

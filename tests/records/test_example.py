@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
-from tfodhelper.dataset import entries
+from tfodhelper.dataset.scan import entries
 from tfodhelper.records import example, framing
 
 ANNOTATION = Annotation(

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from tests.dataset.picture_set import save_set
+from tests.dataset.scan.picture_set import save_set
 from tests.records.test_convert import contents
 from tfodhelper import errors
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset import processes
+from tfodhelper.outofcore import processes
 from tfodhelper.records import convert
 
 _PATIENCE_S = 30.0

@@ -5,12 +5,15 @@ import tracemalloc
 
 import pytest
 
-from tests.dataset.picture_set import save_image, save_pair
+from tests.dataset.scan.picture_set import save_image, save_pair
 from tests.records.test_convert import contents
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
-from tfodhelper.dataset import columns, dealing, index, looked, plan, sorting, usable
 from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.scan import index, looked, usable
+from tfodhelper.dataset.split import dealing
+from tfodhelper.outofcore import columns, sorting
 from tfodhelper.records import convert, describe
 
 SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4})]

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from tests.dataset.picture_set import save_image, save_pair, save_set
+from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.records.test_convert import contents, read_examples
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
-from tfodhelper.dataset import index
 from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset.scan import index
 from tfodhelper.records import convert, result, update, writer
 
 BOX = Box("cat", 1, 1, 20, 20)

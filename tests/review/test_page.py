@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.dataset.picture_set import save_image, save_pair, save_set
+from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.config import model_scale
-from tfodhelper.dataset import closer_look, plan
-from tfodhelper.dataset.closer_look import ModelScale
-from tfodhelper.review import page, thumbnails
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.analysis import closer_look
+from tfodhelper.dataset.analysis.closer_look import ModelScale
+from tfodhelper.render import thumbnails
+from tfodhelper.review import page
 
 EVIL = '<script>alert("x")</script>'
 

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.dataset.picture_set import save_pair
+from tests.dataset.scan.picture_set import save_pair
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import labelimg

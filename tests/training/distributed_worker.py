@@ -5,7 +5,7 @@ python -m tests.training.distributed_worker PIPELINE_CONFIG MODEL_DIR STRATEGY N
 
 import sys
 
-from tfodhelper.cli import quiet
+from tfodhelper import quiet
 
 quiet.quiet_tensorflow()
 

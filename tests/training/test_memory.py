@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
-from tfodhelper.config import bases, pipeline
+from tfodhelper.config import pipeline
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.training import memory
+from tfodhelper.zoo import bases
 
 
 def read(name):

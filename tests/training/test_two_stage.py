@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training import test_faster_rcnn_checkpoints as checkpoint_tests
+from tests.checkpoints import test_faster_rcnn_checkpoints as checkpoint_tests
 from tfodhelper import protos
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.config import generate
 from tfodhelper.dataset import shapes
 from tfodhelper.export import saved_model
 from tfodhelper.fields import Groundtruth
-from tfodhelper.models import build, faster_rcnn
+from tfodhelper.models import build
+from tfodhelper.models.faster_rcnn import faster_rcnn
 from tfodhelper.records import convert
-from tfodhelper.training import checkpoints, jobs, loop
+from tfodhelper.training import jobs, loop
 
 MODEL = "model.faster_rcnn"
 SMALL = (

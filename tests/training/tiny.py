@@ -3,10 +3,10 @@
 from google.protobuf import text_format
 
 from tfodhelper import protos
-from tfodhelper.config import bases
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.records import convert
+from tfodhelper.zoo import bases
 
 _SMALLER = """
 model {

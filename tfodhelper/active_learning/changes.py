@@ -7,8 +7,8 @@ import pathlib
 import shutil
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning import select
 from tfodhelper.active_learning.oracles import build
+from tfodhelper.active_learning.selection import select
 
 _FREE = ("strategy", "tpu_address", "cache_dir")  # training settings that may change at any time
 # The phase that works with a part of the settings.

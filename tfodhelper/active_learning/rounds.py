@@ -15,8 +15,10 @@ from tfodhelper import console, errors, storage
 from tfodhelper import run as runs
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import changes as settings_of
-from tfodhelper.active_learning import pool_predictor, predictions, report, select
 from tfodhelper.active_learning import workspace as workspaces
+from tfodhelper.active_learning.pool import pool_predictor, predictions
+from tfodhelper.active_learning.report import report
+from tfodhelper.active_learning.selection import select
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps

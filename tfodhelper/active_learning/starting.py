@@ -9,11 +9,13 @@ import pathlib
 import numpy as np
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning import image_labels, workspace
+from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.oracles import image_labels
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import ERROR
-from tfodhelper.dataset import near_duplicates, placing, plan
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset import placing, plan
+from tfodhelper.dataset.scan import near_duplicates
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.prediction import sources
 
 _SHOWN = 5

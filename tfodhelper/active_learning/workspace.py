@@ -22,7 +22,7 @@ from tfodhelper import errors, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.split import TRAIN
+from tfodhelper.dataset.split.split import TRAIN
 
 NAME = "workspace.json"
 FORMAT = 1

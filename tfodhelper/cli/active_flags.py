@@ -6,8 +6,8 @@ import os
 from absl import flags
 
 from tfodhelper import errors
-from tfodhelper.active_learning import rules
 from tfodhelper.active_learning.oracles import build
+from tfodhelper.active_learning.selection import rules
 from tfodhelper.cli import flagging
 
 _TRAINING = (

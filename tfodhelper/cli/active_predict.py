@@ -9,8 +9,8 @@ All see the same workspace. What one of them left undone, `active round` does.
 
 from absl import flags
 
-from tfodhelper import console
-from tfodhelper.cli import active_flags, flagging, quiet
+from tfodhelper import console, quiet
+from tfodhelper.cli import active_flags, flagging
 
 
 def define_flags(fv):

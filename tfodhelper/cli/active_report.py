@@ -34,7 +34,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.active_learning import report, tally
+    from tfodhelper.active_learning.report import report, tally
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")
@@ -52,9 +52,12 @@ def main(fv, args):
 
 def _tally(fv):
     """Makes the T/F/N sheet of the newest model and writes it."""
-    from tfodhelper.active_learning import image_labels, predictions, report, tally, workspace
+    from tfodhelper import quiet
+    from tfodhelper.active_learning import workspace
+    from tfodhelper.active_learning.oracles import image_labels
+    from tfodhelper.active_learning.pool import predictions
+    from tfodhelper.active_learning.report import report, tally
     from tfodhelper.active_learning.structures import PoolImage
-    from tfodhelper.cli import quiet
     from tfodhelper.prediction import sources
 
     space = workspace.Workspace(fv.workspace)
@@ -67,7 +70,7 @@ def _tally(fv):
     classes = image_labels.read_image_labels(fv.image_labels, found)
     images = [PoolImage(s.name, str(s.path.absolute()), classes[s.name]) for s in found if s.name in classes]
     quiet.quiet_tensorflow()
-    from tfodhelper.active_learning import pool_predictor
+    from tfodhelper.active_learning.pool import pool_predictor
 
     with tempfile.TemporaryDirectory(dir=space.folder) as folder:
         pool_predictor.predict_pool(images, trained[-1].model, pathlib.Path(folder) / "predictions")

@@ -12,7 +12,8 @@ the same command again. It takes in what is verified; while some drafts are not,
 
 from absl import flags
 
-from tfodhelper.cli import active_flags, flagging, quiet
+from tfodhelper import quiet
+from tfodhelper.cli import active_flags, flagging
 
 
 def define_flags(fv):
@@ -37,7 +38,8 @@ def main(fv, args):
     flagging.require(fv, "workspace")
     quiet.quiet_tensorflow()
     quiet.give_sessions_own_threads()
-    from tfodhelper.active_learning import reporting, rounds
+    from tfodhelper.active_learning import rounds
+    from tfodhelper.active_learning.report import reporting
 
     outcome = rounds.run_rounds(
         fv.workspace, changes=active_flags.changes(fv), until=fv.until, finish_review=fv.finish_review

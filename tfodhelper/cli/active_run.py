@@ -8,7 +8,8 @@ was adopted. With the oracle labelimg it stops whenever a person is asked.
 
 from absl import flags
 
-from tfodhelper.cli import active_flags, active_round, flagging, quiet
+from tfodhelper import quiet
+from tfodhelper.cli import active_flags, active_round, flagging
 
 
 def define_flags(fv):
@@ -25,7 +26,8 @@ def main(fv, args):
     flagging.require(fv, "workspace")
     quiet.quiet_tensorflow()
     quiet.give_sessions_own_threads()
-    from tfodhelper.active_learning import reporting, rounds
+    from tfodhelper.active_learning import rounds
+    from tfodhelper.active_learning.report import reporting
 
     outcome = rounds.run_rounds(
         fv.workspace,

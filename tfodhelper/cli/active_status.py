@@ -13,7 +13,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.active_learning import reporting
+    from tfodhelper.active_learning.report import reporting
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")

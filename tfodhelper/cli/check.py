@@ -19,8 +19,8 @@ import pathlib
 
 from absl import flags
 
-from tfodhelper import console, errors, storage
-from tfodhelper.cli import flagging, quiet
+from tfodhelper import console, errors, quiet, storage
+from tfodhelper.cli import flagging
 
 REPORT, PAGE = "report.json", "report.html"
 
@@ -50,7 +50,9 @@ def main(fv, args):
     """Runs the verb; returns the exit status."""
     flagging.refuse_arguments(args)
     _check_flags(fv)
-    from tfodhelper.dataset import closer_look, examine, plan, report
+    from tfodhelper.dataset import plan, report
+    from tfodhelper.dataset.analysis import closer_look
+    from tfodhelper.dataset.scan import examine
 
     scale = _find_scale(fv)
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
@@ -87,7 +89,8 @@ def _check_flags(fv):
 
 def _make_folders(fv, source):
     """Makes the folders for copies and drafts, so that one that cannot be used is said before the work."""
-    from tfodhelper.dataset import fixing, placing
+    from tfodhelper.dataset import placing
+    from tfodhelper.dataset.scan import fixing
     from tfodhelper.review import drafts
 
     for name in ([fixing.FOLDER] if fv.fix else []) + ([drafts.FOLDER] if fv.model else []):
@@ -118,7 +121,8 @@ def _compare_with_model(fv, planned):
 
 def _write(fv, planned, scale, by_image):
     """Writes the report and what else was asked for."""
-    from tfodhelper.dataset import fixing, report
+    from tfodhelper.dataset import report
+    from tfodhelper.dataset.scan import fixing
     from tfodhelper.review import comparison, drafts, page
 
     folder = storage.make_folder(fv.output_dir)

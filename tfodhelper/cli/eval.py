@@ -32,7 +32,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "model_dir", "pipeline_config_path")

@@ -18,9 +18,9 @@ Inputs by --input_type:
 
 from absl import flags
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, quiet
 from tfodhelper.annotations import label_map
-from tfodhelper.cli import flagging, label_map_flag, quiet
+from tfodhelper.cli import flagging, label_map_flag
 from tfodhelper.config import honoured, overrides, pipeline
 
 _INPUT_TYPES = ["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]

@@ -29,7 +29,8 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     flagging.require(fv, "to", "output_dir")
-    from tfodhelper.dataset import exporting, plan, report
+    from tfodhelper.dataset import plan, report
+    from tfodhelper.formats import exporting
 
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
     planned = plan.make_plan(plan.SetOptions(**{name: fv[name].value for name in names}))

@@ -43,7 +43,8 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     flagging.require(fv, "from", "input", "output_dir")
     from tfodhelper.annotations import findings
-    from tfodhelper.dataset import importing, report
+    from tfodhelper.dataset import report
+    from tfodhelper.formats import importing
 
     paths, val_paths = (text.split(",") if text else [] for text in (fv.input, fv.val_input))
     if fv["from"].value == "records":
@@ -68,7 +69,7 @@ def main(fv, args):
 
 def _import_records(fv):
     from tfodhelper.annotations import label_map as label_maps
-    from tfodhelper.records import import_records
+    from tfodhelper.formats import import_records
 
     label_map = label_maps.read_label_map(fv.classes) if fv.classes else None
     return import_records.import_records(fv.input, fv.output_dir, label_map)

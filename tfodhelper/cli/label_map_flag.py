@@ -5,7 +5,7 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.annotations import label_map
 from tfodhelper.cli import flagging
-from tfodhelper.config import bases
+from tfodhelper.zoo import bases
 
 
 def define(fv, otherwise):

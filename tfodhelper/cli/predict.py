@@ -16,8 +16,8 @@ An image that cannot be read is reported and left out; the exit status is then 1
 
 from absl import flags
 
-from tfodhelper import console, errors
-from tfodhelper.cli import flagging, label_map_flag, quiet
+from tfodhelper import console, errors, quiet
+from tfodhelper.cli import flagging, label_map_flag
 from tfodhelper.prediction import saved_models, sources, write
 
 

@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-from tfodhelper.cli import quiet
+from tfodhelper import quiet
 
 _MODULES = ("tensorflow", "tf_keras", "official.core.base_task", "orbit", "pycocotools.mask")
 

@@ -29,7 +29,10 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.dataset import describe, examine, plan, split, split_report
+    from tfodhelper.dataset import plan
+    from tfodhelper.dataset.analysis import describe
+    from tfodhelper.dataset.scan import examine
+    from tfodhelper.dataset.split import split, split_report
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "output_dir")

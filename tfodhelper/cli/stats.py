@@ -32,7 +32,8 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.dataset import anchors, describe, plan
+    from tfodhelper.dataset import plan
+    from tfodhelper.dataset.analysis import anchors, describe
 
     flagging.refuse_arguments(args)
     folder = storage.make_folder(fv.output_dir) if fv.output_dir else None
@@ -64,7 +65,7 @@ def main(fv, args):
 
 
 def _say_anchors(advice, num_anchors):
-    from tfodhelper.dataset import anchors
+    from tfodhelper.dataset.analysis import anchors
 
     if not advice:
         return ("anchors", "mean_iou", "shapes"), []
@@ -83,11 +84,11 @@ def _say_anchors(advice, num_anchors):
 
 
 def _measure_distances(fv, planned):
-    from tfodhelper.cli import quiet
+    from tfodhelper import quiet
 
     quiet.quiet_tensorflow()
     from tfodhelper import features
-    from tfodhelper.dataset import distances
+    from tfodhelper.dataset.analysis import distances
 
     extract = features.build_extractor(fv.features)
     vectors, labels = features.extract_features(extract, planned.examination.images, fv.objects_per_class, fv.seed)
@@ -105,7 +106,7 @@ def _measure_distances(fv, planned):
 
 
 def _write(folder, sheets, table, advice, distances):
-    from tfodhelper.dataset import describe, plots
+    from tfodhelper.dataset.analysis import describe, plots
 
     for name, (header, rows) in sheets.items():
         describe.write_csv(folder / f"{name}.csv", header, rows)

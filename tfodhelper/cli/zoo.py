@@ -22,7 +22,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.config import zoo
+    from tfodhelper.zoo import zoo
 
     text = " ".join(args)
     models = [model for model in zoo.list_models(text) if model.trainable_here or not fv.trainable]

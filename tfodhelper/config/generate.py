@@ -12,11 +12,12 @@ import pathlib
 
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import archives, bases, comparison, download, schedule_scaling, zoo
+from tfodhelper.config import comparison, schedule_scaling
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
+from tfodhelper.zoo import archives, bases, download, zoo
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
 DEFAULT_BATCH_SIZE = 8

@@ -11,8 +11,8 @@ import pathlib
 
 import tfodhelper
 from tfodhelper import errors, storage
-from tfodhelper.dataset import columns
-from tfodhelper.dataset.split import SPLITS, TRAIN, VALIDATE
+from tfodhelper.dataset.split.split import SPLITS, TRAIN, VALIDATE
+from tfodhelper.outofcore import columns
 
 NAME = "manifest.json"
 FORMAT = 2

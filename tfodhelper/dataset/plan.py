@@ -12,9 +12,12 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import columns, duplicates, examine, grouping, index, looked, split, split_lists, statistics
-from tfodhelper.dataset import sides as sides_of_images
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset.analysis import statistics
+from tfodhelper.dataset.scan import duplicates, examine, index, looked
+from tfodhelper.dataset.split import grouping, split, split_lists
+from tfodhelper.dataset.split import sides as sides_of_images
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
+from tfodhelper.outofcore import columns
 
 HEADER, FULL = "header", "full"  # how images are validated
 _MANY_KINDS = 1 << 12

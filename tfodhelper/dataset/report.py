@@ -4,7 +4,7 @@ import collections
 
 from tfodhelper import console
 from tfodhelper.annotations import findings
-from tfodhelper.dataset import closer_look, statistics
+from tfodhelper.dataset.analysis import closer_look, statistics
 
 _HEADINGS = {findings.ERROR: "ERROR", findings.WARNING: "warning", findings.NOTE: "note"}
 

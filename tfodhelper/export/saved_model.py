@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfodhelper import console, errors, fields, storage
+from tfodhelper.checkpoints import averages, checkpoints
 from tfodhelper.config import pipeline
 from tfodhelper.export import serving
 from tfodhelper.models import build
-from tfodhelper.training import averages, checkpoints
 
 SAVED_MODEL = "saved_model"
 CHECKPOINT = "checkpoint"

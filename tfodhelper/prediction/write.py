@@ -5,7 +5,7 @@ import pathlib
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import draw
+from tfodhelper.render import draw
 
 DETECTIONS = "detections.jsonl"
 ANNOTATIONS = "annotations"

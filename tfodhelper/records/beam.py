@@ -19,8 +19,8 @@ from apache_beam.options import pipeline_options
 from tfodhelper import errors
 from tfodhelper.annotations import checks, headers, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
-from tfodhelper.dataset import entries
-from tfodhelper.dataset.split import TRAIN, VALIDATE
+from tfodhelper.dataset.scan import entries
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.records import writer
 
 _LEFT_OUT = "left_out"

@@ -4,9 +4,11 @@ import dataclasses
 import os
 
 from tfodhelper import console, errors, storage
-from tfodhelper.dataset import examine, plan, processes
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.looked import read_notes
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.scan import examine
+from tfodhelper.dataset.scan.looked import read_notes
+from tfodhelper.outofcore import processes
 from tfodhelper.records import folder as folders
 from tfodhelper.records import jobs, result, update, writer
 

@@ -8,7 +8,8 @@ import typing
 from tfodhelper import storage
 from tfodhelper.annotations import findings
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset import entries, index, looked, processes
+from tfodhelper.dataset.scan import entries, index, looked
+from tfodhelper.outofcore import processes
 from tfodhelper.records import writer
 
 _CHUNK = 500  # images a task

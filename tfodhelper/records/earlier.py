@@ -1,7 +1,7 @@
 """What the manifest of a converted folder says of its records, in columns."""
 
-from tfodhelper.dataset import columns, sorting
-from tfodhelper.dataset.split import SPLITS
+from tfodhelper.dataset.split.split import SPLITS
+from tfodhelper.outofcore import columns, sorting
 
 _NO_RECORD = -1
 

@@ -8,9 +8,10 @@ import shutil
 from tfodhelper import console, errors
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import columns, statistics
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
+from tfodhelper.dataset.analysis import statistics
+from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
+from tfodhelper.outofcore import columns
 from tfodhelper.records import describe, result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")

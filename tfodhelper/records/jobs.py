@@ -12,8 +12,9 @@ import shutil
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import examine, index, looked, plan
 from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.scan import examine, index, looked
 from tfodhelper.records import folder as folders
 from tfodhelper.records import result, writer
 

@@ -12,7 +12,7 @@ import shutil
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.split import SPLITS, TEST, TRAIN, VALIDATE
+from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
 
 UNFINISHED = ".unfinished"  # the mark of a folder that is being written
 LABEL_MAP = "label_map.pbtxt"

@@ -16,9 +16,10 @@ import shutil
 
 from tfodhelper import console, storage
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import columns, plan
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.split import SPLITS, TRAIN
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.split.split import SPLITS, TRAIN
+from tfodhelper.outofcore import columns
 from tfodhelper.records import earlier as earlier_records
 from tfodhelper.records import folder as folders
 from tfodhelper.records import framing, reader, result, writer

@@ -15,7 +15,7 @@ import typing
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset import entries, index, looked
+from tfodhelper.dataset.scan import entries, index, looked
 from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20

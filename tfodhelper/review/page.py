@@ -13,8 +13,9 @@ import re
 from tfodhelper import storage
 from tfodhelper.annotations import findings, labelimg
 from tfodhelper.annotations.structures import UnusableFile
-from tfodhelper.review import suspects, thumbnails
-from tfodhelper.review.thumbnails import Mark
+from tfodhelper.render import thumbnails
+from tfodhelper.render.thumbnails import Mark
+from tfodhelper.review import suspects
 
 MAX_OF_A_CODE = 12  # images shown for one kind of finding
 MAX_SUSPECTS = 60

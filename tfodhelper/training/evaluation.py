@@ -10,7 +10,7 @@ from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
 from tfodhelper.metrics import proposal_recall
-from tfodhelper.prediction import draw
+from tfodhelper.render import draw
 
 MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"

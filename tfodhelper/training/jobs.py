@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import sampling
 from tfodhelper.records import reader
-from tfodhelper.training import checkpoints, evaluation, loop, strategy
+from tfodhelper.training import evaluation, loop, strategy
 from tfodhelper.training.task import StartingPoint
 
 SAMPLING = "sampling.json"  # which classes an epoch sees, in a model folder

@@ -12,19 +12,10 @@ from official.core import config_definitions
 from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
+from tfodhelper.checkpoints import averages, checkpoints, weights
 from tfodhelper.inputs import diagnose
 from tfodhelper.models import convolution
-from tfodhelper.training import (
-    averages,
-    checkpoints,
-    curves,
-    evaluation,
-    memory,
-    optimizers,
-    strategy,
-    summaries,
-    weights,
-)
+from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer

@@ -8,10 +8,10 @@ import tf_keras
 from official.core import base_task
 
 from tfodhelper import console, resizers
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
-from tfodhelper.training import checkpoints
 
 _LABELS = (
     Groundtruth.BOXES,

@@ -4,8 +4,8 @@ import tensorflow as tf
 from official.core import base_trainer
 
 from tfodhelper import errors
+from tfodhelper.checkpoints import checkpoints
 from tfodhelper.fields import Inputs, Losses
-from tfodhelper.training import checkpoints
 
 _ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # no device computes with them
 

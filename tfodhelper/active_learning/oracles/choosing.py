@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfodhelper.active_learning import edits
+from tfodhelper.active_learning.oracles import edits
 from tfodhelper.prediction import detections as results
 
 

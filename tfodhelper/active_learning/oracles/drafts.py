@@ -9,8 +9,7 @@ import os
 import pathlib
 
 from tfodhelper import errors, storage
-from tfodhelper.active_learning import edits
-from tfodhelper.active_learning.oracles import choosing, turning
+from tfodhelper.active_learning.oracles import choosing, edits, turning
 from tfodhelper.annotations import images
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile

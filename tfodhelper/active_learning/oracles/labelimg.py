@@ -12,8 +12,7 @@ import pathlib
 import shlex
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning import edits
-from tfodhelper.active_learning.oracles import drafts
+from tfodhelper.active_learning.oracles import drafts, edits
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer
 from tfodhelper.annotations import checks, findings, labelimg
 from tfodhelper.annotations.images import ImageFacts

@@ -6,8 +6,7 @@ import os
 import pathlib
 
 from tfodhelper import errors
-from tfodhelper.active_learning import edits
-from tfodhelper.active_learning.oracles import choosing, turning
+from tfodhelper.active_learning.oracles import choosing, edits, turning
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile

@@ -1,0 +1,185 @@
+"""Predictions as files: what is written comes back, and what is not whole is not there."""
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.active_learning import pools
+from tests.shared_data import REPOSITORY
+from tfodhelper import errors, storage
+from tfodhelper.active_learning.pool import predictions
+from tfodhelper.active_learning.structures import Prediction
+from tfodhelper.prediction import detections as results
+
+PLAN = predictions.Plan(5, 2, "images", "model", 0.05, 100)
+UNREADABLE = predictions.Unreadable("c.jpg", "images/c.jpg", "the image file ends too early")
+
+
+def write_pool(folder):
+    """Five images in three parts; one of them cannot be read."""
+    found = [
+        pools.predicted("a.jpg", ("cat", 0.9, 0.8, 0.1), ("dog", 0.5, 0.1, 0.6), features=[1.0, 2.5]),
+        pools.predicted("b.jpg", features=[0.0, 0.25]),
+        pools.predicted("d.jpg", ("dog", 0.7, 0.6, 0.5), features=[3.0, 4.0]),
+        pools.predicted("ä/e.jpg", ("dog", 0.7, 0.6, 0.5), features=[5.0, 6.0]),
+    ]
+    predictions.keep_plan(folder, PLAN)
+    predictions.write_part(folder, 0, found[:2])
+    predictions.write_part(folder, 1, found[2:3], [UNREADABLE])
+    predictions.write_part(folder, 2, found[3:])
+    return found
+
+
+def test_what_is_written_comes_back_in_order(tmp_path):
+    written = write_pool(tmp_path)
+    read = list(predictions.read_predictions(tmp_path))
+    assert read == written
+    np.testing.assert_array_equal([one.features for one in read], [[1.0, 2.5], [0.0, 0.25], [3.0, 4.0], [5.0, 6.0]])
+    assert list(predictions.read_unreadable(tmp_path)) == [UNREADABLE]
+
+
+def test_a_line_has_the_form_of_other_predictions():
+    boxes = (
+        results.Detection('a "cat"\n', 1, 0.1234567, 1.0, 2.00049, 3.5, 400.0),
+        results.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0),
+    )
+    found = results.ImageDetections('images/"ä".jpg', 16, 12, boxes)
+    value = json.loads(predictions.to_line(Prediction("ä.jpg", found, (0.5, 1.0), (0.1234567, 0.0))))
+    assert value.pop("name") == "ä.jpg"
+    assert (value.pop("margins"), value.pop("entropies")) == ([0.5, 1.0], [0.123457, 0.0])
+    assert value == results.to_json(found)
+
+
+def test_a_model_without_features(tmp_path):
+    predictions.keep_plan(tmp_path, dataclasses.replace(PLAN, num_images=1))
+    predictions.write_part(tmp_path, 0, [pools.predicted("a.jpg", ("cat", 0.9))])
+    (read,) = predictions.read_predictions(tmp_path)
+    assert read.features is None
+
+
+def test_a_part_in_which_nothing_can_be_read(tmp_path):
+    predictions.keep_plan(tmp_path, dataclasses.replace(PLAN, num_images=1))
+    predictions.write_part(tmp_path, 0, [], [UNREADABLE])
+    assert predictions.missing_parts(tmp_path) == []
+    assert list(predictions.read_predictions(tmp_path)) == []
+
+
+def test_missing_parts_are_named(tmp_path):
+    write_pool(tmp_path)
+    (tmp_path / "part-00001.jsonl").unlink()
+    assert predictions.missing_parts(tmp_path) == [1]
+    with pytest.raises(errors.PredictionError, match="1 parts of the predictions are missing, the first one is 1"):
+        list(predictions.read_predictions(tmp_path))
+    assert list(predictions.read_unreadable(tmp_path)) == []
+
+
+def test_what_a_killed_attempt_left_of_a_part_goes(tmp_path):
+    write_pool(tmp_path)
+    predictions.write_part(tmp_path, 1, [pools.predicted("c.jpg"), pools.predicted("d.jpg")])
+    names = [one.name for one in predictions.read_predictions(tmp_path)]
+    assert names == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "ä/e.jpg"]
+    assert list(predictions.read_unreadable(tmp_path)) == []
+
+
+def test_another_pool_or_model_is_refused(tmp_path):
+    predictions.keep_plan(tmp_path, PLAN)
+    predictions.keep_plan(tmp_path, PLAN)
+    with pytest.raises(errors.PredictionError, match="model_sha256 model(.|\n)*model_sha256 other"):
+        predictions.keep_plan(tmp_path, dataclasses.replace(PLAN, model_sha256="other"))
+
+
+def test_a_folder_without_plan_is_named(tmp_path):
+    with pytest.raises(errors.StorageError, match="plan.json"):
+        predictions.missing_parts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("part-00000.jsonl", b"{"),
+        ("part-00000.jsonl", b'{"name": "a.jpg"}\n'),
+        ("part-00000.jsonl", b""),
+        ("part-00000.jsonl", b"\xff\n"),
+        ("part-00000.npz", b""),
+        ("part-00000.npz", b"PK\x03\x04 cut"),
+        ("part-00001.unreadable.jsonl", b"{"),
+    ],
+)
+def test_a_damaged_part_is_named(tmp_path, name, content):
+    write_pool(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(errors.PredictionError, match=f"{name[:10]}.*is not what was written"):
+        list(predictions.read_predictions(tmp_path))
+        list(predictions.read_unreadable(tmp_path))
+
+
+def test_features_of_fewer_images_than_lines_are_damage(tmp_path):
+    write_pool(tmp_path)
+    (tmp_path / "part-00002.npz").replace(tmp_path / "part-00000.npz")
+    with pytest.raises(errors.PredictionError, match="features of 1 images"):
+        list(predictions.read_predictions(tmp_path))
+
+
+def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
+    def fsync(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    predictions.keep_plan(tmp_path, PLAN)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(errors.StorageError, match="the disk is full"):
+        predictions.write_part(tmp_path, 0, [pools.predicted("a.jpg", features=[1.0])])
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    assert predictions.missing_parts(tmp_path) == [0, 1, 2]
+
+
+# Kills itself when the features of part 1 are written and have not got their name yet.
+KILLED = """
+import os, pathlib, signal, sys
+from tests.active_learning import pools
+from tfodhelper.active_learning import predictions
+os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
+predictions.write_part(pathlib.Path(sys.argv[1]), 1, [pools.predicted("c.jpg", features=[1.0, 2.0])])
+"""
+STRANGERS = (".part-00001.npz.7.tmp.bak", "part-00001.npz.7.tmp", ".part-1.npz.7.tmp", ".plan.json.7.tmp", "notes.tmp")
+
+
+def leave(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def test_a_start_removes_what_a_killed_one_left(tmp_path):
+    written = write_pool(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -9
+    (left,) = {path.name for path in tmp_path.iterdir()} - before
+    assert left.startswith(".part-00001.npz.")
+    leave(tmp_path, ".part-00000.unreadable.jsonl.12.tmp", ".part-123456.jsonl.12.tmp", *STRANGERS)
+    with predictions.hold_shard(tmp_path, (1, 1)):
+        assert {path.name for path in tmp_path.iterdir()} == before | {".shards", *STRANGERS}
+    assert list(predictions.read_predictions(tmp_path)) == written
+
+
+def test_a_shard_removes_only_what_was_left_of_its_own_parts(tmp_path):
+    leave(tmp_path, ".part-00002.npz.5.tmp", ".part-00003.npz.5.tmp")
+    with predictions.hold_shard(tmp_path, (1, 2)):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".part-00003.npz.5.tmp", ".shards"]
+
+
+def test_nothing_is_removed_while_a_shard_of_another_division_may_write_it(tmp_path):
+    leave(tmp_path, ".part-00000.jsonl.5.tmp")
+    other = storage.make_folder(tmp_path / ".shards" / "3-of-4")
+    with storage.hold(other), predictions.hold_shard(tmp_path, (1, 1)):
+        assert (tmp_path / ".part-00000.jsonl.5.tmp").exists()
+    with predictions.hold_shard(tmp_path, (1, 1)):
+        assert not (tmp_path / ".part-00000.jsonl.5.tmp").exists()
+    refused = pytest.raises(errors.StorageError, match="another process works in this folder")
+    with predictions.hold_shard(tmp_path, (1, 1)), refused, predictions.hold_shard(tmp_path, (1, 1)):
+        pass

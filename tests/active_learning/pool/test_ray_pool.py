@@ -1,0 +1,64 @@
+"""The pool over Ray Data; where Ray is not installed, what it would call is called here."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.export import fake_detector
+from tests.shared_data import REPOSITORY
+from tfodhelper.active_learning.pool import ray_pool
+from tfodhelper.export import serving
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    module = serving.ServingModule(fake_detector.FakeDetector(), "image_tensor", 1)
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Red images, score 0.1 and 0.5; the second one is not there."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, red in (("a.png", 51), ("c.png", 255)):
+        Image.fromarray(np.full([6, 8, 3], [red, 0, 0], np.uint8)).save(folder / name)
+    return [{"name": name, "path": str(folder / name)} for name in ("a.png", "b.png", "c.png")]
+
+
+def check(found):
+    """What has to come of `rows`: a list of dicts."""
+    assert [one["name"] for one in found] == ["a.png", "b.png", "c.png"]
+    scores = [json.loads(one["prediction"])["detections"][0]["score"] for one in (found[0], found[2])]
+    assert scores == pytest.approx([0.1, 0.5], abs=1e-5)
+    assert found[1]["prediction"] == "" and "b.png" in found[1]["problem"]
+    assert [one["problem"] for one in (found[0], found[2])] == ["", ""]
+    np.testing.assert_allclose([one["features"] for one in found], [[0.2, 0, 0], [0, 0, 0], [1, 0, 0]], atol=1e-5)
+
+
+def test_a_batch_of_rows(model, rows):
+    columns = ray_pool.RayModel(model, batch_size=2)(
+        {name: np.array([row[name] for row in rows], object) for name in ("name", "path")}
+    )
+    check([{name: values[i] for name, values in columns.items()} for i in range(len(rows))])
+
+
+def test_without_any_readable_image_there_are_no_features(model, rows):
+    columns = ray_pool.RayModel(model)({"name": np.array(["b.png"]), "path": np.array([rows[1]["path"]])})
+    assert sorted(columns) == ["name", "prediction", "problem"]
+
+
+def test_a_dataset_of_ray(model, rows):
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install tfodhelper[ray]")
+    environment = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
+    try:
+        pool = ray.data.from_items(rows, override_num_blocks=1)
+        found = ray_pool.map_pool(pool, model, num_actors=1, batch_size=2, score_threshold=0.05).take_all()
+        check(sorted(found, key=lambda one: one["name"]))
+    finally:
+        ray.shutdown()

@@ -1,0 +1,81 @@
+"""Predicts a pool with Ray Data: the same model class as `pool_predictor`, in actors on as many machines as there are.
+
+    import ray
+    from tfodhelper.active_learning import ray_pool
+
+    pool = ray.data.from_items([{"name": "a.jpg", "path": "/data/a.jpg"}, ...])
+    found = ray_pool.map_pool(pool, "export/best", num_actors=4, num_gpus=1)
+    found.write_parquet("/data/predictions")
+
+The paths have to be readable on every machine, and this package installed there. `pip install tfodhelper[ray]` brings
+Ray; without it, `predict_pool` with its shards does the same work.
+"""
+
+import numpy as np
+
+from tfodhelper.active_learning.pool import pool_predictor, predictions
+from tfodhelper.active_learning.structures import PoolImage
+
+
+class RayModel:
+    """A SavedModel as Ray Data calls it, with a batch of rows.
+
+    Args:
+      saved_model_dir: folder of the SavedModel, or of the export around it.
+      options: of `pool_predictor.PoolModel`.
+    """
+
+    def __init__(self, saved_model_dir, **options):
+        self._model = pool_predictor.PoolModel(saved_model_dir, **options)
+
+    def __call__(self, rows):
+        """Predicts the images of some rows.
+
+        Args:
+          rows: {column: array [n]} with the columns `name` and `path`.
+
+        Returns:
+          {column: array [n]}: `name`; `prediction`, a line as `predictions.to_line` makes it, empty for an image that
+          cannot be read; `problem`, why it cannot, else empty; and `features`, float32 [n, D], zeros for such an image,
+          where the model has features and any image could be read.
+        """
+        images = [PoolImage(str(name), str(path)) for name, path in zip(rows["name"], rows["path"])]
+        answers = list(self._model.predict(images))
+        is_read = [not isinstance(one, predictions.Unreadable) for one in answers]
+        columns = {
+            "name": np.array([one.name for one in answers], object),
+            "prediction": np.array(
+                [predictions.to_line(one) if good else "" for one, good in zip(answers, is_read)], object
+            ),
+            "problem": np.array(["" if good else one.reason for one, good in zip(answers, is_read)], object),
+        }
+        features = [one.features if good else None for one, good in zip(answers, is_read)]
+        known = next((one for one in features if one is not None), None)
+        if known is not None:
+            columns["features"] = np.stack([np.zeros_like(known) if one is None else one for one in features])
+        return columns
+
+
+def map_pool(dataset, saved_model_dir, *, num_actors=1, num_gpus=0, rows_per_call=64, **options):
+    """Predicts the images of a Ray dataset.
+
+    Args:
+      dataset: `ray.data.Dataset` with the columns `name` and `path`.
+      saved_model_dir: folder of the SavedModel, readable on every machine.
+      num_actors: how many processes hold the model.
+      num_gpus: GPUs of each of them.
+      rows_per_call: images that one of them is given at a time.
+      options: of `pool_predictor.PoolModel`: batch_size, score_threshold, max_detections, is_for_many.
+
+    Returns:
+      `ray.data.Dataset`, evaluated when it is read, with the columns of `RayModel`.
+    """
+    return dataset.map_batches(
+        RayModel,
+        fn_constructor_args=(str(saved_model_dir),),
+        fn_constructor_kwargs=options,
+        batch_size=rows_per_call,
+        batch_format="numpy",
+        concurrency=num_actors,
+        num_gpus=num_gpus or None,
+    )

@@ -1,0 +1,308 @@
+"""What the rounds of a workspace came to, read from their files: the set, precision, answers, label cost, time.
+
+A round's figures speak of the model that it trained and of the set that this model learned from; what the round then
+adopted is in the set of the next one.
+"""
+
+import collections
+import dataclasses
+import itertools
+import json
+import pathlib
+
+from tfodhelper import errors, storage
+from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.selection import selection as selections
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.dataset import manifest as manifests
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
+
+MAP = "DetectionBoxes_Precision/mAP"
+MAP_50 = ("DetectionBoxes_Precision/mAP@.50IOU", "PascalBoxes_Precision/mAP@0.5IOU")  # the first one that is there
+AP_50_OF_CLASS = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
+NEXT = "next"  # the stage after the last round
+PHASES = ("convert", "train", "evaluate", "export", "predict", "select", "ask", "merge", "other")
+
+
+@dataclasses.dataclass(frozen=True)
+class SetCounts:
+    """How large a set of labelled images is.
+
+    Attributes:
+      images: number of images, those without objects too.
+      boxes: number of boxes.
+      images_of_class: {class: number of images that show it}, every class.
+      boxes_of_class: {class: number of boxes}, every class.
+    """
+
+    images: int
+    boxes: int
+    images_of_class: dict
+    boxes_of_class: dict
+
+    def share(self, name):
+        """Which part of the images shows a class, 0..1; None for an empty set."""
+        return self.images_of_class[name] / self.images if self.images else None
+
+    def __add__(self, other):
+        return SetCounts(
+            self.images + other.images,
+            self.boxes + other.boxes,
+            {name: count + other.images_of_class[name] for name, count in self.images_of_class.items()},
+            {name: count + other.boxes_of_class[name] for name, count in self.boxes_of_class.items()},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundFacts:
+    """One round in figures; None and empty where a phase has not come to it.
+
+    Attributes:
+      number: from 1.
+      folder: pathlib.Path of rounds/NNN.
+      settings: how the round was made, as in round.json.
+      train: `SetCounts` of what its model learned from, or None.
+      validate: `SetCounts` of what its model was measured on, or None.
+      step: training step of the model that the round uses, or None.
+      map50, map5095: precision of that model on the validation images: mAP at IoU 0.5, and the mean over 0.5:0.95.
+      ap50: {class: average precision at IoU 0.5, or None}.
+      seconds: {phase of `PHASES`: seconds}, finished phases only.
+      selection: `Selection` without its images, or None.
+      num_chosen: images that were selected, or None.
+      verdicts: {verdict: number of answers}, every verdict.
+      reasons: {(verdict, reason): number of answers} of what was not adopted, the most frequent first.
+      edits: `Edits` over all answers that have some, or None: nobody was asked to edit.
+      num_edited: number of answers that have `Edits`, be they all kept.
+      adopted: `SetCounts` of the adopted images.
+      is_merged: whether the adopted images have joined the set.
+    """
+
+    number: int
+    folder: pathlib.Path
+    settings: dict
+    train: SetCounts | None
+    validate: SetCounts | None
+    step: int | None
+    map50: float | None
+    map5095: float | None
+    ap50: dict
+    seconds: dict
+    selection: selections.Selection | None
+    num_chosen: int | None
+    verdicts: dict
+    reasons: dict
+    edits: Edits | None
+    num_edited: int
+    adopted: SetCounts
+    is_merged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The set as it stood at one time: "round 3" is what round 3 learned from."""
+
+    label: str
+    counts: SetCounts
+
+
+class ClassNames:
+    """The classes of a workspace, in the order of their ids, by the names that are shown.
+
+    Args:
+      label_map: a `LabelMap`.
+    """
+
+    def __init__(self, label_map):
+        self.shown = tuple(item.shown_name for item in label_map)
+        self.ids = {item.shown_name: item.id for item in label_map}
+        self._shown_of = {item.shown_name: item.shown_name for item in label_map}
+        self._shown_of |= {item.name: item.shown_name for item in label_map}
+        self.by_name = {item.name: item.shown_name for item in label_map}
+
+    def find(self, name):
+        """The shown name of a class, however a file calls it; None for one that is not in the label map."""
+        return self._shown_of.get(name)
+
+    def counts(self, images, boxes, images_of_class, boxes_of_class):
+        """`SetCounts` with every class in it."""
+        by_class = ({name: count.get(name, 0) for name in self.shown} for count in (images_of_class, boxes_of_class))
+        return SetCounts(images, boxes, *by_class)
+
+
+def read_class_names(workspace_dir):
+    """The `ClassNames` of a workspace."""
+    return ClassNames(label_maps.read_label_map(workspace.Workspace(workspace_dir).label_map))
+
+
+def read_rounds(workspace_dir):
+    """Reads what the rounds of a workspace came to.
+
+    Args:
+      workspace_dir: the folder of the workspace; it is only read.
+
+    Returns:
+      list of `RoundFacts`, one for each round that has begun, the first round first.
+
+    Raises:
+      DatasetError: it is no workspace.
+      StorageError: a file of it cannot be read.
+    """
+    space = workspace.Workspace(workspace_dir)
+    names = ClassNames(label_maps.read_label_map(space.label_map))
+    return [_read_round(one, names) for one in space.rounds()]
+
+
+def stages(rounds):
+    """How the set grew.
+
+    Args:
+      rounds: list of `RoundFacts`.
+
+    Returns:
+      list of `Stage`s: what each round learned from, and in the end what the next one will learn from, when the last
+      round adopted images that no round has learned from yet.
+    """
+    trained = [one for one in rounds if one.train is not None]
+    found = [Stage(f"round {one.number}", one.train) for one in trained]
+    if trained and trained[-1].is_merged and trained[-1].adopted.images:
+        found.append(Stage(NEXT, trained[-1].train + trained[-1].adopted))
+    return found
+
+
+def _read_round(one, names):
+    run = _read_json_if_there(one.training / "run.json")
+    is_trained = one.has("train") or bool(run.get("finished"))
+    evaluations = list(_read_json_lines(one.training / "checkpoints" / "evaluations.jsonl"))
+    metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
+    train, validate = _read_sets(one.training / "data", names) if is_trained else (None, None)
+    selection, num_chosen = _read_selection(one)
+    return RoundFacts(
+        number=one.number,
+        folder=one.folder,
+        settings=one.settings,
+        train=train,
+        validate=validate,
+        step=step,
+        map50=next((metrics[tag] for tag in MAP_50 if metrics.get(tag) is not None), None),
+        map5095=metrics.get(MAP),
+        ap50={shown: metrics.get(AP_50_OF_CLASS + name) for name, shown in names.by_name.items()},
+        seconds=_read_seconds(one, run, evaluations),
+        selection=selection,
+        num_chosen=num_chosen,
+        is_merged=one.has("merge"),
+        **_read_answers(one, names),
+    )
+
+
+def _best_metrics(evaluations):
+    """({tag: value}, step) of the exported model: the highest mAP, of equal ones the earliest; else the last one."""
+    scored = [record for record in evaluations if record["metrics"].get(MAP) is not None]
+    best = max(scored, key=lambda record: record["metrics"][MAP], default=evaluations[-1] if evaluations else None)
+    return (best["metrics"], best["step"]) if best else ({}, None)
+
+
+def _read_sets(folder, names):
+    """`SetCounts` of the training and the validation side of a converted folder; (None, None) when there is none."""
+    if not (folder / manifests.NAME).is_file():
+        return None, None
+    head = _read_manifest_head(folder / manifests.NAME)
+    return tuple(
+        _count_table(
+            folder / head["files"][f"{side}_csv"],
+            sum(shard["records"] for shard in head["shards"].get(side, ())),
+            names,
+        )
+        for side in (TRAIN, VALIDATE)
+    )
+
+
+def _read_manifest_head(path):
+    """What a manifest says before it lists the images, of whichever version: rounds may be older than this program."""
+    with open(path, encoding="utf-8") as file:
+        lines = list(itertools.takewhile(lambda line: not line.startswith('  "images":'), file))
+    text = "".join(lines).rstrip()
+    try:
+        head = json.loads(text[:-1] + "}" if text.endswith(",") else text)
+        return {key: head[key] for key in ("files", "shards")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.StorageError(f"{path}: is no manifest ({type(error).__name__}: {error})") from error
+
+
+def _count_table(path, num_images, names):
+    """`SetCounts` of a table of boxes, in which the lines of an image stand together."""
+    images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
+    last, seen = None, set()
+    for row in workspace.read_rows(path):
+        if row["filename"] != last:
+            last, seen = row["filename"], set()
+        name = names.find(row["class"])
+        if name is None:
+            continue
+        boxes_of_class[name] += 1
+        images_of_class[name] += name not in seen
+        seen.add(name)
+    return names.counts(num_images, sum(boxes_of_class.values()), images_of_class, boxes_of_class)
+
+
+def _read_seconds(one, run, evaluations):
+    """{phase: seconds}; what the training of a round did besides the phases of its run is "other"."""
+    phases = {name: phase["seconds"] for name, phase in one.state["phases"].items()}
+    whole = phases.pop("train", None)
+    parts = {name: phase["seconds"] for name, phase in run.get("phases", {}).items()}
+    seconds = {name: parts[name] for name in ("convert", "train", "export") if name in parts}
+    if "train" in seconds:
+        evaluating = min(sum(record.get("seconds", 0.0) for record in evaluations), seconds["train"])
+        seconds |= {"train": seconds["train"] - evaluating, "evaluate": evaluating}
+    if whole is not None:
+        seconds["other"] = max(0.0, whole - sum(parts[name] for name in parts if name != "config"))
+    seconds |= phases
+    return {name: round(seconds[name], 1) for name in PHASES if name in seconds}
+
+
+def _read_selection(one):
+    """(`Selection` without its images, number of chosen images), or (None, None)."""
+    if not (one.folder / selections.SELECTION_FILE).is_file():
+        return None, None
+    found = selections.read_selection(one.folder)
+    return dataclasses.replace(found, chosen=(), random=()), len(found.chosen)
+
+
+def _read_answers(one, names):
+    verdicts, reasons = dict.fromkeys((ADOPTED, REFUSED, WAITING), 0), collections.Counter()
+    images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
+    edits, num_edited = None, 0
+    for answer in answer_files.read_answers(one.answers) if one.answers.is_file() else ():
+        verdicts[answer.verdict] += 1
+        if answer.edits is not None:
+            edits, num_edited = (edits or Edits()) + answer.edits, num_edited + 1
+        if answer.verdict != ADOPTED:
+            reasons[answer.verdict, answer.reason] += 1
+            continue
+        shown = [name for box in answer.annotation.boxes if (name := names.find(box.name)) is not None]
+        boxes_of_class.update(shown)
+        images_of_class.update(set(shown))
+    adopted = names.counts(verdicts[ADOPTED], sum(boxes_of_class.values()), images_of_class, boxes_of_class)
+    return {
+        "verdicts": verdicts,
+        "reasons": dict(reasons.most_common()),
+        "edits": edits,
+        "num_edited": num_edited,
+        "adopted": adopted,
+    }
+
+
+def _read_json_if_there(path):
+    return storage.read_json(path) if path.is_file() else {}
+
+
+def _read_json_lines(path):
+    if not path.is_file():
+        return
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise errors.StorageError(f"{path}, line {number}: expected JSON: {error}") from error

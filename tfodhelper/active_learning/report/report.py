@@ -1,0 +1,82 @@
+"""The report of a workspace: tables, CSV files, plots, curves for TensorBoard and one HTML page."""
+
+import dataclasses
+import pathlib
+import warnings
+
+from tfodhelper import storage
+from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.report import growth, page, plots, tables, tally, tensorboard_curves
+from tfodhelper.dataset.analysis.plots import save
+
+FOLDER = "report"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+      folder: the report's folder.
+      page: index.html.
+      text: all tables as the console shows them; tables.txt holds the same.
+      csv_files: al_curve.csv, classes.csv, times.csv, reasons.csv.
+      plots: {name: path of a PNG file}.
+      tensorboard: folder of the curves.
+    """
+
+    folder: pathlib.Path
+    page: pathlib.Path
+    text: str
+    csv_files: tuple[pathlib.Path, ...]
+    plots: dict
+    tensorboard: pathlib.Path
+
+
+def format_report(workspace_dir):
+    """All tables of a workspace's rounds as one text, at most 120 columns wide."""
+    return _format(tables.make_tables(growth.read_rounds(workspace_dir), growth.read_class_names(workspace_dir)))
+
+
+def write_report(workspace_dir, per_kind=page.PER_KIND):
+    """Writes the report of a workspace into its folder "report", in place of an earlier one.
+
+    It may be called at any time, also while a round is going on: it reads what is finished. A T/F/N sheet that was
+    written into the folder before stays, and is shown on the page.
+
+    Args:
+      workspace_dir: the folder of the workspace.
+      per_kind: images on the page for each round of the adopted, the refused and the most doubtful ones, at most.
+
+    Returns:
+      `Report`.
+
+    Raises:
+      DatasetError: it is no workspace.
+      StorageError: a file of it cannot be read, or the report cannot be written.
+    """
+    space = workspace.Workspace(workspace_dir)
+    rounds, names = growth.read_rounds(workspace_dir), growth.read_class_names(workspace_dir)
+    folder = storage.make_folder(space.folder / FOLDER)
+    made = tables.make_tables(rounds, names)
+    text = _format(made)
+    storage.write_text(folder / "tables.txt", text + "\n")
+    csv_files = tables.write_tables(folder, rounds, names)
+    pictures = _write_plots(folder, rounds, names)
+    curves = tensorboard_curves.write_curves(folder / "tensorboard", rounds, names)
+    sheet = tally.read_sheet(folder)
+    page.write_page(folder / "index.html", space, rounds, names, made, pictures, per_kind, sheet)
+    return Report(folder, folder / "index.html", text, tuple(csv_files), pictures, curves)
+
+
+def _format(made):
+    return "\n\n".join(map(tables.format_console, made)) or "no round has come to any figure yet"
+
+
+def _write_plots(folder, rounds, names):
+    figures = plots.make_figures(rounds, names)
+    for name in set(plots.NAMES) - set(figures):
+        (folder / f"{name}.png").unlink(missing_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that no installed font has
+        return {name: save(folder / f"{name}.png", figure) for name, figure in figures.items()}

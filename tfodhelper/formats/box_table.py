@@ -1,0 +1,112 @@
+"""The table of boxes that `convert` writes, a line a box: filename,width,height,class,xmin,ymin,xmax,ymax.
+
+It is the table that the usual xml_to_csv scripts make. Columns are found by their names, in any order. A line with a
+file name and neither class nor corners stands for an image without objects.
+"""
+
+import csv
+import io
+import pathlib
+
+from tfodhelper import errors, storage
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.annotations.labelimg import CORNERS, format_number
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.formats import collection
+from tfodhelper.formats.collection import Collection, ListedImage
+
+HEADER = ("filename", "width", "height", "class", *CORNERS)
+_FLAGS = ("difficult", "truncated")  # read where a table has them
+
+
+def read_table(path):
+    """Reads a CSV file.
+
+    Args:
+      path: UTF-8 text, with commas, semicolons or tabs between the columns.
+
+    Returns:
+      A `Collection`.
+
+    Raises:
+      AnnotationError: it cannot be read, or lacks a column.
+    """
+    path = pathlib.Path(path)
+    images, sizes, findings = {}, {}, []
+    for number, row in _read_rows(path):
+        where = f"line {number}"
+        name = collection.to_posix(row.get("filename") or "")
+        if not name:
+            findings.append(Finding("entry-unusable", path.name, "has no filename", where))
+            continue
+        boxes = images.setdefault(name, [])
+        size = tuple(collection.to_size(row.get(key) or "") for key in ("width", "height"))
+        if sizes.setdefault(name, size) != size:
+            what = f"{name}: another size than in a line before"
+            findings.append(Finding("size-conflict", path.name, what, where, str(sizes[name]), str(size)))
+        texts = [(row.get(key) or "").strip() for key in ("class", *CORNERS)]
+        if any(texts):
+            box = _read_box(row, texts, path, where)
+            (boxes if isinstance(box, Box) else findings).append(box)
+    listed = [
+        ListedImage(name, Annotation(collection.base_name(name), *sizes[name], boxes=tuple(boxes)))
+        for name, boxes in images.items()
+    ]
+    return Collection(tuple(listed), findings=tuple(findings))
+
+
+def _read_rows(path):
+    """Yields (line number, {column: text})."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise errors.AnnotationError(f"{path}: is not UTF-8 text: {error}", way_out="save it as CSV UTF-8") from None
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
+        missing = [name for name in ("filename", "class", *CORNERS) if name not in rows.fieldnames]
+        if missing:
+            raise errors.AnnotationError(
+                f"{path}: is no table of boxes: no column {', '.join(missing)}",
+                expected=",".join(HEADER),
+                received=head.strip()[:200],
+            )
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise errors.AnnotationError(f"{path}, line {rows.line_num}: cannot be read as CSV: {error}") from None
+
+
+def _read_box(row, texts, path, where):
+    corners = [collection.to_number(text) for text in texts[1:]]
+    if None in corners:
+        received = ", ".join(f"{tag} {text!r}" for tag, text in zip(CORNERS, texts[1:]))
+        return Finding("box-not-a-number", path.name, "a corner is no number", where, "numbers", received)
+    if not collection.to_class_name(texts[0]):
+        return Finding("box-unnamed", path.name, "has no class", where)
+    flags = {key: bool(collection.to_number((row.get(key) or "").strip())) for key in _FLAGS}
+    return Box(collection.to_class_name(texts[0]), *corners, **flags)
+
+
+def write_table(path, images, with_empty=False):
+    """Writes a CSV file, whole or not at all.
+
+    Args:
+      path: the file; an existing one is replaced.
+      images: iterable of `ListedImage`s.
+      with_empty: whether images without boxes get a line, with neither class nor corners.
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(HEADER)
+    for image in images:
+        head = (image.name, image.annotation.width or "", image.annotation.height or "")
+        for box in image.annotation.boxes:
+            lines.writerow((*head, box.name, *(format_number(getattr(box, tag)) for tag in CORNERS)))
+        if with_empty and not image.annotation.boxes:
+            lines.writerow((*head, *[""] * 5))
+    storage.write_text(path, text.getvalue())

@@ -1,0 +1,65 @@
+"""A checked set of LabelImg XML to COCO JSON, YOLO text or CSV: what `export-annotations` does.
+
+The same images, mended boxes and split as `convert` would use.
+"""
+
+import dataclasses
+
+from tfodhelper.dataset import placing
+from tfodhelper.dataset.split.split import SPLITS
+from tfodhelper.formats import box_table, coco, yolo_folder
+from tfodhelper.formats.collection import ListedImage
+
+COCO, YOLO, CSV = "coco", "yolo", "csv"
+FORMATS = (COCO, YOLO, CSV)
+LOST = {
+    COCO: "nothing; difficult, truncated, pose and verified stand under keys that other readers pass over",
+    YOLO: "difficult, truncated, pose, verified",
+    CSV: "difficult, truncated, pose, verified",
+}
+
+
+def export_set(planned, format_, output_dir, how=placing.LINK):
+    """Writes a plan's images in another format.
+
+    Args:
+      planned: a `plan.Plan` that can be carried out.
+      format_: one of `FORMATS`.
+      output_dir: an empty or new folder.
+      how: for images: `placing.LINK`, COPY or NONE.
+
+    Returns:
+      {side: number of images}.
+
+    Raises:
+      DatasetError, StorageError: a folder that cannot be used.
+    """
+    source = planned.examination.source
+    output_dir = placing.make_new_folder(output_dir, source.image_dir, source.annotation_dir)
+    sides = [side for side in SPLITS if planned.images_of(side)]
+    images_of = {side: [(image.path, _to_listed(image)) for image in planned.images_of(side)] for side in sides}
+    if format_ == YOLO:
+        yolo_folder.write_folder(output_dir, images_of, planned.label_map, how)
+        return {side: len(pairs) for side, pairs in images_of.items()}
+    for side, pairs in images_of.items():
+        listed = [one for _, one in pairs]
+        if format_ == COCO:
+            coco.write_coco(output_dir / f"instances_{side}.json", listed, planned.label_map)
+        else:
+            _write_tables(output_dir, side, listed)
+        for path, one in pairs:
+            placing.place_image(path, output_dir / "images" / one.name, how)
+    return {side: len(pairs) for side, pairs in images_of.items()}
+
+
+def _write_tables(output_dir, side, listed):
+    """The table of a side, and one of its images without objects, for which the other has no line."""
+    box_table.write_table(output_dir / f"{side}.csv", listed)
+    negatives = [one for one in listed if not one.annotation.boxes]
+    if negatives:
+        box_table.write_table(output_dir / f"{side}_negatives.csv", negatives, with_empty=True)
+
+
+def _to_listed(image):
+    """The image with its corrected annotation, under the name that it has in the image folder."""
+    return ListedImage(image.name, dataclasses.replace(image.annotation, filename=image.path.name))
