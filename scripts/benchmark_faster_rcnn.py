@@ -79,9 +79,9 @@ def run_part(part, arguments):
 
 def measure(arguments):
     """Median seconds of the steps after the first two, and the highest resident memory of this process."""
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     import tensorflow as tf
 
     make_step = {"step": make_detector_step, "yardstick": make_yardstick_step}[arguments.part]
@@ -111,11 +111,11 @@ def make_detector_step(images):
     from tfodhelper.config import overrides, pipeline
     from tfodhelper.fields import Groundtruth
     from tfodhelper.models import build
-    from tfodhelper.zoo import bases
+    from tfodhelper.zoo import base_configs
 
     batch_size, size = images.shape[0], images.shape[1]
     config = overrides.apply_overrides(
-        pipeline.read_pipeline(bases.base_pipeline_path(MODEL)),
+        pipeline.read_pipeline(base_configs.base_pipeline_path(MODEL)),
         [
             f"model.faster_rcnn.image_resizer={{fixed_shape_resizer {{height: {size} width: {size}}}}}",
             "model.faster_rcnn.feature_extractor.batch_norm_trainable=false",

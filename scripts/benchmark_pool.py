@@ -90,11 +90,11 @@ def run_part(part, arguments):
 def measure(arguments):
     """Measures one part in this process."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     if arguments.verb == "round":
-        quiet.give_sessions_own_threads()
+        tensorflow_setup.give_sessions_own_threads()
     paths = find_images(arguments)
     if arguments.part == "loop":
         return {"rate": measure_loop(arguments.saved_model_dir, paths)}

@@ -81,9 +81,9 @@ def draw_data(folder):
 
 def measure_step(arguments):
     """Trains as `tfodhelper train` does; the median over stretches of five steps, the first left out."""
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.config import generate
     from tfodhelper.training import jobs, loop
 
@@ -107,9 +107,9 @@ def measure_step(arguments):
 
 def measure_yardstick(arguments):
     """Forward and backward of the stock MobileNet, median of the steps after five."""
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     import tensorflow as tf
     import tf_keras
 

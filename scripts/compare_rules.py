@@ -91,11 +91,11 @@ def run_rule(arguments, exercise, rule, seed):
             *(f"--budget={arguments.budget}", *arguments.flag),
         )
     _call("run", f"--workspace={space}", f"--rounds={arguments.rounds}")
-    from tfodhelper.active_learning.report import growth
+    from tfodhelper.active_learning.report import round_facts
 
     return [
         (rule, seed, one.number, one.train.images, one.train.boxes, one.map50, one.map5095)
-        for one in growth.read_rounds(space)
+        for one in round_facts.read_rounds(space)
         if one.train is not None and one.map50 is not None
     ]
 

@@ -18,7 +18,7 @@ from PIL import Image  # noqa: E402
 
 from tfodhelper.annotations.findings import Finding  # noqa: E402
 from tfodhelper.dataset import manifest as manifests  # noqa: E402
-from tfodhelper.formats import unpack  # noqa: E402
+from tfodhelper.formats import tfrecord_reader  # noqa: E402
 from tfodhelper.render import thumbnails  # noqa: E402
 
 _COLUMNS = 5
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng, kept, counts, seen = random.Random(args.seed), [], collections.Counter(), 0
-    for one in unpack.read_records(str(args.folder / "*.record-*")):
+    for one in tfrecord_reader.read_records(str(args.folder / "*.record-*")):
         if isinstance(one, Finding):
             sys.exit(one.message)
         seen += 1

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from tfodhelper import console, errors  # noqa: E402
 from tfodhelper.annotations import findings, images  # noqa: E402
 from tfodhelper.dataset import plan  # noqa: E402
-from tfodhelper.formats import import_records  # noqa: E402
+from tfodhelper.formats import tfrecord  # noqa: E402
 
 
 def list_all(folder):
@@ -92,7 +92,7 @@ def describe_file(planned, name):
 
 def describe_record(folder, name):
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
-        made = import_records.import_records(folder / name, out)
+        made = tfrecord.import_records(folder / name, out)
     counts = ", ".join(f"{key} {value}" for key, value in made.counts.items())
     said = ", ".join(f"{code} {count}" for code, count in findings.count_codes(made.findings).items())
     first = made.findings[0].message.rsplit("/", 1)[-1] if made.findings else ""

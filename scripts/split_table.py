@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tfodhelper import console  # noqa: E402
 from tfodhelper.annotations import label_map as label_maps  # noqa: E402
-from tfodhelper.dataset.analysis import statistics  # noqa: E402
+from tfodhelper.dataset.analysis import class_counts  # noqa: E402
 from tfodhelper.dataset.split import split  # noqa: E402
 
 NUM_CLASSES = 18
@@ -43,10 +43,10 @@ def main():
         }
         cards = [split.SplitImage(name, name, frozenset(classes)) for name, classes in labels.items()]
         sides = split.split_images(cards, 0.2, seed=0)
-        counted = statistics.count(((classes, "") for classes in labels.values()), map(sides.get, labels))
+        counted = class_counts.count(((classes, "") for classes in labels.values()), map(sides.get, labels))
         label_map = label_maps.make_label_map(name for (name,) in labels.values())
         console.say(f"{num_images} images, {NUM_CLASSES} classes, one box each, 8:2")
-        console.say(statistics.format_summary(label_map, counted))
+        console.say(class_counts.format_summary(label_map, counted))
         for name, expected in printed.items():
             found = tuple(counted.boxes[side][name] for side in (split.TRAIN, split.VALIDATE))
             is_equal &= found == expected

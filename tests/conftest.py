@@ -6,9 +6,9 @@ import pathlib
 import hypothesis
 import pytest
 
-from tfodhelper import quiet
+from tfodhelper import tensorflow_setup
 
-quiet.quiet_tensorflow()
+tensorflow_setup.quiet_tensorflow()
 
 hypothesis.settings.register_profile(
     "tfodhelper",
@@ -18,7 +18,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tfodhelper")
 
-_FIRST = ("", "annotations", "dataset", "protos", "config", "cli", "metrics")
+_FIRST = ("", "annotations", "outofcore", "dataset", "formats", "protos", "families", "zoo", "config", "cli", "metrics")
 
 
 def pytest_collection_modifyitems(config, items):

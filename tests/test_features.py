@@ -10,7 +10,7 @@ from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import distances
+from tfodhelper.dataset.analysis import class_distances
 
 
 class _Means(tf.Module):
@@ -40,7 +40,7 @@ def test_classes_that_look_different_are_far_apart(folder):
     extract = features.build_extractor(folder / "model", size_px=16)
     vectors, labels = features.extract_features(extract, planned.examination.images, per_class=3)
     assert vectors.shape == (6, 3) and sorted(set(labels)) == ["blue", "red"]
-    names, found = distances.mean_distances(vectors, labels)
+    names, found = class_distances.mean_distances(vectors, labels)
     assert names == ["blue", "red"]
     assert found[0, 0] < 1e-4 and found[1, 1] < 1e-4 and found[0, 1] == pytest.approx(1.0, abs=1e-3)
 

@@ -10,39 +10,61 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"", "errors", "fields", "storage", "console"}
+OPEN_TO_ALL = {"", "errors", "fields", "spelling", "storage", "console"}
 
-EVERYTHING = {
-    *("active_learning", "annotations", "config", "dataset", "export", "inputs", "metrics", "models", "prediction"),
-    *("protos", "records", "review", "training"),
+_TRAINING = {
+    *(
+        "annotations",
+        "checkpoints",
+        "config",
+        "dataset",
+        "families",
+        "formats",
+        "inputs",
+        "losses",
+        "metrics",
+        "models",
+    ),
+    *("ops", "outofcore", "protos", "records", "render", "resizers", "training", "export", "zoo", "tensorflow_setup"),
 }
+EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run"}
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
 # a name in the first set stands for all below it.
 LAYERS = {
     "": (set(), set()),
     "__main__": ({"cli"}, set()),
+    "tensorflow_setup": (set(), {"absl"}),
     "protos": (set(), {"google.protobuf"}),
-    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "yaml", "google.protobuf"}),
-    "dataset": ({"annotations"}, {"pandas", "numpy", "PIL"}),
-    "config": ({"protos", "annotations", "dataset"}, {"google.protobuf"}),
-    "dataset.plots": ({"dataset"}, {"matplotlib", "numpy"}),
-    "features": (
-        {"annotations", "resizers", "config", "models", "prediction.saved_models", "training.checkpoints"},
-        {"tensorflow", "numpy"},
-    ),
-    "records": ({"annotations", "dataset"}, {"tensorflow", "numpy", "google_crc32c"}),
+    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
+    "outofcore": (set(), {"numpy"}),
+    "dataset": ({"annotations", "outofcore"}, {"pandas", "numpy", "PIL"}),
+    "dataset.scan": ({"annotations", "outofcore"}, {"numpy", "PIL"}),
+    "dataset.split": ({"annotations", "outofcore", "dataset.scan"}, {"numpy"}),
+    "dataset.analysis": ({"annotations", "outofcore", "dataset.scan", "dataset.split"}, {"pandas", "numpy"}),
+    "dataset.analysis.plots": ({"dataset.analysis"}, {"matplotlib", "numpy"}),
+    "formats": ({"annotations", "dataset", "records"}, {"numpy", "PIL", "yaml"}),
+    "families": ({"protos"}, set()),
+    "checkpoints": (set(), {"tensorflow"}),
+    "checkpoints.find": (set(), {"google.protobuf"}),
+    "zoo": ({"checkpoints.find"}, set()),
+    "config": ({"protos", "annotations", "dataset", "families", "zoo", "checkpoints.find"}, {"google.protobuf"}),
+    "records": ({"annotations", "dataset", "outofcore"}, {"tensorflow", "numpy", "google_crc32c"}),
     "records.beam": ({"annotations", "dataset", "records"}, {"apache_beam"}),
     "ops": (set(), {"tensorflow", "numpy"}),
     "losses": ({"ops"}, {"tensorflow", "numpy"}),
     "resizers": ({"ops"}, {"tensorflow"}),
     "inputs": ({"annotations", "records", "ops", "config", "protos"}, {"tensorflow", "numpy"}),
-    "models": ({"ops", "losses", "resizers", "config", "protos"}, {"tensorflow", "tf_keras", "numpy"}),
+    "models": (
+        {"ops", "losses", "resizers", "config", "families", "protos", "checkpoints.keys"},
+        {"tensorflow", "tf_keras", "numpy"},
+    ),
     "metrics": (set(), {"numpy", "pycocotools"}),
+    "render": ({"annotations", "prediction.detections"}, {"numpy", "PIL"}),
     "training": (
         {
-            *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config"),
-            "prediction.draw",
+            *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config", "families"),
+            *("checkpoints", "render"),
         },
         {
             *("official.core", "official.modeling", "official.common", "orbit"),
@@ -50,28 +72,29 @@ LAYERS = {
         },
     ),
     "training.curves": ({"training"}, {"matplotlib", "numpy", "tensorflow", "tensorboard"}),
-    "export": (
-        {"models", "inputs", "training.checkpoints", "training.averages", "config"},
-        {"tensorflow", "numpy", "google.protobuf"},
-    ),
-    "prediction": ({"annotations"}, {"numpy", "PIL"}),
+    "export": ({"models", "inputs", "checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
+    "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
-    "prediction.servable": ({"prediction.saved_models", "prediction.in_thread"}, {"numpy", "tensorflow"}),
-    "prediction.in_thread": (set(), {"tensorflow"}),
-    "review": ({"annotations", "dataset", "prediction"}, {"numpy", "PIL"}),
-    "active_learning": ({"annotations", "dataset", "prediction", "review"}, {"numpy", "PIL"}),
-    "active_learning.pool_predictor": (
-        {"active_learning", "annotations", "prediction"},
+    "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
+    "prediction.single_thread": (set(), {"tensorflow"}),
+    "features": (
+        {"annotations", "resizers", "config", "models", "prediction.saved_models", "checkpoints"},
+        {"tensorflow", "numpy"},
+    ),
+    "review": ({"annotations", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
+    "active_learning": ({"annotations", "dataset", "prediction", "render", "review"}, {"numpy", "PIL"}),
+    "active_learning.pool.pool_predictor": (
+        {"active_learning.structures", "active_learning.pool", "annotations", "prediction"},
         {"numpy", "tensorflow"},
     ),
-    "active_learning.ray_pool": ({"active_learning"}, {"numpy"}),
-    "active_learning.plots": ({"active_learning", "dataset.plots"}, {"matplotlib", "numpy"}),
-    "active_learning.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
-    "active_learning.rounds": (EVERYTHING | {"run"}, {"numpy", "tf_keras"}),
-    "run": (EVERYTHING - {"active_learning"} | {"cli.quiet"}, set()),
-    "cli": (EVERYTHING | {"run", "features"}, {"absl"}),
+    "active_learning.pool.ray_pool": ({"active_learning"}, {"numpy"}),
+    "active_learning.report.plots": ({"active_learning", "dataset.analysis.plots"}, {"matplotlib", "numpy"}),
+    "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
+    "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
+    "run": (_TRAINING, set()),
+    "cli": (EVERYTHING, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),
-    "cli.probe": ({"cli"}, {"tensorflow"}),
+    "cli.probe": ({"cli", "tensorflow_setup"}, {"tensorflow"}),
 }
 
 # Where `tf.keras` may be asked what it is; elsewhere it would be Keras 3.
@@ -79,8 +102,8 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow and the rest does not.
 APART = {
-    *("prediction.predictor", "prediction.servable", "prediction.in_thread"),
-    *("active_learning.pool_predictor", "active_learning.ray_pool", "active_learning.rounds"),
+    *("prediction.predictor", "prediction.servable", "prediction.single_thread"),
+    *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
     "cli.probe",
 }
 
@@ -88,7 +111,7 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
 def module_name(path, root=PACKAGE):
-    """The dotted name of a file below the package: "config.zoo" for tfodhelper/config/zoo.py."""
+    """The dotted name of a file below the package: "config.generate" for tfodhelper/config/generate.py."""
     parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -177,9 +200,8 @@ def test_no_module_is_a_drawer_for_everything():
 def test_the_table_has_no_cycles():
     graph = {layer: internal for layer, (internal, _) in LAYERS.items() if "." not in layer}
     # These stand in a higher folder and import nothing of it but their like.
-    graph |= {"prediction.draw": {"annotations"}, "training.checkpoints": {"models", "config"}}
-    graph["training.averages"] = set()
-    graph["cli.quiet"] = graph["prediction.saved_models"] = set()
+    graph |= {"checkpoints.find": set(), "checkpoints.keys": set(), "prediction.saved_models": set()}
+    graph["prediction.detections"] = {"annotations"}
     done = set()
     while len(done) < len(graph):
         free = {layer for layer, internal in graph.items() if layer not in done and internal <= done}
@@ -191,18 +213,18 @@ def test_the_table_has_no_cycles():
     ("module", "source"),
     [
         ("annotations.labelimg", "import tensorflow as tf"),
-        ("annotations.labelimg", "def read():\n    from tfodhelper.config import zoo"),
+        ("annotations.labelimg", "def read():\n    from tfodhelper.config import pipeline"),
         ("ops.boxes", "from tfodhelper import models"),
-        ("ops.boxes", "from ..models import ssd"),
-        ("export.saved_model", "from tfodhelper.training import run"),
+        ("ops.boxes", "from ..models import build"),
+        ("export.saved_model", "from tfodhelper.training import loop"),
         ("training.task", "from tfodhelper.prediction import predictor"),
         ("training.task", "from official.vision import ops"),
-        ("prediction.draw", "import tensorflow"),
-        ("prediction.draw", "from tfodhelper.prediction import predictor"),
-        ("models.ssd", "import tensorflow as tf\nlayer = tf.keras.layers.Dense"),
-        ("models.ssd", "import object_detection.protos"),
+        ("render.boxes", "import tensorflow"),
+        ("render.boxes", "from tfodhelper.prediction import predictor"),
+        ("models.ssd.detector", "import tensorflow as tf\nlayer = tf.keras.layers.Dense"),
+        ("models.ssd.detector", "import object_detection.protos"),
         ("cli.convert", "def main():\n    import tensorflow"),
-        ("storage", "from tfodhelper.config import zoo"),
+        ("storage", "from tfodhelper.zoo import catalogue"),
     ],
 )
 def test_what_is_not_allowed_is_found(module, source):
@@ -216,10 +238,10 @@ def test_what_is_not_allowed_is_found(module, source):
             "annotations.labelimg",
             "import numpy as np\nfrom lxml import etree\nfrom tfodhelper.annotations import structures",
         ),
-        ("export.saved_model", "from tfodhelper.training import checkpoints"),
-        ("training.task", "from official.core import base_task\nfrom tfodhelper.prediction import draw"),
+        ("export.saved_model", "from tfodhelper.checkpoints import restore"),
+        ("training.task", "from official.core import base_task\nfrom tfodhelper.render import boxes"),
         ("prediction.predictor", "import tensorflow as tf\nfrom tfodhelper.prediction import detections"),
-        ("config.zoo", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),
+        ("zoo.catalogue", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),
     ],
 )
 def test_what_is_allowed_passes(module, source):

@@ -117,10 +117,11 @@ def test_the_wheel_answers_away_from_the_checkout(installed, tmp_path, argv):
 
 def test_the_wheel_finds_what_travels_in_it(installed, tmp_path):
     code = """
-from tfodhelper.config import bases, pipeline
-for name in bases.base_names():
-    pipeline.read_pipeline(bases.base_pipeline_path(name))
-print(bases.label_map_path("mscoco"))
+from tfodhelper.config import pipeline
+from tfodhelper.zoo import base_configs
+for name in base_configs.base_names():
+    pipeline.read_pipeline(base_configs.base_pipeline_path(name))
+print(base_configs.label_map_path("mscoco"))
 """
     done = run_installed(installed, tmp_path, code)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.training import tiny
 from tfodhelper import errors, run
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.fields import Detections
@@ -81,7 +81,7 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
     """Through `predict` and through a plain load, against the model in memory."""
     pipeline = pipelines.read_pipeline(folder / "pipeline.config")
     detector = build.build_detector(pipeline.model, is_training=False)
-    checkpoints.restore_trained(detector, folder / "checkpoints" / "last")
+    restore.restore_trained(detector, folder / "checkpoints" / "last")
     paths = [source.path for source in sources.find_images([options.data["data_dir"]])[:3]]
     plain = tf.saved_model.load(str(folder / "export/last/saved_model")).signatures["serving_default"]
     served = predictor.Predictor(folder / "export/last/saved_model")

@@ -12,23 +12,23 @@ class TfodhelperError(Exception):
       what: one sentence that names the file or the object and says what is wrong.
       expected: what would have been right, where that helps.
       received: what came instead.
-      way_out: what to do about it, preferably something to type.
+      fix: what to do about it, preferably something to type.
     """
 
     exit_status = 1
 
-    def __init__(self, what, *, expected=None, received=None, way_out=None):
+    def __init__(self, what, *, expected=None, received=None, fix=None):
         self.what = str(what)
         self.expected = expected
         self.received = received
-        self.way_out = way_out
+        self.fix = fix
         lines = [self.what]
         if expected is not None:
             lines.append(f"  expected: {expected}")
         if received is not None:
             lines.append(f"  received: {received}")
-        if way_out is not None:
-            lines.append(f"  way out: {way_out}")
+        if fix is not None:
+            lines.append(f"  fix: {fix}")
         super().__init__("\n".join(lines))
 
     def __reduce__(self):

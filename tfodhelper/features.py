@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, resizers
 from tfodhelper.annotations import images as image_files
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import find, restore
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.fields import Predictions
 from tfodhelper.models import build as models_build
@@ -42,7 +42,7 @@ def _from_checkpoint(path, config):
     message = pipelines.read_pipeline(config)
     detector = models_build.build_detector(message.model, is_training=False)
     folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
-    report = checkpoints.restore_for_fine_tuning(detector, checkpoints.find_checkpoint(folder), "detection")
+    report = restore.restore_for_fine_tuning(detector, find.find_checkpoint(folder), "detection")
     console.say(str(report))
     resizer = resizers.build_resizer(models_build.image_resizer_of(message.model))
 
@@ -78,7 +78,7 @@ def _from_saved_model(folder, size_px):
             f"{folder}: has no output of features",
             expected="an output [batch, D] or [batch, height, width, D] besides detections",
             received=", ".join(call.structured_outputs),
-            way_out="name a folder with pipeline.config and a checkpoint, such as export/best of a run",
+            fix="name a folder with pipeline.config and a checkpoint, such as export/best of a run",
         )
     output = sorted(outputs)[0]
     side = [spec.shape[1] or size_px, spec.shape[2] or size_px]
@@ -98,7 +98,7 @@ def extract_features(extract, images, per_class=200, seed=0):
 
     Args:
       extract: of `build_extractor`.
-      images: `usable.UsableImage`s.
+      images: `usable_images.UsableImage`s.
       per_class: objects of each class.
       seed: of the choice.
 

@@ -50,7 +50,7 @@ def build_resizer(config):
     options = getattr(config, kind)
     if kind != "identity_resizer" and options.convert_to_grayscale:
         raise errors.ConfigError(
-            f"image_resizer.{kind}.convert_to_grayscale: the detectors take three channels", way_out="leave it out"
+            f"image_resizer.{kind}.convert_to_grayscale: the detectors take three channels", fix="leave it out"
         )
     return _BUILDERS[kind](options)
 

@@ -35,7 +35,7 @@ class RunOptions:
       sampling, negatives: see `inputs.sampling.Sampling`.
       strategy, tpu_address: which devices train.
       cache_dir: where downloaded models are kept, or None.
-      allow_unhonoured: whether fields that are not honoured are only warned of.
+      ignore_unsupported_fields: whether fields that are not supported are only warned of.
       output_dir: the run folder, or None for runs/NAME.
     """
 
@@ -55,7 +55,7 @@ class RunOptions:
     strategy: str = "auto"
     tpu_address: str | None = None
     cache_dir: str | None = None
-    allow_unhonoured: bool = False
+    ignore_unsupported_fields: bool = False
     output_dir: str | None = None
 
 
@@ -93,9 +93,9 @@ def run(options, is_part=False):
 
 
 def _is_chief():
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.training import strategy
 
     return strategy.is_chief_process("multi_worker")
@@ -154,7 +154,7 @@ def _check_named_folder(folder, settings):
                 f"--output_dir={folder} holds other things",
                 expected="an empty folder, a new one, or one of an earlier start of the same command",
                 received=", ".join(sorted(strangers)[:5]),
-                way_out="name another folder: nothing is ever overwritten",
+                fix="name another folder: nothing is ever overwritten",
             )
         return folder
     different = _differences(state["settings"], settings)
@@ -163,7 +163,7 @@ def _check_named_folder(folder, settings):
             f"--output_dir={folder} holds a run with other settings",
             expected="; ".join(f"{key}={old!r}" for key, (old, _) in different.items()),
             received="; ".join(f"{key}={new!r}" for key, (_, new) in different.items()),
-            way_out="repeat the former flags to go on with it, or name another folder",
+            fix="repeat the former flags to go on with it, or name another folder",
         )
     return folder
 
@@ -185,13 +185,13 @@ def _start(folder, state):
 
 def _phases(options, folder, state):
     # What can be known to fail is looked at before the first phase: names, flags, the download.
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
     from tfodhelper.config import generate
 
     base = generate.find_base(options.model, options.pipeline_config_path)
     generate.check_overrides(base, options.overrides)
     checkpoint = generate.find_fine_tune_checkpoint(base, options.fine_tune_checkpoint, options.cache_dir)
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, base, checkpoint, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
@@ -221,7 +221,7 @@ def _convert(options, folder):
 
 
 def _config(options, folder, base, checkpoint, converted):
-    from tfodhelper.config import generate, honoured, pipeline
+    from tfodhelper.config import generate, pipeline, supported
 
     message, notes = generate.generate_pipeline(
         base,
@@ -234,7 +234,7 @@ def _config(options, folder, base, checkpoint, converted):
     )
     for note in notes:
         console.say(note)
-    honoured.check_honoured(message, allow_unhonoured=options.allow_unhonoured)
+    supported.check_supported(message, ignore_unsupported_fields=options.ignore_unsupported_fields)
     pipeline.write_pipeline(folder / "pipeline.config", message)
     return message
 

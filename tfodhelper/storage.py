@@ -38,12 +38,12 @@ def explain_os_error(error, path):
     """
     if error.errno == errno.ENOSPC:
         return errors.StorageError(
-            f"{path}: the disk is full", way_out="free some space and start again: finished phases are kept"
+            f"{path}: the disk is full", fix="free some space and start again: finished phases are kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return errors.StorageError(
             f"{path}: this folder cannot be written ({error.strerror})",
-            way_out="choose another folder, or change its permissions",
+            fix="choose another folder, or change its permissions",
         )
     return errors.StorageError(f"{path}: {error.strerror or error}")
 
@@ -60,9 +60,9 @@ def make_folder(path):
         with tempfile.TemporaryFile(dir=path):
             pass
     except FileExistsError:
-        raise errors.StorageError(f"{path}: expected a folder, found a file", way_out="choose another folder") from None
+        raise errors.StorageError(f"{path}: expected a folder, found a file", fix="choose another folder") from None
     except NotADirectoryError:
-        raise errors.StorageError(f"{path}: a part of this path is a file", way_out="choose another folder") from None
+        raise errors.StorageError(f"{path}: a part of this path is a file", fix="choose another folder") from None
     except OSError as error:
         raise explain_os_error(error, path) from error
     return path
@@ -140,7 +140,7 @@ def hold(folder):
                 file.seek(0)
                 raise errors.StorageError(
                     f"{folder}: another process works in this folder ({file.read().strip() or 'unknown'})",
-                    way_out="wait for it, stop it, or choose another folder",
+                    fix="wait for it, stop it, or choose another folder",
                 ) from None
         file.seek(0)
         file.truncate()

@@ -3,7 +3,7 @@
 import shutil
 
 from tests.training import tiny
-from tfodhelper.active_learning import starting
+from tfodhelper.active_learning import create_workspace
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 
@@ -44,8 +44,8 @@ def settings(exercise, **oracle):
 
 def init(exercise, workspace, **oracle):
     """Makes a workspace; returns its path."""
-    starting.init(
-        starting.InitOptions(
+    create_workspace.init(
+        create_workspace.InitOptions(
             workspace=workspace,
             data={"data_dir": exercise / "labelled"},
             val_dir=exercise / "validation",

@@ -160,7 +160,7 @@ def test_messages_name_file_object_expected_received_and_way_out():
     assert finding.message == (
         "a.xml: object 2 (dog): the minimum lies beyond the maximum; expected xmin < xmax, ymin < ymax; "
         "received xmin 50, ymin 10, xmax 10, ymax 50; box left out; "
-        "way out: label the object again, or give --swap_inverted"
+        "fix: label the object again, or give --swap_inverted"
     )
     assert finding.to_json()["code"] == "box-inverted"
     assert findings.count_codes([finding, finding]) == {"box-inverted": 2}

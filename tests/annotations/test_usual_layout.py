@@ -8,7 +8,7 @@ from tfodhelper.annotations import checks, labelimg, usual_layout
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
-from tfodhelper.dataset.scan import entries
+from tfodhelper.dataset.scan import entry
 
 TEXT = """<annotation{verified}>
 \t<folder>images</folder>
@@ -53,7 +53,7 @@ CORNERS = st.one_of(
 
 def long_way(data):
     try:
-        return entries.pack(labelimg.parse_labelimg(data, "a.xml"))
+        return entry.pack(labelimg.parse_labelimg(data, "a.xml"))
     except UnusableFile:
         return None
 
@@ -120,7 +120,7 @@ def test_what_is_faultless_is_left_as_it_is_and_nothing_is_said_about_it(boxes, 
     width, height, format_, orientation, reason = image
     facts = ImageFacts(format_, width, height, "RGB", orientation, "00", 1, reason)
     annotation = Annotation("a.jpg", *size, tuple(boxes))
-    if checks.is_faultless(entries.pack(annotation), facts, "a.jpg", label_map):
+    if checks.is_faultless(entry.pack(annotation), facts, "a.jpg", label_map):
         found = checks.check_annotation(annotation, facts, "a.xml", label_map, image_file="a.jpg")
         assert (found.annotation, found.findings, found.turn) == (annotation, (), False)
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfodhelper import errors
-from tfodhelper.checkpoints import checkpoints, slim_backbones, slim_names
+from tfodhelper.checkpoints import restore, slim_backbones, slim_names
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 SCOPES = {"proposal": "FirstStageFeatureExtractor", "box_classifier": "SecondStageFeatureExtractor"}
@@ -164,7 +164,7 @@ def test_first_generation_checkpoint_fills_both_stages_and_the_heads(backbone, t
     theirs = Keys(backbone, num_classes=90)
     prefix = write_slim(theirs, str(tmp_path / "model.ckpt"))
     ours = Keys(backbone, num_classes=3, first=5000.0)
-    report = checkpoints.restore_for_fine_tuning(ours, prefix, "full")
+    report = restore.restore_for_fine_tuning(ours, prefix, "full")
     assert not report.unused
     anew = {key.removesuffix(SUFFIX).rpartition("/")[0] for key, _ in report.initialized}
     assert anew == {BOX_HEAD, CLASS_HEAD} and len(report.initialized) == 4
@@ -175,7 +175,7 @@ def test_first_generation_checkpoint_fills_both_stages_and_the_heads(backbone, t
 
 def test_type_detection_fills_both_extractors(tmp_path):
     prefix = write_slim(Keys("resnet_v1_50"), str(tmp_path / "model.ckpt"))
-    report = checkpoints.restore_for_fine_tuning(Keys("resnet_v1_50", first=9.0), prefix, "detection")
+    report = restore.restore_for_fine_tuning(Keys("resnet_v1_50", first=9.0), prefix, "detection")
     assert len(report.restored) == 265
     assert all("_feature_extractor_for_" in key for key in report.restored)
 
@@ -191,7 +191,7 @@ def test_first_generation_classification_checkpoint(backbone, tmp_path):
     theirs = Keys(backbone)
     prefix = write_slim(theirs, str(tmp_path / "model.ckpt"), rename)
     ours = Keys(backbone, first=5000.0)
-    report = checkpoints.restore_for_fine_tuning(ours, prefix, "classification")
+    report = restore.restore_for_fine_tuning(ours, prefix, "classification")
     assert {key for key, _ in report.initialized} == {key for key in ours.checkpoint_keys() if "predictor" in key}
     for key in report.restored:
         np.testing.assert_array_equal(ours.checkpoint_keys()[key], theirs.checkpoint_keys()[key])
@@ -207,7 +207,7 @@ def test_second_generation_classification_checkpoint_counts_on_in_the_second_sta
             values[f"feature_extractor/layer_with_weights-{total}/{leaf}"] = variable.value()
     ours = Keys("resnet_v1_50", first=5000.0)
     prefix = write(values | {"_CHECKPOINTABLE_OBJECT_GRAPH": tf.constant("")}, str(tmp_path / "ckpt-1"))
-    report = checkpoints.restore_for_fine_tuning(ours, prefix, "classification")
+    report = restore.restore_for_fine_tuning(ours, prefix, "classification")
     assert len(report.restored) == 265 and not report.unused
     for key in report.restored:
         np.testing.assert_array_equal(ours.checkpoint_keys()[key], theirs.checkpoint_keys()[key])
@@ -216,17 +216,17 @@ def test_second_generation_classification_checkpoint_counts_on_in_the_second_sta
 def test_a_shallower_network_is_an_error(tmp_path):
     prefix = write_slim(Keys("resnet_v1_50"), str(tmp_path / "model.ckpt"))
     with pytest.raises(errors.CheckpointError, match="255 of 530 variables are not in this checkpoint"):
-        checkpoints.restore_for_fine_tuning(Keys("resnet_v1_101"), prefix, "full")
+        restore.restore_for_fine_tuning(Keys("resnet_v1_101"), prefix, "full")
 
 
 def test_a_box_for_all_classes_is_another_network_than_one_for_each(tmp_path):
     prefix = write_slim(Keys("resnet_v1_50", num_classes=90), str(tmp_path / "model.ckpt"))
     with pytest.raises(errors.CheckpointError, match="another shape"):
-        checkpoints.restore_for_fine_tuning(Keys("resnet_v1_50", num_classes=3, boxes=1), prefix, "full")
+        restore.restore_for_fine_tuning(Keys("resnet_v1_50", num_classes=3, boxes=1), prefix, "full")
 
 
 def test_a_shared_box_is_kept_for_other_classes(tmp_path):
     prefix = write_slim(Keys("resnet_v1_50", num_classes=90, boxes=1), str(tmp_path / "model.ckpt"))
     ours = Keys("resnet_v1_50", num_classes=3, boxes=1)
-    report = checkpoints.restore_for_fine_tuning(ours, prefix, "full")
+    report = restore.restore_for_fine_tuning(ours, prefix, "full")
     assert {key.removesuffix(SUFFIX).rpartition("/")[0] for key, _ in report.initialized} == {CLASS_HEAD}

@@ -104,11 +104,11 @@ def test_config_stops_with_a_way_out(converted, tmp_path, capsys, changes, statu
     assert not (tmp_path / "out" / "pipeline.config").exists()
 
 
-def test_unhonoured_fields_may_be_allowed(converted, tmp_path, capsys):
+def test_unsupported_fields_may_be_allowed(converted, tmp_path, capsys):
     argv = ["--model=ssd_mobilenet_v1", f"--data_dir={converted}", f"--output_dir={tmp_path / 'out'}"]
-    argv += ["--fine_tune_checkpoint=none", "--set=train_config.use_bfloat16=true", "--allow_unhonoured"]
+    argv += ["--fine_tune_checkpoint=none", "--set=train_config.use_bfloat16=true", "--ignore_unsupported_fields"]
     assert run("config", *argv) == 0
-    assert "warning: not honoured: train_config.use_bfloat16" in capsys.readouterr().err
+    assert "warning: not supported: train_config.use_bfloat16" in capsys.readouterr().err
 
 
 def test_neither_verb_imports_tensorflow(converted, tmp_path):

@@ -64,7 +64,7 @@ def test_a_full_folder_is_refused(config, tmp_path, capsys):
     assert "not empty" in capsys.readouterr().err
 
 
-def test_a_field_of_the_model_that_is_not_honoured_stops_it(config, tmp_path, capsys):
+def test_a_field_of_the_model_that_is_not_supported_stops_it(config, tmp_path, capsys):
     assert _export(config, tmp_path, "--set=model.ssd.use_confidences_as_targets=true") == 1
     assert "use_confidences_as_targets" in capsys.readouterr().err
 

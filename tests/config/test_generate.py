@@ -7,10 +7,10 @@ import pytest
 from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import comparison, generate, honoured, pipeline, schedule_scaling
+from tfodhelper.config import comparison, generate, pipeline, schedule_scaling, supported
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.zoo import bases
+from tfodhelper.zoo import base_configs
 
 QUARTERS = "ssd_mobilenet_v1_0.75_depth"
 
@@ -48,11 +48,11 @@ def test_data_is_filled_in():
     assert generate.UNFILLED not in pipeline.format_pipeline(result)
 
 
-@pytest.mark.parametrize("name", bases.base_names())
+@pytest.mark.parametrize("name", base_configs.base_names())
 @pytest.mark.parametrize("checkpoint", [None, "/zoo/checkpoint/ckpt-0"])
-def test_result_is_honoured_and_round_trips(name, checkpoint):
+def test_result_is_supported_and_round_trips(name, checkpoint):
     result, _ = make(name, fine_tune_checkpoint=checkpoint)
-    honoured.check_honoured(result)
+    supported.check_supported(result)
     assert pipeline.parse_pipeline(pipeline.format_pipeline(result)) == result
 
 
@@ -312,6 +312,6 @@ def test_two_stage_detector_from_scratch_trains_its_batch_norm():
 def test_configuration_without_weights_says_so():
     with pytest.raises(errors.ZooError, match="no weights were published") as caught:
         generate.find_fine_tune_checkpoint(generate.find_base("faster_rcnn_resnet50_v1_fpn_640x640"))
-    assert "--fine_tune_checkpoint=" in caught.value.way_out
+    assert "--fine_tune_checkpoint=" in caught.value.fix
     result, _ = make("faster_rcnn_resnet50_v1_fpn_640x640", fine_tune_checkpoint="/resnet50/ckpt-1")
     assert result.train_config.fine_tune_checkpoint_type == "classification"

@@ -9,7 +9,7 @@ from tests.config import strategies
 from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.config import pipeline
-from tfodhelper.zoo import bases
+from tfodhelper.zoo import base_configs
 
 SMALL = """
 model {
@@ -50,7 +50,7 @@ def test_any_message_prints_and_parses_again_equal(message):
     assert pipeline.parse_pipeline(pipeline.format_pipeline(message)) == message
 
 
-@pytest.mark.parametrize("path", sorted(bases.folder("pipelines").glob("*.config")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(base_configs.folder("pipelines").glob("*.config")), ids=lambda path: path.stem)
 def test_base_files_round_trip(path):
     message = pipeline.read_pipeline(path)
     assert pipeline.parse_pipeline(pipeline.format_pipeline(message)) == message
@@ -89,12 +89,12 @@ def test_mistyped_field_names_line_and_nearest_name():
     error = error_of("model {\n  ssd {\n    num_clases: 3\n  }\n}\n")
     assert error.what.startswith("my.config:3:")
     assert "num_clases" in error.what
-    assert error.way_out == "did you mean num_classes?"
+    assert error.fix == "did you mean num_classes?"
 
 
 def test_field_in_the_wrong_block_says_where_it_belongs():
     error = error_of("model {\n  ssd {\n    batch_size: 3\n  }\n}\n")
-    assert "EvalConfig, TrainConfig" in error.way_out
+    assert "EvalConfig, TrainConfig" in error.fix
     assert "num_classes" in error.expected
 
 
@@ -120,7 +120,7 @@ def test_other_mistakes_name_their_line(text, line, words):
 def test_mistyped_enum_lists_values():
     error = error_of("model { ssd { feature_extractor { conv_hyperparams { activation: RELU6 } } } }")
     assert error.expected == "one of NONE, RELU, RELU_6, SWISH"
-    assert error.way_out == "did you mean RELU_6?"
+    assert error.fix == "did you mean RELU_6?"
 
 
 def test_curly_quotes_are_explained():
@@ -132,7 +132,7 @@ def test_curly_quotes_are_explained():
 def test_windows_paths_with_single_backslashes_are_explained(path):
     error = error_of(f'\ntrain_input_reader {{\n label_map_path: "{path}"\n}}')
     assert error.what.startswith("my.config:3:")
-    assert "/" in error.way_out and "backslash" in error.way_out
+    assert "/" in error.fix and "backslash" in error.fix
 
 
 def test_windows_paths_with_double_backslashes_or_slashes_are_fine():

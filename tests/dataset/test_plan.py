@@ -12,7 +12,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
 from tfodhelper.dataset import plan, report
-from tfodhelper.dataset.analysis import statistics
+from tfodhelper.dataset.analysis import class_counts
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 
 
@@ -29,7 +29,7 @@ def test_the_table(tmp_path):
     save_set(tmp_path, ["cat", "dog"], 5)
     save_pair(tmp_path, "empty", [], seed=77)
     planned = make(tmp_path)
-    assert statistics.format_summary(planned.label_map, planned.statistics).splitlines() == [
+    assert class_counts.format_summary(planned.label_map, planned.statistics).splitlines() == [
         "ID  NAME                    Train  Validate",
         "--  ----------------------  -----  --------",
         " 1  cat                         4         1",

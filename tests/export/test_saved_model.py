@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.export import fake_detector
 from tfodhelper import errors, protos
-from tfodhelper.checkpoints import averages
+from tfodhelper.checkpoints import moving_averages
 from tfodhelper.config import pipeline
 from tfodhelper.export import saved_model, serving
 
@@ -160,13 +160,13 @@ def test_averages_take_the_place_of_weights(tmp_path):
     momentum = "model/gain/.OPTIMIZER_SLOT/optimizer/_optimizer/momentum/.ATTRIBUTES/VARIABLE_VALUE"
     prefix = _write_tensors(tmp_path / "ckpt-1", {GAIN: 1.0, slot: 5.0, momentum: 7.0})
     detector = _Keyed()
-    assert averages.restore_averages(detector, prefix) == 1
+    assert moving_averages.restore_averages(detector, prefix) == 1
     assert (detector.gain.numpy(), detector.mean.numpy()) == (5.0, 2.0)
 
 
 def test_without_averages_nothing_changes(tmp_path):
     detector = _Keyed()
-    assert averages.restore_averages(detector, _write_tensors(tmp_path / "ckpt-1", {GAIN: 5.0})) == 0
+    assert moving_averages.restore_averages(detector, _write_tensors(tmp_path / "ckpt-1", {GAIN: 5.0})) == 0
     assert detector.gain.numpy() == 1.0
 
 
@@ -174,4 +174,4 @@ def test_an_average_of_another_shape_is_named(tmp_path):
     slot = "model/gain/.OPTIMIZER_SLOT/optimizer/average/.ATTRIBUTES/VARIABLE_VALUE"
     prefix = _write_tensors(tmp_path / "ckpt-1", {slot: [5.0, 6.0]})
     with pytest.raises(errors.CheckpointError, match="average"):
-        averages.restore_averages(_Keyed(), prefix)
+        moving_averages.restore_averages(_Keyed(), prefix)

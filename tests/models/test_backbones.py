@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfodhelper import protos
 from tfodhelper.checkpoints import slim_names
 from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
-from tfodhelper.models.faster_rcnn import build_faster_rcnn
+from tfodhelper.models.faster_rcnn import build
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "slim_features.npz"
 PLACES = {"first": "proposal", "second": "box_classifier"}
@@ -85,7 +85,7 @@ def test_first_generation_with_atrous_convolutions_equals_its_published_code(nam
     """Both stages at stride 8, filled by the names of TF-Slim, on an image and crops of odd sizes."""
     kind = f"faster_rcnn_{name.replace('resnet_v1_', 'resnet')}"
     message = protos.message("FasterRcnnFeatureExtractor")(type=kind, first_stage_features_stride=8)
-    parts = build_faster_rcnn.FEATURE_EXTRACTORS[kind](message, True, crop_side)
+    parts = build.FEATURE_EXTRACTORS[kind](message, True, crop_side)
     scope = "InceptionResnetV2" if name.startswith("inception") else name
     backbones = {"first": parts["backbone"], "second": parts["classifier_backbone"]}
     for stage, backbone in backbones.items():

@@ -11,10 +11,11 @@ from google.protobuf import text_format
 
 from tests.models import parity
 from tfodhelper import protos
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore, save
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models import build
-from tfodhelper.models.faster_rcnn import build_faster_rcnn, faster_rcnn
+from tfodhelper.models.faster_rcnn import build as build_faster_rcnn
+from tfodhelper.models.faster_rcnn import detector as faster_rcnn
 
 SSD = """
 ssd {
@@ -356,8 +357,8 @@ def test_save_and_restore(name, tmp_path):
     detector, other = build_variant(name), build_variant(name, is_training=False)
     for number, variable in enumerate(detector.variables):
         variable.assign(variable + 0.001 * number)
-    path = tf.train.Checkpoint(model=checkpoints.ModelView(detector)).save(str(tmp_path / "ckpt"))
-    report = checkpoints.restore_trained(other, path)
+    path = tf.train.Checkpoint(model=save.ModelView(detector)).save(str(tmp_path / "ckpt"))
+    report = restore.restore_trained(other, path)
     assert len(report.restored) == len(detector.variables) and not report.unused
     inputs, shapes = detector.preprocess(make_images())
     ours, theirs = detector.predict_raw(inputs, shapes), other.predict_raw(inputs, shapes)

@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tests.models import parity
 from tests.shared_data import shared
 from tfodhelper import protos
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore
 from tfodhelper.models import build
 
 EXISTING = [
@@ -131,7 +131,7 @@ def test_checkpoint_of_the_published_shape_loads(case, tmp_path):
     spec.loader.exec_module(writer)
     prefix = writer.build_checkpoint(str(case.folder), str(tmp_path / "ckpt-0"))
     detector = build.build_detector(case.model, False)
-    report = checkpoints.restore_trained(detector, prefix)
+    report = restore.restore_trained(detector, prefix)
     assert len(report.restored) == len(case.variables) and not report.unused
     for key, variable in detector.checkpoint_keys().items():
         np.testing.assert_array_equal(variable, case.formula.weight(key, tuple(variable.shape)))

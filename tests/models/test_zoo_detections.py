@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.shared_data import shared
 from tfodhelper import protos
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections
 from tfodhelper.models import build
 
@@ -32,7 +32,7 @@ def read_model(archive):
 
 def test_reference_detections(archive):
     detector = build.build_detector(read_model(archive), is_training=False)
-    report = checkpoints.restore_trained(detector, archive)
+    report = restore.restore_trained(detector, archive)
     assert len(report.restored) == 199 and not report.unused and not report.initialized
     for name, wanted in json.loads(shared("zoo/reference_detections.json").read_text()).items():
         image = np.asarray(Image.open(shared(f"zoo/photos/{name}")).convert("RGB"))
@@ -52,7 +52,7 @@ def test_fine_tuning_with_other_classes(archive, checkpoint_type, num_restored):
     model = read_model(archive)
     model.ssd.num_classes = 3
     detector = build.build_detector(model, is_training=True)
-    report = checkpoints.restore_for_fine_tuning(detector, archive / "checkpoint", checkpoint_type)
+    report = restore.restore_for_fine_tuning(detector, archive / "checkpoint", checkpoint_type)
     assert len(report.restored) == num_restored
     assert len(report.restored) + len(report.initialized) == 199
     if checkpoint_type == "full":

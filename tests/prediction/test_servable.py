@@ -11,7 +11,7 @@ from PIL import Image
 from tests.export import fake_detector
 from tests.models import test_conformance
 from tfodhelper.export import serving
-from tfodhelper.prediction import in_thread, predictor, servable
+from tfodhelper.prediction import predictor, servable, single_thread
 
 
 def _save(folder, detector):
@@ -70,7 +70,7 @@ def test_a_call_has_as_many_images_as_caches_hold_feature_maps_of(size, expected
         return {"feature_map_0": tf.repeat(first, 4, axis=-1), "feature_map_1": tf.repeat(first, 12, axis=-1)}
 
     # 4 x size x 64 x (4 + 12) bytes: a mebibyte for 256 rows.
-    assert in_thread.count_together(extract.get_concrete_function(), 4) == expected
+    assert single_thread.count_together(extract.get_concrete_function(), 4) == expected
 
 
 @pytest.mark.parametrize("detector", ["FreeSizeDetector", "Faster R-CNN"])

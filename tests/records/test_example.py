@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
-from tfodhelper.dataset.scan import entries
+from tfodhelper.dataset.scan import entry
 from tfodhelper.records import example, framing
 
 ANNOTATION = Annotation(
@@ -15,7 +15,7 @@ ANNOTATION = Annotation(
 
 def example_of(annotation, encoded=b"\xff\xd8 not really"):
     label_map = make_label_map(["cat", "dog"])
-    boxes, size = entries.pack(annotation)[3], (annotation.width, annotation.height)
+    boxes, size = entry.pack(annotation)[3], (annotation.width, annotation.height)
     return example.make_example(boxes, *size, encoded, "jpeg", 300, "ab" * 32, label_map, "x/ä.jpg")
 
 

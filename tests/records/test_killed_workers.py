@@ -13,7 +13,7 @@ from tests.dataset.scan.picture_set import save_set
 from tests.records.test_convert import contents
 from tfodhelper import errors
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.outofcore import processes
+from tfodhelper.outofcore import workers as processes
 from tfodhelper.records import convert
 
 _PATIENCE_S = 30.0
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as
 # Each worker leaves its number and then waits in the middle of its work, until somebody kills it.
 _HANGING = """
 import os, pathlib, sys, time
-from tfodhelper.dataset import index, looked
-from tfodhelper.records import convert, describe, writer
-index._MIN_FOR_PROCESSES = 2
+from tfodhelper.dataset.scan import discover, entry_store
+from tfodhelper.records import convert, image_lists, writer
+discover._MIN_FOR_PROCESSES = 2
 def hang(task, *more):
     path = pathlib.Path(sys.argv[3], str(os.getpid()))
     path.write_text("")
@@ -51,7 +51,7 @@ def wait_until(is_so):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["looked.entries.look_at", "writer._make_record", "describe._to_json"])
+@pytest.mark.parametrize("name", ["entry_store.entries.look_at", "writer._make_record", "image_lists._to_json"])
 def test_no_worker_outlives_a_killed_start_and_the_next_one_is_whole(tmp_path, name):
     data, pids = save_set(tmp_path / "data", ["cat", "dog"], 10), tmp_path / "pids"
     pids.mkdir()

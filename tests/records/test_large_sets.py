@@ -11,18 +11,22 @@ from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.scan import index, looked, usable
-from tfodhelper.dataset.split import dealing
+from tfodhelper.dataset.scan import discover, entry_store, usable_images
+from tfodhelper.dataset.split import stratification
 from tfodhelper.outofcore import columns, sorting
-from tfodhelper.records import convert, describe
+from tfodhelper.records import convert, image_lists
 
 SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4})]
 SMALL += [(sorting, {"_RUN": 16, "_BUCKET": 16, "_READS": 5})]
-SMALL += [(looked, {"_KNOWN_KINDS": 2, "_BLOCK": 3}), (usable, {"_MANY_KINDS": 2}), (plan, {"_MANY_KINDS": 2})]
 SMALL += [
-    (dealing, {"_MANY_KINDS": 2, "_BLOCK": 4}),
-    (index, {"_CHUNK": 5}),
-    (describe, {"_CHUNK": 5, "_BLOCK_BYTES": 99}),
+    (entry_store, {"_KNOWN_KINDS": 2, "_BLOCK": 3}),
+    (usable_images, {"_MANY_KINDS": 2}),
+    (plan, {"_MANY_KINDS": 2}),
+]
+SMALL += [
+    (stratification, {"_MANY_KINDS": 2, "_BLOCK": 4}),
+    (discover, {"_CHUNK": 5}),
+    (image_lists, {"_CHUNK": 5, "_BLOCK_BYTES": 99}),
 ]
 
 
@@ -86,7 +90,7 @@ def test_files_give_the_update_that_memory_gives(tmp_path, request):
 
 def test_memory_does_not_grow_with_the_set(tmp_path, in_files, monkeypatch):
     """Of the process that holds it all together; a worker has some hundred files at hand."""
-    monkeypatch.setattr(index, "_MIN_FOR_PROCESSES", 0)
+    monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 0)
 
     def peak_of(count):
         data, output = tmp_path / str(count), tmp_path / f"out_{count}"

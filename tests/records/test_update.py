@@ -10,7 +10,7 @@ from tests.records.test_convert import contents, read_examples
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.scan import index
+from tfodhelper.dataset.scan import discover
 from tfodhelper.records import convert, result, update, writer
 
 BOX = Box("cat", 1, 1, 20, 20)
@@ -109,13 +109,13 @@ def test_an_update_that_was_stopped_is_finished_or_forgotten(made, monkeypatch):
 
 def test_unchanged_files_are_not_read_again(made, monkeypatch):
     data, output, _ = made
-    read, old = [], index.entries._look_at_annotation
+    read, old = [], discover.entries._look_at_annotation
 
     def look(path, name):
         read.append(name)
         return old(path, name)
 
-    monkeypatch.setattr(index.entries, "_look_at_annotation", look)
+    monkeypatch.setattr(discover.entries, "_look_at_annotation", look)
     assert run(data, output).reused
     assert read == []
     (data / "cat_000.xml").touch()
@@ -151,7 +151,7 @@ def test_a_part_that_is_none(tmp_path, shard):
 def test_processes_change_nothing(tmp_path, monkeypatch):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
     run(data, tmp_path / "one", num_workers=1)
-    monkeypatch.setattr(index, "_MIN_FOR_PROCESSES", 2)
+    monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 2)
     run(data, tmp_path / "two", num_workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 

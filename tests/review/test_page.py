@@ -16,8 +16,8 @@ from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.config import model_scale
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import closer_look
-from tfodhelper.dataset.analysis.closer_look import ModelScale
+from tfodhelper.dataset.analysis import object_size
+from tfodhelper.dataset.analysis.object_size import ModelScale
 from tfodhelper.render import thumbnails
 from tfodhelper.review import page
 
@@ -127,7 +127,7 @@ def test_pictures_of_all_kinds(tmp_path, mode):
 
 def look(folder, scale=None, **options):
     planned = plan.make_plan(plan.SetOptions(data_dir=folder, **options), show_progress=False)
-    return {f.code: f for f in closer_look.look_closer(planned, scale or ModelScale(300, 300), show_progress=False)}
+    return {f.code: f for f in object_size.look_closer(planned, scale or ModelScale(300, 300), show_progress=False)}
 
 
 def test_small_boxes_are_pointed_out(tmp_path):
@@ -145,8 +145,8 @@ def test_small_boxes_are_pointed_out(tmp_path):
 def test_the_histogram_counts_sides_at_the_input(tmp_path):
     save_pair(tmp_path, "a", [Box("cat", 0, 0, 50, 50), Box("dog", 0, 0, 99, 100)], size=(100, 100))
     planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path, val_fraction=0), show_progress=False)
-    rows = dict(closer_look.size_histogram(planned, ModelScale(300, 300)))
-    assert closer_look.bin_names() == ["<4", "4-8", "8-16", "16-32", "32-64", "64-128", "128-256", ">=256"]
+    rows = dict(object_size.size_histogram(planned, ModelScale(300, 300)))
+    assert object_size.bin_names() == ["<4", "4-8", "8-16", "16-32", "32-64", "64-128", "128-256", ">=256"]
     assert rows == {
         "cat": [0, 0, 0, 0, 0, 0, 1, 0],
         "dog": [0, 0, 0, 0, 0, 0, 0, 1],

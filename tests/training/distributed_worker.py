@@ -5,9 +5,9 @@ python -m tests.training.distributed_worker PIPELINE_CONFIG MODEL_DIR STRATEGY N
 
 import sys
 
-from tfodhelper import quiet
+from tfodhelper import tensorflow_setup
 
-quiet.quiet_tensorflow()
+tensorflow_setup.quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 

@@ -16,7 +16,7 @@ from tests.training import tiny
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 from tfodhelper.training import jobs, loop, task
 
 OPTIONS = loop.TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
@@ -211,7 +211,7 @@ def test_statistics_warm_up_from_scratch_alone(data, tmp_path):
     for checkpoint, momenta in ((None, (0.1, 0.91)), ("weights", (decay, decay))):
         session = loop.Session(pipeline, labels, tmp_path, OPTIONS, task.StartingPoint(checkpoint))
         modules = session.trainer.model.backbone.submodules
-        norm = next(module for module in modules if isinstance(module, convolution.BatchNorm))
+        norm = next(module for module in modules if isinstance(module, layers.BatchNorm))
         for step, momentum in zip((0, 90), momenta):
             session.trainer.global_step.assign(step)
             assert float(norm.momentum) == pytest.approx(momentum)

@@ -5,11 +5,11 @@ import tensorflow as tf
 from tfodhelper.config import pipeline
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.training import memory
-from tfodhelper.zoo import bases
+from tfodhelper.zoo import base_configs
 
 
 def read(name):
-    return pipeline.read_pipeline(bases.base_pipeline_path(name))
+    return pipeline.read_pipeline(base_configs.base_pipeline_path(name))
 
 
 def test_a_two_stage_detector_names_its_proposals():
@@ -25,7 +25,7 @@ def test_a_two_stage_detector_names_its_proposals():
 
 
 def test_what_is_proposed_can_be_set():
-    for name in bases.base_names():
+    for name in base_configs.base_names():
         base = read(name)
         for path, value, lower in memory.find_what_to_lower(base):
             assert lower < value
@@ -45,5 +45,5 @@ def test_the_error_carries_the_reason_and_the_way_out():
     error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[2,1024]\nmore")
     explained = memory.explain_out_of_memory(error, read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
     assert explained.received == "OOM when allocating tensor with shape[2,1024]"
-    assert "model.faster_rcnn.second_stage_batch_size=32 (is 64)" in explained.way_out
-    assert "model.faster_rcnn.first_stage_max_proposals=150 (is 300)" in explained.way_out
+    assert "model.faster_rcnn.second_stage_batch_size=32 (is 64)" in explained.fix
+    assert "model.faster_rcnn.first_stage_max_proposals=150 (is 300)" in explained.fix

@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from tests.checkpoints import test_faster_rcnn_checkpoints as checkpoint_tests
 from tfodhelper import protos
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore
 from tfodhelper.config import generate
 from tfodhelper.dataset import shapes
 from tfodhelper.export import saved_model
 from tfodhelper.fields import Groundtruth
 from tfodhelper.models import build
-from tfodhelper.models.faster_rcnn import faster_rcnn
+from tfodhelper.models.faster_rcnn import detector as faster_rcnn
 from tfodhelper.records import convert
 from tfodhelper.training import jobs, loop
 
@@ -108,7 +108,7 @@ def test_first_generation_checkpoint_fills_the_real_network(tmp_path, model, bac
     values = {}
     for number, (key, variable) in enumerate(own.items()):
         values[names[key]] = tf.fill(variable.shape, number * 1e-6)
-    report = checkpoints.restore_for_fine_tuning(
+    report = restore.restore_for_fine_tuning(
         detector, checkpoint_tests.write(values, str(tmp_path / "model.ckpt")), "full"
     )
     assert len(report.restored) == len(own) and not report.unused and not report.initialized

@@ -6,7 +6,7 @@ from tfodhelper import protos
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.records import convert
-from tfodhelper.zoo import bases
+from tfodhelper.zoo import base_configs
 
 _SMALLER = """
 model {
@@ -36,7 +36,7 @@ def make_data(folder, num_images=20):
 
 def make_pipeline(data, optimizer=_OPTIMIZER):
     """A complete configuration for `make_data`'s result, from scratch."""
-    pipeline = pipelines.read_pipeline(bases.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28"))
+    pipeline = pipelines.read_pipeline(base_configs.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28"))
     text_format.Merge(_SMALLER, pipeline)
     pipeline.model.ssd.num_classes = data.num_classes
     pipeline.train_config.optimizer.CopyFrom(text_format.Parse(optimizer, protos.message("Optimizer")()))

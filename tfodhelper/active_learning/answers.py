@@ -104,7 +104,7 @@ def _parse_line(path, number, line):
             f"{path}, line {number}: this is no answer ({type(error).__name__}: {error})",
             expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
             received=line.strip()[:200],
-            way_out="restore the file, or remove it, so that the oracle is asked again",
+            fix="restore the file, or remove it, so that the oracle is asked again",
         ) from error
 
 

@@ -14,7 +14,7 @@ import time
 from tfodhelper import console, errors, storage
 from tfodhelper import run as runs
 from tfodhelper.active_learning import answers as answer_files
-from tfodhelper.active_learning import changes as settings_of
+from tfodhelper.active_learning import round_settings as settings_of
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.pool import pool_predictor, predictions
 from tfodhelper.active_learning.report import report
@@ -110,7 +110,7 @@ def _check_pool(space, one):
         raise errors.DatasetError(
             "none of the images of the pool is there",
             expected=first.path,
-            way_out=f"put them back, or change the paths in {space.folder / 'pool.csv'}",
+            fix=f"put them back, or change the paths in {space.folder / 'pool.csv'}",
         )
 
 
@@ -192,7 +192,7 @@ def predict_share(folder, shard):
         raise errors.DatasetError(
             f"{space.folder}: no round waits for predictions",
             expected="a round that is trained",
-            way_out="`tfodhelper active round --until=train` trains the next one",
+            fix="`tfodhelper active round --until=train` trains the next one",
         )
     pool = space.open_pool
     pool_predictor.predict_pool(

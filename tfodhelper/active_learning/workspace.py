@@ -127,7 +127,7 @@ class Workspace:
                 f"{self.folder}: is no workspace",
                 expected=f"a folder with {NAME}",
                 received="a folder without it" if self.folder.is_dir() else "no such folder",
-                way_out="tfodhelper active init --workspace=FOLDER ... makes one",
+                fix="tfodhelper active init --workspace=FOLDER ... makes one",
             )
         value = storage.read_json(path)
         if value.get("format") != FORMAT:

@@ -79,7 +79,7 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     findings += more
     if annotation.encoding:
         findings.append(Finding("xml-encoding", file, "is not UTF-8", None, "UTF-8", f"read as {annotation.encoding}"))
-    findings += [Finding(s.code, file, s.what, s.where, way_out="label the object again") for s in annotation.skipped]
+    findings += [Finding(s.code, file, s.what, s.where, fix="label the object again") for s in annotation.skipped]
     if size is None:
         return Checked(None, tuple(findings))
     boxes, more = _check_boxes(annotation.boxes, *size, file, label_map, options)
@@ -143,7 +143,7 @@ def _check_image(annotation, facts, file):
                 "image-blank",
                 file,
                 f"all pixels are equal, and it has {len(annotation.boxes)} boxes",
-                way_out="look at the image",
+                fix="look at the image",
             )
         )
     return findings
@@ -164,7 +164,7 @@ def choose_frame(annotation, facts, file, options=CheckOptions()):  # noqa: B008
             "has no usable <size>",
             None,
             f"{stored[0]}x{stored[1]}",
-            way_out="the size of the image is used",
+            fix="the size of the image is used",
         )
         return stored, False, [finding]
     if given == stored:
@@ -178,8 +178,8 @@ def choose_frame(annotation, facts, file, options=CheckOptions()):  # noqa: B008
     fits_given = all(fits(box, given) for box in annotation.boxes)
     nearly = all(abs(a - b) <= max(1, SIZE_TOLERANCE_FRACTION * b) for a, b in zip(given, stored))
     if fits_image and (nearly or not fits_given or options.trust_pixels or not annotation.boxes):
-        way_out = "the size of the image is used; the boxes stay as they are"
-        finding = Finding("size-differs", file, "the size is not the image's", None, **sizes, way_out=way_out)
+        fix = "the size of the image is used; the boxes stay as they are"
+        finding = Finding("size-differs", file, "the size is not the image's", None, **sizes, fix=fix)
         return stored, False, [finding]
     if fits_image:
         what = "the size is not the image's, and the boxes fit both: which one they belong to cannot be told"
@@ -187,13 +187,13 @@ def choose_frame(annotation, facts, file, options=CheckOptions()):  # noqa: B008
         what = "the size is not the image's, and the boxes fit only the size: scaled or cut after labelling?"
     else:
         what = "the size is not the image's, and the boxes fit neither: is it the right image?"
-    way_out = "open the image in LabelImg, look at the boxes and save it again"
-    return None, False, [Finding("size-undecided", file, what, None, **sizes, way_out=way_out)]
+    fix = "open the image in LabelImg, look at the boxes and save it again"
+    return None, False, [Finding("size-undecided", file, what, None, **sizes, fix=fix)]
 
 
 def _orientation_undecided(facts, file):
     what = f"the image carries EXIF orientation {facts.orientation}; the boxes are taken for those of the stored pixels"
-    return Finding("orientation-undecided", file, what, way_out="look at the image, and remove the tag if it is stale")
+    return Finding("orientation-undecided", file, what, fix="look at the image, and remove the tag if it is stale")
 
 
 def fits(box, size):
@@ -236,7 +236,7 @@ def _class_unknown(box, where, file, label_map, options):
         f"class {box.name!r} is not in the label map" + (f"; is {meant!r} meant?" if meant else ""),
         where,
         f"one of {known}",
-        way_out=None if drop else "rename the class, add it to the label map, or give --drop_unknown_classes",
+        fix=None if drop else "rename the class, add it to the label map, or give --drop_unknown_classes",
         action=found.BOX_LEFT_OUT if drop else found.IMAGE_LEFT_OUT,
     )
 
@@ -270,7 +270,7 @@ def _check_box(box, width, height, where, file, options):
                 "the box is less than one pixel wide or high",
                 where,
                 received=box.describe(),
-                way_out=_FRACTIONS if 0 < box.width < 1 and max(box.xmax, box.ymax) <= 1 else "label the object again",
+                fix=_FRACTIONS if 0 < box.width < 1 and max(box.xmax, box.ymax) <= 1 else "label the object again",
             ),
         ]
     if box.xmin >= 0 and box.ymin >= 0 and box.xmax <= width and box.ymax <= height:

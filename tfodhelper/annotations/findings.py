@@ -111,7 +111,7 @@ class Finding:
       file: the file, relative to the data folder where it lies in it.
       what: what is the matter, one sentence.
       where: the object in the file, or None.
-      expected, received, way_out: as in the errors of this program, or None.
+      expected, received, fix: as in the errors of this program, or None.
       action: what is done; the usual action of the code unless an option changed it.
     """
 
@@ -121,7 +121,7 @@ class Finding:
     where: str | None = None
     expected: str | None = None
     received: str | None = None
-    way_out: str | None = None
+    fix: str | None = None
     action: str = ""
 
     def __post_init__(self):
@@ -145,14 +145,14 @@ class Finding:
         parts += [f"expected {self.expected}"] if self.expected else []
         parts += [f"received {self.received}"] if self.received else []
         parts += [self.action] if self.action != KEPT else []
-        parts += [f"way out: {self.way_out}"] if self.way_out else []
+        parts += [f"fix: {self.fix}"] if self.fix else []
         return "; ".join(parts)
 
     def to_json(self):
         """A dict of plain values, without the empty ones."""
         pairs = {"code": self.code, "severity": self.severity, "action": self.action, "file": self.file}
         rest = {"where": self.where, "what": self.what, "expected": self.expected, "received": self.received}
-        return pairs | {k: v for k, v in (rest | {"way_out": self.way_out}).items() if v}
+        return pairs | {k: v for k, v in (rest | {"fix": self.fix}).items() if v}
 
 
 def from_unusable(error, file):
@@ -162,7 +162,7 @@ def from_unusable(error, file):
       error: the error.
       file: the file's name as findings give it.
     """
-    return Finding(error.code, file, error.reason, None, error.expected, error.received, error.way_out)
+    return Finding(error.code, file, error.reason, None, error.expected, error.received, error.fix)
 
 
 def count_codes(findings):

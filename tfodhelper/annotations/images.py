@@ -146,9 +146,9 @@ def is_plain_jpeg(data, path):
 
 def _open(data, path):
     if not data:
-        raise UnusableFile("image-empty", path, "the file is empty", way_out="copy the image again, or remove the file")
+        raise UnusableFile("image-empty", path, "the file is empty", fix="copy the image again, or remove the file")
     if data.startswith(LFS_MARK):
-        raise UnusableFile("git-lfs-pointer", path, "is a git-lfs pointer, not an image", way_out="run: git lfs pull")
+        raise UnusableFile("git-lfs-pointer", path, "is a git-lfs pointer, not an image", fix="run: git lfs pull")
     try:
         image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -161,7 +161,7 @@ def _open(data, path):
             "is no image that can be decoded",
             expected="JPEG, PNG, WebP, BMP, GIF or TIFF",
             received=f"{reason}; the file starts with {data[:8]!r}",
-            way_out="copy or convert the image again, or remove the file",
+            fix="copy or convert the image again, or remove the file",
         ) from None
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path, f"{image.width}x{image.height}")
@@ -175,7 +175,7 @@ def _too_large(path, received):
         "the image is too large",
         expected=f"at most {MAX_PIXELS} pixels",
         received=received,
-        way_out="cut it into tiles or scale it down, and label those",
+        fix="cut it into tiles or scale it down, and label those",
     )
 
 
@@ -189,7 +189,7 @@ def _load(image, path):
             path,
             ("the image file ends too early" if is_short else "the image cannot be decoded"),
             received=str(error) or type(error).__name__,
-            way_out="copy the image again from where it came",
+            fix="copy the image again from where it came",
         ) from None
 
 

@@ -76,7 +76,7 @@ class LabelMap:
         if name not in self._ids:
             near = difflib.get_close_matches(name, list(self._ids), n=3)
             hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "add it to the label map"
-            raise errors.AnnotationError(f"class {name!r} is not in the label map", way_out=hint)
+            raise errors.AnnotationError(f"class {name!r} is not in the label map", fix=hint)
         return self._ids[name]
 
     def item_of(self, id):
@@ -123,7 +123,7 @@ def read_label_map(path):
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise errors.AnnotationError(
-            f"{path}: the label map cannot be read ({error.strerror})", way_out="give the path of a label_map.pbtxt"
+            f"{path}: the label map cannot be read ({error.strerror})", fix="give the path of a label_map.pbtxt"
         ) from error
     except UnicodeDecodeError as error:
         raise errors.AnnotationError(f"{path}: the label map is not UTF-8 ({error})") from error
@@ -144,7 +144,7 @@ def parse_label_map(text, source):
         raise errors.AnnotationError(
             f"{source}: is no label map: {error}",
             expected="item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
-            way_out="mend the line that is named, or leave --label_map out to have one made",
+            fix="mend the line that is named, or leave --label_map out to have one made",
         ) from None
     items = [
         LabelMapItem(item.id, item.name or item.display_name, item.display_name or None)
@@ -165,7 +165,7 @@ def _check_items(items, source):
             raise errors.AnnotationError(
                 f"{where}: ids start at 1, 0 is the background",
                 received=f"id {item.id}",
-                way_out="count the ids from 1; records made with the old ids must be made anew",
+                fix="count the ids from 1; records made with the old ids must be made anew",
             )
         if not item.name:
             raise errors.AnnotationError(f"{source}: the item with id {item.id} has no name")

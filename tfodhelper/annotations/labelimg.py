@@ -73,11 +73,9 @@ def parse_labelimg(data, path):
 
 def _check_bytes(data, path):
     if not data.strip():
-        raise UnusableFile("xml-empty", path, "the file is empty", way_out="label the image again, or remove the file")
+        raise UnusableFile("xml-empty", path, "the file is empty", fix="label the image again, or remove the file")
     if data.startswith(LFS_MARK):
-        raise UnusableFile(
-            "git-lfs-pointer", path, "is a git-lfs pointer, not an annotation", way_out="run: git lfs pull"
-        )
+        raise UnusableFile("git-lfs-pointer", path, "is a git-lfs pointer, not an annotation", fix="run: git lfs pull")
     if len(data) > MAX_BYTES:
         raise UnusableFile(
             "xml-unreadable", path, "too large for an annotation", expected=f"at most {MAX_BYTES >> 20} MB"
@@ -95,7 +93,7 @@ def _check_tags(root, path):
             "is no annotation",
             expected="root <annotation>",
             received=f"root <{root.tag}>",
-            way_out="export from CVAT in the format PASCAL VOC" if is_cvat else None,
+            fix="export from CVAT in the format PASCAL VOC" if is_cvat else None,
         )
     odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
     if odd:
@@ -136,7 +134,7 @@ def _parse_whole(data, path):
             "xml-unreadable",
             path,
             "uses entities of its own, which are not expanded",
-            way_out="write the text itself",
+            fix="write the text itself",
         )
     return root, guessed
 
@@ -162,7 +160,7 @@ def _not_well_formed(path, error):
         "is no well-formed XML",
         expected="an annotation as LabelImg writes it",
         received=str(error).replace(" (<string>, ", " (").strip(),
-        way_out="mend or remove the file, or label the image again",
+        fix="mend or remove the file, or label the image again",
     )
 
 
@@ -313,7 +311,7 @@ def _check_text(text, kind, path):
         raise errors.AnnotationError(
             f"{path}: the {kind} {text!r} cannot be written",
             expected="text without control characters and without blanks around it",
-            way_out="rename it where it comes from",
+            fix="rename it where it comes from",
         )
 
 

@@ -17,11 +17,11 @@ class UnusableFile(errors.AnnotationError):
       code: the stable name of the reason, a key of `findings.KINDS`.
       path: the file.
       reason: what is wrong with it, without the path.
-      expected, received, way_out: as for every error of this program.
+      expected, received, fix: as for every error of this program.
     """
 
-    def __init__(self, code, path, reason, *, expected=None, received=None, way_out=None):
-        super().__init__(f"{path}: {reason}", expected=expected, received=received, way_out=way_out)
+    def __init__(self, code, path, reason, *, expected=None, received=None, fix=None):
+        super().__init__(f"{path}: {reason}", expected=expected, received=received, fix=fix)
         self.code, self.reason = code, reason
 
 

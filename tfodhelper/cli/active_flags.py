@@ -13,7 +13,7 @@ from tfodhelper.cli import flagging
 _TRAINING = (
     *("model", "pipeline_config_path", "num_steps", "batch_size", "learning_rate", "fine_tune_checkpoint", "set"),
     *("eval_every", "checkpoint_every", "sampling", "negatives", "strategy", "tpu_address", "cache_dir"),
-    "allow_unhonoured",
+    "ignore_unsupported_fields",
 )
 _NAMES = {"set": "overrides", "predict_batch_size": "batch_size", "predict_score_threshold": "score_threshold"}
 _PREDICTION = ("predict_batch_size", "predict_score_threshold")
@@ -107,7 +107,7 @@ def settings(fv):
         raise errors.UsageError(
             "no model is named",
             expected="--model=NAME, or --pipeline_config_path=FILE",
-            way_out="tfodhelper zoo lists the models",
+            fix="tfodhelper zoo lists the models",
         )
     values = _collect(fv, lambda name: True)
     if values["selection"]["budget"] is None:

@@ -30,7 +30,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.active_learning import starting
+    from tfodhelper.active_learning import create_workspace
     from tfodhelper.dataset import plan
 
     flagging.refuse_arguments(args)
@@ -39,8 +39,8 @@ def main(fv, args):
     if fv.oracle == "image_label":
         flagging.require(fv, "image_labels")
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
-    started = starting.init(
-        starting.InitOptions(
+    started = create_workspace.init(
+        create_workspace.InitOptions(
             workspace=fv.workspace,
             data={name: fv[name].value for name in names},
             val_dir=fv.val_dir,

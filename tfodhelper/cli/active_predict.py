@@ -9,7 +9,7 @@ All see the same workspace. What one of them left undone, `active round` does.
 
 from absl import flags
 
-from tfodhelper import console, quiet
+from tfodhelper import console, tensorflow_setup
 from tfodhelper.cli import active_flags, flagging
 
 
@@ -26,7 +26,7 @@ def main(fv, args):
     from tfodhelper.dataset import plan
 
     shard = plan.parse_part(fv.shard, "--shard")
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.active_learning import rounds
     from tfodhelper.prediction import servable
 

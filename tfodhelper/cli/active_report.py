@@ -34,7 +34,7 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.active_learning.report import report, tally
+    from tfodhelper.active_learning.report import report, tfn_sheet
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")
@@ -44,7 +44,7 @@ def main(fv, args):
     if sheet is not None:
         console.say("")
         console.say(f"T/F/N sheet: model of round {sheet.round_number} on {fv.test_dir}")
-        console.say(tally.format_sheet(sheet.rows))
+        console.say(tfn_sheet.format_sheet(sheet.rows))
     console.say("")
     console.say(f"the page: {made.page}")
     console.say_next(f"tensorboard --logdir={made.tensorboard}", f"tfodhelper active round --workspace={fv.workspace}")
@@ -52,11 +52,11 @@ def main(fv, args):
 
 def _tally(fv):
     """Makes the T/F/N sheet of the newest model and writes it."""
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
     from tfodhelper.active_learning import workspace
     from tfodhelper.active_learning.oracles import image_labels
     from tfodhelper.active_learning.pool import predictions
-    from tfodhelper.active_learning.report import report, tally
+    from tfodhelper.active_learning.report import report, tfn_sheet
     from tfodhelper.active_learning.structures import PoolImage
     from tfodhelper.prediction import sources
 
@@ -64,18 +64,18 @@ def _tally(fv):
     trained = [one for one in space.rounds() if one.has("train")]
     if not trained:
         raise errors.DatasetError(
-            f"{space.folder}: no round has a model yet", way_out="tfodhelper active round makes the first one"
+            f"{space.folder}: no round has a model yet", fix="tfodhelper active round makes the first one"
         )
     found = sources.find_images([fv.test_dir])
     classes = image_labels.read_image_labels(fv.image_labels, found)
     images = [PoolImage(s.name, str(s.path.absolute()), classes[s.name]) for s in found if s.name in classes]
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.active_learning.pool import pool_predictor
 
     with tempfile.TemporaryDirectory(dir=space.folder) as folder:
         pool_predictor.predict_pool(images, trained[-1].model, pathlib.Path(folder) / "predictions")
         found = predictions.read_predictions(pathlib.Path(folder) / "predictions")
-        rows = tally.tally(found, images, fv.per_class, fv.seed, score_threshold=fv.score_threshold)
-    sheet = tally.Sheet(rows, trained[-1].number, fv.test_dir, fv.score_threshold)
-    tally.write_sheet(space.folder / report.FOLDER, sheet)
+        rows = tfn_sheet.tally(found, images, fv.per_class, fv.seed, score_threshold=fv.score_threshold)
+    sheet = tfn_sheet.Sheet(rows, trained[-1].number, fv.test_dir, fv.score_threshold)
+    tfn_sheet.write_sheet(space.folder / report.FOLDER, sheet)
     return sheet

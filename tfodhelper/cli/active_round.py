@@ -12,7 +12,7 @@ the same command again. It takes in what is verified; while some drafts are not,
 
 from absl import flags
 
-from tfodhelper import quiet
+from tfodhelper import tensorflow_setup
 from tfodhelper.cli import active_flags, flagging
 
 
@@ -36,8 +36,8 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     flagging.require(fv, "workspace")
-    quiet.quiet_tensorflow()
-    quiet.give_sessions_own_threads()
+    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.give_sessions_own_threads()
     from tfodhelper.active_learning import rounds
     from tfodhelper.active_learning.report import reporting
 

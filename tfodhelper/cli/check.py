@@ -19,7 +19,7 @@ import pathlib
 
 from absl import flags
 
-from tfodhelper import console, errors, quiet, storage
+from tfodhelper import console, errors, storage, tensorflow_setup
 from tfodhelper.cli import flagging
 
 REPORT, PAGE = "report.json", "report.html"
@@ -51,7 +51,7 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     _check_flags(fv)
     from tfodhelper.dataset import plan, report
-    from tfodhelper.dataset.analysis import closer_look
+    from tfodhelper.dataset.analysis import object_size
     from tfodhelper.dataset.scan import examine
 
     scale = _find_scale(fv)
@@ -59,7 +59,7 @@ def main(fv, args):
     options = plan.SetOptions(**{name: fv[name].value for name in names})
     _make_folders(fv, options.make_source())
     planned = plan.make_plan(options)
-    planned = planned.with_findings(closer_look.look_closer(planned, scale, fv.near_duplicates))
+    planned = planned.with_findings(object_size.look_closer(planned, scale, fv.near_duplicates))
     for line in report.format_report(planned, fv.max_shown):
         console.say(line)
     for line in report.format_sizes(planned, scale):
@@ -78,9 +78,9 @@ def main(fv, args):
 def _check_flags(fv):
     for name in ("fix", "model"):
         if fv[name].value and not fv.output_dir:
-            raise errors.UsageError(f"--{name} needs a folder to write to", way_out="add --output_dir=FOLDER")
+            raise errors.UsageError(f"--{name} needs a folder to write to", fix="add --output_dir=FOLDER")
     if fv.reviewed and not fv.fix:
-        raise errors.UsageError("--reviewed says what goes into fixed/", way_out="add --fix")
+        raise errors.UsageError("--reviewed says what goes into fixed/", fix="add --fix")
     if fv.model:
         from tfodhelper.prediction import saved_models
 
@@ -90,10 +90,10 @@ def _check_flags(fv):
 def _make_folders(fv, source):
     """Makes the folders for copies and drafts, so that one that cannot be used is said before the work."""
     from tfodhelper.dataset import placing
-    from tfodhelper.dataset.scan import fixing
+    from tfodhelper.dataset.scan import corrected_copy
     from tfodhelper.review import drafts
 
-    for name in ([fixing.FOLDER] if fv.fix else []) + ([drafts.FOLDER] if fv.model else []):
+    for name in ([corrected_copy.FOLDER] if fv.fix else []) + ([drafts.FOLDER] if fv.model else []):
         placing.make_new_folder(pathlib.Path(fv.output_dir) / name, source.image_dir, source.annotation_dir)
 
 
@@ -111,7 +111,7 @@ def _find_scale(fv):
 
 def _compare_with_model(fv, planned):
     """{image name: list of suspicions}."""
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
     from tfodhelper.review import comparison
 
@@ -122,7 +122,7 @@ def _compare_with_model(fv, planned):
 def _write(fv, planned, scale, by_image):
     """Writes the report and what else was asked for."""
     from tfodhelper.dataset import report
-    from tfodhelper.dataset.scan import fixing
+    from tfodhelper.dataset.scan import corrected_copy
     from tfodhelper.review import comparison, drafts, page
 
     folder = storage.make_folder(fv.output_dir)
@@ -131,10 +131,12 @@ def _write(fv, planned, scale, by_image):
         reviewed, notes = drafts.read_reviewed(fv.reviewed, planned) if fv.reviewed else (None, [])
         for line in report.format_findings(notes, fv.max_shown):
             console.say(line)
-        value["fixed"] = fixing.write_fixed(planned, folder / fixing.FOLDER, fv.images, reviewed)
+        value["fixed"] = corrected_copy.write_fixed(planned, folder / corrected_copy.FOLDER, fv.images, reviewed)
         if fv.reviewed:
             console.say(f"taken over from {fv.reviewed}: {len(reviewed)} verified drafts")
-        console.say(f"corrected copies: {folder / fixing.FOLDER} ({len(value['fixed'])} images or XML files changed)")
+        console.say(
+            f"corrected copies: {folder / corrected_copy.FOLDER} ({len(value['fixed'])} images or XML files changed)"
+        )
     if by_image is not None:
         value["suspects"] = comparison.to_json(by_image)
         made = drafts.write_drafts(folder, planned, by_image)

@@ -26,7 +26,7 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     flagging.require(fv, "data_dir")
-    from tfodhelper.config import generate, honoured
+    from tfodhelper.config import generate, supported
     from tfodhelper.config import pipeline as pipelines
 
     base = generate.find_base(fv.model, fv.pipeline_config_path)
@@ -44,7 +44,7 @@ def main(fv, args):
     )
     for note in notes:
         console.say(note)
-    honoured.check_honoured(pipeline, allow_unhonoured=fv.allow_unhonoured)
+    supported.check_supported(pipeline, ignore_unsupported_fields=fv.ignore_unsupported_fields)
     path = storage.make_folder(fv.output_dir or fv.data_dir) / "pipeline.config"
     _write(path, pipelines.format_pipeline(pipeline))
     console.say_next(f"tfodhelper train --pipeline_config_path={path} --model_dir={path.parent / 'checkpoints'}")
@@ -56,7 +56,7 @@ def _write(path, text):
         if pathlib.Path(path).read_text(encoding="utf-8", errors="replace") != text:
             raise errors.StorageError(
                 f"{path}: is there already, with other content",
-                way_out="name another folder with --output_dir, or remove the file",
+                fix="name another folder with --output_dir, or remove the file",
             )
         console.say(f"{path}: is there already, the same")
         return

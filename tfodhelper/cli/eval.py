@@ -25,25 +25,28 @@ def define_flags(fv):
         "set", [], "Change one field, as in eval_config.batch_size=4; may be given several times.", flag_values=fv
     )
     flags.DEFINE_bool(
-        "allow_unhonoured", False, "Warn of fields that this program does not honour, and go on.", flag_values=fv
+        "ignore_unsupported_fields",
+        False,
+        "Warn of unsupported fields and continue.",
+        flag_values=fv,
     )
     flagging.define_strategy(fv)
 
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "model_dir", "pipeline_config_path")
-    quiet.quiet_tensorflow()
-    from tfodhelper.config import honoured, overrides
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.config import overrides, supported
     from tfodhelper.config import pipeline as pipelines
     from tfodhelper.training import jobs
 
     pipeline = pipelines.read_pipeline(fv.pipeline_config_path)
     pipeline = overrides.apply_overrides(pipeline, fv.set)
-    honoured.check_honoured(pipeline, allow_unhonoured=fv.allow_unhonoured)
+    supported.check_supported(pipeline, ignore_unsupported_fields=fv.ignore_unsupported_fields)
     with console.process_log_in(fv.model_dir):
         for step, metrics in jobs.evaluate_model(
             pipeline, fv.model_dir, flagging.train_options(fv), fv.checkpoint, fv.eval_timeout

@@ -18,10 +18,10 @@ Inputs by --input_type:
 
 from absl import flags
 
-from tfodhelper import console, errors, quiet
+from tfodhelper import console, errors, tensorflow_setup
 from tfodhelper.annotations import label_map
 from tfodhelper.cli import flagging, label_map_flag
-from tfodhelper.config import honoured, overrides, pipeline
+from tfodhelper.config import overrides, pipeline, supported
 
 _INPUT_TYPES = ["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]
 
@@ -42,7 +42,10 @@ def define_flags(fv):
         "set", [], "Change one field, as in model.ssd.num_classes=4; may be given several times.", flag_values=fv
     )
     flags.DEFINE_bool(
-        "allow_unhonoured", False, "Warn of fields that this program does not honour, and go on.", flag_values=fv
+        "ignore_unsupported_fields",
+        False,
+        "Warn of unsupported fields and continue.",
+        flag_values=fv,
     )
 
 
@@ -52,9 +55,9 @@ def main(fv, args):
     flagging.require(fv, "pipeline_config_path", "trained_checkpoint_dir", "output_directory")
     batch_size = parse_batch_size(fv.batch_size)
     config = overrides.apply_overrides(pipeline.read_pipeline(fv.pipeline_config_path), fv.set)
-    honoured.check_honoured(type(config)(model=config.model), allow_unhonoured=fv.allow_unhonoured)
+    supported.check_supported(type(config)(model=config.model), ignore_unsupported_fields=fv.ignore_unsupported_fields)
     label_map_path = label_map_flag.resolve(fv.label_map)
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.export import saved_model
 
     if label_map_path is None:

@@ -135,7 +135,10 @@ def define_model_flags(fv):
     )
     define_path(fv, "cache_dir", None, "Folder of downloaded models; else $TFODHELPER_CACHE or ~/.cache/tfodhelper.")
     flags.DEFINE_bool(
-        "allow_unhonoured", False, "Warn of fields that this program does not honour, and go on.", flag_values=fv
+        "ignore_unsupported_fields",
+        False,
+        "Warn of unsupported fields and continue.",
+        flag_values=fv,
     )
 
 
@@ -213,7 +216,7 @@ def refuse_arguments(args):
     if args:
         raise errors.UsageError(
             f"{args[0]!r} is no flag, and this verb takes only flags",
-            way_out="flags are written --name=value; a value with spaces needs quotes",
+            fix="flags are written --name=value; a value with spaces needs quotes",
         )
 
 
@@ -269,10 +272,10 @@ def _unknown_flag(fv, name):
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     near += [other for other in names if name in other.split("_") and other not in near]
     if near:
-        way_out = "did you mean " + " or ".join(f"--{other}" for other in near[:3]) + "?"
+        fix = "did you mean " + " or ".join(f"--{other}" for other in near[:3]) + "?"
     else:
-        way_out = "--help lists the flags"
-    return errors.UsageError(f"unknown flag --{name}", way_out=way_out)
+        fix = "--help lists the flags"
+    return errors.UsageError(f"unknown flag --{name}", fix=fix)
 
 
 def _explain_illegal_value(fv, error):

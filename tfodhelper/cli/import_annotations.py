@@ -69,10 +69,10 @@ def main(fv, args):
 
 def _import_records(fv):
     from tfodhelper.annotations import label_map as label_maps
-    from tfodhelper.formats import import_records
+    from tfodhelper.formats import tfrecord
 
     label_map = label_maps.read_label_map(fv.classes) if fv.classes else None
-    return import_records.import_records(fv.input, fv.output_dir, label_map)
+    return tfrecord.import_records(fv.input, fv.output_dir, label_map)
 
 
 def _data_flags(fv, made, lists):

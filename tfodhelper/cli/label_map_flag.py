@@ -5,7 +5,7 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.annotations import label_map
 from tfodhelper.cli import flagging
-from tfodhelper.zoo import bases
+from tfodhelper.zoo import base_configs
 
 
 def define(fv, otherwise):
@@ -40,8 +40,8 @@ def resolve(value):
     if not path.is_file():
         if path.name != value or path.suffix:
             raise errors.UsageError(
-                f"--label_map={value}: there is no such file", way_out="give the path of a label_map.pbtxt"
+                f"--label_map={value}: there is no such file", fix="give the path of a label_map.pbtxt"
             )
-        path = pathlib.Path(bases.label_map_path(value))
+        path = pathlib.Path(base_configs.label_map_path(value))
     label_map.read_label_map(path)
     return path

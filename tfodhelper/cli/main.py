@@ -86,7 +86,7 @@ def _report_fault():
 def _explain_missing(error):
     return errors.TfodhelperError(
         f"the Python package {error.name!r} is not installed",
-        way_out="tfodhelper doctor says what is missing and the command that installs it",
+        fix="tfodhelper doctor says what is missing and the command that installs it",
     )
 
 
@@ -140,7 +140,7 @@ def _load(verb, verbs):
         raise errors.UsageError(
             f"unknown verb {verb!r}",
             expected="one of " + ", ".join(verbs),
-            way_out=f"did you mean {near[0]}?" if near else "tfodhelper --help says what each does",
+            fix=f"did you mean {near[0]}?" if near else "tfodhelper --help says what each does",
         )
     return importlib.import_module(verbs[verb][0])
 

@@ -16,7 +16,7 @@ An image that cannot be read is reported and left out; the exit status is then 1
 
 from absl import flags
 
-from tfodhelper import console, errors, quiet
+from tfodhelper import console, errors, tensorflow_setup
 from tfodhelper.cli import flagging, label_map_flag
 from tfodhelper.prediction import saved_models, sources, write
 
@@ -48,13 +48,13 @@ def main(fv, args):
     paths = ([fv.image_dir] if fv.image_dir else []) + args
     if not paths:
         raise errors.UsageError(
-            "no image is named", way_out="name images or folders after the flags, or a folder with --image_dir"
+            "no image is named", fix="name images or folders after the flags, or a folder with --image_dir"
         )
     saved_models.find_saved_model(fv.saved_model_dir)
     images = sources.find_images(paths)
     label_map_path = label_map_flag.resolve(fv.label_map)
     write.check_output_dir(fv.output_dir)
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
     model = predictor.Predictor(fv.saved_model_dir, label_map_path)

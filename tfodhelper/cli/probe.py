@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-from tfodhelper import quiet
+from tfodhelper import tensorflow_setup
 
 _MODULES = ("tensorflow", "tf_keras", "official.core.base_task", "orbit", "pycocotools.mask")
 
@@ -20,7 +20,7 @@ def probe():
       A dict: "errors" {module: message}; where TensorFlow could be imported also "keras" (the package behind
       tf.keras), "devices" ([type, name, description] each) and "cuda" (whether this TensorFlow is built with it).
     """
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     found = {"errors": {}}
     for name in _MODULES:
         try:

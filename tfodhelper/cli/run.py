@@ -31,7 +31,7 @@ def main(fv, args):
         raise errors.UsageError(
             "no model is named",
             expected="--model=NAME, or --pipeline_config_path=FILE",
-            way_out="tfodhelper zoo lists the models",
+            fix="tfodhelper zoo lists the models",
         )
     from tfodhelper import run
 
@@ -53,7 +53,7 @@ def main(fv, args):
             strategy=fv.strategy,
             tpu_address=fv.tpu_address,
             cache_dir=fv.cache_dir,
-            allow_unhonoured=fv.allow_unhonoured,
+            ignore_unsupported_fields=fv.ignore_unsupported_fields,
             output_dir=fv.output_dir,
         )
     )

@@ -30,9 +30,9 @@ def define_flags(fv):
 def main(fv, args):
     """Runs the verb."""
     from tfodhelper.dataset import plan
-    from tfodhelper.dataset.analysis import describe
+    from tfodhelper.dataset.analysis import box_statistics
     from tfodhelper.dataset.scan import examine
-    from tfodhelper.dataset.split import split, split_report
+    from tfodhelper.dataset.split import deviation, split
 
     flagging.refuse_arguments(args)
     flagging.require(fv, "output_dir")
@@ -61,9 +61,9 @@ def main(fv, args):
         def share_out(total):
             return split.share_out(total, val_fraction, test_fraction)
 
-    rows = split_report.measure(labels, sides, share_out)
-    describe.write_csv(folder / "split.csv", split_report.HEADER, rows)
-    console.say(split_report.format_report(rows))
+    rows = deviation.measure(labels, sides, share_out)
+    box_statistics.write_csv(folder / "split.csv", deviation.HEADER, rows)
+    console.say(deviation.format_report(rows))
     where = folder / "fold-1" if fv.num_folds else folder
     lists = [f"--{part}_list={where}/{part}.txt" for part in _LISTS.values() if (where / f"{part}.txt").exists()]
     console.say_next(f"tfodhelper convert {' '.join(lists)} --output_dir=data ...")
@@ -81,5 +81,5 @@ def _write_lists(folder, parts):
         if not found:
             continue  # an empty list could not be read again
         if any("\n" in name for name in found):
-            raise errors.DatasetError("a name with a line break cannot be in a list", way_out="rename the image")
+            raise errors.DatasetError("a name with a line break cannot be in a list", fix="rename the image")
         storage.write_text(folder / f"{part}.txt", "".join(short[name] + "\n" for name in found))

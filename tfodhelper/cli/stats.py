@@ -33,24 +33,24 @@ def define_flags(fv):
 def main(fv, args):
     """Runs the verb."""
     from tfodhelper.dataset import plan
-    from tfodhelper.dataset.analysis import anchors, describe
+    from tfodhelper.dataset.analysis import anchor_clusters, box_statistics
 
     flagging.refuse_arguments(args)
     folder = storage.make_folder(fv.output_dir) if fv.output_dir else None
     names = [field for field in plan.SetOptions.__dataclass_fields__ if field in fv]
     planned = plan.make_plan(plan.SetOptions(**{name: fv[name].value for name in names}))
-    table = describe.make_table(planned)
+    table = box_statistics.make_table(planned)
     sheets = {
-        "splits": (describe.SPLIT_HEADER, describe.describe_splits(table)),
-        "classes": (describe.CLASS_HEADER, describe.describe_classes(table)),
+        "splits": (box_statistics.SPLIT_HEADER, box_statistics.describe_splits(table)),
+        "classes": (box_statistics.CLASS_HEADER, box_statistics.describe_classes(table)),
     }
     for header, rows in sheets.values():
         console.say("")
-        console.say(describe.format_rows(header, rows))
-    class_names, together = describe.count_together(table)
+        console.say(box_statistics.format_rows(header, rows))
+    class_names, together = box_statistics.count_together(table)
     rows = [(name, *counts) for name, counts in zip(class_names, together.tolist())]
     sheets["together"] = (("class", *class_names), rows)
-    advice = anchors.advise(table.fractions, fv.seed)
+    advice = anchor_clusters.advise(table.fractions, fv.seed)
     sheets["anchors"] = _say_anchors(advice, fv.num_anchors)
     if fv.features:
         sheets["distances"], matrix = _measure_distances(fv, planned)
@@ -65,7 +65,7 @@ def main(fv, args):
 
 
 def _say_anchors(advice, num_anchors):
-    from tfodhelper.dataset.analysis import anchors
+    from tfodhelper.dataset.analysis import anchor_clusters
 
     if not advice:
         return ("anchors", "mean_iou", "shapes"), []
@@ -78,25 +78,25 @@ def _say_anchors(advice, num_anchors):
     shapes = advice[num_anchors].shapes
     console.say("")
     console.say(f"for a pipeline.config, from {len(shapes)} anchors:")
-    console.say(anchors.to_ssd_config(shapes))
-    console.say(anchors.to_grid_config(shapes))
+    console.say(anchor_clusters.to_ssd_config(shapes))
+    console.say(anchor_clusters.to_grid_config(shapes))
     return ("anchors", "mean_iou", "width_x_height"), rows
 
 
 def _measure_distances(fv, planned):
-    from tfodhelper import quiet
+    from tfodhelper import tensorflow_setup
 
-    quiet.quiet_tensorflow()
+    tensorflow_setup.quiet_tensorflow()
     from tfodhelper import features
-    from tfodhelper.dataset.analysis import distances
+    from tfodhelper.dataset.analysis import class_distances
 
     extract = features.build_extractor(fv.features)
     vectors, labels = features.extract_features(extract, planned.examination.images, fv.objects_per_class, fv.seed)
-    names, matrix = distances.mean_distances(vectors, labels)
+    names, matrix = class_distances.mean_distances(vectors, labels)
     header = ("class", "within", "nearest class", "distance", "mean distance")
     rows = [
         tuple(f"{cell:.4f}" if isinstance(cell, float) else cell for cell in row)
-        for row in distances.summarize(names, matrix)
+        for row in class_distances.summarize(names, matrix)
     ]
     console.say("")
     console.say(f"distance of features (1 - cosine) of {len(labels)} objects:")
@@ -106,10 +106,10 @@ def _measure_distances(fv, planned):
 
 
 def _write(folder, sheets, table, advice, distances):
-    from tfodhelper.dataset.analysis import describe, plots
+    from tfodhelper.dataset.analysis import box_statistics, plots
 
     for name, (header, rows) in sheets.items():
-        describe.write_csv(folder / f"{name}.csv", header, rows)
+        box_statistics.write_csv(folder / f"{name}.csv", header, rows)
     written = plots.write_plots(folder, table, advice)
     if distances is not None:
         names, matrix = distances

@@ -22,17 +22,17 @@ def define_flags(fv):
 
 def main(fv, args):
     """Runs the verb."""
-    from tfodhelper.zoo import zoo
+    from tfodhelper.zoo import catalogue
 
     text = " ".join(args)
-    models = [model for model in zoo.list_models(text) if model.trainable_here or not fv.trainable]
+    models = [model for model in catalogue.list_models(text) if model.trainable_here or not fv.trainable]
     if not models:
-        near = zoo.near_models(text)
+        near = catalogue.near_models(text)
         raise errors.ZooError(
             f"no model fits {text!r}",
-            way_out=f"did you mean {' or '.join(near)}?" if near else "`tfodhelper zoo` without words lists all",
+            fix=f"did you mean {' or '.join(near)}?" if near else "`tfodhelper zoo` without words lists all",
         )
-    console.say(zoo.format_models(models))
+    console.say(catalogue.format_models(models))
     if fv.url:
         console.say("")
         for model in models:
@@ -40,5 +40,5 @@ def main(fv, args):
     console.say("")
     trainable = [model.name for model in models if model.trainable_here]
     console.say(f"{len(models)} models, {len(trainable)} of them can be trained here")
-    name = zoo.preferred_name(trainable[0]) if trainable else "ssd_mobilenet_v1"
+    name = catalogue.preferred_name(trainable[0]) if trainable else "ssd_mobilenet_v1"
     console.say_next(f"tfodhelper run --data_dir=FOLDER --model={name} --output_dir=runs/first")

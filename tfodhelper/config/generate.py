@@ -12,12 +12,13 @@ import pathlib
 
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.checkpoints import find
 from tfodhelper.config import comparison, schedule_scaling
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
-from tfodhelper.zoo import archives, bases, download, zoo
+from tfodhelper.zoo import base_configs, cache, catalogue
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
 DEFAULT_BATCH_SIZE = 8
@@ -37,13 +38,13 @@ class Base:
     Attributes:
       pipeline: a TrainEvalPipelineConfig message.
       source: the file that it comes from.
-      model: the `zoo.ZooModel` whose weights belong to it, or None.
+      model: the `catalogue.ZooModel` whose weights belong to it, or None.
       is_own: whether the user brought the file, whose training settings then stand.
     """
 
     pipeline: object
     source: str
-    model: zoo.ZooModel | None
+    model: catalogue.ZooModel | None
     is_own: bool
 
 
@@ -87,14 +88,16 @@ def find_base(model=None, pipeline_config_path=None):
     if not model and not pipeline_config_path:
         raise errors.UsageError(
             "no model is named",
-            expected="--model=NAME, one of " + ", ".join(bases.base_names()) + "; or --pipeline_config_path=FILE",
+            expected="--model=NAME, one of "
+            + ", ".join(base_configs.base_names())
+            + "; or --pipeline_config_path=FILE",
         )
     if not pipeline_config_path and (model.endswith(".config") or pathlib.Path(model).is_dir()):
         model, pipeline_config_path = None, model
-    entry = zoo.find_model(model) if model else None
+    entry = catalogue.find_model(model) if model else None
     if pipeline_config_path:
         return Base(pipelines.read_pipeline(pipeline_config_path), str(pipeline_config_path), entry, True)
-    path = bases.base_pipeline_path(entry.name)
+    path = base_configs.base_pipeline_path(entry.name)
     return Base(pipelines.read_pipeline(path), str(path), entry, False)
 
 
@@ -109,7 +112,7 @@ def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
     Args:
       base: a `Base`.
       value: as --fine_tune_checkpoint: "zoo", "none", or a path.
-      cache_dir: see `download.cache_folder`.
+      cache_dir: see `cache.cache_folder`.
 
     Returns:
       A checkpoint's prefix, or None to train from scratch.
@@ -123,9 +126,9 @@ def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
             raise errors.ConfigError(
                 f"{base.source}: train_config.fine_tune_checkpoint still waits to be filled in",
                 received=value,
-                way_out="--fine_tune_checkpoint=PATH, or none to train from scratch; or --model=NAME for the zoo's",
+                fix="--fine_tune_checkpoint=PATH, or none to train from scratch; or --model=NAME for the zoo's",
             )
-    return download.resolve_checkpoint(value, base.model, cache_dir)
+    return cache.resolve_checkpoint(value, base.model, cache_dir)
 
 
 def read_data_facts(folder):
@@ -226,7 +229,7 @@ def _fill_in_data(pipeline, facts):
         side = "validation" if facts.num_train else "training"
         raise errors.ConfigError(
             f"{facts.folder}: there are no {side} images",
-            way_out="convert again with a --val_fraction between 0 and 1, or with both lists",
+            fix="convert again with a --val_fraction between 0 and 1, or with both lists",
         )
     notes = []
     model = architecture(pipeline)
@@ -332,7 +335,7 @@ def _set_checkpoint(pipeline, base, checkpoint):
             notes += _freeze_batchnorm(pipeline, False, "batch norm: trained, because there is nothing to keep")
         return notes
     train.fine_tune_checkpoint = pathlib.Path(checkpoint).as_posix()
-    train.fine_tune_checkpoint_version = {"V1": 1, "V2": 2}[archives.checkpoint_version(checkpoint)]
+    train.fine_tune_checkpoint_version = {"V1": 1, "V2": 2}[find.checkpoint_version(checkpoint)]
     if not train.fine_tune_checkpoint_type:
         known_detector = train.from_detection_checkpoint or not base.is_own
         train.fine_tune_checkpoint_type = "detection" if known_detector else "classification"
@@ -363,5 +366,5 @@ def _check(pipeline, facts):
             "num_classes of the model and the label map do not fit",
             expected=f"{facts.num_classes}, the largest id of {facts.label_map_path}",
             received=model.num_classes,
-            way_out="leave num_classes to the program",
+            fix="leave num_classes to the program",
         )

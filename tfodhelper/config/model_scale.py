@@ -1,7 +1,7 @@
 """How large objects are where a model looks at them: input size and smallest anchor of a pipeline.config."""
 
 from tfodhelper.config import pipeline
-from tfodhelper.dataset.analysis.closer_look import ModelScale
+from tfodhelper.dataset.analysis.object_size import ModelScale
 
 _DEFAULT_SIDE = 300  # pixels, where no configuration says more
 _GRID_BASE_PX = 256  # default of GridAnchorGenerator

@@ -16,7 +16,7 @@ import re
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as _Kind
 
-from tfodhelper import errors, protos
+from tfodhelper import errors, protos, spelling
 from tfodhelper.config import pipeline as pipeline_lib
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
@@ -75,7 +75,7 @@ def _apply(pipeline, override, steps, operator, text):
     field = _field(message, name, walked, override)
     if operator == "+=":
         if not pipeline_lib.is_repeated(field) or index is not None:
-            raise _error(override, "+= adds to a repeated field", received=f"{name} stands once", way_out="write =")
+            raise _error(override, "+= adds to a repeated field", received=f"{name} stands once", fix="write =")
         _append(message, field, text, override)
     elif not text:
         _clear(message, field, index, override)
@@ -94,15 +94,15 @@ def _field(message, name, walked, override):
     descriptor = message.DESCRIPTOR
     if name in descriptor.fields_by_name:
         return descriptor.fields_by_name[name]
-    near = pipeline_lib.nearest(name, descriptor.fields_by_name)
+    near = spelling.nearest(name, descriptor.fields_by_name)
     if near:
-        way_out = "did you mean " + " or ".join(".".join([*walked, other]) for other in near) + "?"
+        fix = "did you mean " + " or ".join(".".join([*walked, other]) for other in near) + "?"
     else:
         places = [] if walked else _paths_that_end_with(name)
-        way_out = "did you mean " + " or ".join(places[:4]) + "?" if places else None
+        fix = "did you mean " + " or ".join(places[:4]) + "?" if places else None
     known = ", ".join(sorted(descriptor.fields_by_name)) or "none"
     where = ".".join(walked) or "pipeline.config"
-    raise _error(override, f"{where} has no field {name!r}", expected=f"one of {known}", way_out=way_out)
+    raise _error(override, f"{where} has no field {name!r}", expected=f"one of {known}", fix=fix)
 
 
 def _paths_that_end_with(name):
@@ -129,7 +129,7 @@ def _refuse_other_branch(message, field, walked, override):
         raise _error(
             override,
             f"{'.'.join(walked) or 'pipeline.config'} holds {chosen}, not {field.name}",
-            way_out=f"to replace {chosen}, set the whole: --set '{path}={{...}}'",
+            fix=f"to replace {chosen}, set the whole: --set '{path}={{...}}'",
         )
 
 
@@ -138,7 +138,7 @@ def _enter(message, field, index, path, override):
     if field.message_type is None:
         raise _error(override, f"{path} is a value and has no fields", expected=_kind(field))
     if field.message_type.GetOptions().map_entry:
-        raise _error(override, f"{path} is a map", way_out=f"set the whole: --set '{path}=[{{key: ... value: ...}}]'")
+        raise _error(override, f"{path} is a map", fix=f"set the whole: --set '{path}=[{{key: ... value: ...}}]'")
     if not pipeline_lib.is_repeated(field):
         if index is not None:
             raise _error(override, f"{path}: {field.name} stands once and takes no index")
@@ -151,7 +151,7 @@ def _enter(message, field, index, path, override):
             raise _error(
                 override,
                 f"{path} has {len(items)} elements",
-                way_out=f"name one: {path}[0] to {path}[{len(items) - 1}]",
+                fix=f"name one: {path}[0] to {path}[{len(items) - 1}]",
             )
         return items[0] if items else items.add()
     _check_index(items, index, path, override)
@@ -164,7 +164,7 @@ def _check_index(items, index, path, override):
             override,
             f"{path}: there is no element {index}",
             expected=f"an index below {len(items)}" if items else "no index: there is no element yet",
-            way_out="+= adds an element",
+            fix="+= adds an element",
         )
 
 
@@ -261,7 +261,7 @@ def _merge_text(message, text, override, field):
             explained.what,
             expected=explained.expected,
             received=explained.received,
-            way_out=explained.way_out,
+            fix=explained.fix,
         ) from None
 
 
@@ -303,8 +303,6 @@ def _value(field, text, override):
         pass
     near = []
     if field.enum_type is not None:
-        near = pipeline_lib.nearest(unquoted, field.enum_type.values_by_name, count=1)
-    way_out = f"did you mean {near[0]}?" if near else None
-    raise _error(
-        override, f"{field.name} cannot be that", expected=_kind(field), received=text or "nothing", way_out=way_out
-    )
+        near = spelling.nearest(unquoted, field.enum_type.values_by_name, count=1)
+    fix = f"did you mean {near[0]}?" if near else None
+    raise _error(override, f"{field.name} cannot be that", expected=_kind(field), received=text or "nothing", fix=fix)

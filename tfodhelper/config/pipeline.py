@@ -4,7 +4,6 @@ A file is protobuf text of the message TrainEvalPipelineConfig (see tfodhelper/p
 OD API's in one thing: a field that may stand once and stands twice is an error, instead of the last one winning.
 """
 
-import difflib
 import pathlib
 import re
 import unicodedata
@@ -12,7 +11,7 @@ import unicodedata
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from tfodhelper import console, errors, protos, storage
+from tfodhelper import console, errors, protos, spelling, storage
 
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
@@ -52,7 +51,7 @@ def read_pipeline(path):
         data = path.read_bytes()
     except FileNotFoundError:
         raise errors.ConfigError(
-            f"{path}: there is no such file", way_out="`tfodhelper config --model=NAME` writes a pipeline.config"
+            f"{path}: there is no such file", fix="`tfodhelper config --model=NAME` writes a pipeline.config"
         ) from None
     except OSError as error:
         raise errors.ConfigError(f"{path}: cannot be read ({error.strerror})") from error
@@ -62,7 +61,7 @@ def read_pipeline(path):
         raise errors.ConfigError(
             f"{path}: byte {error.start} is not UTF-8",
             expected="protobuf text, as in the published pipeline.config files",
-            way_out="save the file as UTF-8; a checkpoint or a SavedModel is not a pipeline.config",
+            fix="save the file as UTF-8; a checkpoint or a SavedModel is not a pipeline.config",
         ) from None
     return parse_pipeline(text, path)
 
@@ -134,13 +133,6 @@ def fine_tune_checkpoint_type(train_config):
     return kind
 
 
-def nearest(name, known, count=3):
-    """The names of `known` that are most like `name`, best first; upper and lower case are alike."""
-    by_fold = {other.casefold(): other for other in reversed(list(known))}
-    found = difflib.get_close_matches(name.casefold(), by_fold, n=count, cutoff=0.6)
-    return [by_fold[other] for other in found]
-
-
 def walk_strings(message, prefix=""):
     """Yields (path, value) of every string that is set in a message, depth first."""
     for field, value in message.ListFields():
@@ -175,7 +167,7 @@ def _refuse_control_characters(message, text, source):
                 f"{source}{f':{line}' if line else ''}: {path} holds a control character, as when a backslash of a "
                 "Windows path and the letter after it are read as one",
                 received=repr(value),
-                way_out="write paths with / (works on Windows too), or double each backslash",
+                fix="write paths with / (works on Windows too), or double each backslash",
             )
 
 
@@ -228,7 +220,7 @@ def explain(error, text, source):
     facts = {"received": line[:200] or None}
     if any(quote in line for quote in _CURLY_QUOTES):
         reason = "curly quotes"
-        facts["way_out"] = 'replace them by plain ones: "..."; word processors and web pages put them in'
+        facts["fix"] = 'replace them by plain ones: "..."; word processors and web pages put them in'
     elif _NO_FIELD.search(str(error)):
         facts.update(_explain_field(*_NO_FIELD.search(str(error)).groups()))
     elif _NO_VALUE.search(str(error)):
@@ -236,13 +228,13 @@ def explain(error, text, source):
         facts.update(_explain_value(enum, value))
     elif "\\" in line and ("escape" in reason or "utf-8" in reason.lower()):
         reason = "a backslash in a string begins an escape"
-        facts["way_out"] = "write paths with / (works on Windows too), or double each backslash"
+        facts["fix"] = "write paths with / (works on Windows too), or double each backslash"
     elif reason == 'Expected "}".':
-        facts["way_out"] = "a block is opened by { and not closed by }"
+        facts["fix"] = "a block is opened by { and not closed by }"
     elif reason.startswith("Field ") and "another member of oneof" in reason:
-        facts["way_out"] = "keep one of the two"
+        facts["fix"] = "keep one of the two"
     elif "should not have multiple" in reason:
-        facts["way_out"] = "keep the one that you mean"
+        facts["fix"] = "keep the one that you mean"
     return errors.ConfigError(f"{where}: {reason}", **facts)
 
 
@@ -250,13 +242,13 @@ def _explain_field(type_name, name):
     """What to write instead of a field that a message does not have."""
     descriptor = protos.pool().FindMessageTypeByName(type_name)
     known = [field.name for field in descriptor.fields]
-    near = nearest(name, known)
+    near = spelling.nearest(name, known)
     if near:
-        return {"way_out": f"did you mean {' or '.join(near)}?"}
+        return {"fix": f"did you mean {' or '.join(near)}?"}
     owners = sorted(owner for owner in protos.message_names() if name in _fields_of(owner))
     facts = {"expected": "one of " + ", ".join(sorted(known)) if known else f"no field: {descriptor.name} has none"}
     if owners:
-        facts["way_out"] = f"{name} is a field of {', '.join(owners[:3])}: is a bracket out of place?"
+        facts["fix"] = f"{name} is a field of {', '.join(owners[:3])}: is a bracket out of place?"
     return facts
 
 
@@ -266,8 +258,8 @@ def _fields_of(message_name):
 
 def _explain_value(enum_name, value):
     known = [item.name for item in protos.pool().FindEnumTypeByName(enum_name).values]
-    near = nearest(value, known, count=1)
+    near = spelling.nearest(value, known, count=1)
     facts = {"expected": "one of " + ", ".join(known)}
     if near:
-        facts["way_out"] = f"did you mean {near[0]}?"
+        facts["fix"] = f"did you mean {near[0]}?"
     return facts

@@ -1,7 +1,7 @@
 """Records which fields of a configuration a piece of code reads.
 
-A test hands the recorder to the builders and holds what they read against `honoured.classify`: a field that is called
-honoured and that nobody reads is a lie.
+A test hands the recorder to the builders and holds what they read against `supported.classify`: a field that is called
+supported and that nobody reads is a lie.
 """
 
 import re

@@ -209,7 +209,7 @@ def read_manifest(folder):
             f"{folder}: is no converted folder",
             expected=f"{NAME} in it",
             received="none",
-            way_out="run `tfodhelper convert` first, with --output_dir naming this folder",
+            fix="run `tfodhelper convert` first, with --output_dir naming this folder",
         )
     try:
         value = _read_parts(path)
@@ -223,12 +223,12 @@ def read_manifest(folder):
             f"{path}: is no manifest of this version",
             expected=f"format {FORMAT}",
             received=received,
-            way_out="convert the images anew into another folder",
+            fix="convert the images anew into another folder",
         )
     names = {field.name for field in dataclasses.fields(Manifest)} - {"version"}
     missing = sorted(names - set(value))
     if missing:
-        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", way_out="convert the images anew")
+        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", fix="convert the images anew")
     return Manifest(version=value.get("tfodhelper", ""), **{name: value[name] for name in names})
 
 
@@ -239,14 +239,14 @@ def check_files(folder, manifest):
       DatasetError: naming the first that is not.
     """
     folder = pathlib.Path(folder)
-    way_out = "remove the folder and convert the images anew"
+    fix = "remove the folder and convert the images anew"
     for shard in [shard for side in SPLITS for shard in manifest.shards.get(side, [])]:
         path = folder / shard["name"]
         size = path.stat().st_size if path.is_file() else None
         if size != shard["bytes"]:
             received = "it is missing" if size is None else f"{size} bytes"
             expected = f"{shard['bytes']} bytes"
-            raise errors.DatasetError(f"{path}: has changed", expected=expected, received=received, way_out=way_out)
+            raise errors.DatasetError(f"{path}: has changed", expected=expected, received=received, fix=fix)
     for name in manifest.files.values():
         if not (folder / name).is_file():
-            raise errors.DatasetError(f"{folder / name}: is missing", way_out=way_out)
+            raise errors.DatasetError(f"{folder / name}: is missing", fix=fix)

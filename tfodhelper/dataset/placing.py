@@ -34,12 +34,12 @@ def make_new_folder(path, *apart_from):
             raise errors.DatasetError(
                 f"{path}: lies in the folder of the originals or around it",
                 expected=f"a folder apart from {other}",
-                way_out="name another folder with --output_dir",
+                fix="name another folder with --output_dir",
             )
     if path.is_dir() and any(path.iterdir()):
         raise errors.DatasetError(
             f"{path}: this folder is not empty, and nothing is written over what is there",
-            way_out="name another folder with --output_dir, or remove this one",
+            fix="name another folder with --output_dir, or remove this one",
         )
     return storage.make_folder(path)
 
@@ -119,7 +119,7 @@ def place_mended(image, target_dir, names, how, annotation=None):
     Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
 
     Args:
-      image: an `usable.UsableImage`.
+      image: an `usable_images.UsableImage`.
       target_dir: the new folder.
       names: a `Names`.
       how: LINK or COPY, for bytes that stay as they are.

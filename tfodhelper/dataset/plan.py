@@ -12,10 +12,10 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset.analysis import statistics
-from tfodhelper.dataset.scan import duplicates, examine, index, looked
-from tfodhelper.dataset.split import grouping, split, split_lists
-from tfodhelper.dataset.split import sides as sides_of_images
+from tfodhelper.dataset.analysis import class_counts
+from tfodhelper.dataset.scan import discover, duplicates, entry_store, examine
+from tfodhelper.dataset.split import assignment as sides_of_images
+from tfodhelper.dataset.split import groups, image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
 
@@ -28,12 +28,12 @@ class SetOptions:
     """Where a set lies and how it is to be used.
 
     Attributes:
-      data_dir, image_dir, annotation_dir: where the input lies; see `index.make_source`.
+      data_dir, image_dir, annotation_dir: where the input lies; see `discover.make_source`.
       train_list, val_list, test_list: lists of images instead of a drawn split, or None.
       label_map: path of a label map, or None to make one from the classes met.
       val_fraction, test_fraction: shares of a drawn split, at least 0, together below 1.
       fold: "2/5" for the second of five folds as validation and the others as training, or None.
-      group_by: images with the same key stay on one side of a drawn split; see `grouping.make_key`. None for none.
+      group_by: images with the same key stay on one side of a drawn split; see `groups.make_key`. None for none.
       group_near_duplicates: whether images that show nearly the same stay on one side, too.
       seed: of the split and of the order of the training records.
       swap_inverted, drop_unknown_classes: see `checks.CheckOptions`.
@@ -60,8 +60,8 @@ class SetOptions:
     num_workers: int = 0
 
     def make_source(self):
-        """The folders, checked; see `index.make_source`."""
-        return index.make_source(self.data_dir, self.image_dir, self.annotation_dir)
+        """The folders, checked; see `discover.make_source`."""
+        return discover.make_source(self.data_dir, self.image_dir, self.annotation_dir)
 
     def check_early(self):
         """Checks all that can be checked before any image is read: folders, fraction, lists, label map.
@@ -74,11 +74,11 @@ class SetOptions:
             parse_part(self.fold, "--fold")
         if self.fold and (self.test_fraction or any(self.lists)):
             raise errors.UsageError("--fold does not go with --test_fraction, --train_list, --val_list and --test_list")
-        grouping.make_key(self.group_by)
+        groups.make_key(self.group_by)
         self.make_source()
         for path in self.lists:
             if path:
-                split_lists.read_list(path)
+                image_lists.read_list(path)
         if self.label_map:
             label_maps.read_label_map(self.label_map)
 
@@ -113,12 +113,12 @@ class Earlier:
     """What an earlier conversion settled.
 
     Attributes:
-      notes: `looked.Notes` of what it saw, or None.
+      notes: `entry_store.Notes` of what it saw, or None.
       sides: {image: side} by name; they stay where they are.
       label_map: its classes keep their ids, new ones are added; None begins anew.
     """
 
-    notes: looked.Notes | None = None
+    notes: entry_store.Notes | None = None
     sides: dict = dataclasses.field(default_factory=dict)
     label_map: label_maps.LabelMap | None = None
 
@@ -130,7 +130,7 @@ class Plan:
     Attributes:
       examination: of the set.
       label_map: given or made; None when none was given and no image has a box.
-      sides: a `sides.Sides`; usable images that are not in it are in no list.
+      sides: a `assignment.Sides`; usable images that are not in it are in no list.
       statistics: counts of boxes and images.
       findings: everything that was found: in the files, in the classes, in the lists; an `examine.Found`.
     """
@@ -138,7 +138,7 @@ class Plan:
     examination: examine.Examination
     label_map: label_maps.LabelMap | None
     sides: sides_of_images.Sides
-    statistics: statistics.Statistics
+    statistics: class_counts.Statistics
     findings: examine.Found
 
     @property
@@ -184,10 +184,10 @@ class Plan:
                 f"{self.examination.source.annotation_dir}: no image has a box, so there is no class to learn",
                 expected="objects in the annotation files",
                 received=f"{len(self.examination.images)} images without objects",
-                way_out="label objects",
+                fix="label objects",
             )
         if not self.statistics.images[TRAIN]:
-            raise errors.DatasetError("no image is left to train on", way_out="look at --train_list and --val_list")
+            raise errors.DatasetError("no image is left to train on", fix="look at --train_list and --val_list")
         _check_classes(self.findings)
         if is_validated and not self.statistics.images[VALIDATE]:
             console.warn("no image is left to validate on: precision cannot be measured")
@@ -201,7 +201,7 @@ def _check_classes(notes):
             f"{len(refused)} class(es) without a box to train on: {names}",
             expected="at least one training image with a box of each class of the label map",
             received=f"{refused[0].file}: {refused[0].received}",
-            way_out="label images of them, or take them out of the label map given with --label_map",
+            fix="label images of them, or take them out of the label map given with --label_map",
         )
 
 
@@ -242,10 +242,10 @@ def make_plan(options, show_progress=True, earlier=None, folder=None):
     elif label_map is None and counts:
         label_map = _extend_label_map(earlier.label_map, counts)
     sides, more = _split(examination, options, earlier.sides)
-    counted = statistics.count(examination.images.kinds(), sides.in_order())
+    counted = class_counts.count(examination.images.kinds(), sides.in_order())
     notes += more
     if label_map is not None:
-        notes += statistics.find_missing_classes(label_map, counted)
+        notes += class_counts.find_missing_classes(label_map, counted)
     return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))
 
 
@@ -261,11 +261,11 @@ def _extend_label_map(label_map, counts):
 
 
 def _split(examination, options, fixed):
-    """Returns `sides.Sides` and findings."""
+    """Returns `assignment.Sides` and findings."""
     images = examination.images
     if images and any(options.lists):
         names = list(images.names())
-        sides, notes = split_lists.split_by_lists(names, *options.lists)
+        sides, notes = image_lists.split_by_lists(names, *options.lists)
         notes += [Finding("not-listed", name, "is in neither list") for name in names if name not in sides]
         notes += duplicates.find_leaks(images.repeated(), sides)
         return sides_of_images.from_names(images, sides), notes
@@ -293,5 +293,5 @@ def make_deck(examination, options):
             known[kind] = frozenset(kind[0]), frozenset(zip(*kind))
         return known[kind]
 
-    sets = grouping.find_sets(examination, options.group_by, options.group_near_duplicates)
+    sets = groups.find_sets(examination, options.group_by, options.group_near_duplicates)
     return split.Deck(len(images), kind_at, sets, images.folder)

@@ -4,7 +4,7 @@ import collections
 
 from tfodhelper import console
 from tfodhelper.annotations import findings
-from tfodhelper.dataset.analysis import closer_look, statistics
+from tfodhelper.dataset.analysis import class_counts, object_size
 
 _HEADINGS = {findings.ERROR: "ERROR", findings.WARNING: "warning", findings.NOTE: "note"}
 
@@ -18,7 +18,7 @@ def format_report(planned, max_shown=10):
     """
     lines = format_findings(planned.findings, max_shown)
     if planned.label_map is not None:
-        lines += ["", statistics.format_summary(planned.label_map, planned.statistics), ""]
+        lines += ["", class_counts.format_summary(planned.label_map, planned.statistics), ""]
     return [*lines, *_format_totals(planned)]
 
 
@@ -54,11 +54,11 @@ def _format_totals(planned):
 
 
 def format_sizes(planned, scale):
-    """Lines of a table: how large the boxes of each class are at a model's input (`closer_look.ModelScale`)."""
-    rows = closer_look.size_histogram(planned, scale)
+    """Lines of a table: how large the boxes of each class are at a model's input (`object_size.ModelScale`)."""
+    rows = object_size.size_histogram(planned, scale)
     if not rows:
         return []
-    names = closer_look.bin_names()
+    names = object_size.bin_names()
     size = f"shorter side {scale.height}" if scale.keeps_aspect else f"{scale.width}x{scale.height}"
     anchor = f"; the smallest anchor is {scale.smallest_anchor:.0f}" if scale.smallest_anchor else ""
     table = console.format_table(
@@ -69,8 +69,8 @@ def format_sizes(planned, scale):
 
 def sizes_to_json(planned, scale):
     """The table of `format_sizes` as plain values."""
-    sizes = dict(closer_look.size_histogram(planned, scale))
-    return {"input": [scale.height, scale.width], "bins": closer_look.bin_names(), "classes": sizes}
+    sizes = dict(object_size.size_histogram(planned, scale))
+    return {"input": [scale.height, scale.width], "bins": object_size.bin_names(), "classes": sizes}
 
 
 def to_json(planned):
@@ -88,7 +88,7 @@ def to_json(planned):
         "counts": findings.count_codes(planned.findings),
         "classes": [
             {"id": item.id, "name": item.name}
-            | {side: statistics.count_of_item(boxes[side], item) for side in sorted(boxes)}
+            | {side: class_counts.count_of_item(boxes[side], item) for side in sorted(boxes)}
             for item in classes
         ],
         "findings": [finding.to_json() for finding in planned.findings],

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfodhelper import console, errors, fields, storage
-from tfodhelper.checkpoints import averages, checkpoints
+from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.config import pipeline
 from tfodhelper.export import serving
 from tfodhelper.models import build
@@ -59,9 +59,9 @@ def export_trained(
     """
     check_output_directory(output_directory)
     detector = build.build_detector(pipeline_config.model, is_training=False)
-    report = checkpoints.restore_trained(detector, trained_checkpoint_dir)
+    report = restore.restore_trained(detector, trained_checkpoint_dir)
     console.say(str(report))
-    num_averages = averages.restore_averages(detector, report.prefix)
+    num_averages = moving_averages.restore_averages(detector, report.prefix)
     if num_averages:
         console.say(f"weights: {num_averages} of them replaced by the averages that training kept")
     return export_saved_model(
@@ -82,7 +82,7 @@ def export_saved_model(
     input_type="image_tensor",
     batch_size="default",
     label_map_path=None,
-    make_checkpoint_view=checkpoints.ModelView,
+    make_checkpoint_view=save.ModelView,
 ):
     """Writes a detector with the weights that it has now; the folder appears whole or not at all.
 
@@ -135,7 +135,7 @@ def check_output_directory(output_directory):
     if target.is_dir() and any(target.iterdir()):
         raise errors.ExportError(
             f"{output_directory}: this folder is not empty, and an export never overwrites anything",
-            way_out="choose another --output_directory, or remove this one",
+            fix="choose another --output_directory, or remove this one",
         )
     if target.exists() and not target.is_dir():
         raise errors.ExportError(f"{output_directory}: expected a folder, found a file")
@@ -227,5 +227,5 @@ def _check_written(module, saved_model_dir, target):
                 f"{target}: the SavedModel read back does not answer as the model did",
                 expected=f"{key} within {TOLERANCE} of the model's",
                 received=f"a difference of {difference:g}",
-                way_out="weights that are not finite do this: look at the training's log, or export another checkpoint",
+                fix="weights that are not finite do this: look at the training's log, or export another checkpoint",
             )

@@ -62,7 +62,7 @@ def _read_rows(path):
     except OSError as error:
         raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise errors.AnnotationError(f"{path}: is not UTF-8 text: {error}", way_out="save it as CSV UTF-8") from None
+        raise errors.AnnotationError(f"{path}: is not UTF-8 text: {error}", fix="save it as CSV UTF-8") from None
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)

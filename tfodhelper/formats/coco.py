@@ -65,10 +65,10 @@ def _load(path):
     for key in ("images", "annotations", "categories"):
         value = content.get(key)
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            way_out = "a file of results (a bare list) or of a test set has no annotations to import"
+            fix = "a file of results (a bare list) or of a test set has no annotations to import"
             received = f"{key}: {type(value).__name__}" if key in content else f"no {key!r}"
             raise errors.AnnotationError(
-                f"{path}: is no COCO JSON with boxes", expected=_EXPECTED, received=received, way_out=way_out
+                f"{path}: is no COCO JSON with boxes", expected=_EXPECTED, received=received, fix=fix
             )
     return content
 

@@ -15,7 +15,7 @@ from tfodhelper.annotations import images
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
-from tfodhelper.dataset.scan import index
+from tfodhelper.dataset.scan import discover
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.formats import box_table, coco, collection, yolo_folder
 
@@ -69,17 +69,17 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
     paths, val_paths = [pathlib.Path(path) for path in paths], [pathlib.Path(path) for path in val_paths]
     for path in (*paths, *val_paths):
         if not path.exists():
-            raise errors.DatasetError(f"{path}: does not exist", way_out="check --input and --val_input")
+            raise errors.DatasetError(f"{path}: does not exist", fix="check --input and --val_input")
     if format_ == YOLO and (len(paths) > 1 or val_paths):
         raise errors.UsageError("a YOLO set is one data.yaml or one folder", received=f"{len(paths + val_paths)} paths")
     path = paths[0]
     image_dir = pathlib.Path(image_dir) if image_dir else path if path.is_dir() else path.parent
     if not image_dir.is_dir():
         raise errors.DatasetError(f"{image_dir}: is no folder", expected="the folder of the images")
-    files, unwritable = index.split_names(index.list_files(image_dir))
+    files, unwritable = discover.split_names(discover.list_files(image_dir))
     names = [name for name in files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
     if not names:
-        raise errors.DatasetError(f"{image_dir}: no image in it or its folders", way_out="name it with --image_dir")
+        raise errors.DatasetError(f"{image_dir}: no image in it or its folders", fix="name it with --image_dir")
     if format_ == YOLO:
         read = yolo_folder.read_folder(path, image_dir, names, classes)
     else:
@@ -172,8 +172,8 @@ def locate(listed, names):
             what = "several images may be meant: " + ", ".join(found[:3])
             findings.append(Finding("image-ambiguous", image.name, what))
         else:
-            way_out = "copy the image, or name its folder with --image_dir"
-            findings.append(Finding("image-missing", image.name, "the image is not there", way_out=way_out))
+            fix = "copy the image, or name its folder with --image_dir"
+            findings.append(Finding("image-missing", image.name, "the image is not there", fix=fix))
     return located, findings
 
 
@@ -198,9 +198,9 @@ def _settle(located):
         if set(other.annotation.boxes) == set(image.annotation.boxes):
             findings.append(Finding("xml-copy", image.name, f"a second entry says the same about {name}"))
         else:
-            way_out = "merge the entries, or give the images names of their own"
+            fix = "merge the entries, or give the images names of their own"
             what = f"this entry says something else about {name} than {other.name}"
-            findings.append(Finding("annotations-conflict", image.name, what, way_out=way_out))
+            findings.append(Finding("annotations-conflict", image.name, what, fix=fix))
             bad.add(name)
     return {name: image for name, image in chosen.items() if name not in bad}, findings
 

@@ -117,8 +117,8 @@ def read_names(path):
         while names and not names[-1]:
             names.pop()
         what = "the names come from a list alone, which LabelImg overwrites with the labels of its session"
-        way_out = "compare the counts of the classes with what you know; a data.yaml with `names` is better"
-        return _check_names(names, path), {}, [Finding("names-uncertain", path.name, what, way_out=way_out)]
+        fix = "compare the counts of the classes with what you know; a data.yaml with `names` is better"
+        return _check_names(names, path), {}, [Finding("names-uncertain", path.name, what, fix=fix)]
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -13,7 +13,7 @@ from tfodhelper.annotations import images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.dataset import placing
-from tfodhelper.dataset.scan import index
+from tfodhelper.dataset.scan import discover
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.formats import yolo
 from tfodhelper.formats.collection import Collection, ListedImage, base_name, to_posix
@@ -41,7 +41,7 @@ def read_folder(path, image_dir, image_names, classes=None):
     path = pathlib.Path(path)
     folder = path if path.is_dir() else path.parent
     names, content, findings = yolo.read_names(classes or _find_names(path, image_dir))
-    texts = [name for name in index.list_files(folder) if name.lower().endswith(".txt")]
+    texts = [name for name in discover.list_files(folder) if name.lower().endswith(".txt")]
     known = {name.casefold(): name for name in texts}
     stems = {}
     for name in texts:
@@ -60,7 +60,7 @@ def read_folder(path, image_dir, image_names, classes=None):
             f"{folder}: no label file belongs to an image",
             expected="labels/a.txt for images/a.jpg, or a.txt beside a.jpg",
             received=f"{len(texts)} text files and {len(image_names)} images",
-            way_out="name the folder of the images with --image_dir",
+            fix="name the folder of the images with --image_dir",
         )
     findings += _find_unclaimed(folder, texts, used)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -77,7 +77,7 @@ def _find_names(path, image_dir):
     raise errors.DatasetError(
         f"{path}: the names of the classes are nowhere to be found",
         expected="data.yaml with `names`, or classes.txt",
-        way_out="name the file with --classes",
+        fix="name the file with --classes",
     )
 
 
@@ -105,7 +105,7 @@ def _read_one(label_path, image_path, name, names):
     if orientation >= 5:  # the tools that read YOLO's labels turn images as EXIF says
         width, height = height, width
         what = f"EXIF orientation {orientation}: the fractions are taken for those of the turned image"
-        findings.append(Finding("orientation-undecided", name, what, way_out="look at the image"))
+        findings.append(Finding("orientation-undecided", name, what, fix="look at the image"))
     try:
         text = yolo.read_text(label_path)
     except errors.AnnotationError as error:

@@ -60,7 +60,7 @@ def build_step(option, place="data_augmentation_options"):
     if name is None:
         raise errors.ConfigError(f"{place}: no operation is named", expected=f"one of {', '.join(sorted(_BUILDERS))}")
     if name in _REFUSED:
-        raise errors.ConfigError(f"{place}: {name} cannot be used", way_out=_REFUSED[name])
+        raise errors.ConfigError(f"{place}: {name} cannot be used", fix=_REFUSED[name])
     if name not in _BUILDERS:
         raise errors.ConfigError(
             f"{place}: unknown operation {name}", expected=f"one of {', '.join(sorted(_BUILDERS))}"
@@ -68,7 +68,7 @@ def build_step(option, place="data_augmentation_options"):
     config = getattr(option, name)
     for field in ("keypoint_flip_permutation", "keypoint_rot_permutation"):
         if hasattr(config, field) and len(getattr(config, field)):
-            raise errors.ConfigError(f"{place}.{name}.{field}: there are no keypoints", way_out="leave it out")
+            raise errors.ConfigError(f"{place}.{name}.{field}: there are no keypoints", fix="leave it out")
     return _BUILDERS[name](config, f"{place}.{name}")
 
 

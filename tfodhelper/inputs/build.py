@@ -78,7 +78,7 @@ def build_draw(config, sampling, seed):
     if source.sample_1_of_n_examples > 1:
         raise errors.ConfigError(
             "train_input_reader.sample_1_of_n_examples does not go with --sampling and --negatives",
-            way_out="leave one of them out",
+            fix="leave one of them out",
         )
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
     catalogue = samplings.read_catalogue(source.paths, label_map)
@@ -103,7 +103,7 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
       ConfigError, DatasetError: for what cannot be read.
     """
     if not pipeline_config.eval_input_reader:
-        raise errors.ConfigError("eval_input_reader: there is none", way_out="name the validation records there")
+        raise errors.ConfigError("eval_input_reader: there is none", fix="name the validation records there")
     config = pipeline_config.eval_input_reader[0]
     source = dataclasses.replace(reader.make_source(config, "eval_input_reader"), num_epochs=1)
     records = reader.read_records(source, _EVAL_SEED, _share_of(input_context))
@@ -132,7 +132,7 @@ def _max_boxes(train_config, config):
 def _build_decoder(config, name):
     for field, what in _UNREAD.items():
         if getattr(config, field):
-            raise errors.ConfigError(f"{name}.{field}: {what} cannot be read", way_out="leave it out")
+            raise errors.ConfigError(f"{name}.{field}: {what} cannot be read", fix="leave it out")
     if config.input_type == 2:
         raise errors.ConfigError(f"{name}.input_type: sequence examples cannot be read", expected="TF_EXAMPLE")
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None

@@ -13,7 +13,7 @@ from tfodhelper.records import reader as records_reader
 
 # TensorFlow's message may hold the broken record itself, which then is no text.
 _ERRORS = (tf.errors.OpError, UnicodeDecodeError)
-_WAY_OUT = "mend or remove that image and convert again, or copy the record file again"
+_FIX = "mend or remove that image and convert again, or copy the record file again"
 
 
 def explain_input_error(error, patterns):
@@ -43,7 +43,7 @@ def _first_unreadable(path):
             number += 1
     except _ERRORS as error:
         return errors.DatasetError(
-            f"{path}: record {number} (from 0) cannot be read", received=_first_line(error), way_out=_WAY_OUT
+            f"{path}: record {number} (from 0) cannot be read", received=_first_line(error), fix=_FIX
         )
     return None
 
@@ -80,7 +80,7 @@ def _explain(path, number, serialized):
         f"{path}: record {number} (from 0), {name}: cannot be decoded",
         expected="a tf.train.Example with a whole JPEG or PNG image",
         received=reason,
-        way_out=_WAY_OUT,
+        fix=_FIX,
     )
 
 

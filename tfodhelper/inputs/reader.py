@@ -72,12 +72,12 @@ def make_source(config, name):
     if len(config.sample_from_datasets_weights):
         raise errors.ConfigError(
             f"{name}.sample_from_datasets_weights: every record is read once an epoch",
-            way_out="leave it out",
+            fix="leave it out",
         )
     paths = tuple(str(path) for path in records_reader.list_shards(list(config.tf_record_input_reader.input_path)))
     count = records_reader.count_records(paths)
     if not count:
-        raise errors.DatasetError(f"{name}: no records in {', '.join(paths[:3])}", way_out="convert the images again")
+        raise errors.DatasetError(f"{name}: no records in {', '.join(paths[:3])}", fix="convert the images again")
     return Source(
         paths=paths,
         count=count,

@@ -175,11 +175,11 @@ class Draw:
         has_box = np.array([bool(found) for found in catalogue.classes], bool)
         self._positives, self._negatives = np.flatnonzero(has_box), np.flatnonzero(~has_box)
         if not len(self._positives):
-            raise errors.DatasetError("no record has an object of a known class", way_out="look at the label map")
+            raise errors.DatasetError("no record has an object of a known class", fix="look at the label map")
         if sampling.negatives and not len(self._negatives):
             raise errors.DatasetError(
                 f"--negatives={sampling.negatives:g}: there is no image without objects",
-                way_out="add images with an empty annotation file, or leave --negatives out",
+                fix="add images with an empty annotation file, or leave --negatives out",
             )
         members = {}
         for number in self._positives:

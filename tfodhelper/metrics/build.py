@@ -32,7 +32,7 @@ def _build_precision_at_recall(eval_config, categories):
             "eval_config: recall_lower_bound and recall_upper_bound do not enclose a range",
             expected="0 <= recall_lower_bound <= recall_upper_bound <= 1",
             received=f"{bounds[0]:g} and {bounds[1]:g}",
-            way_out="set both in eval_config, or leave them out",
+            fix="set both in eval_config, or leave them out",
         )
     return pascal_voc.PascalVocMetrics(categories, prefix="PrecisionAtRecallBoxes", recall_bounds=bounds)
 
@@ -116,7 +116,7 @@ def check_metrics_set(names):
             + (f": it needs {_NEED_MORE[name]}" if name in _NEED_MORE else ""),
             expected=", ".join(METRICS),
             received=name,
-            way_out=f"write {near[0]!r}" if near and name not in _NEED_MORE else "take it out of metrics_set",
+            fix=f"write {near[0]!r}" if near and name not in _NEED_MORE else "take it out of metrics_set",
         )
 
 
@@ -139,7 +139,7 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
         raise errors.ConfigError(
             "evaluation needs a label map with at least one class and ids from 1",
             received=f"ids {sorted(categories)[:5]}",
-            way_out="correct eval_input_reader.label_map_path",
+            fix="correct eval_input_reader.label_map_path",
         )
     check_metrics_set(eval_config.metrics_set)
     names = list(dict.fromkeys([*eval_config.metrics_set, *always]))
@@ -176,6 +176,6 @@ def _super_categories(eval_config, categories):
                     f"eval_config.super_categories: {name!r} names a class that the label map does not have",
                     expected=", ".join(near) if near else "a name of the label map",
                     received=member,
-                    way_out="correct the name in eval_config.super_categories",
+                    fix="correct the name in eval_config.super_categories",
                 )
     return groups

@@ -122,7 +122,7 @@ def _not_finite(image_id, what, received):
         f"image {image_id}: {what} is no finite number",
         expected="finite numbers",
         received=received,
-        way_out="look for the step at which the loss grew, lower the learning rate, or start from another checkpoint",
+        fix="look for the step at which the loss grew, lower the learning rate, or start from another checkpoint",
     )
 
 

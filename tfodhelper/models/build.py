@@ -4,9 +4,9 @@ The modules `build*` are the only readers of configuration in this layer. Their 
 name is an error that lists them.
 """
 
-from tfodhelper.models import build_parts as parts
-from tfodhelper.models.faster_rcnn import build_faster_rcnn
-from tfodhelper.models.ssd import build_ssd
+from tfodhelper.models import parts
+from tfodhelper.models.faster_rcnn import build as build_faster_rcnn
+from tfodhelper.models.ssd import build as build_ssd
 
 
 def build_detector(model_message, is_training):

@@ -7,9 +7,6 @@ import abc
 
 import tf_keras
 
-CHECKPOINT_ROOT = "model"
-CHECKPOINT_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-
 
 class Detector(tf_keras.Model, abc.ABC):
     """A network with its anchors, losses and postprocessing.

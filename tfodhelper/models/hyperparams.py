@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper import errors
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 
 _ACTIVATIONS = {"NONE": None, "RELU": tf.nn.relu, "RELU_6": tf.nn.relu6, "SWISH": tf.nn.silu}
 
@@ -22,14 +22,14 @@ def build_hyperparams(message):
         )
     norm = None
     if normalizer == "batch_norm":
-        norm = convolution.NormHyperparams(
+        norm = layers.NormHyperparams(
             momentum=message.batch_norm.decay,
             epsilon=message.batch_norm.epsilon,
             center=message.batch_norm.center,
             scale=message.batch_norm.scale,
             moves=message.batch_norm.train,
         )
-    return convolution.ConvHyperparams(
+    return layers.ConvHyperparams(
         initializer=_build_initializer(message.initializer),
         regularizer=_build_regularizer(message.regularizer),
         activation=_ACTIVATIONS[enum_name(message, "activation")],

@@ -177,7 +177,7 @@ def _parse_line(path, number, line):
             f"{path}, line {number}: these are no detections ({type(error).__name__}: {error})",
             expected='{"path": ..., "width": ..., "height": ..., "detections": [{"class", "id", "score", "box"}]}',
             received=line.strip()[:200],
-            way_out="give the detections.jsonl that predict wrote",
+            fix="give the detections.jsonl that predict wrote",
         ) from error
 
 

@@ -20,7 +20,7 @@ from tfodhelper import errors, fields
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import in_thread, saved_models, servable
+from tfodhelper.prediction import saved_models, servable, single_thread
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # calls in threads that wait or run, for each that can run
@@ -245,7 +245,7 @@ class Predictor:
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
                 f"{item.path}: the model answers with numbers that are not finite",
-                way_out="its weights are broken; export another checkpoint",
+                fix="its weights are broken; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
         keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
@@ -278,7 +278,7 @@ def _readable(outcomes, on_unreadable):
         if outcome.found is not None:
             yield outcome
         elif on_unreadable is None:
-            raise errors.PredictionError(outcome.problem, way_out="mend the image, or leave it out")
+            raise errors.PredictionError(outcome.problem, fix="mend the image, or leave it out")
         else:
             on_unreadable(outcome.path, outcome.problem)
 
@@ -330,11 +330,11 @@ def _read_pixels(path):
             data = image_files.read_image(path)
             if image_files.is_plain_jpeg(data, path):
                 with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
-                    return in_thread.decode_jpeg(data)
+                    return single_thread.decode_jpeg(data)
             facts = image_files.inspect_image(data, path)
             encoded, format_ = image_files.encode_for_record(data, facts)
             if format_ == "jpeg":
-                return in_thread.decode_jpeg(encoded)
+                return single_thread.decode_jpeg(encoded)
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
@@ -346,7 +346,7 @@ def _as_prediction_errors():
         yield
     except errors.AnnotationError as error:
         raise errors.PredictionError(
-            error.what, expected=error.expected, received=error.received, way_out=error.way_out
+            error.what, expected=error.expected, received=error.received, fix=error.fix
         ) from error
 
 

@@ -22,7 +22,7 @@ def find_saved_model(path):
         f"{path}: no SavedModel here",
         expected="a folder with saved_model.pb, or with saved_model/saved_model.pb",
         received="a folder without it" if path.is_dir() else "no such folder",
-        way_out="tfodhelper export makes one from a checkpoint",
+        fix="tfodhelper export makes one from a checkpoint",
     )
 
 

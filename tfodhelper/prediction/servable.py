@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfodhelper import errors, fields
-from tfodhelper.prediction import in_thread, saved_models
+from tfodhelper.prediction import saved_models, single_thread
 
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
@@ -165,7 +165,7 @@ class Servable:
         """
         outputs = self._prepare_in_thread(np.array(encoded, object))
         prepared = outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
-        return tuple(outputs[in_thread.IMAGE_SIZE].tolist()), prepared
+        return tuple(outputs[single_thread.IMAGE_SIZE].tolist()), prepared
 
     def detect_in_thread(self, prepared, score_threshold=0.0):
         """As `detect`, in the calling thread; as many images as `plan_calls` says, or fewer in the same time."""
@@ -177,10 +177,10 @@ class Servable:
 
     def _get_ready(self, extract, conclude):
         """Makes and runs for the first time what `prepare_jpeg` and `detect_in_thread` need."""
-        self._num_in_thread = in_thread.count_together(extract, _MOST_ON_ONE_CORE)
-        with in_thread.stderr_is_silent():
-            self._prepare_in_thread = in_thread.make_prepare(self._prepare)
-            self._detect_in_thread = in_thread.make_detect(self._prepare, extract, conclude, self._num_in_thread)
+        self._num_in_thread = single_thread.count_together(extract, _MOST_ON_ONE_CORE)
+        with single_thread.stderr_is_silent():
+            self._prepare_in_thread = single_thread.make_prepare(self._prepare)
+            self._detect_in_thread = single_thread.make_detect(self._prepare, extract, conclude, self._num_in_thread)
             noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
             _, prepared = self.prepare_jpeg(tf.io.encode_jpeg(noise).numpy())
             self.detect_in_thread([prepared])
@@ -204,7 +204,7 @@ class Servable:
                 f"{self._folder}: the inputs of this SavedModel are not understood",
                 expected="one input: uint8 or float32 [batch, any height, any width, 3], or string [batch]",
                 received="; ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items()),
-                way_out="export it with --input_type=image_tensor",
+                fix="export it with --input_type=image_tensor",
             )
         return next(iter(specs.items()))
 
@@ -222,7 +222,7 @@ class Servable:
             return lambda images, encode=encode: tf.stack([encode(image) for image in images])
         raise errors.PredictionError(
             f"{self._folder}: the string input takes neither an encoded image nor a tf.train.Example",
-            way_out="export it with --input_type=image_tensor",
+            fix="export it with --input_type=image_tensor",
         )
 
 

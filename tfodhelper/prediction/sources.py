@@ -54,7 +54,7 @@ def find_images(paths):
 def _single(path):
     if not path.exists():
         raise errors.PredictionError(
-            f"{path}: there is no such file or folder", way_out="name images or folders with images"
+            f"{path}: there is no such file or folder", fix="name images or folders with images"
         )
     return Source(path, path.name)
 

@@ -5,7 +5,7 @@ import pathlib
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections as results
-from tfodhelper.render import draw
+from tfodhelper.render import boxes
 
 DETECTIONS = "detections.jsonl"
 ANNOTATIONS = "annotations"
@@ -29,7 +29,7 @@ def check_output_dir(output_dir):
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         raise errors.PredictionError(
             f"{output_dir}: this folder is not empty, and results never overwrite anything",
-            way_out="choose another --output_dir, or remove this one",
+            fix="choose another --output_dir, or remove this one",
         )
     return storage.make_folder(path)
 
@@ -96,7 +96,7 @@ class ResultWriter:
             labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
         if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
-            picture = draw.draw_detections(image, found)
+            picture = boxes.draw_detections(image, found)
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 

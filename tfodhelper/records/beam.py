@@ -19,7 +19,7 @@ from apache_beam.options import pipeline_options
 from tfodhelper import errors
 from tfodhelper.annotations import checks, headers, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
-from tfodhelper.dataset.scan import entries
+from tfodhelper.dataset.scan import entry
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.records import writer
 
@@ -85,7 +85,7 @@ def make_one(stem, paths, label_map, val_fraction, seed, decode, read):
     number = int.from_bytes(hashlib.sha256(f"{seed}/{facts.sha256}".encode()).digest()[:4], "big")
     side = VALIDATE if number < val_fraction * _HASH_SPAN else TRAIN
     source_id = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:7], "big")
-    content = entries.pack(checked.annotation)
+    content = entry.pack(checked.annotation)
     record, _ = writer.make_record(data, facts, checked.turn, content, source_id, name, label_map)
     return side, record
 

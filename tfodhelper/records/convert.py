@@ -7,8 +7,8 @@ from tfodhelper import console, errors, storage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.scan import examine
-from tfodhelper.dataset.scan.looked import read_notes
-from tfodhelper.outofcore import processes
+from tfodhelper.dataset.scan.entry_store import read_notes
+from tfodhelper.outofcore import workers
 from tfodhelper.records import folder as folders
 from tfodhelper.records import jobs, result, update, writer
 
@@ -39,7 +39,7 @@ class ConvertOptions(plan.SetOptions):
         if self.shard:
             plan.parse_part(self.shard, "--shard")
         if self.shard and self.update:
-            raise errors.UsageError("--shard does not go with --update", way_out="update with one job")
+            raise errors.UsageError("--shard does not go with --update", fix="update with one job")
 
     def identity(self):
         """What the result depends on besides the images and annotations, as plain values."""
@@ -63,12 +63,12 @@ def convert(options):
     folder = storage.make_folder(options.output_dir)
     if options.shard:
         return jobs.convert_share(folder, options, *plan.parse_part(options.shard, "--shard"))
-    with storage.hold(folder), console.process_log(folder / result.LOG), processes.kept_workers():
+    with storage.hold(folder), console.process_log(folder / result.LOG), workers.kept_workers():
         update.recover(folder)
         if (folder / manifests.NAME).exists():
             return _reuse(folder, options)
         result.begin(folder)
-        with console.phase("convert"), processes.rare_collections():
+        with console.phase("convert"), workers.rare_collections():
             made = _convert(folder, options)
         result.finish(folder)
         return made
@@ -88,20 +88,20 @@ def _reuse(folder, options):
         if options.update:
             with console.phase("update"):
                 return update.update(folder, options, manifest, known)
-        way_out = "--update converts what is new or changed; or name another folder with --output_dir"
-        raise _other_work(folder, "the images or annotation files differ", f"{source.image_dir} as it is now", way_out)
+        fix = "--update converts what is new or changed; or name another folder with --output_dir"
+        raise _other_work(folder, "the images or annotation files differ", f"{source.image_dir} as it is now", fix)
     found = result.read_result(folder, manifest=manifest)
     result.finish(folder)
     console.say(f"{folder}: converted before from the same files with the same options; it is used as it is")
     return found
 
 
-def _other_work(folder, why, received, way_out=None):
+def _other_work(folder, why, received, fix=None):
     return errors.DatasetError(
         f"{folder}: holds the result of another conversion ({why})",
         expected="the same files and options as then, or an empty folder",
         received=received,
-        way_out=way_out or "name another folder with --output_dir, or remove this one",
+        fix=fix or "name another folder with --output_dir, or remove this one",
     )
 
 

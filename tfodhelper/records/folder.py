@@ -9,10 +9,10 @@ from tfodhelper import console, errors
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.analysis import statistics
+from tfodhelper.dataset.analysis import class_counts
 from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
-from tfodhelper.records import describe, result, writer
+from tfodhelper.records import image_lists, result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _RECORD_OVERHEAD = 1.02  # records are a little larger than their images
@@ -137,7 +137,7 @@ def check_space(folder, num_bytes):
             f"{folder}: the disk has not enough space",
             expected=f"{needed / 2**20:.0f} MB for the records",
             received=f"{free / 2**20:.0f} MB free",
-            way_out="free some space, or name a folder on another disk with --output_dir",
+            fix="free some space, or name a folder on another disk with --output_dir",
         )
 
 
@@ -150,8 +150,8 @@ def complete(folder, planned, options, content):
     sides = [side for side in SPLITS if side != TEST or content.shards.get(TEST)]
     paths, header = {side: folder / f"{side}.csv" for side in sides}, ",".join(CSV_HEADER) + "\n"
     with contextlib.ExitStack() as stack:
-        with describe.open_lists(paths, header) as files:
-            lines = describe.write_lists(folder, files, planned, content, options.num_workers)
+        with image_lists.open_lists(paths, header) as files:
+            lines = image_lists.write_lists(folder, files, planned, content, options.num_workers)
             read_lines = stack.enter_context(lines)
         label_maps.write_label_map(folder / result.LABEL_MAP, planned.label_map)
         manifest = _make_manifest(planned, options, content, sides)
@@ -167,7 +167,7 @@ def _make_manifest(planned, options, content, sides):
         fingerprint=planned.examination.fingerprint,
         options=options.identity(),
         classes=[
-            {"id": item.id, "name": item.name} | {side: statistics.count_of_item(boxes[side], item) for side in sides}
+            {"id": item.id, "name": item.name} | {side: class_counts.count_of_item(boxes[side], item) for side in sides}
             for item in planned.label_map
         ],
         shards=content.shards,
@@ -202,7 +202,7 @@ def say_findings(notes):
 
 def _say_summary(planned, manifest):
     console.say("")
-    console.say(statistics.format_summary(planned.label_map, planned.statistics))
+    console.say(class_counts.format_summary(planned.label_map, planned.statistics))
     console.say("")
     codes = ", ".join(f"{code} {count}" for code, count in manifest.findings.items())
     console.say(f"found: {codes or 'nothing to remark'}")

@@ -14,7 +14,7 @@ from tfodhelper.annotations import checks
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.scan import examine, index, looked
+from tfodhelper.dataset.scan import discover, entry_store, examine
 from tfodhelper.records import folder as folders
 from tfodhelper.records import result, writer
 
@@ -58,7 +58,7 @@ def _check_whole(folder, options):
     if manifest.options != options.identity():
         raise errors.DatasetError(
             f"{folder}: holds the result of a conversion with other options",
-            way_out="name another folder with --output_dir",
+            fix="name another folder with --output_dir",
         )
     console.say(f"{folder}: all jobs have finished")
     return result.read_result(folder, manifest=manifest)
@@ -73,7 +73,7 @@ def _claim(folder, parts, identity):
             raise errors.DatasetError(
                 f"{folder}: holds {own[0].name}, which these jobs did not write",
                 expected="an empty folder",
-                way_out="name another folder with --output_dir",
+                fix="name another folder with --output_dir",
             )
         storage.write_json(path, identity)
         storage.write_text(folder / result.UNFINISHED, "being converted by several jobs; removed at the end\n")
@@ -84,22 +84,22 @@ def _claim(folder, parts, identity):
             f"{folder}: other jobs share it with other options",
             expected="; ".join(f"{name} {found.get(name)!r}" for name in differing),
             received="; ".join(f"{name} {identity.get(name)!r}" for name in differing),
-            way_out="start all jobs with the same flags, or name another folder with --output_dir",
+            fix="start all jobs with the same flags, or name another folder with --output_dir",
         )
 
 
 def _look(parts, options, identity, number, count):
-    """Looks at this job's part, once; returns the `looked.Notes` of all parts, None while some are missing."""
+    """Looks at this job's part, once; returns the `entry_store.Notes` of all parts, None while some are missing."""
     own = parts / f"looked-{number}-of-{count}.jsonl"
     if not own.exists():
         label_map = label_maps.read_label_map(options.label_map) if options.label_map else None
         check_options = checks.CheckOptions(options.swap_inverted, options.drop_unknown_classes)
         source = options.make_source()
         look = examine.make_look_options(source, label_map, check_options, options.validate == plan.FULL)
-        found = index.look_at_share(source, look, number - 1, count, options.num_workers)
-        looked.write_notes(own, identity, found)
+        found = discover.look_at_share(source, look, number - 1, count, options.num_workers)
+        entry_store.write_notes(own, identity, found)
         console.say(f"job {number} of {count}: its part of the annotation files and their images is looked at")
-    known, missing = looked.Notes(str(parts)), []
+    known, missing = entry_store.Notes(str(parts)), []
     for other in range(1, count + 1):
         is_there = known.add(parts / f"looked-{other}-of-{count}.jsonl", identity)
         missing += [] if is_there else [other]

@@ -28,7 +28,7 @@ def list_shards(pattern_or_paths):
         pattern_or_paths = [pattern_or_paths]
     patterns = [part.strip() for item in pattern_or_paths for part in os.fspath(item).split(",") if part.strip()]
     if not patterns:
-        raise errors.DatasetError("no record file is named", way_out="set input_path of the input reader")
+        raise errors.DatasetError("no record file is named", fix="set input_path of the input reader")
     paths = [path for pattern in patterns for path in _expand(pattern)]
     _check_complete(paths)
     return sorted(dict.fromkeys(paths))
@@ -44,8 +44,8 @@ def _expand(pattern):
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     near = difflib.get_close_matches(os.path.basename(pattern), names, n=2)
     received = "nothing" if folder.is_dir() else f"the folder {folder} does not exist"
-    way_out = f"did you mean {' or '.join(near)}?" if near else "run `tfodhelper convert`, or correct the path"
-    raise errors.DatasetError(f"{pattern}: no such record file", expected="a file", received=received, way_out=way_out)
+    fix = f"did you mean {' or '.join(near)}?" if near else "run `tfodhelper convert`, or correct the path"
+    raise errors.DatasetError(f"{pattern}: no such record file", expected="a file", received=received, fix=fix)
 
 
 def _check_complete(paths):
@@ -62,7 +62,7 @@ def _check_complete(paths):
                 f"{stem}-{missing[0]:05d}-of-{total:05d}: the shard is missing",
                 expected=f"{total} shards",
                 received=f"{len(numbers)}",
-                way_out="copy the missing files, or convert the images anew",
+                fix="copy the missing files, or convert the images anew",
             )
 
 
@@ -94,7 +94,7 @@ def iterate_spans(path):
                 raise errors.DatasetError(
                     f"{path}: record {number} at byte {offset} does not begin with a record's header",
                     expected="a TFRecord file without compression",
-                    way_out="copy the file again, or convert the images anew",
+                    fix="copy the file again, or convert the images anew",
                 )
             start = offset + framing.HEADER.size
             offset = start + length + framing.FOOTER.size
@@ -108,5 +108,5 @@ def _truncated(path, number, size):
         f"{path}: the file ends inside record {number}",
         expected="a whole file",
         received=f"{size} bytes",
-        way_out="copy the file again, or convert the images anew",
+        fix="copy the file again, or convert the images anew",
     )

@@ -115,7 +115,7 @@ def begin(folder):
         raise errors.DatasetError(
             f"{folder}: holds {own[0].name}, which this program did not leave unfinished",
             expected="an empty folder, or one that `convert` made",
-            way_out="name another folder with --output_dir",
+            fix="name another folder with --output_dir",
         )
     leftovers = own + [entry for entry in folder.iterdir() if _OWN_TEMPORARY.fullmatch(entry.name)]
     if leftovers:

@@ -20,9 +20,9 @@ from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.split.split import SPLITS, TRAIN
 from tfodhelper.outofcore import columns
-from tfodhelper.records import earlier as earlier_records
 from tfodhelper.records import folder as folders
 from tfodhelper.records import framing, reader, result, writer
+from tfodhelper.records import previous_records as earlier_records
 
 _FOLDER = ".update"
 
@@ -32,13 +32,13 @@ class _Changes:
     """What an update finds, in columns.
 
     Attributes:
-      old: the `earlier.EarlierRecords`.
+      old: the `previous_records.PreviousRecords`.
       old_of: by the place of an image among the usable ones its old record, or -1.
       is_kept: by this place, whether that record still holds.
       place_of: by the number of an old record the place of its image, if it stays, else -1.
     """
 
-    old: earlier_records.EarlierRecords
+    old: earlier_records.PreviousRecords
     old_of: columns.Column
     is_kept: columns.Column
     place_of: columns.Column
@@ -51,7 +51,7 @@ def update(folder, options, manifest, known):
       folder: pathlib.Path of a whole folder, held by this process.
       options: the `ConvertOptions`, equal to those of then.
       manifest: the folder's `Manifest`.
-      known: `looked.Notes` of then, or None.
+      known: `entry_store.Notes` of then, or None.
 
     Returns:
       A `result.ConvertResult`.
@@ -59,7 +59,7 @@ def update(folder, options, manifest, known):
     manifests.check_files(folder, manifest)
     label_map = label_maps.read_label_map(folder / manifest.files["label_map"])
     new_folder = _make_empty(folder / _FOLDER)
-    old = earlier_records.EarlierRecords(manifest, str(new_folder))
+    old = earlier_records.PreviousRecords(manifest, str(new_folder))
     planned = plan.make_plan(options, earlier=plan.Earlier(known, old, label_map), folder=new_folder)
     folders.say_findings(planned.findings)
     planned.check(options.strict)

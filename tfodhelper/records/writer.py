@@ -15,7 +15,8 @@ import typing
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset.scan import entries, index, looked
+from tfodhelper.dataset.scan import discover, entry_store
+from tfodhelper.dataset.scan import entry as entries
 from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20
@@ -54,7 +55,7 @@ class RecordItem(typing.NamedTuple):
       source_id: whole number, unique in the set.
       facts: fields of the `ImageFacts`.
       turn: whether EXIF's turn has to be carried out.
-      content: the checked annotation, see `entries.pack`.
+      content: the checked annotation, see `entry.pack`.
     """
 
     name: str
@@ -154,7 +155,7 @@ def make_shards(folder, layout):
 
 
 def write_shards(shards, num_workers=0, progress=None):
-    """Writes shards, each in one process; see `index.look_in_parallel` for when there are several.
+    """Writes shards, each in one process; see `discover.look_in_parallel` for when there are several.
 
     Args:
       shards: `Shard`s.
@@ -169,7 +170,7 @@ def write_shards(shards, num_workers=0, progress=None):
       DatasetError: an image changed since it was examined.
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with index.look_in_parallel(sum(map(len, shards)), False, num_workers) as (run, _):
+    with discover.look_in_parallel(sum(map(len, shards)), False, num_workers) as (run, _):
         for shard, encoded in run(write_shard, (shard.make_task() for shard in shards)):
             if progress is not None:
                 progress.advance(shard["records"])
@@ -183,7 +184,7 @@ def write_shard(task):
     encoded = {}
     try:
         with open(temporary, "wb", 1 << 18) as file:
-            found = looked.read_entries(task.notes, zip(task.offsets, task.lengths))
+            found = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
             for entry, member, source_id in zip(found, task.members, task.ids):
                 image = f"{task.image_dir}/{entry.image}"
                 item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
@@ -206,7 +207,7 @@ def _make_record(item, label_map):
     data, _ = entries.read_with_stamp(item.path)
     facts = ImageFacts(*item.facts)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise errors.DatasetError(f"{item.path}: the file has changed while it was converted", way_out="start again")
+        raise errors.DatasetError(f"{item.path}: the file has changed while it was converted", fix="start again")
     return make_record(data, facts, item.turn, item.content, item.source_id, item.name, label_map)
 
 
@@ -217,7 +218,7 @@ def make_record(data, facts, turn, content, source_id, name, label_map):
       data: the bytes of the image file.
       facts: its `ImageFacts`.
       turn: whether EXIF's turn has to be carried out.
-      content: the annotation, checked against the image; see `entries.pack`.
+      content: the annotation, checked against the image; see `entry.pack`.
       source_id: whole number, unique in the set.
       name: what `image/filename` says.
       label_map: with all classes of the boxes.
@@ -238,7 +239,7 @@ def to_csv(name, content, label_map):
 
     Args:
       name: of the image.
-      content: of the checked annotation, see `entries.pack`.
+      content: of the checked annotation, see `entry.pack`.
       label_map: the classes.
     """
     _, width, height, boxes, *_ = content

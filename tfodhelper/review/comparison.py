@@ -59,7 +59,7 @@ def _shared_classes(planned, model):
             "the model knows none of the classes of this set",
             expected="one of " + ", ".join(sorted(own)[:10]),
             received=", ".join(sorted(known)[:10]) or "a model without label map",
-            way_out="name a model that was trained on these classes with --model",
+            fix="name a model that was trained on these classes with --model",
         )
     if own - known:
         console.warn("the model does not know " + ", ".join(sorted(own - known)[:10]) + ": it cannot find them")

@@ -82,7 +82,7 @@ def read_reviewed(folder, planned):
         raise errors.DatasetError(
             f"{folder}: holds no drafts",
             expected=f"the folder {FOLDER}, with {TABLE} beside it",
-            way_out="`tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER` makes it",
+            fix="`tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER` makes it",
         )
     with open(table, encoding="utf-8", newline="") as file:
         image_of = {row.get("draft") or "": row.get("image") or "" for row in csv.DictReader(file)}

@@ -10,7 +10,7 @@ from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
 from tfodhelper.metrics import proposal_recall
-from tfodhelper.render import draw
+from tfodhelper.render import boxes
 
 MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
@@ -78,7 +78,7 @@ class Evaluation:
         keep = keep[: self._config.max_num_boxes_to_visualize]
         shown = {key: value[keep] for key, value in found.items()}
         name = batch[Inputs.FILENAME][i].decode("utf-8", "replace")
-        self.pictures[name] = draw.side_by_side(
+        self.pictures[name] = boxes.side_by_side(
             image,
             shown,
             groundtruth,
@@ -96,7 +96,7 @@ class Evaluation:
         if self.num_images == 0:
             raise errors.TrainingError(
                 "eval_input_reader: no image was read",
-                way_out="look at its input_path, and at --val_fraction or --val_list of the conversion",
+                fix="look at its input_path, and at --val_fraction or --val_list of the conversion",
             )
         values = {name: total / self.num_images for name, total in self._loss_sums.items()}
         values.update(self._metrics.result())

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import find
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import sampling
@@ -34,7 +34,7 @@ def train_model(pipeline, model_dir, options):
       ConfigError, CheckpointError, TrainingError, StorageError.
     """
     if pipeline.train_config.num_steps < 1:
-        raise errors.ConfigError("train_config.num_steps: how long to train is not said", way_out="--num_steps=N")
+        raise errors.ConfigError("train_config.num_steps: how long to train is not said", fix="--num_steps=N")
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
     count_images(pipeline.train_input_reader, "train_input_reader")
@@ -68,7 +68,7 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
             f"{model_dir}: its checkpoints were trained with another sampling",
             expected=f"--sampling={former.mode}, negatives {former.negatives}",
             received=f"--sampling={chosen.mode}, negatives {chosen.negatives}",
-            way_out="repeat the former flags, or name another --model_dir",
+            fix="repeat the former flags, or name another --model_dir",
         )
     if chosen.is_plain:
         return
@@ -98,7 +98,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     if timeout_s and pathlib.Path(where).is_dir():
         prefixes = tf.train.checkpoints_iterator(str(where), timeout=timeout_s)
     else:
-        prefixes = [checkpoints.find_checkpoint(where)]
+        prefixes = [find.find_checkpoint(where)]
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
     for prefix in prefixes:
         yield session.evaluate(prefix)
@@ -115,11 +115,11 @@ def find_starting_point(train_config):
         raise errors.ConfigError(
             "train_config.fine_tune_checkpoint still waits to be filled in",
             received=path,
-            way_out="--fine_tune_checkpoint=zoo, a path, or none to train from scratch",
+            fix="--fine_tune_checkpoint=zoo, a path, or none to train from scratch",
         )
     if not path:
         return StartingPoint()
-    return StartingPoint(checkpoints.find_checkpoint(path), pipelines.fine_tune_checkpoint_type(train_config))
+    return StartingPoint(find.find_checkpoint(path), pipelines.fine_tune_checkpoint_type(train_config))
 
 
 def read_matching_label_map(pipeline, input_reader, name):
@@ -129,9 +129,7 @@ def read_matching_label_map(pipeline, input_reader, name):
       ConfigError: when they differ, or when none is named.
     """
     if not input_reader.label_map_path or _UNFILLED in input_reader.label_map_path:
-        raise errors.ConfigError(
-            f"{name}.label_map_path: no label map is named", way_out="`tfodhelper config` fills it in"
-        )
+        raise errors.ConfigError(f"{name}.label_map_path: no label map is named", fix="`tfodhelper config` fills it in")
     label_map = label_maps.read_label_map(input_reader.label_map_path)
     kind = pipeline.model.WhichOneof("model")
     num_classes = getattr(pipeline.model, kind).num_classes
@@ -140,7 +138,7 @@ def read_matching_label_map(pipeline, input_reader, name):
             f"model.{kind}.num_classes and {input_reader.label_map_path} contradict each other",
             expected=f"{label_map.num_classes}, the largest id of the label map",
             received=num_classes,
-            way_out=f"--set model.{kind}.num_classes={label_map.num_classes}",
+            fix=f"--set model.{kind}.num_classes={label_map.num_classes}",
         )
     return label_map
 
@@ -155,12 +153,12 @@ def count_images(input_reader, name):
     patterns = list(input_reader.tf_record_input_reader.input_path)
     if not patterns or any(_UNFILLED in pattern for pattern in patterns):
         raise errors.ConfigError(
-            f"{name}.tf_record_input_reader.input_path: no records are named", way_out="`tfodhelper config` fills it in"
+            f"{name}.tf_record_input_reader.input_path: no records are named", fix="`tfodhelper config` fills it in"
         )
     count = reader.count_records(reader.list_shards(patterns))
     if count == 0:
         raise errors.DatasetError(
-            f"{name}: the records hold no image", received=", ".join(patterns), way_out="convert the images again"
+            f"{name}: the records hold no image", received=", ".join(patterns), fix="convert the images again"
         )
     return count
 

@@ -12,9 +12,9 @@ from official.core import config_definitions
 from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
-from tfodhelper.checkpoints import averages, checkpoints, weights
+from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.inputs import diagnose
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -86,8 +86,8 @@ class Session:
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
         self._num_validation_images = num_validation_images
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
-        self._resume_from = weights.find_newest(self.model_dir) if train else None
-        self.start_step = weights.step_of(self._resume_from) if self._resume_from else 0
+        self._resume_from = save.find_newest(self.model_dir) if train else None
+        self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
         self._train_sums, self._rates = {}, []
         self._progress = self.line = None
         console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images a step")
@@ -116,7 +116,7 @@ class Session:
         )
         if starting_point.checkpoint is None:
             # Else statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
-            convolution.warm_up_statistics(model, self.trainer.global_step)
+            layers.warm_up_statistics(model, self.trainer.global_step)
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
@@ -195,7 +195,7 @@ class Session:
             raise errors.TrainingError(
                 f"{self.model_dir}: already trained for {self.start_step} steps",
                 expected=f"at most {num_steps}, as num_steps says",
-                way_out="raise --num_steps, or choose another folder",
+                fix="raise --num_steps, or choose another folder",
             )
         self._restore()
         with self.strategy.scope(), quiet_orbit(), self._explained("train_input_reader"):
@@ -276,12 +276,12 @@ class Session:
         """Keeps the evaluated weights as the last ones, and as the best ones when they are."""
         step = int(self.trainer.global_step.numpy())
         # Every worker takes part in the reading of the variables; one keeps the files.
-        last = weights.save_weights(self.trainer.model, self._own_folder / "last", step)
+        last = save.save_weights(self.trainer.model, self._own_folder / "last", step)
         if not self.is_chief:
             return
         best = self.history.best()
         if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
-            weights.copy_weights(last, self.model_dir / "best")
+            save.copy_weights(last, self.model_dir / "best")
         summaries.write_images(finished.pictures, step)
 
     def evaluate(self, prefix):
@@ -293,9 +293,9 @@ class Session:
         Returns:
           (step, {tag: value}).
         """
-        checkpoints.restore_trained(self.trainer.model, prefix)
-        averages.restore_averages(self.trainer.model, prefix)
-        step = weights.step_of(prefix)
+        restore.restore_trained(self.trainer.model, prefix)
+        moving_averages.restore_averages(self.trainer.model, prefix)
+        step = save.step_of(prefix)
         self.trainer.global_step.assign(step)
         with self.strategy.scope(), quiet_orbit(), self._explained("eval_input_reader"):
             controller = orbit.Controller(
@@ -329,7 +329,7 @@ def check_batch_size(batch_size, strategy_):
             "train_config.batch_size is the number of images a step over all replicas",
             expected=f"a multiple of {replicas}, the number of replicas",
             received=batch_size,
-            way_out=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
+            fix=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
         )
     return batch_size
 

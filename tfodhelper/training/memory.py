@@ -16,7 +16,7 @@ def explain_out_of_memory(error, pipeline):
     return errors.TrainingError(
         "the memory of the device is not enough",
         received=str(error.message).splitlines()[0][:200],
-        way_out="lower one of these by --set, the first ones first: " + ", ".join(changes),
+        fix="lower one of these by --set, the first ones first: " + ", ".join(changes),
     )
 
 

@@ -177,7 +177,7 @@ def _cosine(config):
             "cosine_decay_learning_rate.total_steps is shorter than the warm-up and the hold",
             expected=f"at least {config.warmup_steps + config.hold_base_rate_steps}",
             received=config.total_steps,
-            way_out="lower warmup_steps, or raise total_steps",
+            fix="lower warmup_steps, or raise total_steps",
         )
     if config.warmup_steps and config.learning_rate_base < config.warmup_learning_rate:
         raise errors.ConfigError(

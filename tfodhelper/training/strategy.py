@@ -52,12 +52,12 @@ def _tpu(address):
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         raise errors.UsageError(
             f"--strategy=tpu: no TPU answers at {address or 'local'} ({str(error).splitlines()[0]})",
-            way_out="name it with --tpu_address, or choose another --strategy",
+            fix="name it with --tpu_address, or choose another --strategy",
         ) from error
 
 
-def _no_device(name, expected, way_out):
-    return errors.UsageError(f"--strategy={name}", expected=expected, received="none", way_out=way_out)
+def _no_device(name, expected, fix):
+    return errors.UsageError(f"--strategy={name}", expected=expected, received="none", fix=fix)
 
 
 def is_chief_process(name):

@@ -8,7 +8,7 @@ import tf_keras
 from official.core import base_task
 
 from tfodhelper import console, resizers
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
@@ -77,7 +77,7 @@ class DetectionTask(base_task.Task):
                 "statistics of batch norm follow them closely at first"
             )
             return
-        self.restore_report = checkpoints.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
+        self.restore_report = restore.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
         console.say(str(self.restore_report))
 
     def build_inputs(self, params, input_context=None):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from official.core import base_trainer
 
 from tfodhelper import errors
-from tfodhelper.checkpoints import checkpoints
+from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
 
 _ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # no device computes with them
@@ -50,7 +50,7 @@ class BadBatch:
             f"step {self.step.numpy()}: the loss is not finite",
             expected="a number",
             received="NaN or infinity, on the batch of " + ", ".join(files),
-            way_out="look at these images with `tfodhelper check`, lower --learning_rate, or set "
+            fix="look at these images with `tfodhelper check`, lower --learning_rate, or set "
             "train_config.gradient_clipping_by_norm; the last checkpoint is from before this step and is kept",
         )
 
@@ -78,9 +78,7 @@ class DetectionTrainer(base_trainer.Trainer):
         super().__init__(config, task, model, optimizer, train=train, evaluate=True)
         self._schedule, self._make_evaluation, self._evaluated = schedule, make_evaluation, evaluated
         self._bad_batch = bad_batch
-        self._checkpoint = tf.train.Checkpoint(
-            step=self.global_step, model=checkpoints.ModelView(model), optimizer=optimizer
-        )
+        self._checkpoint = tf.train.Checkpoint(step=self.global_step, model=save.ModelView(model), optimizer=optimizer)
 
     def train_step(self, iterator):
         """One step on all replicas; remembers the first batch whose loss is not finite."""

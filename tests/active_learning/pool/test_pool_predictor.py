@@ -27,9 +27,9 @@ OPTIONS = {"part_size": 4, "batch_size": 3}
 # Predicts a pool, each call on one core; with a number, kills itself when that many files have got their names.
 CHILD = """
 import json, os, signal, sys
-from tfodhelper.cli import quiet
-quiet.quiet_tensorflow()
-from tfodhelper.active_learning import pool_predictor
+from tfodhelper import tensorflow_setup
+tensorflow_setup.quiet_tensorflow()
+from tfodhelper.active_learning.pool import pool_predictor
 from tfodhelper.active_learning.structures import PoolImage
 from tfodhelper.prediction import servable
 images, model, folder, shard, kill_at = json.loads(sys.argv[1])

@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
 KILLED = """
 import os, pathlib, signal, sys
 from tests.active_learning import pools
-from tfodhelper.active_learning import predictions
+from tfodhelper.active_learning.pool import predictions
 os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
 predictions.write_part(pathlib.Path(sys.argv[1]), 1, [pools.predicted("c.jpg", features=[1.0, 2.0])])
 """

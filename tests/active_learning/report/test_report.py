@@ -14,7 +14,7 @@ from tests.dataset.scan.picture_set import save_image
 from tfodhelper import errors
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
-from tfodhelper.active_learning.report import gallery, growth, plots, report, tally
+from tfodhelper.active_learning.report import gallery, plots, report, round_facts, tfn_sheet
 from tfodhelper.prediction.detections import Detection
 
 EVIL = '<script>alert("x")</script>'
@@ -69,7 +69,7 @@ def make_space(folder, num_images=6, labels=("cat", "dog")):
 
 
 def pick(space, per_kind):
-    rounds, names = growth.read_rounds(space.folder), growth.read_class_names(space.folder)
+    rounds, names = round_facts.read_rounds(space.folder), round_facts.read_class_names(space.folder)
     return {part.kind: part for part in gallery.pick(space, rounds, names, per_kind)[1]}
 
 
@@ -227,7 +227,7 @@ def test_every_plot_can_be_drawn(tmp_path, num_classes):
 
 def test_one_round_is_shown_as_one_round(tmp_path):
     space = make_space(tmp_path)
-    figures = plots.make_figures(growth.read_rounds(space.folder), growth.read_class_names(space.folder))
+    figures = plots.make_figures(round_facts.read_rounds(space.folder), round_facts.read_class_names(space.folder))
     for axes in (figures["precision"].axes[0], figures["classes"].axes[0]):
         low, high = axes.get_xlim()
         assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
@@ -274,12 +274,14 @@ def test_images_that_nobody_verified_are_counted_as_unanswered(tmp_path):
 
 def add_sheet(space, label="cat"):
     cells = (
-        tally.Cell("cat/0.jpg", "T", label, 0.91),
-        tally.Cell("cat/1.jpg", "F", "dog", 0.7),
-        *(tally.Cell(f"cat/{i}.jpg", "N") for i in (2, 3, 4)),
-        tally.Cell("cat/5.jpg", "?"),
+        tfn_sheet.Cell("cat/0.jpg", "T", label, 0.91),
+        tfn_sheet.Cell("cat/1.jpg", "F", "dog", 0.7),
+        *(tfn_sheet.Cell(f"cat/{i}.jpg", "N") for i in (2, 3, 4)),
+        tfn_sheet.Cell("cat/5.jpg", "?"),
     )
-    tally.write_sheet(space.folder / "report", tally.Sheet((tally.Row(label, 30, cells),), 1, "/unseen", 0.5))
+    tfn_sheet.write_sheet(
+        space.folder / "report", tfn_sheet.Sheet((tfn_sheet.Row(label, 30, cells),), 1, "/unseen", 0.5)
+    )
 
 
 def test_the_page_shows_the_sheet_that_was_made_last(tmp_path):

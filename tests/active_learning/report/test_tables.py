@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.active_learning import rounds_on_disk as disk
-from tfodhelper.active_learning.report import growth, tables
+from tfodhelper.active_learning.report import round_facts, tables
 from tfodhelper.active_learning.report.tables import Table
 from tfodhelper.active_learning.structures import Edits
 
@@ -14,7 +14,9 @@ NAMES_18 = [f"a_character_with_a_long_name_{i:02d}" for i in range(18)]
 
 
 def make(folder):
-    return {t.title: t for t in tables.make_tables(growth.read_rounds(folder), growth.read_class_names(folder))}
+    return {
+        t.title: t for t in tables.make_tables(round_facts.read_rounds(folder), round_facts.read_class_names(folder))
+    }
 
 
 def read_csv(path):
@@ -97,7 +99,7 @@ def test_a_wide_table_goes_on_below(columns, width, name):
 
 def test_files_for_spreadsheets(tmp_path):
     folder = disk.two_rounds(tmp_path / "w").folder
-    rounds, names = growth.read_rounds(folder), growth.read_class_names(folder)
+    rounds, names = round_facts.read_rounds(folder), round_facts.read_class_names(folder)
     curve, classes, times, reasons = map(read_csv, tables.write_tables(tmp_path, rounds, names))
     header = "round,n_images,n_boxes,adopted,refused,kept,moved,relabelled,added,deleted,mAP50,mAP50-95,seed"
     assert ",".join(curve[0]) == header

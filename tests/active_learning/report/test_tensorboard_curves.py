@@ -5,7 +5,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.util import tensor_util
 
 from tests.active_learning import rounds_on_disk as disk
-from tfodhelper.active_learning.report import growth, tensorboard_curves
+from tfodhelper.active_learning.report import round_facts, tensorboard_curves
 
 
 def read(accumulator, tag):
@@ -14,8 +14,8 @@ def read(accumulator, tag):
 
 
 def write(space, folder):
-    rounds = growth.read_rounds(space.folder)
-    return tensorboard_curves.write_curves(folder, rounds, growth.read_class_names(space.folder)) / "rounds"
+    rounds = round_facts.read_rounds(space.folder)
+    return tensorboard_curves.write_curves(folder, rounds, round_facts.read_class_names(space.folder)) / "rounds"
 
 
 def test_tensorboard_reads_a_point_for_each_round(tmp_path):

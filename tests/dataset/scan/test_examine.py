@@ -9,7 +9,7 @@ from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import findings
 from tfodhelper.annotations.structures import Box
-from tfodhelper.dataset.scan import class_names, examine, index
+from tfodhelper.dataset.scan import class_names, discover, examine
 
 # Cases of real trouble -> (number of usable images, {class: boxes}, codes that matter).
 MUSEUM = {
@@ -51,7 +51,7 @@ MUSEUM = {
 
 
 def examined(folder, **options):
-    return examine.examine(index.make_source(folder), show_progress=False, **options)
+    return examine.examine(discover.make_source(folder), show_progress=False, **options)
 
 
 @pytest.mark.parametrize("case", sorted(MUSEUM))
@@ -66,7 +66,7 @@ def test_real_trouble(case):
 def test_the_three_versions_of_case_19_one_by_one():
     folder = shared("data/messy/dev") / "19-inverted-corners-three-versions"
     for name, usable in (("annots", 0), ("generate_annotations", 0), ("handin_annots", 1)):
-        source = index.make_source(image_dir=folder / "images", annotation_dir=folder / name)
+        source = discover.make_source(image_dir=folder / "images", annotation_dir=folder / name)
         assert len(examine.examine(source, show_progress=False).images) == usable, name
 
 
@@ -132,7 +132,7 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(tmp_path):
     save_set(tmp_path / "one", ["cat", "dog"], 2)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     one, two = (examined(tmp_path / name).fingerprint for name in ("one", "two"))
-    assert one == two == examine.fingerprint_of(index.make_source(tmp_path / "one"))
+    assert one == two == examine.fingerprint_of(discover.make_source(tmp_path / "one"))
     with open(tmp_path / "two" / "cat_000.jpg", "ab") as file:
         file.write(b"x")
     changed = examined(tmp_path / "two").fingerprint

@@ -123,7 +123,7 @@ def test_fractions_of_the_image_are_recognised(tmp_path):
     save_image(tmp_path / "a.jpg")
     corners = "<xmin>0.1</xmin><ymin>0.1</ymin><xmax>0.5</xmax><ymax>0.8</ymax>"
     write(tmp_path / "a.xml", objects=OBJECT.format(corners))
-    assert "fractions of the image" in make(tmp_path)[1]["box-no-area"].way_out
+    assert "fractions of the image" in make(tmp_path)[1]["box-no-area"].fix
 
 
 def test_accents_stored_in_two_ways(tmp_path):

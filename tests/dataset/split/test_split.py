@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfodhelper import errors
-from tfodhelper.dataset.split import split, split_lists
+from tfodhelper.dataset.split import image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE, SplitImage
 
 
@@ -103,7 +103,7 @@ def lists(tmp_path, train=None, val=None):
         if text is not None:
             path.write_text(text, encoding="utf-8")
         paths.append(path if text is not None else None)
-    return split_lists.split_by_lists(NAMES, *paths)
+    return image_lists.split_by_lists(NAMES, *paths)
 
 
 def test_lists_decide(tmp_path):

@@ -11,7 +11,8 @@ from tests.dataset.scan.picture_set import save_pair
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
-from tfodhelper.dataset.split import dealing, grouping, split, split_report
+from tfodhelper.dataset.split import deviation, split, stratification
+from tfodhelper.dataset.split import groups as grouping
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE, SplitImage
 
 # Images of a class, and how many of them a tool of 2018 put into training and validation at 8:2, by its own log.
@@ -124,9 +125,9 @@ def test_a_pattern_that_is_none():
 def test_sets_that_share_a_member_are_one():
     # a b are frames of one film, c of another one; b and c show nearly the same, and so do x and y.
     names = "abcxyz"
-    leaders = dealing.find_leaders(len(names), [[0, 1], [1, 2], [3, 4]])
+    leaders = stratification.find_leaders(len(names), [[0, 1], [1, 2], [3, 4]])
     assert [names[leader] for leader in leaders] == list("aaaxxz")
-    assert dealing.find_leaders(3, []) is None
+    assert stratification.find_leaders(3, []) is None
 
 
 @given(
@@ -143,7 +144,7 @@ def test_leaders_are_the_least_of_what_is_connected(case):
         joined = [group for group in groups if group & set(found)]
         groups = [group for group in groups if not group & set(found)] + [set().union(*joined)]
     wanted = {image: min(group) for group in groups for image in group}
-    leaders = dealing.find_leaders(count, sets)
+    leaders = stratification.find_leaders(count, sets)
     assert [wanted[image] for image in range(count)] == (list(range(count)) if leaders is None else list(leaders))
 
 
@@ -169,10 +170,10 @@ def test_sets_that_hardly_can_be_split():
 def test_the_report_says_by_how_much():
     labels = {"1": ("a",), "2": ("a", "b"), "3": ("a",), "4": ("c",)}
     sides = {"1": TRAIN, "2": VALIDATE, "3": VALIDATE, "4": TRAIN}
-    rows = split_report.measure(labels, sides, lambda total: split.share_out(total, 0.25))
+    rows = deviation.measure(labels, sides, lambda total: split.share_out(total, 0.25))
     assert [row[:7] for row in rows if row[0] == "a"] == [("a", 3, 2, TRAIN, 1, 2, -1), ("a", 3, 2, VALIDATE, 2, 1, 1)]
-    assert "in one image only" in split_report.format_report(rows)
-    assert "3 of 3 classes are within one image" in split_report.format_report(rows)
+    assert "in one image only" in deviation.format_report(rows)
+    assert "3 of 3 classes are within one image" in deviation.format_report(rows)
 
 
 def test_the_verb(tmp_path, capsys):

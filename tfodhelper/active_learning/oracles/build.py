@@ -61,10 +61,10 @@ def check_names(name, options):
 
 def _unknown(what, name, known, owners=()):
     near = difflib.get_close_matches(str(name), list(known), n=1)
-    way_out = f"did you mean {near[0]!r}?" if near else None
+    fix = f"did you mean {near[0]!r}?" if near else None
     if owners:
-        way_out = f"leave it out: it is for the oracle {' or '.join(owners)}"
-    return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), way_out=way_out)
+        fix = f"leave it out: it is for the oracle {' or '.join(owners)}"
+    return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), fix=fix)
 
 
 def _check(oracle, field, value):

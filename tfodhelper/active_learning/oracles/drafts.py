@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from tfodhelper import errors, storage
-from tfodhelper.active_learning.oracles import choosing, edits, turning
+from tfodhelper.active_learning.oracles import detections_to_boxes, edits, exif_boxes
 from tfodhelper.annotations import images
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
@@ -86,15 +86,15 @@ class Draft:
     @property
     def shown_size(self):
         """(width, height) of the image in the review folder."""
-        return turning.turned_size(self.width, self.height, self.orientation)
+        return exif_boxes.turned_size(self.width, self.height, self.orientation)
 
     def to_shown(self, box):
         """A box of the stored image as a box of the image in the review folder."""
-        return turning.to_upright(box, self.width, self.height, self.orientation)
+        return exif_boxes.to_upright(box, self.width, self.height, self.orientation)
 
     def to_stored(self, box):
         """The inverse of `to_shown`."""
-        return turning.to_stored(box, self.width, self.height, self.orientation)
+        return exif_boxes.to_stored(box, self.width, self.height, self.orientation)
 
     def shown_boxes(self):
         """The boxes as LabelImg would have saved them, in the order of `boxes`."""
@@ -108,7 +108,7 @@ def plan_draft(question, rank, digits, options):
       question: a `structures.Question`.
       rank: place among the drafts, from 1.
       digits: with which the rank is written.
-      options: has `score_threshold` and `max_overlap`; see `choosing.choose_boxes`.
+      options: has `score_threshold` and `max_overlap`; see `detections_to_boxes.choose_boxes`.
 
     Returns:
       A `Draft`, not written.
@@ -136,7 +136,7 @@ def plan_draft(question, rank, digits, options):
         format=facts.format,
         mode=facts.mode,
     )
-    pairs = choosing.choose_boxes(found, options.score_threshold, options.max_overlap)
+    pairs = detections_to_boxes.choose_boxes(found, options.score_threshold, options.max_overlap)
     shown = dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs)).shown_boxes()
     pairs = [pair for pair, box in zip(pairs, shown) if box.area > 0]  # LabelImg cannot show the others
     return dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs), scores=tuple(score for _, score in pairs))
@@ -178,7 +178,7 @@ def write_guides(folder, class_names, command, max_overlap):
       folder: the review folder.
       class_names: list of str.
       command: that starts LabelImg.
-      max_overlap: of two boxes of a draft; see `choosing.choose_boxes`.
+      max_overlap: of two boxes of a draft; see `detections_to_boxes.choose_boxes`.
     """
     texts = {
         CLASSES: "".join(f"{name}\n" for name in class_names),
@@ -222,7 +222,7 @@ def read_memory(folder):
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise errors.StorageError(
             f"{path}: does not hold the drafts of a round ({type(error).__name__}: {error})",
-            way_out="restore the file: without it nobody knows what was predicted",
+            fix="restore the file: without it nobody knows what was predicted",
         ) from error
 
 

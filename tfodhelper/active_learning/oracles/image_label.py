@@ -8,7 +8,7 @@ label says what is there and not where: whether the box sits well is for the sco
 import dataclasses
 import pathlib
 
-from tfodhelper.active_learning.oracles import choosing
+from tfodhelper.active_learning.oracles import detections_to_boxes
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations.structures import Annotation
 
@@ -140,7 +140,7 @@ class ImageLabelOracle:
         return self._choose(found, wanted & found_names)
 
     def _choose(self, found, names):
-        boxes = choosing.choose_boxes(found, self._box_score, self._options.max_overlap, names)
+        boxes = detections_to_boxes.choose_boxes(found, self._box_score, self._options.max_overlap, names)
         if self._options.several_classes == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
             return None, NOT_SURE
         if self._options.several_boxes == ALL:

@@ -63,7 +63,7 @@ def _from_folders(images):
             "none of the images lies in a folder of its class",
             expected="CLASS/IMAGE in the folder that was named",
             received=loose[0],
-            way_out="sort the images into folders called by their classes, or name a CSV file",
+            fix="sort the images into folders called by their classes, or name a CSV file",
         )
     what = "images lie in no folder of a class, and nothing is known of them"
     return found, [_count(loose, what)] if loose else []
@@ -88,7 +88,7 @@ def _from_csv(path, images):
             f"{path}: says nothing about any of the {len(images)} images",
             expected="names of images, for instance " + ", ".join(image.name for image in images[:2]),
             received=f"{len(rows)} rows" + (f", the first is {rows[0][1]!r}" if rows else ""),
-            way_out="name the file that belongs to these images",
+            fix="name the file that belongs to these images",
         )
     found = {name: next(iter(versions)) for name, versions in said.items() if len(versions) == 1}
     contradicted = [_contradiction(name, versions) for name, versions in said.items() if len(versions) > 1]
@@ -129,7 +129,7 @@ def _read_rows(path):
             expected=f"a CSV file with the columns image and classes, or {FOLDER}",
         ) from error
     except UnicodeDecodeError as error:
-        raise errors.DatasetError(f"{path}: is not UTF-8 text ({error})", way_out="save it as UTF-8") from error
+        raise errors.DatasetError(f"{path}: is not UTF-8 text ({error})", fix="save it as UTF-8") from error
     except csv.Error as error:
         raise errors.DatasetError(f"{path}: is no CSV file ({error})") from error
 
@@ -148,7 +148,7 @@ def _find_columns(path, header):
             f"{path}: lacks a column",
             expected="a first line with `image` and `classes` (or `class`)",
             received=", ".join(header) or "an empty file",
-            way_out="name the columns in the first line",
+            fix="name the columns in the first line",
         )
     return image, classes
 

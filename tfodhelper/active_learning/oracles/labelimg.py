@@ -121,7 +121,7 @@ class LabelImgOracle:
             raise errors.StorageError(
                 f"{review}: the drafts of this round are gone",
                 expected="the folder that was made for them",
-                way_out=f"put it back; or remove {folder / drafts.MEMORY} to have the drafts written anew",
+                fix=f"put it back; or remove {folder / drafts.MEMORY} to have the drafts written anew",
             )
         digits = max(4, len(str(len(questions))))
         with console.Progress("drafts planned", len(new)) if new else contextlib.nullcontext() as progress:
@@ -148,7 +148,7 @@ class LabelImgOracle:
         if review.is_dir() and any(review.iterdir()):
             raise errors.UsageError(
                 f"{review}: this folder is not empty, and drafts are written over nothing",
-                way_out="remove it, or name another folder with --review_dir",
+                fix="remove it, or name another folder with --review_dir",
             )
         parents = {os.path.realpath(os.path.dirname(question.image.path)) for question in questions}
         real = pathlib.Path(os.path.realpath(review))
@@ -157,7 +157,7 @@ class LabelImgOracle:
             raise errors.UsageError(
                 f"{review}: lies in a folder of images of the pool",
                 expected=f"a folder apart from {inside[0]}",
-                way_out="name another folder with --review_dir",
+                fix="name another folder with --review_dir",
             )
 
     def _class_names(self, known):

@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from tfodhelper import errors
-from tfodhelper.active_learning.oracles import choosing, edits, turning
+from tfodhelper.active_learning.oracles import detections_to_boxes, edits, exif_boxes
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
@@ -85,7 +85,9 @@ class SimulatedOracle:
         if truth is None:
             return None, BAD_TRUTH
         options = self._options
-        draft = choosing.choose_boxes(question.prediction.found, options.score_threshold, options.max_overlap)
+        draft = detections_to_boxes.choose_boxes(
+            question.prediction.found, options.score_threshold, options.max_overlap
+        )
         compared = edits.compare_boxes([box for box, _ in draft], truth.boxes, options.keep_iou)
         scores = tuple(
             draft[source][1] if kind == edits.KEPT else None for kind, source in zip(compared.kinds, compared.sources)
@@ -104,7 +106,7 @@ class SimulatedOracle:
             return None
         boxes = checked.annotation.boxes
         if checked.turn:
-            boxes = tuple(turning.to_stored(box, facts.width, facts.height, facts.orientation) for box in boxes)
+            boxes = tuple(exif_boxes.to_stored(box, facts.width, facts.height, facts.orientation) for box in boxes)
         return dataclasses.replace(
             checked.annotation,
             filename=pathlib.PurePosixPath(name).name,
@@ -123,7 +125,7 @@ class _Truth:
             raise errors.UsageError(
                 "the simulated oracle needs to know where the truth lies",
                 expected="a folder with annotation files",
-                way_out="--truth_dir=FOLDER",
+                fix="--truth_dir=FOLDER",
             )
         self._by_place, self._by_stem = {}, collections.defaultdict(list)
         root = pathlib.Path(folder)
@@ -138,7 +140,7 @@ class _Truth:
                 f"{folder}: no truth is there",
                 expected="a folder with annotation files (.xml)",
                 received="no XML file" if root.is_dir() else "no such folder",
-                way_out="name the folder with --truth_dir",
+                fix="name the folder with --truth_dir",
             )
 
     def find(self, path):

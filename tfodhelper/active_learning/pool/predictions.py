@@ -103,7 +103,7 @@ def keep_plan(folder, plan):
             f"{folder}: holds predictions of another pool or another model",
             expected=", ".join(f"{name} {getattr(there, name)}" for name in different),
             received=", ".join(f"{name} {getattr(plan, name)}" for name in different),
-            way_out="go on with the pool, the model and the settings that it was begun with, or choose another folder",
+            fix="go on with the pool, the model and the settings that it was begun with, or choose another folder",
         )
 
 
@@ -255,7 +255,7 @@ def read_predictions(folder):
     if missing:
         raise errors.PredictionError(
             f"{folder}: {len(missing)} parts of the predictions are missing, the first one is {missing[0]}",
-            way_out="predict the rest of the pool first; what is there is kept",
+            fix="predict the rest of the pool first; what is there is kept",
         )
     for number in range(read_plan(folder).num_parts):
         yield from _read_part(folder, number)
@@ -352,7 +352,7 @@ def _read_lines(path, is_wanted=lambda line: True):
 def _damaged(path, reason):
     return errors.PredictionError(
         f"{path}: is not what was written ({reason})",
-        way_out="remove the files of this part; its images are then predicted again",
+        fix="remove the files of this part; its images are then predicted again",
     )
 
 

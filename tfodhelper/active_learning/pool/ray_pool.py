@@ -1,7 +1,7 @@
 """Predicts a pool with Ray Data: the same model class as `pool_predictor`, in actors on as many machines as there are.
 
     import ray
-    from tfodhelper.active_learning import ray_pool
+    from tfodhelper.active_learning.pool import ray_pool
 
     pool = ray.data.from_items([{"name": "a.jpg", "path": "/data/a.jpg"}, ...])
     found = ray_pool.map_pool(pool, "export/best", num_actors=4, num_gpus=1)

@@ -14,7 +14,8 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.pool import predictions as prediction_files
 from tfodhelper.active_learning.selection import selection as selections
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, Answer
-from tfodhelper.render import draw, thumbnails
+from tfodhelper.render import boxes as draw
+from tfodhelper.render import thumbnails
 
 DOUBTFUL = "doubtful"
 _MOST_BOXES = 8  # drawn on a picture of a prediction
@@ -67,8 +68,8 @@ def pick(space, rounds, names, per_kind):
 
     Args:
       space: the `Workspace`.
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
       per_kind: how many of a kind and round are shown at most.
 
     Returns:

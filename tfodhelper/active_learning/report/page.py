@@ -8,7 +8,7 @@ import base64
 import collections
 
 from tfodhelper import console, storage
-from tfodhelper.active_learning.report import gallery, growth, tally
+from tfodhelper.active_learning.report import gallery, round_facts, tfn_sheet
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 from tfodhelper.render import thumbnails
 from tfodhelper.review.page import Card, escape, format_card
@@ -58,12 +58,12 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND, she
     Args:
       path: of the HTML file.
       space: the `Workspace`.
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
       tables: list of `tables.Table`s.
       plots: {name: path of a PNG file}.
       per_kind: images of a kind and round that are shown at most.
-      sheet: `tally.Sheet`, or None.
+      sheet: `tfn_sheet.Sheet`, or None.
     """
     picked = gallery.pick(space, rounds, names, per_kind)
     shown = [one for one in rounds if picked[one.number]]
@@ -119,7 +119,7 @@ def _tiles(rounds, names):
 
 def _figures(rounds, names):
     """Yields (figure, what it is) of the whole."""
-    stages, measured = growth.stages(rounds), [one for one in rounds if one.map50 is not None]
+    stages, measured = round_facts.stages(rounds), [one for one in rounds if one.map50 is not None]
     if stages:
         yield f"{stages[0].counts.images:,} → {stages[-1].counts.images:,}", "images in the training set"
         yield f"{stages[0].counts.boxes:,} → {stages[-1].counts.boxes:,}", "boxes in the training set"
@@ -169,9 +169,9 @@ def _table(table):
 
 def _sheet(sheet, rounds):
     """The T/F/N sheet: a row of coloured cells for each class."""
-    figures = (tally.RIGHT, tally.WRONG, tally.NOTHING, tally.UNREAD, "right", "mostly taken for")
+    figures = (tfn_sheet.RIGHT, tfn_sheet.WRONG, tfn_sheet.NOTHING, tfn_sheet.UNREAD, "right", "mostly taken for")
     head = '<th>class</th><th>images</th><th class="cells">cells</th>' + "".join(f"<th>{name}</th>" for name in figures)
-    every = tally.join(sheet.rows)
+    every = tfn_sheet.join(sheet.rows)
     rows = [_sheet_row(row, "".join(map(_cell, row.cells)), row.mostly_taken_for) for row in sheet.rows]
     rows.append(_sheet_row(every, "", ""))
     newest = max((one.number for one in rounds if one.train is not None), default=sheet.round_number)
@@ -189,12 +189,12 @@ def _sheet(sheet, rounds):
 
 
 def _sheet_row(row, cells, taken_for):
-    numbers = "".join(f"<td>{escape(value)}</td>" for value in (*tally.figures_of(row), taken_for))
+    numbers = "".join(f"<td>{escape(value)}</td>" for value in (*tfn_sheet.figures_of(row), taken_for))
     return f'<tr><td>{escape(row.label)}</td><td>{row.num_images:,}</td><td class="cells">{cells}</td>{numbers}</tr>\n'
 
 
 def _cell(cell):
-    if cell.mark == tally.UNREAD:
+    if cell.mark == tfn_sheet.UNREAD:
         text = "could not be read"
     else:
         text = "nothing found" if cell.score is None else f"{cell.found} {cell.score:.0%}"

@@ -5,7 +5,7 @@ from matplotlib import colormaps, font_manager, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tfodhelper.active_learning.report import growth
+from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING
 
 NAMES = ("growth", "precision", "classes", "shares", "answers", "time")
@@ -28,15 +28,15 @@ _EDIT_COLORS = {
     "added": "#4a6fa5",
     "deleted": "#c8553d",
 }
-_PHASE_COLORS = dict(zip(growth.PHASES, (*(colormaps["tab10"](i) for i in (9, 0, 4, 6, 1, 2, 3, 8)), _GREY)))
+_PHASE_COLORS = dict(zip(round_facts.PHASES, (*(colormaps["tab10"](i) for i in (9, 0, 4, 6, 1, 2, 3, 8)), _GREY)))
 
 
 def make_figures(rounds, names):
     """Draws growth, precision, classes, shares, answers and time, as far as there is anything to show.
 
     Args:
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
 
     Returns:
       {one of `NAMES`: matplotlib Figure}.
@@ -50,7 +50,7 @@ def make_figures(rounds, names):
 
 
 def _plot_growth(rounds, names):
-    stages = growth.stages(rounds)
+    stages = round_facts.stages(rounds)
     if not stages:
         return None
     figure = Figure(figsize=(13, 5.2), layout="constrained")
@@ -187,7 +187,7 @@ def _plot_class_table(numbers, labels, values):
 
 
 def _plot_shares(rounds, names):
-    stages = growth.stages(rounds)
+    stages = round_facts.stages(rounds)
     if len(stages) < 2 or not stages[0].counts.images:
         return None
     first, last = stages[0].counts, stages[-1].counts
@@ -220,7 +220,7 @@ def _share_limits(before, after):
 
 
 def _words(stage):
-    return "after the last round" if stage.label == growth.NEXT else stage.label
+    return "after the last round" if stage.label == round_facts.NEXT else stage.label
 
 
 def _plot_answers(rounds, names):
@@ -265,7 +265,7 @@ def _plot_time(rounds, names):
     figure = Figure(figsize=(11, 1.7 + 0.42 * len(timed)), layout="constrained")
     axes = figure.subplots()
     labels, base = [f"round {one.number}" for one in timed], np.zeros(len(timed))
-    for name in growth.PHASES:
+    for name in round_facts.PHASES:
         values = np.array([one.seconds.get(name, 0.0) / unit for one in timed])
         if values.any():
             axes.barh(labels, values, left=base, color=_PHASE_COLORS[name], label=name)

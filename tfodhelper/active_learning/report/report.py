@@ -6,7 +6,7 @@ import warnings
 
 from tfodhelper import storage
 from tfodhelper.active_learning import workspace
-from tfodhelper.active_learning.report import growth, page, plots, tables, tally, tensorboard_curves
+from tfodhelper.active_learning.report import page, plots, round_facts, tables, tensorboard_curves, tfn_sheet
 from tfodhelper.dataset.analysis.plots import save
 
 FOLDER = "report"
@@ -35,7 +35,9 @@ class Report:
 
 def format_report(workspace_dir):
     """All tables of a workspace's rounds as one text, at most 120 columns wide."""
-    return _format(tables.make_tables(growth.read_rounds(workspace_dir), growth.read_class_names(workspace_dir)))
+    return _format(
+        tables.make_tables(round_facts.read_rounds(workspace_dir), round_facts.read_class_names(workspace_dir))
+    )
 
 
 def write_report(workspace_dir, per_kind=page.PER_KIND):
@@ -56,7 +58,7 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
       StorageError: a file of it cannot be read, or the report cannot be written.
     """
     space = workspace.Workspace(workspace_dir)
-    rounds, names = growth.read_rounds(workspace_dir), growth.read_class_names(workspace_dir)
+    rounds, names = round_facts.read_rounds(workspace_dir), round_facts.read_class_names(workspace_dir)
     folder = storage.make_folder(space.folder / FOLDER)
     made = tables.make_tables(rounds, names)
     text = _format(made)
@@ -64,7 +66,7 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
     csv_files = tables.write_tables(folder, rounds, names)
     pictures = _write_plots(folder, rounds, names)
     curves = tensorboard_curves.write_curves(folder / "tensorboard", rounds, names)
-    sheet = tally.read_sheet(folder)
+    sheet = tfn_sheet.read_sheet(folder)
     page.write_page(folder / "index.html", space, rounds, names, made, pictures, per_kind, sheet)
     return Report(folder, folder / "index.html", text, tuple(csv_files), pictures, curves)
 

@@ -5,7 +5,7 @@ import dataclasses
 
 from tfodhelper import console
 from tfodhelper.active_learning import workspace
-from tfodhelper.active_learning.report import growth
+from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
 WIDTH = 120  # columns of the console
@@ -47,8 +47,8 @@ def make_tables(rounds, names):
     """All tables that have something to say.
 
     Args:
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
 
     Returns:
       list of `Table`s.
@@ -105,7 +105,7 @@ def _of_verdict(one, verdict):
 
 
 def _growth(rounds, names):
-    stages = growth.stages(rounds)
+    stages = round_facts.stages(rounds)
     if not stages:
         return None
     first, last = stages[0].counts, stages[-1].counts
@@ -120,7 +120,7 @@ def _growth(rounds, names):
 
 
 def _increase(rounds, names):
-    stages = growth.stages(rounds)
+    stages = round_facts.stages(rounds)
     if len(stages) < 2:
         return None
     pairs = list(zip(stages, stages[1:]))
@@ -135,7 +135,7 @@ def _increase(rounds, names):
 
 
 def _shares(rounds, names):
-    stages = growth.stages(rounds)
+    stages = round_facts.stages(rounds)
     if not stages:
         return None
     order = sorted(names.shown, key=lambda name: stages[0].counts.share(name) or 0.0)
@@ -228,7 +228,7 @@ def _times(rounds, names):
     timed = [one for one in rounds if any(one.seconds.values())]
     if not timed:
         return None
-    totals = {name: sum(one.seconds.get(name, 0.0) for one in timed) for name in growth.PHASES}
+    totals = {name: sum(one.seconds.get(name, 0.0) for one in timed) for name in round_facts.PHASES}
     every = sum(totals.values())
     rows = [
         (name, *(_time(one.seconds.get(name)) for one in timed), _time(total), _percent(total / every))
@@ -248,7 +248,7 @@ def _stage_header(stages):
 
 
 def _next_note(stages):
-    return "next: with what the last round adopted" if stages[-1].label == growth.NEXT else ""
+    return "next: with what the last round adopted" if stages[-1].label == round_facts.NEXT else ""
 
 
 def _number(value):
@@ -286,8 +286,8 @@ def write_tables(folder, rounds, names):
 
     Args:
       folder: pathlib.Path, there.
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
 
     Returns:
       The paths.

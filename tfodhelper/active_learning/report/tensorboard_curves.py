@@ -8,7 +8,7 @@ from tensorboard.plugins.scalar import summary_v2
 from tensorboard.summary.writer import record_writer
 
 from tfodhelper import storage
-from tfodhelper.active_learning.report import growth
+from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.report.tables import EDIT_KINDS
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED
 
@@ -22,8 +22,8 @@ def write_curves(folder, rounds, names):
 
     Args:
       folder: pathlib.Path of a folder that holds nothing else: what `tensorboard --logdir` is told.
-      rounds: list of `growth.RoundFacts`.
-      names: `growth.ClassNames`.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
 
     Returns:
       The folder.
@@ -55,7 +55,7 @@ def scalars_of(one, names):
         values |= {f"answers/{verdict}": one.verdicts[verdict] for verdict in (ADOPTED, REFUSED)}
     if one.edits is not None:
         values |= {f"label_cost/{kind}": getattr(one.edits, kind) for kind in EDIT_KINDS}
-    values |= {f"seconds/{phase}": one.seconds[phase] for phase in growth.PHASES if phase in one.seconds}
+    values |= {f"seconds/{phase}": one.seconds[phase] for phase in round_facts.PHASES if phase in one.seconds}
     return {tag: float(value) for tag, value in values.items() if value is not None}
 
 

@@ -182,7 +182,7 @@ def _read(prediction, rule):
             f"{prediction.name}: the prediction has no features, which the rule {rule} compares",
             expected="a model that gives the output features",
             received="detections alone",
-            way_out="export the model again and predict again, or choose --rule=stratified or --rule=dcus",
+            fix="export the model again and predict again, or choose --rule=stratified or --rule=dcus",
         )
     features = np.ravel(prediction.features)
     if not np.isfinite(features).all():
@@ -190,12 +190,12 @@ def _read(prediction, rule):
             f"{prediction.name}: its features are not finite, and the rule {rule} compares features",
             expected="finite numbers",
             received="NaN or infinity",
-            way_out="look whether the training of this round diverged; --rule=random needs no features",
+            fix="look whether the training of this round diverged; --rule=random needs no features",
         )
     return features
 
 
 def _unusable(name, what, expected, received):
     return errors.PredictionError(
-        f"{name}: {what}", expected=expected, received=received, way_out="predict the pool again with one model"
+        f"{name}: {what}", expected=expected, received=received, fix="predict the pool again with one model"
     )

@@ -263,7 +263,7 @@ def _known(labelled_features, features):
             "the features of the labelled images do not belong to those of the pool",
             expected=f"[n, {features.shape[1]}], finite",
             received=f"{list(known.shape)}" + ("" if np.isfinite(known).all() else ", not finite"),
-            way_out="predict both with one model",
+            fix="predict both with one model",
         )
     return diversity.to_unit_length(known)
 
@@ -292,6 +292,6 @@ def _to_chosen(rows):
         raise errors.PredictionError(
             f"{twice}: predicted twice in this round",
             expected="one prediction an image",
-            way_out="delete the predictions of this round: they are made again",
+            fix="delete the predictions of this round: they are made again",
         )
     return chosen

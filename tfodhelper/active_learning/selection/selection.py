@@ -136,7 +136,7 @@ def read_selection(folder):
         raise errors.StorageError(
             f"{path}: this is no selection ({type(error).__name__}: {error})",
             expected="a file that a round wrote",
-            way_out="delete it: the round selects again",
+            fix="delete it: the round selects again",
         ) from error
 
 

@@ -111,7 +111,7 @@ def _aggregate(values, aggregate, name):
             f"{name}: its scores give no uncertainty",
             expected="finite numbers",
             received=total,
-            way_out="look whether the training of this round diverged, then predict again",
+            fix="look whether the training of this round diverged, then predict again",
         )
     return max(total, 0.0)
 
@@ -122,5 +122,5 @@ def _check(prediction, count):
             f"{prediction.name}: the prediction is not whole",
             expected=f"a margin and an entropy for each of {count} detections",
             received=f"{len(prediction.margins)} and {len(prediction.entropies)}",
-            way_out="predict the pool again",
+            fix="predict the pool again",
         )

@@ -5,7 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfodhelper import storage
-from tfodhelper.dataset.analysis import describe
+from tfodhelper.dataset.analysis import box_statistics
 
 _MOST_CLASSES = 40  # in one picture; the tables have all
 _DPI = 110
@@ -16,8 +16,8 @@ def write_plots(folder, table, advice):
 
     Args:
       folder: pathlib.Path.
-      table: a `describe.Table`.
-      advice: {k: `anchors.Anchors`}.
+      table: a `image_lists.Table`.
+      advice: {k: `anchor_clusters.Anchors`}.
 
     Returns:
       The paths of what was written: a set without boxes has nothing to show.
@@ -48,7 +48,7 @@ def _plot_classes(table):
     figure = Figure(figsize=(9, 2 + 0.3 * len(names)), layout="constrained")
     axes = figure.subplots()
     left = np.zeros(len(names))
-    for side in describe.sides_of(table)[1:] or [describe.ALL]:
+    for side in box_statistics.sides_of(table)[1:] or [box_statistics.ALL]:
         _, of_side = table.of_side(side)
         counts = np.array([(of_side & (table.label == name)).sum() for name in names])
         axes.barh(range(len(names)), counts, left=left, label=side)
@@ -80,7 +80,7 @@ def _plot_boxes(table):
     ticks = [tick for tick in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16) if low <= tick <= high]
     ratios.set_xticks(ticks, [f"1:{round(1 / tick)}" if tick < 1 else f"{tick}:1" for tick in ticks])
     ratios.minorticks_off()
-    for limit in (1 / describe.TWISTED_RATIO, describe.TWISTED_RATIO):
+    for limit in (1 / box_statistics.TWISTED_RATIO, box_statistics.TWISTED_RATIO):
         ratios.axvline(limit, color="black", linestyle="--", linewidth=1)
     ratios.set(title="aspect ratio (dashed: 1:4 and 4:1)", xlabel="width / height", ylabel="boxes")
     share = table.fractions
@@ -91,7 +91,7 @@ def _plot_boxes(table):
 
 
 def _plot_together(table):
-    names, counts = describe.count_together(table)
+    names, counts = box_statistics.count_together(table)
     frequent = np.argsort(-np.diag(counts), kind="stable")[:_MOST_CLASSES]
     names, counts = [names[i] for i in frequent], counts[np.ix_(frequent, frequent)]
     return plot_matrix(

@@ -11,7 +11,7 @@ def group_identical(images):
     """Groups of at least two images with the same digest.
 
     Args:
-      images: `usable.UsableImage`s, sorted by name.
+      images: `usable_images.UsableImage`s, sorted by name.
 
     Returns:
       List of lists, in the order of the first names.
@@ -34,8 +34,8 @@ def find_duplicates(images):
             )
         else:
             what = f"is the same file as {names}, but the boxes differ"
-            way_out = "keep the better annotation; until then they stay on one side of the split"
-            findings.append(Finding("images-disagree", group[0].name, what, way_out=way_out))
+            fix = "keep the better annotation; until then they stay on one side of the split"
+            findings.append(Finding("images-disagree", group[0].name, what, fix=fix))
     return findings
 
 
@@ -43,7 +43,7 @@ def find_leaks(images, split):
     """A finding for each group of identical images that a given split puts on both sides.
 
     Args:
-      images: `usable.UsableImage`s.
+      images: `usable_images.UsableImage`s.
       split: {name: side}; images that are not in it do not count.
     """
     findings = []
@@ -51,6 +51,6 @@ def find_leaks(images, split):
         sides = {split[image.name] for image in group}
         if len(sides) > 1:
             names = ", ".join(f"{image.name} ({split[image.name]})" for image in group[:_SHOWN])
-            way_out = "take them out of one of the lists: figures of the validation are too good otherwise"
-            findings.append(Finding("split-leak", group[0].name, f"one file on both sides: {names}", way_out=way_out))
+            fix = "take them out of one of the lists: figures of the validation are too good otherwise"
+            findings.append(Finding("split-leak", group[0].name, f"one file on both sides: {names}", fix=fix))
     return findings

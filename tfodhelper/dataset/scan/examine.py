@@ -13,7 +13,8 @@ import json
 from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset.scan import class_names, duplicates, entries, index, looked, usable
+from tfodhelper.dataset.scan import class_names, discover, duplicates, entry_store, usable_images
+from tfodhelper.dataset.scan import entry as entries
 from tfodhelper.outofcore import columns
 
 FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
@@ -65,18 +66,18 @@ class Examination:
 
     Attributes:
       source: the folders.
-      images: the usable ones, sorted by name; a `usable.Images`.
+      images: the usable ones, sorted by name; a `usable_images.Images`.
       unlabelled: names of images without annotation file, sorted.
       findings: everything that was found; a `Found`.
-      index: the `index.Index` that it comes from.
+      index: the `discover.Index` that it comes from.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
     """
 
-    source: index.Source
-    images: usable.Images
+    source: discover.Source
+    images: usable_images.Images
     unlabelled: columns.Texts
     findings: collections.abc.Sequence
-    index: index.Index
+    index: discover.Index
     fingerprint: str
 
     def count_boxes(self):
@@ -110,15 +111,15 @@ def examine(
     """Looks at all annotation files and their images and checks them, in parallel.
 
     Args:
-      source: an `index.Source`.
+      source: an `discover.Source`.
       label_map: the classes that are allowed; None allows all.
       options: a `checks.CheckOptions`.
       show_progress: whether the console shows how far it is.
       decode: whether every image is decoded, which finds damage that a header does not show.
       num_workers: processes; 0 leaves it to the program, 1 works in this one.
-      known: `looked.Notes` of an earlier examination with the same options, or None; what has not changed since is not
-        read again.
-      folder, identity: see `looked.Looked`.
+      known: `entry_store.Notes` of an earlier examination with the same options, or None; what has not changed
+        since is not read again.
+      folder, identity: see `entry_store.EntryStore`.
 
     Returns:
       An `Examination`. It may have no usable image; `check_usable` raises then.
@@ -128,12 +129,12 @@ def examine(
     """
     look = make_look_options(source, label_map, options, decode)
     with _progress(show_progress) as progress:
-        found = index.make_index(source, look, known, num_workers, progress, folder, identity)
-    index.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
+        found = discover.make_index(source, look, known, num_workers, progress, folder, identity)
+    discover.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
     _check_meaningless_sizes(found, look, num_workers)
     notes = list(found.findings) + _collect_remarks(found)
-    index.refuse_pointers(notes)
-    images = usable.Images(found)
+    discover.refuse_pointers(notes)
+    images = usable_images.Images(found)
     notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images) + _find_empty(images)
     return Examination(source, images, found.unlabelled, Found(notes, found.unlabelled), found, _fingerprint(found))
 
@@ -142,7 +143,7 @@ def _collect_remarks(found):
     """The findings about the annotation files that are used, and about their images."""
     notes = []
     for position in found.choices.paired():
-        if found.looked.flags[position] & looked.HAS_REMARKS:
+        if found.looked.flags[position] & entry_store.HAS_REMARKS:
             entry = found.looked[position]
             notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
             notes += [Finding(*values) for values in entry.findings]
@@ -150,7 +151,7 @@ def _collect_remarks(found):
 
 
 def make_look_options(source, label_map=None, options=None, decode=True):
-    """The `entries.LookOptions` of a set."""
+    """The `entry.LookOptions` of a set."""
     options = options or checks.CheckOptions()
     return entries.LookOptions(str(source.image_dir), str(source.annotation_dir), decode, label_map, options)
 
@@ -177,20 +178,20 @@ def _check_meaningless_sizes(found, look, num_workers):
     def make_task(piece):
         return look, found.looked.path, [found.looked.place_of(p) for p in piece]
 
-    index.look_anew(found.looked, positions, looked.check_again, make_task, look, num_workers)
+    discover.look_anew(found.looked, positions, entry_store.check_again, make_task, look, num_workers)
 
 
 def fingerprint_of(source, known=None, num_workers=0, folder=None):
     """The fingerprint of a set without decoding it.
 
     Args:
-      source: an `index.Source`.
-      known: `looked.Notes` of an earlier examination, or None; what has not changed since is not read again.
+      source: an `discover.Source`.
+      known: `entry_store.Notes` of an earlier examination, or None; what has not changed since is not read again.
       num_workers: as for `examine`.
-      folder: see `looked.Looked`.
+      folder: see `entry_store.EntryStore`.
     """
     look = make_look_options(source, decode=False)
-    return _fingerprint(index.make_index(source, look, known, num_workers, folder=folder))
+    return _fingerprint(discover.make_index(source, look, known, num_workers, folder=folder))
 
 
 def _fingerprint(found):
@@ -216,13 +217,13 @@ def has_constant_size(found):
     outside of its image, the images have several sizes, and some boxes fit their image but not the constant.
 
     Args:
-      found: an `index.Index`.
+      found: an `discover.Index`.
     """
     constant, real, num_readable = None, set(), 0
     for position in _list_readable(found):
         width, height, *stored = found.looked.sizes_of(position)
         constant = constant or (width, height)
-        if constant != (width, height) or looked.NO_SIZE in constant:
+        if constant != (width, height) or entry_store.NO_SIZE in constant:
             return False
         num_readable += 1
         if len(real) < 2:
@@ -246,7 +247,7 @@ def find_tiles(found):
     larger frame, each file would show that only by chance, at most by the share of the tile in the frame.
 
     Args:
-      found: an `index.Index`.
+      found: an `discover.Index`.
 
     Returns:
       List of positions; empty where one box does not fit, or where it may be chance.
@@ -254,7 +255,11 @@ def find_tiles(found):
     larger, chance, num_labelled = [], 1.0, 0
     for position in _list_readable(found):
         width, height, *stored = found.looked.sizes_of(position)
-        if looked.NO_SIZE in (width, height) or width < _TILE_RATIO * stored[0] or height < _TILE_RATIO * stored[1]:
+        if (
+            entry_store.NO_SIZE in (width, height)
+            or width < _TILE_RATIO * stored[0]
+            or height < _TILE_RATIO * stored[1]
+        ):
             continue
         boxes = found.looked[position].annotation.boxes
         if not all(checks.fits(box, stored) for box in boxes):
@@ -268,7 +273,7 @@ def find_tiles(found):
 
 def _list_readable(found):
     """Positions of the annotation files that can be used and whose image can."""
-    both = looked.HAS_CONTENT | looked.HAS_FACTS
+    both = entry_store.HAS_CONTENT | entry_store.HAS_FACTS
     return (position for position in found.choices.paired() if found.looked.flags[position] & both == both)
 
 
@@ -281,8 +286,8 @@ def _find_empty(images):
     if number < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
         return []
     what = f"{number} of {len(images)} annotation files have no object and are not marked as verified"
-    way_out = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
-    return [Finding("no-objects", first.xml, what, way_out=way_out)]
+    fix = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
+    return [Finding("no-objects", first.xml, what, fix=fix)]
 
 
 def _find_class_troubles(images):
@@ -292,7 +297,7 @@ def _find_class_troubles(images):
             "class-few",
             name,
             f"the class has only {count} box" + ("es" if count > 1 else ""),
-            way_out=f"label at least {FEW_BOXES}",
+            fix=f"label at least {FEW_BOXES}",
         )
         for name, count in sorted(counts.items())
         if count < FEW_BOXES
@@ -316,7 +321,7 @@ def check_strict(notes):
         lines += [f"  ... and {len(bad) - _LISTED_BY_STRICT} more"] if len(bad) > _LISTED_BY_STRICT else []
         raise errors.DatasetError(
             f"--strict: {len(bad)} findings\n" + "\n".join(lines),
-            way_out="mend the files, or leave --strict out to have them fixed or left out",
+            fix="mend the files, or leave --strict out to have them fixed or left out",
         )
 
 
@@ -337,5 +342,5 @@ def check_usable(examination):
         f"{examination.source.image_dir}: no image is left to train on\n" + "\n".join(f"  {text}" for text in examples),
         expected="images with annotation files that can be used",
         received=reasons,
-        way_out="mend what is named; `tfodhelper check` lists everything",
+        fix="mend what is named; `tfodhelper check` lists everything",
     )

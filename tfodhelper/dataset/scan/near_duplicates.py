@@ -112,7 +112,7 @@ def find_torn(images, sides, hashes):
     Byte-identical images do not count here: `duplicates` speaks of them.
 
     Args:
-      images: `usable.UsableImage`s.
+      images: `usable_images.UsableImage`s.
       sides: {name: side}; images that are not in it do not count.
       hashes: {name: fingerprint or None}.
     """
@@ -125,8 +125,6 @@ def find_torn(images, sides, hashes):
         if others:
             shown = ", ".join(f"{name} ({sides[name]})" for name in others[:_SHOWN])
             what = f"({sides[first]}) shows nearly the same as {shown}" + (", ..." if len(others) > _SHOWN else "")
-            way_out = (
-                "keep them on one side, as --group_near_duplicates does: the validation's figures are too good else"
-            )
-            findings.append(Finding("split-near-leak", first, what, way_out=way_out))
+            fix = "keep them on one side, as --group_near_duplicates does: the validation's figures are too good else"
+            findings.append(Finding("split-near-leak", first, what, fix=fix))
     return findings

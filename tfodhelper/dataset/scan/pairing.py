@@ -13,7 +13,7 @@ import unicodedata
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
-from tfodhelper.dataset.scan import looked
+from tfodhelper.dataset.scan import entry_store
 from tfodhelper.outofcore import columns, sorting
 
 
@@ -61,7 +61,7 @@ def pair(documents, names, finder, stems, read_size):
     """Chooses the image of each document, and the document of each image.
 
     Args:
-      documents: a `looked.Looked`; what is no annotation gets no image and is not used.
+      documents: a `entry_store.EntryStore`; what is no annotation gets no image and is not used.
       names: of the documents, sorted.
       finder: a `Finder` of all images.
       stems: what `Finder.find_stem` says for each document.
@@ -72,15 +72,15 @@ def pair(documents, names, finder, stems, read_size):
     """
     owned = columns.filled("B", 0, len(finder.image_names), finder.folder)
     for image, flags in zip(stems, documents.flags):
-        if image >= 0 and not flags & looked.IS_FOREIGN:
+        if image >= 0 and not flags & entry_store.IS_FOREIGN:
             owned[image] = 1
     choices, findings = Choices(finder.folder), []
     for position, (image, flags) in enumerate(zip(stems, documents.flags)):
-        if flags & looked.IS_FOREIGN:
+        if flags & entry_store.IS_FOREIGN:
             choices.add(-1, False, False)
-        elif image >= 0 and (flags & looked.IS_NAMED or not flags & looked.HAS_CONTENT):
+        elif image >= 0 and (flags & entry_store.IS_NAMED or not flags & entry_store.HAS_CONTENT):
             choices.add(image, True)  # both names lead to it: the usual case
-        elif not flags & looked.HAS_CONTENT:
+        elif not flags & entry_store.HAS_CONTENT:
             choices.add(-1, False)
         else:
             by_stem = finder.by_stem(names[position])
@@ -238,7 +238,7 @@ def _settle_contests(documents, names, finder, choices):
         if image >= 0 and counts[image] > 1:
             claims.setdefault(image, []).append(position)
     for number, positions in claims.items():
-        has_content = {p: bool(documents.flags[p] & looked.HAS_CONTENT) for p in positions}
+        has_content = {p: bool(documents.flags[p] & entry_store.HAS_CONTENT) for p in positions}
         ranked = sorted(positions, key=lambda p: (not choices.by_stem[p], not has_content[p], p))
         winner, image = ranked[0], finder.image_names[number]
         for position in ranked[1:]:
@@ -250,9 +250,9 @@ def _settle_contests(documents, names, finder, choices):
                 findings.append(Finding("xml-copy", name, f"says the same about {image} as {other}"))
             elif has_content[position]:
                 code = "annotations-conflict" if equal_rank else "xml-conflict"
-                way_out = "keep one of the files, or name one folder with --annotation_dir"
+                fix = "keep one of the files, or name one folder with --annotation_dir"
                 what = f"says something else about {image} than {other}"
-                findings.append(Finding(code, name, what, way_out=way_out))
+                findings.append(Finding(code, name, what, fix=fix))
                 if equal_rank:
                     choices.is_used[winner] = False
     return findings
@@ -284,7 +284,7 @@ def _ambiguous(document, candidates):
         "image-ambiguous",
         document.name,
         "it cannot be told which image it belongs to: " + ", ".join(sorted(set(candidates))),
-        way_out="give the image and the annotation file the same name",
+        fix="give the image and the annotation file the same name",
     )
 
 

@@ -15,7 +15,7 @@ import math
 import operator
 
 from tfodhelper import errors
-from tfodhelper.dataset.split import dealing
+from tfodhelper.dataset.split import stratification
 from tfodhelper.outofcore import columns
 
 TRAIN, VALIDATE, TEST = "train", "validate", "test"
@@ -88,8 +88,8 @@ class Deck:
 
     @functools.cached_property
     def leaders(self):
-        """See `dealing.find_leaders`."""
-        return dealing.find_leaders(self.count, self.sets, self.folder)
+        """See `stratification.find_leaders`."""
+        return stratification.find_leaders(self.count, self.sets, self.folder)
 
 
 def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None):
@@ -111,7 +111,7 @@ def split_images(images, val_fraction=0.2, seed=0, test_fraction=0.0, fixed=None
     held = None
     if fixed:
         numbers = {side: number for number, side in enumerate(SPLITS)}
-        held = [numbers.get(fixed.get(image.name), dealing.NOT_DEALT) for image in images]
+        held = [numbers.get(fixed.get(image.name), stratification.NOT_DEALT) for image in images]
     sides = deal(_make_deck(images), val_fraction, seed, test_fraction, held)
     return {image.name: SPLITS[side] for image, side in zip(images, sides)}
 
@@ -152,14 +152,16 @@ def deal(deck, val_fraction=0.2, seed=0, test_fraction=0.0, held=None):
       deck: a `Deck`.
       val_fraction, seed, test_fraction: see `split_images`.
       held: the places among SPLITS of the sides of images that stay there, by the places of the images, else
-        `dealing.NOT_DEALT`; or None.
+        `stratification.NOT_DEALT`; or None.
 
     Returns:
       `columns.Column` of the places among SPLITS of the sides of all images.
     """
     check_fractions(val_fraction, test_fraction)
-    groups = dealing.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
-    dealer = dealing.Dealer(groups, lambda total: share_out(total, val_fraction, test_fraction), held, deck.folder)
+    groups = stratification.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
+    dealer = stratification.Dealer(
+        groups, lambda total: share_out(total, val_fraction, test_fraction), held, deck.folder
+    )
     return dealer.deal(keep_trained=True)
 
 
@@ -167,14 +169,14 @@ def deal_folds(deck, num_folds, seed=0):
     """As `split_folds`, of a `Deck`; returns a `columns.Column` of folds, from 1 on."""
     if num_folds < 2:
         raise errors.UsageError("that number of folds cannot be meant", expected="at least 2", received=num_folds)
-    groups = dealing.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
+    groups = stratification.Groups(deck.count, deck.kind_at, deck.leaders, seed, deck.folder)
     if len(groups) < num_folds:
         raise errors.DatasetError(
             f"{num_folds} folds need at least as many images (or groups of them)",
             received=f"{len(groups)}",
-            way_out="ask for fewer folds, or label more images",
+            fix="ask for fewer folds, or label more images",
         )
-    dealer = dealing.Dealer(groups, lambda total: share_out_folds(total, num_folds), None, deck.folder)
+    dealer = stratification.Dealer(groups, lambda total: share_out_folds(total, num_folds), None, deck.folder)
     return columns.Column("q", (dealer.side_names[side] for side in dealer.deal()), deck.folder)
 
 

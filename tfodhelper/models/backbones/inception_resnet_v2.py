@@ -6,7 +6,7 @@ All convolutions and poolings keep the alignment of the maps ("SAME" padding), a
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers as convolution
 
 
 def make_hyperparams(regularizer=None):

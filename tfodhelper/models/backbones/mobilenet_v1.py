@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers as convolution
 
 STEM_DEPTH = 32
 # (stride, output channels) of the 13 pairs of a depthwise 3x3 and a pointwise 1x1 convolution.

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 from tfodhelper.ops import box_coder
 
 
@@ -23,7 +23,7 @@ class HeadLayout:
     num_classes: int
     share_boxes: bool = False
     dropout_rate: float | None = None
-    norm: convolution.NormHyperparams | None = None
+    norm: layers.NormHyperparams | None = None
 
 
 class BoxClassifierHead(tf_keras.layers.Layer):
@@ -40,10 +40,10 @@ class BoxClassifierHead(tf_keras.layers.Layer):
         self._layout = layout
         self._num_boxes = 1 if layout.share_boxes else layout.num_classes
         widths = (self._num_boxes * box_coder.CODE_SIZE, layout.num_classes + 1)
-        self.dense = [convolution.Dense(in_channels, width) for width in widths]
+        self.dense = [layers.Dense(in_channels, width) for width in widths]
         self.norms = []
         if layout.norm is not None:
-            self.norms = [convolution.BatchNorm(width, layout.norm, frozen) for width in widths]
+            self.norms = [layers.BatchNorm(width, layout.norm, frozen) for width in widths]
         self.built = True
 
     def call(self, features, training=False):
@@ -78,9 +78,9 @@ class BoxClassifierHead(tf_keras.layers.Layer):
         for index, prefix in enumerate(
             ("_box_prediction_head/_box_encoder_layers", "_class_prediction_head/_class_predictor_layers")
         ):
-            keys.update(convolution.keys_under(f"{prefix}/{place}", self.dense[index]))
+            keys.update(layers.keys_under(f"{prefix}/{place}", self.dense[index]))
             if self.norms:
-                keys.update(convolution.keys_under(f"{prefix}/{place + 1}", self.norms[index]))
+                keys.update(layers.keys_under(f"{prefix}/{place + 1}", self.norms[index]))
         return keys
 
 
@@ -97,10 +97,10 @@ class DenseFeatures(tf_keras.layers.Layer):
     def __init__(self, in_size, hyperparams, frozen, depth=1024, name="classifier_backbone"):
         super().__init__(name=name)
         self.depths = [depth]
-        self.first, self.second = convolution.Dense(in_size, depth), convolution.Dense(depth, depth)
+        self.first, self.second = layers.Dense(in_size, depth), layers.Dense(depth, depth)
         self.norm = None
         if hyperparams.norm is not None:
-            self.norm = convolution.BatchNorm(depth, hyperparams.norm, frozen)
+            self.norm = layers.BatchNorm(depth, hyperparams.norm, frozen)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -116,4 +116,4 @@ class DenseFeatures(tf_keras.layers.Layer):
 
     def checkpoint_keys(self):
         """{`layer_with_weights-N/name`: variable}."""
-        return convolution.number_keys([layer for layer in (self.first, self.norm, self.second) if layer is not None])
+        return layers.number_keys([layer for layer in (self.first, self.norm, self.second) if layer is not None])

@@ -8,7 +8,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 from tfodhelper.ops import box_coder
 
 
@@ -76,7 +76,7 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         if depth > 0:
             for i in range(layout.num_layers_before):
                 blocks.append(
-                    convolution.build_block(hyperparams, frozen, in_channels, depth, 1, name=f"shared_{number}_{i}")
+                    layers.build_block(hyperparams, frozen, in_channels, depth, 1, name=f"shared_{number}_{i}")
                 )
                 in_channels = depth
         return blocks, in_channels
@@ -86,7 +86,7 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         layout, blocks = self._layout, []
         if layout.use_depthwise:
             blocks.append(
-                convolution.build_block(
+                layers.build_block(
                     hyperparams,
                     frozen,
                     in_channels,
@@ -97,7 +97,7 @@ class ConvolutionalHead(tf_keras.layers.Layer):
                     initializer=tf_keras.initializers.GlorotUniform(),
                 )
             )
-        last = convolution.Convolution(
+        last = layers.Convolution(
             in_channels,
             out_channels,
             1 if layout.use_depthwise else layout.kernel_size,
@@ -106,7 +106,7 @@ class ConvolutionalHead(tf_keras.layers.Layer):
             use_bias=True,
             bias_initializer=bias_initializer,
         )
-        blocks.append(convolution.ConvBlock(last, None, None, name=name))
+        blocks.append(layers.ConvBlock(last, None, None, name=name))
         return blocks
 
     def call(self, feature_maps, training=False):
@@ -178,6 +178,6 @@ def _block_keys(prefix, blocks, first=0):
     """Keys of blocks in a row, each of which counts as convolution, batch norm and activation."""
     keys = {}
     for index, block in enumerate(blocks):
-        keys.update(convolution.keys_under(f"{prefix}/{first + 3 * index}", block.convolution))
-        keys.update(convolution.keys_under(f"{prefix}/{first + 3 * index + 1}", block.norm))
+        keys.update(layers.keys_under(f"{prefix}/{first + 3 * index}", block.convolution))
+        keys.update(layers.keys_under(f"{prefix}/{first + 3 * index + 1}", block.norm))
     return keys

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 
 
 class FeaturePyramid(tf_keras.layers.Layer):
@@ -24,17 +24,17 @@ class FeaturePyramid(tf_keras.layers.Layer):
         self._num_maps, self._depth = len(in_depths) + num_coarse, depth
         plain = dataclasses.replace(hyperparams, activation=None, norm=None)  # without norm there is a bias
         coarsest_first = list(reversed(in_depths))
-        self.top = convolution.build_block(plain, frozen, coarsest_first[0], depth, 1, name="top")
+        self.top = layers.build_block(plain, frozen, coarsest_first[0], depth, 1, name="top")
         self.lateral = [
-            convolution.build_block(plain, frozen, channels, depth, 1, name=f"lateral_{i}")
+            layers.build_block(plain, frozen, channels, depth, 1, name=f"lateral_{i}")
             for i, channels in enumerate(coarsest_first[1:])
         ]
         self.smoothing = [
-            convolution.build_block(hyperparams, frozen, depth, depth, 3, name=f"smoothing_{i}")
+            layers.build_block(hyperparams, frozen, depth, depth, 3, name=f"smoothing_{i}")
             for i in range(len(self.lateral))
         ]
         self.coarse = [
-            convolution.build_block(hyperparams, frozen, depth, depth, 3, strides=2, name=f"coarse_{i}")
+            layers.build_block(hyperparams, frozen, depth, depth, 3, strides=2, name=f"coarse_{i}")
             for i in range(num_coarse)
         ]
         self.built = True
@@ -63,13 +63,13 @@ class FeaturePyramid(tf_keras.layers.Layer):
     def checkpoint_keys(self):
         """{name in checkpoints: variable}; a smoothing or coarse block counts as convolution, then batch norm."""
         generator = "fpn_features_generator"
-        keys = convolution.keys_under(f"{generator}/top_layers/0", self.top.convolution)
+        keys = layers.keys_under(f"{generator}/top_layers/0", self.top.convolution)
         for i, block in enumerate(self.lateral):
-            keys.update(convolution.keys_under(f"{generator}/residual_blocks/{i}/0", block.convolution))
+            keys.update(layers.keys_under(f"{generator}/residual_blocks/{i}/0", block.convolution))
         for place, blocks in ((f"{generator}/conv_layers", self.smoothing), ("coarse_feature_layers", self.coarse)):
             for i, block in enumerate(blocks):
-                keys.update(convolution.keys_under(f"{place}/{i}/0", block.convolution))
-                keys.update(convolution.keys_under(f"{place}/{i}/1", block.norm))
+                keys.update(layers.keys_under(f"{place}/{i}/0", block.convolution))
+                keys.update(layers.keys_under(f"{place}/{i}/1", block.norm))
         return keys
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import tf_keras
 
-from tfodhelper.models import convolution
+from tfodhelper.models import layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,26 +44,24 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         self.stages = []
         for number, depth in enumerate(layout.depths, start=self._num_backbone_maps):
             self.stages.append(self._build_stage(self._depths[-1], depth, number, hyperparams, frozen))
-            self._depths.append(convolution.scale_depth(depth, layout.depth_multiplier, layout.min_depth))
+            self._depths.append(layers.scale_depth(depth, layout.depth_multiplier, layout.min_depth))
         self.built = True
 
     def _build_stage(self, in_channels, depth, number, hyperparams, frozen):
         """The blocks that make one map from the one before."""
         layout = self._layout
-        middle = convolution.scale_depth(depth // 2, layout.depth_multiplier, layout.min_depth)
-        out_channels = convolution.scale_depth(depth, layout.depth_multiplier, layout.min_depth)
+        middle = layers.scale_depth(depth // 2, layout.depth_multiplier, layout.min_depth)
+        out_channels = layers.scale_depth(depth, layout.depth_multiplier, layout.min_depth)
         shrink = {"strides": 2, "explicit_padding": layout.explicit_padding}
-        blocks = [convolution.build_block(hyperparams, frozen, in_channels, middle, 1, name=f"map_{number}_1x1")]
+        blocks = [layers.build_block(hyperparams, frozen, in_channels, middle, 1, name=f"map_{number}_1x1")]
         if not layout.use_depthwise:
             blocks.append(
-                convolution.build_block(
-                    hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink
-                )
+                layers.build_block(hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink)
             )
             return blocks
         # The published models neither regularize this depthwise kernel nor draw it from the configured distribution.
         blocks.append(
-            convolution.build_block(
+            layers.build_block(
                 hyperparams,
                 frozen,
                 middle,
@@ -75,9 +73,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
                 **shrink,
             )
         )
-        blocks.append(
-            convolution.build_block(hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise")
-        )
+        blocks.append(layers.build_block(hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise"))
         return blocks
 
     @property
@@ -112,7 +108,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
                 if index == 1 and self._layout.explicit_padding:
                     place += 1
                 prefix = f"convolutions/{number}"
-                keys.update(convolution.keys_under(f"{prefix}/{place}", block.convolution))
-                keys.update(convolution.keys_under(f"{prefix}/{place + 1}", block.norm))
+                keys.update(layers.keys_under(f"{prefix}/{place}", block.convolution))
+                keys.update(layers.keys_under(f"{prefix}/{place + 1}", block.norm))
                 place += 3
         return keys

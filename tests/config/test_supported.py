@@ -1,0 +1,201 @@
+"""What is supported, what is not, and who reads it."""
+
+import pytest
+
+from tests.shared_data import shared
+from tfodhelper import errors, protos
+from tfodhelper.config import pipeline, reading, supported, supported_rules
+from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.zoo import base_configs
+
+
+def status_of(text, path):
+    """The status of one field of a configuration."""
+    return {field.path: field.status for field in supported.classify(pipeline.parse_pipeline(text))}.get(path)
+
+
+@pytest.fixture
+def base():
+    """The configuration of a model that can be trained."""
+    return pipeline.read_pipeline(base_configs.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28"))
+
+
+@pytest.mark.parametrize("name", base_configs.base_names())
+def test_base_files_are_supported_in_full(name):
+    fields = supported.classify(pipeline.read_pipeline(base_configs.base_pipeline_path(name)))
+    assert {field.status for field in fields} <= {supported.SUPPORTED, supported.HINT}
+    assert len(fields) > 40
+
+
+def test_published_configs_of_the_families_are_supported():
+    for name in (
+        "ssd_mobilenet_v1_300x300_coco__hand",
+        "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
+        "faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",
+        "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
+        "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",
+    ):
+        published = pipeline.read_pipeline(shared(f"odapi_parity/{name}/pipeline.config"))
+        published.train_config.use_bfloat16 = False
+        assert supported.check_supported(published) is not None
+
+
+def test_error_lists_every_field(base):
+    changed = apply_overrides(
+        base,
+        [
+            "train_config.freeze_variables+=a",
+            "train_config.use_bfloat16=true",
+            "graph_rewriter.quantization.delay=1",
+            "model.ssd.mask_head_config.mask_height=3",
+        ],
+    )
+    with pytest.raises(errors.ConfigError) as caught:
+        supported.check_supported(changed)
+    assert caught.value.what == "pipeline.config: 4 fields that tfodhelper does not support"
+    for path in (
+        "train_config.freeze_variables: [a]",
+        "train_config.use_bfloat16: true",
+        "graph_rewriter: {quantization}",
+        "model.ssd.mask_head_config: {mask_height}",
+    ):
+        assert path in caught.value.received
+
+
+def test_allowed_ones_are_printed_as_warnings(base, capsys):
+    changed = apply_overrides(base, ["train_config.use_bfloat16=true"])
+    supported.check_supported(changed, ignore_unsupported_fields=True)
+    assert "warning: not supported: train_config.use_bfloat16: true" in capsys.readouterr().err
+
+
+def test_unsupported_field_at_its_default_is_fine(base):
+    changed = apply_overrides(base, ["train_config.use_bfloat16=false", "train_config.bias_grad_multiplier=0"])
+    assert changed.train_config.HasField("use_bfloat16")
+    supported.check_supported(changed)
+
+
+def test_hints_are_returned(base):
+    changed = apply_overrides(base, ["model.ssd.matcher.argmax_matcher.use_matmul_gather=true"])
+    hints = supported.check_supported(changed)
+    assert [hint.path for hint in hints] == ["model.ssd.matcher.argmax_matcher.use_matmul_gather"]
+    assert hints[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("model { center_net { num_classes: 3 } }", "model.center_net"),
+        ("model { faster_rcnn { number_of_stages: 3 } }", "model.faster_rcnn.number_of_stages"),
+        ("model { faster_rcnn { context_config {} } }", "model.faster_rcnn.context_config"),
+        (
+            "model { faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } } }",
+            "model.faster_rcnn.feature_extractor.type",
+        ),
+        (
+            "model { faster_rcnn { feature_extractor { type: 'faster_rcnn_resnet50_keras' fpn {} } } }",
+            "model.faster_rcnn.feature_extractor.fpn",
+        ),
+        (
+            "model { faster_rcnn { second_stage_box_predictor { mask_rcnn_box_predictor { predict_keypoints: true }}}}",
+            "model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_keypoints",
+        ),
+        (
+            "model { faster_rcnn { second_stage_box_predictor { rfcn_box_predictor {} } } }",
+            "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor",
+        ),
+        (
+            "model { ssd { anchor_generator { multiscale_anchor_generator {} } } }",
+            "model.ssd.anchor_generator.multiscale_anchor_generator",
+        ),
+        ("model { ssd { feature_extractor { type: 'ssd_unknown' } } }", "model.ssd.feature_extractor.type"),
+        ("model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' fpn {} } } }", "model.ssd.feature_extractor.fpn"),
+        (
+            "model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' conv_hyperparams { op: FC } } } }",
+            "model.ssd.feature_extractor.conv_hyperparams.op",
+        ),
+        (
+            "train_config { data_augmentation_options { autoaugment_image {} } }",
+            "train_config.data_augmentation_options[0].autoaugment_image",
+        ),
+        (
+            "train_config { data_augmentation_options { random_horizontal_flip { keypoint_flip_permutation: 1 } } }",
+            "train_config.data_augmentation_options[0].random_horizontal_flip.keypoint_flip_permutation",
+        ),
+        ("eval_input_reader {} eval_input_reader {}", "eval_input_reader[1]"),
+        ("eval_input_reader { num_epochs: 2 }", "eval_input_reader[0].num_epochs"),
+        ("train_input_reader { load_instance_masks: true }", "train_input_reader.load_instance_masks"),
+        (
+            "model { ssd { post_processing { batch_non_max_suppression { use_hard_nms: true soft_nms_sigma: 1 } } } }",
+            "model.ssd.post_processing.batch_non_max_suppression.use_hard_nms",
+        ),
+    ],
+)
+def test_not_supported(text, path):
+    assert status_of(text, path) == supported.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "status"),
+    [
+        ("eval_input_reader { num_epochs: 1 }", "eval_input_reader[0].num_epochs", supported.SUPPORTED),
+        ("train_input_reader { num_epochs: 2 }", "train_input_reader.num_epochs", supported.SUPPORTED),
+        ("train_config { num_steps: 2 }", "train_config.num_steps", supported.SUPPORTED),
+        (
+            "model { ssd { post_processing { batch_non_max_suppression { use_hard_nms: true } } } }",
+            "model.ssd.post_processing.batch_non_max_suppression.use_hard_nms",
+            supported.HINT,
+        ),
+    ],
+)
+def test_supported_and_hints(text, path, status):
+    assert status_of(text, path) == status
+
+
+def test_rules_name_only_what_the_schema_has():
+    for name, own in supported_rules.RULES.items():
+        fields = protos.message(name).DESCRIPTOR.fields_by_name
+        assert set(own) <= set(fields), name
+    for (name, _), own in supported_rules.FEATURE_EXTRACTORS.items():
+        assert set(own) <= set(protos.message(name).DESCRIPTOR.fields_by_name)
+
+
+def test_every_supported_message_has_rules():
+    """A message that is supported without rules of its own would lose its fields."""
+    for name, own in supported_rules.RULES.items():
+        for field in protos.message(name).DESCRIPTOR.fields:
+            if isinstance(own.get(field.name), supported_rules.Supported) and field.message_type is not None:
+                inner = field.message_type.full_name.removeprefix(protos.PACKAGE + ".")
+                has_fields = len(field.message_type.fields) > 0 and not field.message_type.GetOptions().map_entry
+                known = inner in supported_rules.RULES or inner.endswith("FeatureExtractor")
+                assert known or not has_fields, f"{name}.{field.name}"
+
+
+def test_recorder_writes_down_what_is_read():
+    message = pipeline.parse_pipeline(
+        "model { ssd { num_classes: 3 loss { hard_example_miner {} } } }"
+        "train_config { batch_size: 2 data_augmentation_options { random_rotation90 { probability: 0.1 } } }"
+    )
+    recorder, reads = reading.record_reads(message)
+    assert recorder.model.ssd.num_classes == 3
+    assert recorder.model.ssd.loss.HasField("hard_example_miner")
+    assert not recorder.model.ssd.HasField("matcher")
+    step = recorder.train_config.data_augmentation_options[0]
+    assert getattr(step, step.WhichOneof("preprocessing_step")).probability == pytest.approx(0.1)
+    assert reads == {
+        "model",
+        "model.ssd",
+        "model.ssd.num_classes",
+        "model.ssd.loss",
+        "model.ssd.loss.hard_example_miner",
+        "model.ssd.matcher",
+        "train_config",
+        "train_config.data_augmentation_options",
+        "train_config.data_augmentation_options.random_rotation90",
+        "train_config.data_augmentation_options.random_rotation90.probability",
+    }
+    with pytest.raises(AttributeError):
+        recorder.train_config.batch_size = 3
+
+
+def test_paths_without_indices():
+    assert reading.without_indices("a[0].b[12].c") == "a.b.c"

@@ -1,0 +1,139 @@
+"""Finding files and pairing them."""
+
+import pytest
+
+from tests.dataset.scan.picture_set import save_image, save_pair, save_set
+from tfodhelper import errors
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.dataset.scan import discover
+
+BOX = Box("cat", 1, 2, 30, 40)
+
+
+def save_xml(path, filename, size=(64, 48), boxes=(BOX,)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labelimg.write_labelimg(path, Annotation(filename, *size, tuple(boxes)))
+
+
+def pairs(folder, annotation_dir=None):
+    if annotation_dir:
+        source = discover.make_source(image_dir=folder, annotation_dir=annotation_dir)
+    else:
+        source = discover.make_source(folder)
+    found = discover.make_index(source)
+    return {pair.xml: pair.image for pair in found.pairs}, [finding.code for finding in found.findings], found
+
+
+def test_a_tree_is_searched_and_hidden_folders_are_not(tmp_path):
+    save_pair(tmp_path / "x" / "y", "a", [BOX])
+    save_pair(tmp_path / ".history", "b", [BOX])
+    save_pair(tmp_path / "__MACOSX", "c", [BOX])
+    save_image(tmp_path / "pool" / "d.jpg")
+    found, codes, whole = pairs(tmp_path)
+    assert (found, codes, whole.unlabelled) == ({"x/y/a.xml": "x/y/a.jpg"}, [], ("pool/d.jpg",))
+
+
+def test_links_are_followed_once(tmp_path):
+    save_pair(tmp_path / "real", "a", [BOX])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "data")
+    assert pairs(tmp_path / "data")[0] == {"link/a.xml": "link/a.jpg"}
+
+
+def test_two_folders_and_the_nearest_image_of_a_name(tmp_path):
+    for side in ("train", "test"):
+        save_image(tmp_path / "data" / side / "JPEGImages" / "1.jpg", seed=len(side))
+        save_xml(tmp_path / "data" / side / "Annotations" / "1.xml", "1.jpg")
+    found, codes, _ = pairs(tmp_path / "data")
+    assert found == {f"{side}/Annotations/1.xml": f"{side}/JPEGImages/1.jpg" for side in ("test", "train")}
+    assert codes == []
+    found, _, _ = pairs(tmp_path / "data" / "train" / "JPEGImages", tmp_path / "data" / "train" / "Annotations")
+    assert found == {"1.xml": "1.jpg"}
+
+
+def test_the_same_folder_is_nearest(tmp_path):
+    save_image(tmp_path / "a" / "1.jpg", seed=1)
+    save_image(tmp_path / "a" / "b" / "1.jpg", seed=2)
+    save_xml(tmp_path / "a" / "1.xml", "1.jpg")
+    assert pairs(tmp_path)[:2] == ({"a/1.xml": "a/1.jpg"}, [])
+
+
+def test_stem_first_then_filename_then_case(tmp_path):
+    save_image(tmp_path / "a.b.JPG")
+    save_xml(tmp_path / "a.b.xml", "renamed.jpg")
+    save_image(tmp_path / "Other.png", format="PNG")
+    save_xml(tmp_path / "7.xml", "C:\\data\\other.PNG")
+    save_image(tmp_path / "c.jpg")
+    save_xml(tmp_path / "c.jpg.xml", "c.jpg")
+    found, codes, _ = pairs(tmp_path)
+    assert found == {"7.xml": "Other.png", "a.b.xml": "a.b.JPG", "c.jpg.xml": "c.jpg"}
+    assert codes == ["filename-differs"]
+
+
+def test_where_stem_and_filename_differ_the_size_decides(tmp_path):
+    save_image(tmp_path / "stem.jpg", (64, 48))
+    save_image(tmp_path / "name.jpg", (32, 24))
+    save_xml(tmp_path / "stem.xml", "name.jpg", (32, 24))
+    found, codes, _ = pairs(tmp_path)
+    assert (found, codes) == ({"stem.xml": "name.jpg"}, ["filename-differs"])
+
+
+def test_where_nothing_decides_the_image_is_left_out(tmp_path):
+    save_image(tmp_path / "stem.jpg", seed=1)
+    save_image(tmp_path / "name.jpg", seed=2)
+    save_xml(tmp_path / "stem.xml", "name.jpg")
+    found, codes, _ = pairs(tmp_path)
+    assert (found, codes) == ({"stem.xml": None}, ["image-ambiguous"])
+
+
+def test_copies_and_contradictions(tmp_path):
+    save_pair(tmp_path, "a", [BOX])
+    save_xml(tmp_path / "a(1).xml", "a.jpg")
+    save_xml(tmp_path / "a(2).xml", "a.jpg", boxes=[Box("dog", 1, 2, 3, 4)])
+    found, codes, _ = pairs(tmp_path)
+    assert found == {"a.xml": "a.jpg"}
+    assert sorted(codes) == ["xml-conflict", "xml-copy"]
+    save_xml(tmp_path / "other" / "a.xml", "a.jpg", boxes=[Box("dog", 1, 2, 3, 4)])
+    save_xml(tmp_path / "third" / "b.xml", "none.jpg")
+    assert pairs(tmp_path)[0] == {"third/b.xml": None}
+    assert "image-missing" in pairs(tmp_path)[1]
+
+
+def test_foreign_xml_is_passed_over(tmp_path):
+    save_pair(tmp_path, "a", [BOX])
+    (tmp_path / "pom.xml").write_text("<project/>")
+    (tmp_path / "desktop.ini").write_text("x")
+    found, codes, _ = pairs(tmp_path)
+    assert (found, codes) == ({"a.xml": "a.jpg"}, ["not-an-annotation"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, "not said where"),
+        ({"image_dir": "x"}, "only --image_dir"),
+        ({"data_dir": "x", "image_dir": "y"}, "does not go with"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, words):
+    with pytest.raises(errors.UsageError) as caught:
+        discover.make_source(**flags)
+    assert words in str(caught.value)
+
+
+def test_missing_folders_and_empty_ones(tmp_path):
+    with pytest.raises(errors.DatasetError, match="does not exist"):
+        discover.make_source(tmp_path / "none")
+    save_image(tmp_path / "a.jpg")
+    with pytest.raises(errors.DatasetError, match="no annotation file"):
+        pairs(tmp_path)
+
+
+def test_git_lfs_pointers_refuse_the_set(tmp_path):
+    save_set(tmp_path, ["cat"])
+    (tmp_path / "z.xml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    _, _, found = pairs(tmp_path)
+    with pytest.raises(errors.DatasetError, match="git lfs pull"):
+        discover.refuse_pointers(found.findings)

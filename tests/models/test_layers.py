@@ -1,0 +1,60 @@
+"""Batch norm's moving statistics, by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import test_conformance as conformance
+from tfodhelper.models import layers
+
+VALUES = tf.constant([[1.0, 2.0], [3.0, 6.0]])  # means 2 and 4, variances 1 and 4
+
+
+def make_norm(frozen=False):
+    return layers.BatchNorm(2, layers.NormHyperparams(momentum=0.75), frozen)
+
+
+def test_moving_statistics_go_a_part_of_the_way():
+    norm = make_norm()
+    norm(VALUES, training=True)
+    np.testing.assert_allclose(norm.moving_mean, [0.5, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(norm.moving_variance, [1.0, 1.75], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("num_updates", "momentum"), [(0, 0.1), (2, 0.25), (8, 0.5), (26, 0.75), (27, 0.75), (10**6, 0.75)]
+)
+def test_warm_up_lets_them_follow_closely_at_first(num_updates, momentum):
+    norm, count = make_norm(), tf.Variable(num_updates, dtype=tf.int64)
+    norm.warm_up(count)
+    assert float(norm.momentum) == pytest.approx(momentum)
+    tf.function(lambda: norm(VALUES, training=True))()
+    np.testing.assert_allclose(norm.moving_mean, [(1 - momentum) * 2, (1 - momentum) * 4], rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, [1.0, momentum + (1 - momentum) * 4], rtol=1e-5)
+
+
+def test_warm_up_follows_its_counter_in_one_trace():
+    norm, count = make_norm(), tf.Variable(0, dtype=tf.int64)
+    norm.warm_up(count)
+    step = tf.function(lambda: norm(VALUES, training=True))
+    wanted = 0.0
+    for number in range(4):
+        step()
+        count.assign_add(1)
+        momentum = (1 + number) / (10 + number)
+        wanted = momentum * wanted + (1 - momentum) * 2
+        assert float(norm.moving_mean[0]) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "Faster R-CNN", "Faster R-CNN, pyramid"])
+def test_warm_up_reaches_every_norm_and_adds_no_weight(name):
+    detector = conformance.build_variant(name)
+    before, count = len(detector.variables), tf.Variable(0, dtype=tf.int64)
+    statistics = len(detector.non_trainable_variables)
+    assert layers.warm_up_statistics(detector, count) == statistics // 2
+    assert len(detector.variables) == before == len(detector.checkpoint_keys())
+
+
+def test_frozen_statistics_are_left_alone():
+    detector = conformance.build_variant("Faster R-CNN, frozen, padded")
+    assert layers.warm_up_statistics(detector, tf.Variable(0, dtype=tf.int64)) == 0

@@ -1,0 +1,207 @@
+"""The catalogue of published models and the base files."""
+
+import collections
+import csv
+
+import pytest
+
+from tests.shared_data import shared
+from tfodhelper import errors
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.config import comparison, pipeline
+from tfodhelper.zoo import base_configs, catalogue
+
+
+def test_catalogue_has_every_published_model():
+    with open(shared("zoo/published_models.csv"), encoding="utf-8") as file:
+        published = list(csv.DictReader(file))
+    ours = [(model.generation, model.name, model.url) for model in catalogue.catalogue()]
+    assert sorted(ours) == sorted((row["generation"], row["archive"], row["url"]) for row in published)
+
+
+def test_catalogue_is_complete_by_itself():
+    assert collections.Counter(model.generation for model in catalogue.catalogue()) == {"tf2": 43, "tf1": 47}
+    assert all(model.family and model.title and model.outputs and model.url for model in catalogue.catalogue())
+
+
+def test_facts_of_one_model():
+    model = catalogue.find_model("ssd_mobilenet_v2_320x320_coco17_tpu-8")
+    assert (model.title, model.speed_ms, model.map, model.outputs) == (
+        "SSD MobileNet v2 320x320",
+        "19",
+        "20.2",
+        "Boxes",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "archive"),
+    [
+        ("ssd_mobilenet_v1", "ssd_mobilenet_v1_coco_2018_01_28"),
+        ("ssd_mobilenet_v1_coco", "ssd_mobilenet_v1_coco_2018_01_28"),
+        ("ssd_mobilenet_v1_coco_2018_01_28", "ssd_mobilenet_v1_coco_2018_01_28"),
+        ("ssd_mobilenet_v1_coco_2018_01_28.tar.gz", "ssd_mobilenet_v1_coco_2018_01_28"),
+        ("ssd_mobilenet_v1_0.75_depth", "ssd_mobilenet_v1_0.75_depth_300x300_coco14_sync_2018_07_03"),
+        ("ssd_mobilenet_v1_0.75_depth_300x300_coco", "ssd_mobilenet_v1_0.75_depth_300x300_coco14_sync_2018_07_03"),
+        ("faster_rcnn_resnet50", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet50_coco", "faster_rcnn_resnet50_coco_2018_01_28"),
+        ("faster_rcnn_resnet50_lowproposals_coco", "faster_rcnn_resnet50_lowproposals_coco_2018_01_28"),
+        ("faster_rcnn_resnet101_coco", "faster_rcnn_resnet101_coco_2018_01_28"),
+        ("faster_rcnn_resnet101_lowproposals_coco", "faster_rcnn_resnet101_lowproposals_coco_2018_01_28"),
+        ("faster_rcnn_inception_resnet_v2_atrous_coco", "faster_rcnn_inception_resnet_v2_atrous_coco_2018_01_28"),
+        (
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_coco",
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_coco_2018_01_28",
+        ),
+        ("faster_rcnn_resnet101_kitti", "faster_rcnn_resnet101_kitti_2018_01_28"),
+        ("faster_rcnn_resnet50_v1_640x640", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet152_v1_800x1333", "faster_rcnn_resnet152_v1_800x1333_coco17_gpu-8"),
+        ("faster_rcnn_inception_resnet_v2_1024x1024", "faster_rcnn_inception_resnet_v2_1024x1024_coco17_tpu-8"),
+        ("faster_rcnn_resnet50_v1_fpn_640x640", "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8", "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8"),
+        ("faster_rcnn_resnet101_v1_1024x1024", "faster_rcnn_resnet101_v1_1024x1024_coco17_tpu-8"),
+        ("SSD MobileNet v2 320x320", "ssd_mobilenet_v2_320x320_coco17_tpu-8"),
+        ("ssd-mobilenet-v2", "ssd_mobilenet_v2_320x320_coco17_tpu-8"),
+        ("ssd_mobilenet_v1_fpn", "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8"),
+        ("efficientdet_d0", "efficientdet_d0_coco17_tpu-32"),
+        ("centernet_resnet50_v1_fpn", "centernet_resnet50_v1_fpn_512x512_coco17_tpu-8"),
+        ("mask_rcnn_inception_v2", "mask_rcnn_inception_v2_coco_2018_01_28"),
+    ],
+)
+def test_finds_by_short_name_archive_and_title(name, archive):
+    assert catalogue.find_model(name).name == archive
+
+
+def test_every_model_is_found_by_its_archive_and_its_title():
+    for model in catalogue.all_models():
+        assert catalogue.find_model(model.name).name == model.name
+        assert catalogue.find_model(model.title).title == model.title
+
+
+def test_newer_of_two_archives_of_one_name():
+    assert "20210507" in catalogue.find_model("extremenet").url
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("ssd_mobilnet_v1", "ssd_mobilenet_v1"),
+        ("faster_rcnn_resnet50_640", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
+        ("efficientdet", "efficientdet_d0_coco17_tpu-32"),
+    ],
+)
+def test_near_miss_is_suggested(name, near):
+    with pytest.raises(errors.ZooError) as caught:
+        catalogue.find_model(name)
+    assert near in caught.value.fix
+
+
+def test_lists_by_words():
+    names = [model.name for model in catalogue.list_models("quantized v1")]
+    assert len(names) == 2 and all("v1" in name and "quantized" in name for name in names)
+    assert len(catalogue.list_models()) == 91  # 90 with weights, and one configuration alone
+    assert catalogue.list_models("no such thing") == []
+
+
+def test_table_has_a_row_a_model():
+    table = catalogue.format_models(catalogue.catalogue()).splitlines()
+    assert len(table) == 92
+    assert table[2].startswith(catalogue.catalogue()[0].name)
+    row = next(line for line in table if line.startswith("ssd_mobilenet_v1_coco_2018_01_28"))
+    assert row.split()[1:4] == ["TF1", "30", "21"] and row.endswith("yes")
+
+
+def test_trainable_are_those_with_a_base_file():
+    assert {model.name for model in catalogue.all_models() if model.trainable_here} == set(base_configs.base_names())
+    families = collections.Counter(catalogue.find_model(name).family for name in base_configs.base_names())
+    assert families == {
+        "ssd_mobilenet_v1": 2,
+        "faster_rcnn_resnet": 9 + 5,
+        "faster_rcnn_inception_resnet_v2": 2 + 2,
+        "faster_rcnn_resnet_fpn": 1,
+    }
+
+
+def test_preferred_name_finds_the_model_again():
+    for name in base_configs.base_names():
+        assert catalogue.find_model(catalogue.preferred_name(name)).name == name
+    assert catalogue.preferred_name("ssd_mobilenet_v1_coco_2018_01_28") == "ssd_mobilenet_v1"
+
+
+@pytest.mark.parametrize("name", base_configs.base_names())
+def test_base_files_wait_for_the_data(name):
+    message = pipeline.read_pipeline(base_configs.base_pipeline_path(name))
+    readers = [message.train_input_reader, *message.eval_input_reader]
+    assert len(readers) == 2
+    for reader in readers:
+        assert list(reader.tf_record_input_reader.input_path) == ["PATH_TO_BE_CONFIGURED"]
+    model = getattr(message.model, message.model.WhichOneof("model"))
+    assert model.num_classes == (2 if "kitti" in name else 90)
+    # Two-stage detectors of the first generation have strides of their own, so their names stay as they were.
+    has_keras_name = message.model.HasField("ssd") or catalogue.find_model(name).generation == "tf2"
+    assert model.feature_extractor.type.endswith("_keras") == has_keras_name
+
+
+def test_lowproposals_are_configurations_of_the_same_network():
+    lows = [name for name in base_configs.base_names() if "_lowproposals" in name]
+    assert len(lows) == 3
+    for name in lows:
+        low = pipeline.read_pipeline(base_configs.base_pipeline_path(name)).model.faster_rcnn
+        full = pipeline.read_pipeline(
+            base_configs.base_pipeline_path(name.replace("_lowproposals", ""))
+        ).model.faster_rcnn
+        assert low.first_stage_max_proposals == low.second_stage_batch_size == 20
+        low.first_stage_max_proposals, low.second_stage_batch_size = 300, 64
+        full.second_stage_batch_size = 64
+        assert low == full
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",) * 2,
+        ("faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",) * 2,
+        ("faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8", "{}__reduced256"),
+        (
+            "faster_rcnn_inception_resnet_v2_640x640_coco17_tpu-8",
+            "faster_rcnn_inception_resnet_v2_640x640_coco17__hand",
+        ),
+    ],
+)
+def test_base_is_the_published_network(name, folder):
+    folder = folder.format(name) + ("__reduced256" if folder.endswith("__hand") else "")
+    published = pipeline.read_pipeline(shared(f"odapi_parity/{folder}/pipeline.config")).model
+    ours = pipeline.read_pipeline(base_configs.base_pipeline_path(name)).model
+    if folder.endswith("__reduced256"):  # the same at another size of input
+        published.faster_rcnn.image_resizer.CopyFrom(ours.faster_rcnn.image_resizer)
+    assert comparison.differences(ours, published) == []
+
+
+def test_unknown_base_names_the_nearest():
+    with pytest.raises(errors.ConfigError, match="ssd_mobilenet_v1_coco_2018_01_28"):
+        base_configs.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_27")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "largest", "first"),
+    [
+        ("mscoco", 80, 90, "person"),
+        ("pascal", 20, 20, "aeroplane"),
+        ("kitti", 2, 2, "car"),
+        ("pet_label_map.pbtxt", 37, 37, "Abyssinian"),
+        ("oid_v4", 601, 601, "/m/011k07"),
+        ("ava_label_map_v2.1", 60, 80, "bend/bow (at the waist)"),
+        ("face", 1, 1, "face"),
+        ("snapshot_serengeti", 48, 48, "human"),
+    ],
+)
+def test_label_maps_of_well_known_sets(name, count, largest, first):
+    label_map = label_maps.read_label_map(base_configs.label_map_path(name))
+    assert len(label_map) == count
+    assert label_map.num_classes == largest
+    assert label_map.name_of(1) == first
+
+
+def test_unknown_label_map_lists_what_is_there():
+    with pytest.raises(errors.ConfigError, match="mscoco_label_map"):
+        base_configs.label_map_path("imagenet")

@@ -1,0 +1,296 @@
+"""What `active init` does: labelled images, validation and pool become a workspace; originals stay as they are."""
+
+import collections
+import dataclasses
+import itertools
+import os
+import pathlib
+
+import numpy as np
+
+from tfodhelper import console, errors, storage
+from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.oracles import image_labels
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.annotations.findings import ERROR
+from tfodhelper.dataset import placing, plan
+from tfodhelper.dataset.scan import near_duplicates
+from tfodhelper.dataset.split.split import TRAIN, VALIDATE
+from tfodhelper.prediction import sources
+
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitOptions:
+    """All that `active init` is told.
+
+    Attributes:
+      workspace: the new folder.
+      data: keyword arguments of `plan.SetOptions`: where the labelled images lie and how validation is split off.
+      val_dir: a labelled folder whose images are the validation, all of them; None splits it off `data`.
+      pool_dir: folder of the images to label; None takes the images of `data` that have no XML.
+      image_labels: "folder", or path of a CSV: where the classes of the pool's images stand; None when nobody knows.
+      settings: of the rounds, plain values; see `workspace.Workspace`.
+    """
+
+    workspace: str | os.PathLike
+    data: dict
+    val_dir: str | os.PathLike | None = None
+    pool_dir: str | os.PathLike | None = None
+    image_labels: str | None = None
+    settings: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """What `init` made.
+
+    Attributes:
+      workspace: the `Workspace`.
+      num_labelled, num_validation, num_pool: images.
+      refused: {reason: number of images kept out of the pool}.
+    """
+
+    workspace: workspace.Workspace
+    num_labelled: int
+    num_validation: int
+    num_pool: int
+    refused: dict
+
+
+def init(options):
+    """Makes a workspace.
+
+    Args:
+      options: `InitOptions`.
+
+    Returns:
+      `Started`.
+
+    Raises:
+      UsageError, DatasetError, AnnotationError: input that cannot be used; nothing is left behind that looks like a
+        workspace.
+    """
+    folder = pathlib.Path(options.workspace)
+    if (folder / workspace.NAME).exists():
+        raise errors.UsageError(
+            f"{folder}: is a workspace already",
+            fix="`tfodhelper active round` goes on with it; or name another folder with --workspace",
+        )
+    _refuse_leftovers(folder)
+    given = _look_at_pool(options)
+    labelled, validation = _plan(options)
+    storage.make_folder(folder)
+    with storage.hold(folder), console.process_log(folder / "process.log"):
+        _clear(folder)
+        label_maps.write_label_map(folder / "label_map.pbtxt", labelled.label_map)
+        placed = _place(folder / "set" / "labelled", labelled.images_of(TRAIN))
+        held_out = _place(folder / "set" / "validation", validation)
+        rows = [(f"labelled/{name}", str(image.path.absolute())) for image, name in placed]
+        workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, rows)
+        names = "".join(f"validation/{name}\n" for _, name in held_out)
+        storage.write_text(folder / "validation.txt", names)
+        found, lookup = given or _find_unlabelled(options, labelled)
+        num_pool, refused = _write_pool(folder, found, lookup, labelled, validation)
+        workspace.write_new(folder, options.settings)
+    return Started(workspace.Workspace(folder), len(placed), len(held_out), num_pool, refused)
+
+
+def _look_at_pool(options):
+    """(images of the pool that was named, {name: classes}), or None; wrong names are told before hours of reading."""
+    if options.pool_dir:
+        found = sources.find_images([options.pool_dir])
+        return found, _read_image_labels(options, found)
+    if options.image_labels:
+        image_labels.check_source(options.image_labels)
+    return None
+
+
+def _find_unlabelled(options, labelled):
+    """As `_look_at_pool`, of the images that lie among the labelled ones without XML."""
+    source = labelled.examination.source
+    names = labelled.examination.unlabelled
+    if not names:
+        raise errors.DatasetError(
+            f"{source.image_dir}: every image has an XML file, so there is no pool",
+            fix="--pool_dir=FOLDER with images that are not labelled",
+        )
+    found = [sources.Source(source.image_dir / name, name) for name in names]
+    return found, _read_image_labels(options, found)
+
+
+def _read_image_labels(options, found):
+    return image_labels.read_image_labels(options.image_labels, found) if options.image_labels else {}
+
+
+def _plan(options):
+    """(plan of the labelled images, `UsableImage`s of the validation)."""
+    data = dict(options.data)
+    if options.val_dir:
+        data["val_fraction"] = 0.0
+        for name in ("val_list", "train_list", "test_list", "fold"):
+            if data.get(name):
+                raise errors.UsageError(f"--val_dir does not go with --{name}", fix="name one of the two")
+    labelled = plan.make_plan(plan.SetOptions(**data))
+    _say_errors(labelled)
+    labelled.check(is_validated=not options.val_dir)
+    if not options.val_dir:
+        validation = labelled.images_of(VALIDATE)
+    else:
+        validation = _plan_validation(options, labelled)
+    if not validation:
+        raise errors.DatasetError(
+            "no image is left to validate on: rounds could not be compared",
+            fix="--val_dir=FOLDER, or a --val_fraction above 0",
+        )
+    return labelled, validation
+
+
+def _plan_validation(options, labelled):
+    """The images of `val_dir`, checked against the classes of the labelled ones."""
+    found = plan.make_plan(plan.SetOptions(data_dir=options.val_dir, val_fraction=0.0))
+    _say_errors(found)
+    known, usable, unknown = {item.name for item in labelled.label_map}, [], collections.Counter()
+    for image in found.images_of(TRAIN):
+        strange = set(image.labels) - known
+        unknown.update(strange)
+        if not strange:
+            usable.append(image)
+    for name, count in sorted(unknown.items()):
+        console.warn(f"{options.val_dir}: class {name!r} has no labelled image; {count} validation images are left out")
+    return usable
+
+
+def _say_errors(planned):
+    for finding in planned.findings:
+        if finding.severity == ERROR:
+            console.warn(f"{finding.code}: {finding.message}")
+
+
+def _refuse_leftovers(folder):
+    own = {"set", "label_map.pbtxt", "labelled.csv", "validation.txt", "pool.csv", "pool_refused.csv"}
+    own |= {".lock", "process.log"}
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in own) if folder.is_dir() else []
+    if strangers:
+        raise errors.UsageError(
+            f"--workspace={folder} holds other things",
+            expected="an empty folder, or a new one",
+            received=", ".join(strangers[:_SHOWN]),
+            fix="name another folder: nothing is ever overwritten",
+        )
+
+
+def _clear(folder):
+    """Takes out what an `init` that was interrupted left: links and XML of its own."""
+    tree = folder / "set"
+    for parent, names, files in os.walk(tree, topdown=False):
+        for name in files:
+            (pathlib.Path(parent) / name).unlink()
+        for name in names:
+            path = pathlib.Path(parent) / name
+            path.unlink() if path.is_symlink() else path.rmdir()
+
+
+def _place(folder, images):
+    """Links images with corrected XML into a folder; returns [(image, name)]."""
+    names = placing.Names([image.name for image in images])
+    folder.mkdir(parents=True, exist_ok=True)
+    return [(image, placing.place_mended(image, folder, names, placing.LINK)) for image in images]
+
+
+def _write_pool(folder, found, lookup, labelled, validation):
+    """Writes pool.csv and pool_refused.csv; returns (number of images, {reason: number refused})."""
+    guard = _Guard(labelled.images_of(TRAIN), validation)
+    with console.Progress("pool images compared with the validation", len(found)) as progress:
+        hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in found], progress)
+    names, pool, refused = _OwnNames(), [], []
+    for source in found:
+        path = str(source.path.absolute())
+        reason = guard.refuse(path, hashes[path])
+        if reason:
+            refused.append((path, reason))
+        else:
+            pool.append((f"pool/{names.take(source.name)}", path, lookup.get(source.name)))
+    if not pool:
+        raise errors.DatasetError(
+            "the pool holds no image to label",
+            received=f"{len(found)} images, all refused: {refused[0][1]}" if refused else "no image",
+            fix="--pool_dir=FOLDER with images that are not labelled",
+        )
+    rows = ((name, path, workspace.join_classes(classes)) for name, path, classes in pool)
+    workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
+    workspace.write_rows(folder / "pool_refused.csv", workspace.REFUSED_HEADER, refused)
+    _say_unknown_classes(pool, labelled.label_map)
+    return len(pool), collections.Counter(reason.split(":")[0] for _, reason in refused)
+
+
+def _say_unknown_classes(pool, label_map):
+    known = {item.name for item in label_map}
+    unknown = collections.Counter(name for _, _, classes in pool for name in classes or () if name not in known)
+    for name, count in sorted(unknown.items()):
+        console.warn(
+            f"class {name!r}: {count} images of the pool show it, but no labelled image does; the detector cannot find "
+            "it, and no image of it will be adopted until some are labelled"
+        )
+
+
+class _OwnNames:
+    """Names whose stems differ, so that each image has an XML file of its own."""
+
+    def __init__(self):
+        self._stems = set()
+
+    def take(self, name):
+        stem, ending = os.path.splitext(name)
+        own = stem
+        for number in itertools.count(2):
+            if own.casefold() not in self._stems:
+                break
+            own = f"{stem}_{number}"
+        self._stems.add(own.casefold())
+        return own + ending
+
+
+class _Guard:
+    """Keeps images out of the pool that are labelled already or that the validation shows."""
+
+    def __init__(self, labelled, validation):
+        self._real = {os.path.realpath(image.path): "is labelled already" for image in labelled}
+        self._real |= {os.path.realpath(image.path): "is a validation image" for image in validation}
+        self._digests = {image.sha256: f"is the same file as a labelled image: {image.name}" for image in labelled}
+        self._digests |= {image.sha256: f"is the same file as a validation image: {image.name}" for image in validation}
+        self._sizes = {image.num_bytes for image in (*labelled, *validation)}
+        paths = {str(image.path.absolute()): image.name for image in validation}
+        self._near = _NearHashes({paths[p]: h for p, h in near_duplicates.hash_files("/", list(paths)).items()})
+
+    def refuse(self, path, hash_):
+        """Why an image does not belong to the pool, or None."""
+        reason = self._real.get(os.path.realpath(path))
+        if reason is None and os.path.getsize(path) in self._sizes:
+            reason = self._digests.get(storage.sha256_of(path))
+        if reason is None and hash_ is not None:
+            near = self._near.find(hash_)
+            reason = f"shows nearly the same as a validation image: {near}" if near else None
+        return reason
+
+
+class _NearHashes:
+    """Finds fingerprints that differ in few bits: they agree in at least one band of bits."""
+
+    def __init__(self, hashes):
+        known = [(name, value) for name, value in hashes.items() if value is not None]
+        edges = np.linspace(0, 64, near_duplicates.MAX_DISTANCE + 2).astype(int).tolist()
+        self._bands = [(low, (1 << (high - low)) - 1) for low, high in itertools.pairwise(edges)]
+        self._tables = [collections.defaultdict(list) for _ in self._bands]
+        for name, value in known:
+            for table, (low, mask) in zip(self._tables, self._bands):
+                table[value >> low & mask].append((name, value))
+
+    def find(self, value):
+        """Name of an image within the distance, or None."""
+        for table, (low, mask) in zip(self._tables, self._bands):
+            for name, other in table.get(value >> low & mask, ()):
+                if (value ^ other).bit_count() <= near_duplicates.MAX_DISTANCE:
+                    return name
+        return None

@@ -1,0 +1,99 @@
+"""Writes checkpoints with the keys of the OD API, so that they load there, and finds those of a training again."""
+
+import os
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from tfodhelper import storage
+from tfodhelper.checkpoints import find, keys
+
+_STEP_KEYS = ("step/.ATTRIBUTES/VARIABLE_VALUE", "global_step/.ATTRIBUTES/VARIABLE_VALUE")
+
+
+class ModelView(tf.Module):
+    """A tree of the detector's variables whose branches have the names of the OD API.
+
+    `tf.train.Checkpoint(model=ModelView(detector))` saves `model/_feature_extractor/...`, and a tree like it is what
+    the OD API's own model looks like to `restore`.
+
+    Args:
+      detector: a `Detector`.
+    """
+
+    def __init__(self, detector):
+        super().__init__(name="model_view")
+        for key, variable in detector.checkpoint_keys().items():
+            *branches, leaf = key.removesuffix(keys.SUFFIX).removeprefix(f"{keys.ROOT}/").split("/")
+            node = self
+            for branch in branches:
+                if not hasattr(node, branch):
+                    setattr(node, branch, tf.Module())
+                node = getattr(node, branch)
+            setattr(node, leaf, variable)
+
+
+def save_weights(model, folder, step):
+    """Saves a model's weights under the keys of the published checkpoints; the folder's former ones go.
+
+    Args:
+      model: a detector.
+      folder: gets `ckpt-STEP` and the file `checkpoint` that names it.
+      step: the training step of the weights.
+
+    Returns:
+      The prefix of the new checkpoint.
+    """
+    checkpoint = tf.train.Checkpoint(model=ModelView(model), step=tf.Variable(step, dtype=tf.int64, trainable=False))
+    return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(checkpoint_number=step)
+
+
+def copy_weights(prefix, folder):
+    """Copies a checkpoint into a folder of its own; the folder's former one goes when the new one is whole.
+
+    Args:
+      prefix: of the checkpoint.
+      folder: made when it is not there.
+
+    Returns:
+      The prefix of the copy.
+    """
+    prefix, folder = pathlib.Path(prefix), storage.make_folder(folder)
+    files = sorted(prefix.parent.glob(f"{prefix.name}.*"), key=lambda path: path.suffix == ".index")
+    for path in files:  # the index last: without it there is no checkpoint
+        partial = folder / f".{path.name}.partial"
+        shutil.copyfile(path, partial)
+        os.replace(partial, folder / path.name)
+    tf.compat.v1.train.update_checkpoint_state(str(folder), str(folder / prefix.name))
+    for path in folder.glob("ckpt-*"):
+        if path.name.partition(".")[0] != prefix.name:
+            path.unlink()
+    return str(folder / prefix.name)
+
+
+def find_newest(folder):
+    """The newest whole checkpoint of a training, or None.
+
+    A process that was killed between a checkpoint and the file that names it leaves one that only its own files tell
+    of; one that was killed while the checkpoint was written leaves an index that cannot be read.
+    """
+    named = find.read_state(folder)
+    if named is not None:
+        return named
+    for prefix in find.list_checkpoints(folder):
+        try:
+            tf.train.load_checkpoint(prefix)
+        except (tf.errors.OpError, ValueError, RuntimeError):
+            continue
+        return prefix
+    return None
+
+
+def step_of(prefix):
+    """The training step of a checkpoint: what it says itself, else the number in its name, else 0."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    for key in _STEP_KEYS:
+        if reader.has_tensor(key):
+            return int(reader.get_tensor(key))
+    return max(0, find.number_of(prefix))

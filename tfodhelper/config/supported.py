@@ -1,0 +1,132 @@
+"""Which fields of a pipeline.config this program supports, so that nothing in one is ever silently ignored.
+
+A field that is set to something else than its default is one of these:
+
+* supported: it is read, and what it says happens;
+* a hint: it only chooses how the same numbers are computed, or concerns work that is done otherwise here;
+* bound to certain values;
+* not supported, which is an error (or a warning, with --ignore_unsupported_fields).
+
+The rules stand by type of message in `supported_rules`. What is not in them is not supported.
+"""
+
+import dataclasses
+
+from tfodhelper import console, errors
+from tfodhelper.config import pipeline as pipelines
+from tfodhelper.config import supported_rules as rules
+
+SUPPORTED = "supported"
+HINT = "hint"
+UNSUPPORTED = "not supported"
+
+
+@dataclasses.dataclass(frozen=True)
+class SetField:
+    """One field that a configuration sets.
+
+    Attributes:
+      path: as in --set, with indices.
+      value: a short text of what is set.
+      status: SUPPORTED, HINT or UNSUPPORTED.
+      reason: why it is a hint or not supported; "" where there is nothing to say.
+    """
+
+    path: str
+    value: str
+    status: str
+    reason: str = ""
+
+
+def classify(pipeline):
+    """Judges every field that is set to something else than its default.
+
+    Args:
+      pipeline: a TrainEvalPipelineConfig message.
+
+    Returns:
+      A list of `SetField`, in the order of the schema. A message that is not supported stands for all its fields.
+    """
+    return list(_classify(pipeline, ""))
+
+
+def check_supported(pipeline, ignore_unsupported_fields=False):
+    """Checks that the program does all that a configuration asks for.
+
+    Args:
+      pipeline: a TrainEvalPipelineConfig message.
+      ignore_unsupported_fields: whether fields that are not supported are only warned of.
+
+    Returns:
+      The `SetField`s that are hints; they are written to the process log.
+
+    Raises:
+      ConfigError: with all fields that are not supported.
+    """
+    fields = classify(pipeline)
+    unsupported = [field for field in fields if field.status == UNSUPPORTED]
+    lines = [f"{field.path}: {field.value}" + (f" ({field.reason})" if field.reason else "") for field in unsupported]
+    if unsupported and not ignore_unsupported_fields:
+        raise errors.ConfigError(
+            f"pipeline.config: {len(unsupported)} field{'s' * (len(unsupported) > 1)} that tfodhelper does not support",
+            received="\n    ".join(lines),
+            fix="take them out (--set 'FIELD=' sets one back), or --ignore_unsupported_fields to go on without them",
+        )
+    for line in lines:
+        console.warn(f"not supported: {line}")
+    hints = [field for field in fields if field.status == HINT]
+    for field in hints:
+        console.note(f"without effect here: {field.path}: {field.value} ({field.reason})")
+    return hints
+
+
+def _classify(message, prefix):
+    own_rules = rules.rules_of(message)
+    for field, value in message.ListFields():
+        name = field.name
+        path = f"{prefix}.{name}" if prefix else name
+        rule = rules.PATHS.get(path) or own_rules.get(name, rules.Unsupported())
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        if field.message_type is None or is_map:
+            repeated = pipelines.is_repeated(field)
+            if repeated or value != field.default_value or rule.judges_default:
+                yield _judge(path, rule, _text(field, value), message)
+            continue
+        judged = _judge(path, rule, _brief(value), message)
+        if judged.status != SUPPORTED:
+            yield judged
+            continue
+        if not pipelines.is_repeated(field):
+            yield judged
+            yield from _classify(value, path)
+            continue
+        for index, item in enumerate(value):
+            item_path = f"{path}[{index}]"
+            judged = _judge(item_path, rules.PATHS.get(item_path, rule), _brief(item), message)
+            yield judged
+            if judged.status == SUPPORTED:
+                yield from _classify(item, item_path)
+
+
+def _judge(path, rule, text, message):
+    status, reason = rule.judge(text, message)
+    return SetField(path, text, status, reason)
+
+
+def _text(field, value):
+    if pipelines.is_repeated(field):
+        items = value.items() if hasattr(value, "items") else value
+        return "[" + ", ".join(str(item) for item in items) + "]"
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _brief(value):
+    """One line for a message: the names of what is set in it."""
+    if not hasattr(value, "ListFields"):
+        return f"{len(value)} elements"
+    names = [field.name for field, _ in value.ListFields()]
+    return "{" + ", ".join(names[:4]) + (", ..." if len(names) > 4 else "") + "}"

@@ -1,0 +1,82 @@
+"""The kinds of rules of `supported`: what becomes of a field that a pipeline.config sets."""
+
+import dataclasses
+from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Unsupported:
+    """Not supported; `reason` may name a way out."""
+
+    reason: str = ""
+    judges_default = False
+
+    def judge(self, text, message):
+        """Returns (status, reason) of a field that is set to `text` in `message`."""
+        del text, message
+        return "not supported", self.reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Supported:
+    """Read, and done."""
+
+    judges_default = False
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del text, message
+        return "supported", ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hint:
+    """Not read, and nothing is lost by it; `reason` says why."""
+
+    reason: str
+    judges_default = False
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del text, message
+        return "hint", self.reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Only:
+    """Certain values only, given as texts."""
+
+    values: tuple[str, ...]
+    reason: str = ""
+    judges_default = True
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del message
+        if text in self.values:
+            return "supported", ""
+        return "not supported", self.reason or "only " + " or ".join(self.values)
+
+
+@dataclasses.dataclass(frozen=True)
+class When:
+    """A hint under a condition on the message that holds the field; else not supported."""
+
+    condition: Callable
+    hint: str
+    otherwise: str
+    judges_default = False
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del text
+        return ("hint", self.hint) if self.condition(message) else ("not supported", self.otherwise)
+
+
+def make(names="", **others):
+    """{field: rule}: the names, divided by spaces, are supported."""
+    return {name: Supported() for name in names.split()} | others
+
+
+SAME_NUMBERS = Hint("only chooses how the same numbers are computed")
+LEGACY = Hint("has no effect in the published code either")

@@ -1,0 +1,390 @@
+"""What lies in the folders: images, annotation files, and which belongs to which.
+
+Names are given relative to the folder that is searched, in POSIX form, and always in the same order, so that nothing
+depends on the order in which a file system lists a folder.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import itertools
+import os
+import pathlib
+
+from tfodhelper import errors
+from tfodhelper.annotations import checks, images, labelimg
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan import entry_store, pairing
+from tfodhelper.outofcore import columns, sorting, workers
+
+_IGNORED_FOLDERS = ("__MACOSX",)
+# Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
+_MADE_FROM = "JPEGImages"
+_MADE_FOLDERS = (
+    *("SegmentationClass", "SegmentationObject", "SegmentationClassPNG", "SegmentationObjectPNG"),
+    *("SegmentationClassVisualization", "SegmentationObjectVisualization", "AnnotationsVisualization"),
+)
+_CHUNK = 200  # annotation files a task
+_MIN_FOR_THREADS = 16
+_MIN_FOR_PROCESSES = 800  # below, starting processes takes longer than the work
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the images and the annotations lie.
+
+    Attributes:
+      image_dir: searched for images, with its folders.
+      annotation_dir: searched for XML files, with its folders; may be the same.
+    """
+
+    image_dir: pathlib.Path
+    annotation_dir: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pair:
+    """An annotation file and its image.
+
+    Attributes:
+      xml: name of the annotation file, relative to the annotation folder.
+      image: name of the image, relative to the image folder; None when there is none.
+      by_stem: whether the image was found by the annotation file's own name.
+    """
+
+    xml: str
+    image: str | None
+    by_stem: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """All that was found in a `Source`.
+
+    Attributes:
+      source: the folders.
+      image_names, xml_names: names of all images and annotation files, sorted; `columns.Texts`.
+      looked: a `entry_store.EntryStore` with an entry for each annotation file, whose image is the one of `choices`.
+      choices: `pairing.Choices`.
+      unlabelled: names of the images that no annotation file claims, sorted; `columns.Texts`.
+      num_foreign: number of other files, neither hidden nor images nor XML.
+      findings: what was found while pairing.
+    """
+
+    source: Source
+    image_names: columns.Texts
+    xml_names: columns.Texts
+    looked: entry_store.EntryStore
+    choices: pairing.Choices
+    unlabelled: columns.Texts
+    num_foreign: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def pairs(self):
+        """A `Pair` for every annotation file that is used or could not be used, sorted by its name."""
+        for position in self.choices.used():
+            image = self.choices.image[position]
+            name = None if image < 0 else self.image_names[image]
+            yield Pair(self.xml_names[position], name, bool(self.choices.by_stem[position]))
+
+    def image_of(self, xml):
+        """Name of the image of an annotation file, or None."""
+        position = self.xml_names.find(xml)
+        if position < 0 or not self.choices.is_used[position] or self.choices.image[position] < 0:
+            return None
+        return self.image_names[self.choices.image[position]]
+
+
+def make_source(data_dir=None, image_dir=None, annotation_dir=None):
+    """A `Source` from the flags of the command line.
+
+    Args:
+      data_dir: one tree with images and XML files.
+      image_dir, annotation_dir: two trees, instead of `data_dir`.
+
+    Raises:
+      UsageError: neither or both ways are used.
+      DatasetError: a folder is not there.
+    """
+    fix = "give --data_dir=FOLDER, or --image_dir=FOLDER with --annotation_dir=FOLDER"
+    if data_dir and (image_dir or annotation_dir):
+        raise errors.UsageError("--data_dir does not go with --image_dir and --annotation_dir", fix=fix)
+    if not data_dir and not (image_dir and annotation_dir):
+        given = [name for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)) if value]
+        received = f"only --{given[0]}" if given else None
+        raise errors.UsageError("it is not said where the images and annotations lie", received=received, fix=fix)
+    source = Source(pathlib.Path(data_dir or image_dir), pathlib.Path(data_dir or annotation_dir))
+    for folder in (source.image_dir, source.annotation_dir):
+        if not folder.is_dir():
+            state = "is a file" if folder.exists() else "does not exist"
+            raise errors.DatasetError(f"{folder}: {state}", expected="a folder", fix="check the path")
+    return source
+
+
+def list_files(folder):
+    """Names of all files below a folder, sorted; see `find_files`."""
+    return sorted(find_files(folder))
+
+
+def find_files(folder):
+    """Yields the names of all files below a folder; hidden files and folders are left out, links are followed once.
+
+    Raises:
+      DatasetError: when a folder cannot be listed.
+    """
+    seen, waiting = set(), [""]
+    while waiting:
+        relative = waiting.pop()
+        real = os.path.realpath(os.path.join(folder, relative))
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(os.path.join(folder, relative)) as listed:
+                folders = []
+                for entry in listed:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                    elif entry.is_file():
+                        yield relative + entry.name
+        except OSError as error:
+            raise errors.DatasetError(
+                f"{os.path.join(folder, relative)}: the folder cannot be listed ({error.strerror})",
+                fix="change its permissions, or move it elsewhere",
+            ) from error
+        ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
+        waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
+
+
+def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
+    """Finds images and annotation files, looks at them and pairs them.
+
+    Args:
+      source: a `Source`.
+      options: `entry.LookOptions`; by default images are decoded and all classes allowed.
+      known: `entry_store.Notes` of an earlier look, or None; files that have not changed since are not read again.
+      num_workers: processes; 0 leaves it to the program, 1 works in this one.
+      progress: a `console.Progress`, or None.
+      folder, identity: see `entry_store.EntryStore`.
+
+    Returns:
+      An `Index`.
+
+    Raises:
+      DatasetError: no annotation file, a folder that cannot be listed, or git-lfs pointers instead of files.
+    """
+    options = options or entries.LookOptions(
+        str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
+    )
+    image_names, xml_names, unwritable, num_foreign = _list_names(source, folder)
+    if len(xml_names) >= _MIN_FOR_PROCESSES:
+        workers.start_kept(num_workers)  # while there is little in memory that they would share
+    finder = pairing.Finder(image_names, folder)
+    stems = columns.Column("q", (finder.find_stem(name) for name in xml_names), folder)
+    found, guesses = entry_store.EntryStore(folder, identity), _names_of(image_names, stems)
+    for piece in _look_at_files(xml_names, len(xml_names), guesses, options, known, num_workers):
+        found.add(piece)
+        if progress is not None:
+            progress.advance(len(piece.flags))
+    findings = [Finding(*found[p].trouble) for p, flags in enumerate(found.flags) if flags & entry_store.HAS_TROUBLE]
+    findings += [Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable]
+    choices, more = pairing.pair(found, xml_names, finder, stems, _SizeReader(source.image_dir))
+    _look_again(found, choices, stems, image_names, options, num_workers)
+    more += _find_bare_filenames(found, xml_names, image_names, choices)
+    claimed = columns.filled("B", 0, len(image_names), folder)
+    for image in choices.image:
+        if image >= 0:
+            claimed[image] = 1
+    free = (name for name, is_claimed in zip(image_names, claimed) if not is_claimed)
+    unlabelled, findings = columns.Texts(free, folder), tuple(findings + more)
+    return Index(source, image_names, xml_names, found, choices, unlabelled, num_foreign, findings)
+
+
+def look_at_share(source, options, number, count, num_workers=0):
+    """Looks at every count-th annotation file, from the one of this number on; yields `entry_store.Piece`s."""
+    image_names, xml_names, *_ = _list_names(source)
+    finder, own = pairing.Finder(image_names), range(number, len(xml_names), count)
+    stems = (finder.find_stem(xml_names[position]) for position in own)
+    names = (xml_names[position] for position in own)
+    return _look_at_files(names, len(own), _names_of(image_names, stems), options, None, num_workers)
+
+
+def _names_of(image_names, numbers):
+    return (image_names[number] if number >= 0 else None for number in numbers)
+
+
+def _list_names(source, folder=None):
+    """(names of all images, names of all annotation files, both sorted; names that are no text; number of others)."""
+    endings = tuple(images.EXTENSIONS)
+    image_names, xml_names = (sorting.TextSorter(folder) for _ in range(2))
+    unwritable, num_others, num_beside_xml = [], 0, 0
+
+    def list_folder(path, has_images, has_xml):
+        nonlocal num_others, num_beside_xml
+        bad = []
+        for name in find_files(path):
+            if not _is_text(name):
+                bad.append(name)
+                continue
+            lower = name.lower()
+            is_image, is_xml = lower.endswith(endings), lower.endswith(".xml")
+            if is_image and has_images:
+                image_names.add(name)
+            if is_xml and has_xml:
+                xml_names.add(name)
+            # In two folders each is searched for one kind, and the other kind is nothing to count.
+            num_others += not is_image and not is_xml
+            num_beside_xml += has_xml and not is_xml
+        unwritable.extend(os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(bad))
+
+    is_one_folder = source.annotation_dir == source.image_dir
+    list_folder(source.image_dir, True, is_one_folder)
+    if not is_one_folder:
+        list_folder(source.annotation_dir, False, True)
+    image_names, xml_names = image_names.sort(), xml_names.sort()
+    if not xml_names:
+        raise errors.DatasetError(
+            f"{source.annotation_dir}: no annotation file in it or its folders",
+            expected="XML files as LabelImg writes them (format PascalVOC)",
+            received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
+            fix="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
+        )
+    return image_names, xml_names, unwritable, num_others
+
+
+def _look_at_files(names, count, guesses, options, known, num_workers):
+    """Yields `entry_store.Piece`s, in order; each image is looked at beside the file that its name leads to."""
+    with look_in_parallel(count, options.decode, num_workers) as (run, size):
+        tasks = (
+            (options, piece, list(itertools.islice(guesses, len(piece))), known and [known.place_of(n) for n in piece])
+            for piece in workers.chunks(names, size)
+        )
+        yield from run(entry_store.look_at_all, tasks)
+
+
+def _look_again(found, choices, stems, image_names, options, num_workers):
+    """Looks at the images to which another thing than the annotation file's name led."""
+    others = (
+        position
+        for position in choices.paired()
+        if choices.image[position] != stems[position] and found[position].image != image_names[choices.image[position]]
+    )
+
+    def make_task(piece):
+        return options, found.path, [found.place_of(p) for p in piece], [image_names[choices.image[p]] for p in piece]
+
+    look_anew(found, columns.Column("Q", others, found.folder), entry_store.look_again, make_task, options, num_workers)
+
+
+def look_anew(found, positions, function, make_task, options, num_workers):
+    """Replaces entries.
+
+    Args:
+      found: a `entry_store.EntryStore`.
+      positions: of the entries.
+      function: what worker processes do: from a task to a `entry_store.Piece`.
+      make_task: the task of some of the positions.
+      options: `entry.LookOptions`.
+      num_workers: processes; 0 leaves it to the program.
+    """
+    under_way = collections.deque()
+
+    def make_tasks(size):
+        for piece in workers.chunks(positions, size):
+            under_way.append(piece)
+            yield make_task(piece)
+
+    found.flush()
+    with look_in_parallel(len(positions), options.decode, num_workers) as (run, size):
+        for again in run(function, make_tasks(size)):
+            found.replace(under_way.popleft(), again)
+
+
+@contextlib.contextmanager
+def look_in_parallel(count, decode, num_workers=0):
+    """Yields (a function like `map`, files a task): processes where they pay, threads where decoding is the work."""
+    if num_workers == 1 or count < _MIN_FOR_THREADS or (count < _MIN_FOR_PROCESSES and not decode):
+        yield map, _CHUNK
+    elif count < _MIN_FOR_PROCESSES:
+        with concurrent.futures.ThreadPoolExecutor(num_workers or workers.count_processors()) as pool:
+            yield pool.map, 1
+    else:
+        with workers.workers(num_workers) as run:
+            yield run, _CHUNK
+
+
+def split_names(names):
+    """Returns (names that are text, the others as text with their odd bytes spelt out); records hold text only."""
+    good = [name for name in names if _is_text(name)]
+    bad = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names if not _is_text(name)]
+    return good, bad
+
+
+def _is_text(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def refuse_pointers(findings, image_dir=None, image_names=()):
+    """Stops when git-lfs pointers were met: the set is not there, and the rest of it would be trained on quietly.
+
+    Args:
+      findings: everything that was found.
+      image_dir, image_names: images that nobody has looked at; pointers among them are named, too.
+
+    Raises:
+      DatasetError: naming the first pointers.
+    """
+    pointers = [finding.file for finding in findings if finding.code == "git-lfs-pointer"]
+    if pointers:
+        pointers += [name for name in image_names if _is_pointer(image_dir / name) and name not in pointers]
+        raise errors.DatasetError(
+            f"{len(pointers)} files are git-lfs pointers, not the files themselves: " + ", ".join(pointers[:3]),
+            expected="the content of the files",
+            received="text that begins with: version https://git-lfs.github.com/spec/v1",
+            fix="run `git lfs pull` in the repository of the data",
+        )
+
+
+def _is_pointer(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(labelimg.LFS_MARK)) == labelimg.LFS_MARK
+    except OSError:
+        return False
+
+
+def _find_bare_filenames(found, xml_names, image_names, choices):
+    """One finding for the whole set: some tools never write the extension."""
+    number, first = 0, None
+    for position in choices.used():
+        if choices.image[position] >= 0 and not found.flags[position] & entry_store.IS_NAMED:
+            filename = found[position].filename
+            if filename and not os.path.splitext(filename)[1]:
+                number, first = number + 1, first or (position, filename)
+    if not number:
+        return []
+    what = f"<filename> has no extension here and in {number - 1} other files; the image is found all the same"
+    position, received = first
+    image = os.path.basename(image_names[choices.image[position]])
+    return [Finding("filename-bare", xml_names[position], what, None, image, received)]
+
+
+class _SizeReader:
+    """Sizes from image headers, each read once."""
+
+    def __init__(self, folder):
+        self._folder, self._sizes = folder, {}
+
+    def __call__(self, name):
+        if name not in self._sizes:
+            self._sizes[name] = images.read_size(self._folder / name)
+        return self._sizes[name]

@@ -1,0 +1,388 @@
+"""What was looked at, kept in files: what it takes of memory does not depend on how much that is.
+
+The file is at the same time the notes with which a later conversion begins: a first line says what they depend on,
+every further one is an `entry.Entry`, in the order of the annotation files.
+"""
+
+import array
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import tempfile
+import typing
+import weakref
+
+from tfodhelper import errors, storage
+from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.outofcore import columns, sorting
+
+_FORMAT = 2
+# What is known of an entry without reading its line.
+HAS_CONTENT = 1  # the annotation can be used
+HAS_FACTS = 2  # an image was looked at, and can be used
+IS_USABLE = 4  # its boxes go into a record, if the image is its own
+HAS_REMARKS = 8  # something was found
+IS_NAMED = 16  # `<filename>` is the name of the image that was looked at
+IS_FOREIGN = 32  # no annotation at all
+IS_FAULTLESS = 64  # the content goes into the record as it stands
+HAS_TROUBLE = 128  # the annotation file cannot be used
+DIGEST_BYTES = 16  # enough to tell files apart
+NO_SIZE = -1
+_MOST_PX = 1 << 62
+_BUFFER_BYTES = 1 << 18
+_BLOCK = 1 << 8  # entries
+_KNOWN_KINDS = 1 << 12  # that are told apart at a time
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+_decoder = json.JSONDecoder()
+
+
+class Piece(typing.NamedTuple):
+    """Some entries as a worker process hands them over: their lines, and columns of numbers.
+
+    Attributes:
+      lines: as bytes, one after the other.
+      lengths: of the lines, bytes.
+      flags: HAS_CONTENT and its like, a byte each.
+      kinds, kind_of: the different `entry.labels_of` that are met, as text, and which of them each entry has.
+      sizes: width and height in the XML, width and height of the image, or NO_SIZE, for each entry.
+      num_bytes: of the image files.
+      digests: of the annotation file and of the image, `DIGEST_BYTES` each.
+    """
+
+    lines: bytes
+    lengths: array.array
+    flags: bytes
+    kinds: list
+    kind_of: array.array
+    sizes: array.array
+    num_bytes: array.array
+    digests: bytes
+
+
+def make_piece(found):
+    """The `Piece` of some `Entry`s."""
+    lines, flags, digests, kinds = [], bytearray(), [], {}
+    lengths, kind_of, sizes, num_bytes = (array.array(code) for code in "IIqQ")
+    for entry in found:
+        line = (_encode(entry) + "\n").encode("ascii")
+        lines.append(line)
+        lengths.append(len(line))
+        flags.append(_flags_of(entry))
+        kind_of.append(kinds.setdefault(entries.labels_of(entry), len(kinds)))
+        facts = entry.facts or (None, None, None)
+        for side in (entry.width, entry.height, facts[1], facts[2]):
+            sizes.append(NO_SIZE if side is None else max(NO_SIZE, min(side, _MOST_PX)))
+        num_bytes.append(facts[entries.NUM_BYTES] if entry.facts else 0)
+        digests.append(entry.sha256[: 2 * DIGEST_BYTES])
+        digests.append(entry.image_sha256[: 2 * DIGEST_BYTES] or "0" * 2 * DIGEST_BYTES)
+    return Piece(
+        *(b"".join(lines), lengths, bytes(flags), [_encode(kind) for kind in kinds], kind_of, sizes, num_bytes),
+        bytes.fromhex("".join(digests)),
+    )
+
+
+def _flags_of(entry):
+    if entry.checked is entries.FAULTLESS and not entry.findings:
+        named = IS_NAMED if entry.content[0] == entry.image.rpartition("/")[2] else 0
+        return HAS_CONTENT | HAS_FACTS | IS_USABLE | IS_FAULTLESS | named
+    flags = HAS_CONTENT if entry.content is not None else HAS_TROUBLE
+    flags |= HAS_FACTS if entry.facts is not None else 0
+    flags |= IS_USABLE if entry.checked is not None else 0
+    flags |= HAS_REMARKS if entry.findings or entry.image_trouble else 0
+    flags |= IS_FOREIGN if entry.trouble and entry.trouble[0] == "not-an-annotation" else 0
+    if entry.image is not None and entry.filename == entry.image.rpartition("/")[2]:
+        flags |= IS_NAMED
+    return flags
+
+
+def look_at_all(task):
+    """Looks at some annotation files and their likely images; the work of one worker process.
+
+    Args:
+      task: (`LookOptions`, names of annotation files, names of images or None, places of known lines or None); a place
+        is (path, offset, bytes).
+
+    Returns:
+      A `Piece`.
+    """
+    options, names, images, known = task
+    return make_piece(
+        [
+            entries.look_at(options, name, image, place and _read_known(place))
+            for name, image, place in zip(names, images, known or [None] * len(names))
+        ]
+    )
+
+
+def _read_known(place):
+    path, offset, length = place
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return to_entry(file.read(length))
+    except (OSError, ValueError, TypeError):
+        return None  # notes only save work
+
+
+def look_again(task):
+    """As `look_at_all`, for entries whose image is another one than the one that was looked at."""
+    options, path, places, images = task
+    found = read_entries(path, places)
+    return make_piece([entries.look_at_image(options, entry, image) for entry, image in zip(found, images)])
+
+
+def check_again(task):
+    """As `look_at_all`, for entries that are checked anew."""
+    options, path, places = task
+    return make_piece([entries.check(options, entry) if entry.facts else entry for entry in read_entries(path, places)])
+
+
+def read_entries(path, places):
+    """The entries at some (offset, bytes) of a file, one after the other."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        with open(descriptor, "rb", 0, closefd=False) as file:
+            for offset, length in places:
+                file.seek(offset)
+                yield to_entry(file.read(length))
+    finally:
+        os.close(descriptor)
+
+
+def to_entry(line):
+    """The `Entry` of one line."""
+    return entries.Entry(*_decoder.raw_decode(line.decode("ascii"))[0])
+
+
+class EntryStore:
+    """Entries of annotation files, in order: a file and some columns.
+
+    Args:
+      folder: where the file lies; a folder for temporary files when left out.
+      identity: plain values that the entries depend on, for a later `read_notes`.
+
+    Attributes:
+      folder: as given.
+      path: of the file, for worker processes; `flush` before they read it.
+      flags: HAS_CONTENT and its like, a byte an entry.
+      lengths, kind_of, sizes, num_bytes, digests: see `Piece`.
+      offsets: of the lines in the file.
+    """
+
+    def __init__(self, folder=None, identity=None):
+        self.folder = folder
+        own_folder = None if folder else tempfile.TemporaryDirectory(prefix="tfodhelper-")
+        # In a folder of a conversion a later start takes this name for what a killed one has left, see `result.begin`.
+        self.path = str(pathlib.Path(folder or own_folder.name) / f"..inputs.jsonl.{os.getpid()}.tmp")
+        try:
+            self._file = open(self.path, "wb", _BUFFER_BYTES)  # noqa: SIM115
+            self._reader = open(self.path, "rb", 0)  # noqa: SIM115
+        except OSError as error:
+            raise storage.explain_os_error(error, self.path) from error
+        self._discard = weakref.finalize(self, _discard, self._file, self._reader, self.path, own_folder)
+        self._head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
+        self._end, self._is_ordered = 0, True
+        self.flags, self.digests = (columns.Column("B", folder=folder) for _ in range(2))
+        self.lengths, self.kind_of = (columns.Column("I", folder=folder) for _ in range(2))
+        self.offsets, self.num_bytes = (columns.Column("Q", folder=folder) for _ in range(2))
+        self.sizes = columns.Column("q", folder=folder)
+        self._kinds, self._kind_numbers, self._read_kinds = columns.Texts(folder=folder), {}, {}
+        self._write(self._head)
+
+    def __len__(self):
+        return len(self.flags)
+
+    def __getitem__(self, position):
+        """The `Entry` at a position."""
+        self.flush()
+        self._reader.seek(self.offsets[position])
+        return to_entry(self._reader.read(self.lengths[position]))
+
+    def place_of(self, position):
+        """(offset, bytes) of the line of an entry."""
+        return self.offsets[position], self.lengths[position]
+
+    def digest_pairs(self):
+        """(of the annotation file, of the image) of all entries, in order: the first bytes of the digests.
+
+        Of an image that could not be read they are zeros.
+        """
+        width = 2 * DIGEST_BYTES
+        for _, block in self.digests.blocks(width * _BLOCK):
+            data = block.tobytes()
+            for start in range(0, len(data), width):
+                yield data[start : start + DIGEST_BYTES], data[start + DIGEST_BYTES : start + width]
+
+    def sizes_of(self, position):
+        """(width, height in the XML, width, height of the image), NO_SIZE where there is none."""
+        return tuple(self.sizes[4 * position : 4 * position + 4])
+
+    def kind(self, number):
+        """(class names of the boxes that can be used, letters of their sizes), see `entry.labels_of`."""
+        known = self._read_kinds.get(number)
+        if known is None:
+            if len(self._read_kinds) >= _KNOWN_KINDS:
+                self._read_kinds.clear()
+            labels, letters = _decoder.decode(self._kinds[number])
+            known = self._read_kinds[number] = tuple(labels), letters
+        return known
+
+    def labels_of(self, position):
+        """Class names of the boxes that can be used."""
+        return self.kind(self.kind_of[position])[0]
+
+    def flush(self):
+        """Makes everything that was added readable for worker processes."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise storage.explain_os_error(error, self.path) from error
+
+    def add(self, piece):
+        """Adds the entries of a `Piece` at the end."""
+        offset = self._write(piece.lines)
+        for length in piece.lengths:
+            self.offsets.append(offset)
+            offset += length
+        self.lengths.extend(piece.lengths)
+        self.flags.extend(piece.flags)
+        self.sizes.extend(piece.sizes)
+        self.num_bytes.extend(piece.num_bytes)
+        self.digests.extend(piece.digests)
+        numbers = [self._number_of(kind) for kind in piece.kinds]
+        self.kind_of.extend(array.array("I", [numbers[number] for number in piece.kind_of]))
+
+    def replace(self, positions, piece):
+        """Puts the entries of a `Piece` in the place of others."""
+        self._is_ordered = False
+        offset, width = self._write(piece.lines), 2 * DIGEST_BYTES
+        numbers = [self._number_of(kind) for kind in piece.kinds]
+        for source, target in enumerate(positions):
+            self.offsets[target], self.lengths[target] = offset, piece.lengths[source]
+            offset += piece.lengths[source]
+            self.flags[target], self.num_bytes[target] = piece.flags[source], piece.num_bytes[source]
+            self.kind_of[target] = numbers[piece.kind_of[source]]
+            for column, values, per_entry in ((self.sizes, piece.sizes, 4), (self.digests, piece.digests, width)):
+                for place in range(per_entry):
+                    column[per_entry * target + place] = values[per_entry * source + place]
+
+    def _number_of(self, kind):
+        """The number of a kind; one that was not met for long may get another one."""
+        number = self._kind_numbers.get(kind)
+        if number is None:
+            if len(self._kind_numbers) >= _KNOWN_KINDS:
+                self._kind_numbers.clear()
+            number = self._kind_numbers[kind] = len(self._kinds)
+            self._kinds.append(kind)
+        return number
+
+    def keep(self, path):
+        """Lets the file stay under a name; it appears there whole or not at all."""
+        self.flush()
+        if self._is_ordered:
+            try:
+                os.fsync(self._file.fileno())
+                os.replace(self.path, path)
+            except OSError as error:
+                raise storage.explain_os_error(error, path) from error
+            self.path = str(path)
+            return
+        with storage.open_whole(path, "wb") as file:
+            file.write(self._head)
+            for offset, length in zip(self.offsets, self.lengths):
+                self._reader.seek(offset)
+                file.write(self._reader.read(length))
+
+    def _write(self, data):
+        start = self._end
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise storage.explain_os_error(error, self.path) from error
+        self._end += len(data)
+        return start
+
+
+def _discard(file, reader, path, own_folder):
+    for handle in (file, reader):
+        with contextlib.suppress(OSError):
+            handle.close()
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if own_folder is not None:
+        own_folder.cleanup()
+
+
+class Notes:
+    """Where the lines of an earlier look stand.
+
+    Args:
+      folder: see `columns.Column`.
+    """
+
+    def __init__(self, folder=None):
+        self._folder, self._paths = folder, []
+        self._names = columns.Texts(folder=folder)
+        self._path_of, self._lengths = (columns.Column("I", folder=folder) for _ in range(2))
+        self._offsets = columns.Column("Q", folder=folder)
+
+    def add(self, path, identity):
+        """Adds a file of notes; False when there is none, it is of other options or damaged: then nothing is added."""
+        try:
+            for _ in _list_lines(path, identity):
+                pass  # a damaged one is found before anything is added
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValueError:
+            return False  # notes only save work
+        for name, offset, length in _list_lines(path, identity):
+            self._names.append(name)
+            self._path_of.append(len(self._paths))
+            self._offsets.append(offset)
+            self._lengths.append(length)
+        self._paths.append(str(path))
+        return True
+
+    def place_of(self, name):
+        """(path, offset, bytes) of the line of an annotation file, or None; nothing can be added afterwards."""
+        found = self._lookup.find(name)
+        if not found:
+            return None
+        return self._paths[self._path_of[found[-1]]], self._offsets[found[-1]], self._lengths[found[-1]]
+
+    @functools.cached_property
+    def _lookup(self):
+        return sorting.Lookup(self._names, self._folder)
+
+
+def _list_lines(path, identity):
+    """Yields (annotation file, offset, bytes) of the lines of a file of notes; ValueError when it is none of these."""
+    with open(path, "rb") as file:
+        head = file.readline()
+        if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
+            raise ValueError
+        offset = len(head)
+        for line in file:
+            name, _ = _decoder.raw_decode(line.decode("ascii"), 1)
+            if not isinstance(name, str) or not line.endswith(b"]\n"):
+                raise ValueError
+            yield name, offset, len(line)
+            offset += len(line)
+
+
+def read_notes(path, identity):
+    """The `Notes` of one file; None when there are none that serve."""
+    notes = Notes(os.path.dirname(path))
+    return notes if notes.add(path, identity) else None
+
+
+def write_notes(path, identity, pieces):
+    """Writes a file of notes from `Piece`s."""
+    with storage.open_whole(path, "wb") as file:
+        file.write((json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii"))
+        for piece in pieces:
+            file.write(piece.lines)

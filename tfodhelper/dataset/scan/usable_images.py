@@ -1,0 +1,209 @@
+"""The images of a set that can be trained on, each read from the notes when it is asked for."""
+
+import bisect
+import collections
+import collections.abc
+import functools
+import pathlib
+
+from tfodhelper.annotations.findings import Finding
+from tfodhelper.annotations.images import ImageFacts
+from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan import entry_store
+from tfodhelper.outofcore import columns, sorting
+
+_MANY_KINDS = 1 << 12  # that are counted apart
+
+
+class UsableImage:
+    """An image that can be trained on.
+
+    Attributes:
+      name: relative to the image folder, POSIX.
+      position: of its entry.
+    """
+
+    __slots__ = ("name", "position", "_entry", "_index")
+
+    def __init__(self, name, position, index):
+        self.name, self.position, self._index, self._entry = name, position, index, None
+
+    @property
+    def entry(self):
+        """What is known of it, an `entry.Entry`."""
+        if self._entry is None:
+            self._entry = self._index.looked[self.position]
+        return self._entry
+
+    @property
+    def path(self):
+        """The file."""
+        return pathlib.Path(self._index.source.image_dir) / self.name
+
+    @property
+    def xml(self):
+        """Name of the annotation file, relative to the annotation folder."""
+        return self._index.xml_names[self.position]
+
+    @property
+    def annotation(self):
+        """Checked; the size is the one of the frame that goes into the record."""
+        return entries.unpack(self.entry.usable)
+
+    @property
+    def facts(self):
+        """`ImageFacts` of the file."""
+        return ImageFacts(*self.entry.facts)
+
+    @property
+    def sha256(self):
+        """Hex digest of the file."""
+        return self.entry.image_sha256
+
+    @property
+    def num_bytes(self):
+        """Size of the file."""
+        return self._index.looked.num_bytes[self.position]
+
+    @property
+    def turn(self):
+        """Whether EXIF's turn has to be carried out."""
+        return self.entry.turn
+
+    @property
+    def kind(self):
+        """(class names of the boxes, letters of their sizes), in their order."""
+        return self._index.looked.kind(self._index.looked.kind_of[self.position])
+
+    @property
+    def labels(self):
+        """Class names of the boxes, in their order."""
+        return self.kind[0]
+
+    @property
+    def content(self):
+        """A short digest of all that its record depends on, but for ids."""
+        return entries.content_digest(self.entry)
+
+    @property
+    def findings(self):
+        """What was found about this image."""
+        if not self._index.looked.flags[self.position] & entry_store.HAS_REMARKS:
+            return ()
+        return tuple(Finding(*values) for values in self.entry.findings)
+
+
+class Images(collections.abc.Sequence):
+    """All `UsableImage`s of an index, sorted by name; each is made when it is asked for.
+
+    Attributes:
+      positions: of their entries; a `columns.Column`.
+      folder: see `columns.Column`.
+    """
+
+    def __init__(self, index):
+        self._index, self.folder = index, index.looked.folder
+        self._position_of = columns.filled("q", -1, len(index.image_names), self.folder)
+        for position in index.choices.paired():
+            self._position_of[index.choices.image[position]] = position
+        self.positions, self._numbers = (columns.Column("q", folder=self.folder) for _ in range(2))
+        flags = index.looked.flags.view()
+        for number, position in enumerate(self._position_of):
+            if position >= 0 and flags[position] & entry_store.IS_USABLE:
+                self.positions.append(position)
+                self._numbers.append(number)
+        index.looked.flags.release()
+
+    def __len__(self):
+        return len(self.positions)
+
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return [self[n] for n in range(*number.indices(len(self)))]
+        return UsableImage(self.name_of(number), self.positions[number], self._index)
+
+    def name_of(self, number):
+        """The name of an image by its place here."""
+        return self._index.image_names[self._numbers[number]]
+
+    def find(self, name):
+        """The place of an image here; -1 when it is not usable."""
+        number = self._index.image_names.find(name)
+        place = bisect.bisect_left(self._numbers, number)
+        return place if number >= 0 and place < len(self) and self._numbers[place] == number else -1
+
+    def position_of(self, image):
+        """The position of the entry of an image, which may be none that is usable; -1 when it has none.
+
+        Args:
+          image: its place among the names of all images.
+        """
+        return self._position_of[image]
+
+    def names(self):
+        """All names, in order."""
+        usable = iter(self._numbers)
+        wanted = next(usable, None)
+        for number, name in enumerate(self._index.image_names):
+            if number == wanted:
+                yield name
+                wanted = next(usable, None)
+
+    def kinds(self):
+        """`UsableImage.kind` of all, in order."""
+        kind, kind_of = self._index.looked.kind, self._index.looked.kind_of
+        return (kind(kind_of[position]) for position in self.positions)
+
+    def kind_at(self, number):
+        """`UsableImage.kind` by the place of the image here."""
+        return self._index.looked.kind(self._index.looked.kind_of[self.positions[number]])
+
+    def without_labels(self):
+        """Those without any box."""
+        return (self[number] for number, kind in enumerate(self.kinds()) if not kind[0])
+
+    def count_labels(self):
+        """A Counter of the class names of all boxes."""
+        counts = collections.Counter()
+        for kind, number in count_kinds(self.kinds()):
+            for label in kind[0]:
+                counts[label] += number
+        return counts
+
+    def repeated(self):
+        """The images whose bytes are those of another one."""
+        return [self[number] for number in sorted(number for group in self.identical for number in group)]
+
+    @functools.cached_property
+    def identical(self):
+        """Lists of the places of byte-identical images, each in order, in the order of the first ones."""
+        choices, found = self._index.choices, self._index.looked
+        keys, places, digests = (columns.Column(code, folder=self.folder) for code in "qqB")
+        for is_used, image, flags, (_, digest) in zip(
+            choices.is_used, choices.image, found.flags, found.digest_pairs()
+        ):
+            if is_used and image >= 0 and flags & entry_store.IS_USABLE:
+                keys.append(int.from_bytes(digest[:8], "big", signed=True))
+                places.append(image)
+                digests.extend(digest)
+        groups = []
+        width = entry_store.DIGEST_BYTES
+        for numbers in sorting.group_equal(keys):
+            for group in sorting.tell_apart(numbers, lambda n: digests[width * n : width * (n + 1)].tobytes()):
+                groups.append(sorted(bisect.bisect_left(self._numbers, places[n]) for n in group))
+        return sorted(groups)
+
+
+def count_kinds(kinds):
+    """Yields (kind, number of times), a kind more than once where there are many.
+
+    Args:
+      kinds: values that can be keys.
+    """
+    counts = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+        if len(counts) > _MANY_KINDS:
+            yield from counts.items()
+            counts = {}
+    yield from counts.items()

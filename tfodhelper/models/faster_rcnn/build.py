@@ -1,0 +1,325 @@
+"""From a FasterRcnn message to a detector."""
+
+import dataclasses
+import functools
+
+import tensorflow as tf
+
+from tfodhelper import errors, losses, resizers
+from tfodhelper.models import hyperparams, layers, parts, pixels
+from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
+from tfodhelper.models.faster_rcnn import detector
+from tfodhelper.models.heads import box_classifier, convolutional
+from tfodhelper.models.necks import feature_pyramid
+from tfodhelper.ops import anchors as anchor_ops
+from tfodhelper.ops import crops, matcher, nms, sampler, target_assigner
+
+_PROPOSAL_MATCHER = matcher.ArgmaxMatcher(0.7, 0.3, force_match_for_each_row=True)
+_DETECTION_MATCHER = matcher.ArgmaxMatcher(0.5, 0.5)
+
+
+def build_faster_rcnn(message, is_training):
+    """A FasterRCNNDetector from a FasterRcnn message; see `build.build_detector`."""
+    _check(message, is_training)
+    resizer = resizers.build_resizer(message.image_resizer)
+    build = parts.look_up(FEATURE_EXTRACTORS, message.feature_extractor.type, "faster_rcnn.feature_extractor.type")
+    has_two_stages = message.number_of_stages == 2
+    frozen = not (message.feature_extractor.batch_norm_trainable and is_training)
+    crop_side = _pooled_side(message) if has_two_stages else None
+    features = build(message.feature_extractor, frozen, crop_side)
+    anchors = _build_anchors(message.first_stage_anchor_generator)
+    depths = (features["neck"] or features["backbone"]).depths
+    if len(anchors.num_per_location) != len(depths):
+        raise errors.ConfigError(
+            "first_stage_anchor_generator and feature_extractor differ in the number of feature maps",
+            expected=len(depths),
+            received=len(anchors.num_per_location),
+        )
+    rpn_block, rpn_head = _build_rpn(message, depths, anchors.num_per_location, not is_training)
+    head = None
+    if has_two_stages:
+        head = _build_head(message, features["classifier_backbone"].depths[0], not is_training)
+    return detector.FasterRCNNDetector(
+        num_classes=message.num_classes,
+        resizer=resizer,
+        network=detector.Network(rpn_block=rpn_block, rpn_head=rpn_head, head=head, **features),
+        first_stage=_build_first_stage(message, anchors),
+        second_stage=_build_second_stage(message) if has_two_stages else None,
+    )
+
+
+def _check(message, is_training):
+    """Raises a ConfigError for values that make no sense."""
+    checks = {
+        "num_classes": (message.num_classes >= 1, "at least 1"),
+        "number_of_stages": (message.number_of_stages in (1, 2), "1 (proposals) or 2 (detections)"),
+        "first_stage_nms_iou_threshold": (0.0 <= message.first_stage_nms_iou_threshold <= 1.0, "0 to 1"),
+        "first_stage_max_proposals": (message.first_stage_max_proposals >= 1, "at least 1"),
+        "first_stage_minibatch_size": (message.first_stage_minibatch_size >= 1, "at least 1"),
+        "first_stage_positive_balance_fraction": (
+            0.0 <= message.first_stage_positive_balance_fraction <= 1.0,
+            "0 to 1",
+        ),
+        "second_stage_balance_fraction": (0.0 <= message.second_stage_balance_fraction <= 1.0, "0 to 1"),
+        "use_combined_nms_in_first_stage": (not message.use_combined_nms_in_first_stage, "false"),
+    }
+    if message.number_of_stages > 1:
+        checks["initial_crop_size"] = (message.initial_crop_size >= 1, "at least 1")
+        checks["maxpool_kernel_size"] = (
+            1 <= message.maxpool_kernel_size <= message.initial_crop_size,
+            "1 to the crop's side",
+        )
+        checks["maxpool_stride"] = (message.maxpool_stride >= 1, "at least 1")
+        checks["second_stage_batch_size"] = (
+            not is_training or 1 <= message.second_stage_batch_size <= message.first_stage_max_proposals,
+            f"1 to first_stage_max_proposals={message.first_stage_max_proposals}",
+        )
+    for name, (is_right, expected) in checks.items():
+        if not is_right:
+            raise errors.ConfigError(f"faster_rcnn.{name}", expected=expected, received=getattr(message, name))
+
+
+def _pooled_side(message):
+    """Side of the crops behind the pooling."""
+    return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
+
+
+def _check_stride(message, allowed):
+    if message.first_stage_features_stride not in allowed:
+        raise errors.ConfigError(
+            "feature_extractor.first_stage_features_stride",
+            expected=" or ".join(str(stride) for stride in allowed),
+            received=message.first_stage_features_stride,
+        )
+
+
+def _build_resnet(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH, slim=False):
+    """Scaling and both halves of a ResNet V1 from a FasterRcnnFeatureExtractor message."""
+    _check_stride(message, (8, 16))
+    own = resnet_v1.make_hyperparams(regularizer=hyperparams.no_loss)
+    stages = resnet_v1.make_stages(units, depth, message.first_stage_features_stride, slim)
+    backbone = resnet_v1.ResNetV1(stages[:3], own, frozen, stem_depth=depth, name="backbone")
+    classifier_backbone = None
+    if crop_side is not None:
+        classifier_backbone = resnet_v1.ResNetV1(
+            stages[3:], own, frozen, in_channels=backbone.depths[0], stem_depth=0, name="classifier_backbone"
+        )
+    return {
+        "scaling": pixels.MINUS_MEANS,
+        "backbone": backbone,
+        "neck": None,
+        "classifier_backbone": classifier_backbone,
+    }
+
+
+def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH):
+    """Scaling, ResNet V1, pyramid and dense layers from a FasterRcnnFeatureExtractor message."""
+    low, high = message.fpn.min_level, message.fpn.max_level
+    if not 2 <= low <= min(high, 5):
+        raise errors.ConfigError(
+            "feature_extractor.fpn", expected="2 <= min_level <= 5, min_level <= max_level", received=f"{low} to {high}"
+        )
+    if message.pad_to_multiple % 2 ** min(high, 5):
+        raise errors.ConfigError(
+            "feature_extractor.pad_to_multiple",
+            expected=f"a multiple of {2 ** min(high, 5)}, so that the maps of the pyramid fit",
+            received=message.pad_to_multiple,
+        )
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    base = own
+    if not message.override_base_feature_extractor_hyperparams:
+        base = resnet_v1.make_hyperparams(regularizer=lambda kernel: 2e-4 * tf.nn.l2_loss(kernel))
+    coarsest = min(high, 5)
+    backbone = resnet_v1.ResNetV1(
+        [dataclasses.replace(s, strides=1 if i == 0 else 2) for i, s in enumerate(resnet_v1.make_stages(units, depth))],
+        base,
+        frozen,
+        stem_depth=depth,
+        outputs=range(low - 2, coarsest - 1),
+        name="backbone",
+    )
+    pyramid_depth = message.fpn.additional_layer_depth
+    classifier_backbone = None
+    if crop_side is not None:
+        classifier_backbone = box_classifier.DenseFeatures(crop_side * crop_side * pyramid_depth, own, frozen)
+    return {
+        "scaling": pixels.MINUS_MEANS,
+        "backbone": backbone,
+        "neck": feature_pyramid.FeaturePyramid(backbone.depths, pyramid_depth, high - coarsest, own, frozen),
+        "classifier_backbone": classifier_backbone,
+        "pad_to_multiple": message.pad_to_multiple,
+    }
+
+
+def _build_inception_resnet(message, frozen, crop_side, slim=False, counts=(10, 20, 9)):
+    """Scaling and both halves of an Inception-ResNet V2 from a FasterRcnnFeatureExtractor message."""
+    _check_stride(message, (8, 16))
+    own = inception_resnet_v2.make_hyperparams(regularizer=hyperparams.no_loss)
+    stride = message.first_stage_features_stride
+    classifier_backbone = None
+    if crop_side is not None:
+        classifier_backbone = inception_resnet_v2.build_second_half(own, frozen, slim, counts[2])
+    return {
+        "scaling": pixels.MINUS_ONE_TO_ONE,
+        "backbone": inception_resnet_v2.build_first_half(own, frozen, stride, counts[:2]),
+        "neck": None,
+        "classifier_backbone": classifier_backbone,
+    }
+
+
+def _build_anchors(message):
+    """`PixelAnchors` from an AnchorGenerator message."""
+    build, values = parts.choose(message, "anchor_generator_oneof", ANCHOR_GENERATORS)
+    return build(values)
+
+
+def _check_not_empty(message, kind, *names):
+    for name in names:
+        if not len(getattr(message, name)):
+            raise errors.ConfigError(f"{kind}.{name}", expected="at least one", received="none")
+
+
+def _build_grid_anchors(message):
+    ratios, scales = list(message.aspect_ratios), list(message.scales)
+    _check_not_empty(message, "grid_anchor_generator", "scales", "aspect_ratios")
+    return anchor_ops.PixelAnchors(
+        specifications=[[(scale, ratio) for ratio in ratios for scale in scales]],
+        base_sizes=[(message.height, message.width)],
+        strides=[(message.height_stride, message.width_stride)],
+        offsets=[(message.height_offset, message.width_offset)],
+    )
+
+
+def _build_multiscale_anchors(message):
+    if message.normalize_coordinates:
+        raise errors.ConfigError(
+            "multiscale_anchor_generator.normalize_coordinates", expected="false in faster_rcnn", received="true"
+        )
+    _check_not_empty(message, "multiscale_anchor_generator", "aspect_ratios")
+    return anchor_ops.make_pyramid_anchors(
+        message.min_level,
+        message.max_level,
+        anchor_scale=message.anchor_scale,
+        aspect_ratios=list(message.aspect_ratios),
+        scales_per_octave=message.scales_per_octave,
+    )
+
+
+def _build_rpn(message, depths, num_anchors, frozen):
+    """The block before the proposals' predictions, and their head."""
+    own = hyperparams.build_hyperparams(message.first_stage_box_predictor_conv_hyperparams)
+    depth = message.first_stage_box_predictor_depth
+    block = layers.build_block(
+        dataclasses.replace(own, activation=tf.nn.relu6),
+        frozen,
+        depths[0],
+        depth,
+        message.first_stage_box_predictor_kernel_size,
+        dilation=message.first_stage_atrous_rate,
+        name="rpn_block",
+    )
+    layout = convolutional.HeadLayout()
+    head = convolutional.ConvolutionalHead([depth] * len(depths), num_anchors, 2, layout, own, frozen, name="rpn_head")
+    return block, head
+
+
+def _build_head(message, depth, frozen):
+    """A `BoxClassifierHead` from a FasterRcnn message."""
+    _, predictor = parts.choose(message.second_stage_box_predictor, "box_predictor_oneof", HEADS)
+    if predictor.box_code_size != 4:
+        raise errors.ConfigError("mask_rcnn_box_predictor.box_code_size", expected=4, received=predictor.box_code_size)
+    for name in ("predict_instance_masks", "predict_keypoints"):
+        if getattr(predictor, name):
+            raise errors.ConfigError(f"mask_rcnn_box_predictor.{name}", expected="false", received="true")
+    layout = box_classifier.HeadLayout(
+        num_classes=message.num_classes,
+        share_boxes=predictor.share_box_across_classes,
+        dropout_rate=1.0 - predictor.dropout_keep_probability if predictor.use_dropout else None,
+        norm=hyperparams.build_hyperparams(predictor.fc_hyperparams).norm,
+    )
+    return box_classifier.BoxClassifierHead(depth, layout, frozen)
+
+
+def _build_first_stage(message, anchors):
+    """A `FirstStage` from a FasterRcnn message."""
+    draw = sampler.BalancedSampler(message.first_stage_minibatch_size, message.first_stage_positive_balance_fraction)
+    static_in_evaluation = message.use_static_shapes and message.use_static_shapes_for_eval
+    return detector.FirstStage(
+        anchors=anchors,
+        assigner=target_assigner.TargetAssigner(_PROPOSAL_MATCHER, num_columns=2),
+        sampler=dataclasses.replace(
+            draw, is_static=message.use_static_shapes and message.use_static_balanced_label_sampler
+        ),
+        eval_sampler=dataclasses.replace(
+            draw, is_static=static_in_evaluation and message.use_static_balanced_label_sampler
+        ),
+        suppression=nms.BatchNonMaxSuppression(
+            score_threshold=message.first_stage_nms_score_threshold,
+            iou_threshold=message.first_stage_nms_iou_threshold,
+            max_per_class=message.first_stage_max_proposals,
+            max_total=message.first_stage_max_proposals,
+            change_frame=False,
+        ),
+        clip_anchors=message.clip_anchors_to_image,
+        keep_shapes=static_in_evaluation,
+        localization_weight=message.first_stage_localization_loss_weight,
+        objectness_weight=message.first_stage_objectness_loss_weight,
+    )
+
+
+def _build_second_stage(message):
+    """A `SecondStage` from a FasterRcnn message."""
+    localization_weight = message.second_stage_localization_loss_weight
+    classification_weight = message.second_stage_classification_loss_weight
+    post_processing = message.second_stage_post_processing
+    miner = None
+    if message.HasField("hard_example_miner"):
+        miner = parts.build_miner(message.hard_example_miner, localization_weight, classification_weight)
+        # Which proposals are negatives does not count here, as in the published code.
+        miner = dataclasses.replace(miner, max_negatives_per_positive=None)
+    return detector.SecondStage(
+        assigner=target_assigner.TargetAssigner(_DETECTION_MATCHER, num_columns=message.num_classes + 1),
+        sampler=sampler.BalancedSampler(message.second_stage_batch_size, message.second_stage_balance_fraction),
+        crop=crops.crop_by_matmul if message.use_matmul_crop_and_resize else crops.crop_native,
+        crop_size=message.initial_crop_size,
+        pool=(message.maxpool_kernel_size, message.maxpool_stride),
+        suppression=dataclasses.replace(
+            parts.build_suppression(post_processing.batch_non_max_suppression), change_frame=True
+        ),
+        to_scores=parts.build_score_converter(post_processing),
+        classification=_build_classification(message.second_stage_classification_loss),
+        localization_weight=localization_weight,
+        classification_weight=classification_weight,
+        miner=miner,
+    )
+
+
+def _build_classification(message):
+    """The second stage's classification loss; softmax where nothing is set."""
+    if message.WhichOneof("classification_loss") is None:
+        return losses.softmax
+    known = {name: parts.CLASSIFICATION_LOSSES[name] for name in CLASSIFICATION_LOSSES}
+    build, values = parts.choose(message, "classification_loss", known)
+    return build(values)
+
+
+CLASSIFICATION_LOSSES = ("weighted_softmax", "weighted_sigmoid", "weighted_sigmoid_focal")
+
+ANCHOR_GENERATORS = {
+    "grid_anchor_generator": _build_grid_anchors,
+    "multiscale_anchor_generator": _build_multiscale_anchors,
+}
+
+HEADS = {"mask_rcnn_box_predictor": _build_head}
+
+FEATURE_EXTRACTORS = {
+    "faster_rcnn_inception_resnet_v2_keras": _build_inception_resnet,
+    "faster_rcnn_inception_resnet_v2": functools.partial(_build_inception_resnet, slim=True),
+}
+for _layers, _units in resnet_v1.UNITS.items():
+    # The names of the first generation have the strides of TF-Slim.
+    FEATURE_EXTRACTORS[f"faster_rcnn_resnet{_layers}"] = functools.partial(_build_resnet, units=_units, slim=True)
+    FEATURE_EXTRACTORS[f"faster_rcnn_resnet{_layers}_keras"] = functools.partial(_build_resnet, units=_units)
+    FEATURE_EXTRACTORS[f"faster_rcnn_resnet{_layers}_fpn_keras"] = functools.partial(
+        _build_resnet_pyramid, units=_units
+    )

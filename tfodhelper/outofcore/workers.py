@@ -1,0 +1,140 @@
+"""Worker processes for work on many files, and none where starting them would cost more than they save.
+
+Tasks and results are pickled, so the functions stand at the top of a module and both are kept small. A worker never
+outlives the process that started it, in whatever way that one ends.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import ctypes
+import gc
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+
+from tfodhelper import errors
+
+_AHEAD = 2  # tasks in waiting for each worker; more would only fill memory
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+_LOOK_EVERY_S = 1.0
+_KEPT = []  # {number of processes: pool} of the open blocks of `kept_workers`
+_RARE_COLLECTIONS = (200_000, 50, 100)  # new objects, and collections of them, between looks for cyclic garbage
+
+
+def count_processors():
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def workers(num_workers=0):
+    """Opens worker processes for a block.
+
+    Args:
+      num_workers: 0 for one a processor; 1 works in this process.
+
+    Yields:
+      A function `run(function, tasks)` that yields the results in the order of the tasks.
+
+    Raises:
+      StorageError: a worker ended without a word, as when the system's memory is used up.
+    """
+    number = num_workers or count_processors()
+    if number < 2:
+        yield map
+        return
+    with contextlib.ExitStack() as stack:
+        if not _KEPT:
+            stack.enter_context(kept_workers())
+        pool = _KEPT[-1].get(number) or _KEPT[-1].setdefault(number, _start(number))
+        try:
+            yield lambda function, tasks: _run(pool, function, tasks, number * _AHEAD)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise errors.StorageError(
+                "a worker process was ended from outside",
+                expected="memory for as many processes as there are processors",
+                fix="start again with --num_workers=1: what is whole is kept",
+            ) from error
+
+
+@contextlib.contextmanager
+def kept_workers():
+    """Lets all blocks of `workers` inside share their processes, which then start while there is little to copy."""
+    _KEPT.append({})
+    try:
+        yield
+    finally:
+        for pool in _KEPT.pop().values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start_kept(num_workers=0):
+    """Starts the processes of an open block of `kept_workers` before they are needed."""
+    number = num_workers or count_processors()
+    if _KEPT and number > 1 and number not in _KEPT[-1]:
+        _KEPT[-1][number] = _start(number)
+        _KEPT[-1][number].submit(count_processors)
+
+
+def _start(number):
+    return concurrent.futures.ProcessPoolExecutor(number, _context(), _begin, (os.getpid(),))
+
+
+def _run(pool, function, tasks, ahead):
+    """The results in order, with a bounded number of tasks under way."""
+    tasks = iter(tasks)
+    waiting = collections.deque(pool.submit(function, task) for task in itertools.islice(tasks, ahead))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(pool.submit(function, task) for task in itertools.islice(tasks, 1))
+        yield result
+
+
+def _context():
+    """Forking starts at once; where TensorFlow's threads run already, it could leave a lock held for ever."""
+    can_fork = sys.platform.startswith("linux") and "tensorflow" not in sys.modules
+    return multiprocessing.get_context("fork" if can_fork else "spawn")
+
+
+def _begin(parent):
+    """Leaves Ctrl-C to the parent, and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(*_RARE_COLLECTIONS)
+    gc.freeze()  # what the parent has made is not looked through here, which would copy its memory
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def rare_collections():
+    """Lets Python look for cyclic garbage rarely: millions of small values are made here that refer to none."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_RARE_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def chunks(items, size):
+    """Consecutive lists of at most `size` items."""
+    items = iter(items)
+    while piece := list(itertools.islice(items, size)):
+        yield piece

@@ -1,0 +1,140 @@
+"""The signatures of a SavedModel as functions of arrays that work in the thread which calls them.
+
+For processes that predict many images on processors: each call then keeps to a core. Where the model is cut behind its
+backbone, a call takes several images.
+"""
+
+import contextlib
+import os
+
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.framework import convert_to_constants
+
+from tfodhelper import fields
+
+IMAGE_SIZE = "image_size"  # int32 [2], height and width; an output of `make_prepare`
+
+_EXTRACT_BYTES = 1 << 22  # feature maps of all images of a call; more leave the caches before they are read again
+
+
+def make_prepare(prepare):
+    """An `InThread` from the bytes of a JPEG to a model input, its true shape, and the size of the image."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def prepare_jpeg(encoded):
+        image = decode_jpeg(encoded)
+        return {**prepare(input_tensor=image), IMAGE_SIZE: tf.shape(image)[:2]}
+
+    return InThread(prepare_jpeg.get_concrete_function())
+
+
+def make_detect(prepare, extract, conclude, num_images):
+    """An `InThread` from model inputs, true shapes and a score threshold to what `conclude` returns.
+
+    The backbone sees the images one after the other: its numbers are still in the caches of the core when they are read
+    again. The rest of the model sees all images at once.
+
+    Args:
+      prepare: the function whose outputs are the model inputs.
+      extract: model inputs -> feature maps; None: `conclude` is the whole model.
+      conclude: the rest of the model.
+      num_images: of a call.
+    """
+    keys = fields.Prepared.INPUTS, fields.Prepared.TRUE_IMAGE_SHAPE
+    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in (prepare.structured_outputs[key] for key in keys)]
+
+    @tf.function(input_signature=[spec for spec in specs for _ in range(num_images)] + [tf.TensorSpec([], tf.float32)])
+    def detect(*arguments):
+        *images, score_threshold = arguments
+        extracted, before = [], []
+        for image in images[:num_images]:
+            with tf.control_dependencies(before):
+                inputs = {fields.Prepared.INPUTS: tf.identity(image)[tf.newaxis]}
+            extracted.append(extract(**inputs) if extract else inputs)
+            before = [tf.identity(tensor) for tensor in extracted[-1].values()]
+        together = {key: tf.concat([one[key] for one in extracted], axis=0) for key in extracted[0]}
+        together[fields.Prepared.TRUE_IMAGE_SHAPES] = tf.stack(images[num_images:])
+        together[fields.Prepared.SCORE_THRESHOLD] = score_threshold
+        return conclude(**together)
+
+    return InThread(detect.get_concrete_function())
+
+
+def count_together(extract, most):
+    """Images of a call in one thread: as many as the caches hold the feature maps of, at most `most`.
+
+    Args:
+      extract: as in `make_detect`.
+      most: a number.
+    """
+    if extract is None:
+        return 1
+    sizes = [spec.shape[1:].num_elements() * spec.dtype.size for spec in extract.structured_outputs.values()]
+    return min(max(_EXTRACT_BYTES // sum(sizes), 1), most)
+
+
+def decode_jpeg(encoded):
+    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+class InThread:
+    """A concrete function as one of arrays, all of whose operations begin in the thread that calls it.
+
+    Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
+    them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
+    thread does it, every operation may go to yet another one, and the caches of the core do not know what it needs.
+    """
+
+    def __init__(self, function):
+        # None but the caller's. Where TensorFlow has begun to work with more, these help within an operation, unless
+        # `cli.tensorflow_setup.give_sessions_own_threads` came first.
+        threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}
+        num_own = len(function.inputs) - len(function.captured_inputs)
+        fetched = {tensor.name: None for tensor in function.outputs}  # two outputs may be one tensor
+        options = config_pb2.CallableOptions(feed=[tensor.name for tensor in function.inputs[:num_own]], fetch=fetched)
+        frozen, graph = _freeze(function), tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(frozen, name="")
+        session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
+        # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
+        self._run = session._make_callable_from_options(options)
+        places = dict(zip(fetched, range(len(fetched))))
+        self._outputs = {
+            key: places[tensor.name] for key, tensor in zip(sorted(function.structured_outputs), function.outputs)
+        }
+
+    def __call__(self, *arrays):
+        """Arrays in the order of the function's arguments -> {key of its outputs: array}."""
+        outputs = self._run(*arrays)
+        return {key: outputs[place] for key, place in self._outputs.items()}
+
+
+def _freeze(function):
+    """A concrete function's GraphDef with constants in place of variables, and calls in place.
+
+    `convert_variables_to_constants_v2` does the same and makes a concrete function of it, which takes twice as long.
+    """
+    data = convert_to_constants._FunctionConverterDataInEager(
+        func=function, lower_control_flow=True, aggressive_inlining=False
+    )
+    return convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
+
+
+@contextlib.contextmanager
+def stderr_is_silent():
+    """A context without what TensorFlow's library writes: notes on its optimizer, which no setting turns off."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,33 @@
+"""Settings that must stand in the environment before TensorFlow is imported."""
+
+import contextlib
+import logging
+import os
+import warnings
+
+
+def quiet_tensorflow():
+    """Chooses the Keras that the Model Garden needs and keeps TensorFlow's own messages down to errors.
+
+    Verbs that use TensorFlow call this before their first import of it. A level that the user set in the environment
+    stays; `TF_USE_LEGACY_KERAS` is set in any case, since the Model Garden's layers are those of tf_keras.
+    """
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with contextlib.suppress(ImportError):
+        from absl import logging as absl_logging
+
+        absl_logging.set_verbosity(absl_logging.ERROR)
+    for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras", "google"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+
+
+def give_sessions_own_threads():
+    """Lets a session compute with as many threads as it asks for, in a process whose other work has all cores.
+
+    Else the first work that TensorFlow does in a process decides for all that follows. A process that trains and then
+    predicts many images calls this before its first import of TensorFlow; see `prediction.single_thread`.
+    """
+    os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")

@@ -1,0 +1,70 @@
+"""The base pipeline.config files and the label maps that travel with the program.
+
+In a checkout they lie in `pipelines/` and `labelmaps/` beside the package, in an installation inside it.
+"""
+
+import pathlib
+
+import tfodhelper
+from tfodhelper import errors, spelling
+
+
+def folder(name):
+    """The folder "pipelines" or "labelmaps".
+
+    Raises:
+      ConfigError: when the installation lacks it.
+    """
+    package = pathlib.Path(tfodhelper.__file__).resolve().parent
+    for path in (package / name, package.parent / name):
+        if path.is_dir():
+            return path
+    raise errors.ConfigError(
+        f"the folder {name} is missing from the installation of tfodhelper in {package}",
+        fix="install tfodhelper again",
+    )
+
+
+def base_names():
+    """Names of the models that have a base file, which are those that can be trained here; sorted."""
+    return tuple(sorted(path.name.removesuffix(".config") for path in folder("pipelines").glob("*.config")))
+
+
+def base_pipeline_path(name):
+    """Path of a base file.
+
+    Args:
+      name: a name of `base_names`, the name of the model's archive in the zoo.
+
+    Raises:
+      ConfigError: when there is none, with those that there are.
+    """
+    if name not in base_names():
+        near = spelling.nearest(name, base_names(), count=1)
+        raise errors.ConfigError(
+            f"{name} cannot be trained here yet: there is no base pipeline.config for it",
+            expected="one of " + ", ".join(base_names()),
+            fix=f"did you mean {near[0]}?" if near else "`tfodhelper zoo` says which models can be trained",
+        )
+    return folder("pipelines") / f"{name}.config"
+
+
+def label_map_names():
+    """Names of the label maps of well-known sets: "mscoco", "pascal" and others; sorted."""
+    return tuple(sorted(path.name.removesuffix(".pbtxt") for path in folder("labelmaps").glob("*.pbtxt")))
+
+
+def label_map_path(name):
+    """Path of a label map of a well-known set.
+
+    Args:
+      name: "mscoco", "mscoco_label_map" or "mscoco_label_map.pbtxt".
+
+    Raises:
+      ConfigError: when there is none, with those that there are.
+    """
+    wanted = name.removesuffix(".pbtxt")
+    for known in label_map_names():
+        if wanted in (known, known.replace("_label_map", "")):
+            return folder("labelmaps") / f"{known}.pbtxt"
+    raise errors.ConfigError(f"there is no label map {name!r}", expected="one of " + ", ".join(label_map_names()))

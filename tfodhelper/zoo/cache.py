@@ -1,0 +1,168 @@
+"""The zoo's archives: a cache, addresses to try, and what --fine_tune_checkpoint means.
+
+The cache is --cache_dir, else $TFODHELPER_CACHE, else ~/.cache/tfodhelper. It holds one folder a model; an archive is
+deleted once it is unpacked, its sha256 stays beside it (NAME.tar.gz.sha256) and is required of every later download.
+$TFODHELPER_MIRRORS names further places, before the published one: URLs or folders that hold NAME.tar.gz, divided by
+spaces.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import time
+
+from tfodhelper import console, errors, storage
+from tfodhelper.checkpoints import find
+from tfodhelper.zoo import archive as archives
+from tfodhelper.zoo import transfer
+
+_BUCKET = re.compile(r"^https?://download\.tensorflow\.org/")
+_FIX = (
+    "--fine_tune_checkpoint=PATH with a checkpoint or an archive (.tar.gz) from elsewhere, or "
+    "--fine_tune_checkpoint=none to train from scratch; $TFODHELPER_MIRRORS names further places to try"
+)
+
+
+def cache_folder(cache_dir=None):
+    """The folder that keeps downloaded models, made where it is not there."""
+    chosen = cache_dir or os.environ.get("TFODHELPER_CACHE") or "~/.cache/tfodhelper"
+    return storage.make_folder(pathlib.Path(chosen).expanduser().absolute())
+
+
+def addresses_of(model, mirrors=None):
+    """The addresses at which a model's archive may be had, first choice first.
+
+    Args:
+      model: a `catalogue.ZooModel`.
+      mirrors: URLs or folders that hold archives under the models' names; $TFODHELPER_MIRRORS when left out.
+    """
+    if mirrors is None:
+        mirrors = os.environ.get("TFODHELPER_MIRRORS", "").split()
+    name = model.url.rpartition("/")[2]
+    found = []
+    for mirror in mirrors:
+        if not re.match(r"[a-z]{2,}://", mirror):
+            mirror = pathlib.Path(mirror).expanduser().resolve().as_uri()
+        found.append(f"{mirror.rstrip('/')}/{name}")
+    if _BUCKET.match(model.url):
+        found.append(_BUCKET.sub("https://storage.googleapis.com/download.tensorflow.org/", model.url))
+    return list(dict.fromkeys([*found, model.url]))
+
+
+def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
+    """Makes sure that a model of the zoo is in the cache.
+
+    Args:
+      model: a `catalogue.ZooModel`.
+      cache_dir: see `cache_folder`.
+      mirrors: see `addresses_of`.
+      sha256: hex digest of the archive, where it is known; else the one of the first download counts.
+
+    Returns:
+      The folder with the archive's content: checkpoint and pipeline.config.
+
+    Raises:
+      ZooError: when it cannot be had, with what was tried and the way out.
+      StorageError: when the cache cannot be written.
+    """
+    cache = cache_folder(cache_dir)
+    folder = cache / model.name
+    with _hold_or_wait(cache):
+        if archives.is_whole(folder):
+            console.note(f"{model.name}: from the cache, {folder}")
+            return folder
+        if folder.exists():
+            shutil.rmtree(folder)
+        archive = cache / f"{model.name}.tar.gz"
+        recorded = archive.with_name(archive.name + ".sha256")
+        expected = sha256 or _read_digest(recorded)
+        try:
+            address, found = transfer.download(addresses_of(model, mirrors), archive, expected, archives.check_gzip)
+            archives.unpack(archive, folder, {"model": model.name, "address": address, "sha256": found})
+            find.find_checkpoint(folder)
+        except (errors.ZooError, errors.CheckpointError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            received = error.received
+            if expected and "sha256" in str(received):
+                received += f"\n    (the digest expected stands in {recorded})" if not sha256 else ""
+            raise errors.ZooError(error.what, received=received, fix=_FIX) from error
+        finally:
+            archive.unlink(missing_ok=True)
+        storage.write_text(recorded, f"{found}  {archive.name}\n")
+    console.say(f"{model.name}: downloaded from {address}, sha256 {found}, unpacked in {folder}")
+    return folder
+
+
+def resolve_checkpoint(value, model=None, cache_dir=None):
+    """What --fine_tune_checkpoint means.
+
+    Args:
+      value: "zoo", "none", or a path: a checkpoint's prefix, a folder that holds one, or an archive (.tar.gz).
+      model: the `catalogue.ZooModel` that "zoo" means.
+      cache_dir: see `cache_folder`.
+
+    Returns:
+      The prefix of a checkpoint as a string, or None for "none".
+
+    Raises:
+      ZooError: when a model cannot be had; training never starts from scratch unasked.
+      CheckpointError: when the path holds no checkpoint.
+    """
+    if value == "none":
+        return None
+    if value == "zoo":
+        if model is None:
+            raise errors.ZooError("this pipeline.config is no model of the zoo", fix=_FIX)
+        if not model.url:
+            raise errors.ZooError(
+                f"no weights were published for {model.name}, only its configuration",
+                fix="--fine_tune_checkpoint=PATH of a classification checkpoint of its backbone, or none to train "
+                "from scratch",
+            )
+        return find.find_checkpoint(fetch_archive(model, cache_dir))
+    path = pathlib.Path(value).expanduser()
+    if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
+        path = _unpack_local(path, cache_dir)
+    return find.find_checkpoint(path.absolute())
+
+
+def _unpack_local(path, cache_dir):
+    """The folder of an archive from the user's disk, unpacked into the cache under its digest."""
+    digest = storage.sha256_of(path)
+    cache = cache_folder(cache_dir)
+    folder = cache / f"{re.sub(r'[.](tar[.]gz|tgz)$', '', path.name)}-{digest[:16]}"
+    with _hold_or_wait(cache):
+        if not archives.is_whole(folder):
+            archives.unpack(path, folder, {"archive": str(path), "sha256": digest})
+    return folder
+
+
+def _read_digest(path):
+    """The digest of a .sha256 file, or None."""
+    try:
+        match = re.match(r"\s*([0-9a-fA-F]{64})\b", path.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return match[1].lower() if match else None
+
+
+@contextlib.contextmanager
+def _hold_or_wait(cache, longest_s=3600):
+    """Holds the cache; where another process holds it, waits, because it may be downloading the same model."""
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        said = False
+        while True:
+            try:
+                stack.enter_context(storage.hold(cache))
+                break
+            except errors.StorageError:
+                if time.monotonic() - start > longest_s:
+                    raise
+            if not said:
+                console.say(f"waiting for another process that works in {cache}")
+                said = True
+            time.sleep(0.5)
+        yield
