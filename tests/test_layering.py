@@ -13,21 +13,11 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 OPEN_TO_ALL = {"", "errors", "fields", "spelling", "storage", "console"}
 
 _TRAINING = {
-    *(
-        "annotations",
-        "checkpoints",
-        "config",
-        "dataset",
-        "families",
-        "formats",
-        "inputs",
-        "losses",
-        "metrics",
-        "models",
-    ),
-    *("ops", "outofcore", "protos", "records", "render", "resizers", "training", "export", "zoo", "tensorflow_setup"),
+    *("annotations", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs", "losses"),
+    *("metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
+    *("training", "zoo"),
 }
-EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run"}
+EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder"}
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
 # a name in the first set stands for all below it.
@@ -72,7 +62,7 @@ LAYERS = {
         },
     ),
     "training.curves": ({"training"}, {"matplotlib", "numpy", "tensorflow", "tensorboard"}),
-    "export": ({"models", "inputs", "checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
+    "exporting": ({"models", "inputs", "checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
     "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
@@ -91,7 +81,7 @@ LAYERS = {
     "active_learning.report.plots": ({"active_learning", "dataset.analysis.plots"}, {"matplotlib", "numpy"}),
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
-    "run": (_TRAINING, set()),
+    "run_folder": (_TRAINING, set()),
     "cli": (EVERYTHING, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),
     "cli.probe": ({"cli", "tensorflow_setup"}, {"tensorflow"}),
@@ -216,7 +206,7 @@ def test_the_table_has_no_cycles():
         ("annotations.labelimg", "def read():\n    from tfodhelper.config import pipeline"),
         ("ops.boxes", "from tfodhelper import models"),
         ("ops.boxes", "from ..models import build"),
-        ("export.saved_model", "from tfodhelper.training import loop"),
+        ("exporting.saved_model", "from tfodhelper.training import loop"),
         ("training.task", "from tfodhelper.prediction import predictor"),
         ("training.task", "from official.vision import ops"),
         ("render.boxes", "import tensorflow"),
@@ -238,7 +228,7 @@ def test_what_is_not_allowed_is_found(module, source):
             "annotations.labelimg",
             "import numpy as np\nfrom lxml import etree\nfrom tfodhelper.annotations import structures",
         ),
-        ("export.saved_model", "from tfodhelper.checkpoints import restore"),
+        ("exporting.saved_model", "from tfodhelper.checkpoints import restore"),
         ("training.task", "from official.core import base_task\nfrom tfodhelper.render import boxes"),
         ("prediction.predictor", "import tensorflow as tf\nfrom tfodhelper.prediction import detections"),
         ("zoo.catalogue", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tfodhelper.cli import main as cli
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, servable
 
 NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))

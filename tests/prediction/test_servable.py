@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tests.models import test_conformance
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, servable, single_thread
 
 

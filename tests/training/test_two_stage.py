@@ -9,7 +9,7 @@ from tfodhelper import protos
 from tfodhelper.checkpoints import restore
 from tfodhelper.config import generate
 from tfodhelper.dataset import shapes
-from tfodhelper.export import saved_model
+from tfodhelper.exporting import saved_model
 from tfodhelper.fields import Groundtruth
 from tfodhelper.models import build
 from tfodhelper.models.faster_rcnn import detector as faster_rcnn

@@ -12,7 +12,7 @@ import os
 import time
 
 from tfodhelper import console, errors, storage
-from tfodhelper import run as runs
+from tfodhelper import run_folder as runs
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings as settings_of
 from tfodhelper.active_learning import workspace as workspaces

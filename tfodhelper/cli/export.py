@@ -58,7 +58,7 @@ def main(fv, args):
     supported.check_supported(type(config)(model=config.model), ignore_unsupported_fields=fv.ignore_unsupported_fields)
     label_map_path = label_map_flag.resolve(fv.label_map)
     tensorflow_setup.quiet_tensorflow()
-    from tfodhelper.export import saved_model
+    from tfodhelper.exporting import saved_model
 
     if label_map_path is None:
         label_map_path = saved_model.find_label_map(config, fv.pipeline_config_path)

@@ -33,10 +33,10 @@ def main(fv, args):
             expected="--model=NAME, or --pipeline_config_path=FILE",
             fix="tfodhelper zoo lists the models",
         )
-    from tfodhelper import run
+    from tfodhelper import run_folder
 
-    run.run(
-        run.RunOptions(
+    run_folder.run(
+        run_folder.RunOptions(
             data=flagging.data_options(fv),
             model=fv.model,
             pipeline_config_path=fv.pipeline_config_path,

@@ -11,13 +11,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
 from tfodhelper.active_learning.pool import pool_predictor, predictions
 from tfodhelper.active_learning.structures import PoolImage
 from tfodhelper.annotations import label_map
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor
 

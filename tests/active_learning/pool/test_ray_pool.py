@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tests.shared_data import REPOSITORY
 from tfodhelper.active_learning.pool import ray_pool
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")

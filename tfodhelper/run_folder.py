@@ -259,7 +259,7 @@ def _train(options, folder, pipeline):
 
 
 def _export(folder, pipeline, converted, result):
-    from tfodhelper.export import saved_model
+    from tfodhelper.exporting import saved_model
 
     exported = {}
     for name, prefix in (("best", result.best_checkpoint), ("last", result.last_checkpoint)):

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfodhelper import console, errors, fields, storage
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.config import pipeline
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 from tfodhelper.models import build
 
 SAVED_MODEL = "saved_model"

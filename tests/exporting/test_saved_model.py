@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tfodhelper import errors, protos
 from tfodhelper.checkpoints import moving_averages
 from tfodhelper.config import pipeline
-from tfodhelper.export import saved_model, serving
+from tfodhelper.exporting import saved_model, serving
 
 GAIN = "model/gain/.ATTRIBUTES/VARIABLE_VALUE"
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.export import fake_detector
+from tests.exporting import fake_detector
 from tfodhelper import errors, fields
-from tfodhelper.export import serving
+from tfodhelper.exporting import serving
 
 
 def _red_image(value, height=10, width=20):
