@@ -138,24 +138,23 @@ def _write(path, header, rows):
 
 def plot(path, rows):
     """Draws each seed thinly and the mean of a rule thickly, over images and over boxes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from tfodhelper.render import figures, palette
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, column, name in zip(figure.subplots(1, 2), (3, 4), ("labelled images", "labelled boxes")):
-        for number, rule in enumerate(dict.fromkeys(row[0] for row in rows)):
-            own, color = [row for row in rows if row[0] == rule], f"C{number}"
-            for seed in sorted({row[1] for row in own}):
-                line = [(row[column], row[5]) for row in own if row[1] == seed]
-                axes.plot(*zip(*line), color=color, alpha=0.35, linewidth=1, marker=".")
-            by_round = [[row for row in own if row[2] == r] for r in sorted({row[2] for row in own})]
-            mean = [[statistics.mean(row[i] for row in group) for group in by_round] for i in (column, 5)]
-            axes.plot(*mean, color=color, linewidth=2.5, marker="o", label=rule)
-        axes.set(xlabel=name, ylabel="mAP@0.5 on the validation")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=110)
+    with figures.style():
+        figure = figures.new_figure(11, 4.5)
+        for axes, column, name in zip(figure.subplots(1, 2), (3, 4), ("labelled images", "labelled boxes")):
+            for number, rule in enumerate(dict.fromkeys(row[0] for row in rows)):
+                own, color = [row for row in rows if row[0] == rule], palette.color_of(number + 1)
+                for seed in sorted({row[1] for row in own}):
+                    line = [(row[column], row[5]) for row in own if row[1] == seed]
+                    axes.plot(*zip(*line), color=color, alpha=0.35, linewidth=1, marker=".")
+                by_round = [[row for row in own if row[2] == r] for r in sorted({row[2] for row in own})]
+                mean = [[statistics.mean(row[i] for row in group) for group in by_round] for i in (column, 5)]
+                axes.plot(*mean, color=color, linewidth=2.5, marker="o", label=rule)
+            axes.set(xlabel=name, ylabel="mAP@0.5 on the validation")
+            axes.grid(alpha=0.3)
+            axes.legend()
+        figures.save(path, figure)
 
 
 if __name__ == "__main__":

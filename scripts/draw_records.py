@@ -19,18 +19,18 @@ from PIL import Image  # noqa: E402
 from tfodhelper.annotations.findings import Finding  # noqa: E402
 from tfodhelper.dataset import manifest as manifests  # noqa: E402
 from tfodhelper.formats import tfrecord_reader  # noqa: E402
-from tfodhelper.render import thumbnails  # noqa: E402
+from tfodhelper.render import palette, thumbnails  # noqa: E402
+from tfodhelper.render.boxes import Mark  # noqa: E402
 
 _COLUMNS = 5
-_COLORS = (thumbnails.GOOD, thumbnails.DOUBTFUL, thumbnails.BAD, "#76ff03", "#e040fb")
 
 
 def draw(one, colors):
     """A thumbnail of a record with its boxes."""
     marks = []
     for box in one.annotation.boxes:
-        color = colors.setdefault(box.name, _COLORS[len(colors) % len(_COLORS)])
-        marks.append(thumbnails.Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, box.name))
+        color = colors.setdefault(box.name, palette.color_of(len(colors) + 1))
+        marks.append(Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, box.name))
     return Image.open(io.BytesIO(thumbnails.make_thumbnail(io.BytesIO(one.data), marks)))
 
 

@@ -23,7 +23,9 @@ from tfodhelper import console
 REQUIREMENTS = (
     "absl-py>=1.4,<3",
     "google-crc32c>=1.5,<3",
+    "Jinja2>=3.1,<4",
     "lxml>=4.9,<7",
+    "matplotlib>=3.8,<4",
     "numpy>=1.26,<3",
     "pandas>=2.0,<4",
     "Pillow>=10,<14",

@@ -107,6 +107,7 @@ def _measure_distances(fv, planned):
 
 def _write(folder, sheets, table, advice, distances):
     from tfodhelper.dataset.analysis import box_statistics, plots
+    from tfodhelper.render import figures
 
     for name, (header, rows) in sheets.items():
         box_statistics.write_csv(folder / f"{name}.csv", header, rows)
@@ -115,6 +116,6 @@ def _write(folder, sheets, table, advice, distances):
         names, matrix = distances
         limits = (0, max(0.01, float(matrix[matrix == matrix].max(initial=0.01))))
         figure = plots.plot_matrix(names, matrix, "distance of features, 1 - cosine", "{:.2f}", limits)
-        written.append(plots.save(folder / "distances.png", figure))
+        written.append(figures.save(folder / "distances.png", figure))
     console.say("")
     console.say(f"{folder}: {', '.join(f'{name}.csv' for name in sheets)}; {', '.join(p.name for p in written)}")

@@ -96,7 +96,7 @@ class ResultWriter:
             labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
         if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
-            picture = boxes.draw_detections(image, found)
+            picture = boxes.draw_detections(image, found.detections)
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 

@@ -1,92 +1,120 @@
-"""Pictures: boxes with their labels on an image, and found beside known. Needs no TensorFlow.
+"""Boxes with labels on pictures: all drawing on images is done here. Needs no TensorFlow.
 
-Lines and letters grow with the picture, and a small image is enlarged first, so that labels can be read on any size.
+Lines and letters grow with the picture. `draw_detections` and `side_by_side` enlarge a small image first, so that
+labels can be read on any size.
 """
 
-import functools
+import dataclasses
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from tfodhelper.prediction import detections as results
+from tfodhelper.render import fonts, palette
 
-# Colours far from each other and from most photographs; the class id chooses.
-_PALETTE = (
-    "#00e5ff", "#ff9100", "#76ff03", "#ff4081", "#ffea00", "#7c4dff", "#00e676", "#ff5252", "#40c4ff", "#e040fb",
-    "#c6ff00", "#ff6e40", "#18ffff", "#f8bbd0", "#69f0ae", "#ffd740", "#8c9eff", "#ea80fc", "#b9f6ca", "#bcaaa4",
-)  # fmt: skip
 _LEAST_LONG_SIDE = 480  # pixels; smaller images are enlarged by a whole number
 _LEAST_SHORT_SIDE = 96  # pixels, as far as the longer side does not grow beyond the next number
 _LARGEST_LONG_SIDE = 2048
 _FEW_LABELS = 12
 _PANEL_SIDE = 800  # longest side of one half of a side-by-side picture, pixels
-_DARK, _LIGHT = (24, 24, 24), (255, 255, 255)
-# Fonts for what the built-in one does not have, by the names under which systems install them.
-_MORE_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSansCJK-Regular.ttc",
-    "NotoSans-Regular.ttf",
-    "Arial Unicode.ttf",
-    "arial.ttf",
-    "msyh.ttc",
-)
-_UNASSIGNED = "\U0010ffff"  # no font has it: what is drawn for it is the mark of a missing letter
+_GAP = 8  # between the halves, pixels
+_THIN_LINE = 2  # pixels
 
 
-def color_of(class_id):
-    """The colour of a class, (red, green, blue) of 0..255."""
-    text = _PALETTE[(int(class_id) - 1) % len(_PALETTE)]
-    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A box to draw.
+
+    Attributes:
+      xmin, ymin, xmax, ymax: pixels of the image, continuous. They may be inverted, equal, or outside the image.
+      color: "#rrggbb".
+      text: of the label, or "" for none.
+    """
+
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    color: str = palette.GOOD
+    text: str = ""
 
 
-def draw_detections(image, found, show_names=True, show_scores=True):
-    """Draws boxes with their labels.
+def draw_detections(image, detections, show_names=True, show_scores=True):
+    """Draws boxes with their labels, in the colours of their classes.
 
     Args:
       image: uint8 [height, width, 3] RGB, the stored frame.
-      found: `ImageDetections` of it; the first detections, those of the highest scores, lie on top.
-      show_names: whether labels say the class.
-      show_scores: whether labels say the score.
+      detections: the objects of the image, each with the attributes `name`, `id` (from 1), `score` (or None), `ymin`,
+        `xmin`, `ymax` and `xmax` in pixels of the image. The first ones, those of the highest scores, are on top.
+      show_names: whether labels contain the class.
+      show_scores: whether labels contain the score.
 
     Returns:
       PIL.Image, RGB, of the same size; k times as large where the longer side has less than 480 pixels or the shorter
       one less than 96.
     """
-    return _draw(_to_picture(image), 1.0, found.detections, show_names, show_scores)
+    marks = [
+        Mark(
+            *(detection.xmin, detection.ymin, detection.xmax, detection.ymax),
+            palette.color_of(detection.id),
+            _make_label(detection.name if show_names else "", detection.score if show_scores else None),
+        )
+        for detection in detections
+    ]
+    return _draw_enlarged(_to_picture(image), marks, 1.0)
 
 
 def side_by_side(image, found, groundtruth, names, show_names=True, show_scores=True):
-    """One picture: what was found at the left, what is known at the right.
+    """One picture: what was found on the left, what is known on the right.
 
     Args:
       image: uint8 [height, width, 3] RGB.
       found: dict with "boxes" [n, 4] ymin, xmin, ymax, xmax in pixels of the image, "classes" [n] (ids from 1) and
         "scores" [n].
       groundtruth: dict with "boxes", "classes" and, where they are known, "difficult" and "is_crowd" [n].
-      names: {id: name}.
-      show_names: whether labels say the class.
-      show_scores: whether labels say the score.
+      names: {id: name}; a class without a name is called "class_<id>".
+      show_names: whether labels contain the class.
+      show_scores: whether labels contain the score.
 
     Returns:
-      uint8 [rows, columns, 3]; a half has at most 800 pixels at its longer side.
+      uint8 [rows, columns, 3]; a half has at most 800 pixels on its longer side.
     """
     picture = _to_picture(image)
     scale = min(1.0, _PANEL_SIDE / max(picture.size))
     if scale < 1.0:
         picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
-    left = results.from_arrays(found["boxes"], found["classes"], names, found["scores"])
-    right = _with_flags(results.from_arrays(groundtruth["boxes"], groundtruth["classes"], names), groundtruth)
+    names = names if show_names else None
+    left = _make_marks(found, names, found["scores"] if show_scores else None)
+    right = _make_marks(groundtruth, names)
     panels = [
-        _with_title(_draw(picture.copy(), scale, left, show_names, show_scores), f"found: {len(left)}"),
-        _with_title(_draw(picture.copy(), scale, right, show_names, show_scores), f"known: {len(right)}"),
+        _with_title(_draw_enlarged(picture.copy(), left, scale), f"found: {len(left)}"),
+        _with_title(_draw_enlarged(picture.copy(), right, scale), f"known: {len(right)}"),
     ]
-    gap = 8
     width, height = panels[0].size
-    whole = Image.new("RGB", (2 * width + gap, height), _LIGHT)
+    whole = Image.new("RGB", (2 * width + _GAP, height), palette.LIGHT)
     whole.paste(panels[0], (0, 0))
-    whole.paste(panels[1], (width + gap, 0))
+    whole.paste(panels[1], (width + _GAP, 0))
     return np.asarray(whole)
+
+
+def draw_marks(picture, marks, scale=(1.0, 1.0), margin_px=0):
+    """Draws boxes on a picture, in place.
+
+    Args:
+      picture: PIL.Image, RGB.
+      marks: list of `Mark`s; the first ones are on top, and their labels are placed first. A label that would hide
+        another one is left out.
+      scale: horizontal and vertical factor from pixels of the marks to pixels of the picture.
+      margin_px: how far beyond the border of the picture a side is drawn. With 0, boxes are cut at the border and those
+        outside are not drawn; otherwise a box that leaves the picture has no line at the border.
+    """
+    canvas = ImageDraw.Draw(picture)
+    line = max(_THIN_LINE, round(max(picture.size) / 320))
+    frames = [(mark, _find_frame(mark, scale, picture.size, margin_px)) for mark in marks]
+    drawn = [(mark, frame) for mark, frame in frames if frame is not None]
+    for mark, frame in reversed(drawn):
+        _draw_frame(canvas, frame, mark.color, line)
+    _draw_labels(canvas, picture.size, drawn)
 
 
 def _to_picture(image):
@@ -96,48 +124,43 @@ def _to_picture(image):
     return Image.fromarray(array)
 
 
-def _with_flags(known, groundtruth):
-    """Adds to the names which objects are difficult, and which boxes stand for a crowd."""
-    named = list(known)
-    for flag, word in (("difficult", "difficult"), ("is_crowd", "crowd")):
-        values = groundtruth.get(flag)
-        for index in np.flatnonzero(values if values is not None and np.size(values) == len(named) else []):
-            old = named[index]
-            named[index] = results.Detection(
-                f"{old.name} ({word})", old.id, old.score, old.ymin, old.xmin, old.ymax, old.xmax
-            )
-    return named
+def _make_label(name, score):
+    return " ".join([*name.split(), *([] if score is None else [f"{score:.0%}"])])
+
+
+def _make_marks(objects, names, scores=None):
+    """`Mark`s of arrays, see `side_by_side`; labels say which objects are difficult, and which boxes mark a crowd."""
+    boxes = np.reshape(np.asarray(objects["boxes"], np.float64), [-1, 4])
+    ids = np.rint(np.reshape(objects["classes"], [-1])).astype(int).tolist()
+    scores = [None] * len(boxes) if scores is None else np.reshape(scores, [-1]).astype(float).tolist()
+    if not len(boxes) == len(ids) == len(scores):
+        raise ValueError(f"expected as many classes and scores as boxes: {len(ids)}, {len(scores)}, {len(boxes)}")
+    labels = [""] * len(ids) if names is None else [names.get(id_, f"class_{id_}") for id_ in ids]
+    for flag, word in (("difficult", "difficult"), ("is_crowd", "crowd")) if names is not None else ():
+        values = objects.get(flag)
+        for index in np.flatnonzero(values if values is not None and np.size(values) == len(labels) else []):
+            labels[index] += f" ({word})"
+    return [
+        Mark(xmin, ymin, xmax, ymax, palette.color_of(id_), _make_label(label, score))
+        for (ymin, xmin, ymax, xmax), id_, label, score in zip(boxes.tolist(), ids, labels, scores)
+    ]
 
 
 def _with_title(picture, text):
-    font = _font(_letter_height(picture.size), text)
+    font, text = fonts.choose_font(text, _letter_height(picture.size))
     strip = math.ceil(_text_size(font, text)[1] * 1.6)
-    whole = Image.new("RGB", (picture.width, picture.height + strip), _LIGHT)
+    whole = Image.new("RGB", (picture.width, picture.height + strip), palette.LIGHT)
     whole.paste(picture, (0, strip))
-    ImageDraw.Draw(whole).text((strip // 4, strip // 2), text, fill=_DARK, font=font, anchor="lm")
+    ImageDraw.Draw(whole).text((strip // 4, strip // 2), text, fill=palette.DARK, font=font, anchor="lm")
     return whole
 
 
-def _draw(picture, scale, detections, show_names, show_scores):
-    """Draws on a picture, enlarged if need be; boxes are multiplied by `scale` and the enlargement."""
+def _draw_enlarged(picture, marks, scale):
+    """Draws on a picture, enlarged if need be; marks are multiplied by `scale` and the enlargement."""
     factor = _enlargement(picture.size)
     if factor > 1:
         picture = picture.resize([side * factor for side in picture.size], Image.Resampling.BICUBIC)
-    canvas = ImageDraw.Draw(picture)
-    line = max(2, round(max(picture.size) / 320))
-    frames = [_frame(one, scale * factor, picture.size) for one in detections]
-    for one, frame in reversed(list(zip(detections, frames))):
-        if frame is not None:
-            _draw_frame(canvas, frame, color_of(one.id), line)
-    _draw_labels(
-        canvas,
-        picture.size,
-        [
-            (_label(one, show_names, show_scores), frame, color_of(one.id))
-            for one, frame in zip(detections, frames)
-            if frame is not None
-        ],
-    )
+    draw_marks(picture, marks, (scale * factor, scale * factor))
     return picture
 
 
@@ -147,60 +170,65 @@ def _enlargement(size):
     return max(1, min(math.ceil(wanted), _LARGEST_LONG_SIDE // max(size)))
 
 
-def _frame(one, scale, size):
-    """Left, top, right, bottom pixel of a box on the picture, cut at its border; None where nothing is visible."""
-    left, top = (max(0, round(side * scale)) for side in (one.xmin, one.ymin))
-    right, bottom = (min(limit, round(side * scale)) - 1 for side, limit in zip((one.xmax, one.ymax), size))
-    if left > size[0] - 1 or top > size[1] - 1 or right < 0 or bottom < 0 or right < left - 1 or bottom < top - 1:
-        return None
-    return left, top, max(left, right), max(top, bottom)
+def _find_frame(mark, scale, size, margin_px):
+    """Left, top, right, bottom pixel of a mark on a picture of (width, height); None where nothing is to be drawn."""
+    sides = []
+    for first, second, factor, length in (
+        (mark.xmin, mark.xmax, scale[0], size[0]),
+        (mark.ymin, mark.ymax, scale[1], size[1]),
+    ):
+        if not math.isfinite(first) or not math.isfinite(second):
+            return None
+        low, high = (
+            round(min(max(value * factor, -margin_px), length + margin_px)) for value in sorted((first, second))
+        )
+        if margin_px == 0 and (low > length - 1 or high < 1):
+            return None
+        sides.append((low, max(low, high - 1)))
+    (left, right), (top, bottom) = sides
+    return left, top, right, bottom
 
 
 def _draw_frame(canvas, frame, color, line):
-    """A coloured line between two thin dark ones: seen on bright and on dark ground."""
+    """A coloured line with a thin dark one outside, and inside where it is wide: visible on bright and dark ground."""
     left, top, right, bottom = frame
-    canvas.rectangle([left - 1, top - 1, right + 1, bottom + 1], outline=_DARK)
+    canvas.rectangle([left - 1, top - 1, right + 1, bottom + 1], outline=palette.DARK)
     inner = [left + line, top + line, right - line, bottom - line]
-    if inner[0] < inner[2] and inner[1] < inner[3]:
-        canvas.rectangle(inner, outline=_DARK)
+    if line > _THIN_LINE and inner[0] < inner[2] and inner[1] < inner[3]:
+        canvas.rectangle(inner, outline=palette.DARK)
     canvas.rectangle(frame, outline=color, width=line)
 
 
-def _label(one, show_names, show_scores):
-    parts = [one.name] if show_names else []
-    if show_scores and one.score is not None:
-        parts.append(f"{one.score:.0%}")
-    return " ".join(" ".join(parts).split())
-
-
-def _draw_labels(canvas, size, labels):
-    """Writes labels, the first ones first; one that finds no place without hiding another is left out.
+def _draw_labels(canvas, size, drawn):
+    """Writes labels, the first ones first; one that finds no room without hiding another is left out.
 
     Args:
       canvas: an ImageDraw.
       size: width and height of the picture.
-      labels: list of (text, frame, colour).
+      drawn: list of (`Mark`, frame).
     """
-    letter_height = _letter_height(size, len(labels))
+    letter_height = _letter_height(size, sum(1 for mark, _ in drawn if mark.text))
     taken = []
-    for text, frame, color in labels:
-        font = _font(letter_height, text)
+    for mark, frame in drawn:
+        if not mark.text:
+            continue
+        font, text = fonts.choose_font(" ".join(mark.text.split()), letter_height)
         width, height = _text_size(font, text)
         pad = max(2, height // 5)
-        spot = _place((width + 2 * pad, height + pad), frame, size, taken)
+        spot = _find_spot((width + 2 * pad, height + pad), frame, size, taken)
         if not text or spot is None:
             continue
         taken.append(spot)
-        canvas.rectangle([spot[0], spot[1], spot[2] - 1, spot[3] - 1], fill=color)
-        ink = _DARK if _brightness(color) > 110 else _LIGHT
-        canvas.text((spot[0] + pad, (spot[1] + spot[3]) / 2), text, fill=ink, font=font, anchor="lm")
+        canvas.rectangle([spot[0], spot[1], spot[2] - 1, spot[3] - 1], fill=mark.color)
+        ink, middle = palette.ink_on(mark.color), (spot[1] + spot[3]) / 2
+        canvas.text((spot[0] + pad, middle), text, fill=ink, font=font, anchor="lm")
 
 
-def _place(label, frame, size, taken):
+def _find_spot(label, frame, size, taken):
     """A rectangle (left, top, right, bottom) for a label of (width, height), inside the picture, or None.
 
-    Tried in turn: above the box, inside at its top, below it, inside at its bottom, each at the left and at the right.
-    The first label of a picture always has a place.
+    Tried in turn: above the box, inside at its top, below it, inside at its bottom, each on the left and on the right.
+    The first label of a picture always has a spot.
     """
     left, top, right, bottom = frame
     for y in (top - label[1], top, bottom + 1, bottom + 1 - label[1]):
@@ -217,11 +245,6 @@ def _overlap(a, b):
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _brightness(color):
-    """Perceived brightness, 0..255 (ITU-R BT.601)."""
-    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-
-
 def _letter_height(size, num_labels=0):
     """Font size in pixels for a picture of (width, height); smaller letters where there are many labels."""
     return max(13, round(max(size) / (48 if num_labels <= _FEW_LABELS else 64)))
@@ -231,24 +254,3 @@ def _text_size(font, text):
     """Width of the text and height of a line, pixels."""
     ascent, descent = font.getmetrics()
     return math.ceil(font.getlength(text)), ascent + descent
-
-
-@functools.lru_cache(maxsize=256)
-def _font(size, text):
-    """The built-in font, or the first installed one that has all letters of the text."""
-    built_in = ImageFont.load_default(size)
-    if text.isascii() or _has_letters(built_in, text):
-        return built_in
-    for name in _MORE_FONTS:
-        try:
-            font = ImageFont.truetype(name, size)
-        except OSError:  # not installed here
-            continue
-        if _has_letters(font, text):
-            return font
-    return built_in
-
-
-def _has_letters(font, text):
-    missing = bytes(font.getmask(_UNASSIGNED))
-    return all(bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace())

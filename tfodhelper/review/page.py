@@ -1,43 +1,56 @@
-"""One HTML page of what was found: counts, and thumbnails of the offenders with their boxes. Nothing is fetched.
+"""One HTML page of what was found: counts, and thumbnails of the images concerned with their boxes.
 
-All text is escaped, since names of files and classes are whatever somebody wrote. The page holds a bounded number of
-pictures; report.json holds everything.
+The page holds a bounded number of pictures; report.json holds everything.
 """
 
-import base64
 import collections
 import dataclasses
-import html
 import re
+from collections.abc import Iterable
 
-from tfodhelper import storage
 from tfodhelper.annotations import findings, labelimg
 from tfodhelper.annotations.structures import UnusableFile
-from tfodhelper.render import thumbnails
-from tfodhelper.render.thumbnails import Mark
+from tfodhelper.render import html, palette, thumbnails
+from tfodhelper.render.boxes import Mark
+from tfodhelper.render.html import Card
 from tfodhelper.review import suspects
 
 MAX_OF_A_CODE = 12  # images shown for one kind of finding
 MAX_SUSPECTS = 60
-_MAX_LINES = 8  # findings listed under a picture
 _MAX_MARKS = 400  # boxes drawn on a picture
-_STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem;color:#1b1b1b;background:#fafafa}h1{font-size:1.5rem}
-h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}td,th{padding:.15rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}.cards{display:flex;flex-wrap:wrap;gap:1rem}.card{width:380px;background:#fff;
-border:1px solid #ddd;border-radius:6px;padding:10px;overflow-wrap:anywhere}.card img{max-width:100%;display:block}
-.none{padding:3rem 0;text-align:center;color:#777;background:#eee}.error{color:#b00020}.warning{color:#8a5a00}
-.note{color:#555}ul{margin:.4rem 0;padding-left:1.1rem;font-size:.85rem}code{font-size:.85rem}
-"""
+_ORDER_OF_MARKS = (palette.BAD, palette.DOUBTFUL, palette.GOOD)  # the first ones are on top
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
-    """One image on the page: its name, a JPEG or None, and lines of text."""
+class _Kind:
+    """One kind of finding in the overview."""
 
-    name: str
-    picture: bytes | None
-    lines: tuple[str, ...]
+    code: str
+    severity: str
+    count: int
+    meaning: str
+    action: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """The findings of one kind: cards of the images concerned, and messages that are not about an image."""
+
+    kind: _Kind
+    cards: Iterable[Card]
+    num_images: int
+    num_more_images: int
+    messages: list[str]
+    num_more_messages: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Suspects:
+    """Images with suspected labels, the strongest suspicions first."""
+
+    cards: Iterable[Card]
+    num_shown: int
+    total: int
 
 
 def write_page(path, planned, by_image=None):
@@ -51,89 +64,65 @@ def write_page(path, planned, by_image=None):
     by_code = collections.defaultdict(list)
     for finding in planned.findings:
         by_code[finding.code].append(finding)
+    kinds = [
+        _Kind(code, findings.KINDS[code].severity, count, findings.KINDS[code].meaning, by_code[code][0].action)
+        for code, count in findings.count_codes(planned.findings).items()
+    ]
     cards = _CardMaker(planned)
-    parts = [_head(planned), _table(planned, by_code)]
-    if by_image is not None:
-        parts.append(_suspects_section(cards, by_image))
-    for code, count in findings.count_codes(planned.findings).items():
-        kind = findings.KINDS[code]
-        parts.append(f'<h2 id="{code}" class="{kind.severity}">{code} ({count}): {escape(kind.meaning)}</h2>')
-        parts.append(_section(cards, by_code[code]))
-    storage.write_text(path, "\n".join([*parts, "</body></html>", ""]))
-
-
-def escape(text):
-    """Text for HTML; characters that no page may hold are spelt out."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", str(text))
-    return html.escape(text, quote=True)
-
-
-def _head(planned):
-    examination = planned.examination
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>check</title>'
-        f"<style>{_STYLE}</style></head><body>\n<h1>check of <code>{escape(examination.source.image_dir)}</code></h1>"
-        f"<p>{len(examination.images)} images can be used, {len(planned.left_out)} would be left out, "
-        f"{len(examination.unlabelled)} have no annotation file.</p>"
+    source = planned.examination.source
+    html.write_page(
+        path,
+        "check.html",
+        title=f"Check of {source.image_dir.absolute().name or source.image_dir}",
+        places=list(dict.fromkeys([str(source.image_dir), str(source.annotation_dir)])),
+        links=[("findings", "findings"), *([] if by_image is None else [("suspects", "suspected labels")])],
+        tiles=_make_tiles(planned),
+        kinds=kinds,
+        suspects=None if by_image is None else _list_suspects(cards, by_image),
+        sections=(_make_section(cards, kind, by_code[kind.code]) for kind in kinds),
     )
 
 
-def _table(planned, by_code):
-    rows = []
-    for code, count in findings.count_codes(planned.findings).items():
-        kind = findings.KINDS[code]
-        rows.append(
-            f'<tr><td class="{kind.severity}">{kind.severity}</td><td><a href="#{code}">{code}</a></td><td>{count}</td>'
-            f"<td>{escape(kind.meaning)}</td><td>{escape(by_code[code][0].action)}</td></tr>"
-        )
-    head = "<tr><th>severity</th><th>finding</th><th>number</th><th>meaning</th><th>what is done</th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>" if rows else "<p>Nothing was found.</p>"
+def _make_tiles(planned):
+    """[(number, what it counts)] of the whole set."""
+    severities = collections.Counter(finding.severity for finding in planned.findings)
+    counts = [
+        (len(planned.examination.images), "images can be used"),
+        (len(planned.left_out), "images would be left out"),
+        (len(planned.examination.unlabelled), "images have no annotation file"),
+        *((severities[severity], f"{severity}s") for severity in (findings.ERROR, findings.WARNING, findings.NOTE)),
+    ]
+    return [(f"{count:,}", text) for count, text in counts]
 
 
-def _section(cards, notes):
-    """Cards for the first images of a code, and a list for what is not about an image."""
-    by_file, plain = collections.defaultdict(list), []
+def _make_section(cards, kind, notes):
+    """The `_Section` of all findings of a kind."""
+    by_image, messages = collections.defaultdict(list), []
     for finding in notes:
         name = cards.image_of(finding.file)
-        (by_file[name] if name else plain).append(finding)
-    shown = [cards.of_findings(name, by_file[name]) for name in list(by_file)[:MAX_OF_A_CODE]]
-    parts = [f'<div class="cards">{"".join(map(format_card, shown))}</div>'] if shown else []
-    if len(by_file) > len(shown):
-        parts.append(f"<p>... and {len(by_file) - len(shown)} more images: see report.json</p>")
-    if plain:
-        lines = "".join(f"<li>{escape(finding.message)}</li>" for finding in plain[:MAX_OF_A_CODE])
-        more = f"<li>... and {len(plain) - MAX_OF_A_CODE} more</li>" if len(plain) > MAX_OF_A_CODE else ""
-        parts.append(f"<ul>{lines}{more}</ul>")
-    return "\n".join(parts)
+        if name:
+            by_image[name].append(finding)
+        else:
+            messages.append(finding.message)
+    shown = list(by_image)[:MAX_OF_A_CODE]
+    return _Section(
+        kind,
+        (cards.of_findings(name, by_image[name]) for name in shown),
+        len(shown),
+        len(by_image) - len(shown),
+        messages[:MAX_OF_A_CODE],
+        len(messages[MAX_OF_A_CODE:]),
+    )
 
 
-def _suspects_section(cards, by_image):
+def _list_suspects(cards, by_image):
     order = suspects.rank(by_image)
-    shown = [cards.of_suspects(name, by_image[name]) for name in order[:MAX_SUSPECTS]]
-    text = (
-        "red: a confident detection without a box, or on a box of another class; yellow: a box that no detection "
-        "meets; blue: labelled. These are suspicions, the weightiest first."
-    )
-    return (
-        f"<h2>suspected labels: {len(order)} images</h2><p>{text}</p>"
-        f'<div class="cards">{"".join(map(format_card, shown))}</div>'
-    )
-
-
-def format_card(card):
-    """A `Card` as HTML, in a box of its own; at most eight of its lines."""
-    if card.picture is None:
-        picture = '<div class="none">no picture</div>'
-    else:
-        data = base64.b64encode(card.picture).decode("ascii")
-        picture = f'<img loading="lazy" alt="" src="data:image/jpeg;base64,{data}">'
-    lines = "".join(f"<li>{escape(line)}</li>" for line in card.lines[:_MAX_LINES])
-    more = f"<li>... and {len(card.lines) - _MAX_LINES} more</li>" if len(card.lines) > _MAX_LINES else ""
-    return f'<div class="card">{picture}<code>{escape(card.name)}</code><ul>{lines}{more}</ul></div>'
+    shown = order[:MAX_SUSPECTS]
+    return _Suspects((cards.of_suspects(name, by_image[name]) for name in shown), len(shown), len(order))
 
 
 class _CardMaker:
-    """Makes cards of a plan's images; annotations are read as they stand in the files, faults and all."""
+    """Makes cards of a plan's images; annotations are read as they are in the files, faults and all."""
 
     def __init__(self, planned):
         self._source = planned.examination.source
@@ -151,26 +140,28 @@ class _CardMaker:
         return self._image_of.get(file)
 
     def of_findings(self, name, notes):
+        """The `Card` of an image with its findings; the objects that they concern are red."""
         xml = next((finding.file for finding in notes if finding.file in self._image_of), self._xml_of.get(name))
-        numbers = {int(match[1]) for f in notes if (match := re.match(r"object (\d+) ", f.where or ""))}
-        marks = []
-        for number, box in enumerate(self._boxes_of(xml)[:_MAX_MARKS], start=1):
-            color = thumbnails.BAD if number in numbers else thumbnails.GOOD
-            marks.append(Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, box.name if number in numbers else ""))
-        return Card(name, self._picture(name, marks), tuple(finding.message for finding in notes))
+        concerned = {int(match[1]) for f in notes if (match := re.match(r"object (\d+) ", f.where or ""))}
+        marks = [
+            _mark(box, palette.BAD, box.name) if number in concerned else _mark(box, palette.GOOD)
+            for number, box in enumerate(self._read_boxes(xml)[:_MAX_MARKS], start=1)
+        ]
+        return Card(name, self._draw(name, marks), tuple(finding.message for finding in notes))
 
-    def of_suspects(self, name, found):
-        marks = [Mark(b.xmin, b.ymin, b.xmax, b.ymax) for b in self._usable[name].annotation.boxes[:_MAX_MARKS]]
-        lines = []
-        for one in reversed(found):
-            color = thumbnails.DOUBTFUL if one.kind == suspects.UNFOUND else thumbnails.BAD
-            box = one.box
-            marks.append(Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, f"{box.name} {one.score:.0%}"))
-            labelled = f", labelled {one.labelled}" if one.kind == suspects.OTHER_CLASS else ""
-            lines.append(f"{one.kind}: {box.name} {one.score:.0%}{labelled} ({box.describe()})")
-        return Card(name, self._picture(name, marks), tuple(reversed(lines)))
+    def of_suspects(self, name, image_suspects):
+        """The `Card` of an image with its suspected labels, the strongest suspicion first."""
+        marks, lines = [], []
+        for suspect in image_suspects:
+            box = suspect.box
+            color = palette.DOUBTFUL if suspect.kind == suspects.UNFOUND else palette.BAD
+            marks.append(_mark(box, color, f"{box.name} {suspect.score:.0%}"))
+            labelled = f", labelled {suspect.labelled}" if suspect.kind == suspects.OTHER_CLASS else ""
+            lines.append(f"{suspect.kind}: {box.name} {suspect.score:.0%}{labelled} ({box.describe()})")
+        marks += [_mark(box, palette.GOOD) for box in self._usable[name].annotation.boxes[:_MAX_MARKS]]
+        return Card(name, self._draw(name, marks), tuple(lines))
 
-    def _boxes_of(self, xml):
+    def _read_boxes(self, xml):
         if xml is None:
             return ()
         try:
@@ -178,10 +169,11 @@ class _CardMaker:
         except UnusableFile:
             return ()
 
-    def _picture(self, name, marks):
+    def _draw(self, name, marks):
         turn = name in self._usable and self._usable[name].turn
-        return thumbnails.make_thumbnail(self._source.image_dir / name, sorted(marks, key=_rank_of_mark), turn)
+        marks = sorted(marks, key=lambda mark: _ORDER_OF_MARKS.index(mark.color))
+        return thumbnails.make_thumbnail(self._source.image_dir / name, marks, turn)
 
 
-def _rank_of_mark(mark):
-    return (thumbnails.GOOD, thumbnails.DOUBTFUL, thumbnails.BAD).index(mark.color)
+def _mark(box, color, text=""):
+    return Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, text)

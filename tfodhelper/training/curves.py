@@ -39,25 +39,26 @@ def _write_csv(records, path):
 
 
 def _write_picture(records, path):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from tfodhelper.render import figures  # imports matplotlib, which a run without evaluations can do without
 
-    steps = [record["step"] for record in records]
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    loss_axes, map_axes = figure.subplots(1, 2)
-    for where, values in (
-        ("train", [record.get("train", {}).get(Losses.TOTAL) for record in records]),
-        ("eval", [record["metrics"].get(Losses.TOTAL) for record in records]),
-    ):
-        loss_axes.plot(steps, [float("nan") if v is None else v for v in values], marker="o", label=where)
-    for tag, label in ((evaluation.MAP, "mAP"), (evaluation.MAP_50, "mAP@.50IOU")):
-        values = [record["metrics"].get(tag) for record in records]
-        map_axes.plot(steps, [float("nan") if v is None else v for v in values], marker="o", label=label)
-    loss_axes.set(title=Losses.TOTAL, xlabel="step")
-    map_axes.set(title="evaluation", xlabel="step", ylim=(0, 1))
-    for axes in (loss_axes, map_axes):
-        axes.legend()
-        axes.grid(alpha=0.3)
-    with storage.open_whole(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=110)
+    with figures.style():
+        figure = figures.new_figure(11, 4)
+        loss_axes, map_axes = figure.subplots(1, 2)
+        steps = [record["step"] for record in records]
+        for label, values in (
+            ("train", [record.get("train", {}).get(Losses.TOTAL) for record in records]),
+            ("eval", [record["metrics"].get(Losses.TOTAL) for record in records]),
+        ):
+            _plot_line(loss_axes, steps, values, label)
+        for tag, label in ((evaluation.MAP, "mAP"), (evaluation.MAP_50, "mAP@.50IOU")):
+            _plot_line(map_axes, steps, [record["metrics"].get(tag) for record in records], label)
+        loss_axes.set(title=Losses.TOTAL, xlabel="step")
+        map_axes.set(title="evaluation", xlabel="step", ylim=(0, 1))
+        for axes in (loss_axes, map_axes):
+            axes.legend()
+            axes.grid()
+        figures.save(path, figure)
+
+
+def _plot_line(axes, steps, values, label):
+    axes.plot(steps, [float("nan") if value is None else value for value in values], marker="o", label=label)

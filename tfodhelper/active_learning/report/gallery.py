@@ -3,6 +3,7 @@
 Files are passed through line by line; what is kept depends on how many images are shown and not on the pool.
 """
 
+import collections
 import csv
 import dataclasses
 import hashlib
@@ -14,14 +15,15 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.pool import predictions as prediction_files
 from tfodhelper.active_learning.selection import selection as selections
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, Answer
-from tfodhelper.render import boxes as draw
-from tfodhelper.render import thumbnails
+from tfodhelper.render import html, palette, thumbnails
+from tfodhelper.render.boxes import Mark
 
 DOUBTFUL = "doubtful"
-_MOST_BOXES = 8  # drawn on a picture of a prediction
-_LEAST_SCORE = 0.25  # of a drawn detection, but the best one is always drawn
-_FEW_BOXES = 2  # each has its label on the picture; of more boxes only the best one: labels would hide each other
-_MOST_NAMED = 6  # boxes named below a picture
+_LONG_SIDE = 260  # pixels of a picture
+_MAX_BOXES = 8  # drawn on a picture of a prediction
+_MIN_SCORE = 0.25  # of a drawn detection, but the best one is always drawn
+_MAX_LABELLED = 2  # each has its label on the picture; of more boxes only the best one: labels would hide each other
+_MAX_NAMED = 6  # boxes named below a picture
 
 
 @dataclasses.dataclass
@@ -75,22 +77,28 @@ def pick(space, rounds, names, per_kind):
     Returns:
       {number of the round: list of `Gallery`s that are not empty}.
     """
-    found = {one.number: _pick_round(one, names, per_kind) for one in rounds}
-    for one in rounds:
-        _add_predictions(one, found[one.number])
-    wanted = {}
-    for shown in itertools.chain.from_iterable(gallery.images for part in found.values() for gallery in part):
-        wanted.setdefault(shown.name, []).append(shown)
-    for image in space.pool() if wanted else ():
-        for shown in wanted.get(image.name, ()):
+    galleries = {facts.number: _pick_round(facts, names, per_kind) for facts in rounds}
+    for facts in rounds:
+        _add_predictions(facts, galleries[facts.number])
+    by_name = _by_name(itertools.chain.from_iterable(galleries.values()))
+    for image in space.pool() if by_name else ():
+        for shown in by_name.get(image.name, ()):
             shown.path, shown.classes = image.path, image.classes
-    return found
+    return galleries
 
 
-def _pick_round(one, names, per_kind):
-    samples = {ADOPTED: _Sample(per_kind, one.number), REFUSED: _Sample(per_kind, one.number)}
-    doubtful, num_scores = _pick_doubtful(one.folder / selections.SCORES_FILE, per_kind)
-    path = one.folder / "answers.jsonl"
+def _by_name(galleries):
+    """{image name: list of the `Shown` ones}; an image may be in several galleries."""
+    shown_of = collections.defaultdict(list)
+    for shown in itertools.chain.from_iterable(gallery.images for gallery in galleries):
+        shown_of[shown.name].append(shown)
+    return shown_of
+
+
+def _pick_round(facts, names, per_kind):
+    samples = {ADOPTED: _Sample(per_kind, facts.number), REFUSED: _Sample(per_kind, facts.number)}
+    doubtful, num_scores = _pick_doubtful(facts.folder / selections.SCORES_FILE, per_kind)
+    path = facts.folder / "answers.jsonl"
     for answer in answer_files.read_answers(path) if path.is_file() else ():
         if answer.name in doubtful:
             doubtful[answer.name].answer = answer
@@ -100,7 +108,7 @@ def _pick_round(one, names, per_kind):
         elif answer.verdict == REFUSED:
             samples[REFUSED].offer(answer.reason, answer)
     galleries = [
-        Gallery(kind, one.verdicts[kind], [Shown(answer.name, answer) for answer in sample.in_turns()])
+        Gallery(kind, facts.verdicts[kind], [Shown(answer.name, answer) for answer in sample.in_turns()])
         for kind, sample in samples.items()
     ]
     galleries.append(Gallery(DOUBTFUL, num_scores, list(doubtful.values())))
@@ -115,7 +123,7 @@ def _pick_doubtful(path, count):
     with open(path, encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         if tuple(next(rows, ())) != selections.SCORE_COLUMNS:
-            raise errors.StorageError(f"{path}: is no table of scores", expected=",".join(selections.SCORE_COLUMNS))
+            raise errors.StorageError(f"{path}: is not a table of scores", expected=",".join(selections.SCORE_COLUMNS))
         scored = ((float(row[1]), row[0]) for row in rows if next(counter) >= 0)
         best = heapq.nsmallest(count, ((-score, name) for score, name in scored))
     return {name: Shown(name, uncertainty=-score) for score, name in best}, next(counter)
@@ -157,45 +165,55 @@ def _key(*parts):
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
-def _add_predictions(one, galleries):
+def _add_predictions(facts, galleries):
     """Adds the detections of the images that are shown."""
-    wanted = {}
-    for gallery in galleries:
-        for shown in gallery.images:
-            wanted.setdefault(shown.name, []).append(shown)
-    folder = one.folder / "predictions"
-    if wanted and (folder / prediction_files.PLAN).is_file():  # somebody may have cleared it away
-        for prediction in prediction_files.find_predictions(folder, wanted):
-            for shown in wanted[prediction.name]:
+    by_name = _by_name(galleries)
+    folder = facts.folder / "predictions"
+    if by_name and (folder / prediction_files.PLAN).is_file():  # somebody may have cleared it away
+        for prediction in prediction_files.find_predictions(folder, by_name):
+            for shown in by_name[prediction.name]:
                 shown.detections = prediction.found.detections
 
 
+def make_cards(gallery, names):
+    """Yields a `html.Card` for each image of a `Gallery`, with its picture, as it is asked for.
+
+    Args:
+      gallery: a `Gallery`.
+      names: `round_facts.ClassNames`.
+    """
+    ids = names.ids | {name: names.ids[shown_name] for name, shown_name in names.by_name.items()}
+    for shown in gallery.images:
+        picture = None
+        if shown.path is not None:
+            picture = thumbnails.make_thumbnail(shown.path, marks_of(shown, ids), long_side=_LONG_SIDE)
+        yield html.Card(shown.name, picture, tuple(lines_of(shown)), gallery.kind)
+
+
 def marks_of(shown, ids):
-    """What to draw on an image: the adopted boxes, or else the model's, in the colours of their classes.
+    """The boxes to draw on an image: the adopted ones, or else the model's, in the colours of their classes.
 
     Args:
       shown: a `Shown`.
       ids: {class: id}.
 
     Returns:
-      list of `thumbnails.Mark`s, the most certain one on top.
+      list of `boxes.Mark`s, the most certain one first.
     """
     boxes = _boxes_of(shown)
-    num_labels = len(boxes) if len(boxes) <= _FEW_BOXES else 1
-    marks = [
-        thumbnails.Mark(*corners, color_of(ids.get(name, 1)), _label(name, score) if place < num_labels else "")
-        for place, (name, score, corners) in enumerate(boxes)
+    num_labels = len(boxes) if len(boxes) <= _MAX_LABELLED else 1
+    return [
+        Mark(*corners, _color_of(name, ids), _name_box(name, score) if number < num_labels else "")
+        for number, (name, score, corners) in enumerate(boxes)
     ]
-    return marks[::-1]
 
 
-def color_of(class_id):
-    """The colour of a class on the pictures, as in HTML."""
-    return "#{:02x}{:02x}{:02x}".format(*draw.color_of(class_id))
+def _color_of(name, ids):
+    return palette.color_of(ids[name]) if name in ids else palette.GREY
 
 
 def lines_of(shown):
-    """What to say under an image: what is known of it, and its boxes with their scores."""
+    """The lines below an image: what is known of it, and its boxes with their scores."""
     lines = []
     if shown.classes:
         lines.append("known to show " + ", ".join(shown.classes))
@@ -208,10 +226,10 @@ def lines_of(shown):
     if shown.uncertainty is not None:
         lines.append(f"uncertainty {shown.uncertainty:.3g}")
     boxes = _boxes_of(shown)
-    named = [name if score is None else f"{name} {score:.0%}" for name, score, _ in boxes]
+    named = [_name_box(name, score) for name, score, _ in boxes]
     if boxes:
-        more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
-        lines.append(", ".join(named[:_MOST_NAMED] + more))
+        more = [f"{len(named) - _MAX_NAMED} more"] if len(named) > _MAX_NAMED else []
+        lines.append(", ".join(named[:_MAX_NAMED] + more))
     elif answer is not None and answer.verdict == ADOPTED and shown.uncertainty is None:
         lines.append("no object")
     elif shown.detections is not None:
@@ -226,12 +244,10 @@ def _boxes_of(shown):
         scores = itertools.chain(answer.scores, itertools.repeat(None))
         boxes = [(b.name, score, (b.xmin, b.ymin, b.xmax, b.ymax)) for b, score in zip(answer.annotation.boxes, scores)]
         return sorted(boxes, key=lambda box: (box[1] is None, -(box[1] or 0.0)))
-    found = shown.detections or ()
-    kept = [one for place, one in enumerate(found) if place == 0 or one.score >= _LEAST_SCORE][:_MOST_BOXES]
-    return [(one.name, one.score, (one.xmin, one.ymin, one.xmax, one.ymax)) for one in kept]
+    detections = shown.detections or ()
+    kept = [detection for i, detection in enumerate(detections) if i == 0 or detection.score >= _MIN_SCORE]
+    return [(d.name, d.score, (d.xmin, d.ymin, d.xmax, d.ymax)) for d in kept[:_MAX_BOXES]]
 
 
-def _label(name, score):
-    """Text on a picture; its letters are those of ASCII, the line below the picture has all of them."""
-    parts = [name] if name.isascii() else []
-    return " ".join(parts + ([] if score is None else [f"{score:.0%}"]))
+def _name_box(name, score):
+    return name if score is None else f"{name} {score:.0%}"

@@ -2,12 +2,11 @@
 
 import dataclasses
 import pathlib
-import warnings
 
 from tfodhelper import storage
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.report import page, plots, round_facts, tables, tensorboard_curves, tfn_sheet
-from tfodhelper.dataset.analysis.plots import save
+from tfodhelper.render import figures
 
 FOLDER = "report"
 
@@ -43,7 +42,7 @@ def format_report(workspace_dir):
 def write_report(workspace_dir, per_kind=page.PER_KIND):
     """Writes the report of a workspace into its folder "report", in place of an earlier one.
 
-    It may be called at any time, also while a round is going on: it reads what is finished. A T/F/N sheet that was
+    It may be called at any time, also while a round is running: it reads what is finished. A T/F/N sheet that was
     written into the folder before stays, and is shown on the page.
 
     Args:
@@ -54,7 +53,7 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
       `Report`.
 
     Raises:
-      DatasetError: it is no workspace.
+      DatasetError: it is not a workspace.
       StorageError: a file of it cannot be read, or the report cannot be written.
     """
     space = workspace.Workspace(workspace_dir)
@@ -76,9 +75,7 @@ def _format(made):
 
 
 def _write_plots(folder, rounds, names):
-    figures = plots.make_figures(rounds, names)
-    for name in set(plots.NAMES) - set(figures):
+    drawn = plots.make_figures(rounds, names)
+    for name in set(plots.NAMES) - set(drawn):
         (folder / f"{name}.png").unlink(missing_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that no installed font has
-        return {name: save(folder / f"{name}.png", figure) for name, figure in figures.items()}
+    return {name: figures.save(folder / f"{name}.png", figure) for name, figure in drawn.items()}
