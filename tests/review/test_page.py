@@ -107,24 +107,6 @@ def test_the_page_is_bounded(tmp_path):
     assert text.count("<img") == page.MAX_OF_A_CODE and "8 more images" in text
 
 
-def test_boxes_are_drawn_where_they_are(tmp_path):
-    Image.new("RGB", (720, 360), "white").save(tmp_path / "a.png")
-    data = thumbnails.make_thumbnail(tmp_path / "a.png", [thumbnails.Mark(400, 100, 600, 300, thumbnails.BAD)])
-    pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
-    assert pixels.shape == (180, 360, 3)
-    red = np.argwhere((pixels[..., 0] > 180) & (pixels[..., 1] < 110))
-    assert np.abs(red.min(axis=0) - [50, 200]).max() <= 2 and np.abs(red.max(axis=0) - [150, 300]).max() <= 2
-
-
-@pytest.mark.parametrize("mode", ["P", "LA", "RGBA", "L", "CMYK", "I;16", "1"])
-def test_pictures_of_all_kinds(tmp_path, mode):
-    ending = "tif" if mode == "CMYK" else "png"
-    Image.new(mode, (40, 900)).save(tmp_path / f"a.{ending}")
-    marks = [thumbnails.Mark(1e9, -1e9, 5, 5, text="ä\n" * 50)]
-    assert thumbnails.make_thumbnail(tmp_path / f"a.{ending}", marks).startswith(b"\xff\xd8")
-    assert thumbnails.make_thumbnail(tmp_path / "none.png", []) is None
-
-
 def look(folder, scale=None, **options):
     planned = plan.make_plan(plan.SetOptions(data_dir=folder, **options), show_progress=False)
     return {f.code: f for f in object_size.look_closer(planned, scale or ModelScale(300, 300), show_progress=False)}

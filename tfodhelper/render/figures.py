@@ -41,8 +41,8 @@ def style():
 
 
 def _font_families():
-    """The font that matplotlib brings, then those for letters that it lacks; a letter takes the first that has it."""
-    return list(dict.fromkeys(["DejaVu Sans", *filter(None, map(_register_font, fonts.find_fonts()))]))
+    """A letter is drawn in the first of these fonts that has it."""
+    return list(filter(None, map(_register_font, fonts.find_fonts()))) or ["DejaVu Sans"]
 
 
 @functools.cache

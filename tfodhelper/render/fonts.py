@@ -1,19 +1,22 @@
 """Fonts for names in any script: which files to look for, and which of them can write a text. Needs no matplotlib.
 
-Pillow brings a font for Western European letters, matplotlib one for Greek and Cyrillic as well. For the rest, such as
-Chinese, Japanese and Korean, a font has to be installed.
+Pillow brings a font for ASCII, matplotlib one for Latin, Greek and Cyrillic letters. For the rest, such as Chinese,
+Japanese and Korean, a font has to be installed.
 """
 
 import functools
+import importlib.util
+import itertools
 import os
 import pathlib
 import sys
 
 from PIL import ImageFont
 
+_OF_MATPLOTLIB = "DejaVuSans.ttf"
 # By the names under which systems install them, the first choice first.
 _FILES = (
-    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf"),
+    *(_OF_MATPLOTLIB, "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf"),
     *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "NotoSansCJKjp-Regular.otf", "NotoSansCJKkr-Regular.otf"),
     *("NotoSansSC-Regular.otf", "NotoSansJP-Regular.otf", "NotoSansKR-Regular.otf", "SourceHanSans-Regular.ttc"),
     *("SourceHanSansSC-Regular.otf", "wqy-zenhei.ttc", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "uming.ttc"),
@@ -26,10 +29,10 @@ _UNASSIGNED = "\U0010ffff"  # no font has it: what is drawn for it is the mark o
 
 @functools.lru_cache(maxsize=1)
 def find_fonts():
-    """Looks for fonts with more letters than the built-in ones.
+    """Looks for fonts with more letters than the built-in one.
 
     Returns:
-      Paths of the installed ones, the first choice first.
+      Paths of those that are there, the first choice first.
     """
     rank = {name.lower(): number for number, name in enumerate(_FILES)}
     paths = {}
@@ -38,6 +41,10 @@ def find_fonts():
             for name in names:
                 if name.lower() in rank:
                     paths.setdefault(rank[name.lower()], pathlib.Path(parent, name))
+    matplotlib = importlib.util.find_spec("matplotlib")  # which is not imported here
+    if matplotlib is not None:
+        bundled = pathlib.Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / _OF_MATPLOTLIB
+        paths.setdefault(rank[_OF_MATPLOTLIB.lower()], bundled)
     return tuple(path for _, path in sorted(paths.items()))
 
 
@@ -65,7 +72,7 @@ def choose_font(text, size_px):
 
     Returns:
       (PIL font, text): the built-in font, or else the first one that has all letters of the text. Where no font has all
-      of them, the one that has most; the letters that it lacks are left out, unless there are no others.
+      of them, the one that has most; a "?" in the text stands for those in a row that it lacks.
     """
     best = ImageFont.load_default(size_px)
     missing = _missing_letters(best, text)
@@ -79,8 +86,8 @@ def choose_font(text, size_px):
             best, missing = font, still_missing
         if not missing:
             break
-    shown = " ".join("".join(letter for letter in text if letter not in missing).split())
-    return best, shown or text
+    runs = itertools.groupby(text, key=missing.__contains__)
+    return best, "".join("?" if is_missing else "".join(letters) for is_missing, letters in runs)
 
 
 def _missing_letters(font, text):

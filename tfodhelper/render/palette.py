@@ -5,9 +5,8 @@ rest were chosen one after another, each as far as possible from those before it
 colour blindness see them. Not too dark for a photograph and not too pale for white paper.
 """
 
-ORANGE, SKY, GREEN, PURPLE, BLUE, VERMILION, YELLOW = (
-    *("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442"),
-)
+ORANGE, SKY, GREEN, PURPLE = "#e69f00", "#56b4e9", "#009e73", "#cc79a7"
+BLUE, VERMILION, YELLOW = "#0072b2", "#d55e00", "#f0e442"
 GREY = "#b8b8b8"
 DARK, LIGHT = "#181818", "#ffffff"
 
