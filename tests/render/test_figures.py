@@ -153,12 +153,13 @@ def test_classes_whose_colors_repeat_differ_otherwise():
 
 def test_no_setting_of_the_user_shows_or_changes(tmp_path):
     pixels = []
-    for number, theirs in enumerate(({}, {"text.usetex": True, "axes.facecolor": "red", "font.family": "serif"})):
+    own = {"text.usetex": True, "axes.facecolor": "red", "font.family": "serif", "savefig.facecolor": "black"}
+    for number, theirs in enumerate(({}, own)):
         with matplotlib.rc_context(theirs):
             before = dict(matplotlib.rcParams)
             with figures.style():
                 figure = figures.new_figure(3, 2)
-                figure.subplots().plot([0, 1], [0, 1], label="a")
+                figure.subplots().plot([0, 1], [0, 1])
             figures.save(tmp_path / f"{number}.png", figure)
             assert dict(matplotlib.rcParams) == before
         pixels.append(np.asarray(Image.open(tmp_path / f"{number}.png")))
