@@ -128,6 +128,18 @@ print(base_configs.label_map_path("mscoco"))
     assert done.stdout.startswith(str(installed))
 
 
+def test_the_wheel_writes_a_page(installed, tmp_path):
+    code = """
+from tfodhelper.render import html
+values = dict(title="a < b", places=[], links=[], tiles=[], kinds=[], suspects=None, sections=[])
+html.write_page("page.html", "check.html", **values)
+"""
+    done = run_installed(installed, tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<h1>a &lt; b</h1>" in text and "prefers-color-scheme" in text
+
+
 def test_tensorboard_can_start():
     """It imports pkg_resources, which newer versions of setuptools do not have."""
     done = subprocess.run(

@@ -65,10 +65,15 @@ def check_values(**more):
 def rounds_values(text, cards):
     """Every value of the page of rounds is that text."""
     return {
-        "title": text, "places": [text], "links": [(text, text)], "tiles": [(text, text)], "per_kind": text,
+        "title": text,
+        "places": [text],
+        "links": [(text, text)],
+        "tiles": [(text, text)],
+        "per_kind": text,
         "plots": [(b"png", text)],
         "sheet": {
-            "text": text, "header": [text],
+            "text": text,
+            "header": [text],
             "rows": [{"label": text, "num_images": text, "cells": [(text, text)], "figures": [text]}],
         },
         "tables": [{"title": text, "header": [text], "rows": [(text,)], "note": text}],

@@ -20,6 +20,7 @@ from tfodhelper.dataset.analysis import object_size
 from tfodhelper.dataset.analysis.object_size import ModelScale
 from tfodhelper.render import thumbnails
 from tfodhelper.review import page
+from tfodhelper.review.suspects import Suspect
 
 EVIL = '<script>alert("x")</script>'
 
@@ -29,12 +30,17 @@ class Tags(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.names, self.addresses = [], []
+        self.names, self.addresses, self.attributes, self.texts = [], [], set(), {}
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.names.append(tag)
+        self.attributes |= dict(attrs).keys()
         self.addresses += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_data(self, data):
+        if self.names:
+            self.texts.setdefault(self.names[-1], []).append(data)
 
 
 def make_wild_set(folder):
@@ -96,6 +102,27 @@ def test_the_page_is_one_file_with_escaped_text_and_pictures(tmp_path):
     pictures = re.findall(r"base64,([^\"]+)", text)
     assert len(pictures) >= 5
     assert all(max(Image.open(io.BytesIO(base64.b64decode(one))).size) <= thumbnails.LONG_SIDE for one in pictures)
+
+
+def test_names_of_files_and_classes_are_text(tmp_path):
+    names = ['"><img src=x onerror=alert(1)>&amp;', "it's 红细胞 Käfer", "{{ 7 * 7 }} <!--"]
+    for number, name in enumerate(names):
+        save_pair(tmp_path / "a<b>", name, [Box(name, 50, 5, 10, 40), Box("cat", 4, 5, 30, 40)], seed=number)
+    planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path / "a<b>"), show_progress=False)
+    found = [Suspect("missing", Box(name, 1, 1, 20, 20), 0.9) for name in names]
+    by_image = {image.name: found for image in planned.examination.images}
+    assert len(by_image) == 3
+    page.write_page(tmp_path / "a.html", planned, by_image)
+    tags = Tags((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "Check of a<b>" in tags.texts["h1"]
+    assert {f"{name}.jpg" for name in names} <= set(tags.texts["code"])
+    lines = "\n".join(tags.texts["li"])
+    for name in names:
+        assert f"missing: {name} 90% (xmin 1, ymin 1, xmax 20, ymax 20)" in lines
+        assert f"object 1 ({name})" in lines
+    assert not {attribute for attribute in tags.attributes if attribute.startswith("on")}
+    assert tags.names.count("b") == 6  # those of the tiles
+    assert tags.names.count("img") == sum(address.startswith("data:image/jpeg") for address in tags.addresses) == 6
 
 
 def test_the_page_is_bounded(tmp_path):

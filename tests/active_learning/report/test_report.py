@@ -15,7 +15,9 @@ from tfodhelper import errors
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.report import gallery, plots, report, round_facts, tfn_sheet
+from tfodhelper.annotations import label_map
 from tfodhelper.prediction.detections import Detection
+from tfodhelper.render import palette
 
 EVIL = '<script>alert("x")</script>'
 
@@ -182,7 +184,7 @@ def test_what_is_drawn_and_said(tmp_path):
     (mark,) = gallery.marks_of(adopted, ids)
     assert (mark.xmin, mark.ymin, mark.xmax, mark.ymax, mark.text) == (5, 5, 15, 15, "cat 90%")  # the adopted box
     (mark,) = gallery.marks_of(refused, ids)
-    assert (mark.xmin, mark.ymax, mark.color) == (4, 40, "#00e5ff")  # the model's box
+    assert (mark.xmin, mark.ymax, mark.color) == (4, 40, palette.color_of(1))  # the model's box
     assert gallery.lines_of(adopted) == ["cat 90%"]
     assert gallery.lines_of(refused)[:1] == ["refused: another class"]
     assert gallery.lines_of(doubtful) == ["refused: another class", "uncertainty 5", "cat 90%"]
@@ -193,6 +195,17 @@ def test_what_is_drawn_and_said(tmp_path):
         "uncertainty 0",
         "nothing found",
     ]
+
+
+def test_a_class_has_one_color_by_either_of_its_names(tmp_path, monkeypatch):
+    items = [label_map.LabelMapItem(1, "n01", "cat"), label_map.LabelMapItem(2, "n02", "dog")]
+    names = round_facts.ClassNames(label_map.LabelMap(tuple(items)))
+    adopted = gallery.Shown("a.jpg", disk.adopted("a.jpg", ["n02"]), path="a.jpg")  # annotations have the name
+    predicted = gallery.Shown("b.jpg", detections=(Detection("dog", 2, 0.9, 0, 0, 5, 5),), path="b.jpg")
+    drawn = []
+    monkeypatch.setattr(gallery.thumbnails, "make_thumbnail", lambda path, marks, **options: drawn.append(marks))
+    assert len(list(gallery.make_cards(gallery.Gallery("adopted", 2, [adopted, predicted]), names))) == 2
+    assert [mark.color for marks in drawn for mark in marks] == [palette.color_of(2)] * 2
 
 
 def test_only_the_lines_of_the_images_that_are_shown_are_read(tmp_path):
@@ -240,9 +253,10 @@ def test_on_a_picture_of_many_boxes_only_the_best_one_is_labelled():
     detections = tuple(Detection(label, 1, score, 0.0, 0.0, 5.0, 5.0) for label, score in found)
     shown = gallery.Shown("a.jpg", detections=detections)
     marks = gallery.marks_of(shown, {"cat": 1, "dog": 2})
-    assert [mark.text for mark in marks[::-1]] == ["cat 90%", *[""] * 7]
+    assert [mark.text for mark in marks] == ["cat 90%", *[""] * 7]
     few = gallery.Shown("a.jpg", detections=detections[1:3])
-    assert [mark.text for mark in gallery.marks_of(few, {})] == ["dog 70%", "cat 80%"]  # the best one on top
+    assert [mark.text for mark in gallery.marks_of(few, {})] == ["cat 80%", "dog 70%"]  # the best one on top
+    assert {mark.color for mark in gallery.marks_of(few, {})} == {palette.GREY}  # classes that no label map has
     assert gallery.lines_of(shown) == ["cat 90%, cat 80%, dog 70%, owl 60%, elk 50%, cat 40%, 2 more"]
 
 
