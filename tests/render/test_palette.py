@@ -64,6 +64,13 @@ def test_each_class_has_its_own_color_until_they_repeat():
     assert [palette.repeat_of(i) for i in (1, count, count + 1, 2 * count, 2 * count + 1)] == [0, 0, 1, 1, 2]
 
 
-def test_ink_can_be_read():
+@pytest.mark.parametrize("color", [*palette.CLASS_COLORS, palette.GOOD, palette.BAD, palette.DOUBTFUL, palette.GREY])
+def test_ink_can_be_read_on_every_color(color):
+    assert palette.contrast(palette.ink_on(color), color) > 4.3
+
+
+def test_contrast():
+    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert palette.contrast("#777777", "#ffffff") == palette.contrast("#ffffff", "#777777") == pytest.approx(4.48, 1e-3)
     assert palette.ink_on("#ffffff") == palette.ink_on(palette.YELLOW) == palette.DARK
     assert palette.ink_on("#000000") == palette.ink_on(palette.BLUE) == palette.LIGHT

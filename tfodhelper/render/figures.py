@@ -1,6 +1,6 @@
 """Plots: the one place that knows matplotlib. Fonts, colours, what several plots have in common, and saving.
 
-Nothing is shown on a screen and no global setting stays changed. Decorate what draws with `@style()`.
+Nothing is shown on a screen, and no global setting stays changed. Functions that draw are decorated with `@style()`.
 """
 
 import contextlib

@@ -35,6 +35,16 @@ def to_rgb(color):
 
 
 def ink_on(color):
-    """`DARK` or `LIGHT`: what can be read on a ground of that colour."""
-    red, green, blue = to_rgb(color)
-    return DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else LIGHT  # brightness of ITU-R BT.601
+    """`DARK` or `LIGHT`: whichever has more contrast with that colour."""
+    return max((DARK, LIGHT), key=lambda ink: contrast(ink, color))
+
+
+def contrast(first, second):
+    """Contrast ratio of two colours, 1..21 (Web Content Accessibility Guidelines 2.2; text needs 4.5)."""
+    low, high = sorted(map(_relative_luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _relative_luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in to_rgb(color))]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear))

@@ -84,7 +84,7 @@ def write_page(path, planned, by_image=None):
 
 
 def _make_tiles(planned):
-    """[(number, what it counts)] of the whole set."""
+    """[(number, its meaning)] of the whole set."""
     severities = collections.Counter(finding.severity for finding in planned.findings)
     counts = [
         (len(planned.examination.images), "images can be used"),

@@ -124,8 +124,8 @@ def test_names_of_any_kind_are_text(tmp_path):
 def test_a_report_while_a_round_goes_on(tmp_path):
     space = disk.start(tmp_path, ["cat"])
     made = report.write_report(tmp_path)
-    assert made.text == "no round has come to any figure yet"
-    assert "No round has come to any figure yet." in made.page.read_text()
+    assert made.text == "no round has produced any figures yet"
+    assert "No round has produced any figures yet." in made.page.read_text()
     one = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.5, {"cat": 0.5}))])
     disk.finish(one, train=3.0)
     predictions.keep_plan(one.predictions, predictions.Plan(100, 2, "", "", 0.05, 100))

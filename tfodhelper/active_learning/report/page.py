@@ -33,7 +33,7 @@ class _Legend:
 
 @dataclasses.dataclass(frozen=True)
 class _SheetRow:
-    """A class in the T/F/N sheet: cells are pairs of a mark and what it stands for."""
+    """A class in the T/F/N sheet: cells are pairs of a mark and its meaning."""
 
     label: str
     num_images: str
@@ -91,7 +91,7 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND, she
         title=f"Active learning: {folder.name}",
         places=[str(folder)],
         links=[*links, *((f"round-{facts.number}", f"images of round {facts.number}") for facts in reversed(shown))],
-        tiles=list(_figures(rounds, names)),
+        tiles=list(_make_tiles(rounds, names)),
         plots=((plots[name].read_bytes(), text) for name, text in _PLOTS.items() if name in plots),
         sheet=None if sheet is None else _lay_out_sheet(sheet, rounds),
         tables=tables,
@@ -106,8 +106,8 @@ def _make_legend(names):
     return _Legend([(palette.color_of(names.ids[name]), name) for name in first], len(names.shown) - len(first))
 
 
-def _figures(rounds, names):
-    """Yields (figure, what it is) of the whole."""
+def _make_tiles(rounds, names):
+    """Yields (number, its meaning) of all rounds together."""
     stages, measured = round_facts.stages(rounds), [facts for facts in rounds if facts.map50 is not None]
     if stages:
         yield f"{stages[0].counts.images:,} → {stages[-1].counts.images:,}", "images in the training set"
@@ -131,7 +131,7 @@ def _figures(rounds, names):
 
 
 def _find_loser(first, last, names):
-    """Yields the figure of the class whose share of the set fell most, measured by what it was."""
+    """Yields the shares of the class whose share of the set fell most, relative to its share at the start."""
     shown = [name for name in names.shown if first.images_of_class[name]]
     fallen = min(shown, key=lambda name: last.share(name) / first.share(name), default=None)
     if fallen is not None and last.share(fallen) < first.share(fallen):
@@ -148,7 +148,7 @@ def _lay_out_sheet(sheet, rounds):
     )
     if newest > sheet.round_number:
         command = "tfodhelper active report --test_dir=FOLDER"
-        text += f" But round {newest} has a newer model: {command} makes the sheet anew."
+        text += f" But round {newest} has a newer model: {command} makes a new sheet."
     header = (tfn_sheet.RIGHT, tfn_sheet.WRONG, tfn_sheet.NOTHING, tfn_sheet.UNREAD, "right", "mostly taken for")
     rows = [_lay_out_row(row, [_describe_cell(c) for c in row.cells], row.mostly_taken_for) for row in sheet.rows]
     return _Sheet(text, header, [*rows, _lay_out_row(tfn_sheet.join(sheet.rows), [], "")])
@@ -159,7 +159,7 @@ def _lay_out_row(row, cells, taken_for):
 
 
 def _describe_cell(cell):
-    """(mark, what it stands for)."""
+    """(mark, its meaning)."""
     if cell.mark == tfn_sheet.UNREAD:
         text = "could not be read"
     else:

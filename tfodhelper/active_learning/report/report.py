@@ -71,7 +71,7 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
 
 
 def _format(made):
-    return "\n\n".join(map(tables.format_console, made)) or "no round has come to any figure yet"
+    return "\n\n".join(map(tables.format_console, made)) or "no round has produced any figures yet"
 
 
 def _write_plots(folder, rounds, names):
