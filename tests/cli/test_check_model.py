@@ -52,7 +52,7 @@ def test_suspicions_are_ranked_drafted_and_shown(exported, tmp_path, capsys):
     drafts = sorted(path.name for path in (out / "suspects").glob("*.xml"))
     assert drafts == ["0001_more.xml", "0002_other.xml", "0003_forgotten.xml", "0004_wrong.xml"]
     assert labelimg.read_labelimg(out / "suspects" / "0003_forgotten.xml").boxes == (whole,)
-    assert "suspected labels: 4 images" in (out / "report.html").read_text(encoding="utf-8")
+    assert "Suspected labels: 4 images" in (out / "report.html").read_text(encoding="utf-8")
     assert "the model does not know dog" in capsys.readouterr().err
 
 
