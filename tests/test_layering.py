@@ -198,6 +198,46 @@ def test_the_table_has_no_cycles():
         done |= free
 
 
+def read_arrows():
+    """{module: modules of this package that it imports}, by their dotted names below the package."""
+    paths = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+    arrows = {}
+    for module, path in paths.items():
+        names = [name for name, _ in imported_names(ast.parse(path.read_text(encoding="utf-8")))]
+        names = [name.removeprefix("tfodhelper.") for name in names if is_within(name, "tfodhelper")]
+        # `from tfodhelper.ops import boxes` names a module, `from tfodhelper.fields import Record` something in one.
+        targets = {name if name in paths else name.rpartition(".")[0] for name in names}
+        arrows[module] = targets & set(paths) - {"", module}
+    return arrows
+
+
+def find_circle(arrows):
+    """Names that import each other in a loop; empty when there is none."""
+    left = dict(arrows)
+    while free := [name for name, targets in left.items() if not targets & set(left)]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert find_circle(read_arrows()) == []
+
+
+def test_no_rooms_import_each_other_in_a_circle():
+    """A room is a folder with what is in it; the modules that stand alone are rooms as well."""
+    rooms = {}
+    for module, targets in read_arrows().items():
+        room = module.split(".")[0]
+        rooms.setdefault(room, set()).update(target.split(".")[0] for target in targets)
+    assert find_circle({room: targets - {room} for room, targets in rooms.items()}) == []
+
+
+def test_a_circle_is_found():
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["a", "b", "c", "d"]
+    assert find_circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
 @pytest.mark.parametrize(
     ("module", "source"),
     [
