@@ -60,7 +60,8 @@ loop.Session = Session
 jobs.find_starting_point = jobs.read_matching_label_map = jobs.count_images = jobs.keep_sampling = lambda *rest: None
 config = pathlib.Path("pipelines").resolve() / "ssd_mobilenet_v1_coco_2018_01_28.config"
 flags = ["--warm_up=7", "--checkpoint_every=5"]
-status = main.main(["train", f"--pipeline_config_path={config}", "--model_dir=m", "--fine_tune_checkpoint=none", *flags])
+paths = [f"--pipeline_config_path={config}", "--model_dir=m", "--fine_tune_checkpoint=none"]
+status = main.main(["train", *paths, *flags])
 fv = flagging.make_flag_values(run)
 flagging.parse(fv, [*RUN_FLAGS, *flags])
 options = option_flags.read_options(fv, run_folder.RunOptions)
