@@ -85,7 +85,8 @@ def measure_step(arguments):
 
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.config import generate
-    from tfodhelper.training import jobs, loop
+    from tfodhelper.training import jobs
+    from tfodhelper.training.options import TrainOptions
 
     base = generate.find_base(MODEL)
     checkpoint = None if arguments.fine_tune_checkpoint == "none" else arguments.fine_tune_checkpoint
@@ -99,7 +100,7 @@ def measure_step(arguments):
         fine_tune_checkpoint=checkpoint,
         overrides=changes,
     )
-    options = loop.TrainOptions(eval_every=arguments.num_steps, log_every=5, strategy="cpu")
+    options = TrainOptions(eval_every=arguments.num_steps, log_every=5, strategy="cpu")
     with tempfile.TemporaryDirectory(dir=arguments.work_dir) as model_dir:
         result = jobs.train_model(pipeline, model_dir, options)
     return {"seconds": result.seconds_per_step, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -10,7 +10,7 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"", "errors", "fields", "spelling", "storage", "console"}
+OPEN_TO_ALL = {"", "errors", "fields", "options", "spelling", "storage", "console"}
 
 _TRAINING = {
     *("annotations", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs", "losses"),
@@ -45,6 +45,7 @@ LAYERS = {
     "losses": ({"ops"}, {"tensorflow", "numpy"}),
     "resizers": ({"ops"}, {"tensorflow"}),
     "inputs": ({"annotations", "records", "ops", "config", "protos"}, {"tensorflow", "numpy"}),
+    "inputs.options": (set(), set()),
     "models": (
         {"ops", "losses", "resizers", "config", "families", "protos", "checkpoints.keys"},
         {"tensorflow", "tf_keras", "numpy"},
@@ -63,7 +64,9 @@ LAYERS = {
             *("tensorflow", "tf_keras", "numpy", "google.protobuf"),
         },
     ),
+    "training.options": ({"config.options", "inputs.options"}, set()),
     "exporting": ({"models", "inputs", "checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
+    "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
     "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
@@ -72,8 +75,14 @@ LAYERS = {
         {"annotations", "resizers", "config", "models", "prediction.saved_models", "checkpoints"},
         {"tensorflow", "numpy"},
     ),
+    "prediction.predict_images": ({"config", "prediction", "tensorflow_setup"}, set()),
     "review": ({"annotations", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
-    "active_learning": ({"annotations", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
+    "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
+    "active_learning": (
+        {"annotations", "config", "dataset", "prediction", "render", "training.options"},
+        {"numpy", "PIL"},
+    ),
+    "active_learning.report.tally_newest": ({"active_learning", "prediction", "tensorflow_setup"}, set()),
     "active_learning.pool.pool_predictor": (
         {"active_learning.structures", "active_learning.pool", "annotations", "prediction"},
         {"numpy", "tensorflow"},
@@ -191,6 +200,7 @@ def test_the_table_has_no_cycles():
     graph = {layer: internal for layer, (internal, _) in LAYERS.items() if "." not in layer}
     # These stand in a higher folder and import nothing of it but their like.
     graph |= {"checkpoints.find": set(), "checkpoints.keys": set(), "prediction.saved_models": set()}
+    graph["training.options"] = {"config"}
     done = set()
     while len(done) < len(graph):
         free = {layer for layer, internal in graph.items() if layer not in done and internal <= done}
@@ -248,6 +258,8 @@ def test_a_circle_is_found():
         ("exporting.saved_model", "from tfodhelper.training import loop"),
         ("training.task", "from tfodhelper.prediction import predictor"),
         ("training.task", "from official.vision import ops"),
+        ("training.options", "import tensorflow"),
+        ("training.options", "from tfodhelper.inputs import sampling"),
         ("render.boxes", "import tensorflow"),
         ("render.boxes", "from tfodhelper.prediction import detections"),
         ("render.html", "from tfodhelper.render import figures"),

@@ -24,7 +24,7 @@ def options(tmp_path_factory):
     template.model.ssd.num_classes = 90
     pipelines.write_pipeline(folder / "tiny.config", template)
     return run_folder.RunOptions(
-        data={"data_dir": str(folder / "images")},
+        data_dir=str(folder / "images"),
         pipeline_config_path=str(folder / "tiny.config"),
         num_steps=4,
         batch_size=4,
@@ -82,7 +82,7 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
     pipeline = pipelines.read_pipeline(folder / "pipeline.config")
     detector = build.build_detector(pipeline.model, is_training=False)
     restore.restore_trained(detector, folder / "checkpoints" / "last")
-    paths = [source.path for source in sources.find_images([options.data["data_dir"]])[:3]]
+    paths = [source.path for source in sources.find_images([options.data_dir])[:3]]
     plain = tf.saved_model.load(str(folder / "export/last/saved_model")).signatures["serving_default"]
     served = predictor.Predictor(folder / "export/last/saved_model")
     for path, found in zip(paths, served.predict(paths)):
@@ -104,7 +104,7 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
 def test_a_finished_run_is_left_as_it_is(folder, options, capsys):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "export" in str(path)}
     assert run_folder.run(options) == folder
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "export" in str(path)}
 
 

@@ -1,7 +1,7 @@
 """The main job: a folder of labelled images becomes a trained, evaluated, exported detector in one run folder.
 
-The phases are convert, config, train and export. Each leaves a whole result behind, so that a second start of the same
-command goes on where the first one stopped.
+The phases are convert, config, train and export. Each leaves a complete result behind, so that a second start of the
+same command resumes where the first one stopped.
 """
 
 import contextlib
@@ -13,65 +13,40 @@ import time
 
 import tfodhelper
 from tfodhelper import console, errors, storage
+from tfodhelper.config.options import ConfigOptions
+from tfodhelper.dataset.options import HEADER
+from tfodhelper.options import Path, complete, option, options_of, pick
+from tfodhelper.records.options import ConvertOptions, RecordOptions
+from tfodhelper.training.options import TrainOptions
 
 _STATE = "run.json"
-# Settings that may differ between a start and the next one that goes on with it.
-_FREE = ("strategy", "tpu_address", "cache_dir", "output_dir")
 
 
-@dataclasses.dataclass
-class RunOptions:
-    """All that `run` is told.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainOptions, ConfigOptions, RecordOptions):
+    """All that `run` is told: of the data, of the configuration and of the training."""
 
-    Args:
-      data: keyword arguments of `records.convert.ConvertOptions` besides its output folder.
-      model: name of a model of the zoo, or None when `pipeline_config_path` is given.
-      pipeline_config_path: an existing pipeline.config to fill in instead of a model of the zoo.
-      num_steps, batch_size, learning_rate: None leaves the choice to the configuration.
-      fine_tune_checkpoint: zoo, none or a path.
-      overrides: texts such as "train_config.batch_size=4".
-      eval_every, checkpoint_every: steps, or None.
-      seed: of the split, the input order, the augmentation and the initial weights.
-      sampling, negatives: see `inputs.sampling.Sampling`.
-      strategy, tpu_address: which devices train.
-      cache_dir: where downloaded models are kept, or None.
-      ignore_unsupported_fields: whether fields that are not supported are only warned of.
-      output_dir: the run folder, or None for runs/NAME.
-    """
+    title = "Result"
 
-    data: dict
-    model: str | None = None
-    pipeline_config_path: str | None = None
-    num_steps: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    fine_tune_checkpoint: str = "zoo"
-    overrides: tuple = ()
-    eval_every: int | None = None
-    checkpoint_every: int | None = None
-    seed: int = 0
-    sampling: str = "base"
-    negatives: float | None = None
-    strategy: str = "auto"
-    tpu_address: str | None = None
-    cache_dir: str | None = None
-    ignore_unsupported_fields: bool = False
-    output_dir: str | None = None
+    output_dir: Path | None = option(
+        None, "The run folder; when omitted, runs/MODEL or the next free name.", may_change=True
+    )
 
 
 def run(options, is_part=False):
-    """Runs the main job, or goes on with it.
+    """Runs the main job, or resumes it.
 
     Args:
       options: `RunOptions`.
-      is_part: whether it is a part of a larger work, which says itself what came out and what to do next.
+      is_part: whether it is part of a larger job, which reports the result and the next step itself.
 
     Returns:
       The run folder.
 
     Raises:
-      TfodhelperError: with a word on what is wrong; finished phases stay.
+      TfodhelperError: says what is wrong; finished phases are kept.
     """
+    options.check_model()
     settings = _settings(options)
     if options.strategy == "multi_worker":
         if not options.output_dir:
@@ -83,7 +58,7 @@ def run(options, is_part=False):
     with storage.hold(folder), console.process_log(folder / "process.log"):
         state = _read_state(folder) or {"settings": settings, "phases": {}, "finished": False}
         if state["finished"]:
-            console.say(f"{folder}: this run is finished already")
+            console.say(f"{folder}: this run is already finished")
         else:
             _start(folder, state)
             _phases(options, folder, state)
@@ -114,13 +89,22 @@ def _follow(options):
 
 
 def _settings(options):
-    values = {key: value for key, value in dataclasses.asdict(options).items() if key not in _FREE}
-    values["data"] = {
-        key: str(pathlib.Path(value).absolute()) if key.endswith(("_dir", "_list", "label_map")) and value else value
-        for key, value in values["data"].items()
-    }
-    values["overrides"] = list(values["overrides"])
-    return values
+    """The settings that are stored, as JSON has them."""
+    return _arrange({each.name: each.to_json(getattr(options, each.name)) for each in options_of(RunOptions)})
+
+
+def _read_settings(stored):
+    """Stored settings under today's names; options that have been added since then have their defaults."""
+    # Where "validate" is missing, the images were validated as `convert` does it.
+    former = {"validate": HEADER} | stored["data"] | {name: stored[name] for name in stored if name != "data"}
+    return _arrange(complete(RunOptions, former))
+
+
+def _arrange(values):
+    """Settings with those of the data apart, whose paths are absolute; without those that may change."""
+    data = {each.name: each.absolute(values[each.name]) for each in options_of(RecordOptions) if each.name != "seed"}
+    passed_over = {*data, *(each.name for each in options_of(RunOptions) if each.may_change)}
+    return {"data": data} | {name: value for name, value in values.items() if name not in passed_over}
 
 
 def choose_folder(options, settings):
@@ -151,10 +135,10 @@ def _check_named_folder(folder, settings):
         )
         if strangers:
             raise errors.UsageError(
-                f"--output_dir={folder} holds other things",
-                expected="an empty folder, a new one, or one of an earlier start of the same command",
+                f"--output_dir={folder} contains other files",
+                expected="an empty folder, a new one, or that of an earlier start of the same command",
                 received=", ".join(sorted(strangers)[:5]),
-                fix="name another folder: nothing is ever overwritten",
+                fix="name another folder: existing files are never overwritten",
             )
         return folder
     different = _differences(state["settings"], settings)
@@ -163,13 +147,15 @@ def _check_named_folder(folder, settings):
             f"--output_dir={folder} holds a run with other settings",
             expected="; ".join(f"{key}={old!r}" for key, (old, _) in different.items()),
             received="; ".join(f"{key}={new!r}" for key, (_, new) in different.items()),
-            fix="repeat the former flags to go on with it, or name another folder",
+            fix="repeat the former flags to resume it, or name another folder",
         )
     return folder
 
 
-def _differences(old, new):
-    return {key: (old.get(key), new.get(key)) for key in {*old, *new} if old.get(key) != new.get(key)}
+def _differences(stored, new):
+    """{name: (stored value, new value)} of the settings that differ."""
+    old, new = ({**settings["data"], **settings} for settings in (_read_settings(stored), new))
+    return {key: (old.get(key), new.get(key)) for key in {*old, *new} - {"data"} if old.get(key) != new.get(key)}
 
 
 def _read_state(folder):
@@ -178,22 +164,20 @@ def _read_state(folder):
 
 
 def _start(folder, state):
-    again = "going on with" if (folder / _STATE).exists() else "starting"
-    console.say(f"{again} {folder} (tfodhelper {tfodhelper.__version__})")
+    verb = "resuming" if (folder / _STATE).exists() else "starting"
+    console.say(f"{verb} {folder} (tfodhelper {tfodhelper.__version__})")
     storage.write_json(folder / _STATE, state)
 
 
 def _phases(options, folder, state):
-    # What can be known to fail is looked at before the first phase: names, flags, the download.
+    # What can fail early is checked before the first phase: names, flags, the download.
     from tfodhelper import tensorflow_setup
-    from tfodhelper.config import generate
+    from tfodhelper.config import configuration
 
-    base = generate.find_base(options.model, options.pipeline_config_path)
-    generate.check_overrides(base, options.overrides)
-    checkpoint = generate.find_fine_tune_checkpoint(base, options.fine_tune_checkpoint, options.cache_dir)
+    start = configuration.find_start(options)
     tensorflow_setup.quiet_tensorflow()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
-    pipeline = _timed(folder, state, "config", lambda: _config(options, folder, base, checkpoint, converted))
+    pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
     if (folder / "checkpoints" / "sampling.json").exists():
         state["sampling"] = storage.read_json(folder / "checkpoints" / "sampling.json")
@@ -217,45 +201,21 @@ def _timed(folder, state, name, work):
 def _convert(options, folder):
     from tfodhelper.records import convert
 
-    return convert.convert(convert.ConvertOptions(output_dir=folder / "data", seed=options.seed, **options.data))
+    return convert.convert(pick(ConvertOptions, options, output_dir=folder / "data"))
 
 
-def _config(options, folder, base, checkpoint, converted):
-    from tfodhelper.config import generate, pipeline, supported
+def _config(options, folder, start, converted):
+    from tfodhelper.config import configuration, pipeline
 
-    message, notes = generate.generate_pipeline(
-        base,
-        converted,
-        num_steps=options.num_steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        fine_tune_checkpoint=checkpoint,
-        overrides=options.overrides,
-    )
-    for note in notes:
-        console.say(note)
-    supported.check_supported(message, ignore_unsupported_fields=options.ignore_unsupported_fields)
+    message = configuration.make_pipeline(options, start, converted)
     pipeline.write_pipeline(folder / "pipeline.config", message)
     return message
 
 
 def _train(options, folder, pipeline):
-    from tfodhelper.inputs import sampling
-    from tfodhelper.training import jobs, loop
+    from tfodhelper.training import jobs
 
-    num_steps = pipeline.train_config.num_steps
-    return jobs.train_model(
-        pipeline,
-        folder / "checkpoints",
-        loop.TrainOptions(
-            eval_every=min(num_steps, options.eval_every or max(1, num_steps // 10)),
-            checkpoint_every=options.checkpoint_every,
-            strategy=options.strategy,
-            tpu_address=options.tpu_address,
-            seed=options.seed,
-            sampling=sampling.Sampling(options.sampling, options.negatives),
-        ),
-    )
+    return jobs.train_model(pipeline, folder / "checkpoints", pick(TrainOptions, options))
 
 
 def _export(folder, pipeline, converted, result):
@@ -265,10 +225,10 @@ def _export(folder, pipeline, converted, result):
     for name, prefix in (("best", result.best_checkpoint), ("last", result.last_checkpoint)):
         target, step = folder / "export" / name, prefix.rpartition("-")[2]
         if target.is_dir():
-            console.say(f"{target}: is there already")
+            console.say(f"{target}: already exists")
         elif step in exported:
             _copy_whole(exported[step], target)
-            console.say(f"{target}: step {step}, the same as {exported[step].name}")
+            console.say(f"{target}: step {step}, same as {exported[step].name}")
         else:
             saved_model.export_trained(pipeline, prefix, target, label_map_path=converted.label_map_path)
             console.say(f"{target}: step {step}")

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tfodhelper import errors
 from tfodhelper.active_learning import create_workspace, workspace
+from tfodhelper.active_learning.options import InitOptions
 from tfodhelper.dataset import shapes
 
 
@@ -23,9 +24,7 @@ def photos(tmp_path):
 
 def init(tmp_path, data, **more):
     options = {"val_fraction": 0.25, "seed": 1, **data}
-    return create_workspace.init(
-        create_workspace.InitOptions(workspace=tmp_path / "w", data=options, settings={"seed": 0}, **more)
-    )
+    return create_workspace.init(InitOptions(workspace=tmp_path / "w", settings={"seed": 0}, **options, **more))
 
 
 def snapshot(folder):
@@ -107,11 +106,11 @@ def test_names_with_one_stem_get_xml_files_of_their_own():
 
 def test_a_second_init_and_a_folder_with_other_things_are_refused(photos, tmp_path):
     init(tmp_path, {"data_dir": photos})
-    with pytest.raises(errors.UsageError, match="is a workspace already"):
+    with pytest.raises(errors.UsageError, match="is already a workspace"):
         init(tmp_path, {"data_dir": photos})
     (tmp_path / "w" / workspace.NAME).unlink()
     (tmp_path / "w" / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(errors.UsageError, match="holds other things"):
+    with pytest.raises(errors.UsageError, match="contains other files"):
         init(tmp_path, {"data_dir": photos})
     assert (tmp_path / "w" / "notes.txt").read_text(encoding="utf-8") == "mine"
 

@@ -4,6 +4,7 @@ import shutil
 
 from tests.training import tiny
 from tfodhelper.active_learning import create_workspace
+from tfodhelper.active_learning.options import InitOptions
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 
@@ -45,9 +46,9 @@ def settings(exercise, **oracle):
 def init(exercise, workspace, **oracle):
     """Makes a workspace; returns its path."""
     create_workspace.init(
-        create_workspace.InitOptions(
+        InitOptions(
             workspace=workspace,
-            data={"data_dir": exercise / "labelled"},
+            data_dir=exercise / "labelled",
             val_dir=exercise / "validation",
             pool_dir=exercise / "pool",
             settings=settings(exercise, **oracle),

@@ -47,7 +47,7 @@ def test_zoo_lists_all(capsys):
 
 def test_zoo_narrows_by_words(capsys):
     assert run("zoo", "hourglass", "--trainable") == 1
-    assert "error: no model fits 'hourglass'" in capsys.readouterr().err
+    assert "error: no model matches 'hourglass'" in capsys.readouterr().err
     assert run("zoo", "mobilenet v1", "--trainable", "--url") == 0
     out = capsys.readouterr().out
     assert "2 models, 2 of them" in out
@@ -74,7 +74,7 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     assert message.train_config.batch_size == 4 and message.train_config.num_steps == 100
     assert message.eval_config.num_examples == 10
     assert run(*argv) == 0
-    assert "is there already, the same" in capsys.readouterr().out
+    assert "already exists, with the same content" in capsys.readouterr().out
     assert run(*argv, "--num_steps=200") == 1
     assert "with other content" in capsys.readouterr().err
     assert pipeline.read_pipeline(tmp_path / "out").train_config.num_steps == 100
@@ -87,9 +87,9 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
         (["--model=faster_rcnn_nas"], 1, "cannot be trained here yet"),
         (["--set=train_config.batch_sise=4"], 1, "did you mean train_config.batch_size"),
         (["--set=train_config.use_bfloat16=true"], 1, "train_config.use_bfloat16: true"),
-        (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "there is no checkpoint"),
+        (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "no checkpoint found"),
         (["--data_dir=/no/such/folder"], 1, "tfodhelper convert"),
-        (["stray"], 2, "no flag"),
+        (["stray"], 2, "is not a flag"),
     ],
 )
 def test_config_stops_with_a_way_out(converted, tmp_path, capsys, changes, status, words):

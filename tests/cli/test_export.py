@@ -1,8 +1,9 @@
 import pytest
 
 from tfodhelper import errors
-from tfodhelper.cli import export
+from tfodhelper.cli import export, flagging, option_flags
 from tfodhelper.cli import main as cli
+from tfodhelper.exporting import options as export_options
 
 CONFIG = """
 model { ssd { num_classes: 2
@@ -29,15 +30,30 @@ def _export(config, tmp_path, *flags):
     return cli.main(["export", f"--pipeline_config_path={config}", *paths, *flags])
 
 
+def _options(**more):
+    paths = {"pipeline_config_path": "p", "trained_checkpoint_dir": "c", "output_directory": "o"}
+    return export_options.ExportOptions(**paths, **more)
+
+
 @pytest.mark.parametrize("text, value", [(None, "default"), ("any", None), ("None", None), ("1", 1), ("16", 16)])
 def test_batch_size(text, value):
-    assert export.parse_batch_size(text) == value
+    argv = ["--pipeline_config_path=p", "--trained_checkpoint_dir=c", "--output_directory=o"]
+    fv = flagging.make_flag_values(export)
+    flagging.parse(fv, argv + ([f"--batch_size={text}"] if text else []))
+    assert option_flags.read_options(fv, export_options.ExportOptions).images_per_call == value
+    assert _options(batch_size=int(text) if text and text.isdigit() else text and text.lower()).images_per_call == value
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many"])
 def test_no_batch_size(text):
-    with pytest.raises(errors.UsageError, match="a whole number from 1, or any"):
-        export.parse_batch_size(text)
+    with pytest.raises(errors.UsageError, match="any, none, or a whole number, at least 1"):
+        flagging.parse(flagging.make_flag_values(export), [f"--batch_size={text}"])
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", "16"])
+def test_no_batch_size_in_a_program(value):
+    with pytest.raises(errors.UsageError, match="any, none, or a whole number, at least 1"):
+        _options(batch_size=value)
 
 
 def test_missing_flags_are_named(capsys):

@@ -1,26 +1,33 @@
+import dataclasses
 import pathlib
 import types
 
 import pytest
-from absl import flags
 
-from tfodhelper import errors
-from tfodhelper.cli import flagging
+from tfodhelper import errors, options
+from tfodhelper.cli import flagging, option_flags
+from tfodhelper.config.options import ConfigOptions, WriteConfigOptions
+from tfodhelper.dataset.options import SetOptions
+from tfodhelper.training.options import TrainOptions
 
-GROUPS = (
-    flagging.define_data_flags,
-    flagging.define_seed,
-    flagging.define_model_flags,
-    flagging.define_training_flags,
-    flagging.define_pipeline_config_path,
-)
+GROUPS = (SetOptions, ConfigOptions)
+
+
+def make_flag_values(*kinds):
+    module = types.ModuleType("verb", "Try something.")
+
+    def define_flags(values):
+        for kind in kinds:
+            option_flags.define_flags(values, kind)
+        option_flags.define_flags(values, TrainOptions, without=("seed",))
+
+    module.define_flags = define_flags
+    return flagging.make_flag_values(module)
 
 
 @pytest.fixture
 def fv():
-    module = types.ModuleType("verb", "Try something.")
-    module.define_flags = lambda values: [group(values) for group in GROUPS]
-    return flagging.make_flag_values(module)
+    return make_flag_values(*GROUPS)
 
 
 def message(fv, *argv):
@@ -47,7 +54,7 @@ def test_values_are_converted_and_arguments_are_kept(fv):
     assert (fv.num_steps, fv.learning_rate, fv.strict, fv.set) == (5, 0.5, True, ["a=1", "b.c=2"])
 
 
-def test_arguments_after_a_double_dash_are_no_flags(fv):
+def test_arguments_after_a_double_dash_are_not_flags(fv):
     assert flagging.parse(fv, ["--seed=1", "--", "--strange.jpg"]) == ["--strange.jpg"]
 
 
@@ -58,7 +65,7 @@ def test_a_tilde_is_the_home_folder(fv):
 
 def test_two_verbs_do_not_share_values(fv):
     other = types.ModuleType("other", "Other.")
-    other.define_flags = flagging.define_seed
+    other.define_flags = lambda values: option_flags.define_flags(values, SetOptions)
     flagging.parse(fv, ["--seed=7"])
     values = flagging.make_flag_values(other)
     flagging.parse(values, [])
@@ -68,18 +75,20 @@ def test_two_verbs_do_not_share_values(fv):
 @pytest.mark.parametrize(
     ("argument", "parts"),
     [
-        ("--seed=x", ["--seed", "non-negative integer", "received: x"]),
-        ("--seed=-1", ["--seed", "non-negative integer", "received: -1"]),
-        ("--num_steps=0", ["--num_steps", "received: 0"]),
-        ("--val_fraction=1.5", ["--val_fraction", "[0.0, 1.0]", "received: 1.5"]),
+        ("--seed=x", ["--seed=x: invalid value", "expected: a whole number, at least 0", "received: x"]),
+        ("--seed=-1", ["--seed=-1: invalid value", "expected: a whole number, at least 0", "received: -1"]),
+        ("--num_steps=0", ["--num_steps", "expected: a whole number, at least 1", "received: 0"]),
+        ("--val_fraction=1.5", ["--val_fraction", "expected: a number from 0 to 1", "received: 1.5"]),
+        ("--val_fraction=nan", ["--val_fraction", "expected: a number from 0 to 1", "received: nan"]),
         ("--strategy=tpus", ["--strategy", "one of auto, cpu, gpu, mirrored, multi_worker, tpu", "received: tpus"]),
+        ("--strategy=tpus", ["did you mean tpu?"]),
         ("--strict=maybe", ["--strict", "true or false", "received: maybe"]),
         ("--data_dir=", ["--data_dir is given without a value"]),
         ("--data_dir", ["--data_dir"]),
         ("--flagfile=nowhere.txt", ["nowhere.txt"]),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_told_in_words(fv, argument, parts):
+def test_an_invalid_value_is_explained(fv, argument, parts):
     text = message(fv, argument)
     for part in parts:
         assert part in text
@@ -93,29 +102,36 @@ def test_a_forgotten_value_does_not_swallow_the_next_flag(fv):
     ("argument", "near"),
     [("--num_stpes=3", "--num_steps"), ("--data=x", "--data_dir"), ("--steps=3", "--num_steps"), ("-lr=1", "--help")],
 )
-def test_an_unknown_flag_is_told_with_near_ones(fv, argument, near):
+def test_an_unknown_flag_is_answered_with_similar_ones(fv, argument, near):
     assert near in message(fv, argument)
 
 
-def test_data_options_are_those_of_a_conversion():
-    from tfodhelper.records import convert
-
-    values = flags.FlagValues()
-    flagging.define_data_flags(values)
-    flagging.define_check_flags(values)
-    flagging.define_num_shards(values)
-    flagging.parse(values, ["--data_dir=images", "--strict", "--swap_inverted"])
-    options = convert.ConvertOptions(output_dir="out", seed=3, **flagging.data_options(values))
-    assert options == convert.ConvertOptions(
-        output_dir="out", data_dir="images", seed=3, strict=True, swap_inverted=True
-    )
+def test_options_are_made_from_the_flags_that_a_verb_has():
+    values = make_flag_values(SetOptions)
+    flagging.parse(values, ["--data_dir=images", "--strict", "--swap_inverted", "--seed=3"])
+    made = option_flags.read_options(values, SetOptions)
+    assert made == SetOptions(data_dir="images", seed=3, strict=True, swap_inverted=True)
+    assert option_flags.read_options(values, SetOptions, data_dir="x", fold="1/2").data_dir == "x"
 
 
-def test_require_names_all_that_is_missing(fv):
-    flagging.parse(fv, ["--seed=1"])
-    flagging.require(fv, "seed")
-    with pytest.raises(errors.UsageError, match="missing: --model, --data_dir"):
-        flagging.require(fv, "model", "seed", "data_dir")
+def test_what_was_given_is_told_from_what_was_left_out(fv):
+    flagging.parse(fv, ["--seed=0", "--set=a=1", "--allow_unhonoured"])
+    assert option_flags.read_given(fv, SetOptions) == {"seed": 0}
+    assert option_flags.read_given(fv, ConfigOptions) == {"overrides": ("a=1",), "ignore_unsupported_fields": True}
+
+
+def test_all_flags_that_are_missing_are_named():
+    class Needy(WriteConfigOptions):
+        output_dir: options.Path = options.option(options.REQUIRED, "A folder.")
+
+    needy = dataclasses.dataclass(frozen=True, kw_only=True)(Needy)
+    values = make_flag_values(needy)
+    flagging.parse(values, ["--model=x"])
+    with pytest.raises(errors.UsageError, match="missing: --data_dir, --output_dir") as caught:
+        option_flags.read_options(values, needy)
+    assert "--output_dir: A folder." in caught.value.expected
+    flagging.parse(values, ["--data_dir=d", "--output_dir=o"])
+    assert option_flags.read_options(values, needy).output_dir == "o"
 
 
 def test_refuse_arguments():
@@ -124,22 +140,23 @@ def test_refuse_arguments():
         flagging.refuse_arguments(["images"])
 
 
-def test_help_shows_body_flags_and_defaults(fv):
+def test_help_shows_body_flags_by_subject_and_defaults(fv):
     module = types.ModuleType("verb", "Try something.\n\nHow it is done:\n  tfodhelper probe --seed=1\n")
     text = flagging.format_help("probe", module, fv)
     assert text.startswith(
-        "tfodhelper probe: Try something.\n\nHow it is done:\n  tfodhelper probe --seed=1\n\nFlags:\n"
+        "tfodhelper probe: Try something.\n\nHow it is done:\n  tfodhelper probe --seed=1\n\n"
+        "Images and annotations:\n  --data_dir=PATH"
     )
-    assert "  --seed=N\n      Seed of all that is drawn at random. Default: 0.\n" in text
-    assert "  --[no]strict\n" in text
-    assert "  --strategy=auto|cpu|gpu|mirrored|multi_worker|tpu\n      Which devices train. Default: auto.\n" in text
-    assert "repeat this option" not in text
+    titles = [line for line in text.splitlines() if line and line[0] != " " and line[-1] == ":"]
+    assert titles == [
+        *("How it is done:", "Images and annotations:", "Split:", "Faults in the data:", "Processing:"),
+        *("Model and configuration:", "Training:", "Devices:"),
+    ]
+    words = " ".join(text.split())
+    assert "--seed=N Seed of everything that is drawn at random. (default: 0)" in words
+    assert "\n  --[no]strict  " in text
+    assert "--strategy=auto|cpu|gpu|mirrored|multi_worker|tpu Which devices are used. (default: auto) auto all" in words
+    assert "--fine_tune_checkpoint=PATH|zoo|none Where training starts" in words
+    assert text.count("--set=TEXT") == 1
     assert all(len(line) <= 100 for line in text.splitlines())
-
-
-def test_help_shows_flags_of_plain_absl_definitions():
-    values = flags.FlagValues()
-    flags.DEFINE_list("sizes", ["1", "2"], "Some sizes.", flag_values=values)
-    text = flagging.format_help("probe", types.ModuleType("verb", "Try."), values)
-    assert "--sizes=" in text
-    assert "Some sizes." in text
+    assert text.endswith("--flagfile=FILE reads flags from a file, one per line.\n")

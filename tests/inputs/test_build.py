@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tests.inputs import examples
 from tfodhelper import errors, protos, resizers
 from tfodhelper.fields import Groundtruth, Inputs
-from tfodhelper.inputs import build
+from tfodhelper.inputs import build, sampling
 
 FIXED = "fixed_shape_resizer { height: 32 width: 48 }"
 AUGMENTATION = "random_horizontal_flip {}", "ssd_random_crop {}", "random_adjust_brightness {}"
@@ -113,6 +113,24 @@ def test_a_resumed_stream_goes_on_where_it_stopped(records, start):
     """13 records in batches of 4: the fourth batch reaches over the end of an epoch."""
     config = pipeline(records, AUGMENTATION)
     assert_equal_batches(train(config, 6 - start, start_step=start), train(config, 6)[start:])
+
+
+@pytest.mark.parametrize(("negatives", "expected"), [(0.0, {False}), (0.5, {False, True})])
+def test_training_reads_what_is_sampled(records, negatives, expected):
+    chosen = sampling.Sampling("balanced", negatives)
+    batches = train(pipeline(records, train="shuffle: false"), 12, sampling=chosen)
+    counts = np.concatenate([labels[Groundtruth.NUM_BOXES] for _, labels in batches])
+    assert set((counts == 0).tolist()) == expected
+    assert np.mean(counts == 0) == pytest.approx(negatives, abs=0.05)
+    plain = train(pipeline(records, train="shuffle: false"), 12, sampling=sampling.Sampling())
+    assert_equal_batches(plain, train(pipeline(records, train="shuffle: false"), 12))
+    assert [labels[Groundtruth.NUM_BOXES].tolist() for _, labels in plain][:2] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_sampled_stream_resumes_where_it_stopped(records):
+    chosen = sampling.Sampling("random", 0.2)
+    whole = train(pipeline(records, AUGMENTATION), 6, sampling=chosen)
+    assert_equal_batches(whole[4:], train(pipeline(records, AUGMENTATION), 2, sampling=chosen, start_step=4))
 
 
 def test_the_same_image_is_augmented_anew_in_each_epoch(records):

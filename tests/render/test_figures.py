@@ -34,7 +34,7 @@ def draw_set(folder, names):
     images = [(f"{i}.jpg", ("train", "validate")[i % 2], 2) for i in range(30)]
     table = box_statistics.Table(images, np.arange(60) // 2, label, sizes, np.full((60, 2), 100.0))
     set_plots.write_plots(folder, table, {})
-    figures.save(folder / "distances.png", set_plots.plot_matrix(names, np.eye(len(names)), "distances", "{:.2f}"))
+    set_plots.write_distances(folder / "distances.png", names, np.eye(len(names)))
 
 
 def draw_rounds(folder, names):

@@ -18,8 +18,9 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.models import layers
 from tfodhelper.training import jobs, loop, task
+from tfodhelper.training.options import TrainOptions
 
-OPTIONS = loop.TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
+OPTIONS = TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
 
 
 @pytest.fixture(scope="module")

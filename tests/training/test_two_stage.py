@@ -14,7 +14,8 @@ from tfodhelper.fields import Groundtruth
 from tfodhelper.models import build
 from tfodhelper.models.faster_rcnn import detector as faster_rcnn
 from tfodhelper.records import convert
-from tfodhelper.training import jobs, loop
+from tfodhelper.training import jobs
+from tfodhelper.training.options import TrainOptions
 
 MODEL = "model.faster_rcnn"
 SMALL = (
@@ -49,7 +50,7 @@ def trained(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faster_rcnn.FasterRCNNDetector, "predict_raw", count)
-        result = jobs.train_model(pipeline, folder / "model", loop.TrainOptions(eval_every=4, log_every=1))
+        result = jobs.train_model(pipeline, folder / "model", TrainOptions(eval_every=4, log_every=1))
     return pipeline, folder / "model", result, [trace for trace in traces if trace[0]]
 
 

@@ -21,27 +21,6 @@ from tfodhelper.prediction import sources
 _SHOWN = 5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InitOptions:
-    """All that `active init` is told.
-
-    Attributes:
-      workspace: the new folder.
-      data: keyword arguments of `plan.SetOptions`: where the labelled images lie and how validation is split off.
-      val_dir: a labelled folder whose images are the validation, all of them; None splits it off `data`.
-      pool_dir: folder of the images to label; None takes the images of `data` that have no XML.
-      image_labels: "folder", or path of a CSV: where the classes of the pool's images stand; None when nobody knows.
-      settings: of the rounds, plain values; see `workspace.Workspace`.
-    """
-
-    workspace: str | os.PathLike
-    data: dict
-    val_dir: str | os.PathLike | None = None
-    pool_dir: str | os.PathLike | None = None
-    image_labels: str | None = None
-    settings: dict = dataclasses.field(default_factory=dict)
-
-
 @dataclasses.dataclass(frozen=True)
 class Started:
     """What `init` made.
@@ -63,7 +42,7 @@ def init(options):
     """Makes a workspace.
 
     Args:
-      options: `InitOptions`.
+      options: `options.InitOptions`.
 
     Returns:
       `Started`.
@@ -75,8 +54,14 @@ def init(options):
     folder = pathlib.Path(options.workspace)
     if (folder / workspace.NAME).exists():
         raise errors.UsageError(
-            f"{folder}: is a workspace already",
-            fix="`tfodhelper active round` goes on with it; or name another folder with --workspace",
+            f"{folder}: is already a workspace",
+            fix="`tfodhelper active round` resumes it; or name another folder with --workspace",
+        )
+    if options.image_labels is None and options.settings.get("oracle", {}).get("name") == "image_label":
+        raise errors.UsageError(
+            "missing: --image_labels",
+            expected="what the images of the pool are known to show",
+            fix="--image_labels=folder",
         )
     _refuse_leftovers(folder)
     given = _look_at_pool(options)
@@ -126,15 +111,15 @@ def _read_image_labels(options, found):
 
 def _plan(options):
     """(plan of the labelled images, `UsableImage`s of the validation)."""
-    data = dict(options.data)
+    data = options
     if options.val_dir:
-        data["val_fraction"] = 0.0
+        data = dataclasses.replace(options, val_fraction=0.0)
         for name in ("val_list", "train_list", "test_list", "fold"):
-            if data.get(name):
-                raise errors.UsageError(f"--val_dir does not go with --{name}", fix="name one of the two")
-    labelled = plan.make_plan(plan.SetOptions(**data))
+            if getattr(options, name):
+                raise errors.UsageError(f"--val_dir cannot be combined with --{name}", fix="give one of the two")
+    labelled = plan.make_plan(data)
     _say_errors(labelled)
-    labelled.check(is_validated=not options.val_dir)
+    labelled.check(options.strict, is_validated=not options.val_dir)
     if not options.val_dir:
         validation = labelled.images_of(VALIDATE)
     else:
@@ -174,10 +159,10 @@ def _refuse_leftovers(folder):
     strangers = sorted(path.name for path in folder.iterdir() if path.name not in own) if folder.is_dir() else []
     if strangers:
         raise errors.UsageError(
-            f"--workspace={folder} holds other things",
+            f"--workspace={folder} contains other files",
             expected="an empty folder, or a new one",
             received=", ".join(strangers[:_SHOWN]),
-            fix="name another folder: nothing is ever overwritten",
+            fix="name another folder: existing files are never overwritten",
         )
 
 

@@ -3,20 +3,53 @@
 A round keeps the settings that it began with. A part of them can still change as long as nothing was made with it.
 """
 
+import os
 import pathlib
 import shutil
 
 from tfodhelper import console, errors, storage
+from tfodhelper.active_learning.options import PARTS, RoundTrainingOptions, part_options
 from tfodhelper.active_learning.oracles import build
 from tfodhelper.active_learning.selection import select
+from tfodhelper.config import configuration
+from tfodhelper.options import complete
 
-_FREE = ("strategy", "tpu_address", "cache_dir")  # training settings that may change at any time
+_DEFAULT_BUDGET = 100
+_NO_LIMIT = ("image_label",)  # oracles that cost nothing are asked about the whole pool
 # The phase that works with a part of the settings.
 _PHASE_OF = {
     **dict.fromkeys(("training", "retrain", "seed"), "train"),
     "prediction": "predict",
     **dict.fromkeys(("selection", "oracle"), "select"),
 }
+
+
+def complete_new(settings):
+    """Completes and checks the settings of a new workspace.
+
+    Args:
+      settings: of rounds, see `Workspace.settings`; a budget of None leaves it to the oracle.
+
+    Returns:
+      The settings, with a budget.
+
+    Raises:
+      UsageError: no oracle or no model is named, or an option does not suit the oracle.
+      ZooError, ConfigError, CheckpointError: the model or a path does not exist.
+    """
+    name = settings["oracle"].get("name")
+    if name is None:
+        raise errors.UsageError(
+            "no oracle is named: who answers for the chosen images?", expected="--oracle=" + " or ".join(build.OPTIONS)
+        )
+    training = RoundTrainingOptions(**settings["training"])
+    training.check_model()
+    budget = settings["selection"]["budget"]
+    if budget is None:
+        budget = 0 if name in _NO_LIMIT else _DEFAULT_BUDGET
+    build.build_oracle(**settings["oracle"])
+    configuration.check_start(training)
+    return settings | {"selection": settings["selection"] | {"budget": budget}}
 
 
 def current_round(space, changes, label_map=None, has_oracle=False):
@@ -73,7 +106,7 @@ def check_place(space, one):
     """
     state = one.training / "run.json"
     before = storage.read_json(state)["settings"]["data"]["data_dir"] if state.exists() else None
-    if before in (None, str(space.set_dir.absolute())):
+    if before is None or os.path.abspath(before) == os.path.abspath(space.set_dir):
         return
     if _has_learned(one):
         raise errors.DatasetError(
@@ -98,7 +131,8 @@ def _differs(one, part, value):
     """Whether a part of the settings changes in a way that matters; UsageError when it is too late for that."""
     old, phase = one.settings[part], _PHASE_OF[part]
     if isinstance(value, dict):
-        different = {key for key in value if value[key] != old.get(key)} - set(_FREE)
+        known = complete(PARTS[part], old) if part in PARTS else old
+        different = {key for key in value if value[key] != known.get(key)} - _may_change(part)
         old, value = ({key: values.get(key) for key in sorted(different)} for values in (old, value))
     if value == old:
         return False
@@ -118,6 +152,11 @@ def _differs(one, part, value):
         received=str(value),
         fix=fix,
     )
+
+
+def _may_change(part):
+    """Names of settings that a round may change at any time."""
+    return {option.name for option in part_options(part) if option.may_change} if part in PARTS else set()
 
 
 def _has_learned(one):

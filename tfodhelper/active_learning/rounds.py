@@ -16,6 +16,7 @@ from tfodhelper import run_folder as runs
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings as settings_of
 from tfodhelper.active_learning import workspace as workspaces
+from tfodhelper.active_learning.options import CONTINUE
 from tfodhelper.active_learning.pool import pool_predictor, predictions
 from tfodhelper.active_learning.report import report
 from tfodhelper.active_learning.selection import select
@@ -23,10 +24,10 @@ from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Ans
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import placing
+from tfodhelper.dataset.options import HEADER
 from tfodhelper.training import evaluation
 
 DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
-RETRAIN = ("continue", "scratch")
 _AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
 
 
@@ -128,20 +129,22 @@ def _train(space, one):
     train_list = one.folder / "train.txt"
     storage.write_text(train_list, "".join(f"{name}\n" for name in names))
     training = dict(one.settings["training"])
-    overrides = list(training.pop("overrides", ()))
+    overrides = training.pop("overrides", ())
     earlier = [other for other in space.rounds() if other.number < one.number]
-    if earlier and one.settings["retrain"] == "continue":
+    if earlier and one.settings["retrain"] == CONTINUE:
         training["fine_tune_checkpoint"] = str((earlier[-1].model / "checkpoint").absolute())
-        overrides.append("train_config.fine_tune_checkpoint_type=full")
-    data = {
-        "data_dir": space.set_dir.absolute(),
-        "train_list": train_list.absolute(),
-        "val_list": space.validation_list.absolute(),
-        "label_map": space.label_map.absolute(),
-        "validate": "header",
-    }
-    seed = one.settings["seed"] + one.number
-    options = runs.RunOptions(data=data, overrides=tuple(overrides), seed=seed, output_dir=one.training, **training)
+        overrides = (*overrides, "train_config.fine_tune_checkpoint_type=full")
+    options = runs.RunOptions(
+        data_dir=space.set_dir.absolute(),
+        train_list=train_list.absolute(),
+        val_list=space.validation_list.absolute(),
+        label_map=space.label_map.absolute(),
+        validate=HEADER,
+        seed=one.settings["seed"] + one.number,
+        overrides=tuple(overrides),
+        output_dir=one.training,
+        **training,
+    )
     runs.run(options, is_part=True)
     _forget_graphs()
     metrics = best_metrics(one)

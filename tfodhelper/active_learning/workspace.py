@@ -20,9 +20,11 @@ import pathlib
 
 from tfodhelper import errors, storage
 from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning.options import PARTS, PHASES
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN
+from tfodhelper.options import rename_former
 
 NAME = "workspace.json"
 FORMAT = 1
@@ -33,7 +35,6 @@ LINEAGE_HEADER = (
     *("name", "path", "round", "model", "oracle", "boxes", "best_score"),
     *(field.name for field in dataclasses.fields(Edits)),
 )
-PHASES = ("train", "predict", "select", "ask", "merge")
 _BETWEEN = "|"  # of classes, as in the study's lists
 
 
@@ -134,7 +135,7 @@ class Workspace:
             raise errors.DatasetError(
                 f"{path}: is of another version", expected=f"format {FORMAT}", received=value.get("format")
             )
-        self.settings = value["settings"]
+        self.settings = _read_settings(value["settings"])
 
     @property
     def set_dir(self):
@@ -156,7 +157,8 @@ class Workspace:
         found = []
         for folder in sorted((self.folder / "rounds").glob("[0-9]*")):
             if (folder / "round.json").is_file():
-                found.append(Round(folder, storage.read_json(folder / "round.json")))
+                state = storage.read_json(folder / "round.json")
+                found.append(Round(folder, state | {"settings": _read_settings(state["settings"])}))
         return found
 
     def begin_round(self, number, settings):
@@ -264,6 +266,11 @@ def read_rows(path):
             yield from csv.DictReader(file)
     except OSError as error:
         raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _read_settings(stored):
+    """Stored settings, under the names that their options have today."""
+    return stored | {part: rename_former(kind, stored[part]) for part, kind in PARTS.items() if part in stored}
 
 
 def write_new(folder, settings):

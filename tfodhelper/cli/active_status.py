@@ -3,18 +3,19 @@
 tfodhelper active status --workspace=growing
 """
 
-from tfodhelper.cli import active_flags, flagging
+from tfodhelper.active_learning.options import WorkspaceOptions
+from tfodhelper.cli import flagging, option_flags
 
 
 def define_flags(fv):
     """Defines the flags of this verb."""
-    active_flags.define_workspace(fv)
+    option_flags.define_flags(fv, WorkspaceOptions)
 
 
 def main(fv, args):
     """Runs the verb."""
+    flagging.refuse_arguments(args)
+    options = option_flags.read_options(fv, WorkspaceOptions)
     from tfodhelper.active_learning.report import reporting
 
-    flagging.refuse_arguments(args)
-    flagging.require(fv, "workspace")
-    reporting.say_status(fv.workspace)
+    reporting.say_status(options.workspace)

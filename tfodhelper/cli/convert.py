@@ -1,52 +1,47 @@
-"""Images with LabelImg XML to sharded records, train.csv, validate.csv, label_map.pbtxt and manifest.json.
+"""images and LabelImg XML to records, label map, lists and a manifest
 
-The split is by image, stratified over the classes, seeded, and independent of the order of the folder; byte-identical
-images stay on one side. Images whose XML has no object are kept as negatives; images without XML are left out.
+    tfodhelper convert --data_dir=FOLDER --output_dir=data
 
-What is wrong is fixed where that is safe; else the image is left out, counted and listed in the manifest. With --strict
-each of these is an error. `tfodhelper check` shows the same findings without writing anything.
+Writes sharded records, train.csv, validate.csv, label_map.pbtxt and manifest.json.
 
-The split has a test side with --test_fraction or --test_list. --fold=2/5 takes the second of five folds as validation.
---group_by and --group_near_duplicates keep frames of one video, or images that look alike, on one side.
+The images are split into training and validation, stratified by class. The split depends on the seed and not on the
+order of the folder; identical files stay together. Images whose XML has no object are kept as negatives; images without
+XML are left out.
 
-With --update only images and annotations that are new or changed are converted: all others keep their record, their
-side and their class ids, and images that are gone leave the records. With --shard=i/n, n jobs share the work: start
-all of them with the same flags, wait until they have ended, and start them once more; the records are those of one
-conversion.
+Faults are corrected where that is safe. Otherwise the image is left out, counted and listed in the manifest. With
+--strict, each of these faults is an error. `tfodhelper check` shows the same findings without writing anything.
 
-A start on a folder that was stopped does it again; a start on a finished one with the same input uses it as it is.
+--test_fraction or --test_list also splits off a test set. --fold=2/5 uses the second of five folds for validation.
+--group_by and --group_near_duplicates keep frames of the same video, or images that look alike, together.
+
+With --update, only images and annotations that are new or have changed are converted. All others keep their record,
+their side of the split and their class ids; images that no longer exist are removed from the records. With --shard=i/n,
+n jobs share the work: start all of them with the same flags, wait until they have ended, and start them once more. The
+records are the same as those of a single conversion.
+
+If a conversion was interrupted, the same command repeats it. If it is complete and the input is the same, the result is
+used as it is.
 """
 
-from absl import flags
-
 from tfodhelper import console
-from tfodhelper.cli import flagging
+from tfodhelper.cli import flagging, option_flags
+from tfodhelper.records.options import ConvertOptions
 
 
 def define_flags(fv):
     """Defines the verb's flags."""
-    flagging.define_data_flags(fv)
-    flagging.define_seed(fv)
-    flagging.define_check_flags(fv)
-    flagging.define_num_shards(fv)
-    flagging.define_reading(fv, "header")
-    text = "Bring a folder up to date that holds an earlier state of the set: only what is new or changed is converted."
-    flags.DEFINE_bool("update", False, text, flag_values=fv)
-    text = "As in 3/8: the third of eight jobs that share this conversion and its output folder."
-    flags.DEFINE_string("shard", None, text, flag_values=fv)
-    flagging.define_output_dir(fv, "Folder for the result.")
+    option_flags.define_flags(fv, ConvertOptions)
 
 
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    flagging.require(fv, "output_dir")
+    options = option_flags.read_options(fv, ConvertOptions)
     from tfodhelper.records import convert
 
-    names = [field for field in convert.ConvertOptions.__dataclass_fields__ if field in fv]
-    made = convert.convert(convert.ConvertOptions(**{name: fv[name].value for name in names}))
+    made = convert.convert(options)
     if made is None:
-        console.say_next("the same command once more for this job, when the other jobs have ended")
+        console.say_next("the same command once more for this job, after the other jobs have ended")
         return
     console.say(f"{made.num_train} training and {made.num_validate} validation images in {made.output_dir}")
     if made.num_test:

@@ -1,11 +1,13 @@
-"""Show versions, devices, the Keras in use, free memory and disk, what is missing and the command that mends it.
+"""show versions, devices, memory and disk, and what is missing
 
-Works also where TensorFlow is missing or broken. The exit status is 1 when something is missing.
+Shows which Keras is in use, too, and the command that installs or repairs what is missing.
+Also works where TensorFlow is missing or broken. The exit status is 1 if something is missing.
 
   tfodhelper doctor
   tfodhelper doctor --output_dir=/data/runs     (the disk that a run will write to)
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -17,7 +19,7 @@ import subprocess
 import sys
 
 import tfodhelper
-from tfodhelper import console
+from tfodhelper import console, options
 
 # As in setup.cfg, which a test compares: a checkout that was never installed has no metadata to ask.
 REQUIREMENTS = (
@@ -47,27 +49,38 @@ _GB = 2**30
 _PROBE_TIMEOUT_S = 300
 
 
-def define_flags(fv):
-    from tfodhelper.cli import flagging  # needs absl, which doctor can do without
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorOptions(options.Options):
+    """All that `doctor` is told."""
 
-    flagging.define_output_dir(fv, "Folder whose disk is looked at.", default=".")
+    title = "Machine"
+
+    output_dir: options.Path = options.option(".", "Folder whose disk is examined.")
+
+
+def define_flags(fv):
+    """Defines the flag of this verb."""
+    from tfodhelper.cli import option_flags  # needs absl, which doctor can do without
+
+    option_flags.define_flags(fv, DoctorOptions)
 
 
 def main(fv, args):
-    from tfodhelper.cli import flagging
+    """Runs the verb; returns the exit status."""
+    from tfodhelper.cli import flagging, option_flags
 
     flagging.refuse_arguments(args)
-    return report(fv.output_dir)
+    return report(option_flags.read_options(fv, DoctorOptions).output_dir)
 
 
 def report(folder="."):
-    """Says it all.
+    """Reports on the machine.
 
     Args:
-      folder: the disk that it is on is looked at.
+      folder: its disk is examined.
 
     Returns:
-      0, or 1 when something is missing.
+      0, or 1 if something is missing.
     """
     console.say(f"tfodhelper {tfodhelper.__version__} in {pathlib.Path(tfodhelper.__file__).parent}")
     console.say(f"Python {platform.python_version()} ({sys.executable}), {platform.platform()}")
@@ -122,7 +135,7 @@ def installed_version(requirement):
 
 
 def is_in_range(version, wanted):
-    """Whether a version lies in a range of ">=" and "<" bounds; parts after the numbers do not count."""
+    """Whether a version is in a range of ">=" and "<" bounds; parts after the numbers do not count."""
     number = _numbers(version)
     for bound in wanted.split(","):
         if bound.startswith(">=") and number < _numbers(bound[2:]):
@@ -185,7 +198,7 @@ def describe_machine(folder):
 
 
 def existing_part(folder):
-    """The longest part of a path that is there."""
+    """The longest part of a path that exists."""
     path = pathlib.Path(folder).absolute()
     while not path.exists():
         path = path.parent
@@ -193,7 +206,7 @@ def existing_part(folder):
 
 
 def free_memory():
-    """Free and whole memory in GB, the lower one of the machine's and of the container's; None when unknown."""
+    """Free and total memory in GB, the lower one of the machine's and of the container's; None when unknown."""
     try:
         text = pathlib.Path("/proc/meminfo").read_text(encoding="ascii")
         sizes = {key: int(value) * 1024 for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
@@ -211,7 +224,7 @@ def free_memory():
 
 
 def _container_limit():
-    """Free and whole bytes of memory that a control group leaves; None without one."""
+    """Free and total bytes of memory that a control group leaves; None without one."""
     group = pathlib.Path("/sys/fs/cgroup")
     try:
         whole = int((group / "memory.max").read_text(encoding="ascii"))
@@ -222,7 +235,7 @@ def _container_limit():
 
 
 def find_package_problems(rows):
-    """Pairs (what is wrong, the command that mends it) of packages and of Python."""
+    """Pairs (what is wrong, the command that fixes it) of packages and of Python."""
     problems = []
     if sys.version_info < MIN_PYTHON:
         wanted = ".".join(map(str, MIN_PYTHON))
@@ -240,7 +253,7 @@ def find_package_problems(rows):
 
 
 def find_probe_problems(found, rows):
-    """Problems of packages that are there and cannot be imported, and of a GPU that TensorFlow does not see."""
+    """Problems of packages that are installed and cannot be imported, and of a GPU that TensorFlow does not see."""
     problems = []
     missing = {name_of(text) for text, version, _ in rows if version is None}
     packages = {"tensorflow": "tensorflow", "tf_keras": "tf_keras", "pycocotools.mask": "pycocotools"}

@@ -1,6 +1,6 @@
 """The command line: one verb, its flags, one exit status.
 
-Modules of verbs are imported when they are asked for; none of them imports TensorFlow at its top.
+Modules of verbs are imported when they are needed; none of them imports TensorFlow at its top.
 """
 
 import difflib
@@ -35,7 +35,7 @@ _STATUS_BUG = 70
 _STATUS_INTERRUPTED = 130
 _STATUS_BROKEN_PIPE = 141
 
-_REFUSALS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)  # what the machine's owner has to mend
+_REFUSALS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)  # what the owner of the machine has to fix
 
 
 def main(argv=None):
@@ -45,7 +45,7 @@ def main(argv=None):
       argv: strings after the program's name; those of the process when left out.
 
     Returns:
-      The exit status: 0, 1 for a `TfodhelperError`, 2 for a command line that cannot be meant, 70 for a fault of this
+      The exit status: 0, 1 for a `TfodhelperError`, 2 for an invalid command line, 70 for a fault of this
       program, 130 after Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -57,7 +57,7 @@ def main(argv=None):
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_status
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from what is already whole", file=sys.stderr, flush=True)
+        print("\nstopped; the same command resumes from what is complete", file=sys.stderr, flush=True)
         return _STATUS_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

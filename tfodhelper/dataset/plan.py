@@ -5,107 +5,22 @@
 
 import dataclasses
 import functools
-import os
-import re
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.analysis import class_counts
-from tfodhelper.dataset.scan import discover, duplicates, entry_store, examine
+from tfodhelper.dataset.options import FULL, HEADER, SetOptions, parse_part
+from tfodhelper.dataset.scan import duplicates, entry_store, examine
 from tfodhelper.dataset.split import assignment as sides_of_images
 from tfodhelper.dataset.split import groups, image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
 
-HEADER, FULL = "header", "full"  # how images are validated
+__all__ = ["FULL", "HEADER", "Earlier", "Plan", "SetOptions", "make_deck", "make_plan", "parse_part"]
+
 _MANY_KINDS = 1 << 12
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SetOptions:
-    """Where a set lies and how it is to be used.
-
-    Attributes:
-      data_dir, image_dir, annotation_dir: where the input lies; see `discover.make_source`.
-      train_list, val_list, test_list: lists of images instead of a drawn split, or None.
-      label_map: path of a label map, or None to make one from the classes met.
-      val_fraction, test_fraction: shares of a drawn split, at least 0, together below 1.
-      fold: "2/5" for the second of five folds as validation and the others as training, or None.
-      group_by: images with the same key stay on one side of a drawn split; see `groups.make_key`. None for none.
-      group_near_duplicates: whether images that show nearly the same stay on one side, too.
-      seed: of the split and of the order of the training records.
-      swap_inverted, drop_unknown_classes: see `checks.CheckOptions`.
-      validate: HEADER or FULL: whether images are decoded to see that they are whole.
-      num_workers: processes; 0 leaves it to the program. The result does not depend on it.
-    """
-
-    data_dir: str | os.PathLike | None = None
-    image_dir: str | os.PathLike | None = None
-    annotation_dir: str | os.PathLike | None = None
-    train_list: str | os.PathLike | None = None
-    val_list: str | os.PathLike | None = None
-    test_list: str | os.PathLike | None = None
-    label_map: str | os.PathLike | None = None
-    val_fraction: float = 0.2
-    test_fraction: float = 0.0
-    fold: str | None = None
-    group_by: str | None = None
-    group_near_duplicates: bool = False
-    seed: int = 0
-    swap_inverted: bool = False
-    drop_unknown_classes: bool = False
-    validate: str = FULL
-    num_workers: int = 0
-
-    def make_source(self):
-        """The folders, checked; see `discover.make_source`."""
-        return discover.make_source(self.data_dir, self.image_dir, self.annotation_dir)
-
-    def check_early(self):
-        """Checks all that can be checked before any image is read: folders, fraction, lists, label map.
-
-        Raises:
-          UsageError, DatasetError, AnnotationError: naming what cannot be used.
-        """
-        split.check_fractions(self.val_fraction, self.test_fraction)
-        if self.fold:
-            parse_part(self.fold, "--fold")
-        if self.fold and (self.test_fraction or any(self.lists)):
-            raise errors.UsageError("--fold does not go with --test_fraction, --train_list, --val_list and --test_list")
-        groups.make_key(self.group_by)
-        self.make_source()
-        for path in self.lists:
-            if path:
-                image_lists.read_list(path)
-        if self.label_map:
-            label_maps.read_label_map(self.label_map)
-
-    @property
-    def lists(self):
-        """The paths of the lists of training, validation and test, or None."""
-        return self.train_list, self.val_list, self.test_list
-
-    def identity(self):
-        """What a result depends on besides the images and annotations, as plain values."""
-        lists = {name: getattr(self, name) for name in ("train_list", "val_list", "test_list", "label_map")}
-        digests = {f"{name}_sha256": storage.sha256_of(path) if path else None for name, path in lists.items()}
-        names = ("val_fraction", "test_fraction", "fold", "group_by", "group_near_duplicates", "seed")
-        names += ("swap_inverted", "drop_unknown_classes", "validate")
-        return {name: getattr(self, name) for name in names} | digests
-
-
-def parse_part(text, flag):
-    """(number, count) of a text like "2/5": 1 <= number <= count.
-
-    Raises:
-      UsageError: of anything else.
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise errors.UsageError(f"{flag} cannot be that", expected="a part of a whole, as in 2/5", received=text)
-    return int(match[1]), int(match[2])
 
 
 @dataclasses.dataclass(frozen=True)

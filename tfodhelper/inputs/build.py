@@ -46,8 +46,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
       ConfigError, DatasetError: for what cannot be read or done.
     """
     config = pipeline_config.train_input_reader
-    source = reader.make_source(config, "train_input_reader")
-    records = reader.read_records(source, seed, _share_of(input_context), start_step * batch_size)
+    records = _read_training(config, sampling, seed, _share_of(input_context), start_step * batch_size)
     parse = parser.Parser(
         _build_decoder(config, "train_input_reader"),
         resizer,
@@ -58,6 +57,15 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=True))
     return _finish(dataset, config.num_prefetch_batches)
+
+
+def _read_training(config, sampling, seed, share, start):
+    """The records of training as (index, serialized), in the order of `sampling`."""
+    source = reader.make_source(config, "train_input_reader")
+    if sampling is None or sampling.is_plain:
+        return reader.read_records(source, seed, share, start)
+    catalogue, draw, _ = build_draw(config, sampling, seed)
+    return reader.read_drawn(catalogue, draw, share, start, source.num_epochs)
 
 
 def build_draw(config, sampling, seed):

@@ -13,10 +13,9 @@ import numpy as np
 
 from tfodhelper import console, errors
 from tfodhelper.fields import Record
+from tfodhelper.inputs.options import BASE, MODES, RANDOM
 from tfodhelper.records import reader as records_reader
 
-BASE, RANDOM, BALANCED = "base", "random", "balanced"
-MODES = (BASE, RANDOM, BALANCED)
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
 
 
@@ -35,10 +34,10 @@ class Sampling:
 
     def __post_init__(self):
         if self.mode not in MODES:
-            raise errors.UsageError("--sampling cannot be that", expected=", ".join(MODES), received=self.mode)
+            raise errors.UsageError("--sampling: invalid value", expected=", ".join(MODES), received=self.mode)
         if self.negatives is not None and not 0 <= self.negatives < 1:
             raise errors.UsageError(
-                "--negatives cannot be that", expected="at least 0 and less than 1", received=self.negatives
+                "--negatives: invalid value", expected="at least 0 and less than 1", received=self.negatives
             )
 
     @property

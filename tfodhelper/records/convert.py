@@ -1,8 +1,5 @@
 """Images and LabelImg XML to sharded records, lists, label map and manifest: what the verb `convert` does."""
 
-import dataclasses
-import os
-
 from tfodhelper import console, errors, storage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
@@ -11,39 +8,9 @@ from tfodhelper.dataset.scan.entry_store import read_notes
 from tfodhelper.outofcore import workers
 from tfodhelper.records import folder as folders
 from tfodhelper.records import jobs, result, update, writer
+from tfodhelper.records.options import ConvertOptions
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertOptions(plan.SetOptions):
-    """All that `convert` is told; the rest of the attributes stands in `plan.SetOptions`.
-
-    Attributes:
-      output_dir: where the result goes.
-      strict: whether each fixed or left out image is an error.
-      num_shards: of training; 0 leaves it to the program. The other sides get their share of them.
-      update: whether a folder that holds an earlier state of the same set is brought up to date.
-      shard: "3/8" for the third of eight jobs that share the work, or None.
-      validate: HEADER or FULL; see `plan.SetOptions`.
-    """
-
-    output_dir: str | os.PathLike
-    strict: bool = False
-    num_shards: int = 0
-    update: bool = False
-    shard: str | None = None
-    validate: str = plan.HEADER
-
-    def check_early(self):
-        """As `plan.SetOptions.check_early`; and flags that do not go together."""
-        super().check_early()
-        if self.shard:
-            plan.parse_part(self.shard, "--shard")
-        if self.shard and self.update:
-            raise errors.UsageError("--shard does not go with --update", fix="update with one job")
-
-    def identity(self):
-        """What the result depends on besides the images and annotations, as plain values."""
-        return super().identity() | {"strict": self.strict, "num_shards": self.num_shards}
+__all__ = ["ConvertOptions", "convert"]
 
 
 def convert(options):

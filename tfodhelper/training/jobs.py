@@ -8,24 +8,79 @@ import tensorflow as tf
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find
+from tfodhelper.config import options as config_options
+from tfodhelper.config import overrides, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import sampling
+from tfodhelper.options import pick
 from tfodhelper.records import reader
 from tfodhelper.training import evaluation, loop, strategy
+from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
 SAMPLING = "sampling.json"  # which classes an epoch sees, in a model folder
 _UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
+def train(options):
+    """Trains by a pipeline.config: what the verb `train` does.
+
+    Args:
+      options: `TrainJobOptions`.
+
+    Returns:
+      A `loop.TrainResult`.
+
+    Raises:
+      UsageError, ConfigError, CheckpointError, TrainingError, StorageError.
+    """
+    pipeline = pipelines.read_pipeline(options.pipeline_config_path)
+    if options.num_steps:
+        pipeline.train_config.num_steps = options.num_steps
+    checkpoint = options.fine_tune_checkpoint
+    if checkpoint == config_options.ZOO:
+        raise errors.UsageError(
+            "--fine_tune_checkpoint=zoo is for the verbs config and run, which know the model",
+            fix="name the path of a checkpoint, or none",
+        )
+    if checkpoint:
+        pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
+    pipeline = _change(pipeline, options)
+    with console.process_log_in(options.model_dir), console.phase("train"):
+        return train_model(pipeline, options.model_dir, pick(TrainOptions, options))
+
+
+def evaluate(options):
+    """Evaluates checkpoints of a training: what the verb `eval` does.
+
+    Args:
+      options: `EvalOptions`.
+
+    Yields:
+      (step, {tag: value}), see `evaluate_model`.
+    """
+    pipeline = _change(pipelines.read_pipeline(options.pipeline_config_path), options)
+    with console.process_log_in(options.model_dir):
+        yield from evaluate_model(
+            pipeline, options.model_dir, pick(TrainOptions, options), options.checkpoint, options.eval_timeout
+        )
+
+
+def _change(pipeline, options):
+    """The configuration with the changes that `ChangeOptions` ask for."""
+    pipeline = overrides.apply_overrides(pipeline, options.overrides)
+    supported.check_supported(pipeline, ignore_unsupported_fields=options.ignore_unsupported_fields)
+    return pipeline
+
+
 def train_model(pipeline, model_dir, options):
-    """Trains a model with evaluation every few steps, or goes on where a former start was interrupted.
+    """Trains a model with evaluation every few steps, or resumes where an earlier start was interrupted.
 
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       model_dir: folder of checkpoints, event files and evaluations; one process at a time.
-      options: `loop.TrainOptions`.
+      options: `TrainOptions`.
 
     Returns:
       A `loop.TrainResult`.
@@ -34,7 +89,7 @@ def train_model(pipeline, model_dir, options):
       ConfigError, CheckpointError, TrainingError, StorageError.
     """
     if pipeline.train_config.num_steps < 1:
-        raise errors.ConfigError("train_config.num_steps: how long to train is not said", fix="--num_steps=N")
+        raise errors.ConfigError("train_config.num_steps: the number of training steps is not set", fix="--num_steps=N")
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
     count_images(pipeline.train_input_reader, "train_input_reader")
@@ -48,18 +103,18 @@ def train_model(pipeline, model_dir, options):
 
 
 def keep_sampling(input_reader, model_dir, options, is_chief=True):
-    """Shows and writes which classes an epoch will see, and refuses to go on with another sampling.
+    """Shows and writes which classes an epoch will see, and refuses to resume with another sampling.
 
     Args:
       input_reader: the `InputReader` message of training.
       model_dir: its sampling.json gets the distribution.
-      options: `loop.TrainOptions`.
+      options: `TrainOptions`.
       is_chief: whether this process writes.
 
     Raises:
-      UsageError: checkpoints are there that were trained with another sampling.
+      UsageError: the folder has checkpoints that were trained with another sampling.
     """
-    chosen = options.sampling or sampling.Sampling()
+    chosen = sampling.Sampling(options.sampling, options.negatives)
     path = pathlib.Path(model_dir) / SAMPLING
     known = storage.read_json(path) if path.exists() else {"mode": sampling.BASE, "negatives": None}
     former = sampling.Sampling(known["mode"], known["negatives"])
@@ -85,7 +140,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       model_dir: folder of a training; its `eval` folder gets the summaries.
-      options: `loop.TrainOptions`; only the strategy counts.
+      options: `TrainOptions`; only the strategy counts.
       checkpoint: prefix, or folder whose newest one is taken; `model_dir` when left out.
       timeout_s: how long to wait for a newer checkpoint in the folder; 0 evaluates one.
 
@@ -113,7 +168,7 @@ def find_starting_point(train_config):
     path = train_config.fine_tune_checkpoint
     if _UNFILLED in path:
         raise errors.ConfigError(
-            "train_config.fine_tune_checkpoint still waits to be filled in",
+            "train_config.fine_tune_checkpoint has not been filled in",
             received=path,
             fix="--fine_tune_checkpoint=zoo, a path, or none to train from scratch",
         )

@@ -13,37 +13,12 @@ from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors
 from tfodhelper.checkpoints import moving_averages, restore, save
-from tfodhelper.inputs import diagnose
+from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import layers
 from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
-
-
-@dataclasses.dataclass
-class TrainOptions:
-    """How to train, besides what pipeline.config says.
-
-    Args:
-      eval_every: steps between evaluations.
-      checkpoint_every: steps between checkpoints; None chooses it.
-      log_every: steps between points of the training curves.
-      strategy: a name of `strategy.NAMES`.
-      tpu_address: of the TPU, with strategy tpu.
-      seed: of order, augmentation and initial weights.
-      keep_checkpoints: how many of the newest checkpoints stay.
-      sampling: an `inputs.sampling.Sampling`; None reads every record once an epoch.
-    """
-
-    eval_every: int = 500
-    checkpoint_every: int | None = None
-    log_every: int = 10
-    strategy: str = "auto"
-    tpu_address: str | None = None
-    seed: int = 0
-    keep_checkpoints: int = 3
-    sampling: object = None
 
 
 @dataclasses.dataclass
@@ -72,7 +47,7 @@ class Session:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       label_map: a `LabelMap`.
       model_dir: folder of checkpoints and event files.
-      options: `TrainOptions`.
+      options: `options.TrainOptions`.
       starting_point: a `task.StartingPoint`, used when the folder holds no checkpoint.
       num_validation_images: for the progress line, or None.
       train: False for evaluation alone.
@@ -85,6 +60,7 @@ class Session:
         self.is_chief = strategy.is_chief(self.strategy)
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
         self._num_validation_images = num_validation_images
+        self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = save.find_newest(self.model_dir) if train else None
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
@@ -98,7 +74,12 @@ class Session:
     def _build(self, starting_point, train, bad_batch):
         config = self._experiment_config(train)
         self.task = training_task.DetectionTask(
-            config.task, self.pipeline, starting_point, self.options.seed, self.start_step, self.options.sampling
+            config.task,
+            self.pipeline,
+            starting_point,
+            self.options.seed,
+            self.start_step,
+            sampling.Sampling(self.options.sampling, self.options.negatives),
         )
         model = self.task.build_model()
         # An evaluation alone puts averaged weights in place itself; there is nothing to swap with.
@@ -129,7 +110,7 @@ class Session:
     @property
     def checkpoint_every(self):
         """Steps between checkpoints: as told, or at every evaluation and at most 1000 steps apart."""
-        return self.options.checkpoint_every or max(1, min(self.options.eval_every, 1000))
+        return self.options.checkpoint_every or max(1, min(self.eval_every, 1000))
 
     def _experiment_config(self, train):
         data = config_definitions.DataConfig
@@ -144,7 +125,7 @@ class Session:
                 steps_per_loop=self.options.log_every,
                 summary_interval=self.options.log_every,
                 checkpoint_interval=self.checkpoint_every,
-                validation_interval=self.options.eval_every,
+                validation_interval=self.eval_every,
                 max_to_keep=self.options.keep_checkpoints,
             ),
         )
@@ -209,7 +190,7 @@ class Session:
         if step and self._is_due(step) and not self.history.has(step):
             self._evaluate(controller)
         while step < num_steps:
-            target = min(num_steps, (step // self.options.eval_every + 1) * self.options.eval_every)
+            target = min(num_steps, (step // self.eval_every + 1) * self.eval_every)
             self._last_logged = (step, time.monotonic())
             controller.train(steps=target, checkpoint_at_completion=True)
             self.line.end_line()
@@ -238,7 +219,7 @@ class Session:
         return min(every - step % every for every in (self.options.log_every, self.checkpoint_every))
 
     def _is_due(self, step):
-        return step % self.options.eval_every == 0 or step == self.pipeline.train_config.num_steps
+        return step % self.eval_every == 0 or step == self.pipeline.train_config.num_steps
 
     def _trained(self, logs):
         step, now = int(self.trainer.global_step.numpy()), time.monotonic()

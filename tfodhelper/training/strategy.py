@@ -7,8 +7,7 @@ import tensorflow as tf
 from official.common import distribute_utils
 
 from tfodhelper import errors
-
-NAMES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+from tfodhelper.training.options import STRATEGIES
 
 
 def build_strategy(name="auto", tpu_address=None):
@@ -43,7 +42,7 @@ def build_strategy(name="auto", tpu_address=None):
         return distribute_utils.get_distribution_strategy("mirrored", num_gpus=len(gpus))
     if name == "tpu":
         return _tpu(tpu_address)
-    raise errors.UsageError("--strategy", expected=f"one of {', '.join(NAMES)}", received=name)
+    raise errors.UsageError("--strategy", expected=f"one of {', '.join(STRATEGIES)}", received=name)
 
 
 def _tpu(address):

@@ -6,6 +6,7 @@ import pytest
 
 from tfodhelper import errors
 from tfodhelper.active_learning.oracles import build
+from tfodhelper.options import options_of
 
 
 @pytest.mark.parametrize("name", build.OPTIONS)
@@ -14,10 +15,11 @@ def test_each_option_has_a_default_and_says_what_it_is(tmp_path, name):
     given = {"truth_dir": str(tmp_path)} if name == "simulated" else {}
     oracle = build.build_oracle(name, **given)
     assert oracle.name == name and callable(oracle.ask)
-    for field in dataclasses.fields(build.OPTIONS[name]):
-        assert field.metadata["help"][0].islower() and field.default is not dataclasses.MISSING
-        choices = field.metadata.get("choices")
-        assert choices is None or field.default in choices
+    described = options_of(build.OPTIONS[name])
+    assert [each.name for each in described] == [field.name for field in dataclasses.fields(build.OPTIONS[name])]
+    for each in described:
+        assert each.text[0].islower() and not each.is_required
+        assert not each.choices or each.default in each.choices
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,17 @@
 """Oracles by name, with their options."""
 
-import dataclasses
 import difflib
 
 from tfodhelper import errors
 from tfodhelper.active_learning.oracles import image_label, labelimg, simulated
+from tfodhelper.active_learning.oracles.options import OPTIONS
+from tfodhelper.options import options_of
 
 _ORACLES = {
-    "image_label": (image_label.ImageLabelOracle, image_label.ImageLabelOptions),
-    "labelimg": (labelimg.LabelImgOracle, labelimg.LabelImgOptions),
-    "simulated": (simulated.SimulatedOracle, simulated.SimulatedOptions),
+    "image_label": image_label.ImageLabelOracle,
+    "labelimg": labelimg.LabelImgOracle,
+    "simulated": simulated.SimulatedOracle,
 }
-
-# {name: dataclass of options}. Each field has a default and metadata: "help", one sentence, and where only a few values
-# are allowed "choices".
-OPTIONS = {name: options for name, (_, options) in _ORACLES.items()}
 
 
 def build_oracle(name, *, label_map=None, **options):
@@ -32,11 +29,7 @@ def build_oracle(name, *, label_map=None, **options):
       UsageError: an oracle or an option that is not known, or a value that an option cannot have.
     """
     check_names(name, options)
-    oracle, kind = _ORACLES[name]
-    chosen = kind(**options)
-    for field in dataclasses.fields(kind):
-        _check(name, field, getattr(chosen, field.name))
-    return oracle(chosen, label_map)
+    return _ORACLES[name](OPTIONS[name](**options), label_map)
 
 
 def names_of(name):
@@ -47,7 +40,7 @@ def names_of(name):
     """
     if name not in _ORACLES:
         raise _unknown("oracle", name, _ORACLES)
-    return [field.name for field in dataclasses.fields(OPTIONS[name])]
+    return [each.name for each in options_of(OPTIONS[name])]
 
 
 def check_names(name, options):
@@ -65,20 +58,3 @@ def _unknown(what, name, known, owners=()):
     if owners:
         fix = f"leave it out: it is for the oracle {' or '.join(owners)}"
     return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), fix=fix)
-
-
-def _check(oracle, field, value):
-    """Refuses a value outside the choices or, of a number, outside 0..1: all of them are scores or overlaps."""
-    choices = field.metadata.get("choices")
-    if choices and value not in choices:
-        raise _impossible(oracle, field, "one of " + ", ".join(choices), value)
-    if field.type not in (float, float | None) or value is None and field.default is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise _impossible(oracle, field, "a number from 0 to 1", value)
-
-
-def _impossible(oracle, field, expected, value):
-    return errors.UsageError(
-        f"--{field.name} of the oracle {oracle}: {field.metadata['help']}", expected=expected, received=repr(value)
-    )

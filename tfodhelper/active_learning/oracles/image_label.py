@@ -5,16 +5,12 @@ the study of 2018 did that grew a set of cartoon characters from 6,932 to 17,448
 label says what is there and not where: whether the box sits well is for the score alone to tell.
 """
 
-import dataclasses
 import pathlib
 
 from tfodhelper.active_learning.oracles import detections_to_boxes
+from tfodhelper.active_learning.oracles.options import ALL, COMPLETE, REFUSE
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations.structures import Annotation
-
-BEST, ALL, REFUSE = "best", "all", "refuse"
-COMPLETE, FOUND = "complete", "found"
-IGNORE = "ignore"
 
 AGREES = "the best detection has the class of the image"
 SHOWS_NOTHING = "the image is known to show none of the classes"
@@ -29,61 +25,11 @@ SEVERAL = "several boxes of one class were found"
 NOT_SURE = "no box is sure enough to be adopted"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageLabelOptions:
-    """Rules of adoption.
-
-    Attributes:
-      score_threshold: least score of the best detection; also what "found" means below.
-      several_boxes: what happens with several boxes of one class: "best" adopts the best one alone, which suits sets
-        with one object an image and leaves other objects unlabelled; "all" adopts all that reach `min_box_score`;
-        "refuse" refuses the image.
-      min_box_score: least score of an adopted box; None for `score_threshold`. Above that only sure boxes are adopted;
-        below it, with several_boxes="all", the best box answers for weaker ones of its class.
-      several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
-        "found", that the best detection has one of them; those found are adopted.
-      other_classes: what happens when a class that the image does not show was found, below the best detection:
-        "ignore" leaves those boxes out, "refuse" refuses the image.
-      max_overlap: boxes that overlap a better one by more than this intersection over union are left out.
-    """
-
-    score_threshold: float = dataclasses.field(
-        default=0.5, metadata={"help": "least score of the best detection of an image"}
-    )
-    several_boxes: str = dataclasses.field(
-        default=BEST,
-        metadata={
-            "help": "several boxes of one class: adopt the best, adopt all, or refuse the image",
-            "choices": (BEST, ALL, REFUSE),
-        },
-    )
-    min_box_score: float | None = dataclasses.field(
-        default=None, metadata={"help": "least score of an adopted box; score_threshold when left out"}
-    )
-    several_classes: str = dataclasses.field(
-        default=COMPLETE,
-        metadata={
-            "help": "an image with several classes: every one of them must be found, or those found are adopted",
-            "choices": (COMPLETE, FOUND),
-        },
-    )
-    other_classes: str = dataclasses.field(
-        default=IGNORE,
-        metadata={
-            "help": "a class that the image does not show was found below the best detection: ignore it, or refuse",
-            "choices": (IGNORE, REFUSE),
-        },
-    )
-    max_overlap: float = dataclasses.field(
-        default=0.5, metadata={"help": "greatest intersection over union of two adopted boxes"}
-    )
-
-
 class ImageLabelOracle:
     """Answers from `PoolImage.classes`; takes questions one by one and keeps nothing.
 
     Args:
-      options: `ImageLabelOptions`.
+      options: `options.ImageLabelOptions`.
       label_map: the classes that the model knows, or None. Other classes of an image's label ask for no box.
     """
 

@@ -17,7 +17,6 @@ from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Ans
 from tfodhelper.annotations import checks, findings, labelimg
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import UnusableFile
-from tfodhelper.dataset import placing
 
 REVIEW = "review"
 
@@ -36,38 +35,11 @@ _BAD = {"class-unknown": BAD_CLASS, "size-undecided": BAD_SIZE}
 _SHOWN = 20  # notes
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LabelImgOptions:
-    """What drafts hold, and where they go.
-
-    Attributes:
-      review_dir: folder in which each round gets a folder of its own, called by its number; None for "review" in the
-        round's folder.
-      score_threshold: least score of a box in a draft.
-      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are
-        left out.
-      review_images: how images get into the review folder: "link" or "copy".
-    """
-
-    review_dir: str | None = dataclasses.field(
-        default=None,
-        metadata={"help": "folder for the drafts of all rounds; by default each round has its own"},
-    )
-    score_threshold: float = dataclasses.field(default=0.5, metadata={"help": "least score of a box in a draft"})
-    max_overlap: float = dataclasses.field(
-        default=0.5, metadata={"help": "greatest intersection over union of two boxes of a draft, of whatever classes"}
-    )
-    review_images: str = dataclasses.field(
-        default=placing.LINK,
-        metadata={"help": "how images get into the review folder", "choices": (placing.LINK, placing.COPY)},
-    )
-
-
 class LabelImgOracle:
     """Waits for a person.
 
     Args:
-      options: `LabelImgOptions`.
+      options: `options.LabelImgOptions`.
       label_map: the classes that a box may have, or None for all.
     """
 

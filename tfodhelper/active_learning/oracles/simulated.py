@@ -18,37 +18,13 @@ BAD_TRUTH = "the truth cannot be used"
 UNREADABLE = "the image cannot be read"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SimulatedOptions:
-    """Where the truth lies, and how its cost is counted.
-
-    Attributes:
-      truth_dir: folder with LabelImg XML, searched with its folders.
-      score_threshold: detections from this score on would have been in the draft that a person corrects.
-      keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
-        one that a person would have left as it is.
-      max_overlap: detections that overlap a better one by more would not have been in the draft.
-    """
-
-    truth_dir: str | None = dataclasses.field(default=None, metadata={"help": "folder of the hidden annotation files"})
-    score_threshold: float = dataclasses.field(
-        default=0.5, metadata={"help": "least score of a box of the draft that a person would have corrected"}
-    )
-    keep_iou: float = dataclasses.field(
-        default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
-    )
-    max_overlap: float = dataclasses.field(
-        default=0.5, metadata={"help": "greatest intersection over union of two boxes of a draft, of whatever classes"}
-    )
-
-
 class SimulatedOracle:
     """Answers with the true boxes. The edits say what it would have cost to make them of the prediction.
 
     A box that counts as kept has the score of its detection, although its corners are the true ones.
 
     Args:
-      options: `SimulatedOptions`.
+      options: `options.SimulatedOptions`.
       label_map: the classes that count; true boxes of others are left out. None for all.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfodhelper import errors
+from tfodhelper import errors, options
 
 AUTO, RANDOM, STRATIFIED = "auto", "random", "stratified"
 LEAST_CONFIDENCE, MARGIN, ENTROPY, DCUS = "least-confidence", "margin", "entropy", "dcus"
@@ -35,60 +35,60 @@ def explain(rule):
     return EXPLANATIONS[rule]
 
 
-@dataclasses.dataclass(frozen=True)
-class SelectOptions:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectOptions(options.Options):
     """What may be set about a selection.
 
     Attributes:
-      rule: one of `RULES`.
-      budget: how many images or boxes to choose; None or 0: all.
-      budget_unit: "images", or "boxes": an image costs its detections with at least `box_threshold`, one at the least.
-      aggregate: how the uncertainties of the boxes make the one of an image: sum, mean, max. A sum prefers crowded
-        images; where the budget counts boxes, mean is the fairer one.
-      uncertainty: one of `UNCERTAINTIES`: the first stage of two-stage, and the recorded score under rules that have
-        no uncertainty of their own.
+      budget: None or 0: all.
+      budget_unit: under "boxes", an image costs its detections with at least `box_threshold`, one at the least.
+      aggregate: a sum prefers crowded images; where the budget counts boxes, mean is the fairer one.
+      uncertainty: the first stage of two-stage, and the recorded score under rules without an uncertainty of their own.
       score_threshold: detections below it are not looked at.
       found_threshold: the score from which a class counts as found in an image, for strata and class balance.
       box_threshold: the score from which a detection counts as a box to be labelled.
-      class_balance: 0 = off; each class weighs (labelled images of the most frequent class / of it) ** class_balance.
-      seed: of all that is drawn. The same seed draws anew in each round.
+      class_balance: each class weighs (labelled images of the most frequent class / of it) ** class_balance.
+      seed: the same seed draws anew in each round.
       expand: candidates for diversity, as a multiple of the budget.
       max_candidates: images at most among which k-means++ and k-center choose; of a larger pool, so many at random.
       small_set: labelled images below which auto means stratified-diverse.
     """
 
-    rule: str = AUTO
-    budget: int | None = 100
-    budget_unit: str = "images"
-    aggregate: str = "sum"
-    uncertainty: str = DCUS
+    title = "Selection"
+
+    rule: str = options.option(AUTO, "How images of the pool are chosen.", choices=EXPLANATIONS)
+    budget: int | None = options.option(
+        100,
+        "How many images or boxes the oracle is asked about in each round; 0 asks about the whole pool. In a new "
+        "workspace, 100 when omitted, or 0 with --oracle=image_label.",
+        least=0,
+    )
+    budget_unit: str = options.option("images", "What the budget counts.", choices=BUDGET_UNITS)
+    aggregate: str = options.option(
+        "sum", "How the uncertainties of an image's detections are combined.", choices=AGGREGATES
+    )
+    uncertainty: str = options.option(DCUS, "Which uncertainty the rule two-stage begins with.", choices=UNCERTAINTIES)
+    class_balance: float = options.option(
+        0.0,
+        "How strongly rare classes are preferred: 0 not at all, 1 in proportion to their rarity.",
+        least=0,
+        most=_MOST_BALANCE,
+    )
+    seed: int = options.seed_option()
     score_threshold: float = 0.05
     found_threshold: float = 0.2
     box_threshold: float = 0.5
-    class_balance: float = 0.0
-    seed: int = 0
     expand: int = 4
     max_candidates: int = 20_000
     small_set: int = 300
 
     def check(self):
-        """Raises UsageError for a value that cannot be meant; returns the options."""
-        for name, known in (
-            ("rule", RULES),
-            ("budget_unit", BUDGET_UNITS),
-            ("aggregate", AGGREGATES),
-            ("uncertainty", UNCERTAINTIES),
-        ):
-            _expect(getattr(self, name) in known, name, getattr(self, name), "one of " + ", ".join(known))
+        """Raises UsageError for an invalid value of a field that is not an option; returns the options."""
         for name in ("score_threshold", "found_threshold", "box_threshold"):
             _expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a score between 0 and 1")
-        _expect(self.budget is None or _is_whole(self.budget, 0), "budget", self.budget, "a whole number; 0 takes all")
-        _expect(_is_whole(self.seed), "seed", self.seed, "a whole number")
         for name in ("expand", "max_candidates"):
             _expect(_is_whole(getattr(self, name), 1), name, getattr(self, name), "a whole number from 1")
         _expect(_is_whole(self.small_set, 0), "small_set", self.small_set, "a whole number")
-        balance = self.class_balance
-        _expect(0 <= balance <= _MOST_BALANCE, "class_balance", balance, f"a number from 0 (off) to {_MOST_BALANCE}")
         return self
 
     @property
@@ -108,4 +108,4 @@ def _is_whole(value, least=None):
 
 def _expect(is_so, name, value, expected):
     if not is_so:
-        raise errors.UsageError(f"--{name}={value}: this cannot be used", expected=expected, received=value)
+        raise errors.UsageError(f"--{name}={value}: invalid value", expected=expected, received=value)

@@ -1,0 +1,162 @@
+"""What may be said about an active learning, and the settings of its rounds as workspaces store them."""
+
+import dataclasses
+
+from tfodhelper import options
+from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
+from tfodhelper.active_learning.selection.rules import SelectOptions
+from tfodhelper.config.options import ConfigOptions
+from tfodhelper.dataset.options import SetOptions, parse_part
+from tfodhelper.training.options import TrainOptions
+
+PHASES = ("train", "predict", "select", "ask", "merge")
+CONTINUE, SCRATCH = "continue", "scratch"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkspaceOptions(options.Options):
+    """Which workspace."""
+
+    title = "Workspace"
+
+    workspace: options.Path = options.option(options.REQUIRED, "Folder of the workspace.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RoundTrainingOptions(TrainOptions, ConfigOptions):
+    """The training of a round; its seed follows from that of all rounds."""
+
+    title = "Training"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoolOptions(options.Options):
+    """How the pool is predicted; see `pool_predictor.predict_pool`."""
+
+    title = "Prediction of the pool"
+
+    batch_size: int = options.option(
+        8,
+        "Images per call when the pool is predicted. Without a GPU, `active predict` and large pools choose their own.",
+        flag="predict_batch_size",
+        least=1,
+    )
+    score_threshold: float = options.option(
+        0.05,
+        "Detections with a lower score are dropped when the pool is predicted.",
+        flag="predict_score_threshold",
+        least=0,
+        most=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RoundOptions(options.Options):
+    """What concerns a round as a whole."""
+
+    title = "Rounds"
+
+    retrain: str = options.option(
+        CONTINUE,
+        "How the training of a round begins.",
+        choices={CONTINUE: "from the model of the previous round", SCRATCH: "from --fine_tune_checkpoint"},
+    )
+    oracle: str | None = options.option(
+        None,
+        "Who is asked about the chosen images.",
+        choices=ORACLES,
+    )
+    seed: int = options.seed_option()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepOptions(WorkspaceOptions):
+    """How far `active round` and `active run` go."""
+
+    title = "Workspace"
+
+    until: str | None = options.option(None, "Stops after this phase.", choices=PHASES)
+    finish_review: bool = options.option(
+        False, "Continues without the drafts that nobody has verified; their images stay in the pool."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRoundsOptions(StepOptions):
+    """How far `active run` goes."""
+
+    title = "Workspace"
+
+    rounds: int = options.option(1, "How many finished rounds the workspace is to have.", least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictShareOptions(WorkspaceOptions):
+    """Which share of the pool `active predict` predicts."""
+
+    title = "Workspace"
+
+    shard: str = options.option("1/1", "Such as 2/3: the second of three shares.")
+
+    def parse_shard(self):
+        """(number from 1, count).
+
+        Raises:
+          UsageError: anything else than a part of a whole.
+        """
+        return parse_part(self.shard, "--shard")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitOptions(SetOptions, WorkspaceOptions):
+    """All that `active init` is told: the labelled images, what goes with them, and how rounds are made.
+
+    Attributes:
+      settings: of the rounds, plain values; see `workspace.Workspace`.
+    """
+
+    title = "Workspace"
+
+    pool_dir: options.Path | None = options.option(
+        None, "Folder with the images to label; when omitted, the images of --data_dir without XML file."
+    )
+    val_dir: options.Path | None = options.option(
+        None, "Folder with labelled images, all of which are used for validation."
+    )
+    image_labels: options.Path | None = options.option(
+        None,
+        "What the images of the pool are known to show: folder (each image is in a folder named by its class), or the "
+        "path of a CSV with the columns image and class or classes.",
+        words=("folder",),
+    )
+    settings: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TallyOptions(WorkspaceOptions):
+    """What `active report` is told."""
+
+    title = "Report"
+
+    test_dir: options.Path | None = options.option(
+        None, "Folder with test images whose classes are known, for the T/F/N sheet."
+    )
+    image_labels: options.Path = options.option(
+        "folder",
+        "Where their classes are: folder (each image is in a folder named by its class), or the path of a CSV.",
+        words=("folder",),
+    )
+    per_class: int = options.option(20, "Cells per class in the sheet.", least=1)
+    score_threshold: float = options.option(
+        0.5, "A detection with a lower score counts as none in the sheet.", least=0, most=1
+    )
+    seed: int = options.seed_option()
+
+
+# The parts of the settings of rounds that have options classes, by their key.
+PARTS = {"training": RoundTrainingOptions, "prediction": PoolOptions, "selection": SelectOptions}
+
+
+def part_options(part):
+    """The `Option`s of a part of the settings; there is one seed for all parts."""
+    return [each for each in options.options_of(PARTS[part]) if each.name != "seed"]

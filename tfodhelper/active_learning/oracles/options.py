@@ -1,0 +1,124 @@
+"""What may be said about each oracle.
+
+The text of an option is part of a sentence: an option that several oracles have is one flag, and its help joins them.
+"""
+
+import dataclasses
+
+from tfodhelper import options
+from tfodhelper.dataset.options import COPY, LINK
+
+BEST, ALL, REFUSE = "best", "all", "refuse"
+COMPLETE, FOUND = "complete", "found"
+IGNORE = "ignore"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageLabelOptions(options.Options):
+    """Rules of adoption.
+
+    Attributes:
+      score_threshold: also what "found" means below.
+      several_boxes: "best" adopts the best one alone, which suits sets with one object per image and leaves other
+        objects unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
+      min_box_score: None for `score_threshold`. Above that, only sure boxes are adopted; below it, with
+        several_boxes="all", the best box answers for weaker ones of its class.
+      several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
+        "found", that the best detection has one of them; those found are adopted.
+      other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
+    """
+
+    score_threshold: float = options.option(0.5, "least score of the best detection of an image", least=0, most=1)
+    several_boxes: str = options.option(
+        BEST,
+        "several boxes of one class: adopt the best, adopt all, or refuse the image",
+        choices=(BEST, ALL, REFUSE),
+    )
+    min_box_score: float | None = options.option(
+        None, "least score of an adopted box; when omitted, score_threshold", least=0, most=1
+    )
+    several_classes: str = options.option(
+        COMPLETE,
+        "an image with several classes: all of them must be found, or those found are adopted",
+        choices=(COMPLETE, FOUND),
+    )
+    other_classes: str = options.option(
+        IGNORE,
+        "a class that the image does not show was found below the best detection: ignore it, or refuse the image",
+        choices=(IGNORE, REFUSE),
+    )
+    max_overlap: float = options.option(0.5, "greatest intersection over union of two adopted boxes", least=0, most=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelImgOptions(options.Options):
+    """What drafts hold, and where they go.
+
+    Attributes:
+      review_dir: each round gets a folder of its own in it, named by its number; None for "review" in the round's
+        folder.
+      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are
+        left out.
+    """
+
+    review_dir: options.Path | None = options.option(
+        None, "folder for the drafts of all rounds; when omitted, each round has its own"
+    )
+    score_threshold: float = options.option(0.5, "least score of a box in a draft", least=0, most=1)
+    max_overlap: float = options.option(
+        0.5, "greatest intersection over union of two boxes of a draft, of whatever classes", least=0, most=1
+    )
+    review_images: str = options.option(LINK, "how images get into the review folder", choices=(LINK, COPY))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulatedOptions(options.Options):
+    """Where the truth is, and how its cost is counted.
+
+    Attributes:
+      truth_dir: searched with its subfolders.
+      score_threshold: detections from this score on would have been in the draft that a person corrects.
+      keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
+        one that a person would have left as it is.
+      max_overlap: detections that overlap a better one by more would not have been in the draft.
+    """
+
+    truth_dir: options.Path | None = options.option(None, "folder of the hidden annotation files")
+    score_threshold: float = options.option(
+        0.5, "least score of a box of the draft that a person would have corrected", least=0, most=1
+    )
+    keep_iou: float = options.option(
+        0.75, "overlap with the true box from which a person would have kept a box", least=0, most=1
+    )
+    max_overlap: float = options.option(
+        0.5, "greatest intersection over union of two boxes of a draft, of whatever classes", least=0, most=1
+    )
+
+
+OPTIONS = {"image_label": ImageLabelOptions, "labelimg": LabelImgOptions, "simulated": SimulatedOptions}
+EXPLANATIONS = {
+    "image_label": "the class that each image is known to show",
+    "labelimg": "a person with LabelImg",
+    "simulated": "hidden annotation files, for experiments",
+}
+
+
+def shared_options():
+    """{name: Option} of all oracles: one that several have says what each means by it; None leaves each its default."""
+    entries = {}
+    for oracle, kind in OPTIONS.items():
+        for each in options.options_of(kind):
+            entries.setdefault(each.name, []).append((oracle, each))
+    return {name: _join(pairs) for name, pairs in entries.items()}
+
+
+def _join(pairs):
+    oracles = {}
+    for oracle, each in pairs:
+        default = "" if each.default is None else f" (default {each.default})"
+        oracles.setdefault(each.text + default, []).append(oracle)
+    texts = [f"{', '.join(names)}: {text}" for text, names in oracles.items()]
+    choices = tuple(sorted({choice for _, each in pairs for choice in each.choices}))
+    return dataclasses.replace(
+        pairs[0][1], text="; ".join(texts) + ".", choices=choices, takes_none=True, default=None, title="Oracle"
+    )

@@ -1,0 +1,51 @@
+"""The T/F/N sheet of a workspace's newest model on a test folder."""
+
+import pathlib
+import tempfile
+
+from tfodhelper import errors, tensorflow_setup
+from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.oracles import image_labels
+from tfodhelper.active_learning.pool import predictions
+from tfodhelper.active_learning.report import report, tfn_sheet
+from tfodhelper.active_learning.structures import PoolImage
+from tfodhelper.prediction import sources
+
+
+def tally_newest(options):
+    """Makes the T/F/N sheet of the newest model and writes it.
+
+    Args:
+      options: `TallyOptions`, with a test folder.
+
+    Returns:
+      A `tfn_sheet.Sheet`.
+
+    Raises:
+      DatasetError: no round has a model, or the test folder has no image whose class is known.
+    """
+    space = workspace.Workspace(options.workspace)
+    trained = [one_round for one_round in space.rounds() if one_round.has("train")]
+    if not trained:
+        raise errors.DatasetError(
+            f"{space.folder}: no round has a model yet", fix="`tfodhelper active round` makes the first one"
+        )
+    shown = sources.find_images([options.test_dir])
+    classes = image_labels.read_image_labels(options.image_labels, shown)
+    images = [PoolImage(s.name, str(s.path.absolute()), classes[s.name]) for s in shown if s.name in classes]
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.active_learning.pool import pool_predictor
+
+    with tempfile.TemporaryDirectory(dir=space.folder) as folder:
+        predicted = pathlib.Path(folder) / "predictions"
+        pool_predictor.predict_pool(images, trained[-1].model, predicted)
+        rows = tfn_sheet.tally(
+            predictions.read_predictions(predicted),
+            images,
+            options.per_class,
+            options.seed,
+            score_threshold=options.score_threshold,
+        )
+    sheet = tfn_sheet.Sheet(rows, trained[-1].number, options.test_dir, options.score_threshold)
+    tfn_sheet.write_sheet(space.folder / report.FOLDER, sheet)
+    return sheet

@@ -1,0 +1,79 @@
+"""Flags from options classes, and options from parsed flags: the place where `tfodhelper.options` meets absl."""
+
+from absl import flags
+
+from tfodhelper import errors, options
+
+
+class _Parser(flags.ArgumentParser):
+    """Hands a text to the option, which converts and checks it."""
+
+    def __init__(self, option):
+        super().__init__()
+        self._option = option
+
+    def parse(self, argument):
+        if isinstance(argument, str):
+            return self._option.parse(argument)
+        return self._option.check(argument)
+
+    def flag_type(self):
+        option = self._option
+        if option.choices:
+            return "string enum"
+        is_text = option.kind == "texts" or (option.kind == "int" and option.words)
+        return "string" if is_text else option.kind
+
+
+def define_flags(fv, kind, without=(), defaults=None):
+    """Defines a flag for each option of an options class.
+
+    Args:
+      fv: the verb's `FlagValues`.
+      kind: an options class.
+      without: names of options that get no flag.
+      defaults: {name: default} where the flag has another default than the option.
+    """
+    for option in options.options_of(kind):
+        if option.name not in without:
+            define_flag(fv, option, (defaults or {}).get(option.name, option.default))
+
+
+def define_flag(fv, option, default):
+    """Defines the flag of an `options.Option`, and the alias of its former name."""
+    parser, serializer = _Parser(option), flags.ArgumentSerializer()
+    if option.kind == "texts":
+        flag = flags.MultiFlag(parser, serializer, option.flag, list(default), option.text)
+    else:
+        flag = flags.Flag(parser, serializer, option.flag, default, option.text, boolean=option.kind == "bool")
+    flag.option = option
+    fv[option.flag] = flag
+    if option.former:
+        flags.DEFINE_alias(option.former, option.flag, flag_values=fv)
+
+
+def read_options(fv, kind, **given):
+    """Makes an options object from parsed flags.
+
+    Args:
+      fv: the verb's parsed `FlagValues`.
+      kind: an options class.
+      **given: values of options that have no flag here.
+
+    Raises:
+      UsageError: a flag that must be given is missing, or a value is invalid.
+    """
+    described = [option for option in options.options_of(kind) if option.flag in fv and option.name not in given]
+    missing = [option for option in described if option.is_required and fv[option.flag].value is None]
+    if missing:
+        raise errors.UsageError(
+            "missing: " + ", ".join(f"--{option.flag}" for option in missing),
+            expected="; ".join(f"--{option.flag}: {option.text}" for option in missing),
+        )
+    return kind(**{option.name: fv[option.flag].value for option in described} | given)
+
+
+def read_given(fv, kind):
+    """{name: value} of the options of a class whose flags are on the command line."""
+    described = [option for option in options.options_of(kind) if option.flag in fv]
+    return {option.name: option.check(fv[option.flag].value) for option in described if fv[option.flag].present}

@@ -1,0 +1,114 @@
+"""From `ConfigOptions` and a converted folder to a complete pipeline.config."""
+
+import dataclasses
+import pathlib
+
+from tfodhelper import console, errors, storage
+from tfodhelper.config import generate, supported
+from tfodhelper.config import pipeline as pipelines
+from tfodhelper.config.options import ZOO
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a configuration starts from.
+
+    Attributes:
+      base: a `generate.Base`.
+      checkpoint: prefix of the checkpoint that training starts from, or None.
+    """
+
+    base: generate.Base
+    checkpoint: str | None
+
+
+def find_start(chosen):
+    """Finds what the options name, downloads a checkpoint where it is needed, and checks the changes of fields.
+
+    Args:
+      chosen: `ConfigOptions`.
+
+    Returns:
+      A `Start`.
+
+    Raises:
+      UsageError, ZooError, ConfigError, CheckpointError: a model, field or checkpoint that does not exist.
+    """
+    base = _find_base(chosen)
+    return Start(base, generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir))
+
+
+def check_start(chosen):
+    """As `find_start`, without downloading anything."""
+    base = _find_base(chosen)
+    if chosen.fine_tune_checkpoint != ZOO or base.model is None:
+        generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir)
+
+
+def _find_base(chosen):
+    base = generate.find_base(chosen.model, chosen.pipeline_config_path)
+    generate.check_overrides(base, chosen.overrides)
+    return base
+
+
+def make_pipeline(chosen, start, data):
+    """Makes the configuration and says what was chosen for it.
+
+    Args:
+      chosen: `ConfigOptions`.
+      start: a `Start`.
+      data: as `generate.generate_pipeline`.
+
+    Returns:
+      A TrainEvalPipelineConfig message.
+
+    Raises:
+      ConfigError: fields that are not supported, or that do not fit the data.
+    """
+    pipeline, notes = generate.generate_pipeline(
+        start.base,
+        data,
+        num_steps=chosen.num_steps,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        fine_tune_checkpoint=start.checkpoint,
+        overrides=chosen.overrides,
+    )
+    for note in notes:
+        console.say(note)
+    supported.check_supported(pipeline, ignore_unsupported_fields=chosen.ignore_unsupported_fields)
+    return pipeline
+
+
+def write_config(chosen):
+    """Writes the pipeline.config of a model for a converted folder: what the verb `config` does.
+
+    Args:
+      chosen: `WriteConfigOptions`.
+
+    Returns:
+      pathlib.Path of the file.
+
+    Raises:
+      StorageError: a file with other content exists; it is never overwritten.
+    """
+    base = _find_base(chosen)
+    facts = generate.read_data_facts(chosen.data_dir)
+    checkpoint = generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir)
+    pipeline = make_pipeline(chosen, Start(base, checkpoint), facts)
+    path = storage.make_folder(chosen.output_dir or chosen.data_dir) / "pipeline.config"
+    _write(path, pipelines.format_pipeline(pipeline))
+    return path
+
+
+def _write(path, text):
+    if path.exists():
+        if pathlib.Path(path).read_text(encoding="utf-8", errors="replace") != text:
+            raise errors.StorageError(
+                f"{path}: already exists, with other content",
+                fix="name another folder with --output_dir, or remove the file",
+            )
+        console.say(f"{path}: already exists, with the same content")
+        return
+    storage.write_text(path, text)
+    console.say(f"written: {path}")

@@ -1,0 +1,35 @@
+"""The label map of a trained model: a file, or one that is included in this program."""
+
+import os
+import pathlib
+
+from tfodhelper import errors
+from tfodhelper.annotations import label_map
+from tfodhelper.zoo import base_configs
+
+
+def find_label_map(value):
+    """Finds the file that --label_map means, and checks that it is a label map.
+
+    Args:
+      value: path of a label_map.pbtxt, a name such as "mscoco", or None.
+
+    Returns:
+      pathlib.Path, or None.
+
+    Raises:
+      AnnotationError: the file is not a label map.
+      UsageError: there is no such file.
+      ConfigError: there is no such name.
+    """
+    if value is None:
+        return None
+    path = pathlib.Path(value)
+    if not path.is_file():
+        if path.name != os.fspath(value) or path.suffix:
+            raise errors.UsageError(
+                f"--label_map={value}: there is no such file", fix="give the path of a label_map.pbtxt"
+            )
+        path = pathlib.Path(base_configs.label_map_path(path.name))
+    label_map.read_label_map(path)
+    return path

@@ -1,0 +1,87 @@
+"""What a set looks like, in tables and pictures: what the verb `stats` does."""
+
+from tfodhelper import console, storage
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances
+from tfodhelper.dataset.scan import examine
+
+
+def describe_set(options, extract=None):
+    """Counts what is in a set, says it, and writes it where a folder is named.
+
+    Args:
+      options: `StatsOptions`.
+      extract: a function of (images, objects per class, seed) that gives ([n, D] features, n class names), to measure
+        distances of classes; None measures none.
+
+    Raises:
+      UsageError, DatasetError, AnnotationError: a set that cannot be used; what `strict` does not allow.
+    """
+    folder = storage.make_folder(options.output_dir) if options.output_dir else None
+    planned = plan.make_plan(options)
+    if options.strict:
+        examine.check_strict(planned.findings)
+    table = box_statistics.make_table(planned)
+    sheets = {
+        "splits": (box_statistics.SPLIT_HEADER, box_statistics.describe_splits(table)),
+        "classes": (box_statistics.CLASS_HEADER, box_statistics.describe_classes(table)),
+    }
+    for header, rows in sheets.values():
+        console.say("")
+        console.say(box_statistics.format_rows(header, rows))
+    class_names, together = box_statistics.count_together(table)
+    rows = [(name, *counts) for name, counts in zip(class_names, together.tolist())]
+    sheets["together"] = (("class", *class_names), rows)
+    advice = anchor_clusters.advise(table.fractions, options.seed)
+    sheets["anchors"] = _say_anchors(advice, options.num_anchors)
+    distances = None
+    if extract is not None:
+        sheets["distances"], distances = _measure_distances(options, planned, extract)
+    if folder is not None:
+        _write(folder, sheets, table, advice, distances)
+
+
+def _say_anchors(advice, num_anchors):
+    """(header, rows) of the sheet of anchors."""
+    if not advice:
+        return ("anchors", "mean_iou", "shapes"), []
+    rows = []
+    for k, clusters in advice.items():
+        shapes = " ".join(f"{width:.3f}x{height:.3f}" for width, height in clusters.shapes)
+        rows.append((k, round(clusters.mean_iou, 4), shapes))
+    console.say("")
+    console.say(console.format_table(("anchors", "mean IoU"), [row[:2] for row in rows], numbers=(0, 1)))
+    shapes = advice[num_anchors].shapes
+    console.say("")
+    console.say(f"for a pipeline.config, from {len(shapes)} anchors:")
+    console.say(anchor_clusters.to_ssd_config(shapes))
+    console.say(anchor_clusters.to_grid_config(shapes))
+    return ("anchors", "mean_iou", "width_x_height"), rows
+
+
+def _measure_distances(options, planned, extract):
+    """((header, rows) of the sheet of distances, (class names, matrix))."""
+    vectors, labels = extract(planned.examination.images, options.objects_per_class, options.seed)
+    names, matrix = class_distances.mean_distances(vectors, labels)
+    header = ("class", "within", "nearest class", "distance", "mean distance")
+    rows = [
+        tuple(f"{cell:.4f}" if isinstance(cell, float) else cell for cell in row)
+        for row in class_distances.summarize(names, matrix)
+    ]
+    console.say("")
+    console.say(f"distance of features (1 - cosine) of {len(labels)} objects:")
+    console.say(console.format_table(header, rows, numbers=(1, 3, 4)))
+    table = [(name, *(round(float(value), 6) for value in row)) for name, row in zip(names, matrix)]
+    return (("class", *names), table), (names, matrix)
+
+
+def _write(folder, sheets, table, advice, distances):
+    from tfodhelper.dataset.analysis import plots  # matplotlib takes a second to import
+
+    for name, (header, rows) in sheets.items():
+        box_statistics.write_csv(folder / f"{name}.csv", header, rows)
+    written = plots.write_plots(folder, table, advice)
+    if distances is not None:
+        written.append(plots.write_distances(folder / "distances.png", *distances))
+    console.say("")
+    console.say(f"{folder}: {', '.join(f'{name}.csv' for name in sheets)}; {', '.join(p.name for p in written)}")

@@ -1,0 +1,71 @@
+"""The split of a set as lists of images, with the deviation of every class: what the verb `split` does."""
+
+import functools
+import os
+
+from tfodhelper import console, errors, storage
+from tfodhelper.dataset import plan
+from tfodhelper.dataset.analysis import box_statistics
+from tfodhelper.dataset.scan import examine
+from tfodhelper.dataset.split import deviation, split
+
+LISTS = {"train": "train", "validate": "val", "test": "test"}  # names of the lists' files by side
+
+
+def write_split(options):
+    """Splits a set and writes the lists.
+
+    Args:
+      options: `ListsOptions`.
+
+    Returns:
+      pathlib.Path of the folder with lists that `convert` takes: of the split, or of the first fold.
+
+    Raises:
+      UsageError, DatasetError, AnnotationError: a set that cannot be used; what `strict` does not allow.
+    """
+    planned = plan.make_plan(options)
+    if options.strict:
+        examine.check_strict(planned.findings)
+    examine.check_usable(planned.examination)
+    folder = storage.make_folder(options.output_dir)
+    labels = {image.name: image.labels for image in planned.examination.images}
+    write = _write_folds if options.num_folds else _write_sides
+    sides, share_out = write(options, planned, labels, folder)
+    rows = deviation.measure(labels, sides, share_out)
+    box_statistics.write_csv(folder / "split.csv", deviation.HEADER, rows)
+    console.say(deviation.format_report(rows))
+    return folder / "fold-1" if options.num_folds else folder
+
+
+def _write_folds(options, planned, labels, folder):
+    """Writes a folder for each fold; ({image: fold}, a function that shares a total out to the folds)."""
+    deck = plan.make_deck(planned.examination, options)
+    sides = dict(zip(labels, split.deal_folds(deck, options.num_folds, options.seed)))
+    for fold in range(1, options.num_folds + 1):
+        parts = {"val": [n for n in labels if sides[n] == fold], "train": [n for n in labels if sides[n] != fold]}
+        _write_lists(storage.make_folder(folder / f"fold-{fold}"), parts)
+    return sides, functools.partial(split.share_out_folds, num_folds=options.num_folds)
+
+
+def _write_sides(options, planned, labels, folder):
+    """Writes the lists of the sides; ({image: side}, a function that shares a total out to the sides)."""
+    sides = planned.sides
+    parts = {short: [n for n in labels if sides.get(n) == side] for side, short in LISTS.items()}
+    _write_lists(folder, parts)
+    test_fraction = len(parts["test"]) / len(sides) if options.test_list else options.test_fraction
+    val_fraction = len(parts["val"]) / len(sides) if any(options.lists) else options.val_fraction
+    return sides, functools.partial(split.share_out, val_fraction=val_fraction, test_fraction=test_fraction)
+
+
+def _write_lists(folder, parts):
+    """One name per line, without extension where that is not ambiguous."""
+    names = [name for members in parts.values() for name in members]
+    stems = [os.path.splitext(name)[0] for name in names]
+    short = dict(zip(names, stems)) if len(set(stems)) == len(stems) else {name: name for name in names}
+    for part, members in parts.items():
+        if not members:
+            continue  # an empty list could not be read again
+        if any("\n" in name for name in members):
+            raise errors.DatasetError("a name with a line break cannot be in a list", fix="rename the image")
+        storage.write_text(folder / f"{part}.txt", "".join(short[name] + "\n" for name in members))

@@ -1,0 +1,54 @@
+"""What may be said about annotations that come from another format, or go to one."""
+
+import dataclasses
+
+from tfodhelper import options
+from tfodhelper.dataset.options import COPY, LINK, NONE, SetOptions, ShownOptions
+
+COCO, YOLO, CSV, RECORDS = "coco", "yolo", "csv", "records"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImagesOptions(ShownOptions):
+    """How images get to the new folder."""
+
+    title = "Result"
+
+    images: str = options.option(
+        LINK,
+        "How images get to the new folder.",
+        choices={LINK: "as links to the originals", COPY: "as copies", NONE: "not at all"},
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportOptions(ImagesOptions):
+    """All that `import` is told."""
+
+    title = "Annotations"
+
+    format_: str = options.option(
+        options.REQUIRED, "Format of the annotations.", flag="from", choices=(COCO, YOLO, CSV, RECORDS)
+    )
+    input: options.Path = options.option(
+        options.REQUIRED,
+        "JSON or CSV file, or pattern of record files, several separated by commas; data.yaml or folder of a YOLO set.",
+    )
+    val_input: options.Path | None = options.option(None, "The same for the validation; --input is then the training.")
+    image_dir: options.Path | None = options.option(
+        None, "Folder with the images; its subfolders are searched, too. When omitted, the folder of --input."
+    )
+    classes: options.Path | None = options.option(
+        None, "Class names of a YOLO set, when omitted, looked for near it; label map of records."
+    )
+    output_dir: options.Path = options.option(options.REQUIRED, "New folder for XML files and images.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportAnnotationsOptions(ImagesOptions, SetOptions):
+    """All that `export-annotations` is told."""
+
+    title = "Result"
+
+    to: str = options.option(options.REQUIRED, "Format to write.", choices=(COCO, YOLO, CSV))
+    output_dir: options.Path = options.option(options.REQUIRED, "New folder for the result.")

@@ -1,0 +1,29 @@
+"""What may be said about the prediction of images; importing it does not import TensorFlow."""
+
+import dataclasses
+
+from tfodhelper import options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(options.Options):
+    """All that `predict` is told, besides the images."""
+
+    title = "Prediction"
+
+    saved_model_dir: options.Path = options.option(
+        options.REQUIRED, "Folder of the SavedModel, or of the export that contains it."
+    )
+    image_dir: options.Path | None = options.option(None, "Folder with images; the same as an argument.")
+    output_dir: options.Path = options.option(
+        options.REQUIRED, "Folder for the results; must not exist, or must be empty."
+    )
+    label_map: options.Path | None = options.option(
+        None,
+        "label_map.pbtxt with the names of the classes, or the name of one that is included, such as mscoco. When "
+        "omitted, the one next to the SavedModel.",
+    )
+    score_threshold: float = options.option(0.5, "Detections with a lower score are dropped.", least=0, most=1)
+    batch_size: int = options.option(8, "Images per call, where the SavedModel takes several.", least=1)
+    write_xml: bool = options.option(False, "Writes LabelImg XML.")
+    draw: bool = options.option(False, "Writes pictures with boxes.")

@@ -1,0 +1,76 @@
+"""A SavedModel run on images, with its results written: what the verb `predict` does."""
+
+from tfodhelper import console, errors, tensorflow_setup
+from tfodhelper.config import label_maps
+from tfodhelper.prediction import saved_models, sources, write
+
+
+def predict_images(options, paths=()):
+    """Predicts images and writes what was found.
+
+    Args:
+      options: `PredictOptions`.
+      paths: of images and folders, besides the folder that the options name.
+
+    Returns:
+      The `write.ResultWriter`, closed, with its counts.
+
+    Raises:
+      UsageError: no image is named.
+      PredictionError, AnnotationError, ConfigError, StorageError.
+    """
+    paths = ([options.image_dir] if options.image_dir else []) + list(paths)
+    if not paths:
+        raise errors.UsageError(
+            "no image is named", fix="name images or folders after the flags, or a folder with --image_dir"
+        )
+    saved_models.find_saved_model(options.saved_model_dir)
+    images = sources.find_images(paths)
+    label_map_path = label_maps.find_label_map(options.label_map)
+    write.check_output_dir(options.output_dir)
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.prediction import predictor
+
+    model = predictor.Predictor(options.saved_model_dir, label_map_path)
+    if model.label_map is None:
+        console.warn("no label map next to the SavedModel: classes are named by their ids; --label_map names them")
+    with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:
+        _predict(options, model, images, writer)
+    _summarize(options, writer, len(images))
+    return writer
+
+
+def _predict(options, model, images, writer):
+    """Predicts all images and hands them to the writer, in order."""
+    by_path = {str(source.path): source for source in images}
+    with console.Progress("images", len(images)) as progress:
+
+        def report(path, reason):
+            writer.count_unreadable(path, reason)
+            progress.advance()
+
+        pairs = model.predict_with_images(
+            [str(source.path) for source in images],
+            batch_size=options.batch_size,
+            score_threshold=options.score_threshold,
+            on_unreadable=report,
+        )
+        for detections, image in pairs:
+            writer.write(by_path[detections.path], detections, image)
+            progress.advance()
+
+
+def _summarize(options, writer, num_images):
+    """Says what was found and where it is."""
+    folder = options.output_dir
+    console.say(
+        f"{writer.num_images} of {num_images} images, {writer.num_detections} detections of score "
+        f"{options.score_threshold:g} or more"
+    )
+    if writer.num_unreadable:
+        console.warn(f"{writer.num_unreadable} images could not be read: see {folder}/{write.UNREADABLE}")
+    console.say(f"{folder}/{write.DETECTIONS}: one line per image")
+    if options.draw:
+        console.say(f"{folder}/{write.PICTURES}: pictures with boxes")
+    if options.write_xml:
+        console.say(f"{folder}/{write.ANNOTATIONS}: LabelImg XML, to be corrected by hand")

@@ -1,0 +1,45 @@
+"""What may be said about a conversion to records."""
+
+import dataclasses
+
+from tfodhelper import errors, options
+from tfodhelper.dataset.options import HEADER, SetOptions, parse_part
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordOptions(SetOptions):
+    """A set and its records, wherever they are written."""
+
+    title = "Processing"
+
+    num_shards: int = options.option(
+        0, "Number of record files of the training set; 0 chooses it from their size.", least=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertOptions(RecordOptions):
+    """All that `convert` is told."""
+
+    title = "Result"
+
+    output_dir: options.Path = options.option(options.REQUIRED, "Folder for the result.")
+    update: bool = options.option(
+        False, "Updates a folder that holds an earlier state of the set: converts only what is new or changed."
+    )
+    shard: str | None = options.option(
+        None, "Such as 3/8: this is the third of eight jobs that share the conversion and its output folder."
+    )
+    validate: str = options.like(SetOptions, "validate", HEADER)
+
+    def check_early(self):
+        """As `SetOptions.check_early`; and flags that cannot be combined."""
+        super().check_early()
+        if self.shard:
+            parse_part(self.shard, "--shard")
+        if self.shard and self.update:
+            raise errors.UsageError("--shard cannot be combined with --update", fix="update with a single job")
+
+    def identity(self):
+        """What the result depends on besides the images and annotations, as plain values."""
+        return super().identity() | {"strict": self.strict, "num_shards": self.num_shards}

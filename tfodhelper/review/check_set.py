@@ -1,0 +1,103 @@
+"""A set looked through for faults, with a report and corrected copies: what the verb `check` does."""
+
+import pathlib
+
+from tfodhelper import console, errors, storage, tensorflow_setup
+from tfodhelper.config import model_scale
+from tfodhelper.dataset import placing, plan, report
+from tfodhelper.dataset.analysis import object_size
+from tfodhelper.dataset.scan import corrected_copy, examine
+from tfodhelper.prediction import saved_models
+from tfodhelper.review import comparison, drafts, page
+
+REPORT, PAGE = "report.json", "report.html"
+
+
+def check_set(options):
+    """Looks for faults, says them and writes what is asked for.
+
+    Args:
+      options: `ReviewOptions`.
+
+    Returns:
+      The `plan.Plan`, with the findings.
+
+    Raises:
+      UsageError: flags that cannot be combined.
+      DatasetError: a folder that cannot be used; what `strict` does not allow.
+    """
+    _check_options(options)
+    scale = _find_scale(options)
+    _make_folders(options, options.make_source())
+    planned = plan.make_plan(options)
+    planned = planned.with_findings(object_size.look_closer(planned, scale, options.near_duplicates))
+    for line in report.format_report(planned, options.max_shown):
+        console.say(line)
+    for line in report.format_sizes(planned, scale):
+        console.say(line)
+    by_image = _compare_with_model(options, planned) if options.model else None
+    if options.output_dir:
+        _write(options, planned, scale, by_image)
+    if options.strict:
+        examine.check_strict(planned.findings)
+    return planned
+
+
+def _check_options(options):
+    for name in ("fix", "model"):
+        if getattr(options, name) and not options.output_dir:
+            raise errors.UsageError(f"--{name} needs a folder to write to", fix="add --output_dir=FOLDER")
+    if options.reviewed and not options.fix:
+        raise errors.UsageError("--reviewed says what goes into fixed/", fix="add --fix")
+    if options.model:
+        saved_models.find_saved_model(options.model)
+
+
+def _make_folders(options, source):
+    """Makes the folders for copies and drafts, so that one that cannot be used is reported before the work."""
+    for name in ([corrected_copy.FOLDER] if options.fix else []) + ([drafts.FOLDER] if options.model else []):
+        placing.make_new_folder(pathlib.Path(options.output_dir) / name, source.image_dir, source.annotation_dir)
+
+
+def _find_scale(options):
+    """The scale of the model to train: of the configuration that is named, or of that of --model."""
+    if options.pipeline_config_path:
+        return model_scale.read_model_scale(options.pipeline_config_path)
+    for folder in (pathlib.Path(options.model), pathlib.Path(options.model).parent) if options.model else ():
+        if (folder / "pipeline.config").is_file():
+            return model_scale.read_model_scale(folder)
+    return model_scale.default_scale(options.input_size)
+
+
+def _compare_with_model(options, planned):
+    """{image name: list of suspicions}."""
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.prediction import predictor
+
+    return comparison.compare(planned, predictor.Predictor(options.model), options.score_threshold)
+
+
+def _write(options, planned, scale, by_image):
+    """Writes the report and what else is asked for."""
+    folder = storage.make_folder(options.output_dir)
+    value = report.to_json(planned) | {"box_sizes": report.sizes_to_json(planned, scale)}
+    if options.fix:
+        value["fixed"] = _write_fixed(options, planned, folder / corrected_copy.FOLDER)
+    if by_image is not None:
+        value["suspects"] = comparison.to_json(by_image)
+        made = drafts.write_drafts(folder, planned, by_image)
+        console.say(f"suspected labels: {made}, with {folder / drafts.TABLE}; open the folder in LabelImg")
+    storage.write_json(folder / REPORT, value)
+    page.write_page(folder / PAGE, planned, by_image)
+    console.say(f"all findings: {folder / REPORT}; with pictures: {folder / PAGE}")
+
+
+def _write_fixed(options, planned, folder):
+    reviewed, notes = drafts.read_reviewed(options.reviewed, planned) if options.reviewed else (None, [])
+    for line in report.format_findings(notes, options.max_shown):
+        console.say(line)
+    changed = corrected_copy.write_fixed(planned, folder, options.images, reviewed)
+    if options.reviewed:
+        console.say(f"adopted from {options.reviewed}: {len(reviewed)} verified drafts")
+    console.say(f"corrected copies: {folder} ({len(changed)} images or XML files changed)")
+    return changed

@@ -1,0 +1,103 @@
+"""What may be said about a training and an evaluation; importing it does not import TensorFlow.
+
+A new option of the training is one line in `TrainOptions`. From it follow the flag of `train`, `run`, `active init`,
+`active round` and `active run`, what run.json and workspaces store, and the attribute of the options that the training
+loop reads.
+"""
+
+import dataclasses
+
+from tfodhelper import options
+from tfodhelper.config.options import SCRATCH, ChangeOptions
+from tfodhelper.inputs.options import SamplingOptions
+
+STRATEGIES = {
+    "auto": "all GPUs of this machine, or its CPU",
+    "cpu": "the CPU",
+    "gpu": "one GPU",
+    "mirrored": "all GPUs of this machine",
+    "multi_worker": "several machines, as the environment variable TF_CONFIG says",
+    "tpu": "a TPU",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeviceOptions(options.Options):
+    """Which devices are used."""
+
+    title = "Devices"
+
+    strategy: str = options.option("auto", "Which devices are used.", choices=STRATEGIES, may_change=True)
+    tpu_address: str | None = options.option(
+        None,
+        "Name or gRPC address of the TPU, for --strategy=tpu; when omitted, the TPU of this machine.",
+        may_change=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(DeviceOptions, SamplingOptions):
+    """How to train, apart from what pipeline.config says.
+
+    Attributes:
+      log_every: steps between points of the training curves.
+      keep_checkpoints: how many of the newest checkpoints are kept.
+    """
+
+    title = "Training"
+
+    eval_every: int | None = options.option(
+        None, "Steps between evaluations; when omitted, a tenth of all steps.", least=1
+    )
+    checkpoint_every: int | None = options.option(
+        None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
+    )
+    seed: int = options.seed_option()
+    log_every: int = 10
+    keep_checkpoints: int = 3
+
+    def eval_interval(self, num_steps):
+        """Steps between evaluations of a training of `num_steps` steps."""
+        return max(1, min(num_steps, self.eval_every or num_steps // 10))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelFolderOptions(options.Options):
+    """The folder of a training, and its configuration."""
+
+    title = "Model and configuration"
+
+    model_dir: options.Path = options.option(
+        options.REQUIRED, "Folder of the training, with its checkpoints and event files."
+    )
+    pipeline_config_path: options.Path = options.option(options.REQUIRED, "The pipeline.config to use.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
+    """All that the verb `train` is told."""
+
+    title = "Model and configuration"
+
+    num_steps: int | None = options.option(
+        None, "Number of training steps; when omitted, as the configuration says.", least=1
+    )
+    fine_tune_checkpoint: options.Path | None = options.option(
+        None,
+        "The path of a checkpoint to start from, or none; when omitted, as the configuration says.",
+        words=(SCRATCH,),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
+    """All that the verb `eval` is told; the folder "eval" in the folder of the training receives the summaries."""
+
+    title = "Evaluation"
+
+    checkpoint: options.Path | None = options.option(
+        None, "Checkpoint to evaluate, or a folder; when omitted, the newest one in --model_dir."
+    )
+    eval_timeout: float = options.option(
+        0.0, "How many seconds to wait for another checkpoint; 0 evaluates one and ends.", least=0
+    )

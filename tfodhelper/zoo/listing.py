@@ -1,0 +1,35 @@
+"""The list of the published models: what the verb `zoo` shows."""
+
+from tfodhelper import console, errors
+from tfodhelper.zoo import catalogue
+
+
+def say_models(options, words=""):
+    """Says which models there are.
+
+    Args:
+      options: `ListOptions`.
+      words: only models that have all of them.
+
+    Returns:
+      A model that can be trained here, by the name that users type.
+
+    Raises:
+      ZooError: no model has all words.
+    """
+    models = [model for model in catalogue.list_models(words) if model.trainable_here or not options.trainable]
+    if not models:
+        near = catalogue.near_models(words)
+        raise errors.ZooError(
+            f"no model matches {words!r}",
+            fix=f"did you mean {' or '.join(near)}?" if near else "`tfodhelper zoo` without words lists all",
+        )
+    console.say(catalogue.format_models(models))
+    if options.url:
+        console.say("")
+        for model in models:
+            console.say(f"{model.name}: {model.url}")
+    console.say("")
+    trainable = [model.name for model in models if model.trainable_here]
+    console.say(f"{len(models)} models, {len(trainable)} of them can be trained here")
+    return catalogue.preferred_name(trainable[0]) if trainable else "ssd_mobilenet_v1"
