@@ -53,7 +53,7 @@ CORNERS = st.one_of(
 
 def read_with_parser(data):
     try:
-        return entry.pack(labelimg.parse_labelimg(data, "a.xml"))
+        return entry.pack_annotation(labelimg.parse_labelimg(data, "a.xml"))
     except UnusableFile:
         return None
 
@@ -120,7 +120,7 @@ def test_faultless_annotations_are_unchanged_and_have_no_findings(boxes, size, i
     width, height, format_, orientation, reason = image
     facts = ImageFacts(format_, width, height, "RGB", orientation, "00", 1, reason)
     annotation = Annotation("a.jpg", *size, tuple(boxes))
-    if checks.is_faultless(entry.pack(annotation), facts, "a.jpg", label_map):
+    if checks.is_faultless(entry.pack_annotation(annotation), facts, "a.jpg", label_map):
         checked = checks.check_annotation(annotation, facts, "a.xml", label_map, image_file="a.jpg")
         assert (checked.annotation, checked.findings, checked.turn) == (annotation, (), False)
 

@@ -29,7 +29,7 @@ def make_image(format="JPEG", size=(64, 48)):
 def make_record(boxes, encoded=None, format="jpeg", filename="a.jpg", label_map=None):
     annotation = Annotation("a.jpg", 64, 48, tuple(boxes))
     label_map = label_map or make_label_map(["cat", "dog"])
-    boxes = entry.pack(annotation)[3]
+    boxes = entry.pack_annotation(annotation)[3]
     return example.make_example(boxes, 64, 48, encoded or make_image(), format, 7, "ab", label_map, filename)
 
 

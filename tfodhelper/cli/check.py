@@ -59,7 +59,7 @@ def main(fv, args):
     options = plan.SetOptions(**{name: fv[name].value for name in names})
     _make_folders(fv, options.make_source())
     planned = plan.make_plan(options)
-    planned = planned.with_findings(object_size.look_closer(planned, scale, fv.near_duplicates))
+    planned = planned.with_findings(object_size.check_whole_set(planned, scale, fv.near_duplicates))
     for line in report.format_report(planned, fv.max_shown):
         console.say(line)
     for line in report.format_sizes(planned, scale):

@@ -43,7 +43,8 @@ def main(fv, args):
     folder = storage.make_folder(fv.output_dir)
     labels = {image.name: image.labels for image in planned.examination.images}
     if fv.num_folds:
-        sides = dict(zip(labels, split.deal_folds(plan.make_deck(planned.examination, options), fv.num_folds, fv.seed)))
+        split_input = plan.make_split_input(planned.examination, options)
+        sides = dict(zip(labels, split.assign_folds(split_input, fv.num_folds, fv.seed)))
         for fold in range(1, fv.num_folds + 1):
             parts = {"val": [n for n in labels if sides[n] == fold], "train": [n for n in labels if sides[n] != fold]}
             _write_lists(storage.make_folder(folder / f"fold-{fold}"), parts)

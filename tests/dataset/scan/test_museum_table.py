@@ -1,4 +1,4 @@
-"""The table of real annotation trouble: every file of every case is in it."""
+"""The table of real annotation problems contains every file of every case."""
 
 import pathlib
 import subprocess
