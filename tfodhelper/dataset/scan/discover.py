@@ -191,8 +191,8 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
         entries.add(batch)
         if progress is not None:
             progress.advance(len(batch.flags))
-    unusable = (position for position, flags in enumerate(entries.flags) if flags & entry_store.HAS_TROUBLE)
-    findings = [Finding(*entries[position].trouble) for position in unusable]
+    unusable = (position for position, flags in enumerate(entries.flags) if flags & entry_store.HAS_PROBLEM)
+    findings = [Finding(*entries[position].problem) for position in unusable]
     findings += [Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable]
     choices, more = pairing.pair(entries, xml_names, finder, stems, _SizeReader(source.image_dir))
     _rescan_images(entries, choices, stems, image_names, options, num_workers)

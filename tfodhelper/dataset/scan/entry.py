@@ -34,12 +34,12 @@ class Entry(typing.NamedTuple):
       stamp: its (size in bytes, modification time in ns).
       sha256: its hex digest.
       content: its content, see `pack_annotation`; None when it cannot be used.
-      trouble: the finding with the reason, as a tuple, or None.
+      problem: the finding with the reason, as a tuple, or None.
       image: name of the image that was scanned, or None.
       image_stamp: the image's (size in bytes, modification time in ns), or None.
       facts: the fields of the image's `ImageFacts`, or None.
       bad_sha256: the image's hex digest if it has no facts; "" if it could not be read.
-      image_trouble: the finding with the reason why the image cannot be used, as a tuple, or None.
+      image_problem: the finding with the reason why the image cannot be used, as a tuple, or None.
       checked: the content after `checks.check_annotation`; FAULTLESS if that is `content` itself, None if the image is
         left out.
       turn: whether the image must be rotated according to its EXIF orientation.
@@ -50,12 +50,12 @@ class Entry(typing.NamedTuple):
     stamp: tuple
     sha256: str
     content: tuple | None
-    trouble: tuple | None = None
+    problem: tuple | None = None
     image: str | None = None
     image_stamp: tuple | None = None
     facts: tuple | None = None
     bad_sha256: str = ""
-    image_trouble: tuple | None = None
+    image_problem: tuple | None = None
     checked: tuple | bool | None = None
     turn: bool = False
     findings: tuple = ()
@@ -181,15 +181,15 @@ def _is_unchanged(options, path, image, known):
 
 
 def _is_no_annotation(entry):
-    return entry.trouble is not None and entry.trouble[0] == "not-an-annotation"
+    return entry.problem is not None and entry.problem[0] == "not-an-annotation"
 
 
 def _read_annotation(path, name):
     try:
         data, stamp = _read(path, labelimg.MAX_BYTES)
     except OSError as error:
-        trouble = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
-        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(trouble, name)))
+        problem = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
+        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(problem, name)))
     digest, content = hashlib.sha256(data).hexdigest(), usual_layout.read(data)
     if content is None:
         try:
@@ -214,10 +214,10 @@ def add_image(options, entry, image):
         facts = _FACTS(headers.inspect(data, path, options.decode))
     except UnusableFile as error:
         digest = hashlib.sha256(data).hexdigest() if stamp else ""
-        trouble = to_tuple(from_unusable(error, image))
-        return entry._replace(image=image, image_stamp=stamp, facts=None, bad_sha256=digest, image_trouble=trouble)
+        problem = to_tuple(from_unusable(error, image))
+        return entry._replace(image=image, image_stamp=stamp, facts=None, bad_sha256=digest, image_problem=problem)
     return check_entry(
-        options, entry._replace(image=image, image_stamp=stamp, facts=facts, bad_sha256="", image_trouble=None)
+        options, entry._replace(image=image, image_stamp=stamp, facts=facts, bad_sha256="", image_problem=None)
     )
 
 

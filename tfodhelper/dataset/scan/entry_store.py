@@ -23,11 +23,11 @@ _FORMAT = 2
 HAS_CONTENT = 1  # the annotation can be used
 HAS_FACTS = 2  # an image was scanned, and can be used
 IS_USABLE = 4  # its boxes go into a record, if it is paired with its image
-HAS_REMARKS = 8  # there are findings
+HAS_FINDINGS = 8  # there are findings
 IS_NAMED = 16  # `<filename>` is the name of the image that was scanned
 IS_FOREIGN = 32  # not an annotation at all
 IS_FAULTLESS = 64  # the content goes into the record unchanged
-HAS_TROUBLE = 128  # the annotation file cannot be used
+HAS_PROBLEM = 128  # the annotation file cannot be used
 DIGEST_BYTES = 16  # enough to distinguish files
 NO_SIZE = -1
 _MOST_PX = 1 << 62
@@ -87,11 +87,11 @@ def _flags_of(entry):
     if entry.checked is FAULTLESS and not entry.findings:
         named = IS_NAMED if entry.content[0] == entry.image.rpartition("/")[2] else 0
         return HAS_CONTENT | HAS_FACTS | IS_USABLE | IS_FAULTLESS | named
-    flags = HAS_CONTENT if entry.content is not None else HAS_TROUBLE
+    flags = HAS_CONTENT if entry.content is not None else HAS_PROBLEM
     flags |= HAS_FACTS if entry.facts is not None else 0
     flags |= IS_USABLE if entry.checked is not None else 0
-    flags |= HAS_REMARKS if entry.findings or entry.image_trouble else 0
-    flags |= IS_FOREIGN if entry.trouble and entry.trouble[0] == "not-an-annotation" else 0
+    flags |= HAS_FINDINGS if entry.findings or entry.image_problem else 0
+    flags |= IS_FOREIGN if entry.problem and entry.problem[0] == "not-an-annotation" else 0
     if entry.image is not None and entry.filename == entry.image.rpartition("/")[2]:
         flags |= IS_NAMED
     return flags

@@ -144,9 +144,9 @@ def _collect_findings(index):
     """The findings about the used annotation files and their images."""
     notes = []
     for position in index.choices.paired():
-        if index.entries.flags[position] & entry_store.HAS_REMARKS:
+        if index.entries.flags[position] & entry_store.HAS_FINDINGS:
             entry = index.entries[position]
-            notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
+            notes += [Finding(*entry.image_problem)] if entry.image_problem else []
             notes += [Finding(*values) for values in entry.findings]
     return notes
 

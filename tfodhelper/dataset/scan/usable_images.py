@@ -88,7 +88,7 @@ class UsableImage:
     @property
     def findings(self):
         """The findings about this image."""
-        if not self._index.entries.flags[self.position] & entry_store.HAS_REMARKS:
+        if not self._index.entries.flags[self.position] & entry_store.HAS_FINDINGS:
             return ()
         return tuple(Finding(*values) for values in self.entry.findings)
 
