@@ -55,7 +55,7 @@ def compare_with_own_config(pipeline, checkpoint):
       checkpoint: the checkpoint's prefix.
 
     Returns:
-      A list of notes, one per network setting that differs; empty if there is no such file.
+      A list of notes, one per network setting that differs; empty if that file does not exist.
     """
     prefix = pathlib.Path(checkpoint)
     for folder in (prefix.parent, prefix.parent.parent):

@@ -69,7 +69,7 @@ def to_number(value):
 
 
 def to_size(value):
-    """A whole number of pixels, at least 1, or None."""
+    """An integer number of pixels, at least 1, or None."""
     number = to_number(value)
     return int(number) if number is not None and number >= 1 else None
 

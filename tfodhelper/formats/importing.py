@@ -82,7 +82,7 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
     names = [name for name in files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
     if not names:
         raise errors.DatasetError(
-            f"{image_dir}: no images in it or its folders", fix="name their folder with --image_dir"
+            f"{image_dir}: no images in it or its folders", fix="give their folder with --image_dir"
         )
     if format_ == YOLO:
         read = yolo_folder.read_folder(path, image_dir, names, classes)
@@ -176,7 +176,7 @@ def locate(listed, names):
             problem = "the name fits several images: " + ", ".join(matches[:3])
             findings.append(Finding("image-ambiguous", image.name, problem))
         else:
-            fix = "copy the image, or name its folder with --image_dir"
+            fix = "copy the image, or give its folder with --image_dir"
             findings.append(Finding("image-missing", image.name, "the image does not exist", fix=fix))
     return located, findings
 

@@ -60,7 +60,7 @@ def read_folder(path, image_dir, image_names, classes=None):
             f"{folder}: none of the images has a label file",
             expected="labels/a.txt for images/a.jpg, or a.txt next to a.jpg",
             received=f"{len(texts)} text files and {len(image_names)} images",
-            fix="name the folder of the images with --image_dir",
+            fix="give the folder of the images with --image_dir",
         )
     findings += _find_unclaimed(folder, texts, used)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -77,7 +77,7 @@ def _find_names(path, image_dir):
     raise errors.DatasetError(
         f"{path}: no file with class names was found",
         expected="data.yaml with `names`, or classes.txt",
-        fix="name the file with --classes",
+        fix="give the file with --classes",
     )
 
 

@@ -253,7 +253,7 @@ def _list_names(source, folder=None):
             f"{source.annotation_dir}: no annotation files in it or its folders",
             expected="XML files as written by LabelImg (PascalVOC format)",
             received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
-            fix="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
+            fix="label the images with LabelImg, or give the folder of the XML files with --annotation_dir",
         )
     return image_names, xml_names, unwritable, num_others
 

@@ -19,7 +19,7 @@ from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image
 from tfodhelper.outofcore import columns, sorting
 
 _FORMAT = 2
-# Flags: what is known of an entry without reading its line.
+# Flags: what is known about an entry without reading its line.
 HAS_CONTENT = 1  # the annotation can be used
 HAS_FACTS = 2  # an image was scanned, and can be used
 IS_USABLE = 4  # its boxes go into a record, if it is paired with its image

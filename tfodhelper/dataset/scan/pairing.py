@@ -273,7 +273,7 @@ def _missing(document):
         None,
         f"an image like {wanted}",
         "none",
-        "copy the image, or name its folder with --image_dir",
+        "copy the image, or give its folder with --image_dir",
     )
 
 
