@@ -18,7 +18,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as _Kind
 
 from tfodhelper import errors, protos, spelling
-from tfodhelper.config import pipeline as pipeline_lib
+from tfodhelper.config import pipeline as pipelines
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
 _STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
@@ -75,12 +75,12 @@ def _apply(pipeline, override, steps, operator, text):
     name, index = steps[-1]
     field = _field(message, name, walked, override)
     if operator == "+=":
-        if not pipeline_lib.is_repeated(field) or index is not None:
+        if not pipelines.is_repeated(field) or index is not None:
             raise _error(override, "+= needs a repeated field", received=f"{name}, which is not repeated", fix="use =")
         _append(message, field, text, override)
     elif not text:
         _clear(message, field, index, override)
-    elif pipeline_lib.is_repeated(field):
+    elif pipelines.is_repeated(field):
         _set_repeated(message, field, index, text, override)
     else:
         _set_single(message, field, text, override)
@@ -140,7 +140,7 @@ def _enter(message, field, index, path, override):
         raise _error(override, f"{path} is a value and has no fields", expected=_kind(field))
     if field.message_type.GetOptions().map_entry:
         raise _error(override, f"{path} is a map", fix=f"set the whole map: --set '{path}=[{{key: ... value: ...}}]'")
-    if not pipeline_lib.is_repeated(field):
+    if not pipelines.is_repeated(field):
         if index is not None:
             raise _error(override, f"{path}: {field.name} is not repeated and takes no index")
         child = getattr(message, field.name)
@@ -256,7 +256,7 @@ def _merge_text(message, text, override, field):
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        explained = pipeline_lib.explain(error, text, field.name)
+        explained = pipelines.explain(error, text, field.name)
         raise _error(
             override,
             explained.what,
