@@ -77,7 +77,7 @@ def _put(folder, images, placing):
     for image in images:
         target = folder / image.name
         if not target.is_symlink():
-            placing.place_mended(image, folder, names, placing.LINK)
+            placing.place_corrected(image, folder, names, placing.LINK)
 
 
 def run_rule(arguments, exercise, rule, seed):

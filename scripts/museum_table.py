@@ -1,4 +1,4 @@
-"""Prints what becomes of a folder of cases of annotation trouble: case, file, what happened, what was said.
+"""Prints the results for a folder with cases of annotation problems: case, file, what happened, findings.
 
   python scripts/museum_table.py FOLDER [--markdown]
 
@@ -23,12 +23,12 @@ from tfodhelper.formats import tfrecord  # noqa: E402
 
 
 def list_all(folder):
-    """Names of all files of a case, hidden ones too."""
+    """Names of all files of a case, including hidden ones."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def describe_case(folder):
-    """Rows (file, what happened, what was said) of one case."""
+    """Rows (file, what happened, findings) of one case."""
     names = list_all(folder)
     if any(name.endswith(".record") for name in names):
         return [row for name in names for row in describe_record(folder, name)]
@@ -38,7 +38,7 @@ def describe_case(folder):
     except errors.DatasetError as error:
         seen = [name for name in names if is_looked_at(name)]
         said = str(error).replace(f"{folder}: ", "").splitlines()
-        verdict = "the set is refused" if seen else "ignored"
+        verdict = "the dataset is rejected" if seen else "ignored"
         return [(name, verdict, "; ".join(line.strip() for line in said) if name in seen[:1] else "") for name in names]
     rows = [describe_file(planned, name) for name in names]
     if any(finding.code == "annotations-conflict" for finding in planned.findings):
@@ -47,7 +47,7 @@ def describe_case(folder):
 
 
 def describe_one_by_one(folder):
-    """Rows for each folder of annotation files taken alone, where together they contradict each other."""
+    """Rows for each folder of annotation files on its own, if the folders contradict each other."""
     for path in sorted({path.parent for path in folder.rglob("*.xml")}):
         options = plan.SetOptions(image_dir=folder, annotation_dir=path)
         with contextlib.redirect_stdout(io.StringIO()):
@@ -70,13 +70,7 @@ def describe_file(planned, name):
     if name in usable:
         image = usable[name]
         boxes = len(image.annotation.boxes)
-        verb = (
-            "turned, encoded anew"
-            if image.turn
-            else "encoded anew"
-            if image.facts.reencode_reason
-            else "taken as it is"
-        )
+        verb = "rotated, re-encoded" if image.turn else "re-encoded" if image.facts.reencode_reason else "used as it is"
         happened = f"{verb}, {boxes} boxes" if boxes else f"{verb}, a negative"
     elif name in {image.xml for image in usable.values()}:
         happened = "used"
@@ -96,7 +90,7 @@ def describe_record(folder, name):
     counts = ", ".join(f"{key} {value}" for key, value in made.counts.items())
     said = ", ".join(f"{code} {count}" for code, count in findings.count_codes(made.findings).items())
     first = made.findings[0].message.rsplit("/", 1)[-1] if made.findings else ""
-    yield name, f"read by the bytes: {made.num_images} images, {made.num_boxes} boxes ({counts})", f"{said}; {first}"
+    yield name, f"read from the bytes: {made.num_images} images, {made.num_boxes} boxes ({counts})", f"{said}; {first}"
 
 
 def main():
@@ -108,7 +102,7 @@ def main():
     rows = []
     for case in sorted(path for path in args.folder.iterdir() if path.is_dir()):
         rows += [(case.name, *row) for row in describe_case(case)]
-    header = ("case", "file", "what happened", "what was said")
+    header = ("case", "file", "what happened", "findings")
     if args.markdown:
         rows = [header, ("---",) * 4, *rows]
         print("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows))

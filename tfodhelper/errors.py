@@ -1,18 +1,18 @@
-"""What can go wrong, in words that a user can act on.
+"""Everything that can go wrong, in words that a user can act on.
 
-Every error that a user can meet derives from `TfodhelperError`. A message names the file, the object, what was
-expected, what came, and the way out; the command line prints it without a traceback.
+Every error that a user can see derives from `TfodhelperError`. A message names the file and the object, what was
+expected, what was received, and how to fix it; the command line prints it without a traceback.
 """
 
 
 class TfodhelperError(Exception):
-    """Base of all errors that are the input's, the machine's or the user's, and not this program's.
+    """Base of all errors that are caused by the input, the machine or the user, not by a bug in this program.
 
     Args:
       what: one sentence that names the file or the object and says what is wrong.
-      expected: what would have been right, where that helps.
-      received: what came instead.
-      fix: what to do about it, preferably something to type.
+      expected: what would have been valid, where that helps.
+      received: what was found instead.
+      fix: how to correct it, preferably something to type.
     """
 
     exit_status = 1
@@ -32,12 +32,12 @@ class TfodhelperError(Exception):
         super().__init__("\n".join(lines))
 
     def __reduce__(self):
-        """Errors travel from worker processes; their constructors differ, so they are restored without them."""
+        """Errors are sent by worker processes; since constructors differ, they are restored without calling them."""
         return _restore, (type(self), self.args, self.__dict__)
 
 
 class UsageError(TfodhelperError):
-    """A flag or a combination of flags that cannot be meant."""
+    """An invalid flag or an invalid combination of flags."""
 
     exit_status = 2
 
@@ -51,19 +51,19 @@ class DatasetError(TfodhelperError):
 
 
 class ConfigError(TfodhelperError):
-    """A pipeline.config that cannot be parsed, or that asks for what is not there."""
+    """A pipeline.config that cannot be parsed, or that asks for something that does not exist."""
 
 
 class ZooError(TfodhelperError):
-    """A model that is not in the zoo, or whose archive could not be had."""
+    """A model that is not in the zoo, or whose archive could not be obtained."""
 
 
 class CheckpointError(TfodhelperError):
-    """A checkpoint that does not belong to the model."""
+    """A checkpoint that is missing, damaged or does not fit the model."""
 
 
 class TrainingError(TfodhelperError):
-    """Training that cannot go on."""
+    """Training that cannot continue."""
 
 
 class ExportError(TfodhelperError):
@@ -71,11 +71,11 @@ class ExportError(TfodhelperError):
 
 
 class PredictionError(TfodhelperError):
-    """A SavedModel or an image that cannot be predicted."""
+    """A SavedModel or an image that cannot be used for prediction."""
 
 
 class StorageError(TfodhelperError):
-    """A folder that cannot be written, a full disk, a run that another process holds."""
+    """A folder that cannot be written, a full disk, or a folder that another process is using."""
 
 
 def _restore(kind, args, state):

@@ -1,7 +1,7 @@
 """Names, dtypes, shapes and units of every record feature and tensor key.
 
 Boxes are float32 [ymin, xmin, ymax, xmax], continuous; an image covers [0, height] x [0, width]. "Normalized" means
-divided by the height and width of the frame that is named. Shape letters: B batch, M ground truth rows (padded),
+divided by the height and width of the named frame. Shape letters: B batch, M ground truth rows (padded),
 A anchors, K classes without background, D detections, P proposals.
 """
 
@@ -14,8 +14,8 @@ class Record:
     FILENAME = "image/filename"  # bytes, the image's path relative to the data folder, POSIX
     SOURCE_ID = "image/source_id"  # bytes, a decimal number, unique in the set
     KEY = "image/key/sha256"  # bytes, hex digest of the encoded image
-    ENCODED = "image/encoded"  # bytes, JPEG or PNG
-    FORMAT = "image/format"  # bytes, b"jpeg" or b"png", by the content
+    ENCODED = "image/encoded"  # bytes, JPEG or PNG data
+    FORMAT = "image/format"  # bytes, b"jpeg" or b"png", determined from the content
     XMIN = "image/object/bbox/xmin"  # float list, normalized to the image
     XMAX = "image/object/bbox/xmax"
     YMIN = "image/object/bbox/ymin"
@@ -31,12 +31,12 @@ class Record:
 
 
 class Inputs:
-    """Keys of the features that the input pipeline gives to a detector."""
+    """Keys of the features that the input pipeline passes to a detector."""
 
     IMAGE = "image"  # float32 [B, height, width, 3], 0..255, resized and padded to the model input
     TRUE_IMAGE_SHAPE = "true_image_shape"  # int32 [B, 3], height and width before padding, channels
     ORIGINAL_IMAGE_SHAPE = "original_image_shape"  # int32 [B, 2], height and width of the stored image
-    ORIGINAL_IMAGE = "original_image"  # uint8 [B, height, width, 3], only where pictures are drawn
+    ORIGINAL_IMAGE = "original_image"  # uint8 [B, height, width, 3], only where images are drawn
     FILENAME = "filename"  # string [B]
     SOURCE_ID = "source_id"  # string [B]
 
@@ -54,12 +54,12 @@ class Groundtruth:
 
 
 class Predictions:
-    """Keys of the raw predictions. A two-stage detector has some of its own; N = B x P rows of all its proposals."""
+    """Keys of the raw predictions. Some exist only in two-stage detectors; N = B x P, the rows of all proposals."""
 
     FEATURE_MAPS = "feature_maps"  # list of float32 [B, h, w, c]
-    ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input; two stages: in its pixels
+    ANCHORS = "anchors"  # float32 [A, 4], normalized to the padded model input; two stages: in pixels of it
     BOX_CODES = "box_encodings"  # float32 [B, A, 4]
-    CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], or K without background; or [N, K + 1]
+    CLASS_LOGITS = "class_predictions_with_background"  # float32 [B, A, K + 1], K without background; or [N, K + 1]
     IMAGE_SHAPE = "image_shape"  # int32 [4], the shape of the model inputs
     RPN_FEATURES = "rpn_box_predictor_features"  # list of float32 [B, h, w, c]
     RPN_BOX_CODES = "rpn_box_encodings"  # float32 [B, A, 4]
@@ -86,13 +86,13 @@ class Detections:
 
 
 class Prepared:
-    """Keys of the SavedModel's signatures for `prediction`, beside those of `Detections`."""
+    """Keys of the SavedModel's signatures for `prediction`, in addition to those of `Detections`."""
 
     INPUTS = "inputs"  # float32 [height, width, 3] of one image; [B, height, width, 3] of a batch
     TRUE_IMAGE_SHAPE = "true_image_shape"  # int32 [3], height and width of the input without padding, channels
     TRUE_IMAGE_SHAPES = "true_image_shapes"  # int32 [B, 3]
-    SCORE_THRESHOLD = "score_threshold"  # float32 scalar; detections of a score that is not above it are left out
-    FEATURES = "features"  # float32 [B, D], one vector an image
+    SCORE_THRESHOLD = "score_threshold"  # float32 scalar; only detections with a higher score are returned
+    FEATURES = "features"  # float32 [B, D], one vector per image
     FEATURE_MAP = "feature_map_{}"  # float32 [B, h, w, c], of the backbone, numbered from 0
 
 

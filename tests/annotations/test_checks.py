@@ -1,4 +1,4 @@
-"""What is fixed, what is left out, and under which name."""
+"""What is fixed, what is left out, and the codes of the findings."""
 
 import dataclasses
 
@@ -70,7 +70,7 @@ def test_swapping_is_an_option_that_says_so():
     assert checked.annotation.boxes == (Box("cat", 10, 20, 50, 40),)
 
 
-def test_an_image_that_lost_all_its_objects_is_no_negative():
+def test_an_image_that_lost_all_its_objects_is_not_a_negative():
     checked = check([Box("cat", 10, 10, 10, 50)])
     assert checked.annotation is None
     assert codes(checked) == ["box-no-area", "no-box-left"]
@@ -91,9 +91,13 @@ def test_an_unknown_class_leaves_the_image_out_or_by_option_the_box():
     assert check([Box("dog", 1, 1, 20, 20)], label_map=label_map, options=drop).annotation.boxes == ()
 
 
-def test_an_unknown_class_that_is_nearly_a_known_one_says_which():
+def test_an_unknown_class_that_resembles_a_known_one_names_it():
     label_map = make_label_map(["Traffic Light", "cat"])
-    for name, words in (("traffic light", "is 'Traffic Light' meant"), ("caat", "is 'cat' meant"), ("dog", "map; exp")):
+    for name, words in (
+        ("traffic light", "did you mean 'Traffic Light'"),
+        ("caat", "did you mean 'cat'"),
+        ("dog", "map; exp"),
+    ):
         assert words in check([Box(name, 1, 1, 20, 20)], label_map=label_map).findings[0].message
 
 
@@ -123,7 +127,7 @@ def test_a_wrong_size_that_may_mean_wrong_boxes_leaves_the_image_out(size, box):
     assert codes(checked) == ["size-undecided"]
 
 
-def test_a_size_known_to_be_a_constant_is_passed_over():
+def test_a_size_known_to_be_a_constant_is_ignored():
     checked = check([GOOD], (200, 160), options=checks.CheckOptions(trust_pixels=True))
     assert codes(checked) == ["size-differs"]
     assert checked.annotation is not None
@@ -143,7 +147,7 @@ def test_exif_counts_only_when_the_size_says_so():
     assert undecided.annotation is not None
 
 
-def test_boxes_on_each_other_are_pointed_out():
+def test_coinciding_boxes_are_reported():
     assert codes(check([GOOD, dataclasses.replace(GOOD, xmax=50.5)])) == ["box-duplicate"]
     assert codes(check([GOOD, dataclasses.replace(GOOD, name="dog")])) == ["box-class-conflict"]
 
@@ -155,12 +159,12 @@ def test_the_image_itself():
     assert codes(check([], facts=dataclasses.replace(FACTS, is_blank=True))) == []
 
 
-def test_messages_name_file_object_expected_received_and_way_out():
+def test_messages_name_file_object_expected_received_and_fix():
     (finding,) = check([GOOD, Box("dog", 50, 10, 10, 50)]).findings
     assert finding.message == (
-        "a.xml: object 2 (dog): the minimum lies beyond the maximum; expected xmin < xmax, ymin < ymax; "
+        "a.xml: object 2 (dog): the minimum is greater than the maximum; expected xmin < xmax, ymin < ymax; "
         "received xmin 50, ymin 10, xmax 10, ymax 50; box left out; "
-        "fix: label the object again, or give --swap_inverted"
+        "fix: label the object again, or use --swap_inverted"
     )
     assert finding.to_json()["code"] == "box-inverted"
     assert findings.count_codes([finding, finding]) == {"box-inverted": 2}

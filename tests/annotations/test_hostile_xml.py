@@ -14,7 +14,7 @@ from tfodhelper.annotations import findings, labelimg
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
 
 LIMIT_S = 5.0
-LIMIT_MB = 1200  # of a whole process, lxml and numpy included
+LIMIT_MB = 1200  # of the whole process, including lxml and numpy
 GOOD = (
     b'<annotation verified="yes"><folder>f</folder><filename>a.jpg</filename><size><width>64</width><height>48</height>'
     b"<depth>3</depth></size><object><name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>2</ymin>"
@@ -23,7 +23,7 @@ GOOD = (
 
 
 def read(data):
-    """The annotation, or the error; anything else fails the test."""
+    """The annotation or the error; any other exception fails the test."""
     try:
         return labelimg.parse_labelimg(data, "some/a.xml")
     except UnusableFile as error:
@@ -45,19 +45,19 @@ def test_a_damaged_file(data):
             st.one_of(st.binary(max_size=4), st.sampled_from([b"&a;", b"<", b">", b"NaN", b"\xff\xfe", b"1e999"]))
         )
         damaged[position : position + data.draw(st.integers(0, 4))] = piece
-    found = read(bytes(damaged))
-    if isinstance(found, Annotation):
-        for box in found.boxes:
+    result = read(bytes(damaged))
+    if isinstance(result, Annotation):
+        for box in result.boxes:
             assert all(abs(value) < float("inf") for value in (box.xmin, box.ymin, box.xmax, box.ymax))
 
 
 @given(st.text(max_size=60))
-def test_any_text_as_a_name_or_file_name_stays_what_it_is(text):
+def test_any_text_may_be_a_class_name(text):
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     data = GOOD.replace(b"cat", escaped.encode("utf-8", "surrogatepass")).replace(b"a.jpg", b"../../" + b"x.jpg")
-    found = read(data)
-    if isinstance(found, Annotation):
-        assert found.filename == "x.jpg"
+    result = read(data)
+    if isinstance(result, Annotation):
+        assert result.filename == "x.jpg"
 
 
 @pytest.mark.parametrize("name", ["../../x.jpg", "..\\..\\x.jpg", "/etc/x.jpg", "C:\\x.jpg", "a/../../x.jpg"])
@@ -66,7 +66,7 @@ def test_no_folder_of_a_file_name_survives(name):
 
 
 @given(st.text(max_size=8), st.text(max_size=8), st.floats(-1e9, 1e9), st.booleans())
-def test_any_annotation_is_written_and_read_back_equal_or_refused(tmp_path_factory, name, pose, xmin, flag):
+def test_any_annotation_is_read_back_equal_or_rejected(tmp_path_factory, name, pose, xmin, flag):
     path = tmp_path_factory.mktemp("any") / "a.xml"
     box = Box(name, xmin, 1.0, 2.5, 3.0, flag, not flag, pose)
     annotation = Annotation("a.jpg", 64, 48, (box, box), flag)
@@ -79,13 +79,13 @@ def test_any_annotation_is_written_and_read_back_equal_or_refused(tmp_path_facto
 
 
 @pytest.mark.parametrize("name", ["a\nb.jpg", "a\x01b.jpg", "\udcff.jpg", " .jpg", "a&<>.jpg", "\ufeffa.jpg"])
-def test_odd_names_of_files_are_written_all_the_same(tmp_path, name):
+def test_annotations_of_images_with_odd_names_are_written(tmp_path, name):
     labelimg.write_labelimg(tmp_path / "a.xml", Annotation(name, 64, 48, ()), image_path="/x/" + name)
     assert labelimg.read_labelimg(tmp_path / "a.xml").filename.endswith(".jpg")
 
 
 def make_laughs(in_attribute):
-    """Ten levels of ten: ten thousand million letters when it is expanded."""
+    """Ten levels of ten: ten billion letters if it were expanded."""
     lines = ['<!ENTITY a0 "ha">'] + [f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 11)]
     body = '<annotation verified="&a10;"/>' if in_attribute else "<annotation><filename>&a10;</filename></annotation>"
     return f"<!DOCTYPE annotation [{''.join(lines)}]>{body}".encode()
@@ -117,7 +117,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_end_soon(name, tmp_path):
+def test_hostile_files_are_handled_quickly(name, tmp_path):
     path = tmp_path / "a.xml"
     path.write_bytes(HOSTILE[name]())
     code = (
@@ -144,4 +144,4 @@ def test_hostile_files_end_soon(name, tmp_path):
     assert first.split()[0] in {"annotation", *findings.KINDS}
     assert "passwd" not in done.stdout and "root:" not in done.stdout
     assert int(memory) < LIMIT_MB
-    assert time.monotonic() - start < 10 * LIMIT_S  # far above what is needed, so that a busy machine does not matter
+    assert time.monotonic() - start < 10 * LIMIT_S  # far more than needed, so that a busy machine does not matter

@@ -1,4 +1,4 @@
-"""Facts of image files, and the bytes that go into records."""
+"""Facts about image files, and the bytes that go into records."""
 
 import hashlib
 import io
@@ -55,7 +55,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("format", "mode", "result"), OTHERS)
-def test_everything_else_is_encoded_anew(format, mode, result):
+def test_everything_else_is_reencoded(format, mode, result):
     image = noise("I").convert("I;16") if mode == "I;16" else noise(mode)
     data = encode(image, format)
     facts = images.inspect_image(data, "a")
@@ -80,7 +80,7 @@ def test_sixteen_bits_keep_their_upper_eight():
     np.testing.assert_allclose(np.array(Image.open(io.BytesIO(encoded))), values // 256, atol=1)
 
 
-def test_a_turned_image_is_turned_and_loses_its_tag():
+def test_a_rotated_image_loses_its_orientation_tag():
     source = noise(size=(40, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -101,18 +101,18 @@ def test_a_broken_orientation_counts_as_none():
     assert images.inspect_image(encode(noise(), "JPEG", exif=exif), "a").orientation == 1
 
 
-def test_every_cut_of_a_jpeg_is_seen():
+def test_a_jpeg_truncated_anywhere_is_detected():
     data = encode(noise(), "JPEG")
     for kept in [len(data) - 1, len(data) - 2, len(data) - 10, len(data) // 2]:
         assert code_of(data[:kept]) == "image-truncated"
 
 
-def test_a_cut_png_is_seen():
+def test_a_truncated_png_is_detected():
     data = encode(noise(), "PNG")
     assert code_of(data[: len(data) // 2]) in ("image-truncated", "image-unreadable")
 
 
-def test_bytes_behind_the_end_of_a_jpeg_are_harmless():
+def test_bytes_after_the_end_of_a_jpeg_are_harmless():
     data = encode(noise(), "JPEG") + b"\x00" * 1000
     assert images.inspect_image(data, "a").reencode_reason is None
 
@@ -122,11 +122,11 @@ def test_bytes_behind_the_end_of_a_jpeg_are_harmless():
     [(b"", "image-empty"), (b"no image", "image-unreadable"), (b"\xff\xd8\xff", "image-unreadable"),
      (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs-pointer")],
 )  # fmt: skip
-def test_what_is_no_image_says_so(data, code):
+def test_files_that_are_not_images_are_named(data, code):
     assert code_of(data) == code
 
 
-def test_a_bomb_is_refused_by_its_header():
+def test_a_decompression_bomb_is_rejected_by_its_header():
     data = bytearray(encode(noise(), "PNG"))
     data[16:24] = (60000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")

@@ -21,7 +21,7 @@ def test_round_trip_with_odd_names(tmp_path):
     assert "日本" in path.read_text(encoding="utf-8")
 
 
-def test_display_names_are_found_and_gaps_are_told():
+def test_display_names_are_found_and_gaps_are_listed():
     text = "item { name: '/m/01' id: 1 display_name: 'person' } item { name: '/m/02' id: 4 display_name: 'car' }"
     read = label_maps.parse_label_map(text, "coco.pbtxt")
     assert read.id_of("car") == read.id_of("/m/02") == 4
@@ -30,7 +30,7 @@ def test_display_names_are_found_and_gaps_are_told():
     assert "tree" not in read
 
 
-def test_an_item_for_the_background_is_passed_over():
+def test_an_item_for_the_background_is_ignored():
     read = label_maps.parse_label_map("item { id: 0 name: 'background' } item { id: 1 name: 'a' }", "a.pbtxt")
     assert read.names == ("a",)
 
@@ -42,19 +42,19 @@ def test_an_item_for_the_background_is_passed_over():
         ("item { id: 0 name: 'a' }", "ids start at 1"),
         ("item { id: -1 name: 'a' }", "ids start at 1"),
         ("item { id: 1 }", "no name"),
-        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "belongs to 'a'"),
-        ("item { id: 1 name: 'a' } item { id: 2 name: 'a' }", "has the id 1"),
+        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "already belongs to 'a'"),
+        ("item { id: 1 name: 'a' } item { id: 2 name: 'a' }", "already has the id 1"),
         ("item { id: 1 nmae: 'a' }", "nmae"),
-        ("a, b, c", "is no label map"),
+        ("a, b, c", "is not a label map"),
     ],
 )
-def test_bad_maps_are_refused_in_words(text, words):
+def test_invalid_label_maps_are_rejected(text, words):
     with pytest.raises(errors.AnnotationError, match="map.pbtxt") as caught:
         label_maps.parse_label_map(text, "map.pbtxt")
     assert words in str(caught.value)
 
 
-def test_an_unknown_class_brings_near_names():
+def test_an_unknown_class_suggests_similar_names():
     with pytest.raises(errors.AnnotationError, match="did you mean 'platelet'"):
         label_maps.make_label_map(["platelet", "cell"]).id_of("plateelt")
 

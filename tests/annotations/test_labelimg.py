@@ -1,4 +1,4 @@
-"""Reading and writing LabelImg's files."""
+"""Reading and writing LabelImg files."""
 
 import string
 
@@ -10,7 +10,7 @@ from tests.shared_data import shared
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
 
-# Written by hand after a file of LabelImg itself.
+# Written by hand, modelled on a file written by LabelImg.
 EXACT = """<annotation verified="yes">
 \t<folder>pictures</folder>
 \t<filename>a cat.jpg</filename>
@@ -52,7 +52,7 @@ def object_with(corners, name="cat", rest=""):
 CORNERS = (("xmin", 1), ("ymin", 2), ("xmax", 3), ("ymax", 4))
 
 
-def test_writes_the_layout_of_labelimg_to_the_byte(tmp_path):
+def test_writes_the_layout_of_labelimg_byte_for_byte(tmp_path):
     annotation = Annotation("a cat.jpg", 640, 480, (Box("cat & dog", 1, 22, 333, 444, truncated=True),), verified=True)
     path = tmp_path / "a cat.xml"
     labelimg.write_labelimg(path, annotation, image_path="/data/pictures/a cat.jpg")
@@ -60,7 +60,7 @@ def test_writes_the_layout_of_labelimg_to_the_byte(tmp_path):
     assert labelimg.read_labelimg(path) == annotation
 
 
-def test_a_file_of_labelimg_itself_is_written_back_to_the_byte(tmp_path):
+def test_a_file_of_labelimg_is_reproduced_byte_for_byte(tmp_path):
     original = shared("data/bccd/BCCD/Annotations") / "BloodImage_00338.xml"
     image_path = "/home/pi/detection_dataset/JPEGImages/BloodImage_00338.jpg"
     labelimg.write_labelimg(tmp_path / "a.xml", labelimg.read_labelimg(original), image_path=image_path)
@@ -87,20 +87,20 @@ def test_what_is_written_is_read_back_equal(tmp_path_factory, annotation):
     assert labelimg.read_labelimg(path) == annotation
 
 
-def test_reads_by_tag_in_any_order_and_nothing_is_subtracted():
+def test_reads_by_tag_in_any_order_and_subtracts_nothing():
     roboflow = object_with((("xmin", 5), ("xmax", 50), ("ymin", 6), ("ymax", 60)))
     (box,) = parse(roboflow).boxes
     assert (box.xmin, box.ymin, box.xmax, box.ymax) == (5, 6, 50, 60)
 
 
-def test_parts_of_an_object_are_not_taken_for_it():
+def test_parts_of_an_object_are_not_mistaken_for_it():
     part = "<part><name>head</name><bndbox><xmin>88</xmin><ymin>1</ymin><xmax>100</xmax><ymax>9</ymax></bndbox></part>"
     (box,) = parse(f"<object>{part}<name>person</name>{object_with(CORNERS)[len('<object><name>cat</name>') :]}").boxes
     assert (box.name, box.xmin) == ("person", 1)
 
 
 @pytest.mark.parametrize("text", ["", "0", "Unspecified"])
-def test_an_empty_difficult_is_no(text):
+def test_an_empty_difficult_means_no(text):
     (box,) = parse(object_with(CORNERS, rest=f"<difficult>{text}</difficult><truncated>{text}</truncated>")).boxes
     assert not box.difficult
     assert not box.truncated
@@ -116,7 +116,7 @@ def test_windows_paths_spaces_and_byte_order_marks():
 
 @pytest.mark.parametrize("size", ["", "<size/>", "<size><width>0</width><height>0</height></size>",
                                   "<size><width>x</width><height>-3</height></size>"])  # fmt: skip
-def test_a_size_that_says_nothing_is_none(size):
+def test_an_unusable_size_is_none(size):
     annotation = parse(size)
     assert (annotation.width, annotation.height) == (None, None)
 
@@ -132,7 +132,7 @@ def test_a_size_that_says_nothing_is_none(size):
         (object_with(CORNERS, name=" "), "box-unnamed"),
     ],
 )
-def test_an_object_without_usable_box_does_not_take_the_file_with_it(element, code):
+def test_an_object_without_a_usable_box_does_not_spoil_the_file(element, code):
     annotation = parse(element + object_with(CORNERS))
     assert [skipped.code for skipped in annotation.skipped] == [code]
     assert len(annotation.boxes) == 1
@@ -178,7 +178,7 @@ def test_entities_are_neither_expanded_nor_fetched(tmp_path):
 @pytest.mark.parametrize(
     ("encoding", "name"), [("gb18030", "红细胞"), ("cp1252", "Schlüssel"), ("cp949", "빨간 자동차와 트럭")]
 )
-def test_other_encodings_are_guessed_and_said(encoding, name):
+def test_other_encodings_are_guessed_and_reported(encoding, name):
     text = f'<?xml version="1.0"?><annotation>{object_with(CORNERS, name)}</annotation>'
     annotation = labelimg.parse_labelimg(text.encode(encoding), "a.xml")
     assert annotation.boxes[0].name == name

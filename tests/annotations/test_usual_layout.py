@@ -1,4 +1,4 @@
-"""The quick way to read LabelImg's layout says what the long way says, or nothing."""
+"""The fast reader of LabelImg's layout returns what the XML reader returns, or None."""
 
 import pytest
 from hypothesis import given, settings
@@ -51,14 +51,14 @@ CORNERS = st.one_of(
 )
 
 
-def long_way(data):
+def read_with_parser(data):
     try:
-        return entry.pack(labelimg.parse_labelimg(data, "a.xml"))
+        return entry.pack_annotation(labelimg.parse_labelimg(data, "a.xml"))
     except UnusableFile:
         return None
 
 
-def test_the_usual_file_is_read_and_the_unusual_is_left():
+def test_usual_files_are_read_and_unusual_ones_are_not():
     objects = OBJECT.format(name="cat", pose="Left", flag=1, corner=1.5)
     text = TEXT.format(verified=' verified="yes"', filename="a.jpg", objects=objects)
     box = ("cat", 1.5, 2.0, 30.0, 40.0, False, True, "Left")
@@ -82,22 +82,22 @@ def test_the_usual_file_is_read_and_the_unusual_is_left():
     st.sampled_from(["", ' verified="yes"']), WORDS, st.lists(st.tuples(WORDS, WORDS, st.sampled_from("012"), CORNERS))
 )
 @settings(max_examples=300)
-def test_both_ways_say_the_same(verified, filename, objects):
+def test_both_readers_agree(verified, filename, objects):
     parts = [OBJECT.format(name=n, pose=p, flag=f, corner=c) for n, p, f, c in objects]
     text = TEXT.format(verified=verified, filename=filename, objects="".join(parts))
     data = text.encode("utf-8", "surrogatepass")
-    found = usual_layout.read(data)
-    assert found is None or found == long_way(data)
+    content = usual_layout.read(data)
+    assert content is None or content == read_with_parser(data)
 
 
 @given(st.integers(0, 700), st.integers(0, 3), st.text("<>/&;!-[]?x\n\"' \x00\x0b\ufeff猫", max_size=3))
 @settings(max_examples=500)
-def test_a_file_with_an_edit_is_read_alike_or_left(place, removed, added):
+def test_readers_agree_on_an_edited_file(start, removed, added):
     text = TEXT.format(verified="", filename="a.jpg", objects=2 * OBJECT.format(name="cat", pose="", flag=0, corner=1))
-    place = min(place, len(text))
-    data = (text[:place] + added + text[place + removed :]).encode()
-    found = usual_layout.read(data)
-    assert found is None or found == long_way(data)
+    start = min(start, len(text))
+    data = (text[:start] + added + text[start + removed :]).encode()
+    content = usual_layout.read(data)
+    assert content is None or content == read_with_parser(data)
 
 
 BOXES = st.builds(
@@ -116,13 +116,13 @@ BOXES = st.builds(
     st.sampled_from([None, make_label_map(["cat", "dog"])]),
 )
 @settings(max_examples=300)
-def test_what_is_faultless_is_left_as_it_is_and_nothing_is_said_about_it(boxes, size, image, label_map):
+def test_faultless_annotations_are_unchanged_and_have_no_findings(boxes, size, image, label_map):
     width, height, format_, orientation, reason = image
     facts = ImageFacts(format_, width, height, "RGB", orientation, "00", 1, reason)
     annotation = Annotation("a.jpg", *size, tuple(boxes))
-    if checks.is_faultless(entry.pack(annotation), facts, "a.jpg", label_map):
-        found = checks.check_annotation(annotation, facts, "a.xml", label_map, image_file="a.jpg")
-        assert (found.annotation, found.findings, found.turn) == (annotation, (), False)
+    if checks.is_faultless(entry.pack_annotation(annotation), facts, "a.jpg", label_map):
+        checked = checks.check_annotation(annotation, facts, "a.xml", label_map, image_file="a.jpg")
+        assert (checked.annotation, checked.findings, checked.turn) == (annotation, (), False)
 
 
 @pytest.mark.parametrize("second", [(1, 2, 30, 40), (2, 2, 30, 40), (20, 20, 60, 44)])

@@ -84,7 +84,7 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     ("changes", "status", "words"),
     [
         (["--model=ssd_mobilnet_v1"], 1, "did you mean ssd_mobilenet_v1"),
-        (["--model=faster_rcnn_nas"], 1, "cannot be trained here yet"),
+        (["--model=faster_rcnn_nas"], 1, "cannot be trained yet"),
         (["--set=train_config.batch_sise=4"], 1, "did you mean train_config.batch_size"),
         (["--set=train_config.use_bfloat16=true"], 1, "train_config.use_bfloat16: true"),
         (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "no checkpoint found"),

@@ -1,4 +1,4 @@
-"""A complete configuration for a data set."""
+"""A complete configuration for a dataset."""
 
 import pathlib
 
@@ -16,7 +16,7 @@ QUARTERS = "ssd_mobilenet_v1_0.75_depth"
 
 
 def make_facts(**changes):
-    """Facts of a set of 200 and 50 images with 3 classes."""
+    """Facts of a dataset of 200 training and 50 validation images with 3 classes."""
     values = {
         "folder": pathlib.Path("/data"),
         "label_map_path": "/data/label_map.pbtxt",
@@ -56,7 +56,7 @@ def test_result_is_supported_and_round_trips(name, checkpoint):
     assert pipeline.parse_pipeline(pipeline.format_pipeline(result)) == result
 
 
-def test_learning_rate_is_scaled_to_the_batch_size_and_said():
+def test_learning_rate_is_scaled_to_the_batch_size_and_noted():
     result, notes = make(batch_size=16)
     cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine.learning_rate_base == pytest.approx(0.9 * 16 / 2048)  # 0.00703125
@@ -64,7 +64,7 @@ def test_learning_rate_is_scaled_to_the_batch_size_and_said():
     assert "learning rate: 0.00703125 (was 0.9), scaled linearly from batch size 2048 to 16" in notes
 
 
-def test_given_learning_rate_stands_and_the_warmup_keeps_its_share():
+def test_given_learning_rate_is_kept_and_the_warmup_rate_is_scaled():
     result, notes = make(learning_rate=0.004, batch_size=8)
     cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine.learning_rate_base == pytest.approx(0.004)
@@ -86,10 +86,10 @@ def test_schedule_is_scaled_to_the_steps():
 
 
 @pytest.mark.parametrize(("num_train", "steps"), [(10, 600), (200, 1250), (1000, 6250), (100_000, 20_000)])
-def test_steps_follow_from_the_data(num_train, steps):
+def test_steps_are_derived_from_the_data(num_train, steps):
     result, notes = make(facts=make_facts(num_train=num_train))
     assert result.train_config.num_steps == steps
-    assert "--num_steps changes it" in notes
+    assert "change it with --num_steps" in notes
 
 
 def test_default_batch_is_not_larger_than_the_data():
@@ -97,7 +97,7 @@ def test_default_batch_is_not_larger_than_the_data():
     assert make()[0].train_config.batch_size == 8
 
 
-def test_overrides_have_the_last_word_and_the_schedule_follows_them():
+def test_overrides_take_precedence_and_the_schedule_follows_them():
     result, notes = make(overrides=["train_config.batch_size=4", "train_config.num_steps=1000"])
     cosine = result.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     assert result.train_config.batch_size == 4 and result.train_config.num_steps == 1000
@@ -120,17 +120,17 @@ def test_overridden_batch_size_that_is_the_base_files_own_counts_too():
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
-def test_learning_rate_that_cannot_be(rate):
+def test_invalid_learning_rates(rate):
     with pytest.raises(errors.ConfigError, match="above 0"):
         make(learning_rate=rate)
 
 
-def test_further_evaluation_sets_are_taken_out_and_said(tmp_path):
+def test_further_evaluation_sets_are_removed_and_noted(tmp_path):
     own = apply_overrides(generate.find_base(QUARTERS).pipeline, ["eval_input_reader+={label_map_path: 'x'}"])
     pipeline.write_pipeline(tmp_path / "own.config", own)
     result, notes = generate.generate_pipeline(generate.find_base(None, str(tmp_path / "own.config")), make_facts())
     assert len(result.eval_input_reader) == 1
-    assert any("taken out" in note for note in notes)
+    assert any("the other eval_input_readers are removed" in note for note in notes)
 
 
 def test_small_batches_keep_batch_norm_frozen_when_fine_tuning():
@@ -171,7 +171,7 @@ def test_no_images_on_a_side_is_an_error(empty):
         make(facts=make_facts(**{empty: 0}))
 
 
-def test_own_config_keeps_its_training(tmp_path):
+def test_own_config_keeps_its_training_settings(tmp_path):
     own = apply_overrides(generate.find_base(QUARTERS).pipeline, ["train_config.batch_size=64"])
     pipeline.write_pipeline(tmp_path / "own.config", own)
     base = generate.find_base(None, str(tmp_path / "own.config"))
@@ -181,7 +181,7 @@ def test_own_config_keeps_its_training(tmp_path):
     assert generate.find_base(str(tmp_path / "own.config")).is_own
 
 
-def test_own_config_says_where_it_starts(tmp_path):
+def test_own_config_determines_the_checkpoint(tmp_path):
     (tmp_path / "ckpt-0.index").write_bytes(b"")
     own = generate.find_base(QUARTERS).pipeline
     own.train_config.fine_tune_checkpoint = str(tmp_path / "ckpt-0")
@@ -191,14 +191,14 @@ def test_own_config_says_where_it_starts(tmp_path):
     assert generate.find_fine_tune_checkpoint(base, "none") is None
     own.train_config.fine_tune_checkpoint = generate.UNFILLED
     pipeline.write_pipeline(tmp_path / "pipeline.config", own)
-    with pytest.raises(errors.ConfigError, match="filled in"):
+    with pytest.raises(errors.ConfigError, match="is not filled in yet"):
         generate.find_fine_tune_checkpoint(generate.find_base(str(tmp_path)), "zoo")
 
 
 def test_unknown_and_untrainable_models():
     with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
         generate.find_base("ssd_mobilnet_v1")
-    with pytest.raises(errors.ConfigError, match="cannot be trained here yet"):
+    with pytest.raises(errors.ConfigError, match="cannot be trained yet"):
         generate.find_base("faster_rcnn_nas")
     with pytest.raises(errors.UsageError, match="--model"):
         generate.find_base()
@@ -231,7 +231,7 @@ def test_facts_of_a_converted_folder(tmp_path):
     assert result.model.ssd.num_classes == 2
 
 
-def test_other_network_of_the_checkpoint_is_noted(tmp_path):
+def test_a_different_network_of_the_checkpoint_is_noted(tmp_path):
     (tmp_path / "checkpoint").mkdir()
     own = generate.find_base("ssd_mobilenet_v1").pipeline
     pipeline.write_pipeline(tmp_path / "pipeline.config", own)

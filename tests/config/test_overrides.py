@@ -28,7 +28,7 @@ def base():
     return pipeline.parse_pipeline(TEXT)
 
 
-def test_scalar_is_set_and_the_original_stays(base):
+def test_scalar_is_set_and_the_original_is_unchanged(base):
     changed = apply_overrides(base, ["train_config.batch_size=4"])
     assert changed.train_config.batch_size == 4
     assert base.train_config.batch_size == 8
@@ -65,7 +65,7 @@ def test_kinds_of_values(base, override, read, value):
     assert read(apply_overrides(base, [override])) == value
 
 
-def test_augmentation_options_are_added_replaced_and_taken_out(base):
+def test_augmentation_options_are_added_replaced_and_removed(base):
     def names(message):
         return [step.WhichOneof("preprocessing_step") for step in message.train_config.data_augmentation_options]
 
@@ -96,7 +96,7 @@ def test_whole_message_replaces_the_other_member_of_a_oneof(base):
     assert changed.train_config.optimizer.adam_optimizer.learning_rate.constant_learning_rate.learning_rate == 0.5
 
 
-def test_message_that_is_not_set_yet_is_made(base):
+def test_message_that_is_not_set_yet_is_created(base):
     changed = apply_overrides(base, ["model.ssd.loss.hard_example_miner.num_hard_examples=5"])
     assert changed.model.ssd.loss.hard_example_miner.num_hard_examples == 5
 
@@ -111,27 +111,27 @@ def test_maps(base):
     [
         ("train_config.batch_sise=4", "did you mean train_config.batch_size?"),
         ("batch_size=4", "train_config.batch_size"),
-        ("train_config.batch_size=four", "expected: a whole number from 0"),
+        ("train_config.batch_size=four", "expected: an integer from 0"),
         ("train_config.batch_size=-1", "received: -1"),
-        ("train_config.batch_size=4294967296", "whole number"),
+        ("train_config.batch_size=4294967296", "an integer from 0"),
         ("train_config.gradient_clipping_by_norm=nan", "a number"),
         ("train_config.add_regularization_loss=maybe", "true or false"),
         ("train_config.fine_tune_checkpoint_version=V3", "one of UNKNOWN, V1, V2"),
         ("train_config.batch_size", "path=value"),
         ("train_config.batch_size.x=1", "has no fields"),
-        ("train_config..x=1", "no field name"),
+        ("train_config..x=1", "is not a field name"),
         ("train_config.data_augmentation_options.ssd_random_crop={}", "2 elements"),
         ("train_config.data_augmentation_options[7].ssd_random_crop={}", "an index below 2"),
         ("train_config[0].batch_size=1", "takes no index"),
-        ("train_config.batch_size+=1", "stands once"),
+        ("train_config.batch_size+=1", "batch_size, which is not repeated"),
         ("model.ssd=3", "is a message"),
         ("model.ssd={num_clases: 3}", "did you mean num_classes?"),
-        ("model.faster_rcnn.num_classes=3", "model holds ssd, not faster_rcnn"),
-        ("train_config.optimizer.adam_optimizer.epsilon=1", "train_config.optimizer holds momentum_optimizer"),
+        ("model.faster_rcnn.num_classes=3", "model contains ssd, not faster_rcnn"),
+        ("train_config.optimizer.adam_optimizer.epsilon=1", "train_config.optimizer contains momentum_optimizer"),
         ("eval_config.super_categories.a=3", "is a map"),
     ],
 )
-def test_errors_name_the_override_and_the_way_out(base, override, words):
+def test_errors_name_the_override_and_the_fix(base, override, words):
     with pytest.raises(errors.ConfigError) as caught:
         apply_overrides(base, [override])
     assert f"--set {override}" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Reading and writing pipeline.config, and what errors say."""
+"""Reading and writing pipeline.config, and the error messages."""
 
 import pathlib
 
@@ -23,7 +23,7 @@ train_config: { batch_size: 4, data_augmentation_options { random_horizontal_fli
 
 
 def error_of(text):
-    """The error that a text gives."""
+    """The error that is raised for a text."""
     with pytest.raises(errors.ConfigError) as caught:
         pipeline.parse_pipeline(text, "my.config")
     return caught.value
@@ -39,14 +39,14 @@ def test_parses_text_with_comments_colons_and_commas():
     )
 
 
-def test_prints_and_parses_again_equal():
+def test_parses_back_equal():
     message = pipeline.parse_pipeline(SMALL)
     assert pipeline.parse_pipeline(pipeline.format_pipeline(message)) == message
 
 
 @hypothesis.given(strategies.messages("TrainEvalPipelineConfig"))
 @hypothesis.settings(max_examples=60)
-def test_any_message_prints_and_parses_again_equal(message):
+def test_any_message_parses_back_equal(message):
     assert pipeline.parse_pipeline(pipeline.format_pipeline(message)) == message
 
 
@@ -80,19 +80,19 @@ def test_non_ascii_paths_stay_readable(tmp_path):
     assert pipeline.read_pipeline(tmp_path / "a.config") == message
 
 
-def test_byte_order_mark_is_left_out(tmp_path):
+def test_byte_order_mark_is_ignored(tmp_path):
     (tmp_path / "a.config").write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
     assert pipeline.read_pipeline(tmp_path / "a.config").train_config.batch_size == 4
 
 
-def test_mistyped_field_names_line_and_nearest_name():
+def test_misspelt_field_is_reported_with_line_and_suggestion():
     error = error_of("model {\n  ssd {\n    num_clases: 3\n  }\n}\n")
     assert error.what.startswith("my.config:3:")
     assert "num_clases" in error.what
     assert error.fix == "did you mean num_classes?"
 
 
-def test_field_in_the_wrong_block_says_where_it_belongs():
+def test_field_in_the_wrong_block_is_reported_with_its_owners():
     error = error_of("model {\n  ssd {\n    batch_size: 3\n  }\n}\n")
     assert "EvalConfig, TrainConfig" in error.fix
     assert "num_classes" in error.expected
@@ -111,13 +111,13 @@ def test_field_in_the_wrong_block_says_where_it_belongs():
         ("train_config { [some.extension] { } }", 1, "extension"),
     ],
 )
-def test_other_mistakes_name_their_line(text, line, words):
+def test_other_errors_name_their_line(text, line, words):
     error = error_of(text)
     assert error.what.startswith(f"my.config:{line}:")
     assert words in str(error)
 
 
-def test_mistyped_enum_lists_values():
+def test_misspelt_enum_value_lists_the_values():
     error = error_of("model { ssd { feature_extractor { conv_hyperparams { activation: RELU6 } } } }")
     assert error.expected == "one of NONE, RELU, RELU_6, SWISH"
     assert error.fix == "did you mean RELU_6?"
@@ -140,21 +140,21 @@ def test_windows_paths_with_double_backslashes_or_slashes_are_fine():
     assert pipeline.parse_pipeline(text).train_input_reader.label_map_path == "C:\\training\\a.pbtxt"
 
 
-def test_field_that_the_schema_dropped_is_left_out_with_a_warning(capsys):
+def test_removed_field_is_ignored_with_a_warning(capsys):
     text = 'model { ssd { feature_extractor {\n type: "ssd_mobilenet_v1"\n batch_norm_trainable: true } } }'
     message = pipeline.parse_pipeline(text, "old.config")
     assert message.model.ssd.feature_extractor.type == "ssd_mobilenet_v1"
-    assert "old.config:3: batch_norm_trainable is left out" in capsys.readouterr().err
+    assert "old.config:3: batch_norm_trainable is ignored" in capsys.readouterr().err
 
 
-def test_field_that_was_renamed_is_read():
+def test_renamed_field_is_read():
     text = "model { center_net { deepmac_mask_estimation { color_consistency_dilation: 3 } } }"
     message = pipeline.parse_pipeline(text)
     assert message.model.center_net.deepmac_mask_estimation.feature_consistency_dilation == 3
 
 
 def test_missing_file_and_binary_file(tmp_path):
-    with pytest.raises(errors.ConfigError, match="no such file"):
+    with pytest.raises(errors.ConfigError, match="none.config: does not exist"):
         pipeline.read_pipeline(tmp_path / "none.config")
     (tmp_path / "model.pb").write_bytes(bytes(range(256)))
     with pytest.raises(errors.ConfigError, match="not UTF-8"):

@@ -1,4 +1,4 @@
-"""Plans, the table and the report of `check`."""
+"""Plans, the table of classes, and the report of `check`."""
 
 import json
 import subprocess
@@ -40,14 +40,14 @@ def test_the_table(tmp_path):
     ]
 
 
-def test_a_class_without_training_box_stops(tmp_path):
+def test_a_class_without_training_boxes_is_an_error(tmp_path):
     save_set(tmp_path / "data", ["cat"])
     label_map = write_label_map(tmp_path / "map.pbtxt", "cat", "unicorn")
     with pytest.raises(errors.DatasetError, match="unicorn"):
         make(tmp_path / "data", label_map=label_map).check()
 
 
-def test_a_class_without_validation_box_is_a_warning(tmp_path):
+def test_a_class_without_validation_boxes_is_a_warning(tmp_path):
     save_set(tmp_path, ["cat"])
     save_pair(tmp_path, "dog", [Box("dog", 1, 1, 20, 20)], seed=9999)
     planned = make(tmp_path)
@@ -63,7 +63,7 @@ def test_an_image_with_several_reasons_is_left_out_once(tmp_path):
     assert {name: len(reasons) for name, reasons in planned.left_out.items()} == {"two.jpg": 2}
 
 
-def test_strict_stops_on_what_would_be_fixed(tmp_path):
+def test_strict_rejects_what_would_be_fixed(tmp_path):
     save_set(tmp_path, ["cat"])
     make(tmp_path).check(strict=True)
     save_pair(tmp_path, "over", [Box("cat", 1, 1, 65, 20)], seed=9999)
@@ -73,7 +73,7 @@ def test_strict_stops_on_what_would_be_fixed(tmp_path):
         planned.check(strict=True)
 
 
-def test_only_negatives_are_no_set_to_learn_from(tmp_path):
+def test_a_dataset_of_negatives_cannot_be_used_for_training(tmp_path):
     save_pair(tmp_path, "a", [])
     with pytest.raises(errors.DatasetError, match="no class to learn"):
         make(tmp_path).check()

@@ -7,7 +7,7 @@ from tfodhelper.annotations import labelimg
 from tfodhelper.dataset import shapes
 
 
-def test_an_image_follows_from_seed_and_number():
+def test_an_image_is_determined_by_seed_and_number():
     image, boxes = shapes.draw_image(3, 5)
     again, same_boxes = shapes.draw_image(3, 5)
     assert np.array_equal(np.asarray(image), np.asarray(again))
@@ -23,7 +23,7 @@ def test_a_set_drawn_in_parts_equals_the_whole(tmp_path):
     assert [path.read_bytes() for path in whole] == [path.read_bytes() for path in parts]
 
 
-def test_the_xml_says_what_was_drawn(tmp_path):
+def test_the_xml_describes_what_was_drawn(tmp_path):
     for number, path in enumerate(shapes.draw_dataset(tmp_path, 9, seed=2)):
         image, boxes = shapes.draw_image(2, number)
         annotation = labelimg.read_labelimg(path.with_suffix(".xml"))
@@ -32,7 +32,7 @@ def test_the_xml_says_what_was_drawn(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".jpg", ".png", ".xml"}
 
 
-def test_boxes_lie_inside_do_not_cover_each_other_and_have_several_sizes():
+def test_boxes_are_inside_do_not_cover_each_other_and_have_several_sizes():
     sides, names = [], set()
     for number in range(60):
         image, boxes = shapes.draw_image(0, number)

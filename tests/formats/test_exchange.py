@@ -1,4 +1,4 @@
-"""COCO JSON, YOLO text and CSV: read, written, and through the verbs; nothing is lost without a word."""
+"""COCO JSON, YOLO labels and CSV: read, written, and through the verbs; nothing is lost silently."""
 
 import json
 
@@ -21,7 +21,7 @@ NAMES = ("cat", "dog", "größe 2")
 
 @st.composite
 def make_listed(draw, whole=True):
-    """One image with boxes in whole or broken pixels."""
+    """One image with boxes in whole or fractional pixels."""
     number = st.integers(0, 5000) if whole else st.floats(0, 5000, allow_nan=False)
     boxes = []
     for _ in range(draw(st.integers(0, 4))):
@@ -42,7 +42,7 @@ def test_coco_reads_back_equal(tmp_path_factory, listed):
 
 
 @given(make_listed(whole=False))
-def test_csv_reads_back_all_that_it_holds(tmp_path_factory, listed):
+def test_csv_reads_back_all_that_it_can_represent(tmp_path_factory, listed):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     box_table.write_table(path, [listed], with_empty=True)
     (image,) = box_table.read_table(path).images
@@ -62,7 +62,7 @@ def test_yolo_by_hand():
     text = "0 0.5 0.5 0.25 0.5\n\n1 0.1 0.1 0.2 0.2 0.99\n2 0 0 1 0 1 1 0.5 1\n7 0.5 0.5 1 1\n0 x 0 0 0\n0 .5 .5\n"
     boxes, skipped, num_outlines = yolo.parse_labels(text, NAMES, 200, 100)
     assert boxes == [Box("cat", 75, 25, 125, 75), Box("dog", 0, 0, 40, 20), Box("größe 2", 0, 0, 200, 100)]
-    assert [(one.code, one.where) for one in skipped] == [
+    assert [(skip.code, skip.where) for skip in skipped] == [
         ("box-unnamed", "line 5"),
         ("box-not-a-number", "line 6"),
         ("box-not-a-number", "line 7"),
@@ -89,7 +89,7 @@ def write_coco_json(path, **changes):
     return path
 
 
-def test_coco_says_what_it_cannot_take_over(tmp_path):
+def test_coco_reports_what_it_cannot_import(tmp_path):
     read = coco.read_coco(write_coco_json(tmp_path / "a.json"))
     assert read.images[0].annotation.boxes == (Box("cat", 1, 2, 11.5, 22, difficult=True), Box("dog", 1, 1, 9, 30))
     assert read.images[1].annotation == Annotation("b.jpg", None, None, ())
@@ -103,7 +103,7 @@ def test_coco_says_what_it_cannot_take_over(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "[" * 100000, '{"images": 1, "annotations": [], "categories": []}', "\x00\xff"]
 )
-def test_what_is_no_coco_says_so(tmp_path, text):
+def test_files_that_are_not_coco_are_rejected(tmp_path, text):
     (tmp_path / "a.json").write_text(text, encoding="latin-1")
     with pytest.raises(errors.AnnotationError, match="a.json"):
         coco.read_coco(tmp_path / "a.json")
@@ -141,7 +141,7 @@ def entries_of(*keys):
     entries_of("id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "pose", "difficult"),
     entries_of("id", "name"),
 )
-def test_any_json_of_the_form_gives_annotations_that_can_be_written(tmp_path_factory, images, annotations, categories):
+def test_any_json_of_this_form_gives_annotations_that_can_be_written(tmp_path_factory, images, annotations, categories):
     folder = tmp_path_factory.mktemp("json")
     path = write_coco_json(folder / "a.json", images=images, annotations=annotations, categories=categories)
     read = coco.read_coco(path)
@@ -163,7 +163,7 @@ def test_a_table_in_another_order_with_semicolons(tmp_path):
     assert [finding.code for finding in read.findings] == ["entry-unusable", "box-not-a-number"]
 
 
-def test_names_lead_only_to_images_of_the_folder(tmp_path):
+def test_names_refer_only_to_images_inside_the_folder(tmp_path):
     save_image(tmp_path / "secret.jpg")
     save_image(tmp_path / "in" / "sub" / "a.jpg")
     (tmp_path / "in" / "t.csv").write_text(
@@ -180,7 +180,7 @@ def test_names_lead_only_to_images_of_the_folder(tmp_path):
 @given(st.text("./\\ab\0", max_size=12))
 def test_no_name_leaves_the_folder(name):
     located, _ = importing.locate([ListedImage(name, Annotation("", None, None, ()))], ["a/b.jpg", "b"])
-    assert all(found in ("a/b.jpg", "b") for found, _ in located)
+    assert all(existing in ("a/b.jpg", "b") for existing, _ in located)
 
 
 def test_images_that_share_a_stem_keep_their_own_annotations(tmp_path):
@@ -209,20 +209,20 @@ def test_there_and_back_through_the_verbs(tmp_path, format_, capsys):
     }[format_]
     assert main.main(["import", f"--from={format_}", *inputs, f"--output_dir={back}"]) == 0
     assert main.main(["check", f"--data_dir={back}", f"--train_list={back}/train.txt", "--strict"]) == 0
-    found = {path.stem.removeprefix("deep__"): labelimg.read_labelimg(path) for path in back.rglob("*.xml")}
-    assert len(found) == 12 and found["empty"].boxes == ()
-    assert found["half"].boxes == (Box("cat", 1.5, 2, 30, 40, difficult=format_ == "coco"),)
-    assert found["cat_000"].boxes == (Box("cat", 4, 5, 30, 40),)
-    assert (found["cat_000"].width, found["cat_000"].height) == (64, 48)
+    annotations = {path.stem.removeprefix("deep__"): labelimg.read_labelimg(path) for path in back.rglob("*.xml")}
+    assert len(annotations) == 12 and annotations["empty"].boxes == ()
+    assert annotations["half"].boxes == (Box("cat", 1.5, 2, 30, 40, difficult=format_ == "coco"),)
+    assert annotations["cat_000"].boxes == (Box("cat", 4, 5, 30, 40),)
+    assert (annotations["cat_000"].width, annotations["cat_000"].height) == (64, 48)
 
 
-def test_yolo_sets_say_what_is_missing(tmp_path):
+def test_missing_parts_of_a_yolo_dataset_are_reported(tmp_path):
     save_image(tmp_path / "images" / "a.jpg")
     save_image(tmp_path / "images" / "b.jpg", seed=1)
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n3 0.5 0.5 0.5 0.5\n", encoding="utf-8")
     (tmp_path / "labels" / "gone.txt").write_text("0 0.5 0.5 0.5 0.5\n", encoding="utf-8")
-    with pytest.raises(errors.DatasetError, match="names of the classes"):
+    with pytest.raises(errors.DatasetError, match="no file with class names was found"):
         importing.import_set("yolo", [tmp_path], tmp_path.parent / "out1")
     (tmp_path / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
     made = importing.import_set("yolo", [tmp_path], tmp_path.parent / "out2")

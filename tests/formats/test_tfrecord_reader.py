@@ -1,4 +1,4 @@
-"""Records read back by their bytes, and written as images with XML."""
+"""Records are read back from their bytes, and written as images with XML."""
 
 import io
 
@@ -29,7 +29,7 @@ def make_image(format="JPEG", size=(64, 48)):
 def make_record(boxes, encoded=None, format="jpeg", filename="a.jpg", label_map=None):
     annotation = Annotation("a.jpg", 64, 48, tuple(boxes))
     label_map = label_map or make_label_map(["cat", "dog"])
-    boxes = entry.pack(annotation)[3]
+    boxes = entry.pack_annotation(annotation)[3]
     return example.make_example(boxes, 64, 48, encoded or make_image(), format, 7, "ab", label_map, filename)
 
 
@@ -46,12 +46,12 @@ _BOXES = st.lists(
 
 @given(_BOXES)
 def test_boxes_come_back_equal(boxes):
-    one = tfrecord_reader.unpack(make_record(boxes), "r", {})
-    assert one.annotation == Annotation("a.jpg", 64, 48, tuple(boxes))
-    assert one.findings == () and one.name == "a.jpg"
+    record = tfrecord_reader.unpack(make_record(boxes), "r", {})
+    assert record.annotation == Annotation("a.jpg", 64, 48, tuple(boxes))
+    assert record.findings == () and record.name == "a.jpg"
 
 
-def test_negative_numbers_and_packing():
+def test_negative_and_unpacked_numbers():
     parsed = tfrecord_reader.parse_example(make_record([Box("cat", -32, 1, 5, 6)]))
     assert parsed["image/object/bbox/xmin"] == [-0.5]
     assert parsed["image/object/class/label"] == [1] and parsed["image/source_id"] == [b"7"]
@@ -62,14 +62,14 @@ def test_negative_numbers_and_packing():
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_or_an_error(data):
     try:
-        found = tfrecord_reader.unpack(data, "file, record 1", {})
+        finding = tfrecord_reader.unpack(data, "file, record 1", {})
     except errors.DatasetError as error:
         assert "file, record 1" in str(error)
     else:
-        assert isinstance(found, Finding) and found.code == "image-empty"
+        assert isinstance(finding, Finding) and finding.code == "image-empty"
 
 
-def test_what_a_record_says_wrongly_is_said(tmp_path):
+def test_wrong_declarations_in_records_are_reported(tmp_path):
     wrong = make_record([Box("cat", 1, 1, 9, 9)], make_image("PNG"), "jpg", "../../x.jpg")
     other = make_record([], make_image(size=(10, 10)), filename="../../x.jpg")
     broken = make_record([], b"no image")
@@ -100,7 +100,7 @@ def test_real_records_with_a_wrong_format(tmp_path):
     assert findings.count_codes(made.findings) == {"record-format": 27}
 
 
-def test_what_is_no_record_file_says_so(tmp_path):
+def test_files_that_are_not_record_files_are_rejected(tmp_path):
     (tmp_path / "a.record").write_bytes(b"x" * 100)
     with pytest.raises(errors.DatasetError, match="does not begin with a record"):
         tfrecord.import_records(tmp_path / "a.record", tmp_path / "out")

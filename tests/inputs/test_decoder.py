@@ -90,7 +90,7 @@ def test_boxes_that_are_none_are_left_out_and_others_cut_off():
 
 def test_what_our_converter_writes():
     boxes = (structures.Box("dog", 30.0, 10.0, 60.0, 30.0, difficult=True), structures.Box("cat", 0.0, 0.0, 6.0, 4.0))
-    packed = entry.pack(structures.Annotation("a.jpg", 60, 40, boxes))[3]
+    packed = entry.pack_annotation(structures.Annotation("a.jpg", 60, 40, boxes))[3]
     label_map = label_maps.make_label_map(["dog", "cat"])
     record = example.make_example(packed, 60, 40, examples.encode(IMAGE), "jpeg", 7, "00", label_map, "a.jpg")
     sample, stored = decoder.Decoder(label_map).decode(tf.constant(record))

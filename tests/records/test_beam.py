@@ -1,4 +1,4 @@
-"""The Beam pipeline on this machine's runner: the records of `convert`, what is left out, equal images together."""
+"""The Beam pipeline with the local runner: the records of `convert`, what is left out, identical images together."""
 
 import collections
 import shutil
@@ -37,6 +37,6 @@ def test_the_direct_runner(tmp_path):
                     assert (data / name).read_bytes() in content
     assert sides["train"] | sides["validate"] == {p.name for p in data.glob("*.jpg")} - {"pool.jpg", "bird.jpg"}
     assert not sides["train"] & sides["validate"]
-    assert any({"cat_000.jpg", "copy.jpg"} <= found for found in sides.values())
+    assert any({"cat_000.jpg", "copy.jpg"} <= names for names in sides.values())
     left_out = "".join(path.read_text() for path in (tmp_path / "out").glob("left_out*"))
     assert "unlabelled" in left_out and "class-unknown" in left_out

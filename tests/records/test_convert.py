@@ -1,4 +1,4 @@
-"""The whole conversion: content, determinism, second starts, kills, trouble."""
+"""The whole conversion: content, determinism, repeated runs, kills, errors."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from tfodhelper.records import convert, folder, reader, result
 
 
 def make_set(folder):
-    """Eleven usable images (one negative, one WebP, one to clip), two that are left out, one without annotation."""
+    """Eleven usable images (a negative, a WebP, one with a box to clip), two to leave out, one without annotation."""
     save_set(folder, ["cat", "dog"], 4)
     save_pair(folder / "more", "empty", [], seed=901)
     save_pair(folder / "more", "über", [Box("cat", -2, 1.5, 30, 40.25, difficult=True, pose="Left")], seed=902)
@@ -112,7 +112,7 @@ def test_lists_label_map_manifest_and_log(tmp_path):
     assert "convert: end" in log
 
 
-def test_the_same_input_gives_the_same_bytes_wherever_it_lies(tmp_path):
+def test_the_same_input_gives_the_same_bytes_wherever_it_is(tmp_path):
     make_set(tmp_path / "data")
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     run(tmp_path / "data", tmp_path / "a")
@@ -122,7 +122,7 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_lies(tmp_path):
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
 
 
-def test_a_second_start_uses_what_is_there(tmp_path, capsys):
+def test_a_second_run_uses_the_existing_result(tmp_path, capsys):
     data = make_set(tmp_path / "data")
     first = run(data, tmp_path / "out")
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.*-of-*")}
@@ -130,7 +130,7 @@ def test_a_second_start_uses_what_is_there(tmp_path, capsys):
     assert again.reused
     assert (again.num_train, again.counts, again.train_shards) == (first.num_train, first.counts, first.train_shards)
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.*-of-*")} == before
-    assert "used as it is" in capsys.readouterr().out
+    assert "already converted from the same files with the same options" in capsys.readouterr().out
 
 
 def test_other_options_or_files_never_overwrite(tmp_path):
@@ -140,12 +140,12 @@ def test_other_options_or_files_never_overwrite(tmp_path):
     with pytest.raises(errors.DatasetError, match="--seed"):
         run(data, tmp_path / "out", seed=1)
     save_pair(data, "new", [Box("cat", 1, 1, 20, 20)], seed=999)
-    with pytest.raises(errors.DatasetError, match="files differ"):
+    with pytest.raises(errors.DatasetError, match="different images or annotation files"):
         run(data, tmp_path / "out")
     assert contents(tmp_path / "out") == before
 
 
-def test_a_changed_shard_is_seen(tmp_path):
+def test_a_changed_shard_is_detected(tmp_path):
     data = make_set(tmp_path / "data")
     made = run(data, tmp_path / "out")
     with open(made.train_shards[0], "ab") as file:
@@ -154,7 +154,7 @@ def test_a_changed_shard_is_seen(tmp_path):
         run(data, tmp_path / "out")
 
 
-def test_files_of_others_are_not_touched(tmp_path):
+def test_foreign_files_are_not_touched(tmp_path):
     data = make_set(tmp_path / "data")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "label_map.pbtxt").write_text("mine")
@@ -171,7 +171,7 @@ from tfodhelper.dataset import manifest
 {patch}
 convert.convert(convert.ConvertOptions(data_dir=sys.argv[1], output_dir=sys.argv[2]))
 """
-# Where the process dies: inside a shard, between two shards, after the records, just before and after the manifest.
+# Where the process is killed: inside a shard, between shards, after the records, just before and after the manifest.
 _DEATHS = [
     """
 old = writer._make_record
@@ -202,7 +202,7 @@ manifest.write_manifest = die
 
 
 @pytest.mark.parametrize("death", range(len(_DEATHS)))
-def test_kill_9_and_start_again(tmp_path, death):
+def test_a_run_after_a_kill_gives_the_same_result(tmp_path, death):
     data = make_set(tmp_path / "data")
     code = _KILLED.format(patch=_DEATHS[death])
     command = [sys.executable, "-c", code, str(data), str(tmp_path / "out")]
@@ -213,7 +213,7 @@ def test_kill_9_and_start_again(tmp_path, death):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_nothing_is_left_of_a_killed_start_with_other_options(tmp_path):
+def test_nothing_is_left_of_a_killed_run_with_other_options(tmp_path):
     data = make_set(tmp_path / "data")
     code = _KILLED.format(patch=_DEATHS[2])
     command = [sys.executable, "-c", code, str(data), str(tmp_path / "out")]
@@ -249,12 +249,12 @@ def test_a_full_disk_stops_before_anything_is_written(tmp_path, monkeypatch):
     data = make_set(tmp_path / "data")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
-    with pytest.raises(errors.StorageError, match="not enough space"):
+    with pytest.raises(errors.StorageError, match="not enough disk space"):
         run(data, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.record-*"))
 
 
-def test_an_image_that_changes_under_our_hands_is_an_error(tmp_path, monkeypatch):
+def test_an_image_that_changes_during_the_conversion_is_an_error(tmp_path, monkeypatch):
     data = make_set(tmp_path / "data")
     old = folder.lay_out
 
@@ -263,7 +263,7 @@ def test_an_image_that_changes_under_our_hands_is_an_error(tmp_path, monkeypatch
         return old(*args)
 
     monkeypatch.setattr(folder, "lay_out", change_and_write)
-    with pytest.raises(errors.DatasetError, match="cat_000.jpg: the file has changed"):
+    with pytest.raises(errors.DatasetError, match="cat_000.jpg: the file changed during the conversion"):
         run(data, tmp_path / "out")
     assert not (tmp_path / "out" / manifests.NAME).exists()
     assert not list((tmp_path / "out").glob(".*.tmp"))

@@ -1,4 +1,4 @@
-"""Other programs' readers of our records: the Model Garden's decoder, and the feature specification of the OD API."""
+"""Other programs can read our records: the Model Garden's decoder, and the feature specification of the OD API."""
 
 import io
 
@@ -73,7 +73,7 @@ def test_the_features_of_the_object_detection_api(records):
         assert parsed[Record.ENCODED].numpy().startswith(magic)
 
 
-def test_palette_pixels_are_those_of_the_file(records):
+def test_pixels_of_a_palette_image_are_preserved(records):
     features = tf.train.Example.FromString(records["palette.jpg"]).features.feature
     encoded = features[Record.ENCODED].bytes_list.value[0]
     decoded = tf.io.decode_image(encoded, channels=3).numpy()

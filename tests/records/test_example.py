@@ -1,4 +1,4 @@
-"""The serialized example is what TensorFlow itself would write."""
+"""The serialized example equals what TensorFlow itself would write."""
 
 import pytest
 import tensorflow as tf
@@ -15,7 +15,7 @@ ANNOTATION = Annotation(
 
 def example_of(annotation, encoded=b"\xff\xd8 not really"):
     label_map = make_label_map(["cat", "dog"])
-    boxes, size = entry.pack(annotation)[3], (annotation.width, annotation.height)
+    boxes, size = entry.pack_annotation(annotation)[3], (annotation.width, annotation.height)
     return example.make_example(boxes, *size, encoded, "jpeg", 300, "ab" * 32, label_map, "x/ä.jpg")
 
 
@@ -48,7 +48,7 @@ def test_empty_lists_keep_their_type():
     assert kinds["image/object/class/text"] == "bytes_list"
 
 
-def test_a_file_is_the_one_that_tensorflow_writes(tmp_path):
+def test_a_file_equals_the_one_that_tensorflow_writes(tmp_path):
     contents = [example_of(ANNOTATION, bytes(range(256)) * n) for n in (0, 1, 33)]
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for content in contents:

@@ -1,4 +1,4 @@
-"""Checksums and frames of record files."""
+"""Checksums and framing of record files."""
 
 import struct
 
@@ -25,7 +25,7 @@ def test_published_values(data, expected):
 
 
 @given(st.integers(0, 5000), st.integers(0, 255))
-def test_the_fast_way_equals_the_plain_one(length, seed):
+def test_the_fast_checksum_equals_the_plain_one(length, seed):
     data = bytes((seed + i * i * 7) & 0xFF for i in range(length))
     assert framing.crc32c(data) == framing.compute_crc32c(data)
     assert framing.compute_crc32c(data) == framing._advance_bytewise(0xFFFFFFFF, data) ^ 0xFFFFFFFF

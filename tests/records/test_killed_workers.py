@@ -1,4 +1,4 @@
-"""Kills while worker processes look and write: none of them stays, and a second start makes what one start makes."""
+"""Kills during parallel work: no worker survives, and a second run gives the result of an undisturbed one."""
 
 import os
 import pathlib
@@ -18,9 +18,9 @@ from tfodhelper.records import convert
 
 _PATIENCE_S = 30.0
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux about processes")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
-# Each worker leaves its number and then waits in the middle of its work, until somebody kills it.
+# Each worker writes its process id and then hangs in the middle of its work until it is killed.
 _HANGING = """
 import os, pathlib, sys, time
 from tfodhelper.dataset.scan import discover, entry_store
@@ -36,7 +36,7 @@ convert.convert(convert.ConvertOptions(data_dir=sys.argv[1], output_dir=sys.argv
 
 
 def is_running(number):
-    """Whether a process is there and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         state = pathlib.Path(f"/proc/{number}/stat").read_text()
     except OSError:
@@ -44,15 +44,15 @@ def is_running(number):
     return state.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def wait_until(is_so):
+def wait_until(is_true):
     end = time.monotonic() + _PATIENCE_S
-    while not is_so():
+    while not is_true():
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["entry_store.entries.look_at", "writer._make_record", "image_lists._to_json"])
-def test_no_worker_outlives_a_killed_start_and_the_next_one_is_whole(tmp_path, name):
+@pytest.mark.parametrize("name", ["entry_store.make_entry", "writer._make_record", "image_lists._to_json"])
+def test_no_worker_survives_a_killed_run_and_the_next_run_is_complete(tmp_path, name):
     data, pids = save_set(tmp_path / "data", ["cat", "dog"], 10), tmp_path / "pids"
     pids.mkdir()
     command = [sys.executable, "-c", _HANGING.format(name=name), str(data), str(tmp_path / "out"), str(pids)]
@@ -74,6 +74,6 @@ def _end_in_worker(task):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_is_killed_is_an_error_in_words():
+def test_a_killed_worker_is_a_clear_error():
     with pytest.raises(errors.StorageError, match="ended from outside"), processes.workers(2) as run:
         list(run(_end_in_worker, range(4)))

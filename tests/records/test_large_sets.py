@@ -1,4 +1,4 @@
-"""Large sets: what lies in files gives what lies in memory would give, and memory does not grow with the set."""
+"""Large datasets: files and memory give the same results, and memory does not grow with the dataset."""
 
 import random
 import tracemalloc
@@ -20,11 +20,11 @@ SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4})]
 SMALL += [(sorting, {"_RUN": 16, "_BUCKET": 16, "_READS": 5})]
 SMALL += [
     (entry_store, {"_KNOWN_KINDS": 2, "_BLOCK": 3}),
-    (usable_images, {"_MANY_KINDS": 2}),
-    (plan, {"_MANY_KINDS": 2}),
+    (usable_images, {"_MAX_KINDS": 2}),
+    (plan, {"_MAX_KINDS": 2}),
 ]
 SMALL += [
-    (stratification, {"_MANY_KINDS": 2, "_BLOCK": 4}),
+    (stratification, {"_MAX_KINDS": 2, "_BLOCK": 4}),
     (discover, {"_CHUNK": 5}),
     (image_lists, {"_CHUNK": 5, "_BLOCK_BYTES": 99}),
 ]
@@ -32,7 +32,7 @@ SMALL += [
 
 @pytest.fixture
 def in_files(monkeypatch):
-    """Everything that is known of a set moves into files at once."""
+    """Everything that is known about a dataset is moved to files immediately."""
     for module, sizes in SMALL:
         for name, value in sizes.items():
             assert hasattr(module, name)
@@ -40,7 +40,7 @@ def in_files(monkeypatch):
 
 
 def save_mixed_set(folder):
-    """Images of several kinds, in folders: negatives, copies, other names in the XML, no XML, images to encode anew."""
+    """Images of several kinds, in folders: negatives, copies, other names in the XML, no XML, images to re-encode."""
     chance = random.Random(0)
     for number in range(60):
         boxes = [Box(chance.choice("abc"), 2 + n, 3, 20 + chance.randrange(20), 40) for n in range(number % 4)]
@@ -61,7 +61,7 @@ def convert_set(data, output, **options):
 @pytest.mark.parametrize(
     "options", [{}, {"test_fraction": 0.2, "seed": 3}, {"fold": "2/3"}, {"group_by": "folder"}, {"group_by": r"\d"}]
 )
-def test_files_give_what_memory_gives(tmp_path, options, request):
+def test_files_and_memory_give_the_same_result(tmp_path, options, request):
     data = save_mixed_set(tmp_path / "data")
     convert_set(data, tmp_path / "memory", **options)
     request.getfixturevalue("in_files")
@@ -73,7 +73,7 @@ def test_files_give_what_memory_gives(tmp_path, options, request):
     assert convert_set(data, tmp_path / "files", **options).reused
 
 
-def test_files_give_the_update_that_memory_gives(tmp_path, request):
+def test_files_and_memory_give_the_same_update(tmp_path, request):
     data, folders = save_mixed_set(tmp_path / "data"), (tmp_path / "memory", tmp_path / "files")
     for folder in folders:
         convert_set(data, folder, test_fraction=0.2)
@@ -88,8 +88,8 @@ def test_files_give_the_update_that_memory_gives(tmp_path, request):
     assert manifests.read_manifest(folders[1]).findings["unlabelled"] == 21
 
 
-def test_memory_does_not_grow_with_the_set(tmp_path, in_files, monkeypatch):
-    """Of the process that holds it all together; a worker has some hundred files at hand."""
+def test_memory_does_not_grow_with_the_dataset(tmp_path, in_files, monkeypatch):
+    """Measured in the main process; a worker keeps some hundred files in memory."""
     monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 0)
 
     def peak_of(count):
@@ -104,13 +104,13 @@ def test_memory_does_not_grow_with_the_set(tmp_path, in_files, monkeypatch):
         finally:
             tracemalloc.stop()
 
-    peak_of(50)  # what is made once
+    peak_of(50)  # allocates what is made only once
     few, many = peak_of(400), peak_of(1000)
-    # Bytes: what is left is buffers of files that are not full yet. A path, a name and a side take five times that.
+    # Bytes; the rest are file buffers that are not full yet. A path, a name and a side would take five times as much.
     assert many - few < 600 * 100
 
 
-def test_a_manifest_in_another_layout_is_read_all_the_same(tmp_path):
+def test_a_manifest_in_another_layout_is_read_too(tmp_path):
     data = save_mixed_set(tmp_path / "data")
     convert_set(data, tmp_path / "out")
     path = tmp_path / "out" / manifests.NAME
@@ -126,10 +126,10 @@ def test_a_manifest_in_another_layout_is_read_all_the_same(tmp_path):
         text.replace("\n", " "),
     ):
         path.write_text(other, encoding="utf-8", newline="")
-        found = manifests.read_manifest(tmp_path / "out")
-        assert (list(found.images), list(found.unlabelled)) == (images, unlabelled)
+        manifest = manifests.read_manifest(tmp_path / "out")
+        assert (list(manifest.images), list(manifest.unlabelled)) == (images, unlabelled)
     path.write_text(text, encoding="utf-8")
-    found = manifests.read_manifest(tmp_path / "out")
+    manifest = manifests.read_manifest(tmp_path / "out")
     path.write_text(text + "\n", encoding="utf-8")
-    with pytest.raises(errors.StorageError, match="was changed"):
-        list(found.images)
+    with pytest.raises(errors.StorageError, match="was changed by another process"):
+        list(manifest.images)

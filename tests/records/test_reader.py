@@ -1,4 +1,4 @@
-"""Record files as files; the checksums were computed with another implementation of CRC-32C."""
+"""Finding record files and counting records; checksums were computed with another implementation of CRC-32C."""
 
 import struct
 
@@ -23,17 +23,17 @@ def test_records_are_counted_by_their_headers(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 4, 5, 10, 15, 18])
-def test_a_cut_file_is_seen(tmp_path, cut):
+def test_a_truncated_file_is_detected(tmp_path, cut):
     path = tmp_path / "a.record"
     path.write_bytes((record(b"abc") + record(b"def"))[:-cut])
     with pytest.raises(errors.DatasetError, match="ends inside record 2"):
         reader.count_records(path)
 
 
-def test_another_file_is_no_record_file(tmp_path):
+def test_a_file_that_is_not_a_record_file_is_rejected(tmp_path):
     path = tmp_path / "a.record"
     path.write_bytes(b"this is not a record file at all")
-    with pytest.raises(errors.DatasetError, match="does not begin with a record's header"):
+    with pytest.raises(errors.DatasetError, match="does not begin with a record header"):
         reader.count_records(path)
 
 

@@ -1,4 +1,4 @@
-"""Updates convert what changed and nothing else; several jobs make what one makes; processes change nothing."""
+"""Updates convert only what changed; several jobs or processes give the same result as one."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from tests.records.test_convert import contents, read_examples
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.dataset.scan import discover
+from tfodhelper.dataset.scan import discover, entry
 from tfodhelper.records import convert, result, update, writer
 
 BOX = Box("cat", 1, 1, 20, 20)
@@ -27,7 +27,7 @@ def made(tmp_path):
 
 
 def watch(monkeypatch):
-    """Names of the images whose records are made anew."""
+    """Collects the names of the images whose records are made."""
     names, old = [], writer._make_record
 
     def make(item, label_map):
@@ -38,11 +38,11 @@ def watch(monkeypatch):
     return names
 
 
-def all_examples(found):
-    return read_examples([*found.train_shards, *found.validate_shards])
+def all_examples(made):
+    return read_examples([*made.train_shards, *made.validate_shards])
 
 
-def test_only_what_is_new_or_changed_is_converted(made, monkeypatch):
+def test_only_new_and_changed_images_are_converted(made, monkeypatch):
     data, output, before = made
     old, sides = all_examples(before), {i["path"]: i["split"] for i in manifests.read_manifest(output).images}
     save_pair(data, "bird_1", [Box("bird", 2, 2, 30, 30)], seed=900)
@@ -56,7 +56,7 @@ def test_only_what_is_new_or_changed_is_converted(made, monkeypatch):
     new = all_examples(after)
     assert set(new) == (set(old) | {"bird_1.jpg", "cat_new.jpg"}) - {"dog_004.jpg"}
     assert all(str(new[name]) == str(old[name]) for name in set(old) & set(new) - {"cat_003.jpg"})
-    assert [item.name for item in after.label_map] == ["cat", "dog", "bird"]  # ids stay
+    assert [item.name for item in after.label_map] == ["cat", "dog", "bird"]  # ids do not change
     assert new["cat_003.jpg"]["image/object/class/label"].int64_list.value == [2]
     manifest = manifests.read_manifest(output)
     assert {i["path"]: i["split"] for i in manifest.images if i["path"] in sides}.items() <= sides.items()
@@ -65,25 +65,25 @@ def test_only_what_is_new_or_changed_is_converted(made, monkeypatch):
     assert not (output / ".update").exists()
 
 
-def test_a_second_update_goes_on_from_the_first(made, monkeypatch):
+def test_a_second_update_continues_the_first(made, monkeypatch):
     data, output, _ = made
     for number in (1, 2):
         save_pair(data, f"more_{number}", [BOX], seed=950 + number)
         names = watch(monkeypatch)
-        found = run(data, output, update=True)
+        updated = run(data, output, update=True)
         assert names == [f"more_{number}.jpg"]
         monkeypatch.undo()
-    assert len(all_examples(found)) == 22
+    assert len(all_examples(updated)) == 22
 
 
-def test_without_the_flag_a_changed_set_is_refused_with_a_word(made):
+def test_without_the_flag_a_changed_dataset_is_rejected(made):
     data, output, _ = made
     save_pair(data, "new", [BOX], seed=999)
     with pytest.raises(errors.DatasetError, match="--update"):
         run(data, output)
 
 
-def test_an_update_that_was_stopped_is_finished_or_forgotten(made, monkeypatch):
+def test_a_stopped_update_is_finished_or_discarded(made, monkeypatch):
     data, output, _ = made
     before = contents(output)
     save_pair(data, "new", [BOX], seed=999)
@@ -101,21 +101,21 @@ def test_an_update_that_was_stopped_is_finished_or_forgotten(made, monkeypatch):
         run(data, output, update=True)
     monkeypatch.undo()
     assert contents(output) == before and (output / ".update" / manifests.NAME).exists()
-    shutil.copytree(output, output.parent / "forgotten")
-    (output.parent / "forgotten" / ".update" / manifests.NAME).unlink()
+    shutil.copytree(output, output.parent / "discarded")
+    (output.parent / "discarded" / ".update" / manifests.NAME).unlink()
     assert len(all_examples(run(data, output))) == 21
-    assert len(all_examples(run(data, output.parent / "forgotten", update=True))) == 21
+    assert len(all_examples(run(data, output.parent / "discarded", update=True))) == 21
 
 
 def test_unchanged_files_are_not_read_again(made, monkeypatch):
     data, output, _ = made
-    read, old = [], discover.entries._look_at_annotation
+    read, old = [], entry._read_annotation
 
-    def look(path, name):
+    def read_and_note(path, name):
         read.append(name)
         return old(path, name)
 
-    monkeypatch.setattr(discover.entries, "_look_at_annotation", look)
+    monkeypatch.setattr(entry, "_read_annotation", read_and_note)
     assert run(data, output).reused
     assert read == []
     (data / "cat_000.xml").touch()
@@ -124,7 +124,7 @@ def test_unchanged_files_are_not_read_again(made, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_jobs_make_what_one_conversion_makes(tmp_path, count):
+def test_jobs_give_the_result_of_one_conversion(tmp_path, count):
     data = save_set(tmp_path / "data", ["cat", "dog"], 8)
     save_image(data / "pool.jpg", seed=77)
     run(data, tmp_path / "one")
@@ -143,12 +143,12 @@ def test_jobs_make_what_one_conversion_makes(tmp_path, count):
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
-def test_a_part_that_is_none(tmp_path, shard):
-    with pytest.raises(errors.UsageError, match="--shard"):
+def test_an_invalid_part_is_rejected(tmp_path, shard):
+    with pytest.raises(errors.UsageError, match=f"--shard={shard}: invalid value"):
         run(save_set(tmp_path / "data", ["cat"]), tmp_path / "out", shard=shard)
 
 
-def test_processes_change_nothing(tmp_path, monkeypatch):
+def test_the_result_does_not_depend_on_processes(tmp_path, monkeypatch):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
     run(data, tmp_path / "one", num_workers=1)
     monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 2)
@@ -158,8 +158,8 @@ def test_processes_change_nothing(tmp_path, monkeypatch):
 
 def test_a_test_side_and_folds(tmp_path):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
-    found = run(data, tmp_path / "out", test_fraction=0.2)
-    assert (found.num_train, found.num_validate, found.num_test) == (12, 4, 4)
+    made = run(data, tmp_path / "out", test_fraction=0.2)
+    assert (made.num_train, made.num_validate, made.num_test) == (12, 4, 4)
     assert json.loads((tmp_path / "out" / manifests.NAME).read_text())["files"]["test_csv"] == "test.csv"
     sides = []
     for fold in (1, 2, 3):
@@ -168,7 +168,7 @@ def test_a_test_side_and_folds(tmp_path):
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
 
 
-def test_full_validation_finds_what_a_header_does_not_show(tmp_path):
+def test_full_validation_finds_damage_that_a_header_does_not_show(tmp_path):
     data = save_set(tmp_path / "data", ["cat"], 5)
     (data / "cat_002.jpg").unlink()
     image = save_image(data / "cat_002.png", seed=2, format="PNG")
@@ -176,6 +176,6 @@ def test_full_validation_finds_what_a_header_does_not_show(tmp_path):
     start = content.index(b"IDAT") + 4
     content[start : start + 2] = bytes(2)  # the head of the compressed pixels
     image.write_bytes(content)
-    for validate, found in (("header", 0), ("full", 1)):
+    for validate, count in (("header", 0), ("full", 1)):
         run(data, tmp_path / validate, validate=validate)
-        assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == found
+        assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == count

@@ -136,7 +136,7 @@ def test_the_page_is_bounded(tmp_path):
 
 def look(folder, scale=None, **options):
     planned = plan.make_plan(plan.SetOptions(data_dir=folder, **options), show_progress=False)
-    return {f.code: f for f in object_size.look_closer(planned, scale or ModelScale(300, 300), show_progress=False)}
+    return {f.code: f for f in object_size.check_whole_set(planned, scale or ModelScale(300, 300), show_progress=False)}
 
 
 def test_small_boxes_are_pointed_out(tmp_path):
@@ -144,7 +144,7 @@ def test_small_boxes_are_pointed_out(tmp_path):
         save_pair(tmp_path, f"i{number}", [Box("cat", 1, 1, 21, 20)], size=(1000, 1000), seed=number)
     found = look(tmp_path)
     assert set(found) == {"box-tiny", "boxes-too-small"}
-    assert "4 of 4 boxes (100%) are less than 8 px wide or high at the model's input of 300x300" in (
+    assert "4 of 4 boxes (100%) are less than 8 px wide or high at the model input of 300x300" in (
         found["boxes-too-small"].message
     )
     assert set(look(tmp_path, ModelScale(1000, 1000, smallest_anchor=20.0))) == {"box-tiny"}
@@ -182,7 +182,7 @@ def test_fractions_and_near_duplicates(tmp_path):
     (tmp_path / "train.txt").write_text("f0\na\n", encoding="utf-8")
     found = look(tmp_path, train_list=tmp_path / "train.txt")
     assert found["box-fraction"].file == "a.xml"
-    assert found["split-near-leak"].what == "(train) shows nearly the same as f1.png (validate), f2.png (validate)"
+    assert found["split-near-leak"].what == "(train) is nearly identical to f1.png (validate), f2.png (validate)"
 
 
 def test_the_scale_of_a_pipeline_config(tmp_path):

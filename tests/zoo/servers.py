@@ -1,4 +1,4 @@
-"""A local web server that behaves as told, badly too."""
+"""A local web server with configurable behaviour and errors."""
 
 import base64
 import contextlib
@@ -9,14 +9,14 @@ import threading
 
 
 class Behaviour:
-    """What the server does with GET requests.
+    """How the server answers GET requests.
 
     Attributes:
       files: {path: bytes}.
-      ranges: whether range requests are understood.
-      break_after: the connection is cut after this many bytes of a body, for so many of the next answers.
-      status: {path: status} of refusals.
-      md5: {path: bytes to announce the MD5 of}, the file's own where it is True.
+      ranges: whether range requests are supported.
+      break_after, breaks: the connection is cut after this many bytes of a body, for this many of the next answers.
+      status: {path: status} of errors.
+      md5: {path: bytes whose MD5 is announced}; True for those of the file itself.
       etag: validator of all files.
       requests: (path, Range header) of each request, in order.
     """
@@ -28,7 +28,7 @@ class Behaviour:
 
 @contextlib.contextmanager
 def serve(files):
-    """Yields (address, `Behaviour`) of a server on this machine."""
+    """Yields (address, `Behaviour`) of a local server."""
     behaviour = Behaviour(files)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def serve(files):
             _answer(self, behaviour)
 
         def log_message(self, *args):
-            """Nothing is printed."""
+            """Prints nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

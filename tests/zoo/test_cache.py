@@ -1,4 +1,4 @@
-"""Archives: unpacking without trust, the cache, what --fine_tune_checkpoint means."""
+"""Archives: safe unpacking, the cache, the meaning of --fine_tune_checkpoint."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ CONTENT = {
 
 
 def make_archive(content=None, top="top/", extra=()):
-    """Bytes of a .tar.gz; `extra` holds `TarInfo`s that are added as they are."""
+    """Bytes of a .tar.gz; the `TarInfo`s in `extra` are added as they are."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, data in (CONTENT if content is None else content).items():
@@ -61,7 +61,7 @@ def test_unpacks_without_the_top_folder(archive, tmp_path):
     archives.unpack(archive(make_archive()), tmp_path / "out", {"a": 1})
     for name, data in CONTENT.items():
         assert (tmp_path / "out" / name).read_bytes() == data
-    assert archives.is_whole(tmp_path / "out")
+    assert archives.is_complete(tmp_path / "out")
     assert storage.read_json(tmp_path / "out" / archives.MARKER) == {"a": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "out"]
 
@@ -86,20 +86,20 @@ def test_unpacks_an_archive_without_top_folder(archive, tmp_path):
     ],
     ids=lambda info: f"{info.name}-{info.type!r}",
 )
-def test_malicious_members_are_refused_and_nothing_stays(archive, tmp_path, member):
+def test_malicious_members_are_rejected_and_nothing_remains(archive, tmp_path, member):
     with pytest.raises(errors.ZooError, match="nothing was unpacked"):
         archives.unpack(archive(make_archive(extra=[member])), tmp_path / "inner" / "out")
     assert list((tmp_path / "inner").iterdir()) == []
     assert not (tmp_path / "evil").exists()
 
 
-def test_bombs_are_refused(archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_MOST_BYTES", 1 << 20)
+def test_archive_bombs_are_rejected(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_BYTES", 1 << 20)
     path = archive(make_archive(extra=[tar_info("top/big", size=1 << 21)]))
-    with pytest.raises(errors.ZooError, match="larger than"):
+    with pytest.raises(errors.ZooError, match="larger than .* GiB when unpacked"):
         archives.unpack(path, tmp_path / "out")
-    monkeypatch.setattr(archives, "_MOST_BYTES", 1 << 30)
-    monkeypatch.setattr(archives, "_MOST_FILES", 3)
+    monkeypatch.setattr(archives, "_MAX_BYTES", 1 << 30)
+    monkeypatch.setattr(archives, "_MAX_FILES", 3)
     with pytest.raises(errors.ZooError, match="more than any model"):
         archives.unpack(path, tmp_path / "out")
 
@@ -116,14 +116,14 @@ def test_bombs_are_refused(archive, tmp_path, monkeypatch):
     ],
     ids=["cut", "flipped", "checksum", "html", "empty", "no tar"],
 )
-def test_damaged_archives_are_refused(archive, tmp_path, damage):
-    with pytest.raises(errors.ZooError, match="no whole"):
+def test_damaged_archives_are_rejected(archive, tmp_path, damage):
+    with pytest.raises(errors.ZooError, match="is not a complete"):
         archives.unpack(archive(damage(make_archive())), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def make_checkpoint(folder, *names):
-    """Empty index files of checkpoints."""
+    """Makes empty index files of checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / f"{name}.index").write_bytes(b"")
@@ -131,14 +131,14 @@ def make_checkpoint(folder, *names):
 
 @pytest.fixture
 def mirror():
-    """(address, behaviour) of a server that has the model's archive."""
+    """(address, behaviour) of a server with the model's archive."""
     with servers.serve({f"/{NAME}": make_archive()}) as served:
         yield served
 
 
 @pytest.fixture(autouse=True)
 def _no_real_addresses(monkeypatch):
-    """Keeps the tests from the network: only mirrors are tried, and broken connections are not waited for."""
+    """Keeps tests off the network: only mirrors are tried, and there are no pauses after broken connections."""
     original = cache.addresses_of
     monkeypatch.setattr(cache, "addresses_of", lambda *args: [a for a in original(*args) if "tensorflow.org" not in a])
     original_download = cache.transfer.download
@@ -170,7 +170,7 @@ def test_digest_of_the_first_download_is_required_later(mirror, tmp_path):
     assert "--fine_tune_checkpoint=none" in caught.value.fix
 
 
-def test_half_unpacked_folder_is_done_again(mirror, tmp_path):
+def test_half_unpacked_folder_is_unpacked_again(mirror, tmp_path):
     address, behaviour = mirror
     (tmp_path / MODEL.name / "checkpoint").mkdir(parents=True)
     (tmp_path / MODEL.name / "checkpoint" / "ckpt-0.index").write_bytes(b"half")
@@ -179,14 +179,14 @@ def test_half_unpacked_folder_is_done_again(mirror, tmp_path):
     assert len(behaviour.requests) == 1
 
 
-def test_damaged_mirror_is_passed_over(mirror, tmp_path):
+def test_damaged_mirror_is_skipped(mirror, tmp_path):
     address, behaviour = mirror
     behaviour.files[f"/bad/{NAME}"] = make_archive()[:-100]
     cache.fetch_archive(MODEL, tmp_path, [f"{address}/bad", address])
     assert [path for path, _ in behaviour.requests] == [f"/bad/{NAME}", f"/{NAME}"]
 
 
-def test_archive_without_checkpoint_is_refused(mirror, tmp_path):
+def test_archive_without_checkpoint_is_rejected(mirror, tmp_path):
     address, behaviour = mirror
     behaviour.files[f"/{NAME}"] = make_archive({"readme": b"hello", "a": b""})
     with pytest.raises(errors.ZooError, match="no checkpoint"):
@@ -194,7 +194,7 @@ def test_archive_without_checkpoint_is_refused(mirror, tmp_path):
     assert not (tmp_path / MODEL.name).exists()
 
 
-def test_failure_names_what_was_tried_and_the_way_out(mirror, tmp_path):
+def test_failure_names_what_was_tried_and_the_fix(mirror, tmp_path):
     address, behaviour = mirror
     behaviour.status[f"/{NAME}"] = 403
     with pytest.raises(errors.ZooError) as caught:

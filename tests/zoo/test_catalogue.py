@@ -78,7 +78,7 @@ def test_every_model_is_found_by_its_archive_and_its_title():
         assert catalogue.find_model(model.title).title == model.title
 
 
-def test_newer_of_two_archives_of_one_name():
+def test_newer_of_two_archives_with_one_name():
     assert "20210507" in catalogue.find_model("extremenet").url
 
 
@@ -99,11 +99,11 @@ def test_near_miss_is_suggested(name, near):
 def test_lists_by_words():
     names = [model.name for model in catalogue.list_models("quantized v1")]
     assert len(names) == 2 and all("v1" in name and "quantized" in name for name in names)
-    assert len(catalogue.list_models()) == 91  # 90 with weights, and one configuration alone
+    assert len(catalogue.list_models()) == 91  # 90 with weights, and one with only a configuration
     assert catalogue.list_models("no such thing") == []
 
 
-def test_table_has_a_row_a_model():
+def test_table_has_one_row_per_model():
     table = catalogue.format_models(catalogue.catalogue()).splitlines()
     assert len(table) == 92
     assert table[2].startswith(catalogue.catalogue()[0].name)
@@ -111,7 +111,7 @@ def test_table_has_a_row_a_model():
     assert row.split()[1:4] == ["TF1", "30", "21"] and row.endswith("yes")
 
 
-def test_trainable_are_those_with_a_base_file():
+def test_models_with_a_base_file_are_trainable():
     assert {model.name for model in catalogue.all_models() if model.trainable_here} == set(base_configs.base_names())
     families = collections.Counter(catalogue.find_model(name).family for name in base_configs.base_names())
     assert families == {
@@ -129,7 +129,7 @@ def test_preferred_name_finds_the_model_again():
 
 
 @pytest.mark.parametrize("name", base_configs.base_names())
-def test_base_files_wait_for_the_data(name):
+def test_base_files_have_placeholders_for_the_data(name):
     message = pipeline.read_pipeline(base_configs.base_pipeline_path(name))
     readers = [message.train_input_reader, *message.eval_input_reader]
     assert len(readers) == 2
@@ -137,7 +137,7 @@ def test_base_files_wait_for_the_data(name):
         assert list(reader.tf_record_input_reader.input_path) == ["PATH_TO_BE_CONFIGURED"]
     model = getattr(message.model, message.model.WhichOneof("model"))
     assert model.num_classes == (2 if "kitti" in name else 90)
-    # Two-stage detectors of the first generation have strides of their own, so their names stay as they were.
+    # Two-stage detectors of the first generation have different strides, so their names are unchanged.
     has_keras_name = message.model.HasField("ssd") or catalogue.find_model(name).generation == "tf2"
     assert model.feature_extractor.type.endswith("_keras") == has_keras_name
 
@@ -172,12 +172,12 @@ def test_base_is_the_published_network(name, folder):
     folder = folder.format(name) + ("__reduced256" if folder.endswith("__hand") else "")
     published = pipeline.read_pipeline(shared(f"odapi_parity/{folder}/pipeline.config")).model
     ours = pipeline.read_pipeline(base_configs.base_pipeline_path(name)).model
-    if folder.endswith("__reduced256"):  # the same at another size of input
+    if folder.endswith("__reduced256"):  # the same at another input size
         published.faster_rcnn.image_resizer.CopyFrom(ours.faster_rcnn.image_resizer)
     assert comparison.differences(ours, published) == []
 
 
-def test_unknown_base_names_the_nearest():
+def test_unknown_base_suggests_the_nearest():
     with pytest.raises(errors.ConfigError, match="ssd_mobilenet_v1_coco_2018_01_28"):
         base_configs.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_27")
 
@@ -195,13 +195,13 @@ def test_unknown_base_names_the_nearest():
         ("snapshot_serengeti", 48, 48, "human"),
     ],
 )
-def test_label_maps_of_well_known_sets(name, count, largest, first):
+def test_label_maps_of_well_known_datasets(name, count, largest, first):
     label_map = label_maps.read_label_map(base_configs.label_map_path(name))
     assert len(label_map) == count
     assert label_map.num_classes == largest
     assert label_map.name_of(1) == first
 
 
-def test_unknown_label_map_lists_what_is_there():
+def test_unknown_label_map_lists_the_existing_ones():
     with pytest.raises(errors.ConfigError, match="mscoco_label_map"):
         base_configs.label_map_path("imagenet")

@@ -1,4 +1,4 @@
-"""Downloads, against a server on this machine."""
+"""Downloads from a local server."""
 
 import hashlib
 
@@ -14,13 +14,13 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture
 def server():
-    """(address, behaviour) of a server that has /a."""
+    """(address, behaviour) of a server with the file /a."""
     with servers.serve({"/a": BODY}) as served:
         yield served
 
 
 def download(addresses, target, **options):
-    """A download that does not wait between tries."""
+    """Downloads without pauses between tries."""
     return transfer.download(addresses, target, pause_s=0.0, **options)
 
 
@@ -29,7 +29,7 @@ def leftovers(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_file_arrives_whole(server, tmp_path):
+def test_file_arrives_completely(server, tmp_path):
     address, _ = server
     assert download([f"{address}/a"], tmp_path / "a") == (f"{address}/a", DIGEST)
     assert (tmp_path / "a").read_bytes() == BODY
@@ -42,7 +42,7 @@ def test_file_address(tmp_path):
     assert (tmp_path / "a").read_bytes() == BODY
 
 
-def test_broken_connection_is_taken_up_where_it_broke(server, tmp_path):
+def test_broken_download_resumes_where_it_broke(server, tmp_path):
     address, behaviour = server
     behaviour.break_after, behaviour.breaks = 4000, 2
     download([f"{address}/a"], tmp_path / "a")
@@ -50,7 +50,7 @@ def test_broken_connection_is_taken_up_where_it_broke(server, tmp_path):
     assert behaviour.requests == [("/a", None), ("/a", "bytes=4000-"), ("/a", "bytes=8000-")]
 
 
-def test_next_start_goes_on_with_what_is_there(server, tmp_path):
+def test_next_call_resumes_from_the_partial_file(server, tmp_path):
     address, behaviour = server
     behaviour.break_after, behaviour.breaks = 1000, 3
     with pytest.raises(errors.ZooError, match="broke"):
@@ -62,7 +62,7 @@ def test_next_start_goes_on_with_what_is_there(server, tmp_path):
     assert leftovers(tmp_path) == ["a"]
 
 
-def test_file_that_changed_between_is_read_from_the_start(server, tmp_path):
+def test_file_that_changed_meanwhile_is_read_from_the_start(server, tmp_path):
     address, behaviour = server
     behaviour.break_after, behaviour.breaks = 1000, 3
     with pytest.raises(errors.ZooError):
@@ -95,12 +95,12 @@ def test_file_that_became_shorter(server, tmp_path):
 def test_mirrors_are_tried_in_turn(server, tmp_path):
     address, behaviour = server
     behaviour.status["/forbidden"] = 403
-    found, _ = download([f"{address}/none", f"{address}/forbidden", f"{address}/a"], tmp_path / "a")
-    assert found == f"{address}/a"
+    source, _ = download([f"{address}/none", f"{address}/forbidden", f"{address}/a"], tmp_path / "a")
+    assert source == f"{address}/a"
     assert [path for path, _ in behaviour.requests] == ["/none", "/forbidden", "/a"]
 
 
-def test_error_says_what_each_answered(server, tmp_path):
+def test_error_lists_all_answers(server, tmp_path):
     address, behaviour = server
     behaviour.status["/broken"] = 503
     with pytest.raises(errors.ZooError) as caught:
@@ -111,12 +111,12 @@ def test_error_says_what_each_answered(server, tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_nothing_listens(tmp_path):
+def test_nobody_listens(tmp_path):
     with pytest.raises(errors.ZooError, match="refused"):
         download(["http://127.0.0.1:9/a"], tmp_path / "a")
 
 
-def test_wrong_digest_is_refused_and_the_next_mirror_taken(server, tmp_path):
+def test_wrong_digest_is_rejected_and_the_next_mirror_used(server, tmp_path):
     address, behaviour = server
     behaviour.files["/other"] = BODY + b"!"
     download([f"{address}/other", f"{address}/a"], tmp_path / "a", sha256=DIGEST)
@@ -135,7 +135,7 @@ def test_announced_md5_is_checked(server, tmp_path):
         download([f"{address}/a"], tmp_path / "b")
 
 
-def test_callers_check_counts(server, tmp_path):
+def test_the_check_of_the_caller_is_used(server, tmp_path):
     address, behaviour = server
     behaviour.files["/other"] = b"no"
 

@@ -181,7 +181,7 @@ def _place(folder, images):
     """Links images with corrected XML into a folder; returns [(image, name)]."""
     names = placing.Names([image.name for image in images])
     folder.mkdir(parents=True, exist_ok=True)
-    return [(image, placing.place_mended(image, folder, names, placing.LINK)) for image in images]
+    return [(image, placing.place_corrected(image, folder, names, placing.LINK)) for image in images]
 
 
 def _write_pool(folder, found, lookup, labelled, validation):

@@ -1,15 +1,15 @@
-"""What is found wrong with a set of annotated images: stable codes, how grave each is, and what is done about it."""
+"""Problems found in a set of annotated images: stable codes, their severity, and the action taken."""
 
 import dataclasses
 
 NOTE, WARNING, ERROR = "note", "warning", "error"  # severities
 
 KEPT = "kept"  # nothing was changed
-FIXED = "fixed"  # the image or the annotation is used in a mended form
+FIXED = "fixed"  # the image or the annotation is used in a corrected form
 BOX_LEFT_OUT = "box left out"
 IMAGE_LEFT_OUT = "image left out"
 FILE_IGNORED = "file ignored"
-REFUSED = "refused"  # going on would train on wrong or missing labels
+REFUSED = "refused"  # continuing would train on wrong or missing labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Kind:
     """How a finding of one code is treated.
 
     Attributes:
-      severity: NOTE, WARNING or ERROR; errors are findings by which something labelled is lost.
-      action: what is done.
+      severity: NOTE, WARNING or ERROR; an error means that something labelled is lost.
+      action: what is done about it.
       strict: whether `--strict` stops on it.
-      meaning: the finding in general words.
+      meaning: a general description of the problem.
     """
 
     severity: str
@@ -32,87 +32,87 @@ class Kind:
 KINDS = {
     # annotation files
     "xml-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the annotation file is empty"),
-    "xml-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the annotation file is no well-formed XML"),
+    "xml-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the annotation file is not well-formed XML"),
     "xml-encoding": Kind(WARNING, FIXED, True, "the annotation file is not UTF-8; its encoding was guessed"),
-    "not-an-annotation": Kind(NOTE, FILE_IGNORED, True, "the XML file has another root than <annotation>"),
+    "not-an-annotation": Kind(NOTE, FILE_IGNORED, True, "the root of the XML file is not <annotation>"),
     "git-lfs-pointer": Kind(ERROR, REFUSED, True, "the file is a git-lfs pointer, not the content"),
-    "xml-copy": Kind(NOTE, FILE_IGNORED, True, "a second annotation file says the same about the same image"),
-    "xml-conflict": Kind(ERROR, FILE_IGNORED, True, "a second annotation file says something else about an image"),
+    "xml-copy": Kind(NOTE, FILE_IGNORED, True, "a second annotation file with the same content for an image"),
+    "xml-conflict": Kind(ERROR, FILE_IGNORED, True, "a second annotation file with different content for an image"),
     "annotations-conflict": Kind(ERROR, IMAGE_LEFT_OUT, True, "annotation files of equal rank contradict each other"),
     # annotations from other formats
     "entry-unusable": Kind(ERROR, BOX_LEFT_OUT, True, "an entry that lacks what it needs"),
-    "box-approximated": Kind(WARNING, FIXED, True, "an outline, of which only the box around it is kept"),
-    "crowd-as-difficult": Kind(WARNING, FIXED, True, "a crowd, which becomes a difficult object"),
-    "detail-dropped": Kind(NOTE, FIXED, False, "something that LabelImg XML has no place for"),
-    "class-merged": Kind(WARNING, FIXED, True, "one class name under several ids"),
-    "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another set"),
-    "record-format": Kind(WARNING, FIXED, True, "a record whose image is of another format than it says"),
+    "box-approximated": Kind(WARNING, FIXED, True, "an outline that was reduced to its bounding box"),
+    "crowd-as-difficult": Kind(WARNING, FIXED, True, "a crowd, which is imported as a difficult object"),
+    "detail-dropped": Kind(NOTE, FIXED, False, "something that LabelImg XML cannot represent"),
+    "class-merged": Kind(WARNING, FIXED, True, "one class name with several ids"),
+    "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another dataset"),
+    "record-format": Kind(WARNING, FIXED, True, "a record whose image is not in the declared format"),
     "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
     # finding the image
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),
-    "filename-differs": Kind(WARNING, KEPT, False, "<filename> names another image than the one that is used"),
-    "filename-bare": Kind(WARNING, KEPT, False, "<filename> lacks the extension, as old tools write it"),
-    "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name cannot be written as text"),
+    "filename-differs": Kind(WARNING, KEPT, False, "<filename> names a different image from the one used"),
+    "filename-bare": Kind(WARNING, KEPT, False, "<filename> has no extension, as written by old tools"),
+    "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name is not valid UTF-8"),
     "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
     # the image itself
     "image-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file is empty"),
     "image-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image cannot be decoded"),
     "image-truncated": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file ends too early"),
-    "image-too-large": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image has more pixels than is reasonable"),
-    "image-reencoded": Kind(WARNING, FIXED, False, "TensorFlow does not decode the image as it is; it is encoded anew"),
+    "image-too-large": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image has too many pixels"),
+    "image-reencoded": Kind(WARNING, FIXED, False, "TensorFlow cannot decode the image as it is; it is re-encoded"),
     "image-blank": Kind(WARNING, KEPT, False, "all pixels of an image with boxes are equal"),
-    "extension-differs": Kind(WARNING, KEPT, False, "the content is not what the file's extension says"),
-    "orientation-undecided": Kind(WARNING, KEPT, False, "an EXIF turn that the size in the XML cannot confirm"),
-    "image-turned": Kind(WARNING, FIXED, True, "the boxes belong to the image as EXIF turns it"),
+    "extension-differs": Kind(WARNING, KEPT, False, "the content does not match the file extension"),
+    "orientation-undecided": Kind(WARNING, KEPT, False, "an EXIF rotation that the size in the XML cannot confirm"),
+    "image-turned": Kind(WARNING, FIXED, True, "the boxes refer to the image as rotated by EXIF"),
     # size
     "size-missing": Kind(WARNING, FIXED, True, "the XML has no usable image size"),
-    "size-differs": Kind(WARNING, FIXED, True, "the size in the XML is not the image's, but the boxes fit the image"),
+    "size-differs": Kind(WARNING, FIXED, True, "the size in the XML differs from the image's; the boxes fit the image"),
     "size-undecided": Kind(ERROR, IMAGE_LEFT_OUT, True, "the size in the XML differs, and the boxes may be wrong"),
     # boxes
-    "box-missing": Kind(ERROR, BOX_LEFT_OUT, True, "an object without upright box"),
-    "box-not-a-number": Kind(ERROR, BOX_LEFT_OUT, True, "a corner that is no number"),
-    "box-unnamed": Kind(ERROR, BOX_LEFT_OUT, True, "an object without class name"),
-    "box-inverted": Kind(ERROR, BOX_LEFT_OUT, True, "a box whose minimum lies beyond its maximum"),
+    "box-missing": Kind(ERROR, BOX_LEFT_OUT, True, "an object without an upright box"),
+    "box-not-a-number": Kind(ERROR, BOX_LEFT_OUT, True, "a corner that is not a number"),
+    "box-unnamed": Kind(ERROR, BOX_LEFT_OUT, True, "an object without a class name"),
+    "box-inverted": Kind(ERROR, BOX_LEFT_OUT, True, "a box whose minimum is greater than its maximum"),
     "box-swapped": Kind(WARNING, FIXED, True, "a box whose corners were swapped"),
     "box-no-area": Kind(ERROR, BOX_LEFT_OUT, True, "a box less than one pixel wide or high"),
-    "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "less than half of a box lies inside the image"),
-    "box-clipped": Kind(WARNING, FIXED, True, "a box that reached beyond the image"),
-    "box-duplicate": Kind(WARNING, KEPT, False, "two boxes of one class at the same place"),
-    "box-tiny": Kind(NOTE, KEPT, False, "boxes of less than a thousandth of the image"),
-    "box-fraction": Kind(NOTE, KEPT, False, "corners between pixels, which LabelImg cuts to whole ones when it saves"),
-    "box-class-conflict": Kind(WARNING, KEPT, False, "two boxes of different classes at the same place"),
+    "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "a box of which less than half is inside the image"),
+    "box-clipped": Kind(WARNING, FIXED, True, "a box that extended beyond the image"),
+    "box-duplicate": Kind(WARNING, KEPT, False, "two coinciding boxes of one class"),
+    "box-tiny": Kind(NOTE, KEPT, False, "boxes that cover less than a thousandth of the image"),
+    "box-fraction": Kind(NOTE, KEPT, False, "fractional corners, which LabelImg truncates to whole pixels on saving"),
+    "box-class-conflict": Kind(WARNING, KEPT, False, "two coinciding boxes of different classes"),
     "no-box-left": Kind(ERROR, IMAGE_LEFT_OUT, True, "none of the objects of an image has a usable box"),
     # classes
     "class-unknown": Kind(ERROR, IMAGE_LEFT_OUT, True, "a class that is not in the given label map"),
-    "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same"),
-    "boxes-too-small": Kind(WARNING, KEPT, False, "boxes that are very small at the size of the model's input"),
-    "no-objects": Kind(WARNING, KEPT, False, "many annotation files without objects that nobody marked as verified"),
+    "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same class"),
+    "boxes-too-small": Kind(WARNING, KEPT, False, "boxes that are very small at the model's input size"),
+    "no-objects": Kind(WARNING, KEPT, False, "many annotation files without objects that are not marked as verified"),
     "class-few": Kind(NOTE, KEPT, False, "a class with few boxes"),
-    "class-no-training": Kind(ERROR, REFUSED, True, "a class without a box to train on"),
-    "class-no-validation": Kind(WARNING, KEPT, False, "a class without a box to validate on"),
-    "label-map-gap": Kind(WARNING, KEPT, False, "ids that the label map leaves out"),
-    # the set
+    "class-no-training": Kind(ERROR, REFUSED, True, "a class without training boxes"),
+    "class-no-validation": Kind(WARNING, KEPT, False, "a class without validation boxes"),
+    "label-map-gap": Kind(WARNING, KEPT, False, "ids that are missing from the label map"),
+    # the dataset
     "images-identical": Kind(NOTE, KEPT, False, "byte-identical images with the same boxes"),
     "images-disagree": Kind(WARNING, KEPT, False, "byte-identical images with different boxes"),
     "split-leak": Kind(WARNING, KEPT, False, "the given lists put identical images on both sides"),
-    "split-near-leak": Kind(WARNING, KEPT, False, "images that show nearly the same are on both sides of the split"),
-    "list-entry-unknown": Kind(WARNING, KEPT, True, "a list names an image that is not there"),
-    "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in neither of the given lists"),
+    "split-near-leak": Kind(WARNING, KEPT, False, "near-identical images are on both sides of the split"),
+    "list-entry-unknown": Kind(WARNING, KEPT, True, "a list names an image that does not exist"),
+    "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in none of the given lists"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was found, about one file or one object in it.
+    """One problem with one file, or with one object in it.
 
     Attributes:
       code: a key of `KINDS`.
-      file: the file, relative to the data folder where it lies in it.
-      what: what is the matter, one sentence.
+      file: the file, relative to the data folder if it is inside it.
+      what: the problem in one sentence.
       where: the object in the file, or None.
-      expected, received, fix: as in the errors of this program, or None.
-      action: what is done; the usual action of the code unless an option changed it.
+      expected, received, fix: as in `errors.TfodhelperError`, or None.
+      action: what is done about it; the code's usual action unless an option changes it.
     """
 
     code: str
@@ -156,17 +156,17 @@ class Finding:
 
 
 def from_unusable(error, file):
-    """The finding that an `UnusableFile` error stands for.
+    """Converts an `UnusableFile` error to a finding.
 
     Args:
       error: the error.
-      file: the file's name as findings give it.
+      file: name of the file, as shown in findings.
     """
     return Finding(error.code, file, error.reason, None, error.expected, error.received, error.fix)
 
 
 def count_codes(findings):
-    """How often each code was met: {code: count}, errors first, then by number and name."""
+    """How often each code occurs: {code: count}, errors first, then by count and name."""
     counts = {}
     for finding in findings:
         counts[finding.code] = counts.get(finding.code, 0) + 1

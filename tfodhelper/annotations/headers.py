@@ -1,8 +1,8 @@
-"""Facts of an image from its header alone, for a conversion that copies images and does not decode them.
+"""Facts about an image from its header alone, for conversions that copy images without decoding them.
 
-Only files that are beyond doubt are answered: plain JPEG (grey or YCbCr, Huffman-coded, without EXIF) and plain PNG
-(grey or RGB, 8 bits, not animated) whose end is there. Of everything else `read_header` says nothing, and the caller
-decodes it, see `images.inspect_image`.
+Only unambiguous files are handled: plain JPEG (grey or YCbCr, Huffman-coded, without EXIF) and plain PNG (grey or RGB,
+8 bits, not animated) that are not cut off. For everything else `read_header` returns None, and the caller decodes the
+image; see `images.inspect_image`.
 """
 
 import hashlib
@@ -13,42 +13,42 @@ from tfodhelper.annotations.images import MAX_PIXELS, ImageFacts, inspect_image
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 _PNG_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
-_TAIL_BYTES = 64  # some cameras pad a JPEG behind its end mark with zeros; more than that is looked at by decoding
+_TAIL_BYTES = 64  # some cameras append zeros after the end marker of a JPEG; if there are more, the image is decoded
 _FRAME_STARTS = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; all Huffman-coded
 _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_DOUBTFUL = (b"Exif", b"MPF\0", b"Adobe")  # a turn, several pictures, another colour space
+_DOUBTFUL = (b"Exif", b"MPF\0", b"Adobe")  # a rotation, several images, another colour space
 _SIZES = struct.Struct(">HBHHB")  # length of the segment, bits, height, width, components
 
 
 def inspect(data, path, decode=True):
-    """Looks at the bytes of an image.
+    """Inspects the bytes of an image.
 
     Args:
       data: the bytes.
-      path: where they come from, for messages.
-      decode: whether all of it is decoded, which finds damage inside; else only where the header leaves a doubt.
+      path: their source, for messages.
+      decode: whether to decode the whole image, which detects damage; otherwise only if the header is ambiguous.
 
     Returns:
-      `ImageFacts`; without decoding `is_blank` is False.
+      `ImageFacts`; `is_blank` is False if the image was not decoded.
 
     Raises:
-      UnusableFile: as `images.inspect_image`.
+      UnusableFile: see `images.inspect_image`.
     """
     facts = None if decode else read_header(data)
     return inspect_image(data, path) if facts is None else facts
 
 
 def read_header(data):
-    """The `ImageFacts` of a plain JPEG or PNG; None for everything that has to be decoded to be sure."""
+    """The `ImageFacts` of a plain JPEG or PNG; None for everything that has to be decoded."""
     if data[:3] == b"\xff\xd8\xff":
-        found = _read_jpeg(data)
+        header = _read_jpeg(data)
     elif data[:8] == _PNG_MAGIC:
-        found = _read_png(data)
+        header = _read_png(data)
     else:
         return None
-    if found is None or not 0 < found[1] * found[2] <= MAX_PIXELS:
+    if header is None or not 0 < header[1] * header[2] <= MAX_PIXELS:
         return None
-    return ImageFacts(*found, 1, hashlib.sha256(data).hexdigest(), len(data))
+    return ImageFacts(*header, 1, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _read_jpeg(data):

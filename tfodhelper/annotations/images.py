@@ -1,7 +1,7 @@
-"""Facts of an image file, by its bytes: what it really is, whether it is whole, and what goes into a record.
+"""Facts about an image file from its bytes: its real format, whether it is complete, and what goes into a record.
 
-The extension, the XML's `<size>` and `<depth>` are never trusted. Bytes that TensorFlow decodes (grey and RGB JPEG,
-grey and RGB PNG of 8 bits) go into a record as they are; everything else is decoded here and encoded anew, as JPEG
+The extension and the XML's `<size>` and `<depth>` are never trusted. Bytes that TensorFlow can decode (grey and RGB
+JPEG, grey and RGB PNG of 8 bits) go into a record as they are; everything else is decoded here and re-encoded, as JPEG
 where the source was lossy and as PNG where it was not.
 """
 
@@ -28,26 +28,26 @@ EXTENSIONS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-MAX_PIXELS = 178_956_970  # where Pillow, too, takes an image for a decompression bomb: half a gigabyte of RGB
-MAX_BYTES = 1 << 30  # of a file; a record may have two gigabytes at most
+MAX_PIXELS = 178_956_970  # Pillow's own limit for decompression bombs: half a gigabyte of RGB
+MAX_BYTES = 1 << 30  # of a file; a record can hold at most two gigabytes
 JPEG_QUALITY = 95
 _ORIENTATION = 0x0112  # EXIF tag
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
 
-# Large images are refused below, in our own words; the warning would only repeat it for those that are accepted.
+# Images that are too large are rejected below, with our own message; for the others the warning would be noise.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
-    """What the bytes of an image say.
+    """Facts derived from the bytes of an image.
 
     Attributes:
       format: Pillow's name of the real format: "JPEG", "PNG", "WEBP", ...
-      width, height: stored pixels, before any EXIF turn.
+      width, height: stored pixels, before any EXIF rotation.
       mode: Pillow's mode.
-      orientation: EXIF orientation, 1 to 8; 1 where there is none or a broken one.
+      orientation: EXIF orientation, 1 to 8; 1 where it is missing or invalid.
       sha256: hex digest of the file.
       num_bytes: size of the file.
       reencode_reason: why the bytes cannot go into a record as they are; None when they can.
@@ -66,12 +66,12 @@ class ImageFacts:
 
     @property
     def is_quarter_turned(self):
-        """Whether EXIF asks for a turn that swaps width and height."""
+        """Whether EXIF asks for a rotation that swaps width and height."""
         return self.orientation >= 5
 
 
 def read_image_facts(path):
-    """Reads a file and looks at its bytes; see `inspect_image`."""
+    """Reads and inspects a file; see `inspect_image`."""
     return inspect_image(read_image(path), path)
 
 
@@ -83,7 +83,7 @@ def read_image(path):
     """
     try:
         with open(path, "rb") as file:
-            # No more is asked for than there is: Python reserves all of it. Where the size is not known, it is 0.
+            # Python allocates all that is requested, so request no more than the size; 0 means that it is not known.
             size = os.fstat(file.fileno()).st_size or MAX_BYTES
             data = file.read(min(size, MAX_BYTES) + 1)
     except OSError as error:
@@ -94,7 +94,7 @@ def read_image(path):
 
 
 def read_size(path):
-    """(width, height, EXIF orientation) from the header of an image file; None when there is no readable one."""
+    """(width, height, EXIF orientation) from the header of an image file; None when it cannot be read."""
     try:
         with Image.open(path) as image:
             return (*image.size, _orientation_of(image))
@@ -103,13 +103,13 @@ def read_size(path):
 
 
 def inspect_image(data, path):
-    """Looks at the bytes of an image, and decodes all of it once to see that it is whole.
+    """Inspects the bytes of an image, and decodes all of it once to verify that it is complete.
 
-    A JPEG is decoded at an eighth of its size, which reads every coded coefficient and is several times quicker.
+    A JPEG is decoded at an eighth of its size, which reads every coded coefficient and is several times faster.
 
     Args:
       data: the bytes.
-      path: where they come from, for messages and the extension.
+      path: their source, for messages.
 
     Returns:
       `ImageFacts`.
@@ -135,10 +135,10 @@ def inspect_image(data, path):
 
 
 def is_plain_jpeg(data, path):
-    """Whether the bytes begin as those of a JPEG that every decoder reads; they may end too early.
+    """Whether the bytes begin like a JPEG that every decoder can read; they may be truncated.
 
     Raises:
-      UnusableFile: empty, a git-lfs pointer, no image, or too large.
+      UnusableFile: empty, a git-lfs pointer, not an image, or too large.
     """
     image = _open(data, path)
     return image.format == "JPEG" and _reencode_reason(image, data) is None
@@ -154,11 +154,11 @@ def _open(data, path):
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError) as error:
-        reason = "no format that is known" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise UnusableFile(
             "image-unreadable",
             path,
-            "is no image that can be decoded",
+            "is not an image that can be decoded",
             expected="JPEG, PNG, WebP, BMP, GIF or TIFF",
             received=f"{reason}; the file starts with {data[:8]!r}",
             fix="copy or convert the image again, or remove the file",
@@ -175,7 +175,7 @@ def _too_large(path, received):
         "the image is too large",
         expected=f"at most {MAX_PIXELS} pixels",
         received=received,
-        fix="cut it into tiles or scale it down, and label those",
+        fix="cut it into tiles or scale it down, and label the result",
     )
 
 
@@ -189,7 +189,7 @@ def _load(image, path):
             path,
             ("the image file ends too early" if is_short else "the image cannot be decoded"),
             received=str(error) or type(error).__name__,
-            fix="copy the image again from where it came",
+            fix="copy the image again from its source",
         ) from None
 
 
@@ -197,7 +197,7 @@ def _orientation_of(image):
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, AttributeError, ZeroDivisionError):
-        return 1  # EXIF that cannot be parsed says nothing
+        return 1  # EXIF data that cannot be parsed is ignored
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -221,9 +221,9 @@ def _reencode_reason(image, data):
         if color_type == 3:
             return "PNG with a palette"
         if depth != 8 or image.mode not in _DECODED_MODES:
-            return f"PNG with {depth} bits a sample"
+            return f"PNG with {depth} bits per sample"
         return None
-    return f"{image.format} is no format that every TensorFlow decoder reads"
+    return f"not every TensorFlow decoder reads {image.format}"
 
 
 def _unusual_jpeg_process(data):
@@ -241,15 +241,15 @@ def _unusual_jpeg_process(data):
 
 
 def encode_for_record(data, facts, turn=False):
-    """The bytes that go into a record, and their format.
+    """The bytes to store in a record, and their format.
 
     Args:
       data: the bytes of the image file.
       facts: its `ImageFacts`.
-      turn: whether the image is turned as its EXIF orientation says.
+      turn: whether to rotate the image according to its EXIF orientation.
 
     Returns:
-      (bytes, "jpeg" or "png"): the bytes as they are where that serves.
+      (bytes, "jpeg" or "png"); the bytes are unchanged where possible.
     """
     if facts.reencode_reason is None and not turn:
         return data, facts.format.lower()
@@ -267,7 +267,7 @@ def encode_for_record(data, facts, turn=False):
 
 
 def _to_rgb_or_grey(image):
-    """An 8-bit RGB or grey copy that carries no metadata; 16-bit grey keeps its upper eight bits."""
+    """An 8-bit RGB or grey copy without metadata; 16-bit grey keeps its upper eight bits."""
     if image.mode.startswith("I;16"):
         plain = image.convert("I").point(lambda value: value / 256).convert("L")
     elif image.mode in ("I", "F"):

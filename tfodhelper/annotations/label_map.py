@@ -1,7 +1,8 @@
 """Class names and their ids: the label map of the Object Detection API.
 
-Ids are 1-based, because 0 is the background; `index_of` and `name_of_index` lead to the 0-based classes inside the
-program. A label map may leave ids out (COCO's has 80 names and ids up to 90): `num_classes` is the largest id.
+Ids are 1-based, because 0 is the background; `index_of` and `name_of_index` convert to and from the 0-based classes
+that the program uses internally. A label map may skip ids (COCO's has 80 names and ids up to 90): `num_classes` is the
+largest id.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from tfodhelper import errors, protos, storage
 
 @dataclasses.dataclass(frozen=True)
 class LabelMapItem:
-    """One class: its id from 1, its name, and the name to show (None: the same)."""
+    """One class: its 1-based id, its name, and its display name (None: the same)."""
 
     id: int
     name: str
@@ -24,13 +25,13 @@ class LabelMapItem:
 
     @property
     def shown_name(self):
-        """The name to show to people."""
+        """The name to display."""
         return self.display_name or self.name
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap:
-    """All classes, by id."""
+    """All classes, sorted by id."""
 
     items: tuple[LabelMapItem, ...]
 
@@ -54,7 +55,7 @@ class LabelMap:
 
     @property
     def num_classes(self):
-        """The largest id: what `num_classes` of a pipeline.config has to be."""
+        """The largest id, which is the value of `num_classes` in a pipeline.config."""
         return max(item.id for item in self.items)
 
     @property
@@ -64,14 +65,14 @@ class LabelMap:
 
     @property
     def gaps(self):
-        """Ids below the largest one that no class has."""
+        """Unused ids below the largest one."""
         return tuple(id for id in range(1, self.num_classes + 1) if id not in self._items_by_id)
 
     def id_of(self, name):
         """The 1-based id of a name, or of a display name.
 
         Raises:
-          AnnotationError: when the label map does not have it; near names are given.
+          AnnotationError: when the name is not in the label map; the message suggests similar names.
         """
         if name not in self._ids:
             near = difflib.get_close_matches(name, list(self._ids), n=3)
@@ -83,7 +84,7 @@ class LabelMap:
         """The item of a 1-based id.
 
         Raises:
-          AnnotationError: when no class has it.
+          AnnotationError: when no class has this id.
         """
         if id not in self._items_by_id:
             raise errors.AnnotationError(
@@ -96,7 +97,7 @@ class LabelMap:
         return self.item_of(id).name
 
     def index_of(self, name):
-        """The 0-based class of a name, as the model counts."""
+        """The 0-based class of a name, as the model uses it."""
         return self.id_of(name) - 1
 
     def name_of_index(self, index):
@@ -105,7 +106,7 @@ class LabelMap:
 
 
 def make_label_map(class_names):
-    """A label map of the names: sorted, ids from 1, so that the same names always get the same ids."""
+    """Makes a label map: names sorted, ids from 1, so that the same names always get the same ids."""
     names = sorted(set(class_names))
     return LabelMap(tuple(LabelMapItem(id, name) for id, name in enumerate(names, start=1)))
 
@@ -113,10 +114,11 @@ def make_label_map(class_names):
 def read_label_map(path):
     """Reads a label_map.pbtxt.
 
-    An item with id 0 that is called "background" is left out, because 0 is the background anyway.
+    An item with id 0 named "background" is ignored, because 0 is the background anyway.
 
     Raises:
-      AnnotationError: when it cannot be read, is empty, or has an id below 1, an id or a name twice, or no name.
+      AnnotationError: when the file cannot be read or is empty, an id is below 1, an id or a name is repeated, or a
+        name is missing.
     """
     path = pathlib.Path(path)
     try:
@@ -131,20 +133,20 @@ def read_label_map(path):
 
 
 def parse_label_map(text, source):
-    """Reads the text of a label map; see `read_label_map`.
+    """Parses the text of a label map; see `read_label_map`.
 
     Args:
       text: the content of a .pbtxt file.
-      source: where it comes from, for messages.
+      source: its source, for messages.
     """
     message = protos.message("StringIntLabelMap")()
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         raise errors.AnnotationError(
-            f"{source}: is no label map: {error}",
+            f"{source}: is not a label map: {error}",
             expected="item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
-            fix="mend the line that is named, or leave --label_map out to have one made",
+            fix="correct that line, or omit --label_map to have a label map made",
         ) from None
     items = [
         LabelMapItem(item.id, item.name or item.display_name, item.display_name or None)
@@ -163,21 +165,21 @@ def _check_items(items, source):
         where = f"{source}: item {item.name!r}"
         if item.id < 1:
             raise errors.AnnotationError(
-                f"{where}: ids start at 1, 0 is the background",
+                f"{where}: ids start at 1; 0 is the background",
                 received=f"id {item.id}",
-                fix="count the ids from 1; records made with the old ids must be made anew",
+                fix="number the ids from 1; records made with the old ids must be made again",
             )
         if not item.name:
             raise errors.AnnotationError(f"{source}: the item with id {item.id} has no name")
         if item.id in ids:
-            raise errors.AnnotationError(f"{where}: id {item.id} belongs to {ids[item.id]!r} already")
+            raise errors.AnnotationError(f"{where}: id {item.id} already belongs to {ids[item.id]!r}")
         if item.name in names:
-            raise errors.AnnotationError(f"{where}: the name has the id {names[item.name]} already")
+            raise errors.AnnotationError(f"{where}: the name already has the id {names[item.name]}")
         ids[item.id], names[item.name] = item.name, item.id
 
 
 def format_label_map(label_map):
-    """The text of a label map, as the Object Detection API reads it."""
+    """The text of a label map, in the format of the Object Detection API."""
     message = protos.message("StringIntLabelMap")()
     for item in label_map:
         added = message.item.add(name=item.name, id=item.id)
@@ -187,5 +189,5 @@ def format_label_map(label_map):
 
 
 def write_label_map(path, label_map):
-    """Writes a label_map.pbtxt, whole or not at all."""
+    """Writes a label_map.pbtxt atomically."""
     storage.write_text(path, format_label_map(label_map))

@@ -1,7 +1,7 @@
-"""LabelImg's annotation files (the XML of Pascal VOC), read as they are met in the wild and written as LabelImg writes.
+"""LabelImg's annotation files (Pascal VOC XML), read as they occur in practice and written as LabelImg writes them.
 
 Elements are looked up by name, never by position; only direct children of `<object>` count, because VOC's `<part>`
-has a name and a box of its own. Nothing is fetched or expanded while reading: no entities, no network, bounded size.
+has its own name and box. Nothing is fetched or expanded while reading: no entities, no network, bounded size.
 """
 
 import functools
@@ -33,7 +33,7 @@ def read_labelimg(path):
       An `Annotation`; objects without a readable box are in its `skipped`.
 
     Raises:
-      UnusableFile: when it cannot be read, is empty, is no XML, or has another root than `<annotation>`.
+      UnusableFile: when it cannot be read, is empty, is not XML, or its root is not `<annotation>`.
     """
     path = pathlib.Path(path)
     try:
@@ -45,11 +45,11 @@ def read_labelimg(path):
 
 
 def parse_labelimg(data, path):
-    """Reads the bytes of an annotation file; see `read_labelimg`.
+    """Parses the bytes of an annotation file; see `read_labelimg`.
 
     Args:
       data: the bytes.
-      path: where they come from, for messages.
+      path: their source, for messages.
     """
     _check_bytes(data, path)
     root, encoding = _parse(data, path)
@@ -78,27 +78,27 @@ def _check_bytes(data, path):
         raise UnusableFile("git-lfs-pointer", path, "is a git-lfs pointer, not an annotation", fix="run: git lfs pull")
     if len(data) > MAX_BYTES:
         raise UnusableFile(
-            "xml-unreadable", path, "too large for an annotation", expected=f"at most {MAX_BYTES >> 20} MB"
+            "xml-unreadable", path, "is too large for an annotation", expected=f"at most {MAX_BYTES >> 20} MB"
         )
 
 
 def _check_tags(root, path):
-    """Refuses other XML, and annotations in another spelling, whose objects would be passed over without a word."""
+    """Rejects other XML, and annotations whose tags are spelt differently and would be silently ignored."""
     if root.tag != "annotation":
         is_spelt_otherwise = etree.QName(root).localname.casefold() == "annotation"
         is_cvat = root.tag == "annotations" and root.find("image") is not None
         raise UnusableFile(
             "xml-unreadable" if is_spelt_otherwise else "not-an-annotation",
             path,
-            "is no annotation",
+            "is not an annotation",
             expected="root <annotation>",
             received=f"root <{root.tag}>",
-            fix="export from CVAT in the format PASCAL VOC" if is_cvat else None,
+            fix="export from CVAT in the PASCAL VOC format" if is_cvat else None,
         )
     odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
     if odd:
         raise UnusableFile(
-            "xml-unreadable", path, "spells its objects otherwise", expected="<object>", received=f"<{odd[0]}>"
+            "xml-unreadable", path, "has objects with a different tag", expected="<object>", received=f"<{odd[0]}>"
         )
 
 
@@ -107,7 +107,7 @@ def _parse(data, path):
     try:
         return _parse_whole(data, path)
     except UnusableFile:
-        bare = data.strip(_PADDING)  # disks and editors leave it; a file in UTF-16 has no need of this
+        bare = data.strip(_PADDING)  # left by disks and editors; not needed for UTF-16 files
         if bare == data:
             raise
         return _parse_whole(bare, path)
@@ -126,15 +126,15 @@ def _parse_whole(data, path):
             root = etree.fromstring(text.encode("utf-8"), _parser())
         except etree.XMLSyntaxError:
             raise _not_well_formed(path, error) from None
-    # Without a document type of its own a file cannot declare entities, and the parser refuses unknown ones.
+    # Without its own document type a file cannot declare entities, and the parser rejects unknown ones.
     if root.getroottree().docinfo.internalDTD is not None and any(
         isinstance(node, etree._Entity) for node in root.iter()
     ):
         raise UnusableFile(
             "xml-unreadable",
             path,
-            "uses entities of its own, which are not expanded",
-            fix="write the text itself",
+            "declares its own entities, which are not expanded",
+            fix="replace the entities by their text",
         )
     return root, guessed
 
@@ -157,15 +157,15 @@ def _not_well_formed(path, error):
     return UnusableFile(
         "xml-unreadable",
         path,
-        "is no well-formed XML",
+        "is not well-formed XML",
         expected="an annotation as LabelImg writes it",
         received=str(error).replace(" (<string>, ", " (").strip(),
-        fix="mend or remove the file, or label the image again",
+        fix="correct or remove the file, or label the image again",
     )
 
 
 def _guess_encoding(data):
-    """The likely encoding of bytes that are no UTF-8: gb18030, cp949 or cp1252; None when they cannot be read."""
+    """The likely encoding of bytes that are not UTF-8: gb18030, cp949 or cp1252; None when none of them fits."""
     try:
         data.decode("utf-8")
         return None
@@ -183,10 +183,10 @@ def _guess_encoding(data):
 
 
 def _looks_korean(runs):
-    """Whether pairs of bytes are Korean rather than Chinese, which nearly all decoders take for each other.
+    """Whether pairs of bytes are Korean rather than Chinese; most decoders accept either.
 
-    Hangul begins with B0 to C8. Half of the usual Chinese characters lie beyond, so that six different ones without any
-    of those are Korean nearly for sure; with fewer, nothing can be told.
+    Hangul begins with B0 to C8, half of the common Chinese characters with larger bytes. Six different characters
+    within that range are therefore almost certainly Korean; fewer are not conclusive.
     """
     pairs = {run[i : i + 2] for run in runs if len(run) % 2 == 0 for i in range(0, len(run), 2)}
     return len(pairs) >= _MIN_KOREAN and all(0xB0 <= first <= 0xC8 and second >= 0xA1 for first, second in pairs)
@@ -231,22 +231,22 @@ def _to_flag(text):
 
 
 def _read_object(element, number):
-    """Returns a `Box`, or a `SkippedObject` that says why there is none; and one for each further box of the object."""
-    found, more = [_read_box(element, number)], element.findall("bndbox")[1:]
-    what = "the object has a second <bndbox>; only the first one is read"
-    return found + [SkippedObject("box-missing", f"object {number}", what) for _ in more]
+    """A list of one `Box` or `SkippedObject`, followed by a `SkippedObject` for each further box of the object."""
+    first, more = _read_box(element, number), element.findall("bndbox")[1:]
+    problem = "has several <bndbox>; only the first is read"
+    return [first, *(SkippedObject("box-missing", f"object {number}", problem) for _ in more)]
 
 
 def _read_box(element, number):
-    """Returns a `Box`, or a `SkippedObject` that says why there is none."""
+    """Returns a `Box`, or a `SkippedObject` with the reason why there is none."""
     children = _children(element)
     name = _text_of(children.get("name"))
     where = f"object {number} ({name or 'no name'})"
     corners = children.get("bndbox")
     if corners is None:
         turned = "robndbox" in children
-        what = "has a rotated box <robndbox> and no upright one" if turned else "has no <bndbox>"
-        return SkippedObject("box-missing", where, what)
+        problem = "has a rotated box <robndbox> but no upright one" if turned else "has no <bndbox>"
+        return SkippedObject("box-missing", where, problem)
     sides = _children(corners)
     texts = [_text_of(sides.get(tag)) for tag in CORNERS]
     values = [_to_number(text) for text in texts]
@@ -265,20 +265,20 @@ def _read_box(element, number):
 
 
 def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
-    """Writes an annotation file in LabelImg's exact layout (tabs, LF, no declaration), whole or not at all.
+    """Atomically writes an annotation file in LabelImg's exact layout (tabs, LF, no declaration).
 
-    `read_labelimg` gives an equal annotation back, provided that it has a size and nothing skipped. Characters that XML
-    cannot hold are replaced in names of files, which lead to the image by the name of the XML file all the same.
+    `read_labelimg` returns an equal annotation, provided that it has a size and no skipped objects. In file names,
+    characters that XML cannot represent are replaced; the image is then found by the name of the XML file.
 
     Args:
       path: the XML file; an existing one is replaced.
-      annotation: the content; whole numbers are written without a point.
-      image_path: what `<path>` says; by default the image's name beside the XML file.
-      folder: what `<folder>` says; by default the name of the image's folder.
-      depth: number of colour bands.
+      annotation: the content; whole numbers are written without a decimal point.
+      image_path: value of `<path>`; by default the image's name in the folder of the XML file.
+      folder: value of `<folder>`; by default the name of the image's folder.
+      depth: number of colour channels.
 
     Raises:
-      AnnotationError: a class name or pose that XML cannot hold or that would not read back; StorageError.
+      AnnotationError: a class name or pose that XML cannot represent or that would change on reading; StorageError.
     """
     path = pathlib.Path(path)
     image_path = pathlib.Path(image_path) if image_path else path.parent / annotation.filename
@@ -286,9 +286,9 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     root = etree.Element("annotation")
     if annotation.verified:
         root.set("verified", "yes")
-    _add(root, "folder", _to_holdable(image_path.parent.name if folder is None else folder))
-    _add(root, "filename", _to_holdable(annotation.filename))
-    _add(root, "path", _to_holdable(str(image_path)))
+    _add(root, "folder", _replace_invalid(image_path.parent.name if folder is None else folder))
+    _add(root, "filename", _replace_invalid(annotation.filename))
+    _add(root, "path", _replace_invalid(str(image_path)))
     _add(_add(root, "source"), "database", "Unknown")
     size = _add(root, "size")
     for tag, value in (("width", annotation.width or 0), ("height", annotation.height or 0), ("depth", depth)):
@@ -302,7 +302,7 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
 
 
-def _to_holdable(text):
+def _replace_invalid(text):
     return _NOT_IN_XML.sub("\ufffd", text)
 
 
@@ -310,8 +310,8 @@ def _check_text(text, kind, path):
     if not text or text != text.strip() or _NOT_IN_XML.search(text) or _BYTE_ORDER_MARK in text:
         raise errors.AnnotationError(
             f"{path}: the {kind} {text!r} cannot be written",
-            expected="text without control characters and without blanks around it",
-            fix="rename it where it comes from",
+            expected="text without control characters and without surrounding blanks",
+            fix="rename it at its source",
         )
 
 
@@ -333,7 +333,7 @@ def _add_object(root, box):
 
 
 def format_number(value):
-    """12 for 12.0 and the shortest exact text of other floats."""
+    """12 for 12.0; the shortest exact text of other floats."""
     value = float(value)
     text = repr(value)
     return text[:-2] if text.endswith(".0") else str(int(value)) if value.is_integer() else text

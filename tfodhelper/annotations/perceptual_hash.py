@@ -1,7 +1,7 @@
-"""A 64-bit fingerprint of what an image shows: it survives scaling, encoding anew and small changes of brightness.
+"""A 64-bit fingerprint of an image's content, robust to scaling, re-encoding and small changes of brightness.
 
-The hash is the usual pHash: the signs of the 8 x 8 lowest frequencies of a 32 x 32 grey copy, cosine transformed,
-against their median (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1).
+The hash is the usual pHash: a 32 x 32 grey copy is cosine transformed, and the 8 x 8 lowest frequencies are compared
+with their median (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1).
 Two images are near duplicates when few bits differ.
 """
 
@@ -10,10 +10,10 @@ import functools
 import numpy as np
 from PIL import Image
 
-HASH_SIDE = 32  # pixels; a grey copy of that size is transformed
+HASH_SIDE = 32  # pixels; a grey copy of this size is transformed
 NUM_BITS = 64
 _KEPT = 8  # lowest frequencies in each direction
-_LEAST_CONTRAST = 2.0  # standard deviation of the grey copy; below it the signs are noise
+_MIN_CONTRAST = 2.0  # standard deviation of the grey copy; below it the bits are noise
 
 
 @functools.cache
@@ -32,7 +32,7 @@ def hash_image(image):
       image: PIL.Image of any mode and size.
 
     Returns:
-      A whole number of 64 bits, or None for an image with next to no contrast, which is like every other such image.
+      A 64-bit integer, or None for an image with hardly any contrast, which would resemble every other such image.
     """
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA").convert("RGB")
@@ -41,15 +41,15 @@ def hash_image(image):
     else:
         image = image.convert("L")
     grey = np.asarray(image.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX), np.float64)
-    if not np.isfinite(grey).all() or grey.std() < _LEAST_CONTRAST:
+    if not np.isfinite(grey).all() or grey.std() < _MIN_CONTRAST:
         return None
     low = (_cosines() @ grey @ _cosines().T).ravel()
-    bits = low > np.median(low[1:])  # the first is the brightness, which says nothing
+    bits = low > np.median(low[1:])  # the first is the mean brightness, which is not distinctive
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def hash_file(path):
-    """The fingerprint of an image file; None, too, where the file cannot be decoded."""
+    """The fingerprint of an image file; None also when the file cannot be decoded."""
     try:
         with Image.open(path) as image:
             image.draft(None, (2 * HASH_SIDE, 2 * HASH_SIDE))  # a JPEG is decoded at a fraction of its size
@@ -59,5 +59,5 @@ def hash_file(path):
 
 
 def distance(first, second):
-    """The number of differing bits of two fingerprints."""
+    """The number of bits in which two fingerprints differ."""
     return (first ^ second).bit_count()

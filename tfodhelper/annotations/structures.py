@@ -1,7 +1,7 @@
-"""What an annotation file says, as plain immutable values.
+"""The content of an annotation file, as plain immutable values.
 
-Coordinates are float pixels of the original image; the origin is the top-left corner of the top-left pixel, and they
-are kept as they stand in the file (nothing is subtracted).
+Coordinates are float pixels of the original image, exactly as in the file (nothing is subtracted); the origin is the
+top-left corner of the top-left pixel.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ from tfodhelper import errors
 
 
 class UnusableFile(errors.AnnotationError):
-    """One annotation or image file that cannot be used; the rest of the set may be fine.
+    """One annotation or image file that cannot be used; the rest of the dataset may be fine.
 
     Args:
-      code: the stable name of the reason, a key of `findings.KINDS`.
+      code: the stable code of the reason, a key of `findings.KINDS`.
       path: the file.
       reason: what is wrong with it, without the path.
-      expected, received, fix: as for every error of this program.
+      expected, received, fix: see `errors.TfodhelperError`.
     """
 
     def __init__(self, code, path, reason, *, expected=None, received=None, fix=None):
@@ -30,11 +30,11 @@ class Box:
     """One labelled object.
 
     Attributes:
-      name: the class name, exact.
+      name: the class name, verbatim.
       xmin, ymin, xmax, ymax: float pixels of the original image.
-      difficult: whether the object is hard to recognise; evaluation may leave it out.
-      truncated: whether the object reaches beyond the image.
-      pose: the view, free text.
+      difficult: whether the object is hard to recognise; evaluation may ignore it.
+      truncated: whether the object extends beyond the image.
+      pose: the view, as free text.
     """
 
     name: str
@@ -62,18 +62,18 @@ class Box:
         return max(self.width, 0.0) * max(self.height, 0.0)
 
     def describe(self):
-        """The corners in short, for messages."""
+        """The corners as a short text, for messages."""
         return f"xmin {self.xmin:g}, ymin {self.ymin:g}, xmax {self.xmax:g}, ymax {self.ymax:g}"
 
 
 @dataclasses.dataclass(frozen=True)
 class SkippedObject:
-    """An object of an annotation file that has no box that could be read.
+    """An object in an annotation file without a readable box.
 
     Attributes:
       code: the reason, a key of `findings.KINDS`.
-      where: which object it is, in words.
-      what: what is wrong with it.
+      where: a description of the object.
+      what: the problem with it.
     """
 
     code: str
@@ -86,13 +86,13 @@ class Annotation:
     """The content of one annotation file.
 
     Attributes:
-      filename: the image's name as the file gives it, without folders; "" when the file gives none.
-      width, height: the image's size as the file gives it, pixels; None when it gives none or one below 1.
-      boxes: the objects, in the order of the file.
+      filename: the image's name as given in the file, without folders; "" when there is none.
+      width, height: the image's size in pixels as given in the file; None when it is missing or below 1.
+      boxes: the objects, in file order.
       verified: whether a person marked the image as checked.
-      path: the annotation file; not part of equality.
+      path: the annotation file; ignored in comparisons.
       skipped: objects that could not be read as boxes.
-      encoding: the encoding that had to be guessed, or None.
+      encoding: the encoding if it had to be guessed, or None.
     """
 
     filename: str

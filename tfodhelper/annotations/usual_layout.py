@@ -1,8 +1,8 @@
-"""LabelImg's own layout, in which most annotation files by far are, read by two patterns and without building XML.
+"""Reads LabelImg's own layout, which nearly all annotation files have, with two patterns and without an XML parser.
 
-The patterns take nothing that XML could understand in another way: no reference, no comment, no character that is not
-allowed, elements in LabelImg's order only. Everything else is left to `labelimg.parse_labelimg`, which gives the same
-for what is read here.
+The patterns match nothing that an XML parser could interpret differently: no references, no comments, no invalid
+characters, elements in LabelImg's order only. Everything else is left to `labelimg.parse_labelimg`, which returns the
+same for the files that are read here.
 """
 
 import re
@@ -37,13 +37,13 @@ _END = re.compile(f"</annotation>{_BLANK}")
 
 
 def read(data):
-    """What an annotation file in the usual layout says.
+    """Reads an annotation file in the usual layout.
 
     Args:
       data: its bytes.
 
     Returns:
-      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `structures.Box`; None for every
+      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `structures.Box`; None for any
       other file.
     """
     try:
@@ -54,14 +54,14 @@ def read(data):
     if head is None:
         return None
     boxes, position = [], head.end()
-    while (found := _OBJECT.match(text, position)) is not None:
-        name, pose, truncated, difficult, xmin, ymin, xmax, ymax = found.groups()
+    while (match := _OBJECT.match(text, position)) is not None:
+        name, pose, truncated, difficult, xmin, ymin, xmax, ymax = match.groups()
         name = name.strip()
         if not name:
             return None
         corners = float(xmin), float(ymin), float(xmax), float(ymax)
         boxes.append((name, *corners, difficult == "1", truncated == "1", pose.strip() or "Unspecified"))
-        position = found.end()
+        position = match.end()
     if _END.fullmatch(text, position) is None:
         return None
     verified, filename, width, height = head.groups()

@@ -1,11 +1,11 @@
-"""Where two configurations describe different networks."""
+"""Finds where two configurations describe different networks."""
 
 import pathlib
 
 from tfodhelper import errors
 from tfodhelper.config import pipeline as pipelines
 
-# Settings that change how a network is trained or what is done with its answers, not what its weights mean.
+# Settings that affect training or the processing of outputs, but not the meaning of the weights.
 _OF_TRAINING = {
     "batch_norm_trainable",
     "class_prediction_bias_init",
@@ -48,14 +48,14 @@ _OF_TRAINING = {
 
 
 def compare_with_own_config(pipeline, checkpoint):
-    """Compares a configuration with the pipeline.config that lies with its checkpoint.
+    """Compares a configuration with the pipeline.config that is stored with its checkpoint.
 
     Args:
       pipeline: a TrainEvalPipelineConfig message.
       checkpoint: the checkpoint's prefix.
 
     Returns:
-      A list of notes, one for each setting of the network that differs; empty where there is no such file.
+      A list of notes, one per network setting that differs; empty if that file does not exist.
     """
     prefix = pathlib.Path(checkpoint)
     for folder in (prefix.parent, prefix.parent.parent):
@@ -75,28 +75,28 @@ def compare_with_own_config(pipeline, checkpoint):
 
 
 def differences(ours, theirs, prefix="model"):
-    """[(path, our value, their value)] where two messages of one type mean different networks, defaults counted."""
-    found = []
+    """[(path, our value, their value)] where two messages describe different networks, including default values."""
+    differing_fields = []
     for field in ours.DESCRIPTOR.fields:
         if field.name in _OF_TRAINING:
             continue
         path, mine, other = f"{prefix}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
         if pipelines.is_repeated(field):
             if list(mine) != list(other):
-                found.append((path, _show(mine), _show(other)))
+                differing_fields.append((path, _show(mine), _show(other)))
         elif field.message_type is not None:
             set_here, set_there = ours.HasField(field.name), theirs.HasField(field.name)
             if field.containing_oneof is not None and set_here != set_there:
-                found.append((path, *("set" if is_set else "not set" for is_set in (set_here, set_there))))
+                differing_fields.append((path, *("set" if is_set else "not set" for is_set in (set_here, set_there))))
             elif set_here or set_there:
-                found += differences(mine, other, path)
+                differing_fields += differences(mine, other, path)
         elif mine != other and not _same_type_name(field, mine, other):
-            found.append((path, _show_one(mine), _show_one(other)))
-    return found
+            differing_fields.append((path, _show_one(mine), _show_one(other)))
+    return differing_fields
 
 
 def _same_type_name(field, ours, theirs):
-    """The second generation's names end in _keras; the networks are the same."""
+    """Whether two type names mean the same network; those of the second generation end in _keras."""
     return field.name == "type" and ours.removesuffix("_keras") == theirs.removesuffix("_keras")
 
 

@@ -1,8 +1,7 @@
-"""A complete pipeline.config for a model and a converted data set, with notes of every choice that was made.
+"""Generates a complete pipeline.config for a model and a converted dataset, with notes about every choice.
 
-What the user says stands; what is left open follows from the data and from the base file: the learning rate in
-proportion to the batch size (Goyal et al. 2017, arXiv 1706.02677), the schedule's steps in proportion to the number of
-steps.
+The user's settings are kept; the others are derived from the data and the base file: the learning rate in proportion to
+the batch size (Goyal et al. 2017, arXiv 1706.02677), the schedule's steps in proportion to the number of steps.
 """
 
 import dataclasses
@@ -33,13 +32,13 @@ MAX_BOXES = 100  # what the input readers keep of an image when nothing is set
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """What a configuration starts from.
+    """The starting point of a configuration.
 
     Attributes:
       pipeline: a TrainEvalPipelineConfig message.
-      source: the file that it comes from.
+      source: its file.
       model: the `catalogue.ZooModel` whose weights belong to it, or None.
-      is_own: whether the user brought the file, whose training settings then stand.
+      is_own: whether the user provided the file; its training settings are then kept.
     """
 
     pipeline: object
@@ -50,15 +49,15 @@ class Base:
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What a configuration needs to know of a converted folder.
+    """What a configuration needs to know about a converted folder.
 
     Attributes:
       folder: the folder.
       label_map_path: its label map.
       num_classes: the largest id of the label map.
-      train_pattern, validate_pattern: of the record files, absolute; None when there are none.
+      train_pattern, validate_pattern: absolute patterns of the record files; None if there are none.
       num_train, num_validate: numbers of images.
-      most_boxes: the largest number of boxes on a training image.
+      most_boxes: the largest number of boxes in a training image.
     """
 
     folder: pathlib.Path
@@ -76,18 +75,18 @@ def find_base(model=None, pipeline_config_path=None):
 
     Args:
       model: name of a model of the zoo, or a path of a pipeline.config or of a folder with one.
-      pipeline_config_path: a pipeline.config of the user; `model` then says only whose weights "zoo" means.
+      pipeline_config_path: a pipeline.config of the user; `model` then only determines the weights of "zoo".
 
     Returns:
       A `Base`.
 
     Raises:
-      UsageError: when neither is given.
-      ZooError, ConfigError: when the model is not known or cannot be trained here.
+      UsageError: neither is given.
+      ZooError, ConfigError: the model is unknown or cannot be trained.
     """
     if not model and not pipeline_config_path:
         raise errors.UsageError(
-            "no model is named",
+            "no model is given",
             expected="--model=NAME, one of "
             + ", ".join(base_configs.base_names())
             + "; or --pipeline_config_path=FILE",
@@ -102,12 +101,12 @@ def find_base(model=None, pipeline_config_path=None):
 
 
 def check_overrides(base, changes):
-    """Checks changes of fields before any work is done; errors as `apply_overrides`."""
+    """Checks changes of fields before any work is done; errors as in `apply_overrides`."""
     apply_overrides(base.pipeline, changes)
 
 
 def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
-    """The checkpoint that training starts from; downloads it where that is meant.
+    """The checkpoint that training starts from; downloads it if necessary.
 
     Args:
       base: a `Base`.
@@ -118,24 +117,24 @@ def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
       A checkpoint's prefix, or None to train from scratch.
 
     Raises:
-      ZooError, CheckpointError: when it cannot be had, with the way out.
+      ZooError, CheckpointError: it cannot be obtained; the message says how to fix it.
     """
     if value == "zoo" and base.is_own and base.model is None:
         value = base.pipeline.train_config.fine_tune_checkpoint or "none"
         if UNFILLED in value:
             raise errors.ConfigError(
-                f"{base.source}: train_config.fine_tune_checkpoint still waits to be filled in",
+                f"{base.source}: train_config.fine_tune_checkpoint is not filled in yet",
                 received=value,
-                fix="--fine_tune_checkpoint=PATH, or none to train from scratch; or --model=NAME for the zoo's",
+                fix="use --fine_tune_checkpoint=PATH (or none, to train from scratch), or --model=NAME",
             )
     return cache.resolve_checkpoint(value, base.model, cache_dir)
 
 
 def read_data_facts(folder):
-    """Reads what a configuration needs to know of a converted folder.
+    """Reads what a configuration needs to know about a converted folder.
 
     Raises:
-      DatasetError: when it is none.
+      DatasetError: it is not a converted folder.
     """
     folder = pathlib.Path(os.path.abspath(folder))
     manifest = manifests.read_manifest(folder)
@@ -168,22 +167,22 @@ def generate_pipeline(
     fine_tune_checkpoint=None,
     overrides=(),
 ):
-    """Writes a complete configuration.
+    """Generates a complete configuration.
 
     Args:
       base: a `Base`, see `find_base`.
       data: a `DataFacts`, a converted folder, or the result of a conversion (its `output_dir` is read).
-      num_steps: steps of training; about 50 passes over the data when left out.
+      num_steps: training steps; by default about 50 passes over the data.
       batch_size: images a step; when left out 8, for two-stage detectors 2, or 1 where the input is large.
-      learning_rate: base learning rate; scaled to the batch size when left out.
+      learning_rate: base learning rate; by default scaled to the batch size.
       fine_tune_checkpoint: prefix of a checkpoint, see `find_fine_tune_checkpoint`; None to train from scratch.
-      overrides: changes of single fields, which have the last word.
+      overrides: changes of single fields, which take precedence.
 
     Returns:
       (TrainEvalPipelineConfig message, list of notes).
 
     Raises:
-      ConfigError: when the result would not fit the data.
+      ConfigError: the result would not fit the data.
     """
     facts = data if isinstance(data, DataFacts) else read_data_facts(getattr(data, "output_dir", data))
     asked = _asked(base, overrides, num_steps=num_steps, batch_size=batch_size)
@@ -201,7 +200,7 @@ def generate_pipeline(
 
 
 def _asked(base, changes, **given):
-    """Batch size and steps that the user wants, by flag or by --set, so that the schedule can follow."""
+    """Batch size and steps requested by flags or by --set, so that the schedule can be adapted."""
     changed = apply_overrides(base.pipeline, changes)
     named = {change.partition("=")[0].strip() for change in changes}
     for name in given:
@@ -216,11 +215,11 @@ def architecture(pipeline):
     """The message of the model's architecture (Ssd, FasterRcnn, ...).
 
     Raises:
-      ConfigError: when none is chosen.
+      ConfigError: none is set.
     """
     kind = pipeline.model.WhichOneof("model")
     if kind is None:
-        raise errors.ConfigError("model: no architecture is chosen", expected="ssd {...}, or another")
+        raise errors.ConfigError("model: no architecture is set", expected="ssd {...} or another")
     return getattr(pipeline.model, kind)
 
 
@@ -237,7 +236,7 @@ def _fill_in_data(pipeline, facts):
         notes.append(f"classes: {facts.num_classes} (was {model.num_classes})")
         model.num_classes = facts.num_classes
     if len(pipeline.eval_input_reader) > 1:
-        notes.append("evaluation: one set; the other eval_input_readers are taken out")
+        notes.append("evaluation: one dataset; the other eval_input_readers are removed")
         del pipeline.eval_input_reader[1:]
     if not pipeline.eval_input_reader:
         pipeline.eval_input_reader.add(shuffle=False)
@@ -253,7 +252,7 @@ def _fill_in_data(pipeline, facts):
     pipeline.eval_config.num_examples = facts.num_validate
     if facts.most_boxes > max(MAX_BOXES, pipeline.train_input_reader.max_number_of_boxes):
         pipeline.train_input_reader.max_number_of_boxes = facts.most_boxes
-        notes.append(f"boxes an image: up to {facts.most_boxes}, all are kept (was {MAX_BOXES})")
+        notes.append(f"boxes per image: up to {facts.most_boxes}, all are kept (was {MAX_BOXES})")
     return notes
 
 
@@ -303,7 +302,7 @@ def _default_batch_size(pipeline):
 
 
 def _input_has_one_size(resizer):
-    """Whether all images become inputs of one size, so that a batch of them has no padding of its own."""
+    """Whether all images are resized to one input size, so that batches need no additional padding."""
     return resizer.HasField("fixed_shape_resizer") or (
         resizer.HasField("keep_aspect_ratio_resizer") and resizer.keep_aspect_ratio_resizer.pad_to_max_dimension
     )
@@ -318,9 +317,9 @@ def _set_num_steps(pipeline, base, facts, num_steps):
         wanted = math.ceil(EPOCHS * facts.num_train / train.batch_size)
         num_steps = max(STEP_RANGE[0], min(STEP_RANGE[1], wanted))
         passes = num_steps * train.batch_size / facts.num_train
-        reason = f", {passes:.0f} passes over the training images; --num_steps changes it"
+        reason = f", {passes:.0f} passes over the training images; change it with --num_steps"
     train.num_steps = num_steps
-    notes = [f"steps: {num_steps} (was {old or 'without end'}){reason}"]
+    notes = [f"steps: {num_steps} (was {old or 'unlimited'}){reason}"]
     return notes + schedule_scaling.scale_steps(train.optimizer, old, num_steps)
 
 
@@ -330,9 +329,9 @@ def _set_checkpoint(pipeline, base, checkpoint):
         for name in ("fine_tune_checkpoint", "fine_tune_checkpoint_type", "fine_tune_checkpoint_version"):
             train.ClearField(name)
         train.ClearField("from_detection_checkpoint")
-        notes = ["checkpoint: none, training starts from scratch, which takes many more steps and images"]
+        notes = ["checkpoint: none, training starts from scratch, which requires many more steps and images"]
         if not base.is_own:
-            notes += _freeze_batchnorm(pipeline, False, "batch norm: trained, because there is nothing to keep")
+            notes += _freeze_batchnorm(pipeline, False, "batch norm: trained, because there are no statistics to keep")
         return notes
     train.fine_tune_checkpoint = pathlib.Path(checkpoint).as_posix()
     train.fine_tune_checkpoint_version = {"V1": 1, "V2": 2}[find.checkpoint_version(checkpoint)]
@@ -359,12 +358,12 @@ def _freeze_batchnorm(pipeline, frozen, note):
 
 
 def _check(pipeline, facts):
-    """What overrides may have broken."""
+    """Checks what overrides may have broken."""
     model = architecture(pipeline)
     if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
         raise errors.ConfigError(
-            "num_classes of the model and the label map do not fit",
+            "num_classes of the model does not match the label map",
             expected=f"{facts.num_classes}, the largest id of {facts.label_map_path}",
             received=model.num_classes,
-            fix="leave num_classes to the program",
+            fix="do not set num_classes",
         )

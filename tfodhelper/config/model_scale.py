@@ -1,14 +1,14 @@
-"""How large objects are where a model looks at them: input size and smallest anchor of a pipeline.config."""
+"""The scale of a model's input: input size and smallest anchor of a pipeline.config."""
 
 from tfodhelper.config import pipeline
 from tfodhelper.dataset.analysis.object_size import ModelScale
 
-_DEFAULT_SIDE = 300  # pixels, where no configuration says more
+_DEFAULT_SIDE = 300  # pixels, if no configuration is given
 _GRID_BASE_PX = 256  # default of GridAnchorGenerator
 
 
 def default_scale(input_size=None):
-    """The `ModelScale` of a square input without known anchors; 300 x 300 when no size is given."""
+    """The `ModelScale` of a square input without known anchors; by default 300 x 300."""
     side = input_size or _DEFAULT_SIDE
     return ModelScale(side, side)
 
@@ -17,10 +17,10 @@ def read_model_scale(path):
     """The `ModelScale` of a pipeline.config.
 
     Args:
-      path: the file, or a folder that holds a `pipeline.config`.
+      path: the file, or a folder that contains a `pipeline.config`.
 
     Raises:
-      ConfigError: when it cannot be read.
+      ConfigError: it cannot be read.
     """
     model = pipeline.read_pipeline(path).model
     kind = model.WhichOneof("model")
@@ -42,7 +42,7 @@ def read_model_scale(path):
 
 
 def _smallest_anchor(architecture, side):
-    """Side of the smallest anchor, pixels of an input of that shorter side; None where it is not known."""
+    """Side of the smallest anchor, in pixels of an input with the given shorter side; None if it is not known."""
     for name in ("anchor_generator", "first_stage_anchor_generator"):
         generator = getattr(architecture, name, None)
         kind = generator.WhichOneof("anchor_generator_oneof") if generator is not None else None

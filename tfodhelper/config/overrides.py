@@ -1,12 +1,13 @@
 """Changes of single fields, as in --set train_config.batch_size=4, checked against the schema.
 
-A path names fields from the outside in, joined by dots. An element of a repeated field is named by its index, as in
-`train_config.data_augmentation_options[0]`; without an index the only element is meant. What may stand on the right:
+A path consists of field names from the outside in, joined by dots. An element of a repeated field is given by its
+index, as in `train_config.data_augmentation_options[0]`; the index may be omitted if there is only one element. The
+right-hand side may be:
 
-* a value for a number, a truth value (true, false), an enum's name, or a string (quotes may be left out);
+* a number, a boolean (true, false), the name of an enum value, or a string (quotes may be omitted);
 * `{...}` (protobuf text) for a message, which replaces the whole message;
 * `[a, b]` or `[{...}, {...}]` for a repeated field, which replaces all elements;
-* nothing, which sets the field back to its default.
+* nothing, which resets the field to its default.
 
 `path+=value` adds an element to a repeated field.
 """
@@ -17,7 +18,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as _Kind
 
 from tfodhelper import errors, protos, spelling
-from tfodhelper.config import pipeline as pipeline_lib
+from tfodhelper.config import pipeline as pipelines
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
 _STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
@@ -28,13 +29,13 @@ def apply_overrides(pipeline, overrides):
 
     Args:
       pipeline: a TrainEvalPipelineConfig message; it is not changed.
-      overrides: strings "path=value" or "path+=value", applied in their order.
+      overrides: strings "path=value" or "path+=value", applied in this order.
 
     Returns:
       A changed copy.
 
     Raises:
-      ConfigError: naming the override and the nearest field, value or type.
+      ConfigError: names the override and the nearest field, value or type.
     """
     result = type(pipeline)()
     result.CopyFrom(pipeline)
@@ -46,17 +47,17 @@ def apply_overrides(pipeline, overrides):
     return result
 
 
-def _error(override, what="cannot be understood", **facts):
-    return errors.ConfigError(f"--set {override}: {what}", **facts)
+def _error(override, problem="is not a valid change", **facts):
+    return errors.ConfigError(f"--set {override}: {problem}", **facts)
 
 
 def _split_path(override, path):
-    """[(name, index or None), ...]; `name.0` is taken as `name[0]`."""
+    """[(name, index or None), ...]; `name.0` is the same as `name[0]`."""
     steps = []
     for part in path.split("."):
         match = _STEP.fullmatch(part)
         if not match:
-            raise _error(override, f"{part!r} is no field name", expected="name, or name[index]")
+            raise _error(override, f"{part!r} is not a field name", expected="name, or name[index]")
         if part.isdigit() and steps:
             steps[-1] = (steps[-1][0], int(part))
         else:
@@ -68,28 +69,28 @@ def _apply(pipeline, override, steps, operator, text):
     message, walked = pipeline, []
     for name, index in steps[:-1]:
         field = _field(message, name, walked, override)
-        _refuse_other_branch(message, field, walked, override)
+        _check_oneof(message, field, walked, override)
         walked.append(name if index is None else f"{name}[{index}]")
         message = _enter(message, field, index, ".".join(walked), override)
     name, index = steps[-1]
     field = _field(message, name, walked, override)
     if operator == "+=":
-        if not pipeline_lib.is_repeated(field) or index is not None:
-            raise _error(override, "+= adds to a repeated field", received=f"{name} stands once", fix="write =")
+        if not pipelines.is_repeated(field) or index is not None:
+            raise _error(override, "+= needs a repeated field", received=f"{name}, which is not repeated", fix="use =")
         _append(message, field, text, override)
     elif not text:
         _clear(message, field, index, override)
-    elif pipeline_lib.is_repeated(field):
+    elif pipelines.is_repeated(field):
         _set_repeated(message, field, index, text, override)
     else:
         _set_single(message, field, text, override)
 
 
 def _field(message, name, walked, override):
-    """The field of this name.
+    """The field with this name.
 
     Raises:
-      ConfigError: with the nearest names, and the paths elsewhere that end with the name.
+      ConfigError: suggests similar names, and other paths that end with the name.
     """
     descriptor = message.DESCRIPTOR
     if name in descriptor.fields_by_name:
@@ -98,50 +99,50 @@ def _field(message, name, walked, override):
     if near:
         fix = "did you mean " + " or ".join(".".join([*walked, other]) for other in near) + "?"
     else:
-        places = [] if walked else _paths_that_end_with(name)
-        fix = "did you mean " + " or ".join(places[:4]) + "?" if places else None
+        paths = [] if walked else _paths_that_end_with(name)
+        fix = "did you mean " + " or ".join(paths[:4]) + "?" if paths else None
     known = ", ".join(sorted(descriptor.fields_by_name)) or "none"
     where = ".".join(walked) or "pipeline.config"
     raise _error(override, f"{where} has no field {name!r}", expected=f"one of {known}", fix=fix)
 
 
 def _paths_that_end_with(name):
-    """Paths of the configuration, at most four names long, whose last name this is."""
-    found = []
+    """Paths of at most four names in the configuration that end with the given name."""
+    paths = []
 
     def visit(descriptor, path):
         for field in descriptor.fields:
             if field.name == name:
-                found.append(".".join([*path, name]))
+                paths.append(".".join([*path, name]))
             elif field.message_type is not None and len(path) < 3:
                 visit(field.message_type, [*path, field.name])
 
     visit(protos.message("TrainEvalPipelineConfig").DESCRIPTOR, [])
-    return sorted(found, key=lambda path: (path.count("."), path))
+    return sorted(paths, key=lambda path: (path.count("."), path))
 
 
-def _refuse_other_branch(message, field, walked, override):
-    """Going through the member of a oneof that is not the one chosen would silently drop the other's settings."""
+def _check_oneof(message, field, walked, override):
+    """Checks that a field is the set member of its oneof; entering another would silently drop the settings."""
     oneof = field.containing_oneof
     chosen = message.WhichOneof(oneof.name) if oneof is not None else None
     if chosen not in (None, field.name):
         path = ".".join([*walked, field.name])
         raise _error(
             override,
-            f"{'.'.join(walked) or 'pipeline.config'} holds {chosen}, not {field.name}",
-            fix=f"to replace {chosen}, set the whole: --set '{path}={{...}}'",
+            f"{'.'.join(walked) or 'pipeline.config'} contains {chosen}, not {field.name}",
+            fix=f"to replace {chosen}, set the whole message: --set '{path}={{...}}'",
         )
 
 
 def _enter(message, field, index, path, override):
-    """The message inside a field, made where it is not set yet."""
+    """The message inside a field, created if it is not set yet."""
     if field.message_type is None:
         raise _error(override, f"{path} is a value and has no fields", expected=_kind(field))
     if field.message_type.GetOptions().map_entry:
-        raise _error(override, f"{path} is a map", fix=f"set the whole: --set '{path}=[{{key: ... value: ...}}]'")
-    if not pipeline_lib.is_repeated(field):
+        raise _error(override, f"{path} is a map", fix=f"set the whole map: --set '{path}=[{{key: ... value: ...}}]'")
+    if not pipelines.is_repeated(field):
         if index is not None:
-            raise _error(override, f"{path}: {field.name} stands once and takes no index")
+            raise _error(override, f"{path}: {field.name} is not repeated and takes no index")
         child = getattr(message, field.name)
         child.SetInParent()
         return child
@@ -151,7 +152,7 @@ def _enter(message, field, index, path, override):
             raise _error(
                 override,
                 f"{path} has {len(items)} elements",
-                fix=f"name one: {path}[0] to {path}[{len(items) - 1}]",
+                fix=f"select one of {path}[0] to {path}[{len(items) - 1}]",
             )
         return items[0] if items else items.add()
     _check_index(items, index, path, override)
@@ -163,7 +164,7 @@ def _check_index(items, index, path, override):
         raise _error(
             override,
             f"{path}: there is no element {index}",
-            expected=f"an index below {len(items)}" if items else "no index: there is no element yet",
+            expected=f"an index below {len(items)}" if items else "no index, because there are no elements yet",
             fix="+= adds an element",
         )
 
@@ -222,7 +223,7 @@ def _append(message, field, text, override):
 
 
 def _split_list(text):
-    """The elements of "[a, b]"; commas inside brackets and quotes do not count."""
+    """The elements of "[a, b]"; commas inside brackets and quotes are not separators."""
     elements, depth, quote, current = [], 0, None, ""
     for character in text.strip()[1:].removesuffix("]"):
         if quote:
@@ -243,7 +244,7 @@ def _split_list(text):
 
 
 def _parse_block(field, text, override):
-    """A message from "{...}", or from "name {...}", where it says which member of its oneof it is."""
+    """A message from "{...}", or from "name {...}", which names the member of a oneof."""
     message = protos.message(field.message_type.full_name.removeprefix(protos.PACKAGE + "."))()
     inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     if not text.startswith("{") and "{" not in text and ":" not in text:
@@ -255,7 +256,7 @@ def _merge_text(message, text, override, field):
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        explained = pipeline_lib.explain(error, text, field.name)
+        explained = pipelines.explain(error, text, field.name)
         raise _error(
             override,
             explained.what,
@@ -266,7 +267,7 @@ def _merge_text(message, text, override, field):
 
 
 def _kind(field):
-    """What a scalar field takes, in words."""
+    """A description of the values of a scalar field."""
     if field.enum_type is not None:
         return "one of " + ", ".join(value.name for value in field.enum_type.values)
     words = {
@@ -274,14 +275,14 @@ def _kind(field):
         _Kind.CPPTYPE_STRING: "text",
         _Kind.CPPTYPE_FLOAT: "a number",
         _Kind.CPPTYPE_DOUBLE: "a number",
-        _Kind.CPPTYPE_UINT32: "a whole number from 0",
-        _Kind.CPPTYPE_UINT64: "a whole number from 0",
+        _Kind.CPPTYPE_UINT32: "an integer from 0",
+        _Kind.CPPTYPE_UINT64: "an integer from 0",
     }
-    return words.get(field.cpp_type, "a whole number")
+    return words.get(field.cpp_type, "an integer")
 
 
 def _value(field, text, override):
-    """A scalar from text."""
+    """Parses a scalar."""
     unquoted = text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text
     try:
         if field.enum_type is not None:
@@ -305,4 +306,6 @@ def _value(field, text, override):
     if field.enum_type is not None:
         near = spelling.nearest(unquoted, field.enum_type.values_by_name, count=1)
     fix = f"did you mean {near[0]}?" if near else None
-    raise _error(override, f"{field.name} cannot be that", expected=_kind(field), received=text or "nothing", fix=fix)
+    raise _error(
+        override, f"the value of {field.name} is invalid", expected=_kind(field), received=text or "nothing", fix=fix
+    )

@@ -1,7 +1,7 @@
-"""pipeline.config files: read, write, and errors that name the line and the nearest name.
+"""Reads and writes pipeline.config files, with errors that name the line and similar names.
 
-A file is protobuf text of the message TrainEvalPipelineConfig (see tfodhelper/protos). Reading is stricter than the
-OD API's in one thing: a field that may stand once and stands twice is an error, instead of the last one winning.
+A file is protobuf text of the message TrainEvalPipelineConfig (see tfodhelper/protos). Reading is stricter than in the
+OD API in one respect: repeating a field that is not repeated is an error, instead of the last value being used.
 """
 
 import pathlib
@@ -17,9 +17,9 @@ _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
 _NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\S+?)\.?$')
 
-# Fields of earlier versions of the schema that published files still carry.
+# Fields of previous versions of the schema that published files still contain.
 _RETIRED = {
-    ("SsdFeatureExtractor", "batch_norm_trainable"): "the schema dropped it; see Ssd.freeze_batchnorm",
+    ("SsdFeatureExtractor", "batch_norm_trainable"): "it was removed from the schema; see Ssd.freeze_batchnorm",
 }
 _RENAMED = {
     ("DeepMACMaskEstimation", f"color_consistency_{name}"): f"feature_consistency_{name}"
@@ -36,13 +36,13 @@ def read_pipeline(path):
     """Reads a pipeline.config.
 
     Args:
-      path: the file, or a folder that holds a `pipeline.config`.
+      path: the file, or a folder that contains a `pipeline.config`.
 
     Returns:
       A TrainEvalPipelineConfig message.
 
     Raises:
-      ConfigError: when it cannot be read or parsed, with the line and what would have been right.
+      ConfigError: it cannot be read or parsed; the message names the line and what was expected.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -51,7 +51,7 @@ def read_pipeline(path):
         data = path.read_bytes()
     except FileNotFoundError:
         raise errors.ConfigError(
-            f"{path}: there is no such file", fix="`tfodhelper config --model=NAME` writes a pipeline.config"
+            f"{path}: does not exist", fix="write a pipeline.config with `tfodhelper config --model=NAME`"
         ) from None
     except OSError as error:
         raise errors.ConfigError(f"{path}: cannot be read ({error.strerror})") from error
@@ -61,7 +61,7 @@ def read_pipeline(path):
         raise errors.ConfigError(
             f"{path}: byte {error.start} is not UTF-8",
             expected="protobuf text, as in the published pipeline.config files",
-            fix="save the file as UTF-8; a checkpoint or a SavedModel is not a pipeline.config",
+            fix="save the file as UTF-8; checkpoints and SavedModels cannot be used as pipeline.config",
         ) from None
     return parse_pipeline(text, path)
 
@@ -71,19 +71,19 @@ def parse_pipeline(text, source="pipeline.config"):
 
     Args:
       text: protobuf text.
-      source: the name that errors carry.
+      source: name of the source, for errors.
 
     Returns:
       A TrainEvalPipelineConfig message.
 
     Raises:
-      ConfigError: with the line and what would have been right.
+      ConfigError: names the line and what was expected.
     """
     return parse_message(new_pipeline(), text, source)
 
 
 def parse_message(message, text, source):
-    """Parses protobuf text into a message of the schema; errors as `parse_pipeline`.
+    """Parses protobuf text into a message of the schema; errors as in `parse_pipeline`.
 
     Returns:
       The message that was given, filled in.
@@ -93,14 +93,14 @@ def parse_message(message, text, source):
             text_format.Parse(text, message)
             break
         except text_format.ParseError as error:
-            mended = _without_retired_field(text, error, source)
-            if mended is None:
+            corrected = _without_retired_field(text, error, source)
+            if corrected is None:
                 raise explain(error, text, source) from None
-            text = mended
+            text = corrected
             message.Clear()
         except (UnicodeError, ValueError) as error:
             raise errors.ConfigError(f"{source}: {error}") from error
-    _refuse_control_characters(message, text, source)
+    _check_control_characters(message, text, source)
     return message
 
 
@@ -110,17 +110,17 @@ def format_pipeline(pipeline):
 
 
 def write_pipeline(path, pipeline):
-    """Writes a pipeline.config whole."""
+    """Writes a pipeline.config atomically."""
     storage.write_text(path, format_pipeline(pipeline))
 
 
 def fine_tune_checkpoint_type(train_config):
-    """Which weights the fine-tuning checkpoint gives: "classification", "detection" or "full".
+    """Which weights to restore from the fine-tuning checkpoint: "classification", "detection" or "full".
 
-    Older files say it by from_detection_checkpoint only.
+    Older files specify it only by from_detection_checkpoint.
 
     Raises:
-      ConfigError: when the type is none of these.
+      ConfigError: the type is none of these.
     """
     known = ("classification", "detection", "full")
     kind = train_config.fine_tune_checkpoint_type
@@ -128,7 +128,7 @@ def fine_tune_checkpoint_type(train_config):
         return "detection" if train_config.from_detection_checkpoint else "classification"
     if kind not in known:
         raise errors.ConfigError(
-            "train_config.fine_tune_checkpoint_type is not known", expected=" or ".join(known), received=kind
+            "train_config.fine_tune_checkpoint_type is unknown", expected=" or ".join(known), received=kind
         )
     return kind
 
@@ -149,7 +149,7 @@ def walk_strings(message, prefix=""):
 
 
 def is_repeated(field):
-    """Whether a field may stand several times; protobuf 6.31 and later have a property for it."""
+    """Whether a field is repeated; protobuf 6.31 and later have a property for it."""
     repeated = getattr(field, "is_repeated", None)
     return field.label == FieldDescriptor.LABEL_REPEATED if repeated is None else repeated
 
@@ -158,21 +158,21 @@ def _is_map(field):
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-def _refuse_control_characters(message, text, source):
-    """A Windows path with single backslashes: `\\t`, `\\n` and digits were read as escapes."""
+def _check_control_characters(message, text, source):
+    """Rejects Windows paths with single backslashes, in which `\\t`, `\\n` and digits were parsed as escapes."""
     for path, value in walk_strings(message):
         if any(unicodedata.category(character) == "Cc" for character in value):
             line = _line_of_field(text, path)
             raise errors.ConfigError(
-                f"{source}{f':{line}' if line else ''}: {path} holds a control character, as when a backslash of a "
-                "Windows path and the letter after it are read as one",
+                f"{source}{f':{line}' if line else ''}: {path} contains a control character; probably a backslash of "
+                "a Windows path was parsed as an escape",
                 received=repr(value),
-                fix="write paths with / (works on Windows too), or double each backslash",
+                fix="use / in paths (works on Windows too), or double each backslash",
             )
 
 
 def _line_of_field(text, path):
-    """The first line that has the field's last name and a backslash, counted from 1, or None."""
+    """The 1-based number of the first line with the field's last name and a backslash, or None."""
     name = re.sub(r"\[\d+\]$", "", path).rpartition(".")[2]
     for number, line in enumerate(text.splitlines(), 1):
         if re.search(rf"\b{name}\b", line) and "\\" in line:
@@ -181,7 +181,7 @@ def _line_of_field(text, path):
 
 
 def _without_retired_field(text, error, source):
-    """The text without a field that the schema dropped, or with its new name; None if this is another error."""
+    """The text without a field that was removed from the schema, or with its new name; None for other errors."""
     match = _NO_FIELD.search(str(error))
     if not match:
         return None
@@ -198,17 +198,17 @@ def _without_retired_field(text, error, source):
     lines[index], removed = re.subn(rf"\b{key[1]}\s*:\s*[\w.+-]+\s*[,;]?", "", lines[index], count=1)
     if not removed:
         return None
-    console.warn(f"{source}:{index + 1}: {key[1]} is left out: {_RETIRED[key]}")
+    console.warn(f"{source}:{index + 1}: {key[1]} is ignored: {_RETIRED[key]}")
     return "\n".join(lines)
 
 
 def explain(error, text, source):
-    """Turns a `text_format.ParseError` into a `ConfigError` with the line and the way out.
+    """Converts a `text_format.ParseError` to a `ConfigError` with the line and how to fix it.
 
     Args:
-      error: what protobuf raised.
-      text: what was parsed.
-      source: the name that the error carries.
+      error: the error raised by protobuf.
+      text: the parsed text.
+      source: name of the source, for the error.
     """
     number = error.GetLine()
     lines = text.splitlines()
@@ -220,35 +220,37 @@ def explain(error, text, source):
     facts = {"received": line[:200] or None}
     if any(quote in line for quote in _CURLY_QUOTES):
         reason = "curly quotes"
-        facts["fix"] = 'replace them by plain ones: "..."; word processors and web pages put them in'
+        facts["fix"] = 'replace them by straight quotes: "..."; word processors and web pages insert curly ones'
     elif _NO_FIELD.search(str(error)):
         facts.update(_explain_field(*_NO_FIELD.search(str(error)).groups()))
     elif _NO_VALUE.search(str(error)):
         enum, value = _NO_VALUE.search(str(error)).groups()
         facts.update(_explain_value(enum, value))
     elif "\\" in line and ("escape" in reason or "utf-8" in reason.lower()):
-        reason = "a backslash in a string begins an escape"
-        facts["fix"] = "write paths with / (works on Windows too), or double each backslash"
+        reason = "a backslash in a string starts an escape sequence"
+        facts["fix"] = "use / in paths (works on Windows too), or double each backslash"
     elif reason == 'Expected "}".':
-        facts["fix"] = "a block is opened by { and not closed by }"
+        facts["fix"] = "close the block with }"
     elif reason.startswith("Field ") and "another member of oneof" in reason:
-        facts["fix"] = "keep one of the two"
+        facts["fix"] = "remove one of the two"
     elif "should not have multiple" in reason:
-        facts["fix"] = "keep the one that you mean"
+        facts["fix"] = "keep only one of them"
     return errors.ConfigError(f"{where}: {reason}", **facts)
 
 
 def _explain_field(type_name, name):
-    """What to write instead of a field that a message does not have."""
+    """What to write instead of a field that does not exist in a message."""
     descriptor = protos.pool().FindMessageTypeByName(type_name)
     known = [field.name for field in descriptor.fields]
     near = spelling.nearest(name, known)
     if near:
         return {"fix": f"did you mean {' or '.join(near)}?"}
     owners = sorted(owner for owner in protos.message_names() if name in _fields_of(owner))
-    facts = {"expected": "one of " + ", ".join(sorted(known)) if known else f"no field: {descriptor.name} has none"}
+    facts = {
+        "expected": "one of " + ", ".join(sorted(known)) if known else f"no fields, because {descriptor.name} has none"
+    }
     if owners:
-        facts["fix"] = f"{name} is a field of {', '.join(owners[:3])}: is a bracket out of place?"
+        facts["fix"] = f"{name} is a field of {', '.join(owners[:3])}; check the braces"
     return facts
 
 

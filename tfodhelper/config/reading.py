@@ -60,11 +60,11 @@ class Recorder:
     def ListFields(self):  # noqa: N802
         """The fields that are set; counts as reading them."""
         message, path, reads = self._recorded
-        found = []
+        fields = []
         for field, value in message.ListFields():
             reads.add(_join(path, field.name))
-            found.append((field, _wrap(value, field, _join(path, field.name), reads)))
-        return found
+            fields.append((field, _wrap(value, field, _join(path, field.name), reads)))
+        return fields
 
     def __repr__(self):
         return f"Recorder({self._recorded[1] or 'pipeline.config'})"

@@ -1,6 +1,6 @@
 """Scales the learning rates and the steps of an optimizer's schedule."""
 
-SHORTEST_WARMUP = 50  # steps, where the training is long enough for them
+SHORTEST_WARMUP = 50  # steps, if the training is long enough
 
 _RATES = {
     "constant_learning_rate": ("learning_rate",),
@@ -17,7 +17,7 @@ _STEPS = {
 
 
 def _schedule(optimizer):
-    """(name of the schedule, its message) of an Optimizer message; (None, None) when none is chosen."""
+    """(name of the schedule, its message) of an Optimizer message; (None, None) if none is set."""
     kind = optimizer.WhichOneof("optimizer")
     learning_rate = getattr(optimizer, kind).learning_rate if kind else None
     name = learning_rate.WhichOneof("learning_rate") if learning_rate is not None else None
@@ -25,13 +25,13 @@ def _schedule(optimizer):
 
 
 def base_rate(optimizer):
-    """The rate that a schedule is known by: after the warm-up, before the decay. None when there is no schedule."""
+    """The base rate of a schedule: after the warm-up, before the decay. None if there is no schedule."""
     name, schedule = _schedule(optimizer)
     return getattr(schedule, _RATES[name][0]) if name else None
 
 
 def scale_rates(optimizer, factor):
-    """Multiplies all rates of the schedule of an Optimizer message, in place, unless the factor is 1."""
+    """Multiplies all rates of the schedule of an Optimizer message by a factor, in place."""
     name, schedule = _schedule(optimizer)
     if name is None or factor == 1.0:
         return
@@ -41,12 +41,12 @@ def scale_rates(optimizer, factor):
 
 
 def scale_steps(optimizer, old, new):
-    """Fits the steps of the schedule of an Optimizer message to another length of training, in place.
+    """Scales the steps of the schedule of an Optimizer message to another number of training steps, in place.
 
     Args:
       optimizer: the message.
-      old: steps of the training that the schedule was made for; 0: not known, then a cosine's total is taken.
-      new: steps of the training.
+      old: training steps that the schedule was made for; if it is 0, the total of a cosine schedule is used.
+      new: training steps.
 
     Returns:
       A list of notes.
@@ -73,15 +73,15 @@ def scale_steps(optimizer, old, new):
 
 
 def _fit_cosine(schedule):
-    """Rounding may leave the plateau longer than what the warm-up leaves of the training."""
+    """Shortens the plateau if rounding has made warm-up and plateau longer than the training."""
     room = schedule.total_steps - schedule.warmup_steps
     if schedule.hold_base_rate_steps > room:
         schedule.hold_base_rate_steps = max(0, room)
 
 
 def _fields(schedule, names, step_field):
-    """(message, field name) of the schedule's own fields and of the ones of its list of steps."""
-    found = [(schedule, name) for name in names]
+    """(message, field name) of the schedule's own fields and of those in its list of steps."""
+    fields = [(schedule, name) for name in names]
     if "schedule" in schedule.DESCRIPTOR.fields_by_name:
-        found += [(item, step_field) for item in schedule.schedule]
-    return found
+        fields += [(item, step_field) for item in schedule.schedule]
+    return fields

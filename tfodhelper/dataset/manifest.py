@@ -1,7 +1,7 @@
-"""manifest.json: what a converted folder holds, and how it came about.
+"""manifest.json: what a converted folder contains, and how it was made.
 
-It is written last and marks the folder as whole. Paths in it are relative: of images to the image folder, of files to
-the folder of the manifest.
+It is written last and marks the folder as complete. Its paths are relative: those of images to the image folder, those
+of files to the folder of the manifest.
 """
 
 import collections.abc
@@ -16,8 +16,8 @@ from tfodhelper.outofcore import columns
 
 NAME = "manifest.json"
 FORMAT = 2
-_LONG = ("images", "left_out", "unlabelled")  # one line an element; they stay in the file
-_TAIL = 16  # characters that hold the last comma of the images and the blanks behind it
+_LONG = ("images", "left_out", "unlabelled")  # one line per element; they are read from the file on demand
+_TAIL = 16  # characters, enough for the last comma of the images and the blanks after it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Manifest:
 
     Attributes:
       fingerprint: of the input files.
-      options: all that the result depends on besides the files, as plain values: seed, fraction, ...
-      classes: one dict a class: id, name, train, validate (numbers of boxes), and test where there are test images.
-      shards: {side: list of {name, records, bytes}}; test only where there are test images.
+      options: everything that the result depends on besides the files, as plain values: seed, fraction, ...
+      classes: one dict per class: id, name, train, validate (numbers of boxes), and test if there are test images.
+      shards: {side: list of {name, records, bytes}}; test only if there are test images.
       files: {"label_map", "train_csv", "validate_csv", "test_csv": name}.
-      images: one dict an image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of what
-        the record holds), record ([shard, position in it]), fixes.
-      left_out: one dict an image, or an annotation file without one: path, code, message; sha256 and more_reasons
-        where there are.
-      unlabelled: names of images without annotation file.
+      images: one dict per image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of the
+        content of the record), record ([shard, position in it]), fixes.
+      left_out: one dict per image, or per annotation file without an image: path, code, message; sha256 and
+        more_reasons if there are any.
+      unlabelled: names of images without an annotation file.
       findings: {code: count}.
       version: of the program that wrote it.
     """
@@ -69,18 +69,18 @@ class Manifest:
         return [shard["name"] for shard in self.shards.get(side, [])]
 
     def record_pattern(self, side):
-        """A pattern that fits the record files of a side, for tf_record_input_reader; None when there are none."""
+        """A pattern that matches the record files of a side, for tf_record_input_reader; None if there are none."""
         names = self.shard_names(side)
         return f"{side}.record-?????-of-{len(names):05d}" if names else None
 
 
 def write_manifest(folder, manifest, image_lines=None):
-    """Writes manifest.json, whole or not at all; long lists go out one line an element, and are never held as text.
+    """Writes manifest.json atomically; long lists are written with one line per element, never as a whole.
 
     Args:
-      folder: where it goes.
+      folder: folder of the file.
       manifest: a `Manifest`.
-      image_lines: instead of its images, text in pieces: JSON objects, each followed by a comma and blanks.
+      image_lines: blocks of text to write instead of its images: JSON objects, each followed by a comma and blanks.
     """
     fields = {field.name: getattr(manifest, field.name) for field in dataclasses.fields(manifest)}
     fields = {"tfodhelper": fields.pop("version"), "format": FORMAT, **fields}
@@ -100,7 +100,7 @@ def write_manifest(folder, manifest, image_lines=None):
 
 
 def _write_text_lines(file, blocks):
-    """The last comma is one too many, and is found only at the end."""
+    """Writes blocks of text; the last comma is superfluous, but is known to be the last only at the end."""
     held = ""
     file.write("[\n    ")
     for block in blocks:
@@ -119,7 +119,7 @@ def _write_lines(file, values, encode):
 
 
 class StoredList(collections.abc.Sequence):
-    """A long list of a manifest; each element is read when it is asked for.
+    """A long list in a manifest, whose elements are read on demand.
 
     Args:
       path: of the manifest.
@@ -150,12 +150,12 @@ class StoredList(collections.abc.Sequence):
     __hash__ = None
 
     def add(self, offset):
-        """Adds the element whose line begins at a byte of the file."""
+        """Adds the element whose line starts at a byte offset of the file."""
         self._offsets.append(offset)
 
     def _open(self):
         if _stamp_of(self._path) != self._stamp:
-            raise errors.StorageError(f"{self._path}: was changed by somebody else while it was read")
+            raise errors.StorageError(f"{self._path}: was changed by another process while it was being read")
         return open(self._path, "rb")
 
     def _read(self, file, offset):
@@ -169,9 +169,9 @@ def _stamp_of(path):
 
 
 def _read_parts(path):
-    """The content of a manifest, long lists as `StoredList`; None when the lines are not as `write_manifest` has them.
+    """The content of a manifest, long lists as `StoredList`s; None if its lines differ from those of `write_manifest`.
 
-    A list is looked into line by line only to see where its elements begin; what they say is read later.
+    The lines of a list are only scanned for the offsets of its elements; the elements are parsed later.
     """
     head, lists, name = bytearray(), {}, None
     opening = {f'  "{name}": [\n'.encode(): name for name in _LONG}
@@ -198,18 +198,18 @@ def _read_parts(path):
 
 
 def read_manifest(folder):
-    """Reads the manifest of a converted folder; the lists of images and files stay in it until they are asked for.
+    """Reads the manifest of a converted folder; the lists of images and files are read on demand.
 
     Raises:
-      DatasetError: there is none, or it is of another format.
+      DatasetError: there is no manifest, or its format is not supported.
     """
     path = pathlib.Path(folder) / NAME
     if not path.is_file():
         raise errors.DatasetError(
-            f"{folder}: is no converted folder",
-            expected=f"{NAME} in it",
-            received="none",
-            fix="run `tfodhelper convert` first, with --output_dir naming this folder",
+            f"{folder}: is not a converted folder",
+            expected=f"a folder with {NAME}",
+            received=f"no {NAME}",
+            fix="run `tfodhelper convert` first, with this folder as --output_dir",
         )
     try:
         value = _read_parts(path)
@@ -220,26 +220,26 @@ def read_manifest(folder):
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         received = value.get("format", "none") if isinstance(value, dict) else type(value).__name__
         raise errors.DatasetError(
-            f"{path}: is no manifest of this version",
+            f"{path}: the format of the manifest is not supported by this version",
             expected=f"format {FORMAT}",
             received=received,
-            fix="convert the images anew into another folder",
+            fix="convert the images again into another folder",
         )
     names = {field.name for field in dataclasses.fields(Manifest)} - {"version"}
     missing = sorted(names - set(value))
     if missing:
-        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", fix="convert the images anew")
+        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", fix="convert the images again")
     return Manifest(version=value.get("tfodhelper", ""), **{name: value[name] for name in names})
 
 
 def check_files(folder, manifest):
-    """Checks that all files that the manifest names are there and of the size that it says.
+    """Checks that all files named in the manifest exist and have the recorded size.
 
     Raises:
-      DatasetError: naming the first that is not.
+      DatasetError: names the first file that does not.
     """
     folder = pathlib.Path(folder)
-    fix = "remove the folder and convert the images anew"
+    fix = "remove the folder and convert the images again"
     for shard in [shard for side in SPLITS for shard in manifest.shards.get(side, [])]:
         path = folder / shard["name"]
         size = path.stat().st_size if path.is_file() else None

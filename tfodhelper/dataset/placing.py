@@ -1,4 +1,4 @@
-"""Images and annotation files put into a new folder: links or copies, under names of their own, never over a file."""
+"""Places images and annotation files in a new folder, as links or copies with unique names, never over a file."""
 
 import collections
 import dataclasses
@@ -13,18 +13,18 @@ LINK, COPY, NONE = "link", "copy", "none"  # how images get to the new folder
 
 
 def make_new_folder(path, *apart_from):
-    """Makes a folder for results that must not mix with anything.
+    """Makes a folder for results that must not be mixed with other files.
 
     Args:
-      path: of the folder.
-      *apart_from: folders that must not lie in it, and in none of which it may lie.
+      path: the folder.
+      *apart_from: folders that must be neither inside it nor around it.
 
     Returns:
-      pathlib.Path.
+      The folder as pathlib.Path.
 
     Raises:
-      DatasetError: it holds something, or lies in one of the others or around it.
-      StorageError: it cannot be made or written.
+      DatasetError: it is not empty, or is inside or around one of the others.
+      StorageError: it cannot be created or written.
     """
     path = pathlib.Path(path)
     real = pathlib.Path(os.path.realpath(path))
@@ -32,14 +32,14 @@ def make_new_folder(path, *apart_from):
         kept = pathlib.Path(os.path.realpath(other))
         if real == kept or kept in real.parents or real in kept.parents:
             raise errors.DatasetError(
-                f"{path}: lies in the folder of the originals or around it",
-                expected=f"a folder apart from {other}",
-                fix="name another folder with --output_dir",
+                f"{path}: is inside or around the folder of the originals",
+                expected=f"a folder separate from {other}",
+                fix="use another folder for --output_dir",
             )
     if path.is_dir() and any(path.iterdir()):
         raise errors.DatasetError(
-            f"{path}: this folder is not empty, and nothing is written over what is there",
-            fix="name another folder with --output_dir, or remove this one",
+            f"{path}: the folder is not empty, and existing files are never overwritten",
+            fix="use another folder for --output_dir, or remove this one",
         )
     return storage.make_folder(path)
 
@@ -51,10 +51,10 @@ def is_inside(name):
 
 
 class Names:
-    """Relative names for images, such that neither two images nor their annotation files are alike.
+    """Makes relative names for images that are unique, and whose annotation files have unique names too.
 
     Args:
-      names: those that will be asked for, as far as they are known.
+      names: the names that will be requested, as far as they are known.
     """
 
     def __init__(self, names):
@@ -63,19 +63,19 @@ class Names:
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
     def take(self, name, suffix=None):
-        """A name that is still free.
+        """Returns and reserves a free name.
 
         Args:
-          name: the wished one.
-          suffix: of the file's real format, or None to keep the one of the name.
+          name: the desired name.
+          suffix: that of the file's real format, or None to keep that of the name.
 
         Returns:
-          (name of the image, name of its annotation file without ending).
+          (name of the image, name of its annotation file without extension).
         """
         stem, ending = os.path.splitext(name)
-        wished = stem + (suffix or ending)
+        desired = stem + (suffix or ending)
         number = 1
-        image = wished
+        image = desired
         while image.casefold() in self._taken:
             number += 1
             image = f"{stem}_{number}{suffix or ending}"
@@ -88,11 +88,11 @@ class Names:
 
 
 def place_image(source, target, how):
-    """Links or copies a file; a link that the system refuses becomes a copy.
+    """Links or copies a file; if the system does not allow links, it is copied.
 
     Args:
       source: the image.
-      target: where it goes; must not be there.
+      target: its new path, which must not exist.
       how: LINK, COPY or NONE.
     """
     if how == NONE:
@@ -113,17 +113,17 @@ def place_image(source, target, how):
         raise storage.explain_os_error(error, target) from error
 
 
-def place_mended(image, target_dir, names, how, annotation=None):
-    """Puts an examined image with its corrected annotation into a folder.
+def place_corrected(image, target_dir, names, how, annotation=None):
+    """Places an examined image with its corrected annotation in a folder.
 
-    Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
+    Images that TensorFlow can decode are not changed; others are re-encoded, and rotated if their boxes require it.
 
     Args:
-      image: an `usable_images.UsableImage`.
+      image: a `usable_images.UsableImage`.
       target_dir: the new folder.
       names: a `Names`.
-      how: LINK or COPY, for bytes that stay as they are.
-      annotation: to write instead of the image's own, or None.
+      how: how to place unchanged images: LINK or COPY.
+      annotation: written instead of the image's own annotation, or None.
 
     Returns:
       The new relative name of the image.

@@ -1,4 +1,4 @@
-"""A plan as a report: lines for people, plain values for programs."""
+"""Reports about a plan: text for people, plain values for programs."""
 
 import collections
 
@@ -10,11 +10,11 @@ _HEADINGS = {findings.ERROR: "ERROR", findings.WARNING: "warning", findings.NOTE
 
 
 def format_report(planned, max_shown=10):
-    """Lines that show all findings, grouped by their codes, errors first, and the table of the classes.
+    """Lines with all findings, grouped by code, errors first, and the table of classes.
 
     Args:
       planned: a `plan.Plan`.
-      max_shown: how many findings of one code are shown; 0 shows all.
+      max_shown: how many findings to show per code; 0 shows all.
     """
     lines = format_findings(planned.findings, max_shown)
     if planned.label_map is not None:
@@ -23,7 +23,7 @@ def format_report(planned, max_shown=10):
 
 
 def format_findings(notes, max_shown=10):
-    """Lines that show findings, grouped by their codes, errors first; see `format_report`."""
+    """Lines with findings, grouped by code, errors first; see `format_report`."""
     by_code = collections.defaultdict(list)
     for finding in notes:
         by_code[finding.code].append(finding)
@@ -45,16 +45,16 @@ def _format_totals(planned):
     nothing = ["no image has a box, so there is no class to learn"] if planned.label_map is None else []
     return [
         *nothing,
-        f"can be used: {len(examination.images)} images",
+        f"usable: {len(examination.images)} images",
         f"would be left out: {len(planned.left_out)} images or annotation files",
-        f"without annotation file: {len(examination.unlabelled)} images",
-        f"passed over: {examination.index.num_foreign} files that are neither images nor XML, and all hidden ones",
+        f"without an annotation file: {len(examination.unlabelled)} images",
+        f"ignored: {examination.index.num_foreign} files that are neither images nor XML, and all hidden files",
         f"{numbers[findings.ERROR]} errors, {numbers[findings.WARNING]} warnings, {numbers[findings.NOTE]} notes",
     ]
 
 
 def format_sizes(planned, scale):
-    """Lines of a table: how large the boxes of each class are at a model's input (`object_size.ModelScale`)."""
+    """Lines of a table with the sizes of each class's boxes at the model input (`object_size.ModelScale`)."""
     rows = object_size.size_histogram(planned, scale)
     if not rows:
         return []
@@ -64,7 +64,7 @@ def format_sizes(planned, scale):
     table = console.format_table(
         ("Side of the boxes", *names), [(name, *row) for name, row in rows], range(1, len(names) + 1)
     )
-    return ["", f"Square root of the area in pixels of a model input of {size}{anchor}:", table]
+    return ["", f"Square root of the area, in pixels of a model input of {size}{anchor}:", table]
 
 
 def sizes_to_json(planned, scale):

@@ -1,7 +1,7 @@
-"""Draws a labelled data set: shapes on textured backgrounds with LabelImg XML, for the demo and for tests.
+"""Draws a labelled dataset: shapes on textured backgrounds with LabelImg XML, for the demo and for tests.
 
-Every image follows from the seed and its number alone, so that a set may be drawn in parts or enlarged. All boxes are
-tight: they are taken from the pixels that the shape covers in the image.
+Every image is determined by the seed and its number, so that a dataset can be drawn in parts or extended. All boxes are
+tight: they are computed from the pixels that the shape covers.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ _MIN_CONTRAST = 70.0
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """What a set of images looks like.
+    """The appearance of a set of images.
 
     Attributes:
-      max_objects: an image has 1 to this many shapes, negatives aside.
-      min_side, max_side: a shape's size as a fraction of the image's shorter side.
-      negative_fraction: share of the images without any shape.
-      sizes: (width, height) in pixels; each image has one of them.
+      max_objects: maximum number of shapes in an image; the minimum is 1, except in negatives.
+      min_side, max_side: size of a shape as a fraction of the image's shorter side.
+      negative_fraction: share of images without shapes.
+      sizes: (width, height) in pixels; each image has one of these sizes.
     """
 
     max_objects: int = 5
@@ -40,12 +40,12 @@ class Scene:
 
 
 def draw_dataset(folder, num_images, seed=0, scene=None, first=0):
-    """Writes images, each with its XML file beside it.
+    """Writes images, each with its XML file next to it.
 
     Args:
-      folder: made when it is not there; existing files of the same names are replaced.
-      num_images: how many.
-      seed: of all that is drawn.
+      folder: created if it does not exist; existing files with the same names are replaced.
+      num_images: number of images.
+      seed: of the random numbers.
       scene: a `Scene`.
       first: number of the first image.
 
@@ -75,7 +75,7 @@ def draw_image(seed, number, scene=None):
       scene: a `Scene`.
 
     Returns:
-      (an RGB image, its `Box`es: whole pixels of that image, the left and top edge at least 1 as LabelImg writes them).
+      (an RGB image, its `Box`es in whole pixels, with left and top edges of at least 1, as LabelImg writes them).
     """
     scene = scene or Scene()
     rng = np.random.default_rng([seed, number])
@@ -145,11 +145,11 @@ def _slope(rng, width, height):
 
 
 def _place_shape(rng, pixels, boxes, scene):
-    """Paints one shape into `pixels` where it overlaps no other; returns its box, or None when no place was found."""
+    """Paints one shape into `pixels` without overlapping others; returns its box, or None if there is no space."""
     height, width = pixels.shape[:2]
     for _ in range(20):
         name = CLASS_NAMES[rng.integers(len(CLASS_NAMES))]
-        # Uniform in the logarithm: as many shapes between 40 and 60 pixels as between 60 and 90.
+        # Log-uniform: as many shapes between 40 and 60 pixels as between 60 and 90.
         side = min(width, height) * math.exp(rng.uniform(math.log(scene.min_side), math.log(scene.max_side)))
         centre = rng.uniform(0.0, 1.0, 2) * (width, height)
         corners = centre + 0.5 * side * outline(name, rng.uniform(-math.pi, math.pi))
@@ -167,12 +167,12 @@ def _place_shape(rng, pixels, boxes, scene):
 
 
 def outline(name, angle):
-    """The corners of a shape in a circle of radius 1.
+    """The corners of a shape inscribed in a circle of radius 1.
 
     Args:
       name: one of `CLASS_NAMES`.
-      angle: -pi to pi; turns a circle and a star through all their positions, a square by up to 22.5 degrees to either
-        side and a triangle by up to 30, so that the same classes stay apart for a person.
+      angle: -pi to pi; rotates a circle and a star through all their positions, but a square by at most 22.5 degrees
+        and a triangle by at most 30 degrees to either side, so that people can tell the classes apart.
 
     Returns:
       float64 [corners, 2], x and y.
@@ -215,7 +215,7 @@ def _cover(corners, window):
 
 
 def _tight_box(name, cover, window, truncated):
-    """The box around the pixels that are covered by at least a half; None when there are none."""
+    """The box around the pixels that are at least half covered; None if there are none."""
     rows, columns = np.flatnonzero((cover >= 0.5).any(axis=1)), np.flatnonzero((cover >= 0.5).any(axis=0))
     if not len(rows):
         return None
@@ -225,7 +225,7 @@ def _tight_box(name, cover, window, truncated):
 
 
 def _paint(rng, pixels, cover):
-    """Fills the covered pixels with a colour that stands out from what is under them, with a darker rim; in place."""
+    """Fills the covered pixels, in place, with a colour that contrasts with the background, and a darker rim."""
     under = np.average(pixels.reshape(-1, 3), axis=0, weights=cover.ravel())
     colour = rng.uniform(0, 255, 3)
     while np.linalg.norm(colour - under) < _MIN_CONTRAST:

@@ -40,8 +40,8 @@ def write_split(options):
 
 def _write_folds(options, planned, labels, folder):
     """Writes a folder for each fold; ({image: fold}, a function that shares a total out to the folds)."""
-    deck = plan.make_deck(planned.examination, options)
-    sides = dict(zip(labels, split.deal_folds(deck, options.num_folds, options.seed)))
+    split_input = plan.make_split_input(planned.examination, options)
+    sides = dict(zip(labels, split.assign_folds(split_input, options.num_folds, options.seed)))
     for fold in range(1, options.num_folds + 1):
         parts = {"val": [n for n in labels if sides[n] == fold], "train": [n for n in labels if sides[n] != fold]}
         _write_lists(storage.make_folder(folder / f"fold-{fold}"), parts)

@@ -1,7 +1,7 @@
-"""The table of boxes that `convert` writes, a line a box: filename,width,height,class,xmin,ymin,xmax,ymax.
+"""The table of boxes that `convert` writes, one line per box: filename,width,height,class,xmin,ymin,xmax,ymax.
 
-It is the table that the usual xml_to_csv scripts make. Columns are found by their names, in any order. A line with a
-file name and neither class nor corners stands for an image without objects.
+It is the table that the usual xml_to_csv scripts write. Columns are found by name, in any order. A line with a file
+name but neither class nor corners represents an image without objects.
 """
 
 import csv
@@ -16,20 +16,20 @@ from tfodhelper.formats import collection
 from tfodhelper.formats.collection import Collection, ListedImage
 
 HEADER = ("filename", "width", "height", "class", *CORNERS)
-_FLAGS = ("difficult", "truncated")  # read where a table has them
+_FLAGS = ("difficult", "truncated")  # read if the table has them
 
 
 def read_table(path):
     """Reads a CSV file.
 
     Args:
-      path: UTF-8 text, with commas, semicolons or tabs between the columns.
+      path: UTF-8 text, with columns separated by commas, semicolons or tabs.
 
     Returns:
       A `Collection`.
 
     Raises:
-      AnnotationError: it cannot be read, or lacks a column.
+      AnnotationError: the file cannot be read, or a column is missing.
     """
     path = pathlib.Path(path)
     images, sizes, findings = {}, {}, []
@@ -42,8 +42,8 @@ def read_table(path):
         boxes = images.setdefault(name, [])
         size = tuple(collection.to_size(row.get(key) or "") for key in ("width", "height"))
         if sizes.setdefault(name, size) != size:
-            what = f"{name}: another size than in a line before"
-            findings.append(Finding("size-conflict", path.name, what, where, str(sizes[name]), str(size)))
+            problem = f"{name}: the size differs from that in a previous line"
+            findings.append(Finding("size-conflict", path.name, problem, where, str(sizes[name]), str(size)))
         texts = [(row.get(key) or "").strip() for key in ("class", *CORNERS)]
         if any(texts):
             box = _read_box(row, texts, path, where)
@@ -71,7 +71,7 @@ def _read_rows(path):
         missing = [name for name in ("filename", "class", *CORNERS) if name not in rows.fieldnames]
         if missing:
             raise errors.AnnotationError(
-                f"{path}: is no table of boxes: no column {', '.join(missing)}",
+                f"{path}: is not a table of boxes: no column {', '.join(missing)}",
                 expected=",".join(HEADER),
                 received=head.strip()[:200],
             )
@@ -85,7 +85,7 @@ def _read_box(row, texts, path, where):
     corners = [collection.to_number(text) for text in texts[1:]]
     if None in corners:
         received = ", ".join(f"{tag} {text!r}" for tag, text in zip(CORNERS, texts[1:]))
-        return Finding("box-not-a-number", path.name, "a corner is no number", where, "numbers", received)
+        return Finding("box-not-a-number", path.name, "a corner is not a number", where, "numbers", received)
     if not collection.to_class_name(texts[0]):
         return Finding("box-unnamed", path.name, "has no class", where)
     flags = {key: bool(collection.to_number((row.get(key) or "").strip())) for key in _FLAGS}
@@ -93,12 +93,12 @@ def _read_box(row, texts, path, where):
 
 
 def write_table(path, images, with_empty=False):
-    """Writes a CSV file, whole or not at all.
+    """Writes a CSV file atomically.
 
     Args:
       path: the file; an existing one is replaced.
       images: iterable of `ListedImage`s.
-      with_empty: whether images without boxes get a line, with neither class nor corners.
+      with_empty: whether to write a line, without class and corners, for an image without boxes.
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")

@@ -1,7 +1,7 @@
-"""COCO's JSON of object detection ("instances"), read and written.
+"""Reads and writes COCO's JSON for object detection ("instances").
 
-A box is [x, y, width, height] in pixels from the top-left corner. What LabelImg knows and COCO does not (difficult,
-truncated, pose, verified) is written under keys of that name, which other readers pass over, and read back.
+A box is [x, y, width, height] in pixels from the top-left corner. Properties that exist in LabelImg but not in COCO
+(difficult, truncated, pose, verified) are written under keys of these names, which other readers ignore, and read back.
 """
 
 import json
@@ -19,16 +19,16 @@ _EXPECTED = '{"images": [...], "annotations": [...], "categories": [...]}'
 def read_coco(path):
     """Reads a JSON file.
 
-    Images without annotations are negatives: the file lists them, and says that nothing is on them.
+    Images without annotations are negatives: the file lists them explicitly, without objects.
 
     Args:
       path: the JSON file.
 
     Returns:
-      A `Collection`. Ids of classes are those of the file, or one more where it begins at 0.
+      A `Collection`. Class ids are those of the file, increased by one where they begin at 0.
 
     Raises:
-      AnnotationError: it cannot be read, or is no such JSON.
+      AnnotationError: the file cannot be read, or is not COCO JSON.
     """
     path = pathlib.Path(path)
     content = _load(path)
@@ -39,7 +39,7 @@ def read_coco(path):
         name = collection.to_posix(image.get("file_name") or "")
         if not name:
             more.append(
-                Finding("entry-unusable", path.name, "an image without file_name", f"image {image.get('id')!r}")
+                Finding("entry-unusable", path.name, "an image without a file_name", f"image {image.get('id')!r}")
             )
             continue
         annotation = Annotation(
@@ -59,16 +59,16 @@ def _load(path):
     except OSError as error:
         raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise errors.AnnotationError(f"{path}: is no JSON: {error}", expected=_EXPECTED) from None
+        raise errors.AnnotationError(f"{path}: is not JSON: {error}", expected=_EXPECTED) from None
     if not isinstance(content, dict):
-        raise errors.AnnotationError(f"{path}: is no COCO JSON", expected=_EXPECTED, received=type(content).__name__)
+        raise errors.AnnotationError(f"{path}: is not COCO JSON", expected=_EXPECTED, received=type(content).__name__)
     for key in ("images", "annotations", "categories"):
         value = content.get(key)
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            fix = "a file of results (a bare list) or of a test set has no annotations to import"
+            fix = "import a file with annotations; files of results (a bare list) or of test sets have none"
             received = f"{key}: {type(value).__name__}" if key in content else f"no {key!r}"
             raise errors.AnnotationError(
-                f"{path}: is no COCO JSON with boxes", expected=_EXPECTED, received=received, fix=fix
+                f"{path}: is not COCO JSON with boxes", expected=_EXPECTED, received=received, fix=fix
             )
     return content
 
@@ -81,11 +81,13 @@ def _read_categories(categories, path):
     for entry in categories:
         id_, name = entry.get("id"), collection.to_class_name(entry.get("name") or "")
         if not isinstance(id_, int) or isinstance(id_, bool) or not name:
-            findings.append(Finding("entry-unusable", path.name, "a category without id or name", f"{str(entry)[:80]}"))
+            findings.append(
+                Finding("entry-unusable", path.name, "a category without an id or name", f"{str(entry)[:80]}")
+            )
             continue
         if name in class_ids:
-            what = f"the name stands for the ids {class_ids[name] - shift} and {id_}; they become one class"
-            findings.append(Finding("class-merged", path.name, what, f"category {name!r}"))
+            problem = f"the ids {class_ids[name] - shift} and {id_} have this name; they become one class"
+            findings.append(Finding("class-merged", path.name, problem, f"category {name!r}"))
         names[id_] = name
         class_ids.setdefault(name, id_ + shift)
     return names, class_ids, findings
@@ -104,29 +106,29 @@ def _read_annotations(content, names, path):
                 Finding("entry-unusable", path.name, f"no image has the id {entry.get('image_id')!r}", where)
             )
         elif name is None:
-            what = f"no category has the id {entry.get('category_id')!r}"
-            findings.append(Finding("box-unnamed", path.name, what, where))
+            problem = f"no category has the id {entry.get('category_id')!r}"
+            findings.append(Finding("box-unnamed", path.name, problem, where))
         elif corners is None:
             findings.append(Finding("box-not-a-number", path.name, note, where, "bbox [x, y, width, height]"))
         else:
             findings += [Finding("box-approximated", path.name, note, where)] if note else []
             crowd = entry.get("iscrowd") in (1, True)
             if crowd:
-                what = "a crowd becomes a difficult object: LabelImg knows no crowds"
-                findings.append(Finding("crowd-as-difficult", path.name, what, where))
+                problem = "a crowd becomes a difficult object, because LabelImg has no crowds"
+                findings.append(Finding("crowd-as-difficult", path.name, problem, where))
             flags = {key: entry.get(key) in (1, True) for key in ("difficult", "truncated")}
             flags["difficult"] |= crowd
             pose = collection.to_class_name(entry.get("pose") or "") or "Unspecified"
             boxes.setdefault(image_id, []).append(Box(name, *corners, **flags, pose=pose))
             num_details += bool(entry.get("segmentation") or entry.get("keypoints"))
     if num_details:
-        what = f"outlines or key points of {num_details} objects are not taken over, only their boxes"
-        findings.append(Finding("detail-dropped", path.name, what))
+        problem = f"outlines or key points of {num_details} objects are not imported, only their boxes"
+        findings.append(Finding("detail-dropped", path.name, problem))
     return boxes, findings
 
 
 def _key(value):
-    """An id as a key: numbers and texts; everything else is None."""
+    """An id as a dictionary key: a number or a string; None for everything else."""
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
@@ -142,17 +144,17 @@ def _read_box(entry):
         rings = [ring for ring in polygons if isinstance(ring, list)]
         points = [collection.to_number(value) for ring in rings for value in ring]
         if len(points) >= 4 and None not in points and all(len(ring) % 2 == 0 for ring in rings):
-            return collection.enclosing_box(points), "no bbox; the box around its outline is used"
+            return collection.enclosing_box(points), "no bbox; the bounding box of the outline is used"
     return None, f"received {str(given)[:80]}"
 
 
 def write_coco(path, images, label_map):
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file atomically.
 
     Args:
       path: the file; an existing one is replaced.
       images: iterable of `ListedImage`s whose annotations have sizes.
-      label_map: `LabelMap` with all of their classes.
+      label_map: a `LabelMap` with all of their classes.
     """
     listed, annotations = [], []
     for image_id, image in enumerate(images, start=1):

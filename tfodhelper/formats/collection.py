@@ -1,4 +1,4 @@
-"""Annotations of many images that come from one place: what COCO JSON, YOLO text and CSV tables are read into."""
+"""Annotations of many images from one source: the result of reading COCO JSON, YOLO labels and CSV tables."""
 
 import dataclasses
 import math
@@ -8,16 +8,16 @@ import re
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 
-_SNAP_PX = 0.01  # six digits of a fraction, or its float32, are less than that on the largest images
+_SNAP_PX = 0.01  # above the rounding error of six digits or of a float32, even in large images
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclasses.dataclass(frozen=True)
 class ListedImage:
-    """An image as a list of annotations names it.
+    """An image that is named in a list of annotations.
 
     Attributes:
-      name: as the list gives it, with "/" between folders; nothing is known of whether it is there.
+      name: as given in the list, with "/" between folders; the image may not exist.
       annotation: its content; `filename` is the last part of the name.
     """
 
@@ -27,13 +27,13 @@ class ListedImage:
 
 @dataclasses.dataclass(frozen=True)
 class Collection:
-    """What was read.
+    """The annotations that were read.
 
     Attributes:
-      images: in the order in which they were met.
-      class_ids: {class name: id from 1} where the source numbers its classes, else empty.
-      sides: {image name: "train" or "validate"} where the source tells them apart.
-      findings: what could not be taken over as it stood.
+      images: in the order in which they occur.
+      class_ids: {class name: 1-based id}; empty if the source does not number its classes.
+      sides: {image name: "train" or "validate"}, if the source distinguishes them.
+      findings: what could not be imported unchanged.
     """
 
     images: tuple[ListedImage, ...]
@@ -43,12 +43,12 @@ class Collection:
 
 
 def to_posix(name):
-    """A name with "/" between its parts, whichever system wrote it; without blanks around it, and UTF-8 text."""
+    """A name with "/" between its parts, whichever system wrote it, as UTF-8 text without surrounding blanks."""
     return str(name).encode("utf-8", "replace").decode("utf-8").strip().replace("\\", "/")
 
 
 def to_class_name(text):
-    """A class name that every format can hold: no blanks around it, a mark for each control character and the like."""
+    """A class name that every format can represent: no surrounding blanks, no control characters and the like."""
     return _CONTROL.sub("\ufffd", str(text).replace("\ufeff", "").strip())
 
 
@@ -58,7 +58,7 @@ def base_name(name):
 
 
 def to_number(value):
-    """A finite float from a number or a text, or None."""
+    """A finite float from a number or a string, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -69,13 +69,13 @@ def to_number(value):
 
 
 def to_size(value):
-    """A whole number of pixels, at least 1, or None."""
+    """An integer number of pixels, at least 1, or None."""
     number = to_number(value)
     return int(number) if number is not None and number >= 1 else None
 
 
 def snap(value):
-    """A coordinate that came from a fraction: the whole pixel where it lies within a hundredth of one."""
+    """Rounds a coordinate that was computed from a fraction to a whole pixel, if that is within 0.01 pixels."""
     nearest = round(value)
     return float(nearest) if abs(value - nearest) < _SNAP_PX else value
 

@@ -1,6 +1,6 @@
-"""A checked set of LabelImg XML to COCO JSON, YOLO text or CSV: what `export-annotations` does.
+"""Converts a checked set of LabelImg XML to COCO JSON, YOLO labels or CSV: implements `export-annotations`.
 
-The same images, mended boxes and split as `convert` would use.
+It exports the same images, corrected boxes and split that `convert` would use.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from tfodhelper.formats.collection import ListedImage
 COCO, YOLO, CSV = "coco", "yolo", "csv"
 FORMATS = (COCO, YOLO, CSV)
 LOST = {
-    COCO: "nothing; difficult, truncated, pose and verified stand under keys that other readers pass over",
+    COCO: "nothing; difficult, truncated, pose and verified are under keys that other readers ignore",
     YOLO: "difficult, truncated, pose, verified",
     CSV: "difficult, truncated, pose, verified",
 }
@@ -23,10 +23,10 @@ def export_set(planned, format_, output_dir, how=placing.LINK):
     """Writes a plan's images in another format.
 
     Args:
-      planned: a `plan.Plan` that can be carried out.
+      planned: a `plan.Plan` that passes its check.
       format_: one of `FORMATS`.
       output_dir: an empty or new folder.
-      how: for images: `placing.LINK`, COPY or NONE.
+      how: how to place images: `placing.LINK`, COPY or NONE.
 
     Returns:
       {side: number of images}.
@@ -42,24 +42,24 @@ def export_set(planned, format_, output_dir, how=placing.LINK):
         yolo_folder.write_folder(output_dir, images_of, planned.label_map, how)
         return {side: len(pairs) for side, pairs in images_of.items()}
     for side, pairs in images_of.items():
-        listed = [one for _, one in pairs]
+        listed = [image for _, image in pairs]
         if format_ == COCO:
             coco.write_coco(output_dir / f"instances_{side}.json", listed, planned.label_map)
         else:
             _write_tables(output_dir, side, listed)
-        for path, one in pairs:
-            placing.place_image(path, output_dir / "images" / one.name, how)
+        for path, image in pairs:
+            placing.place_image(path, output_dir / "images" / image.name, how)
     return {side: len(pairs) for side, pairs in images_of.items()}
 
 
 def _write_tables(output_dir, side, listed):
-    """The table of a side, and one of its images without objects, for which the other has no line."""
+    """Writes the table of a side, and a table of its images without objects, which are not in the first one."""
     box_table.write_table(output_dir / f"{side}.csv", listed)
-    negatives = [one for one in listed if not one.annotation.boxes]
+    negatives = [image for image in listed if not image.annotation.boxes]
     if negatives:
         box_table.write_table(output_dir / f"{side}_negatives.csv", negatives, with_empty=True)
 
 
 def _to_listed(image):
-    """The image with its corrected annotation, under the name that it has in the image folder."""
+    """The image with its corrected annotation, under its name in the image folder."""
     return ListedImage(image.name, dataclasses.replace(image.annotation, filename=image.path.name))

@@ -1,7 +1,7 @@
-"""Annotations of other formats to LabelImg XML beside links or copies of their images: what `import` does.
+"""Converts other annotation formats to LabelImg XML, next to links or copies of the images: implements `import`.
 
-Names in the lists lead only to images that lie in the image folder: a name such as ../../x.jpg is looked up by its last
-part there, and nothing is read or written elsewhere.
+Names in the input refer only to images inside the image folder: a name such as ../../x.jpg is looked up there by its
+last part, and nothing is read or written elsewhere.
 """
 
 import collections
@@ -26,16 +26,16 @@ LISTS = {TRAIN: "train.txt", VALIDATE: "validate.txt"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Imported:
-    """What an import made.
+class ImportResult:
+    """The result of an import.
 
     Attributes:
       output_dir: the folder.
-      num_images, num_boxes, num_negatives: of what was written.
+      num_images, num_boxes, num_negatives: how many were written.
       counts: {class name: number of boxes}.
-      unlisted: names of images that the lists do not name; they are not taken over.
-      has_lists: whether the lists train.txt and validate.txt were written.
-      findings: what could not be taken over as it stood.
+      unlisted: names of images without an entry in the input; they are not imported.
+      has_lists: whether train.txt and validate.txt were written.
+      findings: what could not be imported unchanged.
     """
 
     output_dir: pathlib.Path
@@ -53,15 +53,15 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
 
     Args:
       format_: one of `FORMATS`.
-      paths: JSON or CSV files; for YOLO one: the data.yaml or the folder of the set.
+      paths: JSON or CSV files; for YOLO a single path, of data.yaml or of the dataset's folder.
       output_dir: an empty or new folder.
-      val_paths: further files, those of the validation; those in `paths` are then of the training.
-      image_dir: searched for the images, with its folders; by default the folder of the first path.
-      classes: file with the class names of a YOLO set, or None to look for it.
+      val_paths: further files, for validation; the images in `paths` are then for training.
+      image_dir: searched recursively for the images; by default the folder of the first path.
+      classes: file with the class names of a YOLO dataset, or None to search for it.
       how: `placing.LINK`, COPY or NONE.
 
     Returns:
-      An `Imported`.
+      An `ImportResult`.
 
     Raises:
       AnnotationError, DatasetError: an input that cannot be used; StorageError.
@@ -71,36 +71,40 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
         if not path.exists():
             raise errors.DatasetError(f"{path}: does not exist", fix="check --input and --val_input")
     if format_ == YOLO and (len(paths) > 1 or val_paths):
-        raise errors.UsageError("a YOLO set is one data.yaml or one folder", received=f"{len(paths + val_paths)} paths")
+        raise errors.UsageError(
+            "a YOLO dataset is a single data.yaml or folder", received=f"{len(paths + val_paths)} paths"
+        )
     path = paths[0]
     image_dir = pathlib.Path(image_dir) if image_dir else path if path.is_dir() else path.parent
     if not image_dir.is_dir():
-        raise errors.DatasetError(f"{image_dir}: is no folder", expected="the folder of the images")
+        raise errors.DatasetError(f"{image_dir}: is not a folder", expected="the folder of the images")
     files, unwritable = discover.split_names(discover.list_files(image_dir))
     names = [name for name in files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
     if not names:
-        raise errors.DatasetError(f"{image_dir}: no image in it or its folders", fix="name it with --image_dir")
+        raise errors.DatasetError(
+            f"{image_dir}: no images in it or its folders", fix="give their folder with --image_dir"
+        )
     if format_ == YOLO:
         read = yolo_folder.read_folder(path, image_dir, names, classes)
     else:
         reader = {COCO: coco.read_coco, CSV: box_table.read_table}[format_]
         read = _merge([reader(path) for path in paths], [reader(path) for path in val_paths])
-    more = tuple(Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable)
+    more = tuple(Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable)
     read = dataclasses.replace(read, findings=read.findings + more)
     output_dir = placing.make_new_folder(output_dir, image_dir)
     return _write(read, image_dir, names, output_dir, how)
 
 
 def _merge(train, validate):
-    """One `Collection` of several; names keep the side of their file where there are both sides."""
+    """Merges collections; images are assigned the side of their file if there are files for both sides."""
     parts = [*train, *validate]
     class_ids, findings, sides = {}, [], {}
     for part in parts:
         findings += part.findings
         for name, id_ in part.class_ids.items():
             if class_ids.setdefault(name, id_) != id_:
-                what = f"the files number it {class_ids[name]} and {id_}; no label map is written"
-                findings.append(Finding("class-merged", name, what))
+                problem = f"its id is {class_ids[name]} in one file and {id_} in another; no label map is written"
+                findings.append(Finding("class-merged", name, problem))
     if len(set(class_ids.values())) < len(class_ids) or any(
         part.class_ids.items() - class_ids.items() for part in parts
     ):
@@ -135,7 +139,7 @@ def _write(read, image_dir, names, output_dir, how):
         listed_names = [name for name in sorted(sides) if sides[name] == side]
         if listed_names and len(set(sides.values())) == 2:
             storage.write_text(output_dir / list_name, "".join(name + "\n" for name in listed_names))
-    return Imported(
+    return ImportResult(
         output_dir=output_dir,
         num_images=len(chosen),
         num_boxes=sum(counts.values()),
@@ -152,10 +156,10 @@ def locate(listed, names):
 
     Args:
       listed: `ListedImage`s.
-      names: relative names of the images that are there.
+      names: relative names of the existing images.
 
     Returns:
-      (list of (name of an image that is there, `ListedImage`), findings for those that are not or are ambiguous).
+      (list of (name of an existing image, `ListedImage`), findings for missing and ambiguous images).
     """
     exact, loose, bases = set(names), collections.defaultdict(list), collections.defaultdict(list)
     for name in names:
@@ -164,21 +168,21 @@ def locate(listed, names):
     located, findings = [], []
     for image in listed:
         wanted = posixpath.normpath(image.name)
-        found = [wanted] if wanted in exact else loose.get(wanted.casefold())
-        found = found or _longest_tail(wanted, bases.get(posixpath.basename(wanted).casefold(), []))
-        if len(found) == 1:
-            located.append((found[0], image))
-        elif found:
-            what = "several images may be meant: " + ", ".join(found[:3])
-            findings.append(Finding("image-ambiguous", image.name, what))
+        matches = [wanted] if wanted in exact else loose.get(wanted.casefold())
+        matches = matches or _longest_tail(wanted, bases.get(posixpath.basename(wanted).casefold(), []))
+        if len(matches) == 1:
+            located.append((matches[0], image))
+        elif matches:
+            problem = "the name fits several images: " + ", ".join(matches[:3])
+            findings.append(Finding("image-ambiguous", image.name, problem))
         else:
-            fix = "copy the image, or name its folder with --image_dir"
-            findings.append(Finding("image-missing", image.name, "the image is not there", fix=fix))
+            fix = "copy the image, or give its folder with --image_dir"
+            findings.append(Finding("image-missing", image.name, "the image does not exist", fix=fix))
     return located, findings
 
 
 def _longest_tail(wanted, candidates):
-    """Those candidates that agree with most of the last parts of a path."""
+    """The candidates that share the most trailing parts with a path."""
 
     def shared(candidate):
         pairs = zip(reversed(wanted.casefold().split("/")), reversed(candidate.casefold().split("/")))
@@ -189,24 +193,24 @@ def _longest_tail(wanted, candidates):
 
 
 def _settle(located):
-    """One entry an image: equal ones are merged, contradictions leave the image out."""
+    """Keeps one entry per image: equal entries are merged, contradictory ones leave the image out."""
     chosen, findings, bad = {}, [], set()
     for name, image in located:
         other = chosen.setdefault(name, image)
         if other is image:
             continue
         if set(other.annotation.boxes) == set(image.annotation.boxes):
-            findings.append(Finding("xml-copy", image.name, f"a second entry says the same about {name}"))
+            findings.append(Finding("xml-copy", image.name, f"a second, equal entry for {name}"))
         else:
-            fix = "merge the entries, or give the images names of their own"
-            what = f"this entry says something else about {name} than {other.name}"
-            findings.append(Finding("annotations-conflict", image.name, what, fix=fix))
+            fix = "merge the entries, or give the images distinct names"
+            problem = f"this entry for {name} contradicts that of {other.name}"
+            findings.append(Finding("annotations-conflict", image.name, problem, fix=fix))
             bad.add(name)
     return {name: image for name, image in chosen.items() if name not in bad}, findings
 
 
 def _write_label_map(class_ids, counts, output_dir):
-    """Keeps the ids of the source, for the classes that have boxes; writes nothing where the source has no ids."""
+    """Writes the source's ids of the classes that have boxes; nothing if the source has no ids."""
     items = [label_maps.LabelMapItem(id_, name) for name, id_ in class_ids.items() if counts.get(name)]
     if items:
         items.sort(key=lambda item: item.id)

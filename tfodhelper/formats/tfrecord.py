@@ -1,4 +1,4 @@
-"""Record files to images with LabelImg XML: what `import --from=records` does."""
+"""Converts record files to images with LabelImg XML: implements `import --from=records`."""
 
 import collections
 import os
@@ -12,18 +12,18 @@ _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WEBP":
 
 
 def import_records(pattern, output_dir, label_map=None):
-    """Writes the images of record files as they are encoded, each with its XML.
+    """Writes the images of record files, as they are encoded, each with its XML file.
 
-    Images are named by image/filename, with the ending of their real format; a name without folder parts that lead
-    elsewhere, and one of its own where two are alike.
+    Images are named after image/filename, with the extension of their real format. Names that would lead out of the
+    folder are reduced to their last part; repeated names are made unique.
 
     Args:
-      pattern: of the record files.
+      pattern: glob pattern of the record files.
       output_dir: an empty or new folder.
-      label_map: `LabelMap` for records that hold ids of classes alone, or None.
+      label_map: a `LabelMap` for records that contain only class ids, or None.
 
     Returns:
-      An `importing.Imported`.
+      An `importing.ImportResult`.
 
     Raises:
       DatasetError, StorageError: files that cannot be read or written.
@@ -33,22 +33,22 @@ def import_records(pattern, output_dir, label_map=None):
     own_names, findings = placing.Names([]), []
     counts, num_images, num_negatives = collections.Counter(), 0, 0
     with console.Progress("records imported") as progress:
-        for one in tfrecord_reader.read_records(pattern, names):
+        for record in tfrecord_reader.read_records(pattern, names):
             progress.advance()
-            if isinstance(one, Finding):
-                findings.append(one)
+            if isinstance(record, Finding):
+                findings.append(record)
                 continue
-            findings += one.findings
-            name, own = own_names.take(_safe_name(one), _ENDINGS.get(one.facts.format))
+            findings += record.findings
+            name, own = own_names.take(_safe_name(record), _ENDINGS.get(record.facts.format))
             target = output_dir / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with storage.open_whole(target, "wb") as file:
-                file.write(one.data)
-            placing.write_annotation(output_dir / f"{own}.xml", target, one.annotation)
-            counts.update(box.name for box in one.annotation.boxes)
-            num_negatives += not one.annotation.boxes
+                file.write(record.data)
+            placing.write_annotation(output_dir / f"{own}.xml", target, record.annotation)
+            counts.update(box.name for box in record.annotation.boxes)
+            num_negatives += not record.annotation.boxes
             num_images += 1
-    return importing.Imported(
+    return importing.ImportResult(
         output_dir=output_dir,
         num_images=num_images,
         num_boxes=sum(counts.values()),
@@ -60,11 +60,11 @@ def import_records(pattern, output_dir, label_map=None):
     )
 
 
-def _safe_name(one):
-    """The record's own name where it stays in its folder, else its last part; a number where there is none."""
-    name = "".join(c if c.isprintable() else "_" for c in one.name)
+def _safe_name(record):
+    """The record's name if it stays inside the folder, else its last part; a numbered name if there is none."""
+    name = "".join(c if c.isprintable() else "_" for c in record.name)
     if not placing.is_inside(name) or ":" in name:
         name = os.path.basename(name.replace(":", "/"))
     if not name.strip(". ") or len(os.fsencode(name)) > 200:
-        name = "record_" + one.where.rsplit(" ", 1)[-1]
+        name = "record_" + record.where.rsplit(" ", 1)[-1]
     return name

@@ -1,7 +1,7 @@
-"""Records back to images and annotations, by the bytes and without TensorFlow.
+"""Reads records back as images and annotations, from their bytes and without TensorFlow.
 
-The features are those of the Object Detection API, whichever script wrote them. What a record says of its own format is
-compared with the bytes and not believed.
+The features are those of the Object Detection API, whichever script wrote them. What a record declares about its image
+is compared with the bytes, not trusted.
 """
 
 import dataclasses
@@ -20,16 +20,16 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
 
 
 @dataclasses.dataclass(frozen=True)
-class Unpacked:
+class UnpackedRecord:
     """One record.
 
     Attributes:
-      where: the file and the number of the record in it, from 1.
-      name: image/filename, "" when there is none.
+      where: the file and the 1-based number of the record in it.
+      name: image/filename; "" when it is missing.
       data: the encoded image.
       facts: `ImageFacts` of it.
-      annotation: boxes in pixels; sizes of the image.
-      findings: what is wrong with the record.
+      annotation: its boxes in pixels and its size.
+      findings: problems with the record.
     """
 
     where: str
@@ -41,17 +41,17 @@ class Unpacked:
 
 
 def read_records(pattern, names=None):
-    """Reads the records of a pattern one by one.
+    """Reads the records of all files of a pattern, one by one.
 
     Args:
       pattern: see `reader.list_shards`.
-      names: {class id: name} for records that hold ids alone.
+      names: {class id: name} for records that contain only ids.
 
     Yields:
-      `Unpacked` or, for a record whose image cannot be used, a `Finding`.
+      An `UnpackedRecord` or, if its image cannot be used, a `Finding`.
 
     Raises:
-      DatasetError: a file that is missing, damaged, or holds other records.
+      DatasetError: a file is missing, damaged, or contains other records.
     """
     for path in reader.list_shards(pattern):
         spans = reader.iterate_spans(path)
@@ -62,12 +62,12 @@ def read_records(pattern, names=None):
 
 
 def unpack(data, where, names):
-    """One record as `Unpacked`, or the `Finding` that says why there is none; see `read_records`."""
+    """One record as an `UnpackedRecord`, or a `Finding` with the reason why not; see `read_records`."""
     try:
         features = parse_example(data)
     except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
         raise errors.DatasetError(
-            f"{where}: is no tf.train.Example ({error})", fix="look whether the file is a record file"
+            f"{where}: is not a tf.train.Example ({error})", fix="check that the file is a record file"
         ) from None
     encoded = _first(features, Record.ENCODED, b"")
     try:
@@ -78,19 +78,19 @@ def unpack(data, where, names):
     boxes, more = _read_boxes(features, facts, where, names)
     name = collection.to_posix(_text(_first(features, Record.FILENAME, b"")))
     annotation = Annotation(collection.base_name(name), facts.width, facts.height, tuple(boxes))
-    return Unpacked(where, name, encoded, facts, annotation, tuple(findings + more))
+    return UnpackedRecord(where, name, encoded, facts, annotation, tuple(findings + more))
 
 
 def _check_head(features, facts, where):
     findings = []
-    said = _text(_first(features, Record.FORMAT, b"")).lower()
-    if said and {"jpg": "jpeg"}.get(said, said) != facts.format.lower():
-        what = "image/format is not what the bytes are; readers that trust it fail"
-        findings.append(Finding("record-format", where, what, None, facts.format.lower(), said))
+    declared = _text(_first(features, Record.FORMAT, b"")).lower()
+    if declared and {"jpg": "jpeg"}.get(declared, declared) != facts.format.lower():
+        problem = "image/format does not match the bytes; readers that trust it fail"
+        findings.append(Finding("record-format", where, problem, None, facts.format.lower(), declared))
     size = (_first(features, Record.WIDTH, 0), _first(features, Record.HEIGHT, 0))
     if size != (facts.width, facts.height):
         sizes = (f"{facts.width}x{facts.height}", f"{size[0]}x{size[1]}")
-        findings.append(Finding("size-differs", where, "the size is not the image's", None, *sizes))
+        findings.append(Finding("size-differs", where, "differs from the size of the image", None, *sizes))
     return findings
 
 
@@ -132,7 +132,7 @@ def parse_example(data):
     """{name: list of bytes, floats or ints} of a serialized tf.train.Example.
 
     Raises:
-      ValueError, IndexError, struct.error, UnicodeDecodeError: it is none.
+      ValueError, IndexError, struct.error, UnicodeDecodeError: the data is not an Example.
     """
     features = {}
     for number, _, content in _iterate_fields(data):
@@ -163,7 +163,7 @@ def _parse_feature(data):
 
 def _check_bytes(value):
     if not isinstance(value, bytes):
-        raise ValueError("a number where text or a message belongs")
+        raise ValueError("a number in place of text or a message")
     return value
 
 
@@ -193,7 +193,7 @@ def _iterate_fields(data):
             if wire == _BYTES:
                 size, position = _read_varint(data, position)
             if size is None or position + size > len(data):
-                raise ValueError(f"a field of wire type {wire} at byte {position} that does not fit")
+                raise ValueError(f"an invalid field of wire type {wire} at byte {position}")
             value, position = data[position : position + size], position + size
         yield key >> 3, wire, value
 
@@ -208,4 +208,4 @@ def _read_varint(data, position):
         if byte < 0x80:
             return value, position
         if shift >= 70:
-            raise ValueError(f"an endless number at byte {position}")
+            raise ValueError(f"a varint that is too long at byte {position}")

@@ -1,7 +1,7 @@
-"""YOLO's text labels: a file an image, a line a box: class index from 0, centre, width and height as fractions.
+"""YOLO's text labels: one file per image, one line per box: 0-based class index, centre, width and height as fractions.
 
-Class names stand elsewhere: in data.yaml (`names`), or in a classes.txt. LabelImg writes a classes.txt over the one of
-the folder, with the labels of its session, so that such a list alone is not to be trusted.
+Class names are in a separate file: data.yaml (`names`) or classes.txt. LabelImg overwrites the classes.txt of a folder
+with the labels of its session, so that such a list alone cannot be trusted.
 """
 
 import pathlib
@@ -13,15 +13,15 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Box, SkippedObject
 from tfodhelper.formats import collection
 
-MAX_BYTES = 8 << 20  # of a text of labels or names
+MAX_BYTES = 8 << 20  # of a file with labels or names
 _EXPECTED = "class_index x_center y_center width height, the last four as fractions of the image"
 
 
 def read_text(path):
-    """The text of a file of labels or names.
+    """The text of a file with labels or names.
 
     Raises:
-      AnnotationError: it cannot be read, is too large, or is not UTF-8.
+      AnnotationError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
         with open(path, "rb") as file:
@@ -29,7 +29,7 @@ def read_text(path):
     except OSError as error:
         raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
-        raise errors.AnnotationError(f"{path}: too large", expected=f"at most {MAX_BYTES >> 20} MB")
+        raise errors.AnnotationError(f"{path}: the file is too large", expected=f"at most {MAX_BYTES >> 20} MB")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -37,7 +37,7 @@ def read_text(path):
 
 
 def looks_like_labels(text):
-    """Whether each line begins with a class index and goes on with at least four numbers."""
+    """Whether each line is a class index followed by at least four numbers."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     return bool(rows) and all(
         len(row) >= 5 and row[0].isdecimal() and None not in map(collection.to_number, row) for row in rows
@@ -45,15 +45,15 @@ def looks_like_labels(text):
 
 
 def parse_labels(text, names, width, height):
-    """Reads the labels of one image.
+    """Parses the labels of one image.
 
     Args:
       text: the content of the label file.
-      names: list of class names.
+      names: the class names, by index.
       width, height: pixels of the image; the frame that the fractions refer to.
 
     Returns:
-      (list of `Box`es, list of `SkippedObject`s, number of outlines that became the boxes around them).
+      (list of `Box`es, list of `SkippedObject`s, number of outlines that were replaced by their bounding boxes).
     """
     boxes, skipped, num_outlines = [], [], 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -68,8 +68,8 @@ def parse_labels(text, names, width, height):
             continue
         index = int(values[0])
         if index != values[0] or not 0 <= index < len(names):
-            what = f"class index {fields[0]}, and there are {len(names)} names"
-            skipped.append(SkippedObject("box-unnamed", where, what))
+            problem = f"class index {fields[0]}, but there are only {len(names)} class names"
+            skipped.append(SkippedObject("box-unnamed", where, problem))
             continue
         corners = _to_corners(values[1:], is_outline)
         num_outlines += is_outline
@@ -79,7 +79,7 @@ def parse_labels(text, names, width, height):
 
 
 def _to_corners(values, is_outline):
-    """Fractions xmin, ymin, xmax, ymax; a sixth column is a score, and does not count."""
+    """Fractions xmin, ymin, xmax, ymax; a sixth column is a score, which is ignored."""
     if is_outline:
         return collection.enclosing_box(values)
     x, y, width, height = values[:4]
@@ -90,8 +90,8 @@ def format_labels(annotation, index_of):
     """The text of a label file.
 
     Args:
-      annotation: with a size.
-      index_of: {class name: index from 0}.
+      annotation: an `Annotation` with a size.
+      index_of: {class name: 0-based index}.
     """
     lines = []
     for box in annotation.boxes:
@@ -102,13 +102,13 @@ def format_labels(annotation, index_of):
 
 
 def read_names(path):
-    """Class names from a data.yaml or a list with a name a line.
+    """Reads class names from a data.yaml, or from a list with one name per line.
 
     Returns:
-      (list of names, the other content of the YAML file or {}, findings).
+      (list of names, content of the YAML file or {}, findings).
 
     Raises:
-      AnnotationError: it cannot be read, or has no names.
+      AnnotationError: the file cannot be read, or has no names.
     """
     path = pathlib.Path(path)
     text = read_text(path)
@@ -116,30 +116,34 @@ def read_names(path):
         names = [collection.to_class_name(line) for line in text.splitlines()]
         while names and not names[-1]:
             names.pop()
-        what = "the names come from a list alone, which LabelImg overwrites with the labels of its session"
-        fix = "compare the counts of the classes with what you know; a data.yaml with `names` is better"
-        return _check_names(names, path), {}, [Finding("names-uncertain", path.name, what, fix=fix)]
+        problem = "the class names come from a list, which LabelImg overwrites with the labels of its session"
+        fix = "check that the class counts are plausible, or provide a data.yaml with `names`"
+        return _check_names(names, path), {}, [Finding("names-uncertain", path.name, problem, fix=fix)]
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise errors.AnnotationError(f"{path}: is no YAML: {error}") from None
+        raise errors.AnnotationError(f"{path}: is not YAML: {error}") from None
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
         size = max(names, default=-1) + 1
         if size > 100 * (len(names) + 1):
-            raise errors.AnnotationError(f"{path}: names leave out nearly all indices", received=f"up to {size - 1}")
+            raise errors.AnnotationError(
+                f"{path}: names are missing for nearly all indices", received=f"up to {size - 1}"
+            )
         names = [names.get(index, f"class_{index}") for index in range(size)]
     if not isinstance(names, list):
-        raise errors.AnnotationError(f"{path}: has no names", expected="names: [cat, dog] or names: {0: cat, 1: dog}")
+        raise errors.AnnotationError(
+            f"{path}: has no class names", expected="names: [cat, dog] or names: {0: cat, 1: dog}"
+        )
     return _check_names([collection.to_class_name(name) for name in names], path), content, []
 
 
 def _check_names(names, path):
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or not all(names) or repeated:
-        received = f"{repeated[0]!r} twice" if repeated else "an empty one" if names else "none"
+        received = f"{repeated[0]!r} twice" if repeated else "an empty name" if names else "none"
         raise errors.AnnotationError(
-            f"{path}: the class names cannot be used", expected="a name each", received=received
+            f"{path}: the class names are invalid", expected="a distinct name for each class", received=received
         )
     return names
 
@@ -148,7 +152,7 @@ def format_data(names, folders):
     """The text of a data.yaml.
 
     Args:
-      names: of the classes, by their indices from 0.
-      folders: {"train", "val" or "test": folder of the images, relative to that of the file}.
+      names: the class names, by 0-based index.
+      folders: {"train", "val" or "test": folder of the images, relative to the file's folder}.
     """
     return yaml.safe_dump(folders | {"names": dict(enumerate(names))}, allow_unicode=True, sort_keys=False)

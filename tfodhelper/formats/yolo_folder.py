@@ -1,7 +1,7 @@
-"""A YOLO set as it lies on a disk: where labels, names and the two sides are, and the same written.
+"""Reads and writes the folders of a YOLO dataset: where its images, labels, class names and sides are.
 
-Labels lie beside their images, or under "labels" where the images are under "images". An image without a label file is
-not taken for a negative; an empty label file says that nothing is there.
+Labels are next to their images, or under "labels" if the images are under "images". An image without a label file is
+not treated as a negative; an image with an empty label file is.
 """
 
 import os
@@ -20,23 +20,23 @@ from tfodhelper.formats.collection import Collection, ListedImage, base_name, to
 
 DATA_YAML = "data.yaml"
 _NAME_FILES = (DATA_YAML, "data.yml", "dataset.yaml", "obj.names", "classes.txt", "predefined_classes.txt")
-_KEYS = {TRAIN: "train", VALIDATE: "val", "test": "test"}  # the program's words: those of data.yaml
+_KEYS = {TRAIN: "train", VALIDATE: "val", "test": "test"}  # our names: those of data.yaml
 
 
 def read_folder(path, image_dir, image_names, classes=None):
-    """Reads the labels of all images of a set.
+    """Reads the labels of all images of a dataset.
 
     Args:
-      path: the data.yaml, or the folder of the set or of its labels.
+      path: the data.yaml, or the folder of the dataset or of its labels.
       image_dir: folder of the images.
       image_names: their names, relative to it.
-      classes: file with the class names; else `path`, or data.yaml, obj.names or classes.txt near it.
+      classes: file with the class names; by default `path`, or data.yaml, obj.names or classes.txt near it.
 
     Returns:
       A `Collection` of the images that have a label file.
 
     Raises:
-      AnnotationError, DatasetError: no names of classes, or no label file at all.
+      AnnotationError, DatasetError: no class names, or no label file at all.
     """
     path = pathlib.Path(path)
     folder = path if path.is_dir() else path.parent
@@ -52,15 +52,15 @@ def read_folder(path, image_dir, image_names, classes=None):
         label = _find_label(posixpath.normpath(f"{prefix}/{name}"), known, stems)
         if label is not None:
             used.add(label)
-            found, more = _read_one(folder / label, image_dir / name, name, names)
+            image, more = _read_image(folder / label, image_dir / name, name, names)
             findings += more
-            listed += [found] if found else []
+            listed += [image] if image else []
     if not listed:
         raise errors.DatasetError(
-            f"{folder}: no label file belongs to an image",
-            expected="labels/a.txt for images/a.jpg, or a.txt beside a.jpg",
+            f"{folder}: none of the images has a label file",
+            expected="labels/a.txt for images/a.jpg, or a.txt next to a.jpg",
             received=f"{len(texts)} text files and {len(image_names)} images",
-            fix="name the folder of the images with --image_dir",
+            fix="give the folder of the images with --image_dir",
         )
     findings += _find_unclaimed(folder, texts, used)
     ids = {name: number for number, name in enumerate(names, start=1)}
@@ -75,14 +75,14 @@ def _find_names(path, image_dir):
             if (folder / name).is_file():
                 return folder / name
     raise errors.DatasetError(
-        f"{path}: the names of the classes are nowhere to be found",
+        f"{path}: no file with class names was found",
         expected="data.yaml with `names`, or classes.txt",
-        fix="name the file with --classes",
+        fix="give the file with --classes",
     )
 
 
 def _find_label(image, known, stems):
-    """The label file of an image, by its name relative to the folder of the set, or None."""
+    """The label file of an image, or None; names are relative to the folder of the dataset."""
     stem = os.path.splitext(image)[0]
     parts = stem.split("/")
     wanted = [stem]
@@ -96,25 +96,25 @@ def _find_label(image, known, stems):
     return same[0] if len(same) == 1 else None
 
 
-def _read_one(label_path, image_path, name, names):
+def _read_image(label_path, image_path, name, names):
     size = images.read_size(image_path)
     if size is None:
-        return None, [Finding("image-unreadable", name, "its size cannot be read, which YOLO's fractions need")]
+        return None, [Finding("image-unreadable", name, "its size cannot be read, but YOLO's fractions need it")]
     width, height, orientation = size
     findings = []
-    if orientation >= 5:  # the tools that read YOLO's labels turn images as EXIF says
+    if orientation >= 5:  # tools that read YOLO labels rotate images according to EXIF
         width, height = height, width
-        what = f"EXIF orientation {orientation}: the fractions are taken for those of the turned image"
-        findings.append(Finding("orientation-undecided", name, what, fix="look at the image"))
+        problem = f"EXIF orientation {orientation}: the fractions are assumed to refer to the rotated image"
+        findings.append(Finding("orientation-undecided", name, problem, fix="check the image"))
     try:
         text = yolo.read_text(label_path)
     except errors.AnnotationError as error:
         return None, [*findings, Finding("entry-unusable", label_path.name, str(error.what))]
     boxes, skipped, num_outlines = yolo.parse_labels(text, names, width, height)
-    findings += [Finding(one.code, label_path.name, one.what, one.where) for one in skipped]
+    findings += [Finding(object_.code, label_path.name, object_.what, object_.where) for object_ in skipped]
     if num_outlines:
-        what = f"{num_outlines} outlines; the boxes around them are used"
-        findings.append(Finding("box-approximated", label_path.name, what))
+        problem = f"{num_outlines} outlines; their bounding boxes are used"
+        findings.append(Finding("box-approximated", label_path.name, problem))
     if skipped and not boxes:
         findings.append(Finding("no-box-left", label_path.name, f"none of its {len(skipped)} lines can be used"))
         return None, findings
@@ -131,41 +131,41 @@ def _find_unclaimed(folder, texts, used):
         except errors.AnnotationError:
             is_label = False
         if is_label:
-            findings.append(Finding("image-missing", name, "no image belongs to these labels"))
+            findings.append(Finding("image-missing", name, "these labels have no image"))
     return findings
 
 
 def _read_sides(content, folder, prefix, image_names):
-    """{image name: side} where data.yaml names folders for the sides, as paths from its own folder or from `path`."""
+    """{image name: side}, if data.yaml names folders for the sides, relative to its own folder or to `path`."""
     sides = {}
     own_names = {name: posixpath.normpath(f"{prefix}/{name}") for name in image_names}
     for side, key in _KEYS.items():
         given = content.get(key)
         for entry in given if isinstance(given, list) else [given]:
             if isinstance(entry, str):
-                places = tuple(place + "/" for place in _places_of(entry, content.get("path"), folder))
-                sides |= {name: side for name, own in own_names.items() if own.startswith(places)}
+                prefixes = tuple(f"{path}/" for path in _possible_folders(entry, content.get("path"), folder))
+                sides |= {name: side for name, own in own_names.items() if own.startswith(prefixes)}
     return sides
 
 
-def _places_of(entry, root, folder):
-    """The folders, relative to the one of data.yaml, that an entry may mean; some tools write a "../" too much."""
+def _possible_folders(entry, root, folder):
+    """The folders, relative to that of data.yaml, that an entry may refer to; some tools write an extra "../"."""
     entry, root = to_posix(entry), to_posix(root or ".")
     bare = entry.lstrip("./")
-    places = {entry, bare, f"{root}/{entry}", f"{root}/{bare}"}
-    places = {os.path.relpath(place, folder) if os.path.isabs(place) else place for place in places if place}
-    return {posixpath.normpath(place) for place in places} - {"."}
+    paths = {entry, bare, f"{root}/{entry}", f"{root}/{bare}"}
+    paths = {os.path.relpath(path, folder) if os.path.isabs(path) else path for path in paths if path}
+    return {posixpath.normpath(path) for path in paths} - {"."}
 
 
 def write_folder(output_dir, images_of, label_map, how):
-    """Writes a YOLO set: images/SIDE, labels/SIDE and data.yaml.
+    """Writes a YOLO dataset: images/SIDE, labels/SIDE and data.yaml.
 
-    Folders in names become part of the file's name, since readers replace the last "images" of a path.
+    Folders in names become part of the file name, because readers replace the last "images" in a path.
 
     Args:
       output_dir: an empty folder.
       images_of: {side: list of (path of the image, `ListedImage`)}.
-      label_map: `LabelMap`; its order gives the indices from 0.
+      label_map: a `LabelMap`; its order determines the 0-based indices.
       how: `placing.LINK`, COPY or NONE.
     """
     index_of = {}

@@ -1,8 +1,8 @@
-"""The conversion of `convert` as an Apache Beam pipeline, for images that lie in a bucket.
+"""The conversion of `convert` as an Apache Beam pipeline, for images in a bucket.
 
-The same function makes each record. What needs the whole set at once is given or decided by name here: the label map
-is given, pairs are images and XML files of one stem, the side follows from a digest of the name. Beam is the extra
-`beam`; its runners (Dataflow, Flink, Spark, or the one of this machine) decide where the work is done.
+Records are made by the same function. Decisions that would need the whole dataset are made differently: the label map
+is given, an image and an XML file with the same stem are a pair, and the side follows from a digest of the image. Beam
+is installed by the extra `beam`; its runner (Dataflow, Flink, Spark, or the local one) decides where the work is done.
 
     from tfodhelper.records import beam
     beam.convert("gs://bucket/photos/**", "gs://bucket/records", label_map, argv=["--runner=DataflowRunner", ...])
@@ -28,13 +28,13 @@ _HASH_SPAN = 1 << 32
 
 
 class MakeRecords(apache_beam.DoFn):
-    """(stem, its files) becomes (side, serialized tf.train.Example), or a line on the side output of what is left out.
+    """Maps (stem, its files) to (side, serialized tf.train.Example), or to a line of the side output LEFT_OUT.
 
     Args:
       label_map: a `LabelMap`.
       val_fraction: share of validation.
       seed: of the split.
-      decode: whether images are decoded to see that they are whole.
+      decode: whether to decode images to verify that they are complete.
     """
 
     LEFT_OUT = _LEFT_OUT
@@ -45,37 +45,39 @@ class MakeRecords(apache_beam.DoFn):
         self._val_fraction, self._seed = val_fraction, seed
 
     def process(self, element):
-        """See the class."""
+        """Yields a record or the reason why there is none."""
         stem, paths = element
         try:
-            yield make_one(stem, list(paths), self._label_map, self._val_fraction, self._seed, self._decode, read_file)
+            yield convert_image(
+                stem, list(paths), self._label_map, self._val_fraction, self._seed, self._decode, read_file
+            )
         except UnusableFile as error:
             yield apache_beam.pvalue.TaggedOutput(_LEFT_OUT, f"{stem}: {error.code}: {error.reason}")
 
 
-def make_one(stem, paths, label_map, val_fraction, seed, decode, read):
-    """One image with its annotation as a record.
+def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
+    """Converts one image with its annotation to a record.
 
     Args:
-      stem: what the names of both have in common.
+      stem: the common stem of both names.
       paths: of the image and the XML file.
       label_map, val_fraction, seed, decode: see `MakeRecords`.
-      read: function from a path to bytes.
+      read: function that reads the bytes of a path.
 
     Returns:
       (side, bytes).
 
     Raises:
-      UnusableFile: when it is left out.
+      UnusableFile: the image is left out.
     """
     xml = [path for path in paths if path.lower().endswith(".xml")]
-    pictures = [path for path in paths if path not in xml]
-    if len(xml) != 1 or len(pictures) != 1:
-        code = "image-missing" if not pictures else "unlabelled" if not xml else "image-ambiguous"
-        raise UnusableFile(code, stem, f"{len(pictures)} images and {len(xml)} annotation files of this name")
-    name = os.path.basename(pictures[0])
-    data = read(pictures[0])
-    facts = headers.inspect(data, pictures[0], decode)
+    image_paths = [path for path in paths if path not in xml]
+    if len(xml) != 1 or len(image_paths) != 1:
+        code = "image-missing" if not image_paths else "unlabelled" if not xml else "image-ambiguous"
+        raise UnusableFile(code, stem, f"{len(image_paths)} images and {len(xml)} annotation files with this name")
+    name = os.path.basename(image_paths[0])
+    data = read(image_paths[0])
+    facts = headers.inspect(data, image_paths[0], decode)
     checked = checks.check_annotation(
         labelimg.parse_labelimg(read(xml[0]), xml[0]), facts, xml[0], label_map, image_file=name
     )
@@ -85,7 +87,7 @@ def make_one(stem, paths, label_map, val_fraction, seed, decode, read):
     number = int.from_bytes(hashlib.sha256(f"{seed}/{facts.sha256}".encode()).digest()[:4], "big")
     side = VALIDATE if number < val_fraction * _HASH_SPAN else TRAIN
     source_id = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:7], "big")
-    content = entry.pack(checked.annotation)
+    content = entry.pack_annotation(checked.annotation)
     record, _ = writer.make_record(data, facts, checked.turn, content, source_id, name, label_map)
     return side, record
 
@@ -97,30 +99,30 @@ def read_file(path):
 
 
 def convert(pattern, output_dir, label_map, *, val_fraction=0.2, seed=0, num_shards=0, decode=False, argv=()):
-    """Runs the pipeline and waits for its end.
+    """Runs the pipeline and waits until it has finished.
 
     Args:
-      pattern: of all images and XML files, as Beam's file systems take it.
-      output_dir: gets train.record-*, validate.record-* and left_out.txt-*.
+      pattern: pattern of all images and XML files, in the syntax of Beam's file systems.
+      output_dir: folder for train.record-*, validate.record-* and left_out.txt-*.
       label_map: a `LabelMap`; images with other classes are left out.
-      val_fraction: share of validation; each image is dealt by the digest of its content, so that equal ones stay
-        together.
+      val_fraction: share of validation; images are assigned by the digest of their content, so that identical images
+        stay together.
       seed: of the split.
-      num_shards: of each side; 0 leaves it to the runner.
-      decode: whether images are decoded to see that they are whole.
-      argv: flags of Beam, such as --runner.
+      num_shards: number of shards per side; 0 leaves it to the runner.
+      decode: whether to decode images to verify that they are complete.
+      argv: flags for Beam, such as --runner.
 
     Raises:
-      UsageError: a fraction that cannot be meant.
+      UsageError: the fraction is out of range.
     """
     if not 0 <= val_fraction < 1:
-        raise errors.UsageError("val_fraction cannot be that", expected="at least 0, below 1", received=val_fraction)
+        raise errors.UsageError("val_fraction is invalid", expected="at least 0, below 1", received=val_fraction)
     with apache_beam.Pipeline(options=pipeline_options.PipelineOptions(list(argv))) as pipeline:
         records = (
             pipeline
             | "match" >> fileio.MatchFiles(pattern)
-            | "keep" >> apache_beam.Filter(lambda found: _is_wanted(found.path))
-            | "key" >> apache_beam.Map(lambda found: (os.path.splitext(found.path)[0], found.path))
+            | "keep" >> apache_beam.Filter(lambda match: _is_wanted(match.path))
+            | "key" >> apache_beam.Map(lambda match: (os.path.splitext(match.path)[0], match.path))
             | "pair" >> apache_beam.GroupByKey()
             | "make"
             >> apache_beam.ParDo(MakeRecords(label_map, val_fraction, seed, decode)).with_outputs(

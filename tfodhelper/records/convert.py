@@ -1,4 +1,4 @@
-"""Images and LabelImg XML to sharded records, lists, label map and manifest: what the verb `convert` does."""
+"""Converts images and LabelImg XML to sharded records, lists, label map and manifest: implements `convert`."""
 
 from tfodhelper import console, errors, storage
 from tfodhelper.dataset import manifest as manifests
@@ -14,17 +14,17 @@ __all__ = ["ConvertOptions", "convert"]
 
 
 def convert(options):
-    """Converts a set of annotated images.
+    """Converts a dataset of annotated images.
 
     Args:
       options: a `ConvertOptions`.
 
     Returns:
-      A `result.ConvertResult`; None for one of several jobs as long as others have not finished.
+      A `result.ConvertResult`, or None for one of several jobs if others have not finished.
 
     Raises:
-      UsageError, DatasetError, AnnotationError: an input that cannot be used.
-      StorageError: a full disk, a folder that cannot be written or that another process holds.
+      UsageError, DatasetError, AnnotationError: an input cannot be used.
+      StorageError: the disk is full, or the folder cannot be written or is in use by another process.
     """
     options.check_early()
     folder = storage.make_folder(options.output_dir)
@@ -42,39 +42,39 @@ def convert(options):
 
 
 def _reuse(folder, options):
-    """A second start on a whole folder: the same input is said to be done; another one is an update, or refused."""
+    """Handles a complete folder: the same input is already done; another input is an update, or is rejected."""
     manifest = manifests.read_manifest(folder)
     given, source = options.identity(), options.make_source()
     differing = [name for name in given if manifest.options.get(name) != given[name]]
     if differing:
-        what = ", ".join(f"--{name.removesuffix('_sha256')}" for name in differing)
+        flags = ", ".join(f"--{name.removesuffix('_sha256')}" for name in differing)
         received = ", ".join(f"{name} {given[name]} (was {manifest.options.get(name)})" for name in differing)
-        raise _other_work(folder, f"options differ: {what}", received)
+        raise _other_conversion(folder, f"different options: {flags}", received)
     known = read_notes(folder / result.NOTES, given)
     if examine.fingerprint_of(source, known, options.num_workers, folder) != manifest.fingerprint:
         if options.update:
             with console.phase("update"):
                 return update.update(folder, options, manifest, known)
-        fix = "--update converts what is new or changed; or name another folder with --output_dir"
-        raise _other_work(folder, "the images or annotation files differ", f"{source.image_dir} as it is now", fix)
-    found = result.read_result(folder, manifest=manifest)
+        fix = "use --update to convert new and changed images, or another folder for --output_dir"
+        raise _other_conversion(folder, "different images or annotation files", f"{source.image_dir} as it is now", fix)
+    existing = result.read_result(folder, manifest=manifest)
     result.finish(folder)
-    console.say(f"{folder}: converted before from the same files with the same options; it is used as it is")
-    return found
+    console.say(f"{folder}: already converted from the same files with the same options; nothing to do")
+    return existing
 
 
-def _other_work(folder, why, received, fix=None):
+def _other_conversion(folder, reason, received, fix=None):
     return errors.DatasetError(
-        f"{folder}: holds the result of another conversion ({why})",
-        expected="the same files and options as then, or an empty folder",
+        f"{folder}: contains the result of another conversion ({reason})",
+        expected="the same files and options as before, or an empty folder",
         received=received,
-        fix=fix or "name another folder with --output_dir, or remove this one",
+        fix=fix or "use another folder for --output_dir, or remove this one",
     )
 
 
 def _convert(folder, options):
     planned = plan.make_plan(options, folder=folder)
-    folders.say_findings(planned.findings)
+    folders.report_findings(planned.findings)
     planned.check(options.strict)
     layout = folders.lay_out(folder, planned, options)
     folders.check_space(folder, layout.num_bytes)

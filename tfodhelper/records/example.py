@@ -1,11 +1,11 @@
 """One annotated image as a serialized tf.train.Example.
 
-Feature names are those of the Object Detection API; its decoder and the Model Garden's both read the result. The
-latter parses `image/source_id` as a number, and the former takes `image/format` at its word.
+Feature names are those of the Object Detection API; its decoder and that of the Model Garden can read the result. The
+latter parses `image/source_id` as a number, and the former trusts `image/format`.
 
-The few lines of protobuf's wire format that an Example needs stand here, so that a conversion need not wait for
-TensorFlow to be imported; the bytes are those of TensorFlow's own deterministic serialization. What is the same in many
-records (class names, flags, the lengths around lists of numbers) is put together once.
+This module implements the small part of protobuf's wire format that an Example needs, so that a conversion does not
+have to import TensorFlow; the bytes equal TensorFlow's own deterministic serialization. Parts that recur in many
+records (class names, flags, the lengths before lists of numbers) are cached.
 """
 
 import functools
@@ -21,22 +21,22 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
     """The bytes of a tf.train.Example.
 
     Args:
-      boxes: tuples of the fields of `structures.Box`, pixels, of positive area and inside the encoded image.
+      boxes: tuples of the fields of `structures.Box`, in pixels, with positive area and inside the encoded image.
       width, height: of the encoded image, pixels.
       encoded: bytes, JPEG or PNG.
-      format: "jpeg" or "png", by the content.
-      source_id: whole number, unique in the set.
+      format: "jpeg" or "png", matching the content.
+      source_id: an integer that is unique in the dataset.
       sha256: hex digest of `encoded`.
-      label_map: a `LabelMap` that has all classes of the boxes.
-      filename: what `image/filename` says.
+      label_map: a `LabelMap` with all classes of the boxes.
+      filename: value of `image/filename`.
 
     Returns:
-      bytes, with the features of `fields.Record`; boxes are normalized to the image.
+      The bytes, with the features of `fields.Record`; boxes are normalized to the image.
     """
     names, xmin, ymin, xmax, ymax, difficult, truncated, poses = zip(*boxes) if boxes else ((),) * 8
     ids = tuple([label_map.id_of(name) for name in names])
     number = len(boxes)
-    content = b"".join(  # in the order of the features' names
+    content = b"".join(  # sorted by feature name
         (
             *_bytes(Record.ENCODED, encoded),
             *_bytes(Record.FILENAME, filename.encode("utf-8")),
@@ -63,12 +63,12 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
 
 
 def _bytes(name, value):
-    """A feature of one value, in pieces."""
+    """A feature with a single value, in pieces."""
     return _head_of_list(name, _BYTES_LIST, len(value)), value
 
 
 def _floats(name, values):
-    """A feature of numbers, in pieces."""
+    """A feature with floats, in pieces."""
     if not values:
         return (_head_of_list(name, _FLOAT_LIST, 0, False),)
     return _head_of_list(name, _FLOAT_LIST, 4 * len(values)), struct.pack(f"<{len(values)}f", *values)
@@ -81,28 +81,28 @@ def _ones(name, count):
 
 @functools.lru_cache(_CACHED)
 def _ints(name, values):
-    """A feature of whole numbers from 0; few lists differ."""
+    """A feature with integers of at least 0; cached, because few lists differ."""
     packed = b"".join([_varint(int(value)) for value in values])
     return _head_of_list(name, _INT64_LIST, len(packed), bool(values)) + packed
 
 
 @functools.lru_cache(_CACHED)
 def _texts(name, values):
-    """A feature of texts; few lists differ."""
+    """A feature with strings; cached, because few lists differ."""
     encoded = [value.encode("utf-8") for value in values]
     content = b"".join([_head_of(1, len(value)) + value for value in encoded])
     return _head_of_content(name, _BYTES_LIST, len(content)) + content
 
 
 @functools.lru_cache(_CACHED)
-def _head_of_list(name, kind, length, is_there=True):
-    """What stands before one value of so many bytes, or before packed numbers of so many bytes."""
-    head = _head_of(1, length) if is_there else b""
+def _head_of_list(name, kind, length, has_values=True):
+    """The bytes before a single value, or before packed numbers, of the given length in bytes."""
+    head = _head_of(1, length) if has_values else b""
     return _head_of_content(name, kind, len(head) + length) + head
 
 
 def _head_of_content(name, kind, length):
-    """What stands before the content of a list: of the entry of the map, its key, the feature and the list."""
+    """The bytes before the content of a list: headers of the map entry, its key, the feature and the list."""
     listed = _head_of(kind, length)
     feature = _head_of(2, len(listed) + length)
     key = name.encode("ascii")
@@ -116,7 +116,7 @@ def _head_of(number, length):
 
 
 def _varint(value):
-    """A whole number of at least 0, seven bits a byte, the lowest first."""
+    """An integer of at least 0 as a varint: seven bits per byte, the lowest first."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

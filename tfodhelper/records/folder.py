@@ -1,4 +1,4 @@
-"""What a converted folder is made of: which image goes into which shard, and the files beside the records."""
+"""The content of a converted folder: which image goes into which shard, and the files next to the records."""
 
 import contextlib
 import dataclasses
@@ -15,19 +15,19 @@ from tfodhelper.outofcore import columns
 from tfodhelper.records import image_lists, result, writer
 
 CSV_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
-_RECORD_OVERHEAD = 1.02  # records are a little larger than their images
-_SHOWN_FINDINGS = 5  # of one code
+_RECORD_OVERHEAD = 1.02  # records are slightly larger than their images
+_SHOWN_FINDINGS = 5  # per code
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Which record goes where.
+    """The distribution of records to shards.
 
     Attributes:
       shards: `writer.Shard`s of all sides.
-      ids: source ids, by the place of the image among the usable ones; a `columns.Column`.
+      ids: source ids, by the index of the image among the usable images; a `columns.Column`.
       num_records: number of records.
-      num_bytes: bytes of the images.
+      num_bytes: total bytes of the images.
     """
 
     shards: list
@@ -37,16 +37,16 @@ class Layout:
 
 
 class Content:
-    """What the records hold.
+    """The content of the written records.
 
     Args:
-      ids: source ids, by the place of the image among the usable ones; a `columns.Column`.
+      ids: source ids, by the index of the image among the usable images; a `columns.Column`.
 
     Attributes:
       shards: {side: list of {name, records, bytes}}.
       ids: as given.
-      shard_of, record_of: by these places, in which shard of its side the image is, and where in it.
-      encoded: by these places, hex digests of what was encoded anew, else None.
+      shard_of, record_of: by the same index, the shard of its side that contains the image, and its position there.
+      encoded: by the same index, hex digests of re-encoded images, else None.
     """
 
     def __init__(self, ids):
@@ -59,8 +59,8 @@ class Content:
         Args:
           side: of the split.
           shard: its {name, records, bytes}.
-          members: the places of its images, in order.
-          encoded: {place: hex digest of what was encoded anew}.
+          members: the indices of its images, in order.
+          encoded: {index: hex digest of a re-encoded image}.
         """
         shards = self.shards.setdefault(side, [])
         self.shard_of.put(members, [len(shards)] * len(members))
@@ -71,14 +71,14 @@ class Content:
 
 
 def lay_out(folder, planned, options):
-    """Decides on the shards of a plan; the same plan and options always give the same layout."""
+    """The `Layout` of a plan; the same plan and options always give the same layout."""
     ids, last = columns.Column("Q", folder=planned.examination.images.folder), 0
     for side in planned.sides.in_order():
         last += side is not None
         ids.append(last if side is not None else 0)
     shards, num_bytes = [], 0
     for side in SPLITS:
-        members = columns.Column("q", planned.sides.places_of(side), ids.folder)
+        members = columns.Column("q", planned.sides.indices_of(side), ids.folder)
         wanted = options.num_shards
         if wanted and side != TRAIN:
             wanted = max(1, round(wanted * len(members) / last))
@@ -89,19 +89,19 @@ def lay_out(folder, planned, options):
 
 
 def lay_out_side(folder, side, planned, members, ids, wanted, seed):
-    """The shards of one side, and the bytes of its images; training is written in random order.
+    """The shards of one side, and the bytes of its images; training images are shuffled.
 
     Args:
-      folder: where the shards go.
+      folder: folder of the shards.
       side: of the split.
       planned: a `plan.Plan`.
-      members: places of the images among the usable ones; a `columns.Column`.
-      ids: source ids by these places.
-      wanted: number of shards; 0 leaves it to the program.
-      seed: of the order.
+      members: indices of the images among the usable images; a `columns.Column`.
+      ids: source ids by these indices.
+      wanted: number of shards; 0 chooses automatically.
+      seed: of the random order.
     """
     examination = planned.examination
-    sizes, positions = examination.index.looked.num_bytes, examination.images.positions
+    sizes, positions = examination.index.entries.num_bytes, examination.images.positions
     num_bytes = sum(sizes[positions[member]] for member in members)
     if side == TRAIN:
         random.Random(seed).shuffle(members.view())
@@ -113,11 +113,11 @@ def lay_out_side(folder, side, planned, members, ids, wanted, seed):
 
 
 def collect(layout, results):
-    """The `Content` of shards as they are written.
+    """The `Content` of shards, collected while they are written.
 
     Args:
       layout: a `Layout`.
-      results: what `writer.write_shards` says of each of its shards, in order.
+      results: the results of `writer.write_shards` for its shards, in order.
     """
     content = Content(layout.ids)
     for planned, (shard, encoded) in zip(layout.shards, results):
@@ -126,23 +126,23 @@ def collect(layout, results):
 
 
 def check_space(folder, num_bytes):
-    """Checks that the disk has room for records of so many bytes of images.
+    """Checks that the disk has enough space for records of the given bytes of images.
 
     Raises:
-      StorageError: when it has not.
+      StorageError: it does not.
     """
     needed, free = int(num_bytes * _RECORD_OVERHEAD), shutil.disk_usage(folder).free
     if free < needed:
         raise errors.StorageError(
-            f"{folder}: the disk has not enough space",
+            f"{folder}: not enough disk space",
             expected=f"{needed / 2**20:.0f} MB for the records",
             received=f"{free / 2**20:.0f} MB free",
-            fix="free some space, or name a folder on another disk with --output_dir",
+            fix="free some space, or use a folder on another disk for --output_dir",
         )
 
 
 def complete(folder, planned, options, content):
-    """Writes everything but the records; the manifest last, which marks the folder as whole.
+    """Writes everything except the records; the manifest last, which marks the folder as complete.
 
     Returns:
       A `result.ConvertResult`.
@@ -155,7 +155,7 @@ def complete(folder, planned, options, content):
             read_lines = stack.enter_context(lines)
         label_maps.write_label_map(folder / result.LABEL_MAP, planned.label_map)
         manifest = _make_manifest(planned, options, content, sides)
-        planned.examination.index.looked.keep(folder / result.NOTES)
+        planned.examination.index.entries.save_as(folder / result.NOTES)
         manifests.write_manifest(folder, manifest, read_lines())
     _say_summary(planned, manifest)
     return result.read_result(folder, reused=False, manifest=manifest)
@@ -180,15 +180,15 @@ def _make_manifest(planned, options, content, sides):
 
 
 def _describe_left_out(planned, name, reasons):
-    """The first reason in full, the others by their number."""
+    """The first reason in full, and the number of other reasons."""
     digest = planned.examination.digest_of(name)
     known = {"sha256": digest} if digest else {}
     more = {"more_reasons": len(reasons) - 1} if len(reasons) > 1 else {}
     return {"path": name} | known | {"code": reasons[0].code, "message": reasons[0].message} | more
 
 
-def say_findings(notes):
-    """Shows errors and warnings, of each code as many as a person reads; all of them go to the process log."""
+def report_findings(notes):
+    """Shows errors and warnings, only a few per code; all of them go to the process log."""
     grave = [finding for finding in notes if finding.severity != findings.NOTE]
     for code, count in findings.count_codes(grave).items():
         same = [finding for finding in grave if finding.code == code]
@@ -197,7 +197,7 @@ def say_findings(notes):
         for finding in same[_SHOWN_FINDINGS:]:
             console.note(f"warning: {code}: {finding.message}")
         if count > _SHOWN_FINDINGS:
-            console.warn(f"{code}: ... and {count - _SHOWN_FINDINGS} more; all of them stand in {result.LOG}")
+            console.warn(f"{code}: ... and {count - _SHOWN_FINDINGS} more; all of them are in {result.LOG}")
 
 
 def _say_summary(planned, manifest):
@@ -205,7 +205,7 @@ def _say_summary(planned, manifest):
     console.say(class_counts.format_summary(planned.label_map, planned.statistics))
     console.say("")
     codes = ", ".join(f"{code} {count}" for code, count in manifest.findings.items())
-    console.say(f"found: {codes or 'nothing to remark'}")
+    console.say(f"findings: {codes or 'none'}")
     console.say(f"left out: {len(manifest.left_out)} images or annotation files, listed in {manifests.NAME}")
     if manifest.unlabelled:
-        console.say(f"without annotation file, not used: {len(manifest.unlabelled)} images, listed there too")
+        console.say(f"without an annotation file, not used: {len(manifest.unlabelled)} images, also listed there")

@@ -1,8 +1,8 @@
-"""The TFRecord file format: how records stand in a file, and their checksums. TensorFlow is not needed.
+"""The TFRecord file format: the framing of records in a file, and their checksums. TensorFlow is not needed.
 
-A record is its length (8 bytes, little endian), the masked CRC-32C of the length (4), the content, the masked CRC-32C
-of the content (4). The checksum of a whole image is computed in many short lanes at once: the CRC is linear, so that
-lanes that begin at zero are joined by shifting the left one over the length of the right one.
+A record consists of its length (8 bytes, little endian), the masked CRC-32C of the length (4), the content, and the
+masked CRC-32C of the content (4). The checksum of an image is computed in many short lanes at once: the CRC is linear,
+so that lanes that start at zero are joined by shifting the left one over the length of the right one.
 """
 
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 
 try:
     import google_crc32c
-except ImportError:  # a platform without its wheel; what stands below is slower and needs nothing
+except ImportError:  # no wheel for this platform; the code below is slower but has no dependencies
     google_crc32c = None
 
 HEADER = struct.Struct("<QI")
@@ -35,30 +35,30 @@ _TABLE_LIST = _TABLE.tolist()
 
 
 def frame(content):
-    """A record as it stands in a file: header, content, checksum; a tuple of bytes to write one after the other."""
+    """A record as stored in a file: a tuple of bytes (header, content, checksum) to be written in this order."""
     length = _LENGTH.pack(len(content))
     return length + FOOTER.pack(masked_crc(length)), content, FOOTER.pack(masked_crc(content))
 
 
 def masked_crc(data):
-    """The CRC-32C of bytes, masked as in record files: rotated right by 15, plus a constant."""
+    """The CRC-32C of bytes, masked as in record files: rotated right by 15 bits, plus a constant."""
     crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def crc32c(data):
-    """The CRC-32C of bytes (RFC 3720, appendix B.4), by the processor's own instruction where that can be had."""
+    """The CRC-32C of bytes (RFC 3720, appendix B.4), with the processor's own instruction if available."""
     return google_crc32c.value(data) if google_crc32c is not None else compute_crc32c(data)
 
 
 def compute_crc32c(data):
-    """The CRC-32C of bytes, in numpy."""
+    """The CRC-32C of bytes, computed with numpy."""
     if len(data) < 4 * _LANE_BYTES:
         return _advance_bytewise(0xFFFFFFFF, data) ^ 0xFFFFFFFF
     num_lanes = -(-len(data) // _LANE_BYTES)
     lanes = np.zeros(num_lanes * _LANE_BYTES, np.uint8)
-    lanes[-len(data) :] = np.frombuffer(data, np.uint8)  # zeros in front leave a CRC that begins at zero at zero
-    lanes[-len(data) :][:4] ^= 0xFF  # the same as beginning with all ones
+    lanes[-len(data) :] = np.frombuffer(data, np.uint8)  # leading zeros do not change a CRC that starts at zero
+    lanes[-len(data) :][:4] ^= 0xFF  # equivalent to starting with all ones
     crcs = np.zeros(num_lanes, np.uint32)
     for column in np.ascontiguousarray(lanes.reshape(num_lanes, _LANE_BYTES).T):
         crcs = _TABLE[(crcs ^ column) & 0xFF] ^ (crcs >> 8)
@@ -72,7 +72,7 @@ def _advance_bytewise(crc, data):
 
 
 def _join(crcs):
-    """The CRC of all lanes one after the other, by halves."""
+    """The CRC of all lanes concatenated, computed by joining pairs."""
     level = 0
     while len(crcs) > 1:
         if len(crcs) % 2:

@@ -1,4 +1,4 @@
-"""What lists and manifest say of each image, put together by worker processes in the order of the names."""
+"""The lines of the lists and of the manifest for each image, made by worker processes in the order of names."""
 
 import contextlib
 import json
@@ -9,17 +9,17 @@ from tfodhelper import storage
 from tfodhelper.annotations import findings
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import discover, entry_store
-from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan.entry import content_digest
 from tfodhelper.outofcore import workers
 from tfodhelper.records import writer
 
-_CHUNK = 500  # images a task
+_CHUNK = 500  # images per task
 _BLOCK_BYTES = 1 << 16
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class _Row(typing.NamedTuple):
-    """An image: its line in the notes, side and source id, shard and place of its record, digest if encoded anew."""
+    """An image: its line in the notes, side, source id, shard and position of its record, digest if re-encoded."""
 
     offset: int
     length: int
@@ -32,7 +32,7 @@ class _Row(typing.NamedTuple):
 
 @contextlib.contextmanager
 def open_lists(paths, header):
-    """Opens a list for each side; all of them appear whole or not at all.
+    """Opens a list for each side; all of them are written atomically.
 
     Args:
       paths: {side: path}.
@@ -50,24 +50,24 @@ def open_lists(paths, header):
 
 @contextlib.contextmanager
 def write_lists(folder, files, planned, content, num_workers=0):
-    """Writes the lists of all sides, and keeps the lines for the manifest in a file meanwhile.
+    """Writes the lists of all sides, and buffers the lines for the manifest in a temporary file.
 
     Args:
-      folder: where the file for the lines lies; it has no name.
+      folder: folder of the temporary file.
       files: {side: open file}.
       planned: a `plan.Plan`.
       content: a `folder.Content`.
-      num_workers: processes; 0 leaves it to the program.
+      num_workers: number of processes; 0 chooses automatically.
 
     Yields:
-      A function that gives blocks of text: JSON objects, one an image, for `manifest.write_manifest`.
+      A function that yields blocks of text: JSON objects, one per image, for `manifest.write_manifest`.
     """
-    found = planned.examination.index.looked
-    found.flush()
+    entries = planned.examination.index.entries
+    entries.flush()
     with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", dir=folder) as lines:
-        with discover.look_in_parallel(len(planned.sides), False, num_workers) as (run, _):
+        with discover.run_in_parallel(len(planned.sides), False, num_workers) as (run, _):
             tasks = (
-                (found.path, rows, planned.label_map) for rows in workers.chunks(_list_rows(planned, content), _CHUNK)
+                (entries.path, rows, planned.label_map) for rows in workers.chunks(_list_rows(planned, content), _CHUNK)
             )
             for text, lists in run(describe, tasks):
                 lines.write(text)
@@ -83,22 +83,22 @@ def write_lists(folder, files, planned, content, num_workers=0):
 
 
 def _list_rows(planned, content):
-    """A `_Row` for each image of a side, in the order of the names."""
-    positions, found = planned.examination.images.positions, planned.examination.index.looked
+    """Yields a `_Row` for each image that has a side, in the order of names."""
+    positions, entries = planned.examination.images.positions, planned.examination.index.entries
     known = zip(positions, planned.sides.in_order(), content.ids, content.shard_of, content.record_of)
     for number, (position, side, *record) in enumerate(known):
         if side is not None:
-            yield _Row(*found.place_of(position), side, *record, content.encoded[number])
+            yield _Row(*entries.span_of(position), side, *record, content.encoded[number])
 
 
 def describe(task):
-    """The lines of some images; the work of one worker process.
+    """Makes the lines of some images; runs in a worker process.
 
     Args:
       task: (path of the notes, list of `_Row`s, label map).
 
     Returns:
-      (JSON objects for the manifest, {side: lines of its list}).
+      (JSON objects for the manifest, {side: lines for its list}).
     """
     path, rows, label_map = task
     objects, lists = [], {}
@@ -109,16 +109,16 @@ def describe(task):
 
 
 def _to_json(entry, row):
-    """What the manifest says of one image; see `manifest.Manifest`."""
+    """One image as a JSON object of the manifest; see `manifest.Manifest`."""
     _, width, height, boxes, *_ = entry.usable
     encoded = f', "encoded_sha256": "{row.encoded_sha256}"' if row.encoded_sha256 else ""
     fixes = []
     if entry.findings:
-        found = [Finding(*values) for values in entry.findings]
-        fixes = [{"code": f.code, "message": f.message} for f in found if f.action != findings.KEPT]
+        own = [Finding(*values) for values in entry.findings]
+        fixes = [{"code": f.code, "message": f.message} for f in own if f.action != findings.KEPT]
     return (
         f'{{"path": {_encode(entry.image)}, "xml": {_encode(entry.name)}, "sha256": "{entry.image_sha256}", '
         f'"split": "{row.side}", "source_id": "{row.source_id}", "width": {width}, "height": {height}, '
-        f'"boxes": {len(boxes)}, "content": "{entries.content_digest(entry)}", "record": [{row.shard}, {row.record}]'
+        f'"boxes": {len(boxes)}, "content": "{content_digest(entry)}", "record": [{row.shard}, {row.record}]'
         f'{encoded}, "fixes": {_encode(fixes)}}}'
     )

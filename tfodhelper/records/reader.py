@@ -1,4 +1,4 @@
-"""Record files as files: which belong to a pattern, and how many records they hold. TensorFlow is not needed."""
+"""Finds the record files of a pattern and counts their records. TensorFlow is not needed."""
 
 import difflib
 import glob
@@ -13,22 +13,22 @@ _SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<total>\d{5})")
 
 
 def list_shards(pattern_or_paths):
-    """The files of one or several patterns, sorted.
+    """The files that match one or several patterns, sorted.
 
     Args:
       pattern_or_paths: a path, a glob pattern, several of them separated by commas, or a sequence of these.
 
     Returns:
-      List of path strings.
+      List of paths as strings.
 
     Raises:
-      DatasetError: a pattern that fits no file, or a set of shards that is not complete.
+      DatasetError: a pattern matches no file, or a set of shards is incomplete.
     """
     if isinstance(pattern_or_paths, (str, os.PathLike)):
         pattern_or_paths = [pattern_or_paths]
     patterns = [part.strip() for item in pattern_or_paths for part in os.fspath(item).split(",") if part.strip()]
     if not patterns:
-        raise errors.DatasetError("no record file is named", fix="set input_path of the input reader")
+        raise errors.DatasetError("no record file is given", fix="set input_path of the input reader")
     paths = [path for pattern in patterns for path in _expand(pattern)]
     _check_complete(paths)
     return sorted(dict.fromkeys(paths))
@@ -49,7 +49,7 @@ def _expand(pattern):
 
 
 def _check_complete(paths):
-    """Shards say how many there are; a missing one would be missed by nobody."""
+    """Checks that no shard is missing, using the total in their names; otherwise nobody would notice."""
     families = {}
     for path in paths:
         match = _SHARD.fullmatch(path)
@@ -62,24 +62,24 @@ def _check_complete(paths):
                 f"{stem}-{missing[0]:05d}-of-{total:05d}: the shard is missing",
                 expected=f"{total} shards",
                 received=f"{len(numbers)}",
-                fix="copy the missing files, or convert the images anew",
+                fix="copy the missing files, or convert the images again",
             )
 
 
 def count_records(paths):
-    """The number of records in files, by their headers: no record is read or decoded.
+    """Counts the records in files by their headers; no record is read or decoded.
 
     Args:
-      paths: a pattern or paths, as for `list_shards`.
+      paths: a pattern or paths, see `list_shards`.
 
     Raises:
-      DatasetError: a file that ends inside a record, or that holds something else.
+      DatasetError: a file ends inside a record, or is not a record file.
     """
     return sum(sum(1 for _ in iterate_spans(path)) for path in list_shards(paths))
 
 
 def iterate_spans(path):
-    """Yields (offset, length) of the content of each record of one file; raises as `count_records`."""
+    """Yields (offset, length) of the content of each record in a file; errors as in `count_records`."""
     size = os.path.getsize(path)
     offset = number = 0
     with open(path, "rb") as file:
@@ -92,9 +92,9 @@ def iterate_spans(path):
             length, checksum = framing.HEADER.unpack(header)
             if checksum != framing.masked_crc(header[:8]):
                 raise errors.DatasetError(
-                    f"{path}: record {number} at byte {offset} does not begin with a record's header",
-                    expected="a TFRecord file without compression",
-                    fix="copy the file again, or convert the images anew",
+                    f"{path}: record {number} at byte {offset} does not begin with a record header",
+                    expected="an uncompressed TFRecord file",
+                    fix="copy the file again, or convert the images again",
                 )
             start = offset + framing.HEADER.size
             offset = start + length + framing.FOOTER.size
@@ -106,7 +106,7 @@ def iterate_spans(path):
 def _truncated(path, number, size):
     return errors.DatasetError(
         f"{path}: the file ends inside record {number}",
-        expected="a whole file",
+        expected="a complete file",
         received=f"{size} bytes",
-        fix="copy the file again, or convert the images anew",
+        fix="copy the file again, or convert the images again",
     )

@@ -1,7 +1,8 @@
-"""A converted folder: what is in it, when it is whole, and what a start on it may do.
+"""A converted folder: its content, when it is complete, and what a run on it may do.
 
-The folder is marked as unfinished before the first file appears and the manifest is written last, so that a start after
-a kill begins again, a start with the same input finds the work done, and nothing that is whole is ever overwritten.
+The folder is marked as unfinished before the first file is written, and the manifest is written last. Therefore a run
+after a killed one starts over, a run with the same input finds the work done, and complete results are never
+overwritten.
 """
 
 import dataclasses
@@ -17,8 +18,8 @@ from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
 UNFINISHED = ".unfinished"  # the mark of a folder that is being written
 LABEL_MAP = "label_map.pbtxt"
 LOG = "process.log"
-PARTS = ".parts"  # of a conversion that several jobs share
-NOTES = ".inputs.jsonl"  # what was known of each input file: saves a later start from reading what has not changed
+PARTS = ".parts"  # of a conversion that is shared by several jobs
+NOTES = ".inputs.jsonl"  # facts about each input file, so that later runs need not read unchanged files
 _OWN_FILE = re.compile(
     r"(train|validate|test)\.record-\d{5}-of-\d{5}|(train|validate|test)\.csv|label_map\.pbtxt|manifest\.json"
     r"|\.inputs\.jsonl"
@@ -28,19 +29,19 @@ _OWN_TEMPORARY = re.compile(rf"\.({_OWN_FILE.pattern})\.(\d+\.)?tmp")
 
 @dataclasses.dataclass(frozen=True)
 class ConvertResult:
-    """What `convert` made, or found made.
+    """The result of `convert`, made now or before.
 
     Attributes:
       output_dir: the folder.
       train_shards, validate_shards: paths of the record files.
-      train_pattern, validate_pattern, test_pattern: patterns that fit the record files, for the input readers; None
-        when there are none.
+      train_pattern, validate_pattern, test_pattern: patterns that match the record files, for the input readers; None
+        if there are none.
       train_csv, validate_csv, label_map_path, manifest_path: paths.
       label_map: the `LabelMap`.
       counts: {class name: (boxes in training, boxes in validation)}.
       num_train, num_validate, num_test: numbers of images.
       num_left_out: number of images and annotation files left out.
-      reused: whether the folder was whole already.
+      reused: whether the folder was already complete.
     """
 
     output_dir: pathlib.Path
@@ -72,11 +73,11 @@ def read_result(folder, reused=True, manifest=None):
 
     Args:
       folder: the folder.
-      reused: whether it was whole already.
-      manifest: its `Manifest`, where it is at hand.
+      reused: whether it was already complete.
+      manifest: its `Manifest`, if it has already been read.
 
     Raises:
-      DatasetError: it is none, or a file in it is missing or changed.
+      DatasetError: it is not a converted folder, or a file in it is missing or changed.
     """
     folder = pathlib.Path(folder)
     manifest = manifest or manifests.read_manifest(folder)
@@ -105,21 +106,21 @@ def read_result(folder, reused=True, manifest=None):
 
 
 def begin(folder):
-    """Marks a folder as unfinished and removes what an earlier, killed start left in it.
+    """Marks a folder as unfinished and removes what a previous, killed run left in it.
 
     Raises:
-      DatasetError: it holds files of these names that no unfinished start can have left; they are not touched.
+      DatasetError: it contains files with these names that are not from an unfinished run; they are not touched.
     """
     own = list_own(folder)
     if own and not (folder / UNFINISHED).exists():
         raise errors.DatasetError(
-            f"{folder}: holds {own[0].name}, which this program did not leave unfinished",
-            expected="an empty folder, or one that `convert` made",
-            fix="name another folder with --output_dir",
+            f"{folder}: contains {own[0].name}, which is not from an unfinished conversion",
+            expected="an empty folder, or one made by `convert`",
+            fix="use another folder for --output_dir",
         )
     leftovers = own + [entry for entry in folder.iterdir() if _OWN_TEMPORARY.fullmatch(entry.name)]
     if leftovers:
-        console.say(f"{folder}: an earlier start was stopped before its end; it is done again")
+        console.say(f"{folder}: a previous conversion was stopped before it finished; it starts over")
     try:
         for entry in leftovers:
             entry.unlink()
@@ -130,10 +131,10 @@ def begin(folder):
 
 
 def list_own(folder):
-    """Paths of the files in a folder that have the names of a conversion's result, sorted."""
+    """Paths of the files in a folder that are named like results of a conversion, sorted."""
     return [entry for entry in sorted(folder.iterdir()) if _OWN_FILE.fullmatch(entry.name)]
 
 
 def finish(folder):
-    """Takes the mark away; the manifest has to be there."""
+    """Removes the mark; the manifest must exist."""
     (folder / UNFINISHED).unlink(missing_ok=True)

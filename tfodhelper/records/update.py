@@ -1,11 +1,11 @@
-"""A converted folder brought up to date: only what is new or changed is converted.
+"""Updates a converted folder: only new and changed images are converted.
 
-Images that were there before keep their side, their class ids and their record. Shards whose images are all unchanged
-stay as they are (under a new name, since the names say how many there are); of the others the records that still hold
-are copied. New and changed images go into shards of their own at the end.
+Existing images keep their side, class ids and record. Shards whose images are all unchanged are kept (under new names,
+because names contain the number of shards); from the other shards, records that are still up to date are copied. New
+and changed images go into additional shards at the end.
 
-All of it is made in a folder inside and put into its place when it is whole: a start after a kill either finishes that
-or forgets it.
+The update is made in a subfolder and moved into place when it is complete: a run after a killed one either finishes it
+or discards it.
 """
 
 import collections
@@ -21,37 +21,36 @@ from tfodhelper.dataset import plan
 from tfodhelper.dataset.split.split import SPLITS, TRAIN
 from tfodhelper.outofcore import columns
 from tfodhelper.records import folder as folders
-from tfodhelper.records import framing, reader, result, writer
-from tfodhelper.records import previous_records as earlier_records
+from tfodhelper.records import framing, previous_records, reader, result, writer
 
 _FOLDER = ".update"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Changes:
-    """What an update finds, in columns.
+    """The changes since the previous conversion, in columns.
 
     Attributes:
       old: the `previous_records.PreviousRecords`.
-      old_of: by the place of an image among the usable ones its old record, or -1.
-      is_kept: by this place, whether that record still holds.
-      place_of: by the number of an old record the place of its image, if it stays, else -1.
+      old_of: for each usable image, the number of its old record, or -1.
+      is_kept: for each usable image, whether that record is still up to date.
+      image_of: for each old record, the index of its image among the usable images if it stays, else -1.
     """
 
-    old: earlier_records.PreviousRecords
+    old: previous_records.PreviousRecords
     old_of: columns.Column
     is_kept: columns.Column
-    place_of: columns.Column
+    image_of: columns.Column
 
 
 def update(folder, options, manifest, known):
-    """Converts what is new or changed since `manifest` was written.
+    """Converts the images that are new or changed since `manifest` was written.
 
     Args:
-      folder: pathlib.Path of a whole folder, held by this process.
-      options: the `ConvertOptions`, equal to those of then.
+      folder: a complete folder as pathlib.Path, locked by this process.
+      options: the `ConvertOptions`, equal to those of the previous conversion.
       manifest: the folder's `Manifest`.
-      known: `entry_store.Notes` of then, or None.
+      known: the `entry_store.Notes` of the previous conversion, or None.
 
     Returns:
       A `result.ConvertResult`.
@@ -59,9 +58,9 @@ def update(folder, options, manifest, known):
     manifests.check_files(folder, manifest)
     label_map = label_maps.read_label_map(folder / manifest.files["label_map"])
     new_folder = _make_empty(folder / _FOLDER)
-    old = earlier_records.PreviousRecords(manifest, str(new_folder))
-    planned = plan.make_plan(options, earlier=plan.Earlier(known, old, label_map), folder=new_folder)
-    folders.say_findings(planned.findings)
+    old = previous_records.PreviousRecords(manifest, str(new_folder))
+    planned = plan.make_plan(options, previous=plan.PreviousConversion(known, old, label_map), folder=new_folder)
+    folders.report_findings(planned.findings)
     planned.check(options.strict)
     changes = _find_changes(planned, old)
     content = _write_records(new_folder, folder, planned, options, manifest, changes)
@@ -71,63 +70,63 @@ def update(folder, options, manifest, known):
 
 
 def _make_empty(folder):
-    """Makes a folder for the new files; what a stopped update left there is forgotten."""
+    """Makes a folder for the new files; what a stopped update left there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     return storage.make_folder(folder)
 
 
 def _find_changes(planned, old):
-    """Compares the images with the old records, and says what came of it; returns `_Changes`."""
-    images, where = planned.examination.images, planned.examination.images.folder
-    old_of, is_kept = columns.Column("q", folder=where), columns.Column("b", folder=where)
-    place_of, counts = columns.filled("q", -1, len(old), where), collections.Counter()
-    for place, (image, side) in enumerate(zip(images, planned.sides.in_order())):
+    """Compares the images with the old records and reports the counts; returns `_Changes`."""
+    images, temporary_dir = planned.examination.images, planned.examination.images.folder
+    old_of, is_kept = columns.Column("q", folder=temporary_dir), columns.Column("b", folder=temporary_dir)
+    image_of, counts = columns.filled("q", -1, len(old), temporary_dir), collections.Counter()
+    for index, (image, side) in enumerate(zip(images, planned.sides.in_order())):
         number = -1 if side is None else old.find(image.name)
-        holds = number >= 0 and old.holds(number, side, image.content)
+        is_current = number >= 0 and old.is_current(number, side, image.content)
         old_of.append(number)
-        is_kept.append(holds)
-        if holds:
-            place_of[number] = place
+        is_kept.append(is_current)
+        if is_current:
+            image_of[number] = index
         if side is not None:
-            counts["unchanged" if holds else "changed" if number >= 0 else "new"] += 1
+            counts["unchanged" if is_current else "changed" if number >= 0 else "new"] += 1
     gone = len(old) - counts["unchanged"] - counts["changed"]
     console.say(f"unchanged {counts['unchanged']}, changed {counts['changed']}, new {counts['new']}, gone {gone}")
-    return _Changes(old, old_of, is_kept, place_of)
+    return _Changes(old, old_of, is_kept, image_of)
 
 
 def _write_records(new_folder, folder, planned, options, manifest, changes):
-    """Keeps, copies and writes the shards of all sides; returns their `folders.Content`."""
-    content, where = folders.Content(_choose_ids(planned, changes)), planned.examination.images.folder
+    """Keeps, copies and writes the shards of all sides; returns their `folder.Content`."""
+    content, temporary_dir = folders.Content(_choose_ids(planned, changes)), planned.examination.images.folder
     for side in SPLITS:
-        staying = {}  # of the old shards the new numbers
-        for number, _, kept in changes.old.kept_places(side, changes.place_of, where):
-            if any(place >= 0 for place in kept):
+        staying = {}  # {number of an old shard: its new number}
+        for number, _, kept in changes.old.kept_images(side, changes.image_of, temporary_dir):
+            if any(image >= 0 for image in kept):
                 staying[number] = len(staying)
         kept = zip(planned.sides.in_order(), changes.is_kept)
-        fresh = (place for place, (own, is_kept) in enumerate(kept) if own == side and not is_kept)
-        fresh = columns.Column("q", fresh, where)
+        fresh = (image for image, (own, is_kept) in enumerate(kept) if own == side and not is_kept)
+        fresh = columns.Column("q", fresh, temporary_dir)
         wanted = 0 if side == TRAIN else 1
         shards, _ = folders.lay_out_side(new_folder, side, planned, fresh, content.ids, wanted, options.seed)
         total = len(staying) + len(shards)
-        for number, old_shard, kept in changes.old.kept_places(side, changes.place_of, where):
+        for number, old_shard, kept in changes.old.kept_images(side, changes.image_of, temporary_dir):
             if number in staying:
                 target = new_folder / writer.shard_name(side, staying[number], total)
                 shard = _keep_shard(folder / old_shard["name"], target, old_shard, kept)
-                places = [place for place in kept if place >= 0]
-                encoded = {place: changes.old.encoded[changes.old_of[place]] for place in places}
-                content.add(side, shard, places, {place: digest for place, digest in encoded.items() if digest})
+                images = [image for image in kept if image >= 0]
+                encoded = {image: changes.old.encoded[changes.old_of[image]] for image in images}
+                content.add(side, shard, images, {image: digest for image, digest in encoded.items() if digest})
         shards = [
             dataclasses.replace(shard, path=str(new_folder / writer.shard_name(side, len(staying) + number, total)))
             for number, shard in enumerate(shards)
         ]
         for planned_shard, (shard, encoded) in zip(shards, writer.write_shards(shards, options.num_workers)):
             content.add(side, shard, planned_shard.members(), encoded)
-    content.shards = {side: found for side, found in content.shards.items() if found or side in manifest.shards}
+    content.shards = {side: shards for side, shards in content.shards.items() if shards or side in manifest.shards}
     return content
 
 
 def _choose_ids(planned, changes):
-    """Source ids by place: those of old images stay, new ones go on behind the greatest."""
+    """Source ids of all usable images: old images keep theirs, new ones continue after the largest."""
     ids, old = columns.Column("Q", folder=planned.examination.images.folder), changes.old
     last = max(old.source_ids, default=0)
     for number, side in zip(changes.old_of, planned.sides.in_order()):
@@ -140,8 +139,8 @@ def _choose_ids(planned, changes):
 
 
 def _keep_shard(source, target, old_shard, kept):
-    """Links a shard that stays whole, copies the records of one that does not; returns its entry."""
-    num_kept = sum(place >= 0 for place in kept)
+    """Links a shard that is unchanged, or copies the remaining records of one that is not; returns its entry."""
+    num_kept = sum(image >= 0 for image in kept)
     if num_kept == old_shard["records"]:
         try:
             os.link(source, target)
@@ -149,17 +148,17 @@ def _keep_shard(source, target, old_shard, kept):
             shutil.copyfile(source, target)
     else:
         with open(source, "rb") as old, storage.open_whole(target, "wb") as new:
-            for place, (offset, length) in zip(kept, reader.iterate_spans(source)):
-                if place >= 0:
+            for image, (offset, length) in zip(kept, reader.iterate_spans(source)):
+                if image >= 0:
                     old.seek(offset - framing.HEADER.size)
                     new.write(old.read(framing.HEADER.size + length + framing.FOOTER.size))
     return {"name": target.name, "records": num_kept, "bytes": target.stat().st_size}
 
 
 def recover(folder):
-    """Finishes an update that was whole when it was stopped, and forgets one that was not.
+    """Finishes a stopped update if it was complete, and discards it otherwise.
 
-    Every step may be stopped and done again: the manifest is moved last, and the folder inside goes after it.
+    Every step may be interrupted and repeated: the manifest is moved last, then the subfolder is removed.
     """
     folder = pathlib.Path(folder)
     new_folder = folder / _FOLDER

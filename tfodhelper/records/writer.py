@@ -1,8 +1,8 @@
-"""Sharded record files that appear whole or not at all.
+"""Writes sharded record files atomically.
 
-A shard belongs to one task, which one process works off: it reads what is known of the images and the images, makes the
-records and writes them under a temporary name that is changed when all is on disk. Nothing but counts goes back. The
-same images in the same order give the same bytes, however many processes there are.
+Each shard is one task for one process, which reads the entries and the images, makes the records and writes them to a
+temporary file that is renamed when all data is on disk. Only counts are returned. The same images in the same order
+give the same bytes, regardless of the number of processes.
 """
 
 import array
@@ -16,23 +16,23 @@ from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.dataset.scan import discover, entry_store
-from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan.entry import read_with_stamp
 from tfodhelper.records import example, framing
 
 MAX_SHARD_BYTES = 150 << 20
-DEFAULT_TRAIN_SHARDS = 4  # some shards make the order of training more random and the reading parallel
+DEFAULT_TRAIN_SHARDS = 4  # several shards allow parallel reading and a more random order of training
 
 
 class ShardTask(typing.NamedTuple):
     """The work of one process on one shard.
 
     Attributes:
-      path: where it goes.
-      image_dir: that the names of the images are relative to.
-      notes: path of the file in which what is known of the images stands.
-      members: of each record the image, by its place among the usable ones of the set.
-      offsets, lengths: of each record the line in `notes`.
-      ids: of each record the source id, a whole number that is unique in the set.
+      path: path of the shard.
+      image_dir: the folder that image names are relative to.
+      notes: path of the file with the entries of the images.
+      members: for each record, the index of its image among the usable images.
+      offsets, lengths: for each record, the line in `notes`.
+      ids: for each record, the source id, an integer that is unique in the dataset.
       label_map: the classes.
     """
 
@@ -47,15 +47,15 @@ class ShardTask(typing.NamedTuple):
 
 
 class RecordItem(typing.NamedTuple):
-    """What becomes one record.
+    """The data for one record.
 
     Attributes:
       name: of the image.
       path: of the file.
-      source_id: whole number, unique in the set.
+      source_id: an integer that is unique in the dataset.
       facts: fields of the `ImageFacts`.
-      turn: whether EXIF's turn has to be carried out.
-      content: the checked annotation, see `entry.pack`.
+      turn: whether to rotate the image according to its EXIF orientation.
+      content: the checked annotation, see `entry.pack_annotation`.
     """
 
     name: str
@@ -67,31 +67,31 @@ class RecordItem(typing.NamedTuple):
 
 
 def choose_num_shards(num_images, num_bytes, wanted=0, least=1):
-    """How many shards to write: what is wanted, else enough for their size; never more than images.
+    """How many shards to write: the wanted number, else enough for their size; never more than images.
 
     Args:
       num_images, num_bytes: of the images to write.
-      wanted: number that was asked for; 0 leaves it to this function.
-      least: at least so many, when it is left to this function.
+      wanted: the requested number; 0 chooses automatically.
+      least: minimum number, if it is chosen automatically.
     """
     number = wanted or max(least, -(-num_bytes // MAX_SHARD_BYTES))
     return min(number, num_images)
 
 
 def shard_name(side, number, total):
-    """Name of a record file, for instance train.record-00000-of-00004."""
+    """Name of a record file, for example train.record-00000-of-00004."""
     return f"{side}.record-{number:05d}-of-{total:05d}"
 
 
 @dataclasses.dataclass(frozen=True)
 class SideLayout:
-    """The images of one side, and how they are spread: every num_shards-th one goes into the same shard.
+    """The images of one side and their distribution: every num_shards-th image goes into the same shard.
 
     Attributes:
       side: of the split.
       examination: an `examine.Examination`.
-      members: places of the images among `examination.images`, in the order of writing; a `columns.Column`.
-      id_of: source ids by these places.
+      members: indices of the images in `examination.images`, in the order of writing; a `columns.Column`.
+      id_of: source ids by these indices.
       num_shards: number of shards.
       label_map: the classes.
     """
@@ -106,12 +106,12 @@ class SideLayout:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A shard that is to be written.
+    """A shard to be written.
 
     Attributes:
-      path: where it goes.
-      layout: `SideLayout` that it belongs to.
-      number: of the shard there, from 0.
+      path: path of the shard.
+      layout: the `SideLayout` that it belongs to.
+      number: 0-based number of the shard in the layout.
     """
 
     path: str
@@ -120,57 +120,56 @@ class Shard:
 
     @property
     def side(self):
-        """Of the split."""
+        """The side of the split."""
         return self.layout.side
 
     def __len__(self):
         return len(range(self.number, len(self.layout.members), self.layout.num_shards))
 
     def members(self):
-        """Places of its images among the usable ones, in order."""
+        """The indices of its images among the usable images, in order."""
         return self.layout.members[self.number :: self.layout.num_shards]
 
     def make_task(self):
-        """The `ShardTask`."""
+        """The `ShardTask` for a worker process."""
         examination, members, id_of = self.layout.examination, self.members(), self.layout.id_of
-        found, positions = examination.index.looked, examination.images.positions
-        found.flush()
+        entries, positions = examination.index.entries, examination.images.positions
+        entries.flush()
         lines = positions.take(members)
         return ShardTask(
             self.path,
             str(examination.source.image_dir),
-            found.path,
+            entries.path,
             members,
-            found.offsets.take(lines),
-            found.lengths.take(lines),
+            entries.offsets.take(lines),
+            entries.lengths.take(lines),
             id_of.take(members),
             self.layout.label_map,
         )
 
 
 def make_shards(folder, layout):
-    """The `Shard`s of a `SideLayout`, in a folder."""
+    """The `Shard`s of a `SideLayout`, with paths in a folder."""
     names = [shard_name(layout.side, number, layout.num_shards) for number in range(layout.num_shards)]
     return [Shard(str(pathlib.Path(folder) / name), layout, number) for number, name in enumerate(names)]
 
 
 def write_shards(shards, num_workers=0, progress=None):
-    """Writes shards, each in one process; see `discover.look_in_parallel` for when there are several.
+    """Writes shards, each in one process; see `discover.run_in_parallel` for when several are used.
 
     Args:
       shards: `Shard`s.
-      num_workers: processes; 0 leaves it to the program.
+      num_workers: number of processes; 0 chooses automatically.
       progress: a `console.Progress`, or None.
 
     Yields:
-      ({name, records, bytes} of the shard, {place of the image: hex digest of what was encoded anew}) for each one, in
-      order.
+      For each shard, in order, ({name, records, bytes} of the shard, {index of a re-encoded image: its hex digest}).
 
     Raises:
       DatasetError: an image changed since it was examined.
       StorageError: the disk is full, or the folder cannot be written.
     """
-    with discover.look_in_parallel(sum(map(len, shards)), False, num_workers) as (run, _):
+    with discover.run_in_parallel(sum(map(len, shards)), False, num_workers) as (run, _):
         for shard, encoded in run(write_shard, (shard.make_task() for shard in shards)):
             if progress is not None:
                 progress.advance(shard["records"])
@@ -184,8 +183,8 @@ def write_shard(task):
     encoded = {}
     try:
         with open(temporary, "wb", 1 << 18) as file:
-            found = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
-            for entry, member, source_id in zip(found, task.members, task.ids):
+            entries = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
+            for entry, member, source_id in zip(entries, task.members, task.ids):
                 image = f"{task.image_dir}/{entry.image}"
                 item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
                 serialized, changed = _make_record(item, task.label_map)
@@ -203,28 +202,30 @@ def write_shard(task):
 
 
 def _make_record(item, label_map):
-    """Reads one image; returns what `make_record` does."""
-    data, _ = entries.read_with_stamp(item.path)
+    """Reads one image and makes its record; returns the same as `make_record`."""
+    data, _ = read_with_stamp(item.path)
     facts = ImageFacts(*item.facts)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise errors.DatasetError(f"{item.path}: the file has changed while it was converted", fix="start again")
+        raise errors.DatasetError(
+            f"{item.path}: the file changed during the conversion", fix="start the conversion again"
+        )
     return make_record(data, facts, item.turn, item.content, item.source_id, item.name, label_map)
 
 
 def make_record(data, facts, turn, content, source_id, name, label_map):
-    """One image as a record; every way of converting ends here.
+    """Makes the record of one image; all kinds of conversion use this function.
 
     Args:
       data: the bytes of the image file.
       facts: its `ImageFacts`.
-      turn: whether EXIF's turn has to be carried out.
-      content: the annotation, checked against the image; see `entry.pack`.
-      source_id: whole number, unique in the set.
-      name: what `image/filename` says.
+      turn: whether to rotate the image according to its EXIF orientation.
+      content: the annotation, checked against the image; see `entry.pack_annotation`.
+      source_id: an integer that is unique in the dataset.
+      name: value of `image/filename`.
       label_map: with all classes of the boxes.
 
     Returns:
-      (the serialized tf.train.Example, hex digest of the image when it was encoded anew, else None).
+      (the serialized tf.train.Example, hex digest of the image if it was re-encoded, else None).
     """
     encoded, format = images.encode_for_record(data, facts, turn)
     changed = None if encoded is data else hashlib.sha256(encoded).hexdigest()
@@ -235,11 +236,11 @@ def make_record(data, facts, turn, content, source_id, name, label_map):
 
 
 def to_csv(name, content, label_map):
-    """One line a box, in pixels of the encoded image: name, width, height, class, xmin, ymin, xmax, ymax.
+    """One line per box, in pixels of the encoded image: name, width, height, class, xmin, ymin, xmax, ymax.
 
     Args:
       name: of the image.
-      content: of the checked annotation, see `entry.pack`.
+      content: of the checked annotation, see `entry.pack_annotation`.
       label_map: the classes.
     """
     _, width, height, boxes, *_ = content
@@ -252,7 +253,7 @@ def to_csv(name, content, label_map):
 
 
 def quote(text):
-    """A cell of a CSV file: in quotation marks where it needs them."""
+    """A cell of a CSV file, in quotation marks if necessary."""
     if any(mark in text for mark in ',"\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text

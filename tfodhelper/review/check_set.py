@@ -30,7 +30,7 @@ def check_set(options):
     scale = _find_scale(options)
     _make_folders(options, options.make_source())
     planned = plan.make_plan(options)
-    planned = planned.with_findings(object_size.look_closer(planned, scale, options.near_duplicates))
+    planned = planned.with_findings(object_size.check_whole_set(planned, scale, options.near_duplicates))
     for line in report.format_report(planned, options.max_shown):
         console.say(line)
     for line in report.format_sizes(planned, scale):

@@ -11,25 +11,25 @@ import zlib
 
 from tfodhelper import errors, storage
 
-MARKER = ".complete.json"  # written last into an unpacked folder
-_MOST_BYTES = 8 << 30
-_MOST_FILES = 20_000
+MARKER = ".complete.json"  # written last to an unpacked folder
+_MAX_BYTES = 8 << 30
+_MAX_FILES = 20_000
 _PIECE = 1 << 20
 
 
 def unpack(archive, folder, facts=()):
-    """Unpacks a .tar.gz into a folder that appears whole or not at all.
+    """Unpacks a .tar.gz into a folder that appears atomically.
 
-    The one top folder that the published archives have is left out.
+    The single top folder of published archives is omitted.
 
     Args:
       archive: path of the .tar.gz.
-      folder: where its content goes; must not be there.
-      facts: a dict that is written into the marker file.
+      folder: folder for its content; must not exist.
+      facts: a dict that is written to the marker file.
 
     Raises:
-      ZooError: when it is damaged, too large, or holds what an archive of a model never holds: absolute paths, "..",
-        links, devices.
+      ZooError: the archive is damaged, too large, or contains something that a model's archive never contains:
+        absolute paths, "..", links, devices.
     """
     folder = pathlib.Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,24 +50,26 @@ def unpack(archive, folder, facts=()):
 
 
 def check_gzip(archive):
-    """Reads a gzip file to its end, where its checksum stands.
+    """Reads a gzip file to its end, where its checksum is.
 
     Raises:
-      ZooError: when it is no gzip file, is cut, damaged, or larger unpacked than any model.
+      ZooError: it is not a gzip file, is truncated or damaged, or is larger than any model when unpacked.
     """
     size = 0
     try:
         with gzip.open(archive, "rb") as file:
             while piece := file.read(_PIECE):
                 size += len(piece)
-                if size > _MOST_BYTES:
-                    raise errors.ZooError(f"{archive}: unpacked it is larger than {_MOST_BYTES >> 30} GiB")
+                if size > _MAX_BYTES:
+                    raise errors.ZooError(f"{archive}: larger than {_MAX_BYTES >> 30} GiB when unpacked")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _damaged(archive, error) from error
 
 
 def _damaged(archive, error):
-    return errors.ZooError(f"{archive}: is no whole .tar.gz archive ({error})", fix="delete it and download it again")
+    return errors.ZooError(
+        f"{archive}: is not a complete .tar.gz archive ({error})", fix="delete it and download it again"
+    )
 
 
 def _copy_members(tar, target, archive):
@@ -79,8 +81,8 @@ def _copy_members(tar, target, archive):
             path.mkdir(parents=True, exist_ok=True)
             continue
         files, size = files + 1, size + member.size
-        if files > _MOST_FILES or size > _MOST_BYTES:
-            raise errors.ZooError(f"{archive}: holds more than any model ({files} files, {size} bytes)")
+        if files > _MAX_FILES or size > _MAX_BYTES:
+            raise errors.ZooError(f"{archive}: contains more than any model ({files} files, {size} bytes)")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tar.extractfile(member) as source, open(path, "wb") as file:
             shutil.copyfileobj(source, file, _PIECE)
@@ -90,16 +92,18 @@ def _safe_path(member, archive):
     """The member's path inside the target folder.
 
     Raises:
-      ZooError: when it would lead elsewhere, or is neither a file nor a folder.
+      ZooError: the path leads elsewhere, or the member is neither a file nor a folder.
     """
     path = pathlib.PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()):
-        what = "a link" if member.issym() or member.islnk() else "neither a file nor a folder"
+        problem = "a link" if member.issym() or member.islnk() else "neither a file nor a folder"
     elif path.is_absolute() or ".." in path.parts or "\\" in member.name or re.match(r"[A-Za-z]:", member.name):
-        what = "outside the folder that it is unpacked into"
+        problem = "outside the target folder"
     else:
         return path
-    raise errors.ZooError(f"{archive}: {member.name!r} is {what}; nothing was unpacked", fix="do not use this archive")
+    raise errors.ZooError(
+        f"{archive}: {member.name!r} is {problem}; nothing was unpacked", fix="do not use this archive"
+    )
 
 
 def _without_top_folder(folder):
@@ -107,6 +111,6 @@ def _without_top_folder(folder):
     return entries[0] if len(entries) == 1 and entries[0].is_dir() and entries[0].name != "checkpoint" else folder
 
 
-def is_whole(folder):
-    """Whether a folder was unpacked to its end."""
+def is_complete(folder):
+    """Whether a folder was unpacked completely."""
     return (pathlib.Path(folder) / MARKER).is_file()

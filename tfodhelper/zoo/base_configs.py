@@ -1,6 +1,6 @@
-"""The base pipeline.config files and the label maps that travel with the program.
+"""The base pipeline.config files and label maps that are shipped with the program.
 
-In a checkout they lie in `pipelines/` and `labelmaps/` beside the package, in an installation inside it.
+In a checkout they are in `pipelines/` and `labelmaps/` next to the package, in an installation inside it.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ def folder(name):
     """The folder "pipelines" or "labelmaps".
 
     Raises:
-      ConfigError: when the installation lacks it.
+      ConfigError: the installation lacks it.
     """
     package = pathlib.Path(tfodhelper.__file__).resolve().parent
     for path in (package / name, package.parent / name):
@@ -21,12 +21,12 @@ def folder(name):
             return path
     raise errors.ConfigError(
         f"the folder {name} is missing from the installation of tfodhelper in {package}",
-        fix="install tfodhelper again",
+        fix="reinstall tfodhelper",
     )
 
 
 def base_names():
-    """Names of the models that have a base file, which are those that can be trained here; sorted."""
+    """Sorted names of the models with a base file, which are those that can be trained."""
     return tuple(sorted(path.name.removesuffix(".config") for path in folder("pipelines").glob("*.config")))
 
 
@@ -34,34 +34,34 @@ def base_pipeline_path(name):
     """Path of a base file.
 
     Args:
-      name: a name of `base_names`, the name of the model's archive in the zoo.
+      name: one of `base_names`, the name of the model's archive in the zoo.
 
     Raises:
-      ConfigError: when there is none, with those that there are.
+      ConfigError: there is none; the message lists the existing ones.
     """
     if name not in base_names():
         near = spelling.nearest(name, base_names(), count=1)
         raise errors.ConfigError(
-            f"{name} cannot be trained here yet: there is no base pipeline.config for it",
+            f"{name} cannot be trained yet: there is no base pipeline.config for it",
             expected="one of " + ", ".join(base_names()),
-            fix=f"did you mean {near[0]}?" if near else "`tfodhelper zoo` says which models can be trained",
+            fix=f"did you mean {near[0]}?" if near else "`tfodhelper zoo` shows which models can be trained",
         )
     return folder("pipelines") / f"{name}.config"
 
 
 def label_map_names():
-    """Names of the label maps of well-known sets: "mscoco", "pascal" and others; sorted."""
+    """Sorted names of the label maps of well-known datasets: "mscoco", "pascal" and others."""
     return tuple(sorted(path.name.removesuffix(".pbtxt") for path in folder("labelmaps").glob("*.pbtxt")))
 
 
 def label_map_path(name):
-    """Path of a label map of a well-known set.
+    """Path of the label map of a well-known dataset.
 
     Args:
       name: "mscoco", "mscoco_label_map" or "mscoco_label_map.pbtxt".
 
     Raises:
-      ConfigError: when there is none, with those that there are.
+      ConfigError: there is none; the message lists the existing ones.
     """
     wanted = name.removesuffix(".pbtxt")
     for known in label_map_names():

@@ -1,9 +1,9 @@
-"""The zoo's archives: a cache, addresses to try, and what --fine_tune_checkpoint means.
+"""The zoo's archives: the cache, the addresses to try, and the meaning of --fine_tune_checkpoint.
 
-The cache is --cache_dir, else $TFODHELPER_CACHE, else ~/.cache/tfodhelper. It holds one folder a model; an archive is
-deleted once it is unpacked, its sha256 stays beside it (NAME.tar.gz.sha256) and is required of every later download.
-$TFODHELPER_MIRRORS names further places, before the published one: URLs or folders that hold NAME.tar.gz, divided by
-spaces.
+The cache is --cache_dir, else $TFODHELPER_CACHE, else ~/.cache/tfodhelper. It contains one folder per model; archives
+are deleted after unpacking, but their sha256 is kept (NAME.tar.gz.sha256) and every later download must match it.
+$TFODHELPER_MIRRORS lists sources to try before the published one: URLs or folders that contain NAME.tar.gz, separated
+by spaces.
 """
 
 import contextlib
@@ -20,35 +20,35 @@ from tfodhelper.zoo import transfer
 
 _BUCKET = re.compile(r"^https?://download\.tensorflow\.org/")
 _FIX = (
-    "--fine_tune_checkpoint=PATH with a checkpoint or an archive (.tar.gz) from elsewhere, or "
-    "--fine_tune_checkpoint=none to train from scratch; $TFODHELPER_MIRRORS names further places to try"
+    "use --fine_tune_checkpoint=PATH with another checkpoint or archive (.tar.gz), or "
+    "--fine_tune_checkpoint=none to train from scratch; $TFODHELPER_MIRRORS can list further sources"
 )
 
 
 def cache_folder(cache_dir=None):
-    """The folder that keeps downloaded models, made where it is not there."""
+    """The folder for downloaded models, created if it does not exist."""
     chosen = cache_dir or os.environ.get("TFODHELPER_CACHE") or "~/.cache/tfodhelper"
     return storage.make_folder(pathlib.Path(chosen).expanduser().absolute())
 
 
 def addresses_of(model, mirrors=None):
-    """The addresses at which a model's archive may be had, first choice first.
+    """The addresses of a model's archive, in the order in which to try them.
 
     Args:
       model: a `catalogue.ZooModel`.
-      mirrors: URLs or folders that hold archives under the models' names; $TFODHELPER_MIRRORS when left out.
+      mirrors: URLs or folders that contain archives named like models; by default $TFODHELPER_MIRRORS.
     """
     if mirrors is None:
         mirrors = os.environ.get("TFODHELPER_MIRRORS", "").split()
     name = model.url.rpartition("/")[2]
-    found = []
+    addresses = []
     for mirror in mirrors:
         if not re.match(r"[a-z]{2,}://", mirror):
             mirror = pathlib.Path(mirror).expanduser().resolve().as_uri()
-        found.append(f"{mirror.rstrip('/')}/{name}")
+        addresses.append(f"{mirror.rstrip('/')}/{name}")
     if _BUCKET.match(model.url):
-        found.append(_BUCKET.sub("https://storage.googleapis.com/download.tensorflow.org/", model.url))
-    return list(dict.fromkeys([*found, model.url]))
+        addresses.append(_BUCKET.sub("https://storage.googleapis.com/download.tensorflow.org/", model.url))
+    return list(dict.fromkeys([*addresses, model.url]))
 
 
 def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
@@ -58,19 +58,19 @@ def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
       model: a `catalogue.ZooModel`.
       cache_dir: see `cache_folder`.
       mirrors: see `addresses_of`.
-      sha256: hex digest of the archive, where it is known; else the one of the first download counts.
+      sha256: hex digest of the archive, if known; otherwise that of the first download is used.
 
     Returns:
       The folder with the archive's content: checkpoint and pipeline.config.
 
     Raises:
-      ZooError: when it cannot be had, with what was tried and the way out.
-      StorageError: when the cache cannot be written.
+      ZooError: it cannot be obtained; the message lists what was tried and how to fix it.
+      StorageError: the cache cannot be written.
     """
     cache = cache_folder(cache_dir)
     folder = cache / model.name
     with _hold_or_wait(cache):
-        if archives.is_whole(folder):
+        if archives.is_complete(folder):
             console.note(f"{model.name}: from the cache, {folder}")
             return folder
         if folder.exists():
@@ -79,47 +79,47 @@ def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
         recorded = archive.with_name(archive.name + ".sha256")
         expected = sha256 or _read_digest(recorded)
         try:
-            address, found = transfer.download(addresses_of(model, mirrors), archive, expected, archives.check_gzip)
-            archives.unpack(archive, folder, {"model": model.name, "address": address, "sha256": found})
+            address, digest = transfer.download(addresses_of(model, mirrors), archive, expected, archives.check_gzip)
+            archives.unpack(archive, folder, {"model": model.name, "address": address, "sha256": digest})
             find.find_checkpoint(folder)
         except (errors.ZooError, errors.CheckpointError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             received = error.received
             if expected and "sha256" in str(received):
-                received += f"\n    (the digest expected stands in {recorded})" if not sha256 else ""
+                received += f"\n    (the expected digest is in {recorded})" if not sha256 else ""
             raise errors.ZooError(error.what, received=received, fix=_FIX) from error
         finally:
             archive.unlink(missing_ok=True)
-        storage.write_text(recorded, f"{found}  {archive.name}\n")
-    console.say(f"{model.name}: downloaded from {address}, sha256 {found}, unpacked in {folder}")
+        storage.write_text(recorded, f"{digest}  {archive.name}\n")
+    console.say(f"{model.name}: downloaded from {address}, sha256 {digest}, unpacked to {folder}")
     return folder
 
 
 def resolve_checkpoint(value, model=None, cache_dir=None):
-    """What --fine_tune_checkpoint means.
+    """Finds the checkpoint given by --fine_tune_checkpoint.
 
     Args:
-      value: "zoo", "none", or a path: a checkpoint's prefix, a folder that holds one, or an archive (.tar.gz).
-      model: the `catalogue.ZooModel` that "zoo" means.
+      value: "zoo", "none", or a path: a checkpoint's prefix, a folder that contains one, or an archive (.tar.gz).
+      model: the `catalogue.ZooModel` that "zoo" refers to.
       cache_dir: see `cache_folder`.
 
     Returns:
       The prefix of a checkpoint as a string, or None for "none".
 
     Raises:
-      ZooError: when a model cannot be had; training never starts from scratch unasked.
-      CheckpointError: when the path holds no checkpoint.
+      ZooError: the model cannot be obtained; training never silently starts from scratch.
+      CheckpointError: the path contains no checkpoint.
     """
     if value == "none":
         return None
     if value == "zoo":
         if model is None:
-            raise errors.ZooError("this pipeline.config is no model of the zoo", fix=_FIX)
+            raise errors.ZooError("this pipeline.config does not belong to a model of the zoo", fix=_FIX)
         if not model.url:
             raise errors.ZooError(
                 f"no weights were published for {model.name}, only its configuration",
-                fix="--fine_tune_checkpoint=PATH of a classification checkpoint of its backbone, or none to train "
-                "from scratch",
+                fix="use --fine_tune_checkpoint=PATH with a classification checkpoint of its backbone, or none to "
+                "train from scratch",
             )
         return find.find_checkpoint(fetch_archive(model, cache_dir))
     path = pathlib.Path(value).expanduser()
@@ -129,12 +129,12 @@ def resolve_checkpoint(value, model=None, cache_dir=None):
 
 
 def _unpack_local(path, cache_dir):
-    """The folder of an archive from the user's disk, unpacked into the cache under its digest."""
+    """Unpacks an archive from the user's disk into the cache, under its digest; returns the folder."""
     digest = storage.sha256_of(path)
     cache = cache_folder(cache_dir)
     folder = cache / f"{re.sub(r'[.](tar[.]gz|tgz)$', '', path.name)}-{digest[:16]}"
     with _hold_or_wait(cache):
-        if not archives.is_whole(folder):
+        if not archives.is_complete(folder):
             archives.unpack(path, folder, {"archive": str(path), "sha256": digest})
     return folder
 
@@ -150,7 +150,7 @@ def _read_digest(path):
 
 @contextlib.contextmanager
 def _hold_or_wait(cache, longest_s=3600):
-    """Holds the cache; where another process holds it, waits, because it may be downloading the same model."""
+    """Locks the cache; waits if another process has locked it, which may be downloading the same model."""
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         said = False
@@ -162,7 +162,7 @@ def _hold_or_wait(cache, longest_s=3600):
                 if time.monotonic() - start > longest_s:
                     raise
             if not said:
-                console.say(f"waiting for another process that works in {cache}")
+                console.say(f"waiting for another process that is using {cache}")
                 said = True
             time.sleep(0.5)
         yield

@@ -1,7 +1,7 @@
-"""The catalogue of the models that the Object Detection API published, in both its generations.
+"""The catalogue of the models published by the Object Detection API, in both generations.
 
-The facts stand in published_models.csv: speed and mAP are those that were published with the models, measured on other
-machines and in part on other sets than COCO, so they compare models and promise nothing.
+The facts are in published_models.csv: speed and mAP are those published with the models, measured on other machines and
+partly on datasets other than COCO; they serve to compare models, not to predict results.
 """
 
 import csv
@@ -28,7 +28,7 @@ _WITHOUT_WEIGHTS = (
 )
 
 _SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
-# What an archive's name says besides the model: data set, date, hardware, how it was trained.
+# Parts of an archive's name other than the model: dataset, date, hardware, kind of training.
 _DROPPED = re.compile(
     r"_(20\d\d_\d\d_\d\d|coco(14|17)?|sync|tpu-\d+|gpu-\d+|od|shared_box_predictor|quant(?=$)|kitti|fgvc|oid(_v4)?)(?=_|$)"
 )
@@ -40,14 +40,14 @@ class ZooModel:
 
     Attributes:
       name: the archive's name without .tar.gz.
-      title: the name that it was published under.
+      title: the name under which it was published.
       generation: "tf2" or "tf1".
-      trained_on: the data set.
-      speed_ms: milliseconds an image, as published, or "".
-      map: mean average precision in percent, as published; "boxes/keypoints" or "boxes/masks" where there are two.
+      trained_on: the dataset.
+      speed_ms: milliseconds per image, as published, or "".
+      map: mean average precision in percent, as published; "boxes/keypoints" or "boxes/masks" if there are two.
       outputs: "Boxes", "Boxes/Masks", "Boxes/Keypoints", "Masks" or "Keypoints".
       family: backbone and architecture; models of a family share code.
-      url: where the archive was published, or "" where only a configuration was.
+      url: address of the published archive, or "" if only a configuration was published.
     """
 
     generation: str
@@ -62,12 +62,12 @@ class ZooModel:
 
     @property
     def trainable_here(self):
-        """Whether a base pipeline.config is there, so that `config`, `train` and `run` take the model."""
+        """Whether there is a base pipeline.config, so that `config`, `train` and `run` accept the model."""
         return self.name in base_configs.base_names()
 
     @property
     def short_names(self):
-        """Names that people use, most telling first: without data set, date and hardware; then without the size."""
+        """Names that people use, most specific first: without dataset, date and hardware; then without the size."""
         plain = _DROPPED.sub("", _DROPPED.sub("", self.name))
         names = [plain, _SIZE.sub("", plain)]
         names += [re.sub(r"(resnet\d+|hg104)_v1(?!_fpn)", r"\1", name) for name in names]
@@ -75,7 +75,7 @@ class ZooModel:
 
     @property
     def rank(self):
-        """Among models of the same short name: second generation, COCO, boxes, smallest input, newest first."""
+        """Sort key of models with one short name: second generation, COCO, boxes, smallest input, newest first."""
         size = _SIZE.search(self.name)
         date = "".join(re.findall(r"/(20\d{6})/", self.url)) or "0"
         return (
@@ -89,14 +89,14 @@ class ZooModel:
 
 @functools.cache
 def catalogue():
-    """All published models, in the order of publication lists."""
+    """All published models, in the order of the published lists."""
     text = importlib.resources.files("tfodhelper.zoo").joinpath("published_models.csv").read_text(encoding="utf-8")
     return tuple(ZooModel(**row) for row in csv.DictReader(text.splitlines()))
 
 
 @functools.cache
 def all_models():
-    """The models of `catalogue`, then those of which the configuration alone was published."""
+    """The models of `catalogue`, followed by those of which only the configuration was published."""
     return catalogue() + tuple(ZooModel(**row) for row in _WITHOUT_WEIGHTS)
 
 
@@ -104,13 +104,13 @@ def find_model(name):
     """Finds a model by its archive's name, its published title or a short name.
 
     Args:
-      name: for instance "ssd_mobilenet_v1", "faster_rcnn_resnet50", "SSD MobileNet v2 320x320".
+      name: for example "ssd_mobilenet_v1", "faster_rcnn_resnet50", "SSD MobileNet v2 320x320".
 
     Returns:
-      A `ZooModel`; where a short name fits several, the one of the second generation with the smallest input.
+      A `ZooModel`; if a short name matches several, the first by `ZooModel.rank`.
 
     Raises:
-      ZooError: when none fits, with the nearest names.
+      ZooError: no model matches; the message suggests similar names.
     """
     wanted = _fold(name)
     for names_of in (
@@ -119,37 +119,37 @@ def find_model(name):
         lambda model: model.short_names,
         lambda model: [f"{short}_coco" for short in model.short_names],
     ):
-        found = [model for model in all_models() if wanted in map(_fold, names_of(model))]
-        if found:
-            return min(found, key=lambda model: model.rank)
+        matches = [model for model in all_models() if wanted in map(_fold, names_of(model))]
+        if matches:
+            return min(matches, key=lambda model: model.rank)
     near = near_models(name)
     raise errors.ZooError(
         f"there is no model {name!r} in the zoo",
-        fix=(f"did you mean {' or '.join(near)}? " if near else "") + "`tfodhelper zoo` lists all",
+        fix=(f"did you mean {' or '.join(near)}? " if near else "") + "`tfodhelper zoo` lists all models",
     )
 
 
 def preferred_name(name):
-    """The shortest name that finds the model of this archive."""
+    """The shortest name by which `find_model` finds the model of this archive."""
     model = next(model for model in all_models() if model.name == name)
     names = [short for short in sorted(model.short_names, key=len) if find_model(short) == model]
     return names[0] if names else name
 
 
 def near_models(name, count=4):
-    """Names like a name that was not found: those that hold all its words, then those that are spelled alike."""
+    """Names similar to an unknown name: those that contain all its words, then those with a similar spelling."""
     wanted = _fold(name)
     words = [word for word in wanted.split("_") if word]
-    holding = [model.name for model in sorted(all_models(), key=_trainable_first) if _holds(model, words)]
+    containing = [model.name for model in sorted(all_models(), key=_trainable_first) if _contains(model, words)]
     shorts = [short for model in all_models() for short in model.short_names]
     alike = spelling.nearest(wanted, dict.fromkeys(shorts), count)
-    return list(dict.fromkeys((holding if len(holding) <= 2 * count else []) + alike))[:count]
+    return list(dict.fromkeys((containing if len(containing) <= 2 * count else []) + alike))[:count]
 
 
 def list_models(text=""):
-    """Models whose name, title, family or data set holds every word of `text`; all for an empty text."""
+    """Models whose name, title, family or dataset contains every word of `text`; all for an empty text."""
     words = [word for word in _fold(text).split("_") if word]
-    return [model for model in all_models() if _holds(model, words)]
+    return [model for model in all_models() if _contains(model, words)]
 
 
 def format_models(models):
@@ -174,12 +174,12 @@ def _trainable_first(model):
     return (not model.trainable_here, *model.rank)
 
 
-def _holds(model, words):
+def _contains(model, words):
     text = _fold(" ".join((model.name, model.title, model.family, model.trained_on, model.outputs)))
     return all(word in text for word in words)
 
 
 def _fold(name):
-    """Lower case, words joined by one underscore."""
+    """The name in lower case, with words joined by single underscores."""
     name = re.sub(r"\.(tar\.gz|tgz|config)$", "", name.strip())
     return re.sub(r"[\s_-]+", "_", name).casefold()

@@ -1,8 +1,8 @@
-"""Downloads one file from the first of several addresses that gives it whole.
+"""Downloads one file from the first of several addresses that provides it completely.
 
-A broken download leaves `NAME.part` and `NAME.part.json` (its address and validator), from which the next try goes on
-by an HTTP range request; a server that has changed the file, or knows no ranges, is read from the start. The file
-appears under its name only when its length and every known digest are right.
+An interrupted download leaves `NAME.part` and `NAME.part.json` (its address and validator), from which the next try
+resumes with an HTTP range request; if the file has changed on the server, or ranges are not supported, the download
+starts over. The file appears under its name only when its length and every known digest are right.
 """
 
 import base64
@@ -24,11 +24,11 @@ _PIECE = 1 << 18
 
 
 class _RefusedError(Exception):
-    """This address does not give the file; the next one may."""
+    """This address does not provide the file; the next one may."""
 
 
 class _BrokenError(Exception):
-    """The connection broke; going on may help."""
+    """The connection broke; resuming may help."""
 
 
 def download(addresses, target, sha256=None, check=None, pause_s=1.0):
@@ -36,23 +36,23 @@ def download(addresses, target, sha256=None, check=None, pause_s=1.0):
 
     Args:
       addresses: http, https or file URLs, tried in turn.
-      target: where the file appears.
-      sha256: its hex digest, where it is known.
-      check: called with the path of the received file; a `ZooError` from it means that the file is damaged.
-      pause_s: seconds before a broken connection is taken up again; doubled each time.
+      target: path of the file.
+      sha256: its hex digest, if known.
+      check: called with the path of the received file; raises `ZooError` if the file is damaged.
+      pause_s: seconds before a broken download is resumed; doubled each time.
 
     Returns:
-      (address that gave the file, hex sha256 of the file).
+      (address that provided the file, hex sha256 of the file).
 
     Raises:
-      ZooError: when no address gives it, with what each answered.
-      StorageError: when it cannot be written.
+      ZooError: no address provides it; the message lists all answers.
+      StorageError: it cannot be written.
     """
     target = pathlib.Path(target)
     answers = []
     for address in addresses:
         try:
-            return address, _from_one(address, target, sha256, check, pause_s)
+            return address, _download_from(address, target, sha256, check, pause_s)
         except _RefusedError as refusal:
             answers.append(f"{address}: {refusal}")
             console.note(f"download: {answers[-1]}")
@@ -61,8 +61,8 @@ def download(addresses, target, sha256=None, check=None, pause_s=1.0):
     raise errors.ZooError(f"{target.name} could not be downloaded", received="\n    ".join(answers) or "no address")
 
 
-def _from_one(address, target, sha256, check, pause_s):
-    """Downloads from one address, going on after breaks. Returns the sha256."""
+def _download_from(address, target, sha256, check, pause_s):
+    """Downloads from one address, resuming after interruptions; returns the sha256."""
     part = target.with_name(target.name + ".part")
     for attempt in range(_TRIES):
         if attempt:
@@ -74,32 +74,32 @@ def _from_one(address, target, sha256, check, pause_s):
             reason = str(broken)
     else:
         raise _RefusedError(f"{reason}, {_TRIES} times")
-    found = storage.sha256_of(part)
-    problem = _digest_problem(part, found, sha256, digests) or _check_problem(part, check)
+    received = storage.sha256_of(part)
+    problem = _digest_problem(part, received, sha256, digests) or _check_problem(part, check)
     if problem:
-        _forget(part)
+        _discard(part)
         raise _RefusedError(problem)
     os.replace(part, target)
-    _forget(part)
-    return found
+    _discard(part)
+    return received
 
 
-def _digest_problem(part, found, sha256, digests):
-    """What is wrong with the received file, or None."""
-    if sha256 and found != sha256.lower():
-        return f"the file is not the one expected: sha256 {found} instead of {sha256.lower()}"
+def _digest_problem(part, received, sha256, digests):
+    """The problem with the received file, or None."""
+    if sha256 and received != sha256.lower():
+        return f"the file is not the expected one: sha256 {received} instead of {sha256.lower()}"
     if digests.get("md5"):
         digest = hashlib.md5(usedforsecurity=False)
         with open(part, "rb") as file:
             while piece := file.read(_PIECE):
                 digest.update(piece)
         if digest.digest() != digests["md5"]:
-            return "the file arrived damaged: its MD5 is not the one that the server announced"
+            return "the file was damaged in transit: its MD5 is not the one announced by the server"
     return None
 
 
 def _check_problem(part, check):
-    """What the caller's check finds wrong with the received file, or None."""
+    """The problem that the caller's check finds in the received file, or None."""
     try:
         if check is not None:
             check(part)
@@ -109,7 +109,7 @@ def _check_problem(part, check):
 
 
 def _receive(address, part):
-    """Fetches what is missing of a partial file.
+    """Fetches the missing part of a file.
 
     Returns:
       The digests that the server announces: {"md5": bytes} or {}.
@@ -124,8 +124,8 @@ def _receive(address, part):
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:
-            _forget(part)
-            raise _BrokenError("the server has a shorter file than before") from None
+            _discard(part)
+            raise _BrokenError("the file on the server is shorter than before") from None
         kind = _BrokenError if error.code >= 500 or error.code in (408, 429) else _RefusedError
         raise kind(f"HTTP {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
@@ -139,13 +139,13 @@ def _receive(address, part):
 
 
 def _store(response, address, part, start):
-    """Writes a response's body behind what is there, and checks that nothing is missing at its end."""
+    """Appends the body of a response to the partial file, and checks that it is complete."""
     content_range = re.match(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range") or "")
     resumed = getattr(response, "status", None) == 206 and content_range and int(content_range[1]) == start
     if not resumed:
         if getattr(response, "status", None) == 206:
-            _forget(part)
-            raise _BrokenError("the server sent another part of the file than was asked for")
+            _discard(part)
+            raise _BrokenError("the server sent a different part of the file than requested")
         start = 0
     length = response.headers.get("Content-Length")
     total = int(content_range[2]) if resumed else int(length) if length else None
@@ -178,7 +178,7 @@ def _megabytes(size):
 
 
 def _announced(headers):
-    """MD5 of the body, as Google's storage and some other servers announce it."""
+    """The MD5 of the body, if announced, as by Google Cloud Storage and some other servers."""
     text = ",".join(headers.get_all("x-goog-hash") or []) + f",md5={headers.get('Content-MD5') or ''}"
     for value in re.findall(r"md5=([A-Za-z0-9+/]+={0,2})", text):
         try:
@@ -193,7 +193,7 @@ def _state_path(part):
 
 
 def _state(address, part):
-    """(bytes that are there, validator) of a partial file of this very address; else (0, None)."""
+    """(existing bytes, validator) of a partial file from this address; otherwise (0, None)."""
     try:
         state = storage.read_json(_state_path(part))
         size = part.stat().st_size
@@ -204,6 +204,6 @@ def _state(address, part):
     return 0, None
 
 
-def _forget(part):
+def _discard(part):
     part.unlink(missing_ok=True)
     _state_path(part).unlink(missing_ok=True)

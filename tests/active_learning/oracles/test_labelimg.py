@@ -197,10 +197,10 @@ def test_what_a_person_has_to_mend_is_said(asked, capsys):
         "e": labelimg.OTHER_FORMAT,
     }
     said = capsys.readouterr().err
-    assert "0001_a.xml: object 2 (dogg): class 'dogg' is not in the label map; is 'dog' meant?; correct it" in said
-    assert "0002_b.xml: is no well-formed XML" in said
+    assert "0001_a.xml: object 2 (dogg): class 'dogg' is not in the label map (did you mean 'dog'?); correct it" in said
+    assert "0002_b.xml: is not well-formed XML" in said
     assert "0003_c.xml: is gone; save 0003_c.jpg again in LabelImg" in said
-    assert "0004_d.xml: object 1 (cat): the minimum lies beyond the maximum" in said
+    assert "0004_d.xml: object 1 (cat): the minimum is greater than the maximum" in said
     assert "0005_e.txt: LabelImg is set to another format; switch it to PascalVOC" in said
     asked.edit("a", set_name(1, "dog"))
     assert asked.ask()["a"].edits == Edits(kept=2)

@@ -1,4 +1,4 @@
-"""Figures of a set, counted by hand; anchors and distances on shapes with a known answer."""
+"""Statistics of a dataset, counted by hand; anchors and distances for shapes with a known answer."""
 
 import csv
 
@@ -15,7 +15,7 @@ from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_d
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three images of 200 x 100: a small and a twisted cat with a dog, a large dog, nothing."""
+    """Three images of 200 x 100: a small and a twisted cat with a dog; a large dog; nothing."""
     data = tmp_path_factory.mktemp("described")
     boxes = [Box("cat", 0, 0, 20, 10), Box("cat", 0, 20, 100, 40), Box("dog", 100, 0, 200, 100)]
     save_pair(data, "a", boxes, (200, 100), seed=1)
@@ -55,23 +55,23 @@ def test_together(table):
 
 
 def test_iou_of_shapes():
-    found = anchor_clusters.iou_of_shapes(np.array([[2.0, 2.0], [4.0, 1.0]]), np.array([[2.0, 2.0], [1.0, 4.0]]))
-    np.testing.assert_allclose(found, [[1, 2 / 6], [2 / 6, 1 / 7]])
+    overlaps = anchor_clusters.iou_of_shapes(np.array([[2.0, 2.0], [4.0, 1.0]]), np.array([[2.0, 2.0], [1.0, 4.0]]))
+    np.testing.assert_allclose(overlaps, [[1, 2 / 6], [2 / 6, 1 / 7]])
 
 
-def test_clusters_find_the_shapes_that_are_there():
+def test_clusters_find_the_existing_shapes():
     shapes = np.repeat([[0.1, 0.1], [0.5, 0.2], [0.2, 0.8]], 20, axis=0)
     advice = anchor_clusters.advise(shapes)
     assert sorted(advice) == list(range(1, 16))
     np.testing.assert_allclose(advice[3].shapes, [[0.1, 0.1], [0.5, 0.2], [0.2, 0.8]])
     assert advice[3].mean_iou == pytest.approx(1.0)
-    means = [found.mean_iou for found in advice.values()]
+    means = [anchors.mean_iou for anchors in advice.values()]
     assert means == sorted(means)
     assert "aspect_ratios: 2.5" in anchor_clusters.to_ssd_config(advice[3].shapes)
     assert anchor_clusters.advise(np.zeros((0, 2))) == {}
 
 
-def test_the_advice_can_be_pasted():
+def test_the_suggested_configuration_can_be_parsed():
     from google.protobuf import text_format
 
     from tfodhelper import protos
@@ -85,11 +85,11 @@ def test_the_advice_can_be_pasted():
 
 def test_distances_by_hand():
     features = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-    names, found = class_distances.mean_distances(features, ["a", "a", "b", "c", "a"])
+    names, distances = class_distances.mean_distances(features, ["a", "a", "b", "c", "a"])
     half = 1 - 0.5**0.5
-    np.testing.assert_allclose(found, [[0, 1, half], [1, np.nan, half], [half, half, np.nan]], atol=1e-12)
+    np.testing.assert_allclose(distances, [[0, 1, half], [1, np.nan, half], [half, half, np.nan]], atol=1e-12)
     assert names == ["a", "b", "c"]
-    assert class_distances.summarize(names, found)[0][1:4] == (pytest.approx(0), "c", pytest.approx(half))
+    assert class_distances.summarize(names, distances)[0][1:4] == (pytest.approx(0), "c", pytest.approx(half))
 
 
 def test_the_verb(folder, tmp_path, capsys):

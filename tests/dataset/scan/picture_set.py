@@ -1,4 +1,4 @@
-"""Small sets of images with annotation files, drawn on the spot."""
+"""Makes small sets of images with annotation files."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ JPEG_MAGIC = b"\xff\xd8"
 
 
 def save_image(path, size=(64, 48), seed=0, format="JPEG", mode="RGB", **options):
-    """Saves an image of noise; the seed makes files differ."""
+    """Saves an image of noise that depends on the seed."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
@@ -29,7 +29,7 @@ def save_pair(folder, stem, boxes, size=(64, 48), seed=0, **given):
 
 
 def save_set(folder, classes, count=5):
-    """Saves `count` images for each class, each with one box of it; returns the folder."""
+    """Saves `count` images per class, each with one box of the class; returns the folder."""
     for position, name in enumerate(classes):
         for number in range(count):
             seed = position * 1000 + number

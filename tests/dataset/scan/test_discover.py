@@ -1,4 +1,4 @@
-"""Finding files and pairing them."""
+"""Finding and pairing files."""
 
 import pytest
 
@@ -21,8 +21,8 @@ def pairs(folder, annotation_dir=None):
         source = discover.make_source(image_dir=folder, annotation_dir=annotation_dir)
     else:
         source = discover.make_source(folder)
-    found = discover.make_index(source)
-    return {pair.xml: pair.image for pair in found.pairs}, [finding.code for finding in found.findings], found
+    index = discover.make_index(source)
+    return {pair.xml: pair.image for pair in index.pairs}, [finding.code for finding in index.findings], index
 
 
 def test_a_tree_is_searched_and_hidden_folders_are_not(tmp_path):
@@ -30,8 +30,8 @@ def test_a_tree_is_searched_and_hidden_folders_are_not(tmp_path):
     save_pair(tmp_path / ".history", "b", [BOX])
     save_pair(tmp_path / "__MACOSX", "c", [BOX])
     save_image(tmp_path / "pool" / "d.jpg")
-    found, codes, whole = pairs(tmp_path)
-    assert (found, codes, whole.unlabelled) == ({"x/y/a.xml": "x/y/a.jpg"}, [], ("pool/d.jpg",))
+    image_of, codes, index = pairs(tmp_path)
+    assert (image_of, codes, index.unlabelled) == ({"x/y/a.xml": "x/y/a.jpg"}, [], ("pool/d.jpg",))
 
 
 def test_links_are_followed_once(tmp_path):
@@ -42,15 +42,15 @@ def test_links_are_followed_once(tmp_path):
     assert pairs(tmp_path / "data")[0] == {"link/a.xml": "link/a.jpg"}
 
 
-def test_two_folders_and_the_nearest_image_of_a_name(tmp_path):
+def test_two_folders_and_the_nearest_image_with_a_name(tmp_path):
     for side in ("train", "test"):
         save_image(tmp_path / "data" / side / "JPEGImages" / "1.jpg", seed=len(side))
         save_xml(tmp_path / "data" / side / "Annotations" / "1.xml", "1.jpg")
-    found, codes, _ = pairs(tmp_path / "data")
-    assert found == {f"{side}/Annotations/1.xml": f"{side}/JPEGImages/1.jpg" for side in ("test", "train")}
+    image_of, codes, _ = pairs(tmp_path / "data")
+    assert image_of == {f"{side}/Annotations/1.xml": f"{side}/JPEGImages/1.jpg" for side in ("test", "train")}
     assert codes == []
-    found, _, _ = pairs(tmp_path / "data" / "train" / "JPEGImages", tmp_path / "data" / "train" / "Annotations")
-    assert found == {"1.xml": "1.jpg"}
+    image_of, _, _ = pairs(tmp_path / "data" / "train" / "JPEGImages", tmp_path / "data" / "train" / "Annotations")
+    assert image_of == {"1.xml": "1.jpg"}
 
 
 def test_the_same_folder_is_nearest(tmp_path):
@@ -67,33 +67,33 @@ def test_stem_first_then_filename_then_case(tmp_path):
     save_xml(tmp_path / "7.xml", "C:\\data\\other.PNG")
     save_image(tmp_path / "c.jpg")
     save_xml(tmp_path / "c.jpg.xml", "c.jpg")
-    found, codes, _ = pairs(tmp_path)
-    assert found == {"7.xml": "Other.png", "a.b.xml": "a.b.JPG", "c.jpg.xml": "c.jpg"}
+    image_of, codes, _ = pairs(tmp_path)
+    assert image_of == {"7.xml": "Other.png", "a.b.xml": "a.b.JPG", "c.jpg.xml": "c.jpg"}
     assert codes == ["filename-differs"]
 
 
-def test_where_stem_and_filename_differ_the_size_decides(tmp_path):
+def test_if_stem_and_filename_differ_the_size_decides(tmp_path):
     save_image(tmp_path / "stem.jpg", (64, 48))
     save_image(tmp_path / "name.jpg", (32, 24))
     save_xml(tmp_path / "stem.xml", "name.jpg", (32, 24))
-    found, codes, _ = pairs(tmp_path)
-    assert (found, codes) == ({"stem.xml": "name.jpg"}, ["filename-differs"])
+    image_of, codes, _ = pairs(tmp_path)
+    assert (image_of, codes) == ({"stem.xml": "name.jpg"}, ["filename-differs"])
 
 
-def test_where_nothing_decides_the_image_is_left_out(tmp_path):
+def test_if_nothing_decides_the_image_is_left_out(tmp_path):
     save_image(tmp_path / "stem.jpg", seed=1)
     save_image(tmp_path / "name.jpg", seed=2)
     save_xml(tmp_path / "stem.xml", "name.jpg")
-    found, codes, _ = pairs(tmp_path)
-    assert (found, codes) == ({"stem.xml": None}, ["image-ambiguous"])
+    image_of, codes, _ = pairs(tmp_path)
+    assert (image_of, codes) == ({"stem.xml": None}, ["image-ambiguous"])
 
 
 def test_copies_and_contradictions(tmp_path):
     save_pair(tmp_path, "a", [BOX])
     save_xml(tmp_path / "a(1).xml", "a.jpg")
     save_xml(tmp_path / "a(2).xml", "a.jpg", boxes=[Box("dog", 1, 2, 3, 4)])
-    found, codes, _ = pairs(tmp_path)
-    assert found == {"a.xml": "a.jpg"}
+    image_of, codes, _ = pairs(tmp_path)
+    assert image_of == {"a.xml": "a.jpg"}
     assert sorted(codes) == ["xml-conflict", "xml-copy"]
     save_xml(tmp_path / "other" / "a.xml", "a.jpg", boxes=[Box("dog", 1, 2, 3, 4)])
     save_xml(tmp_path / "third" / "b.xml", "none.jpg")
@@ -101,39 +101,39 @@ def test_copies_and_contradictions(tmp_path):
     assert "image-missing" in pairs(tmp_path)[1]
 
 
-def test_foreign_xml_is_passed_over(tmp_path):
+def test_foreign_xml_is_ignored(tmp_path):
     save_pair(tmp_path, "a", [BOX])
     (tmp_path / "pom.xml").write_text("<project/>")
     (tmp_path / "desktop.ini").write_text("x")
-    found, codes, _ = pairs(tmp_path)
-    assert (found, codes) == ({"a.xml": "a.jpg"}, ["not-an-annotation"])
+    image_of, codes, _ = pairs(tmp_path)
+    assert (image_of, codes) == ({"a.xml": "a.jpg"}, ["not-an-annotation"])
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({}, "not said where"),
+        ({}, "folders of the images and annotations are not given"),
         ({"image_dir": "x"}, "only --image_dir"),
-        ({"data_dir": "x", "image_dir": "y"}, "does not go with"),
+        ({"data_dir": "x", "image_dir": "y"}, "cannot be combined with --image_dir"),
     ],
 )
-def test_flags_that_do_not_go_together(flags, words):
+def test_flags_that_cannot_be_combined(flags, words):
     with pytest.raises(errors.UsageError) as caught:
         discover.make_source(**flags)
     assert words in str(caught.value)
 
 
-def test_missing_folders_and_empty_ones(tmp_path):
+def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(errors.DatasetError, match="does not exist"):
         discover.make_source(tmp_path / "none")
     save_image(tmp_path / "a.jpg")
-    with pytest.raises(errors.DatasetError, match="no annotation file"):
+    with pytest.raises(errors.DatasetError, match="no annotation files"):
         pairs(tmp_path)
 
 
-def test_git_lfs_pointers_refuse_the_set(tmp_path):
+def test_a_dataset_with_git_lfs_pointers_is_rejected(tmp_path):
     save_set(tmp_path, ["cat"])
     (tmp_path / "z.xml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
-    _, _, found = pairs(tmp_path)
+    _, _, index = pairs(tmp_path)
     with pytest.raises(errors.DatasetError, match="git lfs pull"):
-        discover.refuse_pointers(found.findings)
+        discover.check_no_pointers(index.findings)

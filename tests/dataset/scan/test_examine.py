@@ -1,4 +1,4 @@
-"""Whole sets: real trouble, duplicates, class names, counts."""
+"""Whole datasets: real problems, duplicates, class names, counts."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from tfodhelper.annotations import findings
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset.scan import class_names, discover, examine
 
-# Cases of real trouble -> (number of usable images, {class: boxes}, codes that matter).
+# Real problems -> (number of usable images, {class: boxes}, relevant codes).
 MUSEUM = {
     "01-png-in-jpg-size-0x0": (1, {"buoy": 8}, {"extension-differs", "size-missing", "image-reencoded"}),
     "02-webp-in-jpg": (1, {"sheep": 1}, {"extension-differs", "image-reencoded"}),
@@ -55,7 +55,7 @@ def examined(folder, **options):
 
 
 @pytest.mark.parametrize("case", sorted(MUSEUM))
-def test_real_trouble(case):
+def test_real_problems(case):
     usable, boxes, codes = MUSEUM[case]
     result = examined(shared("data/messy/dev") / case)
     assert len(result.images) == usable
@@ -75,8 +75,8 @@ def test_git_lfs_pointers_stop_everything():
         examined(shared("data/messy/dev") / "07-git-lfs-pointers")
 
 
-def test_foreign_files_alone_are_no_set():
-    with pytest.raises(errors.DatasetError, match="no annotation file"):
+def test_foreign_files_alone_are_not_a_dataset():
+    with pytest.raises(errors.DatasetError, match="no annotation files"):
         examined(shared("data/messy/dev") / "23-foreign-files-in-annotation-folder")
 
 
@@ -87,13 +87,13 @@ def test_foreign_files_alone_are_no_set():
         ("insect", 164, {"chan": 41, "chunchong": 61, "feie": 39, "huangchong": 43}, {"images-disagree": 6}),
     ],
 )
-def test_real_sets(name, images, boxes, codes):
+def test_real_datasets(name, images, boxes, codes):
     result = examined(shared("data") / name)
     assert (len(result.images), result.count_boxes()) == (images, boxes)
     assert findings.count_codes(result.findings) == codes
 
 
-def test_identical_files_with_equal_and_with_other_boxes(tmp_path):
+def test_identical_files_with_equal_and_with_different_boxes(tmp_path):
     save_pair(tmp_path, "a", [Box("cat", 1, 1, 30, 30)], seed=1)
     save_pair(tmp_path, "b", [Box("cat", 1, 1, 30, 30)], seed=1)
     save_pair(tmp_path, "c", [Box("cat", 1, 1, 30, 30)], seed=2)
@@ -102,7 +102,7 @@ def test_identical_files_with_equal_and_with_other_boxes(tmp_path):
     assert codes == [("images-identical", "a.jpg"), ("images-disagree", "c.jpg")]
 
 
-def test_a_constant_size_is_recognised_by_the_whole_set(tmp_path):
+def test_a_constant_size_is_recognised_from_the_whole_dataset(tmp_path):
     given = {"width": 50, "height": 50}
     save_pair(tmp_path, "a", [Box("cat", 1, 1, 60, 40)], (64, 48), 1, **given)
     save_pair(tmp_path, "b", [Box("cat", 1, 1, 20, 20)], (80, 48), 2, **given)
@@ -121,24 +121,24 @@ def test_broken_images_are_left_out_and_named(tmp_path):
     assert ("image-truncated", "cat_001.jpg") in [(f.code, f.file) for f in result.findings]
 
 
-def test_no_image_left_says_why(tmp_path):
+def test_the_error_says_why_no_image_is_left(tmp_path):
     save_pair(tmp_path, "a", [Box("cat", 1, 1, 1, 30)])
     with pytest.raises(errors.DatasetError, match="no-box-left") as caught:
         examine.check_usable(examined(tmp_path))
     assert "a.xml" in str(caught.value)
 
 
-def test_the_fingerprint_follows_the_content_and_not_the_place(tmp_path):
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_folder(tmp_path):
     save_set(tmp_path / "one", ["cat", "dog"], 2)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    one, two = (examined(tmp_path / name).fingerprint for name in ("one", "two"))
-    assert one == two == examine.fingerprint_of(discover.make_source(tmp_path / "one"))
+    first, second = (examined(tmp_path / name).fingerprint for name in ("one", "two"))
+    assert first == second == examine.fingerprint_of(discover.make_source(tmp_path / "one"))
     with open(tmp_path / "two" / "cat_000.jpg", "ab") as file:
         file.write(b"x")
     changed = examined(tmp_path / "two").fingerprint
-    assert changed != one
+    assert changed != first
     save_image(tmp_path / "two" / "unlabelled.jpg")
-    assert examined(tmp_path / "two").fingerprint not in (one, changed)
+    assert examined(tmp_path / "two").fingerprint not in (first, changed)
 
 
 def test_twins_of_class_names():

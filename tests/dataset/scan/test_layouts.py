@@ -156,7 +156,7 @@ def make_plan(folder, **options):
     ids=["x-anylabeling", "labelme2voc", "cvat", "devkit", "roboflow", "labelimg"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_each_tool_is_read_without_a_remark(tmp_path, text, box, encoding):
+def test_files_of_each_tool_are_read_without_findings(tmp_path, text, box, encoding):
     save_image(tmp_path / "JPEGImages" / "a.jpg")
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Annotations" / "a.xml").write_text(text, encoding=encoding)
@@ -170,7 +170,7 @@ def test_each_tool_is_read_without_a_remark(tmp_path, text, box, encoding):
 @pytest.mark.parametrize(
     "made", ["AnnotationsVisualization/a.jpg", "SegmentationClass/a.png", "SegmentationObject/a.png"]
 )
-def test_pictures_that_tools_draw_beside_are_not_taken_for_images(tmp_path, made):
+def test_images_that_tools_draw_are_not_mistaken_for_images_of_the_dataset(tmp_path, made):
     save_image(tmp_path / "JPEGImages" / "a.jpg")
     save_image(tmp_path / made, seed=9, format="PNG" if made.endswith("png") else "JPEG")
     (tmp_path / "Annotations").mkdir()
@@ -180,7 +180,7 @@ def test_pictures_that_tools_draw_beside_are_not_taken_for_images(tmp_path, made
     assert planned.examination.unlabelled == ()
 
 
-def test_such_a_folder_alone_is_a_folder_like_any_other(tmp_path):
+def test_such_a_folder_alone_is_treated_like_any_other(tmp_path):
     save_image(tmp_path / "SegmentationClass" / "a.jpg")
     (tmp_path / "SegmentationClass" / "a.xml").write_text(CVAT, encoding="utf-8")
     assert len(make_plan(tmp_path).examination.images) == 1
@@ -206,10 +206,10 @@ def test_two_years_of_the_devkit_with_its_lists(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_a_name_that_is_no_text_is_said_and_harms_nothing(tmp_path, capsys):
+def test_a_name_that_is_not_valid_text_is_reported_and_harmless(tmp_path, capsys):
     save_image(tmp_path / "a.jpg")
     (tmp_path / "a.xml").write_text(X_ANYLABELING, encoding="utf-8")
     with open(os.path.join(os.fsencode(tmp_path), b"gr\xfcn.jpg"), "wb") as file:
         file.write(b"x")
     assert main.main(["check", f"--data_dir={tmp_path}", f"--output_dir={tmp_path.parent / 'out'}"]) == 1
-    assert "gr\\xfcn.jpg: the file's name is no UTF-8 text" in capsys.readouterr().out
+    assert "gr\\xfcn.jpg: the file name is not valid UTF-8" in capsys.readouterr().out

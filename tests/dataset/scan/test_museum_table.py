@@ -1,4 +1,4 @@
-"""The table of real annotation trouble: every file of every case is in it."""
+"""The table of real annotation problems contains every file of every case."""
 
 import pathlib
 import subprocess
@@ -18,8 +18,8 @@ def test_every_file_is_accounted_for():
     files = {path.relative_to(museum).as_posix() for path in museum.rglob("*") if path.is_file()}
     assert {f"{row[0]}/{row[1]}" for row in rows if "alone" not in row[1]} == files - {"INDEX.md"}
     happened = {f"{row[0][:2]} {row[1].rsplit('/', 1)[-1]}": row[2] for row in rows}
-    assert happened["01 31.jpg"] == "encoded anew, 8 boxes"
-    assert happened["07 13.jpg"] == happened["07 102.xml"] == "the set is refused"
-    assert happened["16 78.jpg"] == "taken as it is, a negative"
+    assert happened["01 31.jpg"] == "re-encoded, 8 boxes"
+    assert happened["07 13.jpg"] == happened["07 102.xml"] == "the dataset is rejected"
+    assert happened["16 78.jpg"] == "used as it is, a negative"
     assert happened["23 misc.xml"] == happened["23 desktop.ini"] == "ignored"
-    assert happened["25 entrenamiento.record"].startswith("read by the bytes: 44 images, 244 boxes")
+    assert happened["25 entrenamiento.record"].startswith("read from the bytes: 44 images, 244 boxes")

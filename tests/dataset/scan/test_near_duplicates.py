@@ -1,4 +1,4 @@
-"""Fingerprints of images, and what is near what."""
+"""Fingerprints of images, and which images are near to each other."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ from tfodhelper.dataset.scan import near_duplicates
 
 
 def make_picture(seed, size=(320, 240)):
-    """A picture with large forms, as photographs have."""
+    """An image with large shapes, like a photograph."""
     rough = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(rough).resize(size, Image.Resampling.BICUBIC)
 
@@ -30,25 +30,25 @@ def make_picture(seed, size=(320, 240)):
     ],
     ids=["smaller", "larger", "grey", "brighter", "blurred"],
 )
-def test_the_same_picture_stays_near(change):
+def test_a_changed_copy_stays_near(change):
     for seed in range(10):
         picture = make_picture(seed)
         first, second = perceptual_hash.hash_image(picture), perceptual_hash.hash_image(change(picture))
         assert perceptual_hash.distance(first, second) <= near_duplicates.MAX_DISTANCE
 
 
-def test_other_pictures_are_far():
+def test_other_images_are_far():
     hashes = [perceptual_hash.hash_image(make_picture(seed)) for seed in range(30)]
     distances = [perceptual_hash.distance(a, b) for a, b in itertools.combinations(hashes, 2)]
     assert min(distances) > 8
 
 
-def test_a_picture_without_contrast_has_no_fingerprint():
+def test_an_image_without_contrast_has_no_fingerprint():
     assert perceptual_hash.hash_image(Image.new("RGB", (50, 50), (9, 9, 9))) is None
     assert perceptual_hash.hash_image(Image.new("I;16", (50, 50), 700)) is None
 
 
-def test_files_are_decoded_small_and_have_the_fingerprint_of_the_picture(tmp_path):
+def test_files_that_are_decoded_at_reduced_size_have_the_same_fingerprint(tmp_path):
     picture = make_picture(3, (1600, 1200))
     picture.save(tmp_path / "a.jpg", "JPEG", quality=60)
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:9000])
@@ -58,15 +58,15 @@ def test_files_are_decoded_small_and_have_the_fingerprint_of_the_picture(tmp_pat
 
 
 def group_slowly(hashes, max_distance):
-    """The same by comparing all with all."""
+    """The same by comparing all pairs."""
     groups = [{name} for name, value in hashes.items() if value is not None]
     for a, b in itertools.combinations([name for name in hashes if hashes[name] is not None], 2):
         if perceptual_hash.distance(hashes[a], hashes[b]) <= max_distance:
-            first, second = (next(one for one in groups if name in one) for name in (a, b))
+            first, second = (next(group for group in groups if name in group) for name in (a, b))
             if first is not second:
                 groups.remove(second)
                 first |= second
-    return sorted(sorted(one) for one in groups if len(one) > 1)
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 @given(st.integers(0, 2**32), st.integers(0, 6))
@@ -87,8 +87,8 @@ def test_chains_are_one_group():
     assert near_duplicates.group(dict.fromkeys("pqrs", 7)) == [["p", "q", "r", "s"]]
 
 
-def test_a_long_film_of_one_scene_is_one_group():
+def test_a_long_video_of_one_scene_is_one_group():
     rng = random.Random(1)
     scene = rng.getrandbits(64)
     hashes = {f"{n:05d}": scene ^ (1 << rng.randrange(64)) ^ (1 << rng.randrange(64)) for n in range(30_000)}
-    assert [len(one) for one in near_duplicates.group(hashes)] == [30_000]
+    assert [len(names) for names in near_duplicates.group(hashes)] == [30_000]

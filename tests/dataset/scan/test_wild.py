@@ -1,4 +1,4 @@
-"""Trouble of files and sets that the collection of real cases has no example of; drawn and written here."""
+"""Problems of files and datasets without an example in the collection of real cases; the files are made here."""
 
 import shutil
 import unicodedata
@@ -27,11 +27,11 @@ def write(path, filename="a.jpg", size=SIZE, objects=CAT):
 def make(folder):
     """(usable images, {code: its first finding}, the plan)."""
     planned = plan.make_plan(plan.SetOptions(data_dir=folder), show_progress=False)
-    found = {}
+    by_code = {}
     for finding in planned.findings:
-        found.setdefault(finding.code, finding)
-    found.pop("class-few", None), found.pop("class-no-validation", None)
-    return list(planned.examination.images), found, planned
+        by_code.setdefault(finding.code, finding)
+    by_code.pop("class-few", None), by_code.pop("class-no-validation", None)
+    return list(planned.examination.images), by_code, planned
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "GIF", "BMP", "TIFF", "PNG", "MPO"])
@@ -39,10 +39,10 @@ def test_a_jpg_that_is_something_else(tmp_path, format_):
     more = {"save_all": True, "append_images": [Image.new("RGB", (64, 48))]} if format_ == "MPO" else {}
     save_image(tmp_path / "a.jpg", format=format_, **more)
     write(tmp_path / "a.xml")
-    (image,), found, _ = make(tmp_path)
+    (image,), by_code, _ = make(tmp_path)
     assert image.annotation.boxes == (BOX,)
-    assert ("extension-differs" in found) == (format_ != "MPO")  # which is a JPEG with a second picture behind
-    assert ("image-reencoded" in found) == (format_ != "PNG")
+    assert ("extension-differs" in by_code) == (format_ != "MPO")  # which is a JPEG followed by a second image
+    assert ("image-reencoded" in by_code) == (format_ != "PNG")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -53,30 +53,30 @@ def test_both_conventions_of_exif(tmp_path, orientation, given):
     save_image(tmp_path / "a.jpg", exif=exif)
     width, height = (64, 48) if given == "stored" else (48, 64)
     write(tmp_path / "a.xml", size=f"<size><width>{width}</width><height>{height}</height></size>")
-    images, found, _ = make(tmp_path)
+    images, by_code, _ = make(tmp_path)
     if given == "stored":
-        assert not images[0].turn and ("orientation-undecided" in found) == (2 <= orientation <= 4)
+        assert not images[0].turn and ("orientation-undecided" in by_code) == (2 <= orientation <= 4)
     elif orientation >= 5:
         assert images[0].turn and (images[0].annotation.width, images[0].annotation.height) == (48, 64)
     else:
-        assert not images and "size-undecided" in found
+        assert not images and "size-undecided" in by_code
 
 
-def test_copies_of_editors_and_files_of_others_are_passed_over_and_counted(tmp_path):
+def test_editor_backups_and_foreign_files_are_ignored_and_counted(tmp_path):
     save_pair(tmp_path, "a", [BOX])
     shutil.copytree(tmp_path, tmp_path / ".history")
     (tmp_path / ".history" / "a.xml").rename(tmp_path / ".history" / "a_20200101.xml")
     for name in ("desktop.ini", "Thumbs.db", "classes.txt"):
         (tmp_path / name).write_text("x")
-    images, found, planned = make(tmp_path)
-    assert (len(images), found) == (1, {})
-    assert "passed over: 3 files" in "\n".join(report.format_report(planned))
+    images, by_code, planned = make(tmp_path)
+    assert (len(images), by_code) == (1, {})
+    assert "ignored: 3 files" in "\n".join(report.format_report(planned))
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [(b"", b"\0\0\0"), (b"\n \n<?xml version='1.0'?>", b"\n\n"), (b"\0", b"")]
 )
-def test_padding_around_a_file_is_nothing(tmp_path, before, after):
+def test_padding_around_a_file_is_ignored(tmp_path, before, after):
     save_image(tmp_path / "a.jpg")
     path = write(tmp_path / "a.xml")
     path.write_bytes(before + path.read_bytes() + after)
@@ -93,21 +93,21 @@ def test_padding_around_a_file_is_nothing(tmp_path, before, after):
         ("<object>", "<<<<<<< HEAD\n<object>"),
     ],
 )
-def test_another_spelling_is_an_error_and_no_negative(tmp_path, old, new):
+def test_another_spelling_is_an_error_and_not_a_negative(tmp_path, old, new):
     save_image(tmp_path / "a.jpg")
     path = write(tmp_path / "a.xml")
     path.write_text(path.read_text().replace(old, new))
-    images, found, planned = make(tmp_path)
-    assert not images and "xml-unreadable" in found and planned.has_errors
+    images, by_code, planned = make(tmp_path)
+    assert not images and "xml-unreadable" in by_code and planned.has_errors
 
 
-def test_the_own_format_of_cvat_says_what_to_export(tmp_path):
+def test_the_native_format_of_cvat_suggests_another_export(tmp_path):
     save_image(tmp_path / "a.jpg")
     (tmp_path / "annotations.xml").write_text('<annotations><image name="a.jpg"/></annotations>')
     assert "PASCAL VOC" in make(tmp_path)[1]["not-an-annotation"].message
 
 
-def test_no_box_is_lost_without_a_word(tmp_path):
+def test_no_box_is_lost_silently(tmp_path):
     objects = CAT.replace("</object>", f"<bndbox>{CORNERS}</bndbox></object>")
     objects += "<object><name>cat</name><polygon><x1>1</x1></polygon></object>"
     objects += OBJECT.format(CORNERS.replace(">4<", ">4,5<"))
@@ -129,8 +129,8 @@ def test_fractions_of_the_image_are_recognised(tmp_path):
 def test_accents_stored_in_two_ways(tmp_path):
     save_image(tmp_path / unicodedata.normalize("NFD", "café.jpg"))
     write(tmp_path / "café.xml", unicodedata.normalize("NFC", "café.jpg"))
-    images, found, _ = make(tmp_path)
-    assert len(images) == 1 and "accents" in found["filename-differs"].message
+    images, by_code, _ = make(tmp_path)
+    assert len(images) == 1 and "accents" in by_code["filename-differs"].message
 
 
 def save_tile(folder, number, xmax=50, factor=10):
@@ -139,23 +139,23 @@ def save_tile(folder, number, xmax=50, factor=10):
     write(folder / f"t{number}.xml", f"t{number}.jpg", size, OBJECT.format(CORNERS.replace(">30<", f">{xmax}<")))
 
 
-def test_tiles_that_keep_the_size_of_the_uncut_image(tmp_path):
+def test_tiles_that_keep_the_size_of_the_original_image(tmp_path):
     for number in range(3):
         save_tile(tmp_path, number)
-    images, found, _ = make(tmp_path)
-    assert (len(images), set(found)) == (3, {"size-differs"})
+    images, by_code, _ = make(tmp_path)
+    assert (len(images), set(by_code)) == (3, {"size-differs"})
 
 
-def test_one_box_beyond_its_tile_or_chance_makes_the_size_a_riddle_again(tmp_path):
+def test_a_box_beyond_its_tile_or_chance_leaves_the_size_undecided(tmp_path):
     for number in range(3):
         save_tile(tmp_path / "few", number, factor=1.5)  # three boxes in four ninths of the frame may be chance
         save_tile(tmp_path / "beyond", number, 50 + 100 * (number == 2))
     for name in ("few", "beyond"):
-        images, found, _ = make(tmp_path / name)
-        assert not images and "size-undecided" in found
+        images, by_code, _ = make(tmp_path / name)
+        assert not images and "size-undecided" in by_code
 
 
-def test_a_set_of_pointers_is_refused_also_where_only_an_image_is_one(tmp_path):
+def test_a_dataset_is_rejected_even_if_only_one_image_is_a_pointer(tmp_path):
     save_pair(tmp_path, "a", [BOX])
     (tmp_path / "b.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n")
     write(tmp_path / "b.xml", "b.jpg")

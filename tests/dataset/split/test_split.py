@@ -1,4 +1,4 @@
-"""The split: exact for one class, near for many, seeded, whole groups, independent of order."""
+"""The split: exact for one class, close for many, seeded, keeps groups together, independent of order."""
 
 import collections
 import random
@@ -30,7 +30,7 @@ def test_one_class_is_split_exactly(total, expected):
     assert count(images, split.split_images(images)) == expected
 
 
-def test_each_of_several_classes_is_split_exactly_when_images_show_one():
+def test_each_of_several_classes_is_split_exactly_if_images_show_only_one():
     images = images_of([{"a"}] * 626 + [{"b"}] * 607 + [{"c"}] * 215 + [set()] * 50)
     sides = split.split_images(images, seed=3)
     assert [count(images, sides, label) for label in "abc"] == [(500, 126), (485, 122), (172, 43)]
@@ -38,12 +38,12 @@ def test_each_of_several_classes_is_split_exactly_when_images_show_one():
     assert count(negatives, sides) == (40, 10)
 
 
-def test_a_fraction_that_floats_cannot_hold_is_counted_as_meant():
+def test_a_fraction_that_floats_cannot_represent_is_rounded_correctly():
     assert split.count_training(90, 0.3) == 63
     assert split.count_training(5, 0.2) == 4
 
 
-def test_classes_on_the_same_images_stay_near_their_share():
+def test_classes_on_the_same_images_stay_close_to_their_share():
     chance = random.Random(0)
     images = images_of([{c for c, p in zip("abcde", (0.9, 0.5, 0.2, 0.05, 0.02)) if chance.random() < p}
                         for _ in range(1000)])  # fmt: skip
@@ -69,7 +69,7 @@ def test_identical_files_stay_together():
     by_digest = collections.defaultdict(set)
     for image in images:
         by_digest[image.sha256].add(sides[image.name])
-    assert all(len(found) == 1 for found in by_digest.values())
+    assert all(len(group_sides) == 1 for group_sides in by_digest.values())
 
 
 @given(
@@ -88,7 +88,7 @@ def test_every_image_gets_one_side_and_every_class_is_trained(cards, fraction, s
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 2])
-def test_an_impossible_fraction_is_refused(fraction):
+def test_an_invalid_fraction_is_rejected(fraction):
     with pytest.raises(errors.UsageError, match="--val_fraction"):
         split.split_images([], fraction)
 
@@ -120,12 +120,12 @@ def test_one_list_gives_the_rest_to_the_other_side(tmp_path):
 @pytest.mark.parametrize(
     ("train", "val", "words"),
     [
-        ("b", "b", "in both lists"),
-        ("a", None, "fits several images"),
+        ("b", "b", r"1 image\(s\) also in another list"),
+        ("a", None, "matches several images"),
         ("", None, "is empty"),
         ("z", None, "none of its"),
     ],
 )
-def test_lists_that_cannot_be_meant_are_refused(tmp_path, train, val, words):
+def test_invalid_lists_are_rejected(tmp_path, train, val, words):
     with pytest.raises(errors.DatasetError, match=words):
         lists(tmp_path, train, val)

@@ -1,4 +1,4 @@
-"""The split's promise in numbers; three sides, folds, groups, fixed sides, sets that hardly can be split."""
+"""The quality of the split in numbers; three sides, folds, groups, fixed sides, sets that can hardly be split."""
 
 import collections
 import random
@@ -15,7 +15,7 @@ from tfodhelper.dataset.split import deviation, split, stratification
 from tfodhelper.dataset.split import groups as grouping
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE, SplitImage
 
-# Images of a class, and how many of them a tool of 2018 put into training and validation at 8:2, by its own log.
+# Images of a class, and how many of them a tool of 2018 assigned to training and validation at 8:2, by its own log.
 PRINTED = [
     {"homer": (626, 500, 126), "ned": (607, 485, 122), "moe": (215, 172, 43), "lisa": (578, 462, 116)},
     {"homer": (2066, 1652, 414), "ned": (1388, 1110, 278), "moe": (1246, 996, 250)},
@@ -32,7 +32,7 @@ def count(images, sides, label):
 
 @pytest.mark.parametrize("printed", PRINTED)
 def test_the_table_of_the_tool_of_2018(printed):
-    # The other classes of its sets fill up the 18; the rule is the whole part of 0.8 n for each of them.
+    # The other classes make up the total of 18; the rule for each class is 0.8 n rounded down.
     totals = {name: total for name, (total, _, _) in printed.items()} | {f"other{i}": 97 + 31 * i for i in range(14)}
     images = images_of([{name} for name, total in totals.items() for _ in range(total)])
     strata = random.Random(1)
@@ -50,7 +50,7 @@ def test_an_image_with_several_boxes_is_on_one_side():
     chance = random.Random(0)
     images = images_of([chance.choices("abcde", weights=(50, 20, 10, 5, 1), k=1 + i % 4) for i in range(2000)])
     sides = split.split_images(images, 0.2)
-    assert set(sides) == {image.name for image in images}  # one side each: a dict says so
+    assert set(sides) == {image.name for image in images}  # one side each, because it is a dict
     for label in "abcde":
         total = sum(label in image.classes for image in images)
         assert abs(count(images, sides, label)[VALIDATE] - (total - int(0.8 * total + 1e-9))) <= 1
@@ -62,7 +62,7 @@ def test_an_image_with_several_boxes_is_on_one_side():
     st.sampled_from([0.0, 0.1, 0.3]),
     st.integers(0, 5),
 )
-def test_with_one_class_an_image_each_class_has_its_share(labels, val, test, seed):
+def test_with_one_class_per_image_each_class_has_its_share(labels, val, test, seed):
     images = images_of([{label} for label in labels])
     sides = split.split_images(images, val, seed, test)
     for label, total in collections.Counter(labels).items():
@@ -70,26 +70,26 @@ def test_with_one_class_an_image_each_class_has_its_share(labels, val, test, see
         assert {side: count(images, sides, label)[side] for side in wanted} == wanted
 
 
-def test_sizes_of_boxes_are_spread():
+def test_box_sizes_are_stratified():
     images = [
         SplitImage(f"{i:04d}", f"s{i}", frozenset("a"), frozenset([("a", "sml"[(i % 10 > 6) + (i % 10 > 8)])]))
         for i in range(500)
     ]
     sides = split.split_images(images, 0.2)
     for letter, total in (("s", 350), ("m", 100), ("l", 50)):
-        found = sum(sides[i.name] == VALIDATE for i in images if ("a", letter) in i.strata)
-        assert found == pytest.approx(0.2 * total, abs=1), letter
+        total_validate = sum(sides[i.name] == VALIDATE for i in images if ("a", letter) in i.strata)
+        assert total_validate == pytest.approx(0.2 * total, abs=1), letter
 
 
-def test_folds_hold_every_image_once_and_every_class_evenly():
+def test_folds_contain_every_image_once_and_every_class_evenly():
     images = images_of(["a"] * 50 + ["b"] * 13 + [""] * 7)
     folds = split.split_folds(images, 5, seed=2)
     assert set(folds.values()) == {1, 2, 3, 4, 5}
     for label, low, high in (("a", 10, 10), ("b", 2, 3)):
         assert {low, high} >= set(count(images, folds, label).values())
-    with pytest.raises(errors.DatasetError, match="folds need"):
+    with pytest.raises(errors.DatasetError, match="5 folds need at least 5 images"):
         split.split_folds(images[:3], 5)
-    with pytest.raises(errors.UsageError, match="folds"):
+    with pytest.raises(errors.UsageError, match="the number of folds is invalid"):
         split.split_folds(images, 1)
 
 
@@ -117,13 +117,13 @@ def test_keys_of_groups(group_by, name, key):
     assert grouping.make_key(group_by)(name) == key
 
 
-def test_a_pattern_that_is_none():
-    with pytest.raises(errors.UsageError, match="--group_by"):
+def test_an_invalid_pattern_is_rejected():
+    with pytest.raises(errors.UsageError, match="--group_by is not a valid regular expression"):
         grouping.make_key("(")
 
 
-def test_sets_that_share_a_member_are_one():
-    # a b are frames of one film, c of another one; b and c show nearly the same, and so do x and y.
+def test_sets_that_share_a_member_are_merged():
+    # a and b are frames of one video, c of another; b and c are near duplicates, and so are x and y.
     names = "abcxyz"
     leaders = stratification.find_leaders(len(names), [[0, 1], [1, 2], [3, 4]])
     assert [names[leader] for leader in leaders] == list("aaaxxz")
@@ -137,18 +137,18 @@ def test_sets_that_share_a_member_are_one():
         )
     )
 )
-def test_leaders_are_the_least_of_what_is_connected(case):
+def test_leaders_are_the_smallest_connected_members(case):
     count, sets = case
     groups = [{image} for image in range(count)]
-    for found in sets:
-        joined = [group for group in groups if group & set(found)]
-        groups = [group for group in groups if not group & set(found)] + [set().union(*joined)]
+    for members in sets:
+        joined = [group for group in groups if group & set(members)]
+        groups = [group for group in groups if not group & set(members)] + [set().union(*joined)]
     wanted = {image: min(group) for group in groups for image in group}
     leaders = stratification.find_leaders(count, sets)
     assert [wanted[image] for image in range(count)] == (list(range(count)) if leaders is None else list(leaders))
 
 
-def test_fixed_images_stay_and_new_ones_make_up():
+def test_fixed_images_stay_and_new_ones_compensate():
     images = images_of(["a"] * 20)
     fixed = {image.name: TRAIN for image in images[:14]}
     sides = split.split_images(images, 0.3, fixed=fixed)
@@ -156,7 +156,7 @@ def test_fixed_images_stay_and_new_ones_make_up():
     assert collections.Counter(sides.values()) == {TRAIN: 14, VALIDATE: 6}
 
 
-def test_sets_that_hardly_can_be_split():
+def test_sets_that_can_hardly_be_split():
     assert split.split_images([], 0.2) == {}
     assert split.split_images(images_of(["a"]), 0.2) == {"00000.jpg": TRAIN}
     two = split.split_images(images_of(["a"] * 2 + ["b"] * 40), 0.2)
@@ -167,7 +167,7 @@ def test_sets_that_hardly_can_be_split():
     assert set(split.split_images(images_of(["a"] * 10), 0.2, 0, 0.2).values()) == {TRAIN, VALIDATE, TEST}
 
 
-def test_the_report_says_by_how_much():
+def test_the_report_shows_the_deviation():
     labels = {"1": ("a",), "2": ("a", "b"), "3": ("a",), "4": ("c",)}
     sides = {"1": TRAIN, "2": VALIDATE, "3": VALIDATE, "4": TRAIN}
     rows = deviation.measure(labels, sides, lambda total: split.share_out(total, 0.25))

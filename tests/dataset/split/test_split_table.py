@@ -1,4 +1,4 @@
-"""The script that shows the split of the class counts of an older tool's log still says that all of them come out."""
+"""The script that splits the class counts from an older tool's log still reproduces all figures."""
 
 import pathlib
 import subprocess
@@ -7,7 +7,7 @@ import sys
 SCRIPT = pathlib.Path(__file__).parents[3] / "scripts" / "split_table.py"
 
 
-def test_every_figure_of_the_log_comes_out():
+def test_every_figure_of_the_log_is_reproduced():
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, cwd=SCRIPT.parents[1])
     assert done.returncode == 0, done.stderr
     shown = [line.split() for line in done.stdout.splitlines() if "in the log" in line]

@@ -1,4 +1,4 @@
-"""Advice on anchors: the sizes and aspect ratios that the boxes of a set ask for, by k-means on their shapes.
+"""Suggests anchors: the sizes and aspect ratios that suit the boxes of a dataset, by k-means on their shapes.
 
 The distance of two shapes is 1 - IoU of boxes with a common corner (Redmon and Farhadi 2017, "YOLO9000", section 2).
 """
@@ -8,9 +8,9 @@ import dataclasses
 import numpy as np
 
 MAX_ANCHORS = 15
-_MAX_BOXES = 20_000  # more do not change the clusters
+_MAX_BOXES = 20_000  # more would not change the clusters
 _ROUNDS = 100
-_NEAR_FACTOR = 1.2  # sizes and ratios of anchors that are nearer than this serve each other
+_NEAR_FACTOR = 1.2  # anchor sizes and ratios that are closer than this are merged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Anchors:
     """The result for one number of anchors.
 
     Attributes:
-      shapes: float64 [k, 2], width and height as fractions of the image, by area.
-      mean_iou: of each box with its best anchor.
+      shapes: float64 [k, 2], width and height as fractions of the image, sorted by area.
+      mean_iou: mean over the boxes of the IoU with the best anchor.
     """
 
     shapes: np.ndarray
@@ -42,8 +42,8 @@ def cluster(shapes, k, seed=0):
 
     Args:
       shapes: float [N, 2], widths and heights above 0.
-      k: number of anchors, at least 1; fewer come back when there are fewer different shapes.
-      seed: of the first choice.
+      k: number of anchors, at least 1; fewer are returned if there are fewer distinct shapes.
+      seed: of the initial anchors.
 
     Returns:
       `Anchors`.
@@ -65,7 +65,7 @@ def cluster(shapes, k, seed=0):
 
 
 def _begin(shapes, k, chance):
-    """First anchors: each is drawn from the boxes by how badly those before it fit (k-means++)."""
+    """Initial anchors: each is drawn from the boxes, preferring those that the previous ones fit badly (k-means++)."""
     chosen = [shapes[chance.integers(len(shapes))]]
     while len(chosen) < k:
         distance = 1 - iou_of_shapes(shapes, np.array(chosen)).max(1)
@@ -74,11 +74,11 @@ def _begin(shapes, k, chance):
 
 
 def advise(shapes, seed=0):
-    """{k: `Anchors`} for k = 1 .. 15; empty when there is no box.
+    """{k: `Anchors`} for k = 1 .. 15; empty if there are no boxes.
 
     Args:
       shapes: float [N, 2], widths and heights of boxes as fractions of the image.
-      seed: of the choice of boxes where there are very many, and of the clusters.
+      seed: of the clusters, and of the sample of boxes if there are very many.
     """
     shapes = np.asarray(shapes, np.float64).reshape(-1, 2)
     shapes = shapes[(shapes > 0).all(1)]
@@ -86,16 +86,16 @@ def advise(shapes, seed=0):
         return {}
     if len(shapes) > _MAX_BOXES:
         shapes = shapes[np.random.default_rng(seed).choice(len(shapes), _MAX_BOXES, replace=False)]
-    found = {}
+    anchors = {}
     for k in range(1, MAX_ANCHORS + 1):
-        found[k] = cluster(shapes, k, seed)
-        if k > 1 and found[k - 1].mean_iou > found[k].mean_iou:
-            found[k] = found[k - 1]  # one more anchor can do no worse: the former ones and any other
-    return found
+        anchors[k] = cluster(shapes, k, seed)
+        if k > 1 and anchors[k - 1].mean_iou > anchors[k].mean_iou:
+            anchors[k] = anchors[k - 1]  # an additional anchor cannot be worse: keep these and add any other
+    return anchors
 
 
 def to_ssd_config(shapes, scales=6):
-    """Text for an ssd_anchor_generator: the range of sizes and the aspect ratios of some anchors.
+    """Configuration text for an ssd_anchor_generator with the size range and the aspect ratios of some anchors.
 
     Args:
       shapes: [k, 2], width and height of anchors as fractions of a square input.
@@ -110,7 +110,7 @@ def to_ssd_config(shapes, scales=6):
 
 
 def to_grid_config(shapes, base_px=256, input_px=600):
-    """Text for a grid_anchor_generator: scales of a 256 pixel anchor, and aspect ratios.
+    """Configuration text for a grid_anchor_generator: scales of a 256-pixel anchor, and aspect ratios.
 
     Args:
       shapes: [k, 2], width and height of anchors as fractions of the image.
@@ -125,12 +125,12 @@ def to_grid_config(shapes, base_px=256, input_px=600):
 
 
 def round_ratios(shapes):
-    """The different aspect ratios (width / height) of anchors, to two places; near ones count once."""
+    """The distinct aspect ratios (width / height) of anchors, to two decimal places; close ones are merged."""
     return [round(ratio, 2) or 0.01 for ratio in _keep_apart(shapes[:, 0] / shapes[:, 1])]
 
 
 def _keep_apart(values):
-    """The values in order, without those that are less than a fifth above one that is kept."""
+    """The sorted values, without those that are less than a fifth above one that is kept."""
     kept = []
     for value in np.sort(values):
         if not kept or value / kept[-1] > _NEAR_FACTOR:

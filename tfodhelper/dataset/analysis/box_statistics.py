@@ -1,4 +1,4 @@
-"""What a set looks like in numbers, per side of the split: boxes, sizes, shapes, classes that are seen together."""
+"""Statistics of a dataset, per side of the split: boxes, sizes, shapes, classes that occur together."""
 
 import collections
 import csv
@@ -12,7 +12,7 @@ from tfodhelper import console, storage
 from tfodhelper.dataset.scan.entry import MEDIUM_AREA_PX, SMALL_AREA_PX
 
 ALL = "all"
-TWISTED_RATIO = 4.0  # beyond it and beyond its inverse a box is "twisted"
+TWISTED_RATIO = 4.0  # a box with a ratio above it or below its inverse is "twisted"
 CLASS_HEADER = (
     *("split", "class", "images", "boxes", "boxes_per_image", "small", "medium", "large", "twisted"),
     *("median_width_px", "median_height_px", "mean_object_share"),
@@ -44,13 +44,13 @@ class Table:
         return self.size_px / self.image_px
 
     def of_side(self, side):
-        """(bool [number of images], bool [N]): what belongs to a side; `ALL` for everything."""
+        """(bool [number of images], bool [N]): the images and boxes of a side; `ALL` for everything."""
         images = np.array([side in (ALL, own) for _, own, _ in self.images], bool)
         return images, images[self.image]
 
 
 def make_table(planned):
-    """The `Table` of a `plan.Plan`; images in no list count under the side ""."""
+    """The `Table` of a `plan.Plan`; images in no list have the side ""."""
     images, owners, labels, sizes, frames = [], [], [], [], []
     for number, (image, side) in enumerate(zip(planned.examination.images, planned.sides.in_order())):
         annotation = image.annotation
@@ -70,7 +70,7 @@ def make_table(planned):
 
 
 def sides_of(table):
-    """`ALL` and the sides that have images, in the order in which they are met."""
+    """`ALL` and the sides that have images, in the order train, validate, test."""
     return [ALL, *sorted({side for _, side, _ in table.images if side}, key=["train", "validate", "test"].index)]
 
 
@@ -86,7 +86,7 @@ def describe_splits(table):
 
 
 def describe_classes(table):
-    """Rows of `CLASS_HEADER`, for each side all its classes by name."""
+    """Rows of `CLASS_HEADER`: for each side, all classes by name."""
     rows = []
     for side in sides_of(table):
         _, of_side = table.of_side(side)
@@ -116,7 +116,7 @@ def _mean(values, digits=2):
 
 
 def count_together(table):
-    """(class names, [K, K] number of images that show both; on the diagonal those that show the class)."""
+    """(class names, [K, K] number of images with both classes; on the diagonal, of images with the class)."""
     names = sorted(set(table.label))
     index = {name: number for number, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -130,7 +130,7 @@ def count_together(table):
 
 
 def count_classes_per_image(table, side=ALL):
-    """{number of different classes: number of images}."""
+    """{number of distinct classes: number of images}."""
     images, _ = table.of_side(side)
     shown = collections.defaultdict(set)
     for image, label in zip(table.image.tolist(), table.label):
@@ -139,7 +139,7 @@ def count_classes_per_image(table, side=ALL):
 
 
 def write_csv(path, header, rows):
-    """Writes a table; what cannot be said (a mean of nothing) is an empty cell."""
+    """Writes a table; undefined values (the mean of nothing) are empty cells."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(header)
@@ -149,7 +149,7 @@ def write_csv(path, header, rows):
 
 
 def format_rows(header, rows):
-    """A table for the console: shares in per cent, words without underscores."""
+    """A table for the console, with shares in percent and headings without underscores."""
     shares = {"small", "medium", "large", "twisted", "mean_object_share"}
     texts = [[_format(cell, name in shares) for name, cell in zip(header, row)] for row in rows]
     words = [name.replace("_", " ") for name in header]

@@ -1,4 +1,4 @@
-"""Counts of boxes and images per class and side, and the table that shows them."""
+"""Counts boxes and images per class and side, and formats them as a table."""
 
 import collections
 import dataclasses
@@ -15,7 +15,7 @@ class Statistics:
 
     Attributes:
       boxes: {side: {class name: number of boxes}}.
-      images_of_class: {side: {class name: number of images that show it}}.
+      images_of_class: {side: {class name: number of images with it}}.
       images: {side: number of images}.
       negatives: {side: number of images without boxes}.
     """
@@ -30,8 +30,8 @@ def count(kinds, split):
     """Counts boxes and images.
 
     Args:
-      kinds: for each image (class names of its boxes, anything).
-      split: for each image its side; None does not count.
+      kinds: for each image (class names of its boxes, ignored).
+      split: for each image its side; images with None are not counted.
 
     Returns:
       `Statistics`.
@@ -51,9 +51,9 @@ def count(kinds, split):
 
 
 def format_summary(label_map, statistics):
-    """The table ID / NAME / Train / Validate: boxes of each class, then all boxes, images and negatives.
+    """The table ID / NAME / Train / Validate: boxes of each class, then totals of boxes, images and negatives.
 
-    A column Test follows when there are test images.
+    A column Test is added if there are test images.
     """
     sides = SPLITS if statistics.images[TEST] else (TRAIN, VALIDATE)
     rows = [
@@ -67,28 +67,28 @@ def format_summary(label_map, statistics):
 
 
 def count_of_item(counts, item):
-    """The boxes of a label map's item, which annotations may call by its name or by its display name."""
+    """The number of boxes of a label map item; annotations may use its name or its display name."""
     return sum(counts.get(name, 0) for name in {item.name, item.display_name} if name)
 
 
 def find_missing_classes(label_map, statistics):
-    """Findings for classes of the label map without boxes to train on, or without boxes to validate on."""
+    """Findings for classes of the label map without training boxes or without validation boxes."""
     findings = []
     for item in label_map:
         train, validate = (count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE))
         if not train:
-            received = "no box at all" if not validate else f"{validate} boxes, all of them in validation"
+            received = "no boxes at all" if not validate else f"{validate} boxes, all of them in validation"
             findings.append(
                 Finding(
                     "class-no-training",
                     item.shown_name,
-                    "the class has no box to train on",
+                    "the class has no training boxes",
                     received=received,
-                    fix="label images of it, or take it out of the label map",
+                    fix="label images of it, or remove it from the label map",
                 )
             )
         elif not validate and statistics.images[VALIDATE]:
-            fix = "label more images of it, or raise --val_fraction: its precision cannot be measured"
-            what = "the class has no box to validate on"
-            findings.append(Finding("class-no-validation", item.shown_name, what, fix=fix))
+            fix = "label more images of it, or increase --val_fraction; otherwise its precision cannot be measured"
+            problem = "the class has no validation boxes"
+            findings.append(Finding("class-no-validation", item.shown_name, problem, fix=fix))
     return findings

@@ -1,4 +1,4 @@
-"""How far objects of one class are from each other and from those of other classes: 1 - cosine of their features."""
+"""Distances of objects within a class and between classes: 1 - cosine of their features."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ def mean_distances(features, labels):
     """Mean distances within and between classes.
 
     Args:
-      features: float [N, D], one row an object; rows without length do not count.
+      features: float [N, D], one row per object; rows of zeros are ignored.
       labels: N class names.
 
     Returns:
-      (class names, [K, K] mean of 1 - cosine over all pairs of different objects; nan where there is no pair).
+      (class names, [K, K] mean of 1 - cosine over all pairs of distinct objects; nan where there are no pairs).
     """
     features, labels = np.asarray(features, np.float64), np.asarray(labels, object)
     lengths = np.linalg.norm(features, axis=1)

@@ -100,7 +100,7 @@ def _plot_together(table):
 
 @figures.style()
 def write_distances(path, names, matrix):
-    """Writes the distances of the features of classes, [K, K], NaN where there is none, as a picture; returns `path`."""
+    """Writes the distances of the features of classes, [K, K], NaN where there is none, as a picture."""
     limits = (0, max(0.01, float(matrix[matrix == matrix].max(initial=0.01))))
     return figures.save(path, plot_matrix(names, matrix, "distance of features, 1 - cosine", "{:.2f}", limits))
 

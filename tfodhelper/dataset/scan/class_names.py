@@ -1,8 +1,8 @@
-"""Class names that may mean the same: "button" and "buton", "Players Left" and "PlayersLeft"."""
+"""Class names that may mean the same class: "button" and "buton", "Players Left" and "PlayersLeft"."""
 
 import itertools
 
-_MIN_LENGTH = 4  # shorter names that differ in one letter are usually meant ("cat", "car")
+_MIN_LENGTH = 4  # shorter names that differ in one letter are usually intended ("cat", "car")
 
 
 def find_twins(names):
@@ -30,7 +30,7 @@ def _plain(name):
 
 
 def _differ_by_one_edit(first, second):
-    """Whether one inserted, deleted or replaced letter makes one of the other."""
+    """Whether inserting, deleting or replacing one letter turns one into the other."""
     short, long = sorted((first, second), key=len)
     if len(long) - len(short) > 1:
         return False

@@ -1,4 +1,4 @@
-"""A set as `check` would have it: corrected copies in a folder of their own; the originals are never touched."""
+"""Writes a corrected copy of a dataset into a separate folder; the originals are never touched."""
 
 from tfodhelper import console
 from tfodhelper.annotations import findings
@@ -10,21 +10,21 @@ FOLDER = "fixed"
 def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True):
     """Writes all usable images with their corrected annotations.
 
-    Images keep their names, but for an ending that does not fit the content. Bytes that TensorFlow does not decode are
-    encoded anew; an image is turned where its boxes belong to the turned one. What is left out is not copied.
+    Images keep their names, except for extensions that do not match the content. Images that TensorFlow cannot decode
+    are re-encoded, and images whose boxes refer to the rotated image are rotated. What is left out is not copied.
 
     Args:
       planned: a `plan.Plan`.
-      folder: an empty or new folder apart from the originals.
-      how: `placing.COPY` or LINK, for images that stay as they are.
-      reviewed: {image name: `Annotation`} that a person made in the place of the one that is there, or None.
-      show_progress: whether the console shows how far it is.
+      folder: an empty or new folder, separate from the originals.
+      how: how to place unchanged images: `placing.COPY` or LINK.
+      reviewed: {image name: `Annotation`} that a person made to replace the existing one, or None.
+      show_progress: whether to show the progress on the console.
 
     Returns:
-      List of dicts, one an image that is not the same as before: image, fixed (its new name), codes.
+      List of dicts, one per changed image: image, fixed (its new name), codes.
 
     Raises:
-      DatasetError: the folder holds something, or lies in that of the originals; StorageError.
+      DatasetError: the folder is not empty, or is inside that of the originals; StorageError.
     """
     source = planned.examination.source
     folder = placing.make_new_folder(folder, source.image_dir, source.annotation_dir)
@@ -34,7 +34,7 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
     progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
     for image in images:
         annotation = (reviewed or {}).get(image.name)
-        name = placing.place_mended(image, folder, names, how, annotation)
+        name = placing.place_corrected(image, folder, names, how, annotation)
         codes = sorted({finding.code for finding in image.findings if finding.action != findings.KEPT})
         codes += ["reviewed"] if annotation is not None else []
         if codes or name != image.name:

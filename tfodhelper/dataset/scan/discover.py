@@ -1,7 +1,7 @@
-"""What lies in the folders: images, annotation files, and which belongs to which.
+"""Finds the images and annotation files in the folders of a dataset, and which belong together.
 
-Names are given relative to the folder that is searched, in POSIX form, and always in the same order, so that nothing
-depends on the order in which a file system lists a folder.
+Names are relative to the searched folder, in POSIX form, and always in the same order, so that nothing depends on the
+order in which a file system lists a folder.
 """
 
 import collections
@@ -15,29 +15,29 @@ import pathlib
 from tfodhelper import errors
 from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset.scan import entry as entries
 from tfodhelper.dataset.scan import entry_store, pairing
+from tfodhelper.dataset.scan.entry import ScanOptions
 from tfodhelper.outofcore import columns, sorting, workers
 
 _IGNORED_FOLDERS = ("__MACOSX",)
-# Pictures made from the images of a VOC tree, under the same names: masks of the devkit, drawings of labelme2voc.
+# Derived from the images of a VOC tree, with the same names: masks of the devkit, drawings of labelme2voc.
 _MADE_FROM = "JPEGImages"
 _MADE_FOLDERS = (
     *("SegmentationClass", "SegmentationObject", "SegmentationClassPNG", "SegmentationObjectPNG"),
     *("SegmentationClassVisualization", "SegmentationObjectVisualization", "AnnotationsVisualization"),
 )
-_CHUNK = 200  # annotation files a task
+_CHUNK = 200  # annotation files per task
 _MIN_FOR_THREADS = 16
-_MIN_FOR_PROCESSES = 800  # below, starting processes takes longer than the work
+_MIN_FOR_PROCESSES = 800  # for fewer files, starting processes takes longer than the work
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where the images and the annotations lie.
+    """The folders of the images and the annotations.
 
     Attributes:
-      image_dir: searched for images, with its folders.
-      annotation_dir: searched for XML files, with its folders; may be the same.
+      image_dir: searched recursively for images.
+      annotation_dir: searched recursively for XML files; may be the same folder.
     """
 
     image_dir: pathlib.Path
@@ -50,8 +50,8 @@ class Pair:
 
     Attributes:
       xml: name of the annotation file, relative to the annotation folder.
-      image: name of the image, relative to the image folder; None when there is none.
-      by_stem: whether the image was found by the annotation file's own name.
+      image: name of the image, relative to the image folder; None if it has none.
+      by_stem: whether the image was found by the name of the annotation file.
     """
 
     xml: str
@@ -61,22 +61,22 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """All that was found in a `Source`.
+    """Everything that was found in a `Source`.
 
     Attributes:
       source: the folders.
       image_names, xml_names: names of all images and annotation files, sorted; `columns.Texts`.
-      looked: a `entry_store.EntryStore` with an entry for each annotation file, whose image is the one of `choices`.
+      entries: an `entry_store.EntryStore` with one entry per annotation file, with the image given by `choices`.
       choices: `pairing.Choices`.
-      unlabelled: names of the images that no annotation file claims, sorted; `columns.Texts`.
-      num_foreign: number of other files, neither hidden nor images nor XML.
-      findings: what was found while pairing.
+      unlabelled: names of the images without an annotation file, sorted; `columns.Texts`.
+      num_foreign: number of other files: not hidden, neither images nor XML.
+      findings: the findings of pairing.
     """
 
     source: Source
     image_names: columns.Texts
     xml_names: columns.Texts
-    looked: entry_store.EntryStore
+    entries: entry_store.EntryStore
     choices: pairing.Choices
     unlabelled: columns.Texts
     num_foreign: int
@@ -84,14 +84,14 @@ class Index:
 
     @property
     def pairs(self):
-        """A `Pair` for every annotation file that is used or could not be used, sorted by its name."""
+        """Yields a `Pair` for every annotation file except copies, conflicting and foreign ones, sorted by its name."""
         for position in self.choices.used():
             image = self.choices.image[position]
             name = None if image < 0 else self.image_names[image]
             yield Pair(self.xml_names[position], name, bool(self.choices.by_stem[position]))
 
     def image_of(self, xml):
-        """Name of the image of an annotation file, or None."""
+        """The name of the image of an annotation file, or None."""
         position = self.xml_names.find(xml)
         if position < 0 or not self.choices.is_used[position] or self.choices.image[position] < 0:
             return None
@@ -99,23 +99,23 @@ class Index:
 
 
 def make_source(data_dir=None, image_dir=None, annotation_dir=None):
-    """A `Source` from the flags of the command line.
+    """Makes a `Source` from command-line flags.
 
     Args:
-      data_dir: one tree with images and XML files.
-      image_dir, annotation_dir: two trees, instead of `data_dir`.
+      data_dir: one tree with both images and XML files.
+      image_dir, annotation_dir: two trees instead of `data_dir`.
 
     Raises:
-      UsageError: neither or both ways are used.
-      DatasetError: a folder is not there.
+      UsageError: neither `data_dir` nor the two trees are given, or both.
+      DatasetError: a folder does not exist.
     """
-    fix = "give --data_dir=FOLDER, or --image_dir=FOLDER with --annotation_dir=FOLDER"
+    fix = "use --data_dir=FOLDER, or --image_dir=FOLDER with --annotation_dir=FOLDER"
     if data_dir and (image_dir or annotation_dir):
-        raise errors.UsageError("--data_dir does not go with --image_dir and --annotation_dir", fix=fix)
+        raise errors.UsageError("--data_dir cannot be combined with --image_dir or --annotation_dir", fix=fix)
     if not data_dir and not (image_dir and annotation_dir):
         given = [name for name, value in (("image_dir", image_dir), ("annotation_dir", annotation_dir)) if value]
         received = f"only --{given[0]}" if given else None
-        raise errors.UsageError("it is not said where the images and annotations lie", received=received, fix=fix)
+        raise errors.UsageError("the folders of the images and annotations are not given", received=received, fix=fix)
     source = Source(pathlib.Path(data_dir or image_dir), pathlib.Path(data_dir or annotation_dir))
     for folder in (source.image_dir, source.annotation_dir):
         if not folder.is_dir():
@@ -125,12 +125,12 @@ def make_source(data_dir=None, image_dir=None, annotation_dir=None):
 
 
 def list_files(folder):
-    """Names of all files below a folder, sorted; see `find_files`."""
+    """Names of all files in a folder and its subfolders, sorted; see `find_files`."""
     return sorted(find_files(folder))
 
 
 def find_files(folder):
-    """Yields the names of all files below a folder; hidden files and folders are left out, links are followed once.
+    """Yields the names of all files in a folder and its subfolders, except hidden ones; links are followed once.
 
     Raises:
       DatasetError: when a folder cannot be listed.
@@ -162,13 +162,13 @@ def find_files(folder):
 
 
 def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
-    """Finds images and annotation files, looks at them and pairs them.
+    """Finds, reads and pairs images and annotation files.
 
     Args:
       source: a `Source`.
-      options: `entry.LookOptions`; by default images are decoded and all classes allowed.
-      known: `entry_store.Notes` of an earlier look, or None; files that have not changed since are not read again.
-      num_workers: processes; 0 leaves it to the program, 1 works in this one.
+      options: `entry.ScanOptions`; by default images are decoded and all classes are allowed.
+      known: `entry_store.Notes` of a previous scan, or None; files unchanged since then are not read again.
+      num_workers: number of processes; 0 chooses automatically, 1 uses only this process.
       progress: a `console.Progress`, or None.
       folder, identity: see `entry_store.EntryStore`.
 
@@ -178,40 +178,41 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     Raises:
       DatasetError: no annotation file, a folder that cannot be listed, or git-lfs pointers instead of files.
     """
-    options = options or entries.LookOptions(
+    options = options or ScanOptions(
         str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
     )
     image_names, xml_names, unwritable, num_foreign = _list_names(source, folder)
     if len(xml_names) >= _MIN_FOR_PROCESSES:
-        workers.start_kept(num_workers)  # while there is little in memory that they would share
-    finder = pairing.Finder(image_names, folder)
+        workers.start_kept(num_workers)  # early, while there is little memory to share with them
+    finder = pairing.ImageFinder(image_names, folder)
     stems = columns.Column("q", (finder.find_stem(name) for name in xml_names), folder)
-    found, guesses = entry_store.EntryStore(folder, identity), _names_of(image_names, stems)
-    for piece in _look_at_files(xml_names, len(xml_names), guesses, options, known, num_workers):
-        found.add(piece)
+    entries, guesses = entry_store.EntryStore(folder, identity), _names_of(image_names, stems)
+    for batch in _scan_files(xml_names, len(xml_names), guesses, options, known, num_workers):
+        entries.add(batch)
         if progress is not None:
-            progress.advance(len(piece.flags))
-    findings = [Finding(*found[p].trouble) for p, flags in enumerate(found.flags) if flags & entry_store.HAS_TROUBLE]
-    findings += [Finding("name-not-utf8", name, "the file's name is no UTF-8 text") for name in unwritable]
-    choices, more = pairing.pair(found, xml_names, finder, stems, _SizeReader(source.image_dir))
-    _look_again(found, choices, stems, image_names, options, num_workers)
-    more += _find_bare_filenames(found, xml_names, image_names, choices)
+            progress.advance(len(batch.flags))
+    unusable = (position for position, flags in enumerate(entries.flags) if flags & entry_store.HAS_PROBLEM)
+    findings = [Finding(*entries[position].problem) for position in unusable]
+    findings += [Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable]
+    choices, more = pairing.pair(entries, xml_names, finder, stems, _SizeReader(source.image_dir))
+    _rescan_images(entries, choices, stems, image_names, options, num_workers)
+    more += _find_bare_filenames(entries, xml_names, image_names, choices)
     claimed = columns.filled("B", 0, len(image_names), folder)
     for image in choices.image:
         if image >= 0:
             claimed[image] = 1
     free = (name for name, is_claimed in zip(image_names, claimed) if not is_claimed)
     unlabelled, findings = columns.Texts(free, folder), tuple(findings + more)
-    return Index(source, image_names, xml_names, found, choices, unlabelled, num_foreign, findings)
+    return Index(source, image_names, xml_names, entries, choices, unlabelled, num_foreign, findings)
 
 
-def look_at_share(source, options, number, count, num_workers=0):
-    """Looks at every count-th annotation file, from the one of this number on; yields `entry_store.Piece`s."""
+def scan_share(source, options, number, count, num_workers=0):
+    """Scans every count-th annotation file, beginning with the given number; yields `entry_store.EntryBatch`es."""
     image_names, xml_names, *_ = _list_names(source)
-    finder, own = pairing.Finder(image_names), range(number, len(xml_names), count)
+    finder, own = pairing.ImageFinder(image_names), range(number, len(xml_names), count)
     stems = (finder.find_stem(xml_names[position]) for position in own)
     names = (xml_names[position] for position in own)
-    return _look_at_files(names, len(own), _names_of(image_names, stems), options, None, num_workers)
+    return _scan_files(names, len(own), _names_of(image_names, stems), options, None, num_workers)
 
 
 def _names_of(image_names, numbers):
@@ -219,7 +220,7 @@ def _names_of(image_names, numbers):
 
 
 def _list_names(source, folder=None):
-    """(names of all images, names of all annotation files, both sorted; names that are no text; number of others)."""
+    """(sorted names of images, sorted names of annotation files, names that are not valid text, number of others)."""
     endings = tuple(images.EXTENSIONS)
     image_names, xml_names = (sorting.TextSorter(folder) for _ in range(2))
     unwritable, num_others, num_beside_xml = [], 0, 0
@@ -237,7 +238,7 @@ def _list_names(source, folder=None):
                 image_names.add(name)
             if is_xml and has_xml:
                 xml_names.add(name)
-            # In two folders each is searched for one kind, and the other kind is nothing to count.
+            # If there are two folders, each is searched for one kind; files of the other kind are not counted.
             num_others += not is_image and not is_xml
             num_beside_xml += has_xml and not is_xml
         unwritable.extend(os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(bad))
@@ -249,65 +250,73 @@ def _list_names(source, folder=None):
     image_names, xml_names = image_names.sort(), xml_names.sort()
     if not xml_names:
         raise errors.DatasetError(
-            f"{source.annotation_dir}: no annotation file in it or its folders",
-            expected="XML files as LabelImg writes them (format PascalVOC)",
+            f"{source.annotation_dir}: no annotation files in it or its folders",
+            expected="XML files as written by LabelImg (PascalVOC format)",
             received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
-            fix="label the images with LabelImg, or name the folder of the XML files with --annotation_dir",
+            fix="label the images with LabelImg, or give the folder of the XML files with --annotation_dir",
         )
     return image_names, xml_names, unwritable, num_others
 
 
-def _look_at_files(names, count, guesses, options, known, num_workers):
-    """Yields `entry_store.Piece`s, in order; each image is looked at beside the file that its name leads to."""
-    with look_in_parallel(count, options.decode, num_workers) as (run, size):
+def _scan_files(names, count, guesses, options, known, num_workers):
+    """Yields `entry_store.EntryBatch`es, in order, each with the images that the names of the files lead to."""
+    with run_in_parallel(count, options.decode, num_workers) as (run, size):
         tasks = (
-            (options, piece, list(itertools.islice(guesses, len(piece))), known and [known.place_of(n) for n in piece])
-            for piece in workers.chunks(names, size)
+            (
+                options,
+                chunk,
+                list(itertools.islice(guesses, len(chunk))),
+                known and [known.location_of(n) for n in chunk],
+            )
+            for chunk in workers.chunks(names, size)
         )
-        yield from run(entry_store.look_at_all, tasks)
+        yield from run(entry_store.scan_files, tasks)
 
 
-def _look_again(found, choices, stems, image_names, options, num_workers):
-    """Looks at the images to which another thing than the annotation file's name led."""
+def _rescan_images(entries, choices, stems, image_names, options, num_workers):
+    """Scans the images that were found by something other than the annotation file's name."""
     others = (
         position
         for position in choices.paired()
-        if choices.image[position] != stems[position] and found[position].image != image_names[choices.image[position]]
+        if choices.image[position] != stems[position]
+        and entries[position].image != image_names[choices.image[position]]
     )
+    positions = columns.Column("Q", others, entries.folder)
 
-    def make_task(piece):
-        return options, found.path, [found.place_of(p) for p in piece], [image_names[choices.image[p]] for p in piece]
+    def make_task(chunk):
+        names = [image_names[choices.image[position]] for position in chunk]
+        return options, entries.path, [entries.span_of(position) for position in chunk], names
 
-    look_anew(found, columns.Column("Q", others, found.folder), entry_store.look_again, make_task, options, num_workers)
+    replace_entries(entries, positions, entry_store.rescan_images, make_task, options, num_workers)
 
 
-def look_anew(found, positions, function, make_task, options, num_workers):
-    """Replaces entries.
+def replace_entries(entries, positions, function, make_task, options, num_workers):
+    """Replaces entries by the results of worker processes.
 
     Args:
-      found: a `entry_store.EntryStore`.
+      entries: an `entry_store.EntryStore`.
       positions: of the entries.
-      function: what worker processes do: from a task to a `entry_store.Piece`.
-      make_task: the task of some of the positions.
-      options: `entry.LookOptions`.
-      num_workers: processes; 0 leaves it to the program.
+      function: maps a task to an `entry_store.EntryBatch`; runs in worker processes.
+      make_task: makes the task for some of the positions.
+      options: `entry.ScanOptions`.
+      num_workers: number of processes; 0 chooses automatically.
     """
     under_way = collections.deque()
 
     def make_tasks(size):
-        for piece in workers.chunks(positions, size):
-            under_way.append(piece)
-            yield make_task(piece)
+        for chunk in workers.chunks(positions, size):
+            under_way.append(chunk)
+            yield make_task(chunk)
 
-    found.flush()
-    with look_in_parallel(len(positions), options.decode, num_workers) as (run, size):
-        for again in run(function, make_tasks(size)):
-            found.replace(under_way.popleft(), again)
+    entries.flush()
+    with run_in_parallel(len(positions), options.decode, num_workers) as (run, size):
+        for batch in run(function, make_tasks(size)):
+            entries.replace(under_way.popleft(), batch)
 
 
 @contextlib.contextmanager
-def look_in_parallel(count, decode, num_workers=0):
-    """Yields (a function like `map`, files a task): processes where they pay, threads where decoding is the work."""
+def run_in_parallel(count, decode, num_workers=0):
+    """Yields (a function like `map`, files per task): uses processes if they pay off, or threads to decode images."""
     if num_workers == 1 or count < _MIN_FOR_THREADS or (count < _MIN_FOR_PROCESSES and not decode):
         yield map, _CHUNK
     elif count < _MIN_FOR_PROCESSES:
@@ -319,7 +328,7 @@ def look_in_parallel(count, decode, num_workers=0):
 
 
 def split_names(names):
-    """Returns (names that are text, the others as text with their odd bytes spelt out); records hold text only."""
+    """Returns (names that are valid text, the others with their invalid bytes escaped); records can hold only text."""
     good = [name for name in names if _is_text(name)]
     bad = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names if not _is_text(name)]
     return good, bad
@@ -333,12 +342,12 @@ def _is_text(name):
     return True
 
 
-def refuse_pointers(findings, image_dir=None, image_names=()):
-    """Stops when git-lfs pointers were met: the set is not there, and the rest of it would be trained on quietly.
+def check_no_pointers(findings, image_dir=None, image_names=()):
+    """Raises if there are git-lfs pointers: images are missing, and training would silently use only the others.
 
     Args:
-      findings: everything that was found.
-      image_dir, image_names: images that nobody has looked at; pointers among them are named, too.
+      findings: all findings.
+      image_dir, image_names: images that were not scanned; the message includes pointers among them.
 
     Raises:
       DatasetError: naming the first pointers.
@@ -350,7 +359,7 @@ def refuse_pointers(findings, image_dir=None, image_names=()):
             f"{len(pointers)} files are git-lfs pointers, not the files themselves: " + ", ".join(pointers[:3]),
             expected="the content of the files",
             received="text that begins with: version https://git-lfs.github.com/spec/v1",
-            fix="run `git lfs pull` in the repository of the data",
+            fix="run `git lfs pull` in the data repository",
         )
 
 
@@ -362,24 +371,24 @@ def _is_pointer(path):
         return False
 
 
-def _find_bare_filenames(found, xml_names, image_names, choices):
-    """One finding for the whole set: some tools never write the extension."""
+def _find_bare_filenames(entries, xml_names, image_names, choices):
+    """One finding for the whole dataset, because some tools never write the extension."""
     number, first = 0, None
     for position in choices.used():
-        if choices.image[position] >= 0 and not found.flags[position] & entry_store.IS_NAMED:
-            filename = found[position].filename
+        if choices.image[position] >= 0 and not entries.flags[position] & entry_store.IS_NAMED:
+            filename = entries[position].filename
             if filename and not os.path.splitext(filename)[1]:
                 number, first = number + 1, first or (position, filename)
     if not number:
         return []
-    what = f"<filename> has no extension here and in {number - 1} other files; the image is found all the same"
+    problem = f"<filename> has no extension here and in {number - 1} other files; the image is found nevertheless"
     position, received = first
     image = os.path.basename(image_names[choices.image[position]])
-    return [Finding("filename-bare", xml_names[position], what, None, image, received)]
+    return [Finding("filename-bare", xml_names[position], problem, None, image, received)]
 
 
 class _SizeReader:
-    """Sizes from image headers, each read once."""
+    """Reads sizes from image headers, each only once."""
 
     def __init__(self, folder):
         self._folder, self._sizes = folder, {}

@@ -1,4 +1,4 @@
-"""Byte-identical images: usual in real sets, often labelled differently, and a leak when a split tears them apart."""
+"""Byte-identical images: common in real datasets, often labelled differently, and a leak if a split separates them."""
 
 import collections
 
@@ -23,34 +23,32 @@ def group_identical(images):
 
 
 def find_duplicates(images):
-    """A finding for each group of identical images: whether their boxes agree or not."""
+    """One finding per group of identical images, depending on whether their boxes agree."""
     findings = []
     for group in group_identical(images):
         names = ", ".join(image.name for image in group[1 : _SHOWN + 1]) + (", ..." if len(group) > _SHOWN + 1 else "")
         agree = len({frozenset(image.annotation.boxes) for image in group}) == 1
         if agree:
-            findings.append(
-                Finding("images-identical", group[0].name, f"is the same file as {names}, with equal boxes")
-            )
+            findings.append(Finding("images-identical", group[0].name, f"is identical to {names}, with the same boxes"))
         else:
-            what = f"is the same file as {names}, but the boxes differ"
-            fix = "keep the better annotation; until then they stay on one side of the split"
-            findings.append(Finding("images-disagree", group[0].name, what, fix=fix))
+            problem = f"is identical to {names}, but the boxes differ"
+            fix = "keep only the better annotation; until then, they stay on one side of the split"
+            findings.append(Finding("images-disagree", group[0].name, problem, fix=fix))
     return findings
 
 
 def find_leaks(images, split):
-    """A finding for each group of identical images that a given split puts on both sides.
+    """One finding per group of identical images that a given split puts on both sides.
 
     Args:
       images: `usable_images.UsableImage`s.
-      split: {name: side}; images that are not in it do not count.
+      split: {name: side}; images that are not in it are ignored.
     """
     findings = []
     for group in group_identical([image for image in images if image.name in split]):
         sides = {split[image.name] for image in group}
         if len(sides) > 1:
             names = ", ".join(f"{image.name} ({split[image.name]})" for image in group[:_SHOWN])
-            fix = "take them out of one of the lists: figures of the validation are too good otherwise"
-            findings.append(Finding("split-leak", group[0].name, f"one file on both sides: {names}", fix=fix))
+            fix = "remove them from one of the lists; otherwise validation results are too optimistic"
+            findings.append(Finding("split-leak", group[0].name, f"identical files on both sides: {names}", fix=fix))
     return findings

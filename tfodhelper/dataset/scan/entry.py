@@ -1,8 +1,8 @@
-"""What one look at an annotation file and its likely image gives, as plain values.
+"""The result of scanning one annotation file and its likely image, as plain values.
 
-An `Entry` is made in a worker process and travels as one line of JSON, which goes into a file
-(`entry_store.EntryStore`) and is read again when somebody asks for it: of a million images only a few numbers each
-stay in memory.
+An `Entry` is made in a worker process and sent as one line of JSON, which is stored in a file
+(`entry_store.EntryStore`) and read again on demand: even for a million images, only a few numbers per image stay in
+memory.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, Un
 SMALL_AREA_PX, MEDIUM_AREA_PX = 32**2, 96**2
 _FACT_NAMES = [field.name for field in dataclasses.fields(ImageFacts)]
 NUM_BYTES, SHA256 = _FACT_NAMES.index("num_bytes"), _FACT_NAMES.index("sha256")
-FAULTLESS = True  # in `Entry.checked`: the annotation can be used as it stands
+FAULTLESS = True  # in `Entry.checked`: the annotation can be used unchanged
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FACTS = operator.attrgetter(*_FACT_NAMES)
 _BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box)))
@@ -31,53 +31,53 @@ class Entry(typing.NamedTuple):
 
     Attributes:
       name: of the annotation file, relative to the annotation folder.
-      stamp: (bytes, time of change in ns) of it.
-      sha256: hex digest of it.
-      content: what it says, see `pack`; None when it cannot be used.
-      trouble: the finding that says why, as a tuple; or None.
-      image: name of the image that was looked at, or None.
-      image_stamp: (bytes, time of change in ns) of it, or None.
-      facts: the fields of its `ImageFacts`, or None.
-      bad_sha256: the image's hex digest where it has no facts; "" when it could not be read.
-      image_trouble: the finding that says why it cannot be used, as a tuple; or None.
-      checked: the content after `checks.check_annotation`; FAULTLESS when that is `content` itself, None when the image
-        is left out.
-      turn: whether EXIF's turn has to be carried out.
-      findings: what the check found, as tuples.
+      stamp: its (size in bytes, modification time in ns).
+      sha256: its hex digest.
+      content: its content, see `pack_annotation`; None when it cannot be used.
+      problem: the finding with the reason, as a tuple, or None.
+      image: name of the image that was scanned, or None.
+      image_stamp: the image's (size in bytes, modification time in ns), or None.
+      facts: the fields of the image's `ImageFacts`, or None.
+      bad_sha256: the image's hex digest if it has no facts; "" if it could not be read.
+      image_problem: the finding with the reason why the image cannot be used, as a tuple, or None.
+      checked: the content after `checks.check_annotation`; FAULTLESS if that is `content` itself, None if the image is
+        left out.
+      turn: whether the image must be rotated according to its EXIF orientation.
+      findings: the findings of the check, as tuples.
     """
 
     name: str
     stamp: tuple
     sha256: str
     content: tuple | None
-    trouble: tuple | None = None
+    problem: tuple | None = None
     image: str | None = None
     image_stamp: tuple | None = None
     facts: tuple | None = None
     bad_sha256: str = ""
-    image_trouble: tuple | None = None
+    image_problem: tuple | None = None
     checked: tuple | bool | None = None
     turn: bool = False
     findings: tuple = ()
 
     @property
     def filename(self):
-        """As the annotation file gives it."""
+        """As given in the annotation file."""
         return self.content[0] if self.content else ""
 
     @property
     def width(self):
-        """As the annotation file gives it; None when it does not."""
+        """As given in the annotation file, or None."""
         return self.content[1] if self.content else None
 
     @property
     def height(self):
-        """As the annotation file gives it; None when it does not."""
+        """As given in the annotation file, or None."""
         return self.content[2] if self.content else None
 
     @property
     def usable(self):
-        """The content that goes into a record, or None."""
+        """The content to store in a record, or None."""
         return self.content if self.checked is FAULTLESS else self.checked
 
     @property
@@ -87,17 +87,17 @@ class Entry(typing.NamedTuple):
 
     @property
     def annotation(self):
-        """The `Annotation` as it stands in the file, or None."""
-        return None if self.content is None else unpack(self.content)
+        """The `Annotation` as in the file, or None."""
+        return None if self.content is None else unpack_annotation(self.content)
 
 
-class LookOptions(typing.NamedTuple):
-    """How files are looked at.
+class ScanOptions(typing.NamedTuple):
+    """How files are scanned.
 
     Attributes:
       image_dir, annotation_dir: folders that the names are relative to, as strings.
-      decode: whether images are decoded.
-      label_map: classes that are allowed, or None.
+      decode: whether to decode images.
+      label_map: the allowed classes; None allows all.
       check_options: a `checks.CheckOptions`.
     """
 
@@ -108,12 +108,12 @@ class LookOptions(typing.NamedTuple):
     check_options: checks.CheckOptions
 
 
-def pack(annotation):
-    """An `Annotation` as nested plain values; its path is not kept.
+def pack_annotation(annotation):
+    """An `Annotation` as nested plain values, without its path.
 
     Returns:
-      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`; then skipped objects and
-      guessed encoding, where there are.
+      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`; followed by the skipped
+      objects and the guessed encoding, if there are any.
     """
     boxes = tuple([_BOX(box) for box in annotation.boxes])
     start = (annotation.filename, annotation.width, annotation.height, boxes, annotation.verified)
@@ -122,8 +122,8 @@ def pack(annotation):
     return (*start, tuple([(s.code, s.where, s.what) for s in annotation.skipped]), annotation.encoding)
 
 
-def unpack(content):
-    """The `Annotation` that was packed."""
+def unpack_annotation(content):
+    """The `Annotation` of values made by `pack_annotation`."""
     filename, width, height, boxes, verified, *rest = content
     skipped, encoding = rest or ((), None)
     return Annotation(
@@ -133,46 +133,46 @@ def unpack(content):
         tuple([Box(*box) for box in boxes]),
         verified,
         None,
-        tuple([SkippedObject(*one) for one in skipped]),
+        tuple([SkippedObject(*values) for values in skipped]),
         encoding,
     )
 
 
 def size_letter(width, height):
-    """The size of a box as COCO names it: s below 32 x 32 square pixels, m below 96 x 96, else l."""
+    """The size class of a box as in COCO: s for areas below 32 x 32 pixels, m below 96 x 96, else l."""
     area = width * height
     return "s" if area < SMALL_AREA_PX else "m" if area < MEDIUM_AREA_PX else "l"
 
 
 def to_tuple(finding):
-    """A finding as plain values."""
+    """A finding as a tuple of plain values."""
     return (
         *(finding.code, finding.file, finding.what, finding.where),
         *(finding.expected, finding.received, finding.fix, finding.action),
     )
 
 
-def look_at(options, name, image, known=None):
-    """The `Entry` of one annotation file.
+def make_entry(options, name, image, known=None):
+    """Scans one annotation file and its likely image.
 
     Args:
-      options: `LookOptions`.
+      options: `ScanOptions`.
       name: of the annotation file.
       image: name of the image that its name leads to, or None.
-      known: an earlier `Entry`, which is given back when neither file has changed since; or None.
+      known: a previous `Entry`, or None; its content is reused if neither file has changed since.
     """
     path = f"{options.annotation_dir}/{name}"
     if known is not None and _is_unchanged(options, path, image, known):
-        # What was found may have depended on the other files of the set.
-        return known if known.facts is None or known.checked is FAULTLESS else check(options, known)
-    entry = _look_at_annotation(path, name)
+        # The findings may have depended on the other files of the dataset.
+        return known if known.facts is None or known.checked is FAULTLESS else check_entry(options, known)
+    entry = _read_annotation(path, name)
     if image is None or _is_no_annotation(entry):
         return entry
-    return look_at_image(options, entry, image)
+    return add_image(options, entry, image)
 
 
 def _is_unchanged(options, path, image, known):
-    """Whether neither file has changed; the image may be one to which another thing than the name has led."""
+    """Whether neither file has changed; the image may have been found by something other than the name."""
     if tuple(known.stamp) != _stamp_of(path):
         return False
     if image is not None and known.image != image:
@@ -181,30 +181,30 @@ def _is_unchanged(options, path, image, known):
 
 
 def _is_no_annotation(entry):
-    return entry.trouble is not None and entry.trouble[0] == "not-an-annotation"
+    return entry.problem is not None and entry.problem[0] == "not-an-annotation"
 
 
-def _look_at_annotation(path, name):
+def _read_annotation(path, name):
     try:
         data, stamp = _read(path, labelimg.MAX_BYTES)
     except OSError as error:
-        trouble = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
-        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(trouble, name)))
+        problem = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
+        return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(problem, name)))
     digest, content = hashlib.sha256(data).hexdigest(), usual_layout.read(data)
     if content is None:
         try:
-            content = pack(labelimg.parse_labelimg(data, path))
+            content = pack_annotation(labelimg.parse_labelimg(data, path))
         except UnusableFile as error:
             return Entry(name, stamp, digest, None, to_tuple(from_unusable(error, name)))
     return Entry(name, stamp, digest, content)
 
 
-def look_at_image(options, entry, image):
-    """An entry with its image looked at and its annotation checked against it.
+def add_image(options, entry, image):
+    """An entry with its image scanned and its annotation checked against it.
 
     Args:
-      options: `LookOptions`.
-      entry: an `Entry`, whatever image it names.
+      options: `ScanOptions`.
+      entry: an `Entry` with any image.
       image: name of the image.
     """
     path = f"{options.image_dir}/{image}"
@@ -214,40 +214,40 @@ def look_at_image(options, entry, image):
         facts = _FACTS(headers.inspect(data, path, options.decode))
     except UnusableFile as error:
         digest = hashlib.sha256(data).hexdigest() if stamp else ""
-        trouble = to_tuple(from_unusable(error, image))
-        return entry._replace(image=image, image_stamp=stamp, facts=None, bad_sha256=digest, image_trouble=trouble)
-    return check(
-        options, entry._replace(image=image, image_stamp=stamp, facts=facts, bad_sha256="", image_trouble=None)
+        problem = to_tuple(from_unusable(error, image))
+        return entry._replace(image=image, image_stamp=stamp, facts=None, bad_sha256=digest, image_problem=problem)
+    return check_entry(
+        options, entry._replace(image=image, image_stamp=stamp, facts=facts, bad_sha256="", image_problem=None)
     )
 
 
-def check(options, entry):
-    """An entry with its annotation checked against the image that was looked at."""
+def check_entry(options, entry):
+    """An entry with its annotation checked against its image."""
     if entry.content is None:
         return entry
     facts = ImageFacts(*entry.facts)
     if checks.is_faultless(entry.content, facts, entry.image, options.label_map):
         return entry._replace(checked=FAULTLESS, turn=False, findings=())
     annotation = entry.annotation
-    found = checks.check_annotation(
+    result = checks.check_annotation(
         annotation, facts, entry.name, options.label_map, options.check_options, entry.image
     )
-    checked = found.annotation
+    checked = result.annotation
     return entry._replace(
-        checked=None if checked is None else FAULTLESS if checked == annotation else pack(checked),
-        turn=found.turn,
-        findings=tuple([to_tuple(finding) for finding in found.findings]),
+        checked=None if checked is None else FAULTLESS if checked == annotation else pack_annotation(checked),
+        turn=result.turn,
+        findings=tuple([to_tuple(finding) for finding in result.findings]),
     )
 
 
 def labels_of(entry):
-    """(class names, letters of the sizes, see `size_letter`) of the boxes that can be used, in their order."""
+    """(class names, size letters, see `size_letter`) of the usable boxes, in order."""
     boxes = (entry.usable or (None,) * 4)[3] or ()
     return tuple([box[0] for box in boxes]), "".join([size_letter(box[3] - box[1], box[4] - box[2]) for box in boxes])
 
 
 def content_digest(entry):
-    """A short digest of all that the image's record depends on, but for ids."""
+    """A short digest of everything that the image's record depends on, except ids."""
     text = f"{entry.image_sha256}{entry.turn}{json.dumps(entry.usable)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -269,7 +269,7 @@ def read_with_stamp(path):
 
 
 def _read(path, most):
-    """(the first most + 1 bytes of a file, its stamp), with as few calls of the system as can be."""
+    """(the first most + 1 bytes of a file, its stamp), with as few system calls as possible."""
     descriptor = os.open(path, _READ_FLAGS)
     try:
         status = os.fstat(descriptor)

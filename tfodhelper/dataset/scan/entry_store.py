@@ -1,7 +1,7 @@
-"""What was looked at, kept in files: what it takes of memory does not depend on how much that is.
+"""Stores the results of a scan in files, so that memory does not grow with the number of images.
 
-The file is at the same time the notes with which a later conversion begins: a first line says what they depend on,
-every further one is an `entry.Entry`, in the order of the annotation files.
+The file also serves as notes for a later conversion: its first line identifies what they depend on, every further line
+is an `entry.Entry`, in the order of the annotation files.
 """
 
 import array
@@ -15,40 +15,40 @@ import typing
 import weakref
 
 from tfodhelper import errors, storage
-from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image, check_entry, labels_of, make_entry
 from tfodhelper.outofcore import columns, sorting
 
 _FORMAT = 2
-# What is known of an entry without reading its line.
+# Flags: what is known about an entry without reading its line.
 HAS_CONTENT = 1  # the annotation can be used
-HAS_FACTS = 2  # an image was looked at, and can be used
-IS_USABLE = 4  # its boxes go into a record, if the image is its own
-HAS_REMARKS = 8  # something was found
-IS_NAMED = 16  # `<filename>` is the name of the image that was looked at
-IS_FOREIGN = 32  # no annotation at all
-IS_FAULTLESS = 64  # the content goes into the record as it stands
-HAS_TROUBLE = 128  # the annotation file cannot be used
-DIGEST_BYTES = 16  # enough to tell files apart
+HAS_FACTS = 2  # an image was scanned, and can be used
+IS_USABLE = 4  # its boxes go into a record, if it is paired with its image
+HAS_FINDINGS = 8  # there are findings
+IS_NAMED = 16  # `<filename>` is the name of the image that was scanned
+IS_FOREIGN = 32  # not an annotation at all
+IS_FAULTLESS = 64  # the content goes into the record unchanged
+HAS_PROBLEM = 128  # the annotation file cannot be used
+DIGEST_BYTES = 16  # enough to distinguish files
 NO_SIZE = -1
 _MOST_PX = 1 << 62
 _BUFFER_BYTES = 1 << 18
 _BLOCK = 1 << 8  # entries
-_KNOWN_KINDS = 1 << 12  # that are told apart at a time
+_KNOWN_KINDS = 1 << 12  # that are kept in memory at a time
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _decoder = json.JSONDecoder()
 
 
-class Piece(typing.NamedTuple):
-    """Some entries as a worker process hands them over: their lines, and columns of numbers.
+class EntryBatch(typing.NamedTuple):
+    """Some entries as returned by a worker process: their lines, and columns of numbers.
 
     Attributes:
-      lines: as bytes, one after the other.
-      lengths: of the lines, bytes.
-      flags: HAS_CONTENT and its like, a byte each.
-      kinds, kind_of: the different `entry.labels_of` that are met, as text, and which of them each entry has.
-      sizes: width and height in the XML, width and height of the image, or NO_SIZE, for each entry.
+      lines: as bytes, concatenated.
+      lengths: of the lines, in bytes.
+      flags: HAS_CONTENT etc., one byte per entry.
+      kinds, kind_of: the distinct values of `entry.labels_of`, as text, and which of them each entry has.
+      sizes: for each entry width and height in the XML, width and height of the image, or NO_SIZE.
       num_bytes: of the image files.
-      digests: of the annotation file and of the image, `DIGEST_BYTES` each.
+      digests: of the annotation files and of the images, `DIGEST_BYTES` each.
     """
 
     lines: bytes
@@ -61,90 +61,89 @@ class Piece(typing.NamedTuple):
     digests: bytes
 
 
-def make_piece(found):
-    """The `Piece` of some `Entry`s."""
+def make_batch(entries):
+    """Makes an `EntryBatch` of some `Entry`s."""
     lines, flags, digests, kinds = [], bytearray(), [], {}
     lengths, kind_of, sizes, num_bytes = (array.array(code) for code in "IIqQ")
-    for entry in found:
+    for entry in entries:
         line = (_encode(entry) + "\n").encode("ascii")
         lines.append(line)
         lengths.append(len(line))
         flags.append(_flags_of(entry))
-        kind_of.append(kinds.setdefault(entries.labels_of(entry), len(kinds)))
+        kind_of.append(kinds.setdefault(labels_of(entry), len(kinds)))
         facts = entry.facts or (None, None, None)
         for side in (entry.width, entry.height, facts[1], facts[2]):
             sizes.append(NO_SIZE if side is None else max(NO_SIZE, min(side, _MOST_PX)))
-        num_bytes.append(facts[entries.NUM_BYTES] if entry.facts else 0)
+        num_bytes.append(facts[NUM_BYTES] if entry.facts else 0)
         digests.append(entry.sha256[: 2 * DIGEST_BYTES])
         digests.append(entry.image_sha256[: 2 * DIGEST_BYTES] or "0" * 2 * DIGEST_BYTES)
-    return Piece(
+    return EntryBatch(
         *(b"".join(lines), lengths, bytes(flags), [_encode(kind) for kind in kinds], kind_of, sizes, num_bytes),
         bytes.fromhex("".join(digests)),
     )
 
 
 def _flags_of(entry):
-    if entry.checked is entries.FAULTLESS and not entry.findings:
+    if entry.checked is FAULTLESS and not entry.findings:
         named = IS_NAMED if entry.content[0] == entry.image.rpartition("/")[2] else 0
         return HAS_CONTENT | HAS_FACTS | IS_USABLE | IS_FAULTLESS | named
-    flags = HAS_CONTENT if entry.content is not None else HAS_TROUBLE
+    flags = HAS_CONTENT if entry.content is not None else HAS_PROBLEM
     flags |= HAS_FACTS if entry.facts is not None else 0
     flags |= IS_USABLE if entry.checked is not None else 0
-    flags |= HAS_REMARKS if entry.findings or entry.image_trouble else 0
-    flags |= IS_FOREIGN if entry.trouble and entry.trouble[0] == "not-an-annotation" else 0
+    flags |= HAS_FINDINGS if entry.findings or entry.image_problem else 0
+    flags |= IS_FOREIGN if entry.problem and entry.problem[0] == "not-an-annotation" else 0
     if entry.image is not None and entry.filename == entry.image.rpartition("/")[2]:
         flags |= IS_NAMED
     return flags
 
 
-def look_at_all(task):
-    """Looks at some annotation files and their likely images; the work of one worker process.
+def scan_files(task):
+    """Scans some annotation files and their likely images; runs in a worker process.
 
     Args:
-      task: (`LookOptions`, names of annotation files, names of images or None, places of known lines or None); a place
-        is (path, offset, bytes).
+      task: (`ScanOptions`, names of annotation files, names of images or None, locations of known lines or None); a
+        location is (path, offset, bytes).
 
     Returns:
-      A `Piece`.
+      A `EntryBatch`.
     """
     options, names, images, known = task
-    return make_piece(
+    return make_batch(
         [
-            entries.look_at(options, name, image, place and _read_known(place))
-            for name, image, place in zip(names, images, known or [None] * len(names))
+            make_entry(options, name, image, location and _read_known(location))
+            for name, image, location in zip(names, images, known or [None] * len(names))
         ]
     )
 
 
-def _read_known(place):
-    path, offset, length = place
+def _read_known(location):
+    path, offset, length = location
     try:
         with open(path, "rb") as file:
             file.seek(offset)
             return to_entry(file.read(length))
     except (OSError, ValueError, TypeError):
-        return None  # notes only save work
+        return None  # notes are only an optimization
 
 
-def look_again(task):
-    """As `look_at_all`, for entries whose image is another one than the one that was looked at."""
-    options, path, places, images = task
-    found = read_entries(path, places)
-    return make_piece([entries.look_at_image(options, entry, image) for entry, image in zip(found, images)])
+def rescan_images(task):
+    """Scans other images for some entries; see `scan_files`."""
+    options, path, spans, images = task
+    return make_batch([add_image(options, entry, image) for entry, image in zip(read_entries(path, spans), images)])
 
 
-def check_again(task):
-    """As `look_at_all`, for entries that are checked anew."""
-    options, path, places = task
-    return make_piece([entries.check(options, entry) if entry.facts else entry for entry in read_entries(path, places)])
+def recheck_entries(task):
+    """Checks some entries again; see `scan_files`."""
+    options, path, spans = task
+    return make_batch([check_entry(options, entry) if entry.facts else entry for entry in read_entries(path, spans)])
 
 
-def read_entries(path, places):
-    """The entries at some (offset, bytes) of a file, one after the other."""
+def read_entries(path, spans):
+    """Yields the entries at the given (offset, bytes) spans of a file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         with open(descriptor, "rb", 0, closefd=False) as file:
-            for offset, length in places:
+            for offset, length in spans:
                 file.seek(offset)
                 yield to_entry(file.read(length))
     finally:
@@ -152,29 +151,29 @@ def read_entries(path, places):
 
 
 def to_entry(line):
-    """The `Entry` of one line."""
-    return entries.Entry(*_decoder.raw_decode(line.decode("ascii"))[0])
+    """Parses the `Entry` of one line."""
+    return Entry(*_decoder.raw_decode(line.decode("ascii"))[0])
 
 
 class EntryStore:
-    """Entries of annotation files, in order: a file and some columns.
+    """Entries of annotation files, in order, stored in a file and some columns.
 
     Args:
-      folder: where the file lies; a folder for temporary files when left out.
-      identity: plain values that the entries depend on, for a later `read_notes`.
+      folder: folder of the file; by default a temporary folder.
+      identity: plain values that the entries depend on, compared by a later `read_notes`.
 
     Attributes:
       folder: as given.
-      path: of the file, for worker processes; `flush` before they read it.
-      flags: HAS_CONTENT and its like, a byte an entry.
-      lengths, kind_of, sizes, num_bytes, digests: see `Piece`.
+      path: of the file, for worker processes; call `flush` before they read it.
+      flags: HAS_CONTENT etc., one byte per entry.
+      lengths, kind_of, sizes, num_bytes, digests: see `EntryBatch`.
       offsets: of the lines in the file.
     """
 
     def __init__(self, folder=None, identity=None):
         self.folder = folder
         own_folder = None if folder else tempfile.TemporaryDirectory(prefix="tfodhelper-")
-        # In a folder of a conversion a later start takes this name for what a killed one has left, see `result.begin`.
+        # In the folder of a conversion, `result.begin` recognizes files of this name as leftovers of a killed run.
         self.path = str(pathlib.Path(folder or own_folder.name) / f"..inputs.jsonl.{os.getpid()}.tmp")
         try:
             self._file = open(self.path, "wb", _BUFFER_BYTES)  # noqa: SIM115
@@ -200,14 +199,14 @@ class EntryStore:
         self._reader.seek(self.offsets[position])
         return to_entry(self._reader.read(self.lengths[position]))
 
-    def place_of(self, position):
+    def span_of(self, position):
         """(offset, bytes) of the line of an entry."""
         return self.offsets[position], self.lengths[position]
 
     def digest_pairs(self):
-        """(of the annotation file, of the image) of all entries, in order: the first bytes of the digests.
+        """Yields the first bytes of the digests of (annotation file, image) of all entries, in order.
 
-        Of an image that could not be read they are zeros.
+        For an image that could not be read they are zeros.
         """
         width = 2 * DIGEST_BYTES
         for _, block in self.digests.blocks(width * _BLOCK):
@@ -216,11 +215,11 @@ class EntryStore:
                 yield data[start : start + DIGEST_BYTES], data[start + DIGEST_BYTES : start + width]
 
     def sizes_of(self, position):
-        """(width, height in the XML, width, height of the image), NO_SIZE where there is none."""
+        """(width and height in the XML, width and height of the image); NO_SIZE where unknown."""
         return tuple(self.sizes[4 * position : 4 * position + 4])
 
     def kind(self, number):
-        """(class names of the boxes that can be used, letters of their sizes), see `entry.labels_of`."""
+        """(class names, size letters) of the usable boxes, see `entry.labels_of`."""
         known = self._read_kinds.get(number)
         if known is None:
             if len(self._read_kinds) >= _KNOWN_KINDS:
@@ -230,7 +229,7 @@ class EntryStore:
         return known
 
     def labels_of(self, position):
-        """Class names of the boxes that can be used."""
+        """Class names of the usable boxes."""
         return self.kind(self.kind_of[position])[0]
 
     def flush(self):
@@ -240,36 +239,36 @@ class EntryStore:
         except OSError as error:
             raise storage.explain_os_error(error, self.path) from error
 
-    def add(self, piece):
-        """Adds the entries of a `Piece` at the end."""
-        offset = self._write(piece.lines)
-        for length in piece.lengths:
+    def add(self, batch):
+        """Appends the entries of an `EntryBatch`."""
+        offset = self._write(batch.lines)
+        for length in batch.lengths:
             self.offsets.append(offset)
             offset += length
-        self.lengths.extend(piece.lengths)
-        self.flags.extend(piece.flags)
-        self.sizes.extend(piece.sizes)
-        self.num_bytes.extend(piece.num_bytes)
-        self.digests.extend(piece.digests)
-        numbers = [self._number_of(kind) for kind in piece.kinds]
-        self.kind_of.extend(array.array("I", [numbers[number] for number in piece.kind_of]))
+        self.lengths.extend(batch.lengths)
+        self.flags.extend(batch.flags)
+        self.sizes.extend(batch.sizes)
+        self.num_bytes.extend(batch.num_bytes)
+        self.digests.extend(batch.digests)
+        numbers = [self._number_of(kind) for kind in batch.kinds]
+        self.kind_of.extend(array.array("I", [numbers[number] for number in batch.kind_of]))
 
-    def replace(self, positions, piece):
-        """Puts the entries of a `Piece` in the place of others."""
+    def replace(self, positions, batch):
+        """Replaces the entries at the given positions by those of an `EntryBatch`."""
         self._is_ordered = False
-        offset, width = self._write(piece.lines), 2 * DIGEST_BYTES
-        numbers = [self._number_of(kind) for kind in piece.kinds]
+        offset, width = self._write(batch.lines), 2 * DIGEST_BYTES
+        numbers = [self._number_of(kind) for kind in batch.kinds]
         for source, target in enumerate(positions):
-            self.offsets[target], self.lengths[target] = offset, piece.lengths[source]
-            offset += piece.lengths[source]
-            self.flags[target], self.num_bytes[target] = piece.flags[source], piece.num_bytes[source]
-            self.kind_of[target] = numbers[piece.kind_of[source]]
-            for column, values, per_entry in ((self.sizes, piece.sizes, 4), (self.digests, piece.digests, width)):
-                for place in range(per_entry):
-                    column[per_entry * target + place] = values[per_entry * source + place]
+            self.offsets[target], self.lengths[target] = offset, batch.lengths[source]
+            offset += batch.lengths[source]
+            self.flags[target], self.num_bytes[target] = batch.flags[source], batch.num_bytes[source]
+            self.kind_of[target] = numbers[batch.kind_of[source]]
+            for column, values, per_entry in ((self.sizes, batch.sizes, 4), (self.digests, batch.digests, width)):
+                for i in range(per_entry):
+                    column[per_entry * target + i] = values[per_entry * source + i]
 
     def _number_of(self, kind):
-        """The number of a kind; one that was not met for long may get another one."""
+        """The number of a kind; a kind that did not occur for long may get another number."""
         number = self._kind_numbers.get(kind)
         if number is None:
             if len(self._kind_numbers) >= _KNOWN_KINDS:
@@ -278,8 +277,8 @@ class EntryStore:
             self._kinds.append(kind)
         return number
 
-    def keep(self, path):
-        """Lets the file stay under a name; it appears there whole or not at all."""
+    def save_as(self, path):
+        """Keeps the file permanently under the given path; it appears there atomically."""
         self.flush()
         if self._is_ordered:
             try:
@@ -316,7 +315,7 @@ def _discard(file, reader, path, own_folder):
 
 
 class Notes:
-    """Where the lines of an earlier look stand.
+    """The locations of the lines of a previous scan.
 
     Args:
       folder: see `columns.Column`.
@@ -329,16 +328,16 @@ class Notes:
         self._offsets = columns.Column("Q", folder=folder)
 
     def add(self, path, identity):
-        """Adds a file of notes; False when there is none, it is of other options or damaged: then nothing is added."""
+        """Adds a file of notes; returns False and adds nothing if it is missing, damaged, or has another identity."""
         try:
             for _ in _list_lines(path, identity):
-                pass  # a damaged one is found before anything is added
+                pass  # detects damage before anything is added
         except FileNotFoundError:
             return False
         except OSError as error:
             raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError:
-            return False  # notes only save work
+            return False  # notes are only an optimization
         for name, offset, length in _list_lines(path, identity):
             self._names.append(name)
             self._path_of.append(len(self._paths))
@@ -347,12 +346,13 @@ class Notes:
         self._paths.append(str(path))
         return True
 
-    def place_of(self, name):
-        """(path, offset, bytes) of the line of an annotation file, or None; nothing can be added afterwards."""
-        found = self._lookup.find(name)
-        if not found:
+    def location_of(self, name):
+        """(path, offset, bytes) of the line of an annotation file, or None; afterwards nothing can be added."""
+        numbers = self._lookup.find(name)
+        if not numbers:
             return None
-        return self._paths[self._path_of[found[-1]]], self._offsets[found[-1]], self._lengths[found[-1]]
+        last = numbers[-1]
+        return self._paths[self._path_of[last]], self._offsets[last], self._lengths[last]
 
     @functools.cached_property
     def _lookup(self):
@@ -360,7 +360,7 @@ class Notes:
 
 
 def _list_lines(path, identity):
-    """Yields (annotation file, offset, bytes) of the lines of a file of notes; ValueError when it is none of these."""
+    """Yields (annotation file, offset, bytes) of the lines of a file of notes; raises ValueError if it is invalid."""
     with open(path, "rb") as file:
         head = file.readline()
         if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
@@ -375,14 +375,14 @@ def _list_lines(path, identity):
 
 
 def read_notes(path, identity):
-    """The `Notes` of one file; None when there are none that serve."""
+    """The `Notes` of one file; None if they are missing or cannot be used."""
     notes = Notes(os.path.dirname(path))
     return notes if notes.add(path, identity) else None
 
 
-def write_notes(path, identity, pieces):
-    """Writes a file of notes from `Piece`s."""
+def write_notes(path, identity, batches):
+    """Writes a file of notes from `EntryBatch`es."""
     with storage.open_whole(path, "wb") as file:
         file.write((json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii"))
-        for piece in pieces:
-            file.write(piece.lines)
+        for batch in batches:
+            file.write(batch.lines)

@@ -1,6 +1,6 @@
-"""A whole set examined: every pair read and checked, what is usable, what is left out and why.
+"""Examines a whole dataset: reads and checks every pair; what is usable, what is left out and why.
 
-`check` prints it, `convert` goes on from it; both see the same.
+`check` prints the result, `convert` uses it; both see the same.
 """
 
 import collections.abc
@@ -14,20 +14,20 @@ from tfodhelper import console, errors
 from tfodhelper.annotations import checks, findings
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import class_names, discover, duplicates, entry_store, usable_images
-from tfodhelper.dataset.scan import entry as entries
+from tfodhelper.dataset.scan.entry import ScanOptions
 from tfodhelper.outofcore import columns
 
-FEW_BOXES = 10  # fewer boxes of a class than this are pointed out
+FEW_BOXES = 10  # classes with fewer boxes are reported
 _MIN_CONSTANT_FILES = 3
-_TILE_RATIO = 1.25  # the frame is so much wider and higher than the tile, at least
+_TILE_RATIO = 1.25  # the frame is at least this much wider and higher than the tile
 _MAX_CHANCE = 1e-3
-_MIN_EMPTY = 10  # files without objects, before they are pointed out
+_MIN_EMPTY = 10  # fewer files without objects are not reported
 _MIN_EMPTY_FRACTION = 0.2
 _LISTED_BY_STRICT = 10
 
 
-class Found(collections.abc.Sequence):
-    """Findings: those that are kept, then one for each image without annotation file, made when it is asked for.
+class FindingList(collections.abc.Sequence):
+    """Findings: some that are kept in memory, then one per image without an annotation file, made on demand.
 
     Args:
       kept: `Finding`s.
@@ -45,31 +45,31 @@ class Found(collections.abc.Sequence):
             return [self[number] for number in range(*position.indices(len(self)))]
         number = range(len(self))[position]
         known = len(self._kept)
-        return self._kept[number] if number < known else _say_unlabelled(self._unlabelled[number - known])
+        return self._kept[number] if number < known else _unlabelled_finding(self._unlabelled[number - known])
 
     def __iter__(self):
         yield from self._kept
-        yield from map(_say_unlabelled, self._unlabelled)
+        yield from map(_unlabelled_finding, self._unlabelled)
 
     def with_more(self, findings):
-        """The same with further ones."""
-        return Found((*self._kept, *findings), self._unlabelled)
+        """A list with further findings."""
+        return FindingList((*self._kept, *findings), self._unlabelled)
 
 
-def _say_unlabelled(name):
-    return Finding("unlabelled", name, "has no annotation file; it is not taken for a negative")
+def _unlabelled_finding(name):
+    return Finding("unlabelled", name, "has no annotation file; it is not treated as a negative")
 
 
 @dataclasses.dataclass(frozen=True)
 class Examination:
-    """All that is known of a set.
+    """Everything that is known about a dataset.
 
     Attributes:
       source: the folders.
-      images: the usable ones, sorted by name; a `usable_images.Images`.
-      unlabelled: names of images without annotation file, sorted.
-      findings: everything that was found; a `Found`.
-      index: the `discover.Index` that it comes from.
+      images: the usable images, sorted by name; a `usable_images.Images`.
+      unlabelled: names of the images without an annotation file, sorted.
+      findings: all findings; a `FindingList`.
+      index: the `discover.Index` that it is based on.
       fingerprint: hex digest of the whole input; equal inputs have equal fingerprints.
     """
 
@@ -90,10 +90,10 @@ class Examination:
         return {pair.xml: pair.image for pair in self.index.pairs}
 
     def digest_of(self, image):
-        """Hex digest of an image that belongs to an annotation file; "" of every other name."""
+        """Hex digest of an image with an annotation file; "" for every other name."""
         number = self.index.image_names.find(image)
         position = self.images.position_of(number) if number >= 0 else -1
-        return "" if position < 0 else self.index.looked[position].image_sha256
+        return "" if position < 0 else self.index.entries[position].image_sha256
 
 
 def examine(
@@ -108,52 +108,53 @@ def examine(
     folder=None,
     identity=None,
 ):
-    """Looks at all annotation files and their images and checks them, in parallel.
+    """Reads and checks all annotation files and their images, in parallel.
 
     Args:
-      source: an `discover.Source`.
-      label_map: the classes that are allowed; None allows all.
+      source: a `discover.Source`.
+      label_map: the allowed classes; None allows all.
       options: a `checks.CheckOptions`.
-      show_progress: whether the console shows how far it is.
-      decode: whether every image is decoded, which finds damage that a header does not show.
-      num_workers: processes; 0 leaves it to the program, 1 works in this one.
-      known: `entry_store.Notes` of an earlier examination with the same options, or None; what has not changed
-        since is not read again.
+      show_progress: whether to show the progress on the console.
+      decode: whether to decode every image, which detects damage that the header does not show.
+      num_workers: number of processes; 0 chooses automatically, 1 uses only this process.
+      known: `entry_store.Notes` of a previous examination with the same options, or None; files unchanged since then
+        are not read again.
       folder, identity: see `entry_store.EntryStore`.
 
     Returns:
-      An `Examination`. It may have no usable image; `check_usable` raises then.
+      An `Examination`, possibly without usable images; `check_usable` raises then.
 
     Raises:
-      DatasetError: no annotation file at all, or git-lfs pointers.
+      DatasetError: no annotation files at all, or git-lfs pointers.
     """
-    look = make_look_options(source, label_map, options, decode)
+    scan_options = make_scan_options(source, label_map, options, decode)
     with _progress(show_progress) as progress:
-        found = discover.make_index(source, look, known, num_workers, progress, folder, identity)
-    discover.refuse_pointers(found.findings, source.image_dir, found.unlabelled)
-    _check_meaningless_sizes(found, look, num_workers)
-    notes = list(found.findings) + _collect_remarks(found)
-    discover.refuse_pointers(notes)
-    images = usable_images.Images(found)
-    notes += duplicates.find_duplicates(images.repeated()) + _find_class_troubles(images) + _find_empty(images)
-    return Examination(source, images, found.unlabelled, Found(notes, found.unlabelled), found, _fingerprint(found))
+        index = discover.make_index(source, scan_options, known, num_workers, progress, folder, identity)
+    discover.check_no_pointers(index.findings, source.image_dir, index.unlabelled)
+    _check_meaningless_sizes(index, scan_options, num_workers)
+    notes = list(index.findings) + _collect_findings(index)
+    discover.check_no_pointers(notes)
+    images = usable_images.Images(index)
+    notes += duplicates.find_duplicates(images.repeated()) + _find_class_problems(images) + _find_empty(images)
+    all_findings = FindingList(notes, index.unlabelled)
+    return Examination(source, images, index.unlabelled, all_findings, index, _fingerprint(index))
 
 
-def _collect_remarks(found):
-    """The findings about the annotation files that are used, and about their images."""
+def _collect_findings(index):
+    """The findings about the used annotation files and their images."""
     notes = []
-    for position in found.choices.paired():
-        if found.looked.flags[position] & entry_store.HAS_REMARKS:
-            entry = found.looked[position]
-            notes += [Finding(*entry.image_trouble)] if entry.image_trouble else []
+    for position in index.choices.paired():
+        if index.entries.flags[position] & entry_store.HAS_FINDINGS:
+            entry = index.entries[position]
+            notes += [Finding(*entry.image_problem)] if entry.image_problem else []
             notes += [Finding(*values) for values in entry.findings]
     return notes
 
 
-def make_look_options(source, label_map=None, options=None, decode=True):
-    """The `entry.LookOptions` of a set."""
+def make_scan_options(source, label_map=None, options=None, decode=True):
+    """The `entry.ScanOptions` for a dataset."""
     options = options or checks.CheckOptions()
-    return entries.LookOptions(str(source.image_dir), str(source.annotation_dir), decode, label_map, options)
+    return ScanOptions(str(source.image_dir), str(source.annotation_dir), decode, label_map, options)
 
 
 @contextlib.contextmanager
@@ -165,63 +166,63 @@ def _progress(show):
         yield progress
 
 
-def _check_meaningless_sizes(found, look, num_workers):
-    """Checks files anew whose size turns out to mean nothing when the whole set is looked at."""
-    if look.check_options.trust_pixels:
+def _check_meaningless_sizes(index, scan_options, num_workers):
+    """Checks files again whose size turns out to be meaningless in view of the whole dataset."""
+    if scan_options.check_options.trust_pixels:
         return
-    is_constant = has_constant_size(found)
-    positions = columns.Column("Q", found.choices.paired() if is_constant else find_tiles(found), found.looked.folder)
-    look = look._replace(
-        decode=False, check_options=dataclasses.replace(look.check_options, trust_pixels=True)
-    )  # the pixels are known
+    entries = index.entries
+    meaningless = index.choices.paired() if has_constant_size(index) else find_tiles(index)
+    positions = columns.Column("Q", meaningless, entries.folder)
+    check_options = dataclasses.replace(scan_options.check_options, trust_pixels=True)
+    scan_options = scan_options._replace(decode=False, check_options=check_options)  # the image sizes are known
 
-    def make_task(piece):
-        return look, found.looked.path, [found.looked.place_of(p) for p in piece]
+    def make_task(chunk):
+        return scan_options, entries.path, [entries.span_of(position) for position in chunk]
 
-    discover.look_anew(found.looked, positions, entry_store.check_again, make_task, look, num_workers)
+    discover.replace_entries(entries, positions, entry_store.recheck_entries, make_task, scan_options, num_workers)
 
 
 def fingerprint_of(source, known=None, num_workers=0, folder=None):
-    """The fingerprint of a set without decoding it.
+    """The fingerprint of a dataset, without decoding its images.
 
     Args:
-      source: an `discover.Source`.
-      known: `entry_store.Notes` of an earlier examination, or None; what has not changed since is not read again.
-      num_workers: as for `examine`.
+      source: a `discover.Source`.
+      known: `entry_store.Notes` of a previous examination, or None; files unchanged since then are not read again.
+      num_workers: see `examine`.
       folder: see `entry_store.EntryStore`.
     """
-    look = make_look_options(source, decode=False)
-    return _fingerprint(discover.make_index(source, look, known, num_workers, folder=folder))
+    scan_options = make_scan_options(source, decode=False)
+    return _fingerprint(discover.make_index(source, scan_options, known, num_workers, folder=folder))
 
 
-def _fingerprint(found):
-    whole, choices = hashlib.sha256(), found.choices
+def _fingerprint(index):
+    whole, choices = hashlib.sha256(), index.choices
     for is_used, number, name, digests in zip(
-        choices.is_used, choices.image, found.xml_names, found.looked.digest_pairs()
+        choices.is_used, choices.image, index.xml_names, index.entries.digest_pairs()
     ):
         if is_used:
-            image = found.image_names[number] if number >= 0 else ""
+            image = index.image_names[number] if number >= 0 else ""
             whole.update(f"{name}\0{image}\0".encode() + digests[0] + (digests[1] if image else b""))
     between = "["
-    for name in found.unlabelled:
+    for name in index.unlabelled:
         whole.update((between + json.dumps(name)).encode("ascii"))
         between = ", "
-    whole.update(b"]" if len(found.unlabelled) else b"[]")
+    whole.update(b"]" if len(index.unlabelled) else b"[]")
     return whole.hexdigest()
 
 
-def has_constant_size(found):
-    """Whether every XML of the set gives one and the same size, which therefore says nothing about its image.
+def has_constant_size(index):
+    """Whether all XML files give the same size, which is therefore unrelated to their images.
 
-    Some exports write a constant. It is taken for one when at least three files give it, no box of any file lies
-    outside of its image, the images have several sizes, and some boxes fit their image but not the constant.
+    Some exports write a constant. A size is considered one if at least three files give it, no box is outside its
+    image, the images have several sizes, and some boxes fit their image but not the constant.
 
     Args:
-      found: an `discover.Index`.
+      index: a `discover.Index`.
     """
     constant, real, num_readable = None, set(), 0
-    for position in _list_readable(found):
-        width, height, *stored = found.looked.sizes_of(position)
+    for position in _list_readable(index):
+        width, height, *stored = index.entries.sizes_of(position)
         constant = constant or (width, height)
         if constant != (width, height) or entry_store.NO_SIZE in constant:
             return False
@@ -231,8 +232,8 @@ def has_constant_size(found):
     if num_readable < _MIN_CONSTANT_FILES or len(real) < 2:
         return False
     exceeds = False
-    for position in _list_readable(found):
-        entry = found.looked[position]
+    for position in _list_readable(index):
+        entry = index.entries[position]
         boxes = entry.annotation.boxes
         if not all(checks.fits(box, entry.facts[1:3]) for box in boxes):
             return False
@@ -240,28 +241,28 @@ def has_constant_size(found):
     return exceeds
 
 
-def find_tiles(found):
-    """Positions of the annotation files whose size is that of a larger image, of which their image is a part.
+def find_tiles(index):
+    """Positions of the annotation files that give the size of a larger image from which their image was cut.
 
-    Where images were cut into tiles and the size stayed, every box lies inside its tile. If the boxes belonged to the
-    larger frame, each file would show that only by chance, at most by the share of the tile in the frame.
+    If images were cut into tiles and the size was kept, every box is inside its tile. If the boxes referred to the
+    larger frame, this would happen only by chance: for each file, at most with the tile's share of the frame.
 
     Args:
-      found: an `discover.Index`.
+      index: a `discover.Index`.
 
     Returns:
-      List of positions; empty where one box does not fit, or where it may be chance.
+      List of positions; empty if any box does not fit, or if it may be chance.
     """
     larger, chance, num_labelled = [], 1.0, 0
-    for position in _list_readable(found):
-        width, height, *stored = found.looked.sizes_of(position)
+    for position in _list_readable(index):
+        width, height, *stored = index.entries.sizes_of(position)
         if (
             entry_store.NO_SIZE in (width, height)
             or width < _TILE_RATIO * stored[0]
             or height < _TILE_RATIO * stored[1]
         ):
             continue
-        boxes = found.looked[position].annotation.boxes
+        boxes = index.entries[position].annotation.boxes
         if not all(checks.fits(box, stored) for box in boxes):
             return []
         larger.append(position)
@@ -271,26 +272,26 @@ def find_tiles(found):
     return larger if num_labelled >= _MIN_CONSTANT_FILES and chance < _MAX_CHANCE else []
 
 
-def _list_readable(found):
-    """Positions of the annotation files that can be used and whose image can."""
+def _list_readable(index):
+    """Positions of the annotation files that can be used together with their image."""
     both = entry_store.HAS_CONTENT | entry_store.HAS_FACTS
-    return (position for position in found.choices.paired() if found.looked.flags[position] & both == both)
+    return (position for position in index.choices.paired() if index.entries.flags[position] & both == both)
 
 
 def _find_empty(images):
-    """One finding for a set with many files that hold no object, as an export leaves them that lost its objects."""
+    """One finding if many files have no objects, as after an export that lost them."""
     first, number = None, 0
     for image in images.without_labels():
         if not image.annotation.verified:
             first, number = first or image, number + 1
     if number < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
         return []
-    what = f"{number} of {len(images)} annotation files have no object and are not marked as verified"
-    fix = "look at some of the images: if objects can be seen, the annotations were lost; else they are negatives"
-    return [Finding("no-objects", first.xml, what, fix=fix)]
+    problem = f"{number} of {len(images)} annotation files have no objects and are not marked as verified"
+    fix = "check some of the images: if they show objects, annotations were lost; otherwise they are negatives"
+    return [Finding("no-objects", first.xml, problem, fix=fix)]
 
 
-def _find_class_troubles(images):
+def _find_class_problems(images):
     counts = images.count_labels()
     notes = [
         Finding(
@@ -303,14 +304,16 @@ def _find_class_troubles(images):
         if count < FEW_BOXES
     ]
     for first, second in class_names.find_twins(counts):
-        what = f"may mean the same as {second!r}; they are kept apart"
+        problem = f"may mean the same as {second!r}; they remain separate classes"
         numbers = f"{counts[first]} and {counts[second]} boxes"
-        notes.append(Finding("class-twins", first, what, None, None, numbers, "rename one in the annotation files"))
+        notes.append(
+            Finding("class-twins", first, problem, None, None, numbers, "rename one of them in the annotation files")
+        )
     return notes
 
 
 def check_strict(notes):
-    """Turns the first findings that `--strict` minds into an error.
+    """Raises if there are findings that `--strict` does not accept.
 
     Raises:
       DatasetError: naming them.
@@ -321,12 +324,12 @@ def check_strict(notes):
         lines += [f"  ... and {len(bad) - _LISTED_BY_STRICT} more"] if len(bad) > _LISTED_BY_STRICT else []
         raise errors.DatasetError(
             f"--strict: {len(bad)} findings\n" + "\n".join(lines),
-            fix="mend the files, or leave --strict out to have them fixed or left out",
+            fix="correct the files, or omit --strict to have them fixed or left out",
         )
 
 
 def check_usable(examination):
-    """Stops when no image is left.
+    """Raises if no image is left.
 
     Raises:
       DatasetError: with the most frequent reasons.
@@ -336,11 +339,11 @@ def check_usable(examination):
     bad = [finding for finding in examination.findings if finding.action == findings.IMAGE_LEFT_OUT]
     bad.sort(key=lambda finding: finding.severity != findings.ERROR)
     counts = findings.count_codes(bad)
-    reasons = ", ".join(f"{code} {count}" for code, count in counts.items()) or "there was none to begin with"
+    reasons = ", ".join(f"{code} {count}" for code, count in counts.items()) or "there were no images"
     examples = [finding.message for finding in bad[:3]]
     raise errors.DatasetError(
         f"{examination.source.image_dir}: no image is left to train on\n" + "\n".join(f"  {text}" for text in examples),
         expected="images with annotation files that can be used",
         received=reasons,
-        fix="mend what is named; `tfodhelper check` lists everything",
+        fix="correct the files; `tfodhelper check` lists all problems",
     )

@@ -1,7 +1,7 @@
-"""Images that show nearly the same: frames of one film, copies in another size or quality.
+"""Finds near-identical images: frames of one video, copies in another size or quality.
 
-Fingerprints that differ in at most four of 64 bits agree wholly in at least one of five bands of them, so that only
-images that share a band have to be compared.
+Fingerprints that differ in at most four of 64 bits agree completely in at least one of five bands, so that only images
+that share a band have to be compared.
 """
 
 import collections
@@ -16,15 +16,15 @@ from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.findings import Finding
 
 MAX_DISTANCE = 4  # bits of 64
-_BLOCK = 1000  # images that wait for a thread
+_BLOCK = 1000  # images that are queued for threads at a time
 _SHOWN = 5
 _BITS_OF_BYTE = np.array([value.bit_count() for value in range(256)], np.int64)
 
 
 def group(hashes, max_distance=MAX_DISTANCE):
-    """Groups of images that a chain of near pairs joins.
+    """Groups of images that are connected by chains of near pairs.
 
-    Each image leaves the search when it joins a group, so that even a film whose frames are all alike takes little
+    Each image leaves the search when it joins a group, so that even a video of almost identical frames takes little
     memory and time.
 
     Args:
@@ -51,7 +51,7 @@ def group(hashes, max_distance=MAX_DISTANCE):
 
 
 class _Search:
-    """Fingerprints that are not in a group yet, by their bands of bits."""
+    """Fingerprints that are not in a group yet, indexed by their bands of bits."""
 
     def __init__(self, values, max_distance):
         self._values, self._max_distance = values, max_distance
@@ -61,14 +61,14 @@ class _Search:
         self._members = [_by_key(keys) for keys in self._keys]
 
     def take(self, position):
-        """Takes one out; whether it was still there."""
+        """Removes a fingerprint; returns whether it was still present."""
         was_free = bool(self._free[position])
         self._free[position] = False
         return was_free
 
     def take_near(self, position):
-        """Takes all out that are near one; returns their positions."""
-        found = []
+        """Removes all that are near to the given one; returns their positions."""
+        near = []
         for keys, members in zip(self._keys, self._members):
             key = int(keys[position])
             kept = members[key][self._free[members[key]]]
@@ -76,22 +76,22 @@ class _Search:
             is_near = _BITS_OF_BYTE[bits].sum(axis=1) <= self._max_distance
             self._free[kept[is_near]] = False
             members[key] = kept[~is_near]
-            found.append(kept[is_near])
-        return np.concatenate(found)
+            near.append(kept[is_near])
+        return np.concatenate(near)
 
 
 def _by_key(keys):
-    """{key: positions that have it}."""
+    """{key: positions with this key}."""
     order = np.argsort(keys, kind="stable")
     distinct, starts = np.unique(keys[order], return_index=True)
     return dict(zip(distinct.tolist(), np.split(order, starts[1:])))
 
 
 def hash_files(folder, names, progress=None):
-    """{name: fingerprint or None} of image files, in threads.
+    """{name: fingerprint or None} of image files, computed in threads.
 
     Args:
-      folder: that the names are relative to.
+      folder: the folder that the names are relative to.
       names: of the images.
       progress: a `console.Progress`, or None.
     """
@@ -106,14 +106,14 @@ def hash_files(folder, names, progress=None):
     return hashes
 
 
-def find_torn(images, sides, hashes):
-    """A finding for each group of near duplicates that a split puts on both sides.
+def find_near_leaks(images, sides, hashes):
+    """One finding per group of near duplicates that a split puts on both sides.
 
-    Byte-identical images do not count here: `duplicates` speaks of them.
+    Byte-identical images are not reported here but by `duplicates`.
 
     Args:
       images: `usable_images.UsableImage`s.
-      sides: {name: side}; images that are not in it do not count.
+      sides: {name: side}; images that are not in it are ignored.
       hashes: {name: fingerprint or None}.
     """
     hashes = {name: value for name, value in hashes.items() if name in sides}
@@ -124,7 +124,7 @@ def find_torn(images, sides, hashes):
         others = [name for name in names if sides[name] != sides[first] and digests[name] != digests[first]]
         if others:
             shown = ", ".join(f"{name} ({sides[name]})" for name in others[:_SHOWN])
-            what = f"({sides[first]}) shows nearly the same as {shown}" + (", ..." if len(others) > _SHOWN else "")
-            fix = "keep them on one side, as --group_near_duplicates does: the validation's figures are too good else"
-            findings.append(Finding("split-near-leak", first, what, fix=fix))
+            problem = f"({sides[first]}) is nearly identical to {shown}" + (", ..." if len(others) > _SHOWN else "")
+            fix = "keep them on one side with --group_near_duplicates; otherwise validation results are too optimistic"
+            findings.append(Finding("split-near-leak", first, problem, fix=fix))
     return findings

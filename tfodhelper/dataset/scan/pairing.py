@@ -1,8 +1,8 @@
-"""Which image an annotation file belongs to.
+"""Decides which image an annotation file belongs to.
 
-Two names lead to an image: the annotation file's own stem, and its `<filename>`. Neither is always right: images are
-renamed after labelling, and some tools number their annotation files. Where both lead to images and these differ, the
-size in the XML decides; where it cannot, and nothing else does, the annotation is left out.
+Two names lead to an image: the stem of the annotation file, and its `<filename>`. Neither is always right: images are
+renamed after labelling, and some tools number their annotation files. If they lead to different images, the size in
+the XML decides; if nothing decides, the annotation is left out.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from tfodhelper.outofcore import columns, sorting
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The image of one document, and whether its stem leads there."""
+    """The image of one document, and whether it was found by the document's stem."""
 
     image: str | None
     by_stem: bool = False
@@ -33,7 +33,7 @@ class Choices:
 
     Attributes:
       image: number of the image, or -1.
-      by_stem: whether the document's stem leads there.
+      by_stem: whether the image was found by the document's stem.
       is_used: whether the document is used at all.
     """
 
@@ -42,7 +42,7 @@ class Choices:
         self.by_stem, self.is_used = (columns.Column("B", folder=folder) for _ in range(2))
 
     def add(self, image, by_stem, is_used=True):
-        """Adds what was chosen for the next document."""
+        """Adds the choice for the next document."""
         self.image.append(image)
         self.by_stem.append(by_stem)
         self.is_used.append(is_used)
@@ -61,11 +61,11 @@ def pair(documents, names, finder, stems, read_size):
     """Chooses the image of each document, and the document of each image.
 
     Args:
-      documents: a `entry_store.EntryStore`; what is no annotation gets no image and is not used.
+      documents: an `entry_store.EntryStore`; files that are not annotations get no image and are not used.
       names: of the documents, sorted.
-      finder: a `Finder` of all images.
-      stems: what `Finder.find_stem` says for each document.
-      read_size: callable from an image's name to (width, height, EXIF orientation), or None.
+      finder: an `ImageFinder` for all images.
+      stems: the results of `ImageFinder.find_stem` for all documents.
+      read_size: maps the name of an image to (width, height, EXIF orientation) or None.
 
     Returns:
       (`Choices`; list of findings).
@@ -79,7 +79,7 @@ def pair(documents, names, finder, stems, read_size):
         if flags & entry_store.IS_FOREIGN:
             choices.add(-1, False, False)
         elif image >= 0 and (flags & entry_store.IS_NAMED or not flags & entry_store.HAS_CONTENT):
-            choices.add(image, True)  # both names lead to it: the usual case
+            choices.add(image, True)  # the usual case: both names lead to it
         elif not flags & entry_store.HAS_CONTENT:
             choices.add(-1, False)
         else:
@@ -87,12 +87,12 @@ def pair(documents, names, finder, stems, read_size):
             choice, more = _choose(documents[position], by_stem, finder, owned, read_size)
             choices.add(-1 if choice.image is None else finder.number_of(choice.image), choice.by_stem)
             findings += more
-    findings += _settle_contests(documents, names, finder, choices)
+    findings += _resolve_conflicts(documents, names, finder, choices)
     return choices, findings
 
 
-class Finder:
-    """Finds images by stem or by name: exact first, then without regard to case and to how accents are stored.
+class ImageFinder:
+    """Finds images by stem or by name: exactly first, then ignoring case and the encoding of accents.
 
     Args:
       image_names: of all images, sorted; a `columns.Texts`.
@@ -104,7 +104,7 @@ class Finder:
         self._stems = self._collect(_stem_of)
 
     def _collect(self, key_of):
-        """A function from a key to the numbers of the images that have it, in order."""
+        """A function from a key to the numbers of the images with this key, in order."""
         return sorting.Lookup(self.image_names, self.folder, key_of).find
 
     @functools.cached_property
@@ -120,24 +120,24 @@ class Finder:
         return self._collect(lambda name: _fold(_name_of(name)))
 
     def number_of(self, image):
-        """The place of an image in the names."""
+        """The number of an image: its index in `image_names`."""
         return self.image_names.find(image)
 
     def find_stem(self, xml_name):
-        """The number of the only image called as the annotation file is; -1 when there are none or several."""
-        found = self._stems(_name_of(xml_name)[:-4])
-        if len(found) == 1:
-            return found[0]
-        found = self.by_stem(xml_name)
-        return self.number_of(found[0]) if len(found) == 1 else -1
+        """The number of the only image with the stem of the annotation file; -1 if there are none or several."""
+        numbers = self._stems(_name_of(xml_name)[:-4])
+        if len(numbers) == 1:
+            return numbers[0]
+        images = self.by_stem(xml_name)
+        return self.number_of(images[0]) if len(images) == 1 else -1
 
     def by_stem(self, xml_name):
-        """Images called as the annotation file is, in the nearest folder; "a.jpg.xml" belongs to "a.jpg"."""
+        """Images with the stem of the annotation file, in the nearest folder; "a.jpg.xml" belongs to "a.jpg"."""
         stem = os.path.splitext(_name_of(xml_name))[0]
         return self._nearest(xml_name, stem, with_names=True)
 
     def by_filename(self, xml_name, filename):
-        """Images that `<filename>` names, in the nearest folder; it may lack the extension."""
+        """Images named by `<filename>`, in the nearest folder; the extension may be missing."""
         if not filename:
             return []
         if os.path.splitext(filename)[1].lower() in EXTENSIONS:
@@ -145,14 +145,14 @@ class Finder:
         return self._nearest(xml_name, filename, with_names=False)
 
     def _nearest(self, xml_name, stem, with_names):
-        found = self._stems(stem) or (with_names and self._names(stem))
-        if not found:
+        numbers = self._stems(stem) or (with_names and self._names(stem))
+        if not numbers:
             loose = _fold(stem)
-            found = self._loose_stems(loose) or (with_names and self._loose_names(loose)) or []
-        return self._keep_nearest(xml_name, found)
+            numbers = self._loose_stems(loose) or (with_names and self._loose_names(loose)) or []
+        return self._keep_nearest(xml_name, numbers)
 
     def _keep_nearest(self, xml_name, numbers):
-        """Those images whose folder is most like the annotation file's."""
+        """The images whose folder is most similar to that of the annotation file."""
         images = [self.image_names[number] for number in numbers]
         if len(images) < 2:
             return images
@@ -169,12 +169,12 @@ def _stem_of(path):
 
 
 def _fold(name):
-    """A name without regard to case, and to whether an accent is a character of its own, as macOS stores it."""
+    """A name with case removed and with accents composed; macOS stores them as separate characters."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _nearness(folder, other):
-    """Equal folders first; then the number of equal parts from the front and from the back."""
+    """Infinite for equal folders, else the number of common leading and trailing parts."""
     if folder == other:
         return float("inf")
     first, second = folder.split("/"), other.split("/")
@@ -204,23 +204,21 @@ def _choose(document, by_stem, finder, owned, read_size):
 
 
 def _decide_by_size(document, by_stem, by_name, finder, owned, read_size):
-    """The stem leads to one image and `<filename>` to another."""
+    """Chooses if the stem leads to one image and `<filename>` to another."""
     fits_stem = [image for image in by_stem if _has_size(document, read_size(image))]
     fits_name = [image for image in by_name if _has_size(document, read_size(image))]
     if len(fits_stem) == 1 and not fits_name:
-        return Choice(fits_stem[0], True), [
-            _decided(document, fits_stem[0], "the size in the XML is that of this image")
-        ]
+        return Choice(fits_stem[0], True), [_decided(document, fits_stem[0], "it has the size given in the XML")]
     if len(fits_name) == 1 and not fits_stem:
-        return Choice(fits_name[0]), [_decided(document, fits_name[0], "the size in the XML is that of this image")]
+        return Choice(fits_name[0]), [_decided(document, fits_name[0], "it has the size given in the XML")]
     if len(by_stem) == 1 and all(owned[finder.number_of(image)] for image in by_name):
-        reason = "the size cannot tell, but the named image has an annotation file of its own"
+        reason = "the size does not decide, but the named image has its own annotation file"
         return Choice(by_stem[0], True), [_decided(document, by_stem[0], reason)]
     return Choice(None), [_ambiguous(document, [*by_stem, *by_name])]
 
 
 def _has_size(document, size):
-    """Whether the size in the XML is the stored size, or the size as EXIF turns the image."""
+    """Whether the size in the XML is the stored size, or the size after the EXIF rotation."""
     if size is None or document.width is None or document.height is None:
         return False
     width, height, orientation = size
@@ -228,8 +226,8 @@ def _has_size(document, size):
     return given == (width, height) or (orientation >= 5 and given == (height, width))
 
 
-def _settle_contests(documents, names, finder, choices):
-    """Leaves one document for each image: the one with its stem; an equal copy is dropped, a contradiction reported."""
+def _resolve_conflicts(documents, names, finder, choices):
+    """Keeps one document per image, that with its stem; equal copies are dropped, contradictions are reported."""
     counts, claims, findings = columns.filled("B", 0, len(finder.image_names), finder.folder), {}, []
     for image in choices.image:
         if image >= 0:
@@ -242,23 +240,23 @@ def _settle_contests(documents, names, finder, choices):
         ranked = sorted(positions, key=lambda p: (not choices.by_stem[p], not has_content[p], p))
         winner, image = ranked[0], finder.image_names[number]
         for position in ranked[1:]:
-            same = _say_the_same(documents[winner].annotation, documents[position].annotation)
+            same = _have_equal_content(documents[winner].annotation, documents[position].annotation)
             equal_rank = choices.by_stem[position] == choices.by_stem[winner]
             choices.is_used[position] = False
             name, other = names[position], names[winner]
             if same:
-                findings.append(Finding("xml-copy", name, f"says the same about {image} as {other}"))
+                findings.append(Finding("xml-copy", name, f"has the same content for {image} as {other}"))
             elif has_content[position]:
                 code = "annotations-conflict" if equal_rank else "xml-conflict"
-                fix = "keep one of the files, or name one folder with --annotation_dir"
-                what = f"says something else about {image} than {other}"
-                findings.append(Finding(code, name, what, fix=fix))
+                fix = "keep only one of the files, or select one folder with --annotation_dir"
+                problem = f"has different content for {image} than {other}"
+                findings.append(Finding(code, name, problem, fix=fix))
                 if equal_rank:
                     choices.is_used[winner] = False
     return findings
 
 
-def _say_the_same(first, second):
+def _have_equal_content(first, second):
     if first is None or second is None:
         return False
     return set(first.boxes) == set(second.boxes) and first.skipped == second.skipped
@@ -271,11 +269,11 @@ def _missing(document):
     return Finding(
         "image-missing",
         document.name,
-        "its image is not there",
+        "its image does not exist",
         None,
         f"an image like {wanted}",
         "none",
-        "copy the image, or name its folder with --image_dir",
+        "copy the image, or give its folder with --image_dir",
     )
 
 
@@ -283,23 +281,23 @@ def _ambiguous(document, candidates):
     return Finding(
         "image-ambiguous",
         document.name,
-        "it cannot be told which image it belongs to: " + ", ".join(sorted(set(candidates))),
+        "it may belong to any of several images: " + ", ".join(sorted(set(candidates))),
         fix="give the image and the annotation file the same name",
     )
 
 
 def _decided(document, image, reason):
-    what = f"<filename> and the file's own name lead to different images; {image} is used: {reason}"
-    return Finding("filename-differs", document.name, what, None, posixpath.basename(image), document.filename)
+    problem = f"<filename> and the file's own name lead to different images; {image} is used: {reason}"
+    return Finding("filename-differs", document.name, problem, None, posixpath.basename(image), document.filename)
 
 
 def _differing_filename(document, image):
-    """A stale `<filename>`; one without extension, or none at all, is an old habit of some tools and says nothing."""
+    """A finding about a stale `<filename>`; some old tools write none, or omit the extension, which is not reported."""
     filename, name = document.filename, posixpath.basename(image)
     if filename in ("", name, os.path.splitext(name)[0]):
         return []
-    what = "<filename> names another image; the one with the annotation file's own name is used"
+    problem = "<filename> names another image; the image with the annotation file's own name is used"
     if _fold(filename) == _fold(name):
-        what = "<filename> differs from the image's name in upper and lower case only, or in how accents are stored"
-        what = what if filename.casefold() != name.casefold() else what.partition(",")[0]
-    return [Finding("filename-differs", document.name, what, None, name, filename)]
+        problem = "<filename> differs from the image's name only in case, or in the encoding of accents"
+        problem = problem if filename.casefold() != name.casefold() else problem.partition(",")[0]
+    return [Finding("filename-differs", document.name, problem, None, name, filename)]

@@ -1,4 +1,4 @@
-"""The images of a set that can be trained on, each read from the notes when it is asked for."""
+"""The images of a dataset that can be used for training, each read from the entry store on demand."""
 
 import bisect
 import collections
@@ -8,15 +8,15 @@ import pathlib
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import ImageFacts
-from tfodhelper.dataset.scan import entry as entries
 from tfodhelper.dataset.scan import entry_store
+from tfodhelper.dataset.scan.entry import content_digest, unpack_annotation
 from tfodhelper.outofcore import columns, sorting
 
-_MANY_KINDS = 1 << 12  # that are counted apart
+_MAX_KINDS = 1 << 12  # that are counted in memory
 
 
 class UsableImage:
-    """An image that can be trained on.
+    """An image that can be used for training.
 
     Attributes:
       name: relative to the image folder, POSIX.
@@ -30,9 +30,9 @@ class UsableImage:
 
     @property
     def entry(self):
-        """What is known of it, an `entry.Entry`."""
+        """The `entry.Entry` of the image."""
         if self._entry is None:
-            self._entry = self._index.looked[self.position]
+            self._entry = self._index.entries[self.position]
         return self._entry
 
     @property
@@ -47,8 +47,8 @@ class UsableImage:
 
     @property
     def annotation(self):
-        """Checked; the size is the one of the frame that goes into the record."""
-        return entries.unpack(self.entry.usable)
+        """The checked annotation, with the size of the image in the record."""
+        return unpack_annotation(self.entry.usable)
 
     @property
     def facts(self):
@@ -63,38 +63,38 @@ class UsableImage:
     @property
     def num_bytes(self):
         """Size of the file."""
-        return self._index.looked.num_bytes[self.position]
+        return self._index.entries.num_bytes[self.position]
 
     @property
     def turn(self):
-        """Whether EXIF's turn has to be carried out."""
+        """Whether the image must be rotated according to its EXIF orientation."""
         return self.entry.turn
 
     @property
     def kind(self):
-        """(class names of the boxes, letters of their sizes), in their order."""
-        return self._index.looked.kind(self._index.looked.kind_of[self.position])
+        """(class names, size letters) of the boxes, in order."""
+        return self._index.entries.kind(self._index.entries.kind_of[self.position])
 
     @property
     def labels(self):
-        """Class names of the boxes, in their order."""
+        """Class names of the boxes, in order."""
         return self.kind[0]
 
     @property
     def content(self):
-        """A short digest of all that its record depends on, but for ids."""
-        return entries.content_digest(self.entry)
+        """A short digest of everything that its record depends on, except ids."""
+        return content_digest(self.entry)
 
     @property
     def findings(self):
-        """What was found about this image."""
-        if not self._index.looked.flags[self.position] & entry_store.HAS_REMARKS:
+        """The findings about this image."""
+        if not self._index.entries.flags[self.position] & entry_store.HAS_FINDINGS:
             return ()
         return tuple(Finding(*values) for values in self.entry.findings)
 
 
 class Images(collections.abc.Sequence):
-    """All `UsableImage`s of an index, sorted by name; each is made when it is asked for.
+    """All `UsableImage`s of an index, sorted by name, each made on demand.
 
     Attributes:
       positions: of their entries; a `columns.Column`.
@@ -102,17 +102,17 @@ class Images(collections.abc.Sequence):
     """
 
     def __init__(self, index):
-        self._index, self.folder = index, index.looked.folder
+        self._index, self.folder = index, index.entries.folder
         self._position_of = columns.filled("q", -1, len(index.image_names), self.folder)
         for position in index.choices.paired():
             self._position_of[index.choices.image[position]] = position
         self.positions, self._numbers = (columns.Column("q", folder=self.folder) for _ in range(2))
-        flags = index.looked.flags.view()
+        flags = index.entries.flags.view()
         for number, position in enumerate(self._position_of):
             if position >= 0 and flags[position] & entry_store.IS_USABLE:
                 self.positions.append(position)
                 self._numbers.append(number)
-        index.looked.flags.release()
+        index.entries.flags.release()
 
     def __len__(self):
         return len(self.positions)
@@ -123,20 +123,20 @@ class Images(collections.abc.Sequence):
         return UsableImage(self.name_of(number), self.positions[number], self._index)
 
     def name_of(self, number):
-        """The name of an image by its place here."""
+        """The name of the image at an index of this sequence."""
         return self._index.image_names[self._numbers[number]]
 
     def find(self, name):
-        """The place of an image here; -1 when it is not usable."""
+        """The index of an image in this sequence; -1 if it is not usable."""
         number = self._index.image_names.find(name)
-        place = bisect.bisect_left(self._numbers, number)
-        return place if number >= 0 and place < len(self) and self._numbers[place] == number else -1
+        index = bisect.bisect_left(self._numbers, number)
+        return index if number >= 0 and index < len(self) and self._numbers[index] == number else -1
 
     def position_of(self, image):
-        """The position of the entry of an image, which may be none that is usable; -1 when it has none.
+        """The position of the entry of an image, usable or not; -1 if it has none.
 
         Args:
-          image: its place among the names of all images.
+          image: its number among the names of all images.
         """
         return self._position_of[image]
 
@@ -150,16 +150,16 @@ class Images(collections.abc.Sequence):
                 wanted = next(usable, None)
 
     def kinds(self):
-        """`UsableImage.kind` of all, in order."""
-        kind, kind_of = self._index.looked.kind, self._index.looked.kind_of
+        """The `UsableImage.kind`s of all images, in order."""
+        kind, kind_of = self._index.entries.kind, self._index.entries.kind_of
         return (kind(kind_of[position]) for position in self.positions)
 
     def kind_at(self, number):
-        """`UsableImage.kind` by the place of the image here."""
-        return self._index.looked.kind(self._index.looked.kind_of[self.positions[number]])
+        """The `UsableImage.kind` of the image at an index of this sequence."""
+        return self._index.entries.kind(self._index.entries.kind_of[self.positions[number]])
 
     def without_labels(self):
-        """Those without any box."""
+        """The images without boxes."""
         return (self[number] for number, kind in enumerate(self.kinds()) if not kind[0])
 
     def count_labels(self):
@@ -171,39 +171,39 @@ class Images(collections.abc.Sequence):
         return counts
 
     def repeated(self):
-        """The images whose bytes are those of another one."""
+        """The images that are byte-identical to another one."""
         return [self[number] for number in sorted(number for group in self.identical for number in group)]
 
     @functools.cached_property
     def identical(self):
-        """Lists of the places of byte-identical images, each in order, in the order of the first ones."""
-        choices, found = self._index.choices, self._index.looked
-        keys, places, digests = (columns.Column(code, folder=self.folder) for code in "qqB")
+        """Sorted lists of the indices of byte-identical images, each list sorted."""
+        choices, entries = self._index.choices, self._index.entries
+        keys, numbers, digests = (columns.Column(code, folder=self.folder) for code in "qqB")
         for is_used, image, flags, (_, digest) in zip(
-            choices.is_used, choices.image, found.flags, found.digest_pairs()
+            choices.is_used, choices.image, entries.flags, entries.digest_pairs()
         ):
             if is_used and image >= 0 and flags & entry_store.IS_USABLE:
                 keys.append(int.from_bytes(digest[:8], "big", signed=True))
-                places.append(image)
+                numbers.append(image)
                 digests.extend(digest)
         groups = []
         width = entry_store.DIGEST_BYTES
-        for numbers in sorting.group_equal(keys):
-            for group in sorting.tell_apart(numbers, lambda n: digests[width * n : width * (n + 1)].tobytes()):
-                groups.append(sorted(bisect.bisect_left(self._numbers, places[n]) for n in group))
+        for candidates in sorting.group_equal(keys):
+            for group in sorting.tell_apart(candidates, lambda n: digests[width * n : width * (n + 1)].tobytes()):
+                groups.append(sorted(bisect.bisect_left(self._numbers, numbers[n]) for n in group))
         return sorted(groups)
 
 
 def count_kinds(kinds):
-    """Yields (kind, number of times), a kind more than once where there are many.
+    """Yields (kind, count); a kind may be yielded more than once if there are very many.
 
     Args:
-      kinds: values that can be keys.
+      kinds: hashable values.
     """
     counts = {}
     for kind in kinds:
         counts[kind] = counts.get(kind, 0) + 1
-        if len(counts) > _MANY_KINDS:
+        if len(counts) > _MAX_KINDS:
             yield from counts.items()
             counts = {}
     yield from counts.items()

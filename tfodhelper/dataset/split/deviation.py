@@ -1,4 +1,4 @@
-"""What a split promises, in numbers: for every class its share on each side and how far that is from the wanted one."""
+"""The quality of a split in numbers: every class's share on each side, and its deviation from the wanted share."""
 
 import collections
 
@@ -11,13 +11,13 @@ HEADER = ("class", "images", "alone", "side", "has", "wanted", "deviation", "rem
 def measure(labels, sides, share_out):
     """Rows of `HEADER`: for each class and side, in images.
 
-    A class whose images show nothing else is dealt exactly; "alone" counts those images. Where classes share images,
-    or images have to stay together, a deviation remains that the row shows.
+    A class whose images show no other class is split exactly; "alone" counts those images. Where classes share images,
+    or images must stay together, a deviation may remain, which the row shows.
 
     Args:
-      labels: {image: class names of its boxes}; an empty one is the class "".
+      labels: {image: class names of its boxes}; an image without boxes counts as class "".
       sides: {image: side}.
-      share_out: function from a number of images to {side: wanted number}.
+      share_out: maps a number of images to {side: wanted number}.
     """
     images = collections.defaultdict(list)
     for name in sides:
@@ -25,28 +25,28 @@ def measure(labels, sides, share_out):
             images[label].append(name)
     rows = []
     for label in sorted(images):
-        found = collections.Counter(sides[name] for name in images[label])
+        counts = collections.Counter(sides[name] for name in images[label])
         wanted = share_out(len(images[label]))
         alone = sum(len(set(labels[name])) <= 1 for name in images[label])
         for side in wanted:
-            remark = _remark(len(images[label]), found[side], side)
-            deviation = found[side] - wanted[side]
+            remark = _remark(len(images[label]), counts[side], side)
+            deviation = counts[side] - wanted[side]
             rows.append(
-                (label or "(no object)", len(images[label]), alone, side, found[side], wanted[side], deviation, remark)
+                (label or "(no object)", len(images[label]), alone, side, counts[side], wanted[side], deviation, remark)
             )
     return rows
 
 
 def _remark(total, has, side):
     if total == 1:
-        return "in one image only: it can be trained or measured, not both" if has else ""
+        return "in one image only: it can be either trained or evaluated, not both" if has else ""
     if total == 2 and has == 1:
-        return "two images: one here"
-    return "" if has or side == TRAIN else "nothing to measure it by"
+        return "two images, one of them here"
+    return "" if has or side == TRAIN else "no image to evaluate it on"
 
 
 def format_report(rows):
-    """The table, and how many classes are further than one image from their share."""
+    """The table, and how many classes deviate by more than one image from their share."""
     far = {row[0] for row in rows if abs(row[6]) > 1}
     texts = [(*row[:6], f"{row[6]:+d}" if row[6] else "0", row[7]) for row in rows]
     table = console.format_table(HEADER, texts, numbers=(1, 2, 4, 5, 6))

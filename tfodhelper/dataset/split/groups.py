@@ -1,4 +1,4 @@
-"""Images that have to stay on one side of a split: frames of one video, near duplicates, names with a common part."""
+"""Images that must stay on one side of a split: frames of one video, near duplicates, names with a common part."""
 
 import os
 import re
@@ -7,21 +7,21 @@ from tfodhelper import console, errors
 from tfodhelper.dataset.scan import near_duplicates
 from tfodhelper.outofcore import columns, sorting
 
-VIDEO = "video"  # a value of --group_by: the name without the number of the frame
-FOLDER = "folder"  # a value of --group_by: the folder that the image lies in
+VIDEO = "video"  # a value of --group_by: the name without the frame number
+FOLDER = "folder"  # a value of --group_by: the folder of the image
 _FRAME = re.compile(r"(.*?)[-_. ]*(?:frame|img|image)?[-_. ]*\d+$", re.IGNORECASE | re.DOTALL)
 
 
 def make_key(group_by):
-    """The function from an image's name to the key of its group.
+    """Makes the function that maps the name of an image to the key of its group.
 
     Args:
-      group_by: VIDEO, FOLDER, or a regular expression that is searched in the relative name without its extension: its
-        first group, or the whole match when it has none, is the key. Images without a match, and all when `group_by` is
-        None, are on their own: their key is "".
+      group_by: VIDEO, FOLDER, or a regular expression that is searched in the relative name without its extension: the
+        key is its first group, or the whole match if it has no group. Images without a match, and all images if
+        `group_by` is None, are not grouped: their key is "".
 
     Raises:
-      UsageError: no regular expression.
+      UsageError: the regular expression is invalid.
     """
     if not group_by:
         return lambda name: ""
@@ -31,7 +31,7 @@ def make_key(group_by):
         pattern = _FRAME if group_by == VIDEO else re.compile(group_by)
     except re.error as error:
         raise errors.UsageError(
-            f"--group_by is no regular expression: {error}",
+            f"--group_by is not a valid regular expression: {error}",
             expected=f"{VIDEO}, {FOLDER} or a pattern",
             received=group_by,
         ) from error
@@ -46,12 +46,12 @@ def make_key(group_by):
 
 
 def find_sets(examination, group_by=None, with_near_duplicates=False):
-    """Yields lists of the places, among the usable images, of those that stay together: byte-identical ones are first.
+    """Yields lists of the indices, among the usable images, of images that stay together; byte-identical ones first.
 
     Args:
       examination: an `examine.Examination`.
       group_by: see `make_key`.
-      with_near_duplicates: whether images that show nearly the same are joined; they are decoded for it.
+      with_near_duplicates: whether to group near-identical images, which requires decoding all images.
     """
     images = examination.images
     yield from images.identical
@@ -66,10 +66,10 @@ def find_sets(examination, group_by=None, with_near_duplicates=False):
 
 
 def _find_equal_keys(images, key_of):
-    places, hashes = (columns.Column("q", folder=images.folder) for _ in range(2))
-    for place, name in enumerate(images.names()):
+    indices, hashes = (columns.Column("q", folder=images.folder) for _ in range(2))
+    for index, name in enumerate(images.names()):
         if key := key_of(name):
-            places.append(place)
+            indices.append(index)
             hashes.append(hash(key))
-    for found in sorting.group_equal(hashes):
-        yield from sorting.tell_apart([places[number] for number in found], lambda n: key_of(images.name_of(n)))
+    for numbers in sorting.group_equal(hashes):
+        yield from sorting.tell_apart([indices[number] for number in numbers], lambda n: key_of(images.name_of(n)))

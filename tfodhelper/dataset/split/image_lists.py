@@ -1,4 +1,4 @@
-"""The split that lists of images say, as in the ImageSets of VOC."""
+"""Splits that are given by lists of images, as in the ImageSets of VOC."""
 
 import collections
 import os
@@ -11,10 +11,10 @@ from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
 
 
 def read_list(path):
-    """Reads a list of images: one stem or name a line, as in VOC's ImageSets; empty lines do not count.
+    """Reads a list of images: one stem or name per line, as in VOC's ImageSets; empty lines are ignored.
 
     Raises:
-      DatasetError: when it cannot be read or is empty.
+      DatasetError: the file cannot be read or is empty.
     """
     path = pathlib.Path(path)
     try:
@@ -24,25 +24,25 @@ def read_list(path):
         raise errors.DatasetError(f"{path}: the list cannot be read ({reason})") from error
     entries = [line.strip() for line in lines if line.strip()]
     if not entries:
-        raise errors.DatasetError(f"{path}: the list is empty", expected="the stem of an image on each line")
+        raise errors.DatasetError(f"{path}: the list is empty", expected="one image stem per line")
     return entries
 
 
 def split_by_lists(names, train_list=None, val_list=None, test_list=None):
-    """The split that given lists say.
+    """The split that is given by lists.
 
-    When training or validation has no list, that side gets the rest. An entry is a stem, a name, or a relative path
-    with or without extension; a second column of -1, 0 or 1, as in VOC's lists of classes, is passed over.
+    If training or validation has no list, that side gets the remaining images. An entry is a stem, a name, or a
+    relative path with or without extension; a second column of -1, 0 or 1, as in VOC's class lists, is ignored.
 
     Args:
       names: relative names of all images.
       train_list, val_list, test_list: paths of the lists; at least one.
 
     Returns:
-      ({name: side} for the images listed, list of findings).
+      ({name: side} of the listed images, list of findings).
 
     Raises:
-      DatasetError: an image on two sides, an entry that fits several images, or a list that fits none.
+      DatasetError: an image is on two sides, an entry matches several images, or a list matches none.
     """
     lookup = collections.defaultdict(set)
     for name in names:
@@ -65,23 +65,23 @@ def split_by_lists(names, train_list=None, val_list=None, test_list=None):
 def _look_up(path, lookup):
     listed, findings = [], []
     for entry in read_list(path):
-        found = lookup.get(entry.replace("\\", "/"))
+        names = lookup.get(entry.replace("\\", "/"))
         parts = entry.split()
-        if not found and len(parts) > 1 and parts[-1] in ("-1", "0", "1"):
-            found = lookup.get(" ".join(parts[:-1]))
-        if not found:
-            findings.append(Finding("list-entry-unknown", str(path), "no usable image of this name", entry))
-        elif len(found) > 1:
+        if not names and len(parts) > 1 and parts[-1] in ("-1", "0", "1"):
+            names = lookup.get(" ".join(parts[:-1]))
+        if not names:
+            findings.append(Finding("list-entry-unknown", str(path), "no usable image with this name", entry))
+        elif len(names) > 1:
             raise errors.DatasetError(
-                f"{path}: {entry!r} fits several images: {', '.join(sorted(found)[:3])}",
+                f"{path}: {entry!r} matches several images: {', '.join(sorted(names)[:3])}",
                 fix="write the path relative to the image folder, with its extension",
             )
         else:
-            listed += found
+            listed += names
     if not listed:
         raise errors.DatasetError(
-            f"{path}: none of its {len(findings)} entries is a usable image",
-            expected="stems of images, for instance " + ", ".join(sorted(lookup)[:2]),
+            f"{path}: none of its {len(findings)} entries names a usable image",
+            expected="stems of images, for example " + ", ".join(sorted(lookup)[:2]),
             received=findings[0].where,
         )
     return listed, findings
@@ -91,7 +91,7 @@ def _check_sides(listed, split, path):
     both = sorted(set(listed) & set(split))
     if both:
         raise errors.DatasetError(
-            f"{path}: {len(both)} images are in both lists, the first is {both[0]}",
-            expected="each image in one list only",
+            f"{path}: {len(both)} image(s) also in another list, the first is {both[0]}",
+            expected="each image in only one list",
             fix="remove them from one of the lists",
         )

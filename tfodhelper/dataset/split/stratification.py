@@ -1,7 +1,7 @@
-"""Dealing groups of images to sides: iterative stratification, and single moves that mend what it leaves uneven.
+"""Assigns groups of images to sides: iterative stratification, and single moves that even out the result.
 
-Images and groups are known by numbers, and what is known of each lies in columns, so that memory does not grow with
-them. Labels are class names, and (class name, size of a box).
+Images and groups are identified by numbers, and their properties are stored in columns, so that memory does not grow
+with their number. Labels are class names, and (class name, box size).
 """
 
 import array
@@ -12,12 +12,12 @@ import random
 from tfodhelper.outofcore import columns
 
 NEGATIVE = ""  # the label of an image without objects
-NOT_DEALT = -1
+UNASSIGNED = -1
 _ROUNDING = 1e-9
-_MAX_CANDIDATES = 1000  # groups that are weighed for one move
+_MAX_CANDIDATES = 1000  # groups that are considered for one move
 _MAX_SWAP_CANDIDATES = 40  # on each side
-_WEIGHTS = {"class": 1.0, "stratum": 0.02, "image": 0.05}  # of a squared deviation
-_MANY_KINDS = 1 << 12  # of images, whose labels are kept at hand
+_WEIGHTS = {"class": 1.0, "stratum": 0.02, "image": 0.05}  # of squared deviations
+_MAX_KINDS = 1 << 12  # of images, whose labels are cached
 _BLOCK = 1 << 12  # labels
 
 
@@ -26,19 +26,19 @@ def find_leaders(count, sets, folder=None):
 
     Args:
       count: number of images.
-      sets: lists of images that stay together; those that share a member are joined.
+      sets: lists of images that stay together; lists that share a member are merged.
       folder: see `columns.Column`.
 
     Returns:
-      A `columns.Column`, or None when every image is alone.
+      A `columns.Column`, or None if every image is on its own.
     """
     leaders = None
     for first, *others in sets:
         if leaders is None and others:
             leaders = columns.Column("q", range(count), folder)
         for other in others:
-            one, two = _find_leader(leaders, first), _find_leader(leaders, other)
-            leaders[max(one, two)] = min(one, two)
+            leader, other_leader = _find_leader(leaders, first), _find_leader(leaders, other)
+            leaders[max(leader, other_leader)] = min(leader, other_leader)
     if leaders is not None:
         for image in range(count):
             leaders[image] = _find_leader(leaders, image)
@@ -53,17 +53,17 @@ def _find_leader(leaders, image):
 
 
 class Groups:
-    """Groups of images in the order that decides between equals, and how many of their images show each label.
+    """Groups of images, in the order that breaks ties, and how many of their images show each label.
 
     Args:
       count: number of images.
-      kind_at: function from an image to (its classes, its strata); see `split.SplitImage`.
+      kind_at: maps an image to (its classes, its strata), see `split.SplitImage`.
       leaders: see `find_leaders`.
       seed: of the order.
       folder: see `columns.Column`.
 
     Attributes:
-      names: the labels, by their numbers.
+      names: the labels, by number.
       sizes: number of images of each group; a `columns.Column`.
     """
 
@@ -92,12 +92,12 @@ class Groups:
         return self._members[self._starts[group] : self._starts[group + 1]]
 
     def labels_of(self, position):
-        """Numbers of the labels of a group."""
+        """The numbers of the labels of a group."""
         ends, labels = self._views
         return labels[ends[position - 1] if position else 0 : ends[position]]
 
     def counts_of(self, position):
-        """(number of the label, number of images that show it) of the labels of a group."""
+        """(label number, number of images with this label) for the labels of a group."""
         labels = self.labels_of(position)
         if self._counts is None:
             return zip(labels, itertools.repeat(1))
@@ -105,7 +105,7 @@ class Groups:
         return zip(labels, self._counts[end - len(labels) : end])
 
     def all_labels(self):
-        """Yields (position, number of the label, number of images that show it), by position."""
+        """Yields (position, label number, number of images with this label), by position."""
         start, labels = 0, iter(self._labels)
         counts = itertools.repeat(1) if self._counts is None else iter(self._counts)
         for position, end in enumerate(self._ends):
@@ -136,7 +136,7 @@ class Groups:
             self._ends.append(len(self._labels))
 
     def _list_members(self, count, leaders):
-        """(the images, group by group in the order of their first ones; where each group begins, and the end)."""
+        """(images, group by group in the order of their first images; start of each group, and the end)."""
         if leaders is None:
             return None, ()
         group_of, sizes = columns.Column("q", folder=self._folder), columns.Column("q", folder=self._folder)
@@ -159,7 +159,7 @@ class Groups:
         return 1 if self._members is None else self._starts[group + 1] - self._starts[group]
 
     def _count_labels(self, images):
-        """{number of the label: number of images}."""
+        """{label number: number of images}."""
         if len(images) == 1:
             return self._row_of(self._kind_at(images[0]))
         counts = collections.Counter()
@@ -170,7 +170,7 @@ class Groups:
     def _row_of(self, kind):
         row = self._rows.get(kind)
         if row is None:
-            if len(self._rows) >= _MANY_KINDS:
+            if len(self._rows) >= _MAX_KINDS:
                 self._rows.clear()
             labels = (*(sorted(kind[0]) or (NEGATIVE,)), *sorted(kind[1]))
             row = self._rows[kind] = dict.fromkeys([self._number_of(label) for label in labels], 1)
@@ -184,14 +184,13 @@ class Groups:
         return number
 
 
-class Dealer:
-    """Deals groups, the rarest label first, and mends what is left uneven.
+class Stratifier:
+    """Assigns groups to sides, those with the rarest label first, and evens out the result.
 
     Args:
       groups: `Groups`.
-      share_out: function from a number of images to {side: wanted number}.
-      held: number of the side of each image that is not to be dealt, in the order of the sides, else NOT_DEALT; or
-        None.
+      share_out: maps a number of images to {side: wanted number}.
+      held: for each image that keeps its side, the number of that side, for the others UNASSIGNED; or None.
       folder: see `columns.Column`.
 
     Attributes:
@@ -210,35 +209,37 @@ class Dealer:
         self._wanted = [list(share_out(total).values()) for total in totals]
         self._is_class = [isinstance(name, str) for name in groups.names]
         self._positions, self._starts = self._list_positions(num_groups)
-        self._num_waiting = {label: count for label, count in enumerate(num_groups) if count}  # groups not dealt yet
-        sides = columns.filled("b", NOT_DEALT, len(groups), folder)
+        self._num_unassigned = {
+            label: count for label, count in enumerate(num_groups) if count
+        }  # groups not assigned yet
+        sides = columns.filled("b", UNASSIGNED, len(groups), folder)
         self._used, self._sides, self._sizes = (sides, groups.sizes), sides.view(), groups.sizes.view()
-        self._held, self._num_taken = None, 0
+        self._held, self._num_assigned = None, 0
         if held is not None:
             firsts = (self._held_side(groups.images_of(position), held) for position in range(len(groups)))
             self._held = columns.Column("b", firsts, folder)
             for position, side in enumerate(self._held):
-                if side != NOT_DEALT:
-                    self._take(position, side)
+                if side != UNASSIGNED:
+                    self._assign_group(position, side)
 
-    def deal(self, keep_trained=False):
-        """Deals.
+    def assign(self, keep_trained=False):
+        """Assigns all groups.
 
         Args:
-          keep_trained: whether a class that others have drawn away from the first side as a whole gets a group there.
+          keep_trained: whether every class gets a group on the first side, even if others have displaced it.
 
         Returns:
-          `columns.Column` of the number of the side of each image.
+          A `columns.Column` with the number of the side of each image.
         """
         names = self._groups.names
-        while self._num_waiting:
-            label = min(self._num_waiting, key=lambda label: (self._num_waiting[label], str(names[label])))
-            for position in self._waiting(label):
-                self._take(position, self._choose(label))
-        self._mend()
+        while self._num_unassigned:
+            label = min(self._num_unassigned, key=lambda label: (self._num_unassigned[label], str(names[label])))
+            for position in self._unassigned(label):
+                self._assign_group(position, self._choose(label))
+        self._rebalance()
         if keep_trained:
             self._leave_no_class_untrained()
-        sides = columns.filled("b", NOT_DEALT, sum(self._groups.sizes), self._folder)
+        sides = columns.filled("b", UNASSIGNED, sum(self._groups.sizes), self._folder)
         for position, side in enumerate(self._sides):
             for image in self._groups.images_of(position):
                 sides[image] = side
@@ -250,7 +251,7 @@ class Dealer:
             column.release()
 
     def _list_positions(self, num_groups):
-        """(positions of the groups that show a label, label by label; where each label begins, and the end)."""
+        """(positions of the groups with each label, label by label; start of each label, and the end)."""
         starts = list(itertools.accumulate(num_groups, initial=0))
         free, positions = starts[:], columns.filled("I", 0, starts[-1], self._folder)
         for position, label, _ in self._groups.all_labels():
@@ -259,45 +260,45 @@ class Dealer:
         return positions, starts
 
     def _held_side(self, images, held):
-        return next((held[image] for image in images if held[image] != NOT_DEALT), NOT_DEALT)
+        return next((held[image] for image in images if held[image] != UNASSIGNED), UNASSIGNED)
 
     def _is_free(self, position):
-        return self._held is None or self._held[position] == NOT_DEALT
+        return self._held is None or self._held[position] == UNASSIGNED
 
     def _showing(self, label):
-        """Positions of the groups that show a label, in order."""
+        """Positions of the groups with a label, in order."""
         start, end = self._starts[label], self._starts[label + 1]
         for begin in range(start, end, _MAX_CANDIDATES):
             yield from self._positions[begin : min(begin + _MAX_CANDIDATES, end)]
             self._positions.release()
 
-    def _waiting(self, label):
-        """Positions of the groups that show a label and are not dealt yet, the largest first."""
-        sizes = {self._sizes[p] for p in self._showing(label) if self._sides[p] == NOT_DEALT}
+    def _unassigned(self, label):
+        """Positions of the unassigned groups with a label, the largest first."""
+        sizes = {self._sizes[p] for p in self._showing(label) if self._sides[p] == UNASSIGNED}
         for size in sorted(sizes, reverse=True):
             for position in self._showing(label):
-                if self._sides[position] == NOT_DEALT and self._sizes[position] == size:
+                if self._sides[position] == UNASSIGNED and self._sizes[position] == size:
                     yield position
 
     def _choose(self, label):
-        """The side that wants most of the label; then the one that wants most images; then the first."""
+        """The side that needs most of the label; ties are broken by the number of images needed, then by order."""
         wanted, images = self._wanted[label], self._wanted_images
         return max(range(len(wanted)), key=lambda side: (wanted[side], images[side], -side))
 
-    def _take(self, position, side):
+    def _assign_group(self, position, side):
         self._sides[position] = side
-        self._num_taken += 1
-        if self._num_taken % _BLOCK == 0:
+        self._num_assigned += 1
+        if self._num_assigned % _BLOCK == 0:
             self._release()
         self._wanted_images[side] -= self._sizes[position]
         for label, count in self._groups.counts_of(position):
             self._wanted[label][side] -= count
-            self._num_waiting[label] -= 1
-            if not self._num_waiting[label]:
-                del self._num_waiting[label]
+            self._num_unassigned[label] -= 1
+            if not self._num_unassigned[label]:
+                del self._num_unassigned[label]
 
-    def _mend(self):
-        """Moves groups, and swaps pairs of them, while a class is further from its share than it need be."""
+    def _rebalance(self):
+        """Moves and swaps groups while this brings a class closer to its share."""
         names = self._groups.names
         num_free = {
             label: sum(map(self._is_free, self._showing(label))) for label in range(len(names)) if self._is_class[label]
@@ -309,7 +310,7 @@ class Dealer:
                         break
 
     def _move_one(self, label):
-        """Carries out the best single move or swap for a class; returns whether there was one that helps."""
+        """Makes the best single move or swap for a class; returns whether there was an improvement."""
         wanted = self._wanted[label]
         sides = range(len(wanted))
         low, high = min(sides, key=wanted.__getitem__), max(sides, key=wanted.__getitem__)  # too many, too few
@@ -317,25 +318,25 @@ class Dealer:
             return False
         here = (p for p in self._showing(label) if self._sides[p] == low and self._is_free(p))
         here = list(itertools.islice(here, _MAX_CANDIDATES))
-        best = min(((self._gain([(p, low, high)]), (p,)) for p in here), default=(0.0, ()))
+        best = min(((self._cost_change([(p, low, high)]), (p,)) for p in here), default=(0.0, ()))
         if best[0] > -_ROUNDING:
             best = min(self._swaps(label, here, low, high), default=(0.0, ()))
         if best[0] > -_ROUNDING:
             return False
         for position, (source, target) in zip(best[1], ((low, high), (high, low))):
-            self._shift(position, source, target)
+            self._move(position, source, target)
         return True
 
     def _swaps(self, label, here, low, high):
-        """Pairs: a group that shows the class for one on the other side that does not."""
+        """Candidate swaps: a group with the class for a group without it on the other side."""
         there = (p for p, side in enumerate(self._sides) if side == high and self._is_free(p))
         others = (p for p in there if label not in self._groups.labels_of(p))
         others = list(itertools.islice(others, _MAX_SWAP_CANDIDATES))
         for p, q in itertools.product(here[:_MAX_SWAP_CANDIDATES], others):
-            yield self._gain([(p, low, high), (q, high, low)]), (p, q)
+            yield self._cost_change([(p, low, high), (q, high, low)]), (p, q)
 
-    def _gain(self, moves):
-        """Change of the sum of squared deviations by some moves; less is better."""
+    def _cost_change(self, moves):
+        """The change of the sum of squared deviations caused by some moves; lower is better."""
         changes = collections.defaultdict(int)
         for position, source, target in moves:
             for label, count in self._groups.counts_of(position):
@@ -351,7 +352,7 @@ class Dealer:
             total += _WEIGHTS["image"] * ((self._wanted_images[side] + change) ** 2 - self._wanted_images[side] ** 2)
         return total
 
-    def _shift(self, position, source, target):
+    def _move(self, position, source, target):
         for side, sign in ((source, 1), (target, -1)):
             self._wanted_images[side] += sign * self._sizes[position]
             for label, count in self._groups.counts_of(position):
