@@ -73,9 +73,9 @@ def _tally(fv):
     from tfodhelper.active_learning.pool import pool_predictor
 
     with tempfile.TemporaryDirectory(dir=space.folder) as folder:
-        pool_predictor.predict_pool(images, trained[-1].model, pathlib.Path(folder) / "predictions")
+        pool_predictor.predict_pool(images, trained[-1].model_dir, pathlib.Path(folder) / "predictions")
         found = predictions.read_predictions(pathlib.Path(folder) / "predictions")
-        rows = tfn_sheet.tally(found, images, fv.per_class, fv.seed, score_threshold=fv.score_threshold)
+        rows = tfn_sheet.fill_sheet(found, images, fv.per_class, fv.seed, score_threshold=fv.score_threshold)
     sheet = tfn_sheet.Sheet(rows, trained[-1].number, fv.test_dir, fv.score_threshold)
     tfn_sheet.write_sheet(space.folder / report.FOLDER, sheet)
     return sheet

@@ -12,8 +12,8 @@ _ORACLES = {
     "simulated": (simulated.SimulatedOracle, simulated.SimulatedOptions),
 }
 
-# {name: dataclass of options}. Each field has a default and metadata: "help", one sentence, and where only a few values
-# are allowed "choices".
+# {name: dataclass of options}. Each field has a default and metadata: "help", one sentence, and "choices" where only
+# a few values are allowed.
 OPTIONS = {name: options for name, (_, options) in _ORACLES.items()}
 
 
@@ -29,7 +29,7 @@ def build_oracle(name, *, label_map=None, **options):
       An object with `name`, `ask(questions, folder)` and `next_steps(folder)`.
 
     Raises:
-      UsageError: an oracle or an option that is not known, or a value that an option cannot have.
+      UsageError: an unknown oracle or option, or an invalid value.
     """
     check_names(name, options)
     oracle, kind = _ORACLES[name]
@@ -40,10 +40,10 @@ def build_oracle(name, *, label_map=None, **options):
 
 
 def names_of(name):
-    """Names of the options of an oracle.
+    """The option names of an oracle.
 
     Raises:
-      UsageError: an oracle that is not known.
+      UsageError: an unknown oracle.
     """
     if name not in _ORACLES:
         raise _unknown("oracle", name, _ORACLES)
@@ -51,7 +51,7 @@ def names_of(name):
 
 
 def check_names(name, options):
-    """Raises UsageError when an oracle, or one of the names of its options, is not known; "name" is always allowed."""
+    """Raises UsageError when an oracle or one of its option names is unknown; "name" is always allowed."""
     known = names_of(name)
     for option in options:
         if option not in (*known, "name"):
@@ -59,26 +59,26 @@ def check_names(name, options):
             raise _unknown(f"option of the oracle {name}:", option, known, owners)
 
 
-def _unknown(what, name, known, owners=()):
+def _unknown(kind, name, known, owners=()):
     near = difflib.get_close_matches(str(name), list(known), n=1)
     fix = f"did you mean {near[0]!r}?" if near else None
     if owners:
-        fix = f"leave it out: it is for the oracle {' or '.join(owners)}"
-    return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), fix=fix)
+        fix = f"leave it out: it belongs to the oracle {' or '.join(owners)}"
+    return errors.UsageError(f"no such {kind} {name!r}", expected="one of " + ", ".join(known), fix=fix)
 
 
 def _check(oracle, field, value):
-    """Refuses a value outside the choices or, of a number, outside 0..1: all of them are scores or overlaps."""
+    """Refuses a value that is not one of the choices, or a number outside 0..1: all numbers are scores or overlaps."""
     choices = field.metadata.get("choices")
     if choices and value not in choices:
-        raise _impossible(oracle, field, "one of " + ", ".join(choices), value)
+        raise _invalid_value(oracle, field, "one of " + ", ".join(choices), value)
     if field.type not in (float, float | None) or value is None and field.default is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise _impossible(oracle, field, "a number from 0 to 1", value)
+        raise _invalid_value(oracle, field, "a number from 0 to 1", value)
 
 
-def _impossible(oracle, field, expected, value):
+def _invalid_value(oracle, field, expected, value):
     return errors.UsageError(
         f"--{field.name} of the oracle {oracle}: {field.metadata['help']}", expected=expected, received=repr(value)
     )

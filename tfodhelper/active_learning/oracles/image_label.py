@@ -1,8 +1,8 @@
 """The class that an image is known to show, as the oracle.
 
-A prediction is adopted when the best detection has a score above a threshold and the class of the image. This is what
-the study of 2018 did that grew a set of cartoon characters from 6,932 to 17,448 boxed images without drawing a box. The
-label says what is there and not where: whether the box sits well is for the score alone to tell.
+A prediction is adopted when the best detection has a score above a threshold and the class of the image. A study
+of 2018 grew a set of cartoon characters in this way from 6,932 to 17,448 annotated images without drawing a box. The
+label says what is in the image but not where: only the score tells whether the box fits well.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ IGNORE = "ignore"
 
 AGREES = "the best detection has the class of the image"
 SHOWS_NOTHING = "the image is known to show none of the classes"
-NO_LABEL = "no class is known of the image"
+NO_LABEL = "the class of the image is unknown"
 NOT_IN_MAP = "none of its classes is in the label map"
 NOTHING_FOUND = "nothing was found"
 LOW_SCORE = "the best score is below the threshold"
@@ -26,7 +26,7 @@ OTHER_CLASS = "the best detection has another class"
 OTHER_CLASS_TOO = "another class was found as well"
 INCOMPLETE = "not every class of the image was found"
 SEVERAL = "several boxes of one class were found"
-NOT_SURE = "no box is sure enough to be adopted"
+NOT_SURE = "no box is certain enough to be adopted"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,21 +34,21 @@ class ImageLabelOptions:
     """Rules of adoption.
 
     Attributes:
-      score_threshold: least score of the best detection; also what "found" means below.
+      score_threshold: minimum score of the best detection; also what "found" means below.
       several_boxes: what happens with several boxes of one class: "best" adopts the best one alone, which suits sets
-        with one object an image and leaves other objects unlabelled; "all" adopts all that reach `min_box_score`;
+        with one object per image and leaves other objects unlabelled; "all" adopts all that reach `min_box_score`;
         "refuse" refuses the image.
-      min_box_score: least score of an adopted box; None for `score_threshold`. Above that only sure boxes are adopted;
-        below it, with several_boxes="all", the best box answers for weaker ones of its class.
-      several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
-        "found", that the best detection has one of them; those found are adopted.
-      other_classes: what happens when a class that the image does not show was found, below the best detection:
+      min_box_score: minimum score of an adopted box; None for `score_threshold`. A higher value adopts only more
+        certain boxes; with a lower one and several_boxes="all", the best box vouches for weaker ones of its class.
+      several_classes: what an image whose label names several classes requires: "complete": each of them was found;
+        "found": the best detection has one of them, and those found are adopted.
+      other_classes: what happens when the image does not show a class that was found below the best detection:
         "ignore" leaves those boxes out, "refuse" refuses the image.
       max_overlap: boxes that overlap a better one by more than this intersection over union are left out.
     """
 
     score_threshold: float = dataclasses.field(
-        default=0.5, metadata={"help": "least score of the best detection of an image"}
+        default=0.5, metadata={"help": "minimum score of the best detection of an image"}
     )
     several_boxes: str = dataclasses.field(
         default=BEST,
@@ -58,24 +58,24 @@ class ImageLabelOptions:
         },
     )
     min_box_score: float | None = dataclasses.field(
-        default=None, metadata={"help": "least score of an adopted box; score_threshold when left out"}
+        default=None, metadata={"help": "minimum score of an adopted box; score_threshold when left out"}
     )
     several_classes: str = dataclasses.field(
         default=COMPLETE,
         metadata={
-            "help": "an image with several classes: every one of them must be found, or those found are adopted",
+            "help": "an image with several classes: all of them must be found, or those that were found are adopted",
             "choices": (COMPLETE, FOUND),
         },
     )
     other_classes: str = dataclasses.field(
         default=IGNORE,
         metadata={
-            "help": "a class that the image does not show was found below the best detection: ignore it, or refuse",
+            "help": "another class was found below the best detection: ignore it, or refuse the image",
             "choices": (IGNORE, REFUSE),
         },
     )
     max_overlap: float = dataclasses.field(
-        default=0.5, metadata={"help": "greatest intersection over union of two adopted boxes"}
+        default=0.5, metadata={"help": "maximum intersection over union of two adopted boxes"}
     )
 
 
@@ -84,7 +84,7 @@ class ImageLabelOracle:
 
     Args:
       options: `ImageLabelOptions`.
-      label_map: the classes that the model knows, or None. Other classes of an image's label ask for no box.
+      label_map: the classes that the model knows, or None. Other classes of an image's label require no box.
     """
 
     name = "image_label"
@@ -101,11 +101,11 @@ class ImageLabelOracle:
             if boxes is None:
                 yield Answer(question.image.name, REFUSED, reason=reason)
                 continue
-            found = question.prediction.found
+            predicted = question.prediction.found
             annotation = Annotation(
                 filename=pathlib.PurePosixPath(question.image.name).name,
-                width=found.width,
-                height=found.height,
+                width=predicted.width,
+                height=predicted.height,
                 boxes=tuple(box for box, _ in boxes),
             )
             scores = tuple(score for _, score in boxes)
@@ -117,7 +117,7 @@ class ImageLabelOracle:
 
     def _decide(self, question):
         """(list of (box, score) to adopt, or None to refuse; reason)."""
-        classes, found, options = question.image.classes, question.prediction.found, self._options
+        classes, predicted, options = question.image.classes, question.prediction.found, self._options
         if classes is None:
             return None, NO_LABEL
         if not classes:
@@ -125,22 +125,24 @@ class ImageLabelOracle:
         wanted = set(classes) if self._known is None else set(classes) & self._known
         if not wanted:
             return None, NOT_IN_MAP
-        if not found.detections:
+        if not predicted.detections:
             return None, NOTHING_FOUND
-        best = max(found.detections, key=lambda one: one.score)
+        best = max(predicted.detections, key=lambda detection: detection.score)
         if best.score < options.score_threshold:
             return None, LOW_SCORE
         if best.name not in wanted:
             return None, OTHER_CLASS
-        found_names = {one.name for one in found.detections if one.score >= options.score_threshold}
+        found_names = {
+            detection.name for detection in predicted.detections if detection.score >= options.score_threshold
+        }
         if options.other_classes == REFUSE and found_names - wanted:
             return None, OTHER_CLASS_TOO
         if options.several_classes == COMPLETE and wanted - found_names:
             return None, INCOMPLETE
-        return self._choose(found, wanted & found_names)
+        return self._choose(predicted, wanted & found_names)
 
-    def _choose(self, found, names):
-        boxes = detections_to_boxes.choose_boxes(found, self._box_score, self._options.max_overlap, names)
+    def _choose(self, predicted, names):
+        boxes = detections_to_boxes.choose_boxes(predicted, self._box_score, self._options.max_overlap, names)
         if self._options.several_classes == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
             return None, NOT_SURE
         if self._options.several_boxes == ALL:

@@ -12,38 +12,38 @@ from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 
 ANSWERED = "answered from the hidden truth"
-NO_TRUTH = "there is no truth for the image"
+NO_TRUTH = "the image has no truth file"
 SEVERAL_TRUTHS = "several truth files fit the image"
-BAD_TRUTH = "the truth cannot be used"
+BAD_TRUTH = "the truth file cannot be used"
 UNREADABLE = "the image cannot be read"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimulatedOptions:
-    """Where the truth lies, and how its cost is counted.
+    """Where the truth is, and how its cost is counted.
 
     Attributes:
-      truth_dir: folder with LabelImg XML, searched with its folders.
-      score_threshold: detections from this score on would have been in the draft that a person corrects.
-      keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
-        one that a person would have left as it is.
-      max_overlap: detections that overlap a better one by more would not have been in the draft.
+      truth_dir: folder with LabelImg XML, searched with its subfolders.
+      score_threshold: detections with at least this score would have been in the draft that a person corrects.
+      keep_iou: a box of the draft with the right class that overlaps the true one by at least this intersection over
+        union counts as one that a person would have left unchanged.
+      max_overlap: detections that overlap a better one by more than this would not have been in the draft.
     """
 
     truth_dir: str | None = dataclasses.field(default=None, metadata={"help": "folder of the hidden annotation files"})
     score_threshold: float = dataclasses.field(
-        default=0.5, metadata={"help": "least score of a box of the draft that a person would have corrected"}
+        default=0.5, metadata={"help": "minimum score of a box in the draft that a person would have corrected"}
     )
     keep_iou: float = dataclasses.field(
-        default=0.75, metadata={"help": "overlap with the true box from which a person would have kept a box"}
+        default=0.75, metadata={"help": "minimum overlap with the true box for a person to have kept a box"}
     )
     max_overlap: float = dataclasses.field(
-        default=0.5, metadata={"help": "greatest intersection over union of two boxes of a draft, of whatever classes"}
+        default=0.5, metadata={"help": "maximum intersection over union of two boxes in a draft, of any classes"}
     )
 
 
 class SimulatedOracle:
-    """Answers with the true boxes. The edits say what it would have cost to make them of the prediction.
+    """Answers with the true boxes. The edits say what it would have cost to correct the prediction.
 
     A box that counts as kept has the score of its detection, although its corners are the true ones.
 
@@ -74,14 +74,14 @@ class SimulatedOracle:
     def _answer(self, question):
         """(`Answer`, "") or (None, why there is none)."""
         image = question.image
-        found = self._truth.find(image.path)
-        if len(found) != 1:
-            return None, SEVERAL_TRUTHS if found else NO_TRUTH
+        paths = self._truth.find(image.path)
+        if len(paths) != 1:
+            return None, SEVERAL_TRUTHS if paths else NO_TRUTH
         try:
             facts = images.read_image_facts(image.path)
         except UnusableFile:
             return None, UNREADABLE
-        truth = self._read(found[0], facts, image.name)
+        truth = self._read(paths[0], facts, image.name)
         if truth is None:
             return None, BAD_TRUTH
         options = self._options
@@ -118,14 +118,14 @@ class SimulatedOracle:
 
 
 class _Truth:
-    """Finds the truth of an image: by its place in a tree of the same form, else by its stem."""
+    """Finds the truth of an image: by its place in a folder tree of the same structure, otherwise by its stem."""
 
     def __init__(self, folder):
         if not folder:
             raise errors.UsageError(
-                "the simulated oracle needs to know where the truth lies",
+                "the simulated oracle needs to know where the truth is",
                 expected="a folder with annotation files",
-                fix="--truth_dir=FOLDER",
+                fix="use --truth_dir=FOLDER",
             )
         self._by_place, self._by_stem = {}, collections.defaultdict(list)
         root = pathlib.Path(folder)
@@ -137,17 +137,17 @@ class _Truth:
                     self._by_stem[path.stem].append(path)
         if not self._by_place:
             raise errors.UsageError(
-                f"{folder}: no truth is there",
+                f"{folder}: no annotation file found",
                 expected="a folder with annotation files (.xml)",
                 received="no XML file" if root.is_dir() else "no such folder",
-                fix="name the folder with --truth_dir",
+                fix="use --truth_dir=FOLDER",
             )
 
     def find(self, path):
-        """List of the files that fit best, sorted; more than one when that is not clear."""
+        """List of the files that fit best, sorted; more than one when the match is ambiguous."""
         parts = pathlib.PurePath(path).with_suffix("").parts
         for start in range(len(parts) - 1):  # the last part alone is the stem
-            place = "/".join(parts[start:])
-            if place in self._by_place:
-                return [self._by_place[place]]
+            tail = "/".join(parts[start:])
+            if tail in self._by_place:
+                return [self._by_place[tail]]
         return sorted(self._by_stem.get(parts[-1]) or self._by_stem.get(pathlib.PurePath(path).name, ()))
