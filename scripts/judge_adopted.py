@@ -31,7 +31,7 @@ def main():
     rows = []
     for one in workspace.Workspace(arguments.workspace).rounds():
         if one.has("merge"):
-            adopted = [answer for answer in answers.read_answers(one.answers) if answer.verdict == ADOPTED]
+            adopted = [answer for answer in answers.read_answers(one.answers_path) if answer.verdict == ADOPTED]
             rows += judge_round(one.number, adopted, truths)
     header = ("round", "class", "images", "boxes", "IoU > 0.5", "share", "IoU > 0.75", "share", "true boxes left out")
     print(console.format_table(header, rows, numbers=(0, 2, 3, 4, 5, 6, 7, 8)))

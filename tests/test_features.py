@@ -1,4 +1,4 @@
-"""Features of objects by a SavedModel; classes that look different are far from each other."""
+"""Features of objects from a SavedModel; classes that look different are far from each other."""
 
 import numpy as np
 import pytest
@@ -40,9 +40,9 @@ def test_classes_that_look_different_are_far_apart(folder):
     extract = features.build_extractor(folder / "model", size_px=16)
     vectors, labels = features.extract_features(extract, planned.examination.images, per_class=3)
     assert vectors.shape == (6, 3) and sorted(set(labels)) == ["blue", "red"]
-    names, found = class_distances.mean_distances(vectors, labels)
+    names, distances = class_distances.mean_distances(vectors, labels)
     assert names == ["blue", "red"]
-    assert found[0, 0] < 1e-4 and found[1, 1] < 1e-4 and found[0, 1] == pytest.approx(1.0, abs=1e-3)
+    assert distances[0, 0] < 1e-4 and distances[1, 1] < 1e-4 and distances[0, 1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_verb_writes_them(folder, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Features of labelled objects: what a backbone makes of each box, one vector an object."""
+"""Features of labelled objects: a backbone's output for each box, one vector per object."""
 
 import pathlib
 
@@ -22,14 +22,14 @@ def build_extractor(path, size_px=224):
 
     Args:
       path: a folder with pipeline.config and a checkpoint (an export, an archive of the zoo), or a SavedModel with one
-        image input and an output of features: [B, D], or [B, H, W, D], which is averaged over the places.
+        image input and an output of features: [B, D], or [B, H, W, D], which is averaged over the positions.
       size_px: side of the crops for a SavedModel whose input has no fixed size.
 
     Returns:
-      A function of a list of uint8 [h, w, 3] arrays; it gives float32 [B, D].
+      A function from a list of uint8 [h, w, 3] arrays to float32 [B, D].
 
     Raises:
-      CheckpointError, PredictionError: nothing there that gives features.
+      CheckpointError, PredictionError: the path contains nothing that gives features.
     """
     path = pathlib.Path(path)
     config = path / "pipeline.config" if path.is_dir() else None
@@ -69,7 +69,7 @@ def _from_saved_model(folder, size_px):
     (name, spec), *rest = inputs.items()
     if rest or spec.shape.rank != 4:
         raise errors.PredictionError(
-            f"{folder}: takes other inputs than images", expected="one input [batch, height, width, 3]", received=inputs
+            f"{folder}: takes inputs other than images", expected="one input [batch, height, width, 3]", received=inputs
         )
     outputs = {key: value for key, value in call.structured_outputs.items() if not key.startswith(_DETECTIONS)}
     outputs = {key: value for key, value in outputs.items() if value.shape.rank in (2, 4) and value.dtype.is_floating}
@@ -78,7 +78,7 @@ def _from_saved_model(folder, size_px):
             f"{folder}: has no output of features",
             expected="an output [batch, D] or [batch, height, width, D] besides detections",
             received=", ".join(call.structured_outputs),
-            fix="name a folder with pipeline.config and a checkpoint, such as export/best of a run",
+            fix="use a folder with pipeline.config and a checkpoint, such as export/best of a run",
         )
     output = sorted(outputs)[0]
     side = [spec.shape[1] or size_px, spec.shape[2] or size_px]
@@ -94,20 +94,20 @@ def _from_saved_model(folder, size_px):
 
 
 def extract_features(extract, images, per_class=200, seed=0):
-    """Features of objects, at most so many of each class, drawn at random.
+    """Extracts features of objects, a random sample of each class.
 
     Args:
-      extract: of `build_extractor`.
+      extract: from `build_extractor`.
       images: `usable_images.UsableImage`s.
-      per_class: objects of each class.
-      seed: of the choice.
+      per_class: maximum number of objects per class.
+      seed: of the sample.
 
     Returns:
       (float32 [N, D], N class names).
     """
     chosen = _choose(images, per_class, seed)
     features, labels, crops = [], [], []
-    with console.Progress("objects seen", sum(len(boxes) for _, boxes in chosen)) as progress:
+    with console.Progress("objects processed", sum(len(boxes) for _, boxes in chosen)) as progress:
         for image, numbers in chosen:
             pixels, annotation = _read_pixels(image), image.annotation
             for number in numbers:
@@ -132,9 +132,9 @@ def _choose(images, per_class, seed):
             by_class.setdefault(label, []).append((position, number))
     chance, chosen = np.random.default_rng(seed), {}
     for label in sorted(by_class):
-        places = by_class[label]
-        for i in sorted(chance.permutation(len(places))[:per_class]):
-            chosen.setdefault(places[i][0], []).append(places[i][1])
+        boxes = by_class[label]
+        for i in sorted(chance.permutation(len(boxes))[:per_class]):
+            chosen.setdefault(boxes[i][0], []).append(boxes[i][1])
     return [(images[position], chosen[position]) for position in sorted(chosen)]
 
 

@@ -11,11 +11,11 @@ IDS = {"cat": 1, "dog": 2, "cow": 3}
 SIZE = (200, 100)
 
 
-def make_question(found, classes=None, name="pool/a.jpg", path=None, size=SIZE):
-    """A question.
+def make_question(rows, classes=None, name="pool/a.jpg", path=None, size=SIZE):
+    """Makes a question.
 
     Args:
-      found: tuples (class, score, xmin, ymin, xmax, ymax).
+      rows: tuples (class, score, xmin, ymin, xmax, ymax).
       classes: that the image is known to show, or None.
       name: of the image in the pool.
       path: of the image file.
@@ -23,7 +23,7 @@ def make_question(found, classes=None, name="pool/a.jpg", path=None, size=SIZE):
     """
     detections = tuple(
         Detection(label, IDS.get(label, 9), score, ymin, xmin, ymax, xmax)
-        for label, score, xmin, ymin, xmax, ymax in sorted(found, key=lambda one: -one[1])
+        for label, score, xmin, ymin, xmax, ymax in sorted(rows, key=lambda row: -row[1])
     )
     path = str(path or f"/photos/{name}")
     zeros = (0.0,) * len(detections)

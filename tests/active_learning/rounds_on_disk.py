@@ -40,7 +40,7 @@ def box(name, size=10):
 
 
 def add_training(space, number, train, validate, evaluations, seconds=None):
-    """Begins a round and writes what its training leaves behind.
+    """Begins a round and writes the files of its training.
 
     Args:
       space: the `Workspace`.
@@ -52,8 +52,8 @@ def add_training(space, number, train, validate, evaluations, seconds=None):
     Returns:
       The `Round`.
     """
-    one = space.begin_round(number, SETTINGS)
-    data = one.training / "data"
+    round_ = space.begin_round(number, SETTINGS)
+    data = round_.training_dir / "data"
     data.mkdir(parents=True)
     for side, images in (("train", train), ("validate", validate)):
         listed = [
@@ -76,25 +76,25 @@ def add_training(space, number, train, validate, evaluations, seconds=None):
             findings={},
         ),
     )
-    checkpoints = one.training / "checkpoints"
+    checkpoints = round_.training_dir / "checkpoints"
     checkpoints.mkdir()
     lines = [json.dumps({"step": step, "seconds": 2.0, "metrics": metrics}) + "\n" for step, metrics in evaluations]
     (checkpoints / "evaluations.jsonl").write_text("".join(lines))
     phases = {name: {"seconds": value} for name, value in (seconds or {}).items()}
-    (one.training / "run.json").write_text(json.dumps({"phases": phases, "finished": True}))
-    return one
+    (round_.training_dir / "run.json").write_text(json.dumps({"phases": phases, "finished": True}))
+    return round_
 
 
 def _sides(train, validate):
     return (("train", train), ("validate", validate))
 
 
-def add_selection(one, chosen, num_candidates, scores=()):
+def add_selection(round_, chosen, num_candidates, scores=()):
     """Writes selection.json, and scores.csv from `Chosen`s."""
     options = rules.SelectOptions(rule="random", budget=4, seed=7)
-    found = selection.Selection(options, one.number, "random", "", tuple(chosen), (), num_candidates)
-    selection.write_selection(one.folder, found)
-    with selection.open_scores(one.folder / "scores.csv") as write:
+    outcome = selection.Selection(options, round_.number, "random", "", tuple(chosen), (), num_candidates)
+    selection.write_selection(round_.folder, outcome)
+    with selection.open_scores(round_.folder / "scores.csv") as write:
         for row in scores:
             write(row)
 
@@ -112,34 +112,34 @@ def refused(name, reason, edits=None):
     return Answer(name, REFUSED, reason=reason, edits=edits)
 
 
-def add_answers(one, given):
-    answers.write_answers(one.answers, given)
+def add_answers(round_, given):
+    answers.write_answers(round_.answers_path, given)
 
 
-def add_predictions(one, given, part_size=2):
+def add_predictions(round_, given, part_size=2):
     """Writes predictions of {image name: [(class, score, (xmin, ymin, xmax, ymax))]}; images are 64 by 48 pixels."""
-    ids = label_map.read_label_map(one.folder.parent.parent / "label_map.pbtxt")
-    found = []
+    ids = label_map.read_label_map(round_.folder.parent.parent / "label_map.pbtxt")
+    predicted = []
     for name, boxes in given.items():
         detections = tuple(
             Detection(label, ids.id_of(label), score, ymin, xmin, ymax, xmax)
             for label, score, (xmin, ymin, xmax, ymax) in boxes
         )
         few = (0.5,) * len(boxes)
-        found.append(Prediction(name, ImageDetections(name, 64, 48, detections), few, few))
-    predictions.keep_plan(one.predictions, predictions.Plan(len(found), part_size, "", "", 0.05, 100))
-    for number in range(-(-len(found) // part_size)):
-        predictions.write_part(one.predictions, number, found[number * part_size :][:part_size])
+        predicted.append(Prediction(name, ImageDetections(name, 64, 48, detections), few, few))
+    predictions.keep_plan(round_.predictions_dir, predictions.Plan(len(predicted), part_size, "", "", 0.05, 100))
+    for number in range(-(-len(predicted) // part_size)):
+        predictions.write_part(round_.predictions_dir, number, predicted[number * part_size :][:part_size])
 
 
-def finish(one, **seconds):
+def finish(round_, **seconds):
     """Marks phases as finished."""
     for name, value in seconds.items():
-        one.finish(name, value)
+        round_.finish(name, value)
 
 
 def metrics(map50, ap50, map5095=None):
-    """What evaluations.jsonl holds of a step."""
+    """The metrics of a step in evaluations.jsonl."""
     by_class = {f"PascalBoxes_PerformanceByCategory/AP@0.5IOU/{name}": value for name, value in ap50.items()}
     return {
         "DetectionBoxes_Precision/mAP": map50 / 2 if map5095 is None else map5095,
@@ -149,7 +149,7 @@ def metrics(map50, ap50, map5095=None):
 
 
 def two_rounds(folder):
-    """cat and dog, two whole rounds and the training of a third one; the figures are small enough to count by hand."""
+    """Classes cat and dog, two complete rounds and the training of a third; small enough to count by hand."""
     space = start(folder, ["cat", "dog"], [(f"pool/{i}.jpg", f"/pool/{i}.jpg") for i in range(6)])
     validate = {"v1.jpg": ["cat", "dog"], "v2.jpg": ["cat"]}
     train = {"a.jpg": ["cat", "cat"], "b.jpg": ["cat", "dog"], "c.jpg": ["cat"], "empty.jpg": []}
@@ -158,10 +158,12 @@ def two_rounds(folder):
         (200, metrics(0.6, {"cat": 0.8, "dog": 0.4})),
         (300, metrics(0.5, {"cat": 0.7, "dog": 0.3})),
     ]
-    one = add_training(space, 1, train, validate, evaluations, {"convert": 1, "config": 0.5, "train": 20, "export": 4})
-    add_selection(one, [chosen(f"pool/{i}.jpg") for i in range(4)], 6, [chosen(f"pool/{i}.jpg", i) for i in range(6)])
+    first = add_training(
+        space, 1, train, validate, evaluations, {"convert": 1, "config": 0.5, "train": 20, "export": 4}
+    )
+    add_selection(first, [chosen(f"pool/{i}.jpg") for i in range(4)], 6, [chosen(f"pool/{i}.jpg", i) for i in range(6)])
     add_answers(
-        one,
+        first,
         [
             adopted("pool/0.jpg", ["dog"], Edits(kept=1), [0.9]),
             adopted("pool/1.jpg", ["cat", "dog"], Edits(kept=1, moved=1), [0.8, None]),
@@ -169,11 +171,11 @@ def two_rounds(folder):
             refused("pool/3.jpg", "another class", Edits(deleted=2, added=1, relabelled=1)),
         ],
     )
-    finish(one, train=30.0, predict=5.0, select=1.0, ask=2.0, merge=0.5)
+    finish(first, train=30.0, predict=5.0, select=1.0, ask=2.0, merge=0.5)
     train = train | {"pool/0.jpg": ["dog"], "pool/1.jpg": ["cat", "dog"]}
     evaluations = [(100, metrics(0.7, {"cat": 0.9, "dog": None}, 0.4))]
-    two = add_training(space, 2, train, validate, evaluations, {"convert": 1, "train": 22, "export": 4})
-    add_selection(two, [chosen(f"pool/{i}.jpg") for i in (2, 3)], 4)
-    add_answers(two, [adopted("pool/2.jpg", ["dog"], scores=[0.9]), refused("pool/3.jpg", "another class")])
-    finish(two, train=28.0, predict=3.0, select=1.0, ask=0.0, merge=0.5)
+    second = add_training(space, 2, train, validate, evaluations, {"convert": 1, "train": 22, "export": 4})
+    add_selection(second, [chosen(f"pool/{i}.jpg") for i in (2, 3)], 4)
+    add_answers(second, [adopted("pool/2.jpg", ["dog"], scores=[0.9]), refused("pool/3.jpg", "another class")])
+    finish(second, train=28.0, predict=3.0, select=1.0, ask=0.0, merge=0.5)
     return space

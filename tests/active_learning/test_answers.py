@@ -69,7 +69,7 @@ def test_round_trip(boxes, size, verified, text):
         {"annotation": {"filename": "a", "width": 1, "height": 1, "verified": False, "boxes": [{"class": "cat"}]}},
     ],
 )
-def test_a_line_of_another_form_is_named(tmp_path, change):
+def test_a_malformed_line_is_named(tmp_path, change):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps(answers.to_json(ADOPTED_ONE) | change), encoding="utf-8")
     with pytest.raises(errors.StorageError, match="answers.jsonl, line 1"):

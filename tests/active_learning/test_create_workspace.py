@@ -1,4 +1,4 @@
-"""What `active init` makes of labelled images and a pool: who belongs where, and what stays out."""
+"""What `active init` makes of labelled images and a pool: which image goes where, and what is kept out."""
 
 import os
 import shutil
@@ -62,7 +62,7 @@ def test_a_pool_image_that_looks_like_the_validation_is_kept_out(photos, tmp_pat
     started = init(tmp_path, {"data_dir": photos}, pool_dir=pool)
     assert [image.name for image in started.workspace.pool()] == ["pool/new.jpg"]
     reasons = {os.path.basename(row["path"]): row["reason"] for row in refused_of(started)}
-    assert reasons["frame.jpg"].startswith("shows nearly the same as a validation image: ")
+    assert reasons["frame.jpg"].startswith("looks almost the same as a validation image: ")
     assert reasons["twin.jpg"].startswith("is the same file as a ")
     assert sum(started.refused.values()) == 2
 
@@ -71,7 +71,7 @@ def refused_of(started):
     return list(workspace.read_rows(started.workspace.folder / "pool_refused.csv"))
 
 
-def test_an_own_validation_folder_and_classes_of_folders(photos, tmp_path):
+def test_a_separate_validation_folder_and_classes_of_folders(photos, tmp_path):
     other = tmp_path / "val"
     shapes.draw_dataset(other, 6, seed=9)
     pool = tmp_path / "pool"
@@ -86,7 +86,7 @@ def test_an_own_validation_folder_and_classes_of_folders(photos, tmp_path):
     assert all(name.split("/")[1] == classes[0] for name, classes in names.items())
 
 
-def test_validation_images_of_a_class_that_nobody_labelled_are_said_and_left_out(photos, tmp_path, capsys):
+def test_validation_images_of_an_unlabelled_class_are_reported_and_left_out(photos, tmp_path, capsys):
     other = tmp_path / "val"
     shapes.draw_dataset(other, 6, seed=9)
     text = sorted(other.glob("*.xml"))[0].read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_names_with_one_stem_get_xml_files_of_their_own():
     ]
 
 
-def test_a_second_init_and_a_folder_with_other_things_are_refused(photos, tmp_path):
+def test_a_second_init_and_a_folder_with_other_files_are_refused(photos, tmp_path):
     init(tmp_path, {"data_dir": photos})
     with pytest.raises(errors.UsageError, match="is already a workspace"):
         init(tmp_path, {"data_dir": photos})
@@ -138,14 +138,14 @@ def test_a_folder_without_pool_says_so(photos, tmp_path):
 @pytest.mark.parametrize(
     ("pool", "labels", "message"),
     [
-        ("nowhere", None, "there is no such file or folder"),
-        ("empty", None, "no image in this folder"),
+        ("nowhere", None, "no such file or folder"),
+        ("empty", None, "no image found"),
         ("pool", "nofile.csv", "nofile.csv: cannot be read"),
-        ("pool", "folder", "none of the images lies in a folder of its class"),
+        ("pool", "folder", "none of the images is in a folder named after its class"),
         (None, "nofile.csv", "nofile.csv: cannot be read"),
     ],
 )
-def test_pool_and_image_labels_are_looked_at_before_the_labelled_images_are_read(
+def test_pool_and_image_labels_are_checked_before_the_labelled_images_are_read(
     photos, tmp_path, monkeypatch, pool, labels, message
 ):
     (tmp_path / "empty").mkdir()
@@ -159,7 +159,7 @@ def test_pool_and_image_labels_are_looked_at_before_the_labelled_images_are_read
     assert not (tmp_path / "w").exists()
 
 
-def test_labels_of_other_classes_are_said_and_a_broken_image_is_left_to_the_prediction(photos, tmp_path, capsys):
+def test_labels_of_other_classes_are_reported_and_a_broken_image_is_left_to_the_prediction(photos, tmp_path, capsys):
     pool = tmp_path / "pool"
     shapes.draw_dataset(pool, 2, seed=2)
     first, second = sorted(path.name for path in pool.iterdir() if path.suffix != ".xml")
@@ -173,8 +173,8 @@ def test_labels_of_other_classes_are_said_and_a_broken_image_is_left_to_the_pred
     assert "1 rows name images that are not in the folder: else.jpg" in said
 
 
-def test_no_workspace_is_said(tmp_path):
-    with pytest.raises(errors.DatasetError, match="is no workspace") as caught:
+def test_a_missing_workspace_is_reported(tmp_path):
+    with pytest.raises(errors.DatasetError, match="is not a workspace") as caught:
         workspace.Workspace(tmp_path)
     assert "active init" in caught.value.fix
 

@@ -29,7 +29,7 @@ def exercise(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(exercise, tmp_path_factory):
-    """A workspace after two rounds and the training behind them."""
+    """A workspace after two rounds and the training after them."""
     folder = tiny_workspace.init(exercise, tmp_path_factory.mktemp("finished") / "w")
     assert rounds.run_rounds(folder, 2, close=True) == rounds.DONE
     return workspace.Workspace(folder)
@@ -45,15 +45,15 @@ def final_set(space):
 
 
 def test_each_round_adopts_what_it_chose_with_the_true_boxes(finished, exercise):
-    found = finished.rounds()
-    assert [one.is_finished for one in found] == [True, True, False]
-    assert found[2].next_phase == "predict"
+    all_rounds = finished.rounds()
+    assert [round_.is_finished for round_ in all_rounds] == [True, True, False]
+    assert all_rounds[2].next_phase == "predict"
     adopted = finished.adopted()
     assert len(adopted) == 10 and sorted(adopted.values()) == [1] * 5 + [2] * 5
-    for one in found[:2]:
-        chosen = [entry.name for entry in selection.read_selection(one.folder).chosen]
-        assert sorted(chosen) == sorted(name for name, number in adopted.items() if number == one.number)
-        assert len(selection.read_selection(one.folder).random) == 5
+    for round_ in all_rounds[:2]:
+        chosen = [entry.name for entry in selection.read_selection(round_.folder).chosen]
+        assert sorted(chosen) == sorted(name for name, number in adopted.items() if number == round_.number)
+        assert len(selection.read_selection(round_.folder).random) == 5
     for name in adopted:
         stem = pathlib.PurePosixPath(name).stem
         truth = labelimg.read_labelimg(exercise / "truth" / f"{stem}.xml")
@@ -65,15 +65,15 @@ def test_each_round_adopts_what_it_chose_with_the_true_boxes(finished, exercise)
 
 
 def test_each_round_trains_on_what_was_adopted_before_and_never_on_the_validation(finished):
-    for one, expected in zip(finished.rounds(), (12, 17, 22)):
-        manifest = storage.read_json(one.training / "data" / "manifest.json")
+    for round_, expected in zip(finished.rounds(), (12, 17, 22)):
+        manifest = storage.read_json(round_.training_dir / "data" / "manifest.json")
         sides = {side: {i["path"] for i in manifest["images"] if i["split"] == side} for side in ("train", "validate")}
         assert len(sides["train"]) == expected
         assert sides["validate"] == set(finished.validation())
 
 
-def test_a_round_goes_on_from_the_last_model(finished):
-    config = (finished.rounds()[1].training / "pipeline.config").read_text(encoding="utf-8")
+def test_a_round_continues_from_the_last_model(finished):
+    config = (finished.rounds()[1].training_dir / "pipeline.config").read_text(encoding="utf-8")
     assert "rounds/001/training/export/best/checkpoint" in config
     assert 'fine_tune_checkpoint_type: "full"' in config
 
@@ -103,27 +103,27 @@ def test_killed_at_any_moment_it_ends_with_the_same_sets(finished, exercise, tmp
     assert final_set(workspace.Workspace(folder)) == final_set(finished)
 
 
-def test_two_at_once_the_second_one_is_told(finished):
+def test_a_second_process_is_refused(finished):
     with storage.hold(finished.folder), pytest.raises(errors.StorageError, match="another process works in this"):
         rounds.run_rounds(finished.folder)
 
 
 def test_settings_of_a_round_that_has_begun_cannot_change(finished):
-    with pytest.raises(errors.UsageError, match="round 3 has begun with other settings of training"):
+    with pytest.raises(errors.UsageError, match="training: round 3 has begun with different settings"):
         rounds.run_rounds(finished.folder, changes={"training": {"num_steps": 7}})
 
 
 class OwnOracle:
-    """Adopts every second image as a negative; what a user might write."""
+    """Adopts every second image as a negative; as a user might write it."""
 
     name = "mine"
 
     def ask(self, questions, folder):
         for number, question in enumerate(questions):
-            found = question.prediction.found
-            empty = Annotation(os.path.basename(question.image.path), found.width, found.height, ())
+            predicted = question.prediction.found
+            empty = Annotation(os.path.basename(question.image.path), predicted.width, predicted.height, ())
             if number == 0:
-                strange = Annotation("x", found.width, found.height, (Box("zebra", 1, 1, 5, 5),))
+                strange = Annotation("x", predicted.width, predicted.height, (Box("zebra", 1, 1, 5, 5),))
                 yield Answer(question.image.name, ADOPTED, strange, scores=(None,))
             elif number % 2:
                 yield Answer(question.image.name, ADOPTED, empty)
@@ -145,7 +145,7 @@ def test_an_oracle_of_ones_own_and_a_changed_budget(finished, exercise, tmp_path
     assert not {name for name, number in finished.adopted().items()} & set(new)
 
 
-def test_a_person_is_waited_for(exercise, finished, tmp_path, capsys):
+def test_a_round_waits_for_a_person(exercise, finished, tmp_path, capsys):
     folder = tmp_path / "w"
     shutil.copytree(finished.folder, folder, symlinks=True)
     changes = {"oracle": {"name": "labelimg"}, "selection": {"budget": 3}}
@@ -161,13 +161,15 @@ def test_a_person_is_waited_for(exercise, finished, tmp_path, capsys):
     assert "1 adopted, 2 waiting" in capsys.readouterr().out
     assert rounds.run_rounds(folder, finish_review=True) == rounds.DONE
     assert sum(number == 3 for number in space.adopted().values()) == 1
-    assert drafts[1].is_file()  # what nobody verified stays where it is
+    assert drafts[1].is_file()  # unverified drafts stay where they are
 
 
 def test_when_the_pool_is_used_up_what_was_adopted_last_is_learned_too(finished, tmp_path, monkeypatch, capsys):
     folder, trained = tmp_path / "w", []
     shutil.copytree(finished.folder, folder, symlinks=True)
-    monkeypatch.setattr(rounds, "_train", lambda space, one: trained.append(len(space.training_names(one.number))))
+    monkeypatch.setattr(
+        rounds, "_train", lambda space, round_: trained.append(len(space.training_names(round_.number)))
+    )
     changes = {"selection": {"budget": 0}}
     assert rounds.run_rounds(folder, 5, changes=changes, close=True) == rounds.EMPTY
     assert trained == [tiny_workspace.NUM_LABELLED + tiny_workspace.NUM_POOL]
@@ -176,20 +178,20 @@ def test_when_the_pool_is_used_up_what_was_adopted_last_is_learned_too(finished,
     assert "the pool is used up" in capsys.readouterr().out
 
 
-def test_a_pool_that_is_not_there_is_said_before_the_training(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(rounds, "_train", lambda space, one: None)
+def test_a_missing_pool_is_reported_before_the_training(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(rounds, "_train", lambda space, round_: None)
     stays = next(finished.open_pool()).name
-    for number, is_told in enumerate((False, True)):  # what is missing of a pool is passed over by the prediction
+    for number, is_refused in enumerate((False, True)):  # the prediction skips missing images of a pool
         folder = tmp_path / str(number)
         shutil.copytree(finished.folder, folder, symlinks=True)
         shutil.rmtree(folder / "rounds" / "003")
         rows = [
-            (image.name, image.path if image.name == stays and not is_told else f"/gone{image.path}", "")
+            (image.name, image.path if image.name == stays and not is_refused else f"/gone{image.path}", "")
             for image in finished.pool()
         ]
         workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
-        if is_told:
-            with pytest.raises(errors.DatasetError, match="none of the images of the pool is there"):
+        if is_refused:
+            with pytest.raises(errors.DatasetError, match="none of the images of the pool exists"):
                 rounds.run_rounds(folder, until="train")
         else:
             assert rounds.run_rounds(folder, until="train") == "train"
@@ -197,17 +199,19 @@ def test_a_pool_that_is_not_there_is_said_before_the_training(finished, tmp_path
 
 def test_images_that_cannot_be_read_are_named_on_one_line(finished, tmp_path, capsys):
     pool = [(f"pool/{i}.jpg", f"/pool/{i}.jpg") for i in range(4)]
-    one = rounds_on_disk.start(tmp_path, ["cat"], pool).begin_round(1, rounds_on_disk.SETTINGS)
-    predictions.keep_plan(one.predictions, predictions.Plan(4, 4, "", "", 0.05, 100))
+    round_ = rounds_on_disk.start(tmp_path, ["cat"], pool).begin_round(1, rounds_on_disk.SETTINGS)
+    predictions.keep_plan(round_.predictions_dir, predictions.Plan(4, 4, "", "", 0.05, 100))
     reason = "is cut off\n  expected: a whole image"
-    predictions.write_part(one.predictions, 0, [], [predictions.Unreadable(n, p, f"{p}: {reason}") for n, p in pool])
-    rounds._say_unreadable(one, 4)
+    predictions.write_part(
+        round_.predictions_dir, 0, [], [predictions.Unreadable(n, p, f"{p}: {reason}") for n, p in pool]
+    )
+    rounds._say_unreadable(round_, 4)
     (said,) = capsys.readouterr().err.splitlines()
     assert "4 images of the pool cannot be read; they stay in the pool: /pool/0.jpg: is cut off, /pool/1.jpg: " in said
     assert "/pool/3.jpg" not in said and "part-*.unreadable.jsonl" in said
 
 
-def test_shares_are_predicted_beside_and_a_lost_image_is_refused(finished, exercise, tmp_path, capsys):
+def test_shares_are_predicted_separately_and_a_lost_image_is_refused(finished, exercise, tmp_path, capsys):
     folder, pool = tmp_path / "w", tmp_path / "pool"
     shutil.copytree(finished.folder, folder, symlinks=True)
     shutil.copytree(exercise / "pool", pool)
@@ -217,11 +221,11 @@ def test_shares_are_predicted_beside_and_a_lost_image_is_refused(finished, exerc
         rounds.predict_share(folder, (number, 2))
     assert rounds.run_rounds(folder, until="ask") == "ask"
     space = workspace.Workspace(folder)
-    one = space.rounds()[2]
-    adopted = [answer.name for answer in answers.read_answers(one.answers) if answer.verdict == ADOPTED]
+    round_ = space.rounds()[2]
+    adopted = [answer.name for answer in answers.read_answers(round_.answers_path) if answer.verdict == ADOPTED]
     (pool / pathlib.PurePosixPath(adopted[0]).name).unlink()
     assert rounds.run_rounds(folder) == rounds.DONE
     assert sorted(name for name, number in space.adopted().items() if number == 3) == sorted(adopted[1:])
-    assert "could not be read any more" in capsys.readouterr().out
-    with pytest.raises(errors.DatasetError, match="no round waits for predictions"):
+    assert "the image can no longer be read" in capsys.readouterr().out
+    with pytest.raises(errors.DatasetError, match="no round is waiting for predictions"):
         rounds.predict_share(folder, (1, 1))

@@ -1,4 +1,4 @@
-"""A very small active learning: drawn images, a quarter of a MobileNet at 96 pixels, a few steps a round."""
+"""A very small workspace: drawn images, a quarter of a MobileNet at 96 pixels, a few steps per round."""
 
 import shutil
 

@@ -94,7 +94,7 @@ def test_a_label_map_that_comes_along(saved_model_dir, photos, tmp_path):
     "arguments, status, words",
     [
         ([], 2, "no image is named"),
-        (["nowhere.jpg"], 1, "nowhere.jpg: there is no such file"),
+        (["nowhere.jpg"], 1, "nowhere.jpg: no such file or folder"),
         (["--label_map=nowhere.pbtxt", "{photos}"], 2, "there is no such file"),
         (["--label_map=nothing_like_it", "{photos}"], 1, "mscoco"),
     ],
@@ -107,4 +107,4 @@ def test_bad_flags(arguments, status, words, saved_model_dir, photos, tmp_path, 
 
 def test_a_folder_without_saved_model(photos, tmp_path, capsys):
     assert _predict(tmp_path, tmp_path, str(photos)) == 1
-    assert "no SavedModel here" in capsys.readouterr().err
+    assert "no SavedModel found" in capsys.readouterr().err

@@ -56,7 +56,7 @@ class FakeDetector(tf_keras.Model):
 
 
 class FreeSizeDetector(FakeDetector):
-    """The same without a fixed input size, as a resizer that keeps the aspect ratio without padding."""
+    """The same without a fixed input size, like a resizer that keeps the aspect ratio without padding."""
 
     def resizer(self, images):
         shape = tf.shape(images)

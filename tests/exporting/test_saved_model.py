@@ -65,7 +65,7 @@ def test_an_empty_folder_is_filled(tmp_path):
     assert (_export(tmp_path / "model") / "saved_model/saved_model.pb").is_file()
 
 
-def test_a_folder_with_something_in_it_is_refused_and_not_touched(tmp_path):
+def test_a_folder_that_is_not_empty_is_refused_and_not_touched(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(errors.ExportError, match="not empty"):
         _export(tmp_path)
@@ -79,7 +79,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
 
 
 def test_a_missing_label_map_is_named(tmp_path):
-    with pytest.raises(errors.ExportError, match="map.pbtxt: there is no such label map"):
+    with pytest.raises(errors.ExportError, match="map.pbtxt: no such label map"):
         _export(tmp_path / "model", label_map_path=tmp_path / "map.pbtxt")
     assert _files(tmp_path) == []
 
@@ -104,7 +104,7 @@ def test_what_a_killed_export_left_behind_is_cleared(tmp_path):
 
 
 def test_a_model_of_nan_is_not_exported(tmp_path):
-    with pytest.raises(errors.ExportError, match="does not answer as the model did"):
+    with pytest.raises(errors.ExportError, match="gives other results than the model"):
         _export(tmp_path / "model", fake_detector.FakeDetector(gain=float("nan")))
     assert _files(tmp_path) == []
 
@@ -130,12 +130,12 @@ def test_the_label_map_of_a_config_is_found_from_the_config_too(tmp_path):
     config.eval_input_reader.add().label_map_path = "data/label_map.pbtxt"
     (tmp_path / "data").mkdir()
     (tmp_path / "data/label_map.pbtxt").write_text('item { id: 1 name: "cat" }')
-    found = saved_model.find_label_map(config, tmp_path / "pipeline.config")
-    assert found == tmp_path / "data/label_map.pbtxt"
+    path = saved_model.find_label_map(config, tmp_path / "pipeline.config")
+    assert path == tmp_path / "data/label_map.pbtxt"
 
 
 class _Keyed:
-    """What `restore_averages` needs of a detector."""
+    """What `restore_averages` needs from a detector."""
 
     def __init__(self):
         self.gain = tf.Variable(1.0)

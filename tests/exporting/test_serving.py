@@ -71,10 +71,10 @@ def test_prepared_images_of_different_sizes_share_a_batch():
     signatures = _module().signatures
     images = [_red_image(0, 10, 20), _red_image(51, 33, 7)]
     prepared = [signatures["serving_prepare"](input_tensor=tf.constant(image)) for image in images]
-    assert [one["inputs"].shape for one in prepared] == [(8, 8, 3)] * 2
+    assert [outputs["inputs"].shape for outputs in prepared] == [(8, 8, 3)] * 2
     detections = signatures["serving_prepared"](
-        inputs=tf.stack([one["inputs"] for one in prepared]),
-        true_image_shapes=tf.stack([one["true_image_shape"] for one in prepared]),
+        inputs=tf.stack([outputs["inputs"] for outputs in prepared]),
+        true_image_shapes=tf.stack([outputs["true_image_shape"] for outputs in prepared]),
         score_threshold=tf.constant(0.0),
     )
     np.testing.assert_allclose(detections[fields.Detections.SCORES][:, 0], [0.0, 0.1], atol=1e-6)
@@ -121,7 +121,9 @@ def test_features_are_the_means_of_the_map_with_the_most_channels():
         np.ones([2, 1, 2, 8]) * [[[[1.0], [3.0]]]],
         np.ones([2, 1, 1, 2]),
     ]
-    features = serving._pool_features({fields.Predictions.FEATURE_MAPS: [tf.constant(one) for one in maps]})
+    features = serving._pool_features(
+        {fields.Predictions.FEATURE_MAPS: [tf.constant(feature_map) for feature_map in maps]}
+    )
     np.testing.assert_allclose(features["features"], np.full([2, 8], 2.0))
 
 

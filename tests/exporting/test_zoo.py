@@ -1,4 +1,4 @@
-"""The zoo's archive, exported as it is, answers as the Object Detection API's own export of it does."""
+"""The zoo's archive, exported unchanged, gives the same detections as the Object Detection API's own export of it."""
 
 import json
 import tarfile
@@ -87,19 +87,19 @@ def test_detections_through_predict(exported, reference, tmp_path):
         "--label_map=mscoco",
     ]
     assert cli.main(["predict", *flags, str(photos)]) == 0
-    found = {
+    predicted = {
         image.path.split("/")[-1]: image for image in detections.read_json_lines(tmp_path / "out/detections.jsonl")
     }
-    assert set(found) == set(reference)
+    assert set(predicted) == set(reference)
     for name, expected in reference.items():
-        image = found[name]
+        image = predicted[name]
         assert (image.width, image.height) == (expected["width"], expected["height"])
         assert len(image.detections) == expected["num_detections"]
         scale = [image.height, image.width, image.height, image.width]
-        for one, wanted in zip(image.detections[:TOP], expected["top40"][:TOP], strict=True):
-            assert one.id == wanted["class"]
-            assert one.score == pytest.approx(wanted["score"], abs=TOLERANCE)
-            box = np.array([one.ymin, one.xmin, one.ymax, one.xmax]) / scale
+        for detection, wanted in zip(image.detections[:TOP], expected["top40"][:TOP], strict=True):
+            assert detection.id == wanted["class"]
+            assert detection.score == pytest.approx(wanted["score"], abs=TOLERANCE)
+            box = np.array([detection.ymin, detection.xmin, detection.ymax, detection.xmax]) / scale
             np.testing.assert_allclose(box, wanted["box_yxyx"], atol=TOLERANCE)
 
 

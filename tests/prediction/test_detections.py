@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from tfodhelper import errors
 from tfodhelper.annotations import labelimg, structures
-from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import detections
 
-DOG = results.Detection("dog", 2, 0.9, ymin=10.25, xmin=20.5, ymax=30.75, xmax=40.0)
-CAT = results.Detection("cat", 1, 0.25, ymin=0.0, xmin=0.0, ymax=5.0, xmax=6.0)
-FOUND = results.ImageDetections("photos/käfer.jpg", 100, 50, (DOG, CAT))
+DOG = detections.Detection("dog", 2, 0.9, ymin=10.25, xmin=20.5, ymax=30.75, xmax=40.0)
+CAT = detections.Detection("cat", 1, 0.25, ymin=0.0, xmin=0.0, ymax=5.0, xmax=6.0)
+FOUND = detections.ImageDetections("photos/käfer.jpg", 100, 50, (DOG, CAT))
 
 
 def test_a_line_says_everything():
-    line = results.to_line(FOUND)
+    line = detections.to_line(FOUND)
     assert line.endswith("}\n") and line.count("\n") == 1 and "käfer" in line
     assert json.loads(line) == {
         "path": "photos/käfer.jpg",
@@ -31,10 +31,10 @@ def test_a_line_says_everything():
 
 
 def test_round_trip_through_a_file(tmp_path):
-    empty = results.ImageDetections("empty.jpg", 3, 4, ())
+    empty = detections.ImageDetections("empty.jpg", 3, 4, ())
     path = tmp_path / "detections.jsonl"
-    assert results.write_json_lines(path, iter([FOUND, empty])) == 2
-    assert list(results.read_json_lines(path)) == [FOUND, empty]
+    assert detections.write_json_lines(path, iter([FOUND, empty])) == 2
+    assert list(detections.read_json_lines(path)) == [FOUND, empty]
     assert [entry.name for entry in tmp_path.iterdir()] == ["detections.jsonl"]
 
 
@@ -44,8 +44,10 @@ def test_round_trip_through_a_file(tmp_path):
     name=st.text(max_size=10),
 )
 def test_round_trip_is_close(sides, score, name):
-    one = results.Detection(name, 3, score, *sides)
-    (back,) = results.from_json(json.loads(results.to_line(results.ImageDetections("a", 1, 1, (one,))))).detections
+    detection = detections.Detection(name, 3, score, *sides)
+    (back,) = detections.from_json(
+        json.loads(detections.to_line(detections.ImageDetections("a", 1, 1, (detection,))))
+    ).detections
     assert (back.name, back.id) == (name, 3)
     assert [back.ymin, back.xmin, back.ymax, back.xmax] == pytest.approx(sides, abs=6e-4)
     assert back.score is None if score is None else back.score == pytest.approx(score, abs=6e-7)
@@ -56,50 +58,50 @@ def test_round_trip_is_close(sides, score, name):
 )
 def test_a_broken_line_is_named(tmp_path, line):
     path = tmp_path / "detections.jsonl"
-    path.write_text(results.to_line(FOUND) + "\n" + line + "\n", encoding="utf-8")
+    path.write_text(detections.to_line(FOUND) + "\n" + line + "\n", encoding="utf-8")
     with pytest.raises(errors.PredictionError, match=r"detections\.jsonl, line 3"):
-        list(results.read_json_lines(path))
+        list(detections.read_json_lines(path))
 
 
 def test_a_missing_or_binary_file(tmp_path):
     with pytest.raises(errors.PredictionError, match="cannot be read"):
-        list(results.read_json_lines(tmp_path / "none.jsonl"))
+        list(detections.read_json_lines(tmp_path / "none.jsonl"))
     (tmp_path / "x").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(errors.PredictionError, match="UTF-8"):
-        list(results.read_json_lines(tmp_path / "x"))
+        list(detections.read_json_lines(tmp_path / "x"))
 
 
 def test_no_number_is_never_written():
-    broken = results.ImageDetections("a", 1, 1, (results.Detection("dog", 1, float("nan"), 0, 0, 1, 1),))
+    broken = detections.ImageDetections("a", 1, 1, (detections.Detection("dog", 1, float("nan"), 0, 0, 1, 1),))
     with pytest.raises(ValueError):
-        results.to_line(broken)
+        detections.to_line(broken)
 
 
 def test_from_arrays():
     boxes = np.array([[10.25, 20.5, 30.75, 40.0], [0, 0, 5, 6]], np.float32)
-    found = results.from_arrays(boxes, np.array([2.0, 7.0]), {2: "dog"}, scores=np.array([0.5, 0.25], np.float32))
-    assert found[0] == results.Detection("dog", 2, 0.5, 10.25, 20.5, 30.75, 40.0)
-    assert (found[1].name, found[1].id) == ("class_7", 7)
-    assert results.from_arrays(boxes, [1, 1], {})[0].score is None
-    assert results.from_arrays([], [], {}, []) == ()
+    received = detections.from_arrays(boxes, np.array([2.0, 7.0]), {2: "dog"}, scores=np.array([0.5, 0.25], np.float32))
+    assert received[0] == detections.Detection("dog", 2, 0.5, 10.25, 20.5, 30.75, 40.0)
+    assert (received[1].name, received[1].id) == ("class_7", 7)
+    assert detections.from_arrays(boxes, [1, 1], {})[0].score is None
+    assert detections.from_arrays([], [], {}, []) == ()
     with pytest.raises(ValueError):
-        results.from_arrays(boxes, [1], {})
+        detections.from_arrays(boxes, [1], {})
 
 
 def test_above():
-    assert results.above(FOUND, 0.9).detections == (DOG,)
-    assert results.above(FOUND, 0.91).detections == ()
+    assert detections.above(FOUND, 0.9).detections == (DOG,)
+    assert detections.above(FOUND, 0.91).detections == ()
 
 
 def test_annotation_by_hand():
     boxes = [
-        results.Detection("in", 1, 0.9, 10.4, 20.5, 30.6, 40.0),  # rounded
-        results.Detection("over", 1, 0.8, -3.0, 90.0, 70.0, 140.0),  # clipped to 50 x 100
-        results.Detection("outside", 1, 0.7, 10.0, 101.0, 20.0, 130.0),
-        results.Detection("thin", 1, 0.6, 10.1, 10.0, 10.4, 20.0),
-        results.Detection("weak", 1, 0.1, 0.0, 0.0, 9.0, 9.0),
+        detections.Detection("in", 1, 0.9, 10.4, 20.5, 30.6, 40.0),  # rounded
+        detections.Detection("over", 1, 0.8, -3.0, 90.0, 70.0, 140.0),  # clipped to 50 x 100
+        detections.Detection("outside", 1, 0.7, 10.0, 101.0, 20.0, 130.0),
+        detections.Detection("thin", 1, 0.6, 10.1, 10.0, 10.4, 20.0),
+        detections.Detection("weak", 1, 0.1, 0.0, 0.0, 9.0, 9.0),
     ]
-    annotation = results.to_annotation(results.ImageDetections("photos/a.jpg", 100, 50, tuple(boxes)), 0.5)
+    annotation = detections.to_annotation(detections.ImageDetections("photos/a.jpg", 100, 50, tuple(boxes)), 0.5)
     assert (annotation.filename, annotation.width, annotation.height, annotation.verified) == ("a.jpg", 100, 50, False)
     assert annotation.boxes == (
         structures.Box("in", 21.0, 10.0, 40.0, 31.0),
@@ -108,6 +110,6 @@ def test_annotation_by_hand():
 
 
 def test_annotation_survives_labelimg(tmp_path):
-    annotation = results.to_annotation(FOUND)
+    annotation = detections.to_annotation(FOUND)
     labelimg.write_labelimg(tmp_path / "a.xml", annotation)
     assert labelimg.read_labelimg(tmp_path / "a.xml") == annotation

@@ -9,7 +9,7 @@ SIZES = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=20)
 
 
 @given(SIZES, st.integers(1, 5), st.booleans())
-def test_each_image_comes_once_and_no_call_is_too_large(sizes, batch_size, mixes_sizes):
+def test_each_image_occurs_once_and_no_call_is_too_large(sizes, batch_size, mixes_sizes):
     batches = predictor.plan_batches(sizes, batch_size, mixes_sizes)
     assert sorted(index for batch in batches for index in batch) == list(range(len(sizes)))
     assert all(1 <= len(batch) <= batch_size for batch in batches)

@@ -42,27 +42,27 @@ def _write_images(folder, images):
 
 
 def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(export_dir, tmp_path):
-    (found,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.1)
-    (detection,) = found.detections
-    assert (found.width, found.height) == (20, 10)
+    (predicted,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.1)
+    (detection,) = predicted.detections
+    assert (predicted.width, predicted.height) == (20, 10)
     assert (detection.name, detection.id) == ("cat", 1)
     assert detection.score == pytest.approx(0.2, abs=1e-6)  # 0.5 * 102 / 255
     assert (detection.ymin, detection.xmin, detection.ymax, detection.xmax) == (0.0, 0.0, 10.0, 20.0)
 
 
 def test_rows_past_the_number_of_detections_are_left_out(export_dir, tmp_path):
-    (found,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.0)
-    assert len(found.detections) == 1
+    (predicted,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.0)
+    assert len(predicted.detections) == 1
 
 
 def test_results_come_in_the_order_of_the_paths_whatever_the_sizes(export_dir, tmp_path):
     values = [255, 0, 51, 102, 153, 204, 51]
     images = [_red(value, 5 + 7 * (i % 3), 30 - 4 * (i % 4)) for i, value in enumerate(values)]
     paths = _write_images(tmp_path, images)
-    found = list(predictor.Predictor(export_dir).predict(paths, batch_size=3))
-    assert [item.path for item in found] == [str(path) for path in paths]
-    assert [(item.height, item.width) for item in found] == [image.shape[:2] for image in images]
-    np.testing.assert_allclose([item.detections[0].score for item in found], np.array(values) / 510, atol=1e-6)
+    predicted = list(predictor.Predictor(export_dir).predict(paths, batch_size=3))
+    assert [item.path for item in predicted] == [str(path) for path in paths]
+    assert [(item.height, item.width) for item in predicted] == [image.shape[:2] for image in images]
+    np.testing.assert_allclose([item.detections[0].score for item in predicted], np.array(values) / 510, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,17 +83,17 @@ def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, 
 
 
 def test_without_label_map_classes_go_by_their_ids(tmp_path):
-    (found,) = predictor.Predictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
-    assert found.detections[0].name == "class_1"
+    (predicted,) = predictor.Predictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
+    assert predicted.detections[0].name == "class_1"
 
 
-def test_an_unreadable_image_is_reported_and_the_rest_goes_on(export_dir, tmp_path):
+def test_an_unreadable_image_is_reported_and_the_rest_continues(export_dir, tmp_path):
     paths = _write_images(tmp_path, [_red(255), _red(51), _red(102)])
     paths[1].write_bytes(paths[1].read_bytes()[:60])
     paths.append(tmp_path / "missing.png")
     problems = {}
-    found = list(predictor.Predictor(export_dir).predict(paths, on_unreadable=problems.__setitem__))
-    assert [item.path for item in found] == [str(paths[0]), str(paths[2])]
+    predicted = list(predictor.Predictor(export_dir).predict(paths, on_unreadable=problems.__setitem__))
+    assert [item.path for item in predicted] == [str(paths[0]), str(paths[2])]
     assert list(problems) == [paths[1], paths[3]]
     assert str(paths[1]) in problems[paths[1]]
 
@@ -167,15 +167,21 @@ def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
         }
         tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "saved_model"), {"inputs": images}, outputs)
     image = np.full([10, 20, 3], 51, np.uint8)
-    (found,) = predictor.Predictor(tmp_path).predict(_write_images(tmp_path, [image]))
-    (one,) = found.detections
-    assert (one.name, one.xmin, one.ymin, one.xmax, one.ymax) == ("class_3", 10.0, 0.0, 20.0, 10.0)
-    assert one.score == pytest.approx(0.2, abs=1e-6)
+    (predicted,) = predictor.Predictor(tmp_path).predict(_write_images(tmp_path, [image]))
+    (detection,) = predicted.detections
+    assert (detection.name, detection.xmin, detection.ymin, detection.xmax, detection.ymax) == (
+        "class_3",
+        10.0,
+        0.0,
+        20.0,
+        10.0,
+    )
+    assert detection.score == pytest.approx(0.2, abs=1e-6)
 
 
 def test_numbers_that_are_not_finite_are_an_error(tmp_path):
     model = predictor.Predictor(_save(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
-    with pytest.raises(errors.PredictionError, match="0.png: the model answers with numbers that are not finite"):
+    with pytest.raises(errors.PredictionError, match="0.png: the model's outputs are not finite"):
         list(model.predict(_write_images(tmp_path, [_red(255)])))
 
 

@@ -109,7 +109,7 @@ def _encode(image):
     ("variant", "left_out", "num"),
     [
         ("plain", (), 4),
-        ("plain", (serving.SERVING_EXTRACT, serving.SERVING_CONCLUDE), 1),  # as exports of before
+        ("plain", (serving.SERVING_EXTRACT, serving.SERVING_CONCLUDE), 1),  # as in earlier exports
         ("padded", (), 4),
         ("any size", (), 1),
         ("Faster R-CNN", (), 1),
@@ -119,29 +119,29 @@ def _encode(image):
 )
 def test_in_a_thread_images_have_the_detections_that_they_have_in_a_batch(variant, left_out, num, tmp_path, capfd):
     module = serving.ServingModule(test_conformance.build_variant(variant, is_training=False), "image_tensor", 1)
-    signatures = {name: one for name, one in module.signatures.items() if name not in left_out}
+    signatures = {name: function for name, function in module.signatures.items() if name not in left_out}
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=signatures)
     loaded = servable.Servable(tmp_path, is_for_many=True)
     assert loaded.plan_calls(8)[1] == num
     sizes = [(60, 90), (120, 75), (33, 200), (64, 96), (75, 120)]
     encoded = [_encode(_noise(seed, *size)) for seed, size in enumerate(sizes)]
-    prepared = [loaded.prepare(np.asarray(Image.open(io.BytesIO(one)))) for one in encoded]
-    for size, one, other in zip(sizes, encoded, prepared):
-        received = loaded.prepare_jpeg(one)
+    prepared = [loaded.prepare(np.asarray(Image.open(io.BytesIO(data)))) for data in encoded]
+    for size, data, other in zip(sizes, encoded, prepared):
+        received = loaded.prepare_jpeg(data)
         assert received[0] == size
         for ours, theirs in zip(received[1], other):
             np.testing.assert_array_equal(ours, theirs)
     for threshold in (0.0, 0.3):
-        expected = [output for one in prepared for output in loaded.detect([one], threshold)]
+        expected = [output for image in prepared for output in loaded.detect([image], threshold)]
         capfd.readouterr()
         for first in range(0, len(sizes), num):  # the last call is not full
             some = slice(first, first + num)
             received = loaded.detect_in_thread(prepared[some], threshold)
             assert len(received) == len(expected[some])
-            for one, other in zip(received, expected[some]):
-                assert set(one) == set(other)
+            for output, other in zip(received, expected[some]):
+                assert set(output) == set(other)
                 for key, value in other.items():
-                    np.testing.assert_allclose(one[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
+                    np.testing.assert_allclose(output[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
         assert capfd.readouterr().err == ""
 
 
@@ -159,7 +159,7 @@ def _write_flat(path, value):
 
 
 def _check_stream(model, folder, ending, **options):
-    """Predicts 43 images, two of which cannot be read; `ending` is of their names, or a function of their numbers."""
+    """Predicts 43 images, two of which cannot be read; `ending` maps their numbers to their extensions."""
     values = np.random.RandomState(0).randint(0, 256, size=41)
     paths = [folder / f"{number}.{ending(number)}" for number in range(len(values))]
     for path, value in zip(paths, values):

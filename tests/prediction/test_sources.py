@@ -14,7 +14,7 @@ def _names(paths):
     return [source.name for source in sources.find_images(paths)]
 
 
-def test_a_folder_is_searched_with_its_folders_in_the_order_of_names(tmp_path):
+def test_a_folder_is_searched_with_its_subfolders_in_the_order_of_names(tmp_path):
     for name in ("b/2.PNG", "a.jpg", "b/1.jpeg", "notes.txt", "a.xml", ".history/a.jpg", ".hidden.jpg"):
         _touch(tmp_path / name)
     assert _names([tmp_path]) == ["a.jpg", "b/1.jpeg", "b/2.PNG"]
@@ -30,12 +30,12 @@ def test_several_folders_keep_their_own_names(tmp_path):
     assert _names([tmp_path / "x/day", tmp_path / "y/day", tmp_path / "z"]) == ["day/1.jpg", "day_2/1.jpg", "z/2.jpg"]
 
 
-def test_each_image_comes_once(tmp_path):
+def test_each_image_occurs_once(tmp_path):
     image = _touch(tmp_path / "a.jpg")
     assert _names([image, tmp_path, image]) == ["a.jpg"]
 
 
-def test_files_of_one_name_are_told_apart(tmp_path):
+def test_files_with_the_same_name_get_different_names(tmp_path):
     files = [_touch(tmp_path / name) for name in ("x/a.jpg", "y/a.jpg", "z/a.jpg")]
     assert _names(files) == ["a.jpg", "a_2.jpg", "a_3.jpg"]
 

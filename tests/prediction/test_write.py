@@ -66,7 +66,7 @@ def test_unreadable_images_are_listed(tmp_path, capsys):
     assert "b.jpg" in capsys.readouterr().err
 
 
-def test_a_folder_with_something_in_it_is_refused_and_not_touched(tmp_path):
+def test_a_folder_that_is_not_empty_is_refused_and_not_touched(tmp_path):
     (tmp_path / "a.xml").write_text("mine")
     with pytest.raises(errors.PredictionError, match="not empty"):
         write.ResultWriter(tmp_path)

@@ -44,7 +44,7 @@ class Tags(html.parser.HTMLParser):
 
 
 def make_wild_set(folder):
-    """A set with one of nearly everything."""
+    """A set with an example of nearly every problem."""
     save_set(folder, ["cat", "dog"], 6)
     save_pair(folder, "bad", [Box("cat", 50, 5, 10, 40), Box(EVIL, 5, 5, 20, 20)], seed=90)
     save_pair(folder, "beyond", [Box("cat", 40, 5, 66, 40)], seed=91)
@@ -80,7 +80,7 @@ def test_check_writes_a_report_a_page_and_fixed_copies(tmp_path, capsys):
     assert "0 errors" in capsys.readouterr().out
 
 
-def test_a_second_fix_does_not_write_over_the_first(tmp_path, capsys):
+def test_a_second_fix_does_not_overwrite_the_first(tmp_path, capsys):
     folder = save_set(tmp_path / "data", ["cat"])
     command = ["check", f"--data_dir={folder}", f"--output_dir={tmp_path / 'out'}", "--fix"]
     assert main.main(command) == 0
@@ -101,7 +101,7 @@ def test_the_page_is_one_file_with_escaped_text_and_pictures(tmp_path):
     assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in tags.addresses)
     pictures = re.findall(r"base64,([^\"]+)", text)
     assert len(pictures) >= 5
-    assert all(max(Image.open(io.BytesIO(base64.b64decode(one))).size) <= thumbnails.LONG_SIDE for one in pictures)
+    assert all(max(Image.open(io.BytesIO(base64.b64decode(match))).size) <= thumbnails.LONG_SIDE for match in pictures)
 
 
 def test_names_of_files_and_classes_are_text(tmp_path):
@@ -142,10 +142,10 @@ def look(folder, scale=None, **options):
 def test_small_boxes_are_pointed_out(tmp_path):
     for number in range(4):
         save_pair(tmp_path, f"i{number}", [Box("cat", 1, 1, 21, 20)], size=(1000, 1000), seed=number)
-    found = look(tmp_path)
-    assert set(found) == {"box-tiny", "boxes-too-small"}
+    findings = look(tmp_path)
+    assert set(findings) == {"box-tiny", "boxes-too-small"}
     assert "4 of 4 boxes (100%) are less than 8 px wide or high at the model input of 300x300" in (
-        found["boxes-too-small"].message
+        findings["boxes-too-small"].message
     )
     assert set(look(tmp_path, ModelScale(1000, 1000, smallest_anchor=20.0))) == {"box-tiny"}
     assert set(look(tmp_path, ModelScale(800, 1333, True, 32.0))) == {"box-tiny", "boxes-too-small"}
@@ -168,8 +168,8 @@ def test_an_export_that_lost_its_objects_is_noticed(tmp_path):
     for number in range(12):
         save_pair(tmp_path, f"e{number}", [], seed=500 + number, verified=number < 2)
     planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path), show_progress=False)
-    (found,) = [finding for finding in planned.findings if finding.code == "no-objects"]
-    assert "10 of 17 annotation files have no object" in found.message
+    (noticed,) = [finding for finding in planned.findings if finding.code == "no-objects"]
+    assert "10 of 17 annotation files have no object" in noticed.message
 
 
 def test_fractions_and_near_duplicates(tmp_path):
@@ -180,9 +180,9 @@ def test_fractions_and_near_duplicates(tmp_path):
         boxes = (Box("cat", 1, 1, 100, 100),)
         labelimg.write_labelimg(tmp_path / f"f{number}.xml", Annotation(f"f{number}.png", *size, boxes))
     (tmp_path / "train.txt").write_text("f0\na\n", encoding="utf-8")
-    found = look(tmp_path, train_list=tmp_path / "train.txt")
-    assert found["box-fraction"].file == "a.xml"
-    assert found["split-near-leak"].what == "(train) is nearly identical to f1.png (validate), f2.png (validate)"
+    findings = look(tmp_path, train_list=tmp_path / "train.txt")
+    assert findings["box-fraction"].file == "a.xml"
+    assert findings["split-near-leak"].what == "(train) is nearly identical to f1.png (validate), f2.png (validate)"
 
 
 def test_the_scale_of_a_pipeline_config(tmp_path):

@@ -1,4 +1,4 @@
-"""Labels held against detections: what is suspected, how it is ranked, and the drafts."""
+"""Labels compared with detections: what is suspect, how it is ranked, and the drafts."""
 
 import csv
 import dataclasses
@@ -17,10 +17,10 @@ from tfodhelper.prediction.detections import Detection, ImageDetections
 from tfodhelper.review import comparison, drafts, suspects
 
 
-def detect(*found, path="a.jpg"):
+def detect(*rows, path="a.jpg"):
     """Detections as (name, score, xmin, ymin, xmax, ymax)."""
     return ImageDetections(
-        path, 100, 100, tuple(Detection(n, 1, score, y1, x1, y2, x2) for n, score, x1, y1, x2, y2 in found)
+        path, 100, 100, tuple(Detection(n, 1, score, y1, x1, y2, x2) for n, score, x1, y1, x2, y2 in rows)
     )
 
 
@@ -28,8 +28,11 @@ def label(*boxes):
     return Annotation("a.jpg", 100, 100, boxes)
 
 
-def find(annotation, found, **options):
-    return [(one.kind, one.box.name, one.score) for one in suspects.find_suspects(annotation, found, **options)]
+def find(annotation, predicted, **options):
+    return [
+        (suspect.kind, suspect.box.name, suspect.score)
+        for suspect in suspects.find_suspects(annotation, predicted, **options)
+    ]
 
 
 def test_iou_by_hand():
@@ -38,29 +41,29 @@ def test_iou_by_hand():
     assert suspects.iou(first, np.zeros([0, 4])).shape == (2, 0)
 
 
-def test_agreement_is_no_suspicion():
+def test_agreement_is_not_suspect():
     assert find(label(Box("cat", 10, 10, 50, 50)), detect(("cat", 0.9, 11, 10, 50, 52))) == []
     assert find(label(), detect()) == []
 
 
 def test_a_confident_detection_without_box_is_a_missing_label():
-    found = detect(("cat", 0.9, 10, 10, 50, 50), ("cat", 0.7, 60, 60, 90, 90), ("dog", 0.4, 0, 60, 20, 90))
-    assert find(label(Box("cat", 10, 10, 50, 50)), found) == [("missing", "cat", 0.7)]
-    assert find(label(Box("cat", 10, 10, 50, 50)), found, score_threshold=0.3) == [
+    predicted = detect(("cat", 0.9, 10, 10, 50, 50), ("cat", 0.7, 60, 60, 90, 90), ("dog", 0.4, 0, 60, 20, 90))
+    assert find(label(Box("cat", 10, 10, 50, 50)), predicted) == [("missing", "cat", 0.7)]
+    assert find(label(Box("cat", 10, 10, 50, 50)), predicted, score_threshold=0.3) == [
         ("missing", "cat", 0.7),
         ("missing", "dog", 0.4),
     ]
 
 
 def test_one_place_is_suspected_once():
-    found = detect(("cat", 0.9, 10, 10, 50, 50), ("dog", 0.8, 11, 11, 50, 50))
-    assert find(label(), found) == [("missing", "cat", 0.9)]
+    predicted = detect(("cat", 0.9, 10, 10, 50, 50), ("dog", 0.8, 11, 11, 50, 50))
+    assert find(label(), predicted) == [("missing", "cat", 0.9)]
 
 
-def test_another_class_on_a_box_and_a_box_that_nothing_meets():
+def test_another_class_on_a_box_and_a_box_without_a_detection():
     annotation = label(Box("cat", 10, 10, 50, 50), Box("dog", 60, 60, 90, 90), Box("dog", 0, 60, 9, 90, difficult=True))
-    found = detect(("dog", 0.9, 10, 10, 50, 50))
-    (first, second) = suspects.find_suspects(annotation, found)
+    predicted = detect(("dog", 0.9, 10, 10, 50, 50))
+    (first, second) = suspects.find_suspects(annotation, predicted)
     assert (first.kind, first.labelled, first.score) == (suspects.OTHER_CLASS, "cat", 0.9)
     assert (second.kind, second.box) == (suspects.UNFOUND, annotation.boxes[1])
 
@@ -79,10 +82,10 @@ def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
 
         def predict(self, paths, batch_size, score_threshold):
             for path in paths:
-                found = [("cat", 0.9, 4, 5, 30, 40)]
-                found += [("cow", 0.8, 35, 5, 60, 45)] if path.endswith("c.jpg") else []
-                found += [("cat", 0.6, 35, 5, 60, 45)] if path.endswith("a.jpg") else []
-                yield detect(*found, path=path)
+                rows = [("cat", 0.9, 4, 5, 30, 40)]
+                rows += [("cow", 0.8, 35, 5, 60, 45)] if path.endswith("c.jpg") else []
+                rows += [("cat", 0.6, 35, 5, 60, 45)] if path.endswith("a.jpg") else []
+                yield detect(*rows, path=path)
 
     by_image = comparison.compare(planned, Model())
     assert suspects.rank(by_image) == ["a.jpg"]  # the set has no cows

@@ -52,9 +52,9 @@ def test_mirrored_over_two_devices(config, tmp_path):
 def test_two_workers(config, tmp_path):
     ports = []
     for _ in range(2):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            ports.append(found.getsockname()[1])
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
     workers = [f"127.0.0.1:{port}" for port in ports]
     processes = []
     for index in range(2):

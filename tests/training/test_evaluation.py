@@ -1,4 +1,4 @@
-"""One evaluation: what becomes of a batch, with and without proposals."""
+"""One evaluation of a batch, with and without proposals."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tfodhelper.training import evaluation
 
 
 def make_batch(with_proposals=True):
-    """Two images of 100 x 200 in a frame of 200 x 200, one box each, found in the first one only."""
+    """Two images of 100 x 200 in a frame of 200 x 200, one box each, found only in the first one."""
     batch = {
         Losses.TOTAL: np.float32(3.0),
         "padded_shape": np.array([200, 200]),
@@ -41,7 +41,7 @@ def evaluate(batch, **settings):
     return finished
 
 
-def test_proposals_are_judged_beside_the_detections():
+def test_proposals_are_evaluated_next_to_the_detections():
     finished = evaluate(make_batch())
     figures = finished.result()
     assert figures[evaluation.MAP_50] == pytest.approx(0.5, abs=0.01)

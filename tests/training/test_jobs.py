@@ -1,4 +1,4 @@
-"""The training loop as a whole: what it leaves behind, and going on after interruptions."""
+"""The training loop as a whole: what it leaves behind, and how it resumes after interruptions."""
 
 import json
 import os
@@ -107,7 +107,7 @@ def test_the_total_is_the_sum_of_the_losses(trained):
         assert float(tf.make_ndarray(curves["Loss/total_loss"][step])) == pytest.approx(sum(parts), rel=1e-5)
 
 
-def test_going_on_gives_the_weights_of_a_training_without_interruption(trained, data, tmp_path):
+def test_resuming_gives_the_weights_of_a_training_without_interruption(trained, data, tmp_path):
     straight, _ = trained
     pipeline = tiny.make_pipeline(data)
     pipeline.train_config.num_steps = 3
@@ -146,7 +146,7 @@ def test_averaged_weights_are_evaluated_and_kept(data, tmp_path):
     pipeline = tiny.make_pipeline(data, optimizer)
     pipeline.train_config.num_steps = 3
     result = jobs.train_model(pipeline, tmp_path, OPTIONS)
-    for checkpoint in (tmp_path, tmp_path / "last"):  # that of training holds plain weights and averages
+    for checkpoint in (tmp_path, tmp_path / "last"):  # the training's checkpoint contains plain weights and averages
         [(_, metrics)] = list(jobs.evaluate_model(pipeline, tmp_path, OPTIONS, checkpoint))
         for tag, value in result.history.records[-1]["metrics"].items():
             assert value is None or metrics[tag] == pytest.approx(value, rel=1e-3, abs=1e-4), (checkpoint, tag)
@@ -177,7 +177,7 @@ def test_a_label_map_of_another_size_is_an_error(data, tmp_path):
         jobs.train_model(pipeline, tmp_path, OPTIONS)
 
 
-def test_a_checkpoint_that_nobody_filled_in_is_an_error(data, tmp_path):
+def test_a_checkpoint_that_was_not_filled_in_is_an_error(data, tmp_path):
     pipeline = tiny.make_pipeline(data)
     pipeline.train_config.fine_tune_checkpoint = "PATH_TO_BE_CONFIGURED/model.ckpt"
     with pytest.raises(errors.ConfigError, match="fine_tune_checkpoint"):
@@ -185,7 +185,7 @@ def test_a_checkpoint_that_nobody_filled_in_is_an_error(data, tmp_path):
 
 
 def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
-    """kill -9 behind the first checkpoint: same final step, every evaluation, one curve without a fold."""
+    """kill -9 after the first checkpoint: same final step, every evaluation, one curve that does not fold back."""
     config, folder = tmp_path / "pipeline.config", tmp_path / "model"
     pipelines.write_pipeline(config, tiny.make_pipeline(data))
     command = [sys.executable, "-m", "tfodhelper", "train", f"--pipeline_config_path={config}"]
@@ -197,7 +197,7 @@ def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
     process.wait()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert "going on from" in again.stdout
+    assert "resuming from" in again.stdout
     with open(folder / "evaluations.jsonl", encoding="utf-8") as file:
         assert [json.loads(line)["step"] for line in file] == [3, 6]
     steps = sorted(scalars(folder / "train")["Loss/total_loss"])
@@ -205,7 +205,7 @@ def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
     assert_same_checkpoints(trained[0] / "ckpt-6", folder / "ckpt-6")
 
 
-def test_statistics_warm_up_from_scratch_alone(data, tmp_path):
+def test_statistics_warm_up_only_from_scratch(data, tmp_path):
     pipeline = tiny.make_pipeline(data)
     decay = pipeline.model.ssd.feature_extractor.conv_hyperparams.batch_norm.decay
     labels = label_maps.read_label_map(data.label_map_path)

@@ -1,4 +1,4 @@
-"""What is said when memory runs out."""
+"""The error when memory runs out."""
 
 import tensorflow as tf
 
@@ -41,7 +41,7 @@ def test_one_image_and_one_stage_have_less_to_lower():
     ]
 
 
-def test_the_error_carries_the_reason_and_the_way_out():
+def test_the_error_contains_the_reason_and_the_fix():
     error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[2,1024]\nmore")
     explained = memory.explain_out_of_memory(error, read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
     assert explained.received == "OOM when allocating tensor with shape[2,1024]"

@@ -91,6 +91,6 @@ def test_cosine_with_hold():
         "cosine_decay_learning_rate { learning_rate_base: 0.1 warmup_learning_rate: 0.2 warmup_steps: 2 total_steps:9}",
     ],
 )
-def test_contradictions_are_told(text):
+def test_contradictions_are_errors(text):
     with pytest.raises(errors.ConfigError):
         build(text)

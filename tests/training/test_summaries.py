@@ -20,7 +20,7 @@ def read(folder):
     return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in accumulator.Tensors("loss")]
 
 
-def test_points_behind_the_checkpoint_are_forgotten(tmp_path):
+def test_points_after_the_checkpoint_are_forgotten(tmp_path):
     write(tmp_path, [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0)])
     summaries.drop_after(tmp_path, 20)
     write(tmp_path, [(30, 0.3), (40, 0.4), (50, 0.5)])

@@ -36,7 +36,7 @@ def make_pipeline(data, num_steps):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(configuration, model folder, result, the traces of the step in training) of four steps."""
+    """(configuration, model folder, result, the traces of the training step) of four steps."""
     folder = tmp_path_factory.mktemp("two_stage")
     scene = shapes.Scene(sizes=((120, 90), (90, 120), (100, 100), (130, 80)))
     shapes.draw_dataset(folder / "images", 12, seed=3, scene=scene)
@@ -76,12 +76,12 @@ def test_the_checkpoint_is_one_of_the_published_kind_and_an_export_of_one_stage_
     pipeline.model.faster_rcnn.number_of_stages = 1
     folder = saved_model.export_trained(pipeline, result.last_checkpoint, tmp_path / "rpn")
     serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    found = serve(tf.zeros([1, 70, 110, 3], tf.uint8))
-    boxes, count = found["detection_boxes"].numpy()[0], int(found["num_detections"][0])
+    detections = serve(tf.zeros([1, 70, 110, 3], tf.uint8))
+    boxes, count = detections["detection_boxes"].numpy()[0], int(detections["num_detections"][0])
     assert boxes.shape == (24, 4) and 0 < count <= 24
     assert boxes.min() >= 0.0 and boxes.max() <= 1.0
-    np.testing.assert_array_equal(found["detection_classes"], np.ones([1, 24]))
-    scores = found["detection_scores"].numpy()[0]
+    np.testing.assert_array_equal(detections["detection_classes"], np.ones([1, 24]))
+    scores = detections["detection_scores"].numpy()[0]
     assert (np.diff(scores) <= 0.0).all()
 
 
@@ -116,5 +116,5 @@ def test_first_generation_checkpoint_fills_the_real_network(tmp_path, model, bac
     for number, variable in enumerate(own.values()):
         assert float(tf.reduce_max(variable)) == float(tf.reduce_min(variable)) == np.float32(number * 1e-6)
     inputs, shapes = detector.preprocess(np.full([1, 50, 64, 3], 100, np.uint8))
-    found = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
-    assert np.all(np.isfinite(found["detection_boxes"]))
+    postprocessed = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
+    assert np.all(np.isfinite(postprocessed["detection_boxes"]))

@@ -1,10 +1,10 @@
-"""What an oracle said, as JSON lines: one answer a line.
+"""An oracle's answers as JSON lines, one answer per line.
 
     {"name": "pool/a.jpg", "verdict": "adopted", "reason": "", "edits": {"kept": 1, "moved": 0, ...}, "scores": [0.93],
      "annotation": {"filename": "a.jpg", "width": 640, "height": 480, "verified": true, "boxes": [
        {"class": "cat", "xmin": 12, "ymin": 30, "xmax": 200, "ymax": 410}]}}
 
-Other keys may stand beside these; reading passes over them.
+Further keys are allowed; reading ignores them.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box
 
 _SCORE_DIGITS = 6
-_DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified"}  # of a box, and what is usual
+_DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified"}  # of a box, with their defaults
 
 
 def to_json(answer):
@@ -37,13 +37,13 @@ def from_json(value):
     """The inverse of `to_json`.
 
     Raises:
-      KeyError, TypeError, ValueError: when the value does not have that form.
+      KeyError, TypeError, ValueError: the value does not have that form.
     """
     if value["verdict"] not in (ADOPTED, REFUSED, WAITING):
         raise ValueError(f"verdict {value['verdict']!r}")
     annotation = value["annotation"]
     if (annotation is not None) != (value["verdict"] == ADOPTED):
-        raise ValueError("an annotation belongs to what was adopted, and only to that")
+        raise ValueError("an adopted answer has an annotation, and no other answer has one")
     edits = value["edits"]
     return Answer(
         name=str(value["name"]),
@@ -61,7 +61,7 @@ def write_answers(path, answers, add=None):
     Args:
       path: the file; an existing one is replaced.
       answers: iterable of `Answer`s, taken one by one.
-      add: callable that gives a dict of further plain values for an answer, or None.
+      add: callable that returns a dict of additional plain values for an answer, or None.
 
     Returns:
       {verdict: number of answers}.
@@ -82,7 +82,7 @@ def read_answers(path):
       `Answer`s.
 
     Raises:
-      StorageError: for a file that cannot be read, or a line of another form; it is named.
+      StorageError: the file cannot be read, or a line is malformed; the error names it.
     """
     path = pathlib.Path(path)
     try:
@@ -101,10 +101,10 @@ def _parse_line(path, number, line):
         return from_json(json.loads(line))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise errors.StorageError(
-            f"{path}, line {number}: this is no answer ({type(error).__name__}: {error})",
+            f"{path}, line {number}: is not an answer ({type(error).__name__}: {error})",
             expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
             received=line.strip()[:200],
-            fix="restore the file, or remove it, so that the oracle is asked again",
+            fix="restore the file, or remove it to ask the oracle again",
         ) from error
 
 
@@ -119,8 +119,8 @@ def _annotation_to_json(annotation):
 
 
 def _box_to_json(box):
-    """Only what is not usual is written of the details."""
-    details = {name: getattr(box, name) for name, usual in _DETAILS.items() if getattr(box, name) != usual}
+    """Of the details, only those that differ from their defaults are written."""
+    details = {name: getattr(box, name) for name, default in _DETAILS.items() if getattr(box, name) != default}
     return {"class": box.name} | {side: float(getattr(box, side)) for side in CORNERS} | details
 
 
@@ -138,5 +138,5 @@ def _box_from_json(value):
     sides = [float(value[side]) for side in CORNERS]
     if not all(map(math.isfinite, sides)):
         raise ValueError(f"corners {sides}")
-    details = {name: type(usual)(value.get(name, usual)) for name, usual in _DETAILS.items()}
+    details = {name: type(default)(value.get(name, default)) for name, default in _DETAILS.items()}
     return Box(str(value["class"]), *sides, **details)

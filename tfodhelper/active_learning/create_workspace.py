@@ -1,4 +1,4 @@
-"""What `active init` does: labelled images, validation and pool become a workspace; originals stay as they are."""
+"""Makes a workspace of labelled images, validation images and a pool (`active init`); originals are not changed."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ _SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Started:
+class InitResult:
     """What `init` made.
 
     Attributes:
@@ -45,11 +45,10 @@ def init(options):
       options: `options.InitOptions`.
 
     Returns:
-      `Started`.
+      `InitResult`.
 
     Raises:
-      UsageError, DatasetError, AnnotationError: input that cannot be used; nothing is left behind that looks like a
-        workspace.
+      UsageError, DatasetError, AnnotationError: the input cannot be used; no workspace is left behind.
     """
     folder = pathlib.Path(options.workspace)
     if (folder / workspace.NAME).exists():
@@ -63,50 +62,50 @@ def init(options):
             expected="what the images of the pool are known to show",
             fix="--image_labels=folder",
         )
-    _refuse_leftovers(folder)
-    given = _look_at_pool(options)
+    _check_folder(folder)
+    given = _find_named_pool(options)
     labelled, validation = _plan(options)
     storage.make_folder(folder)
     with storage.hold(folder), console.process_log(folder / "process.log"):
-        _clear(folder)
+        _remove_leftovers(folder)
         label_maps.write_label_map(folder / "label_map.pbtxt", labelled.label_map)
-        placed = _place(folder / "set" / "labelled", labelled.images_of(TRAIN))
-        held_out = _place(folder / "set" / "validation", validation)
+        placed = _link_images(folder / "set" / "labelled", labelled.images_of(TRAIN))
+        held_out = _link_images(folder / "set" / "validation", validation)
         rows = [(f"labelled/{name}", str(image.path.absolute())) for image, name in placed]
         workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, rows)
         names = "".join(f"validation/{name}\n" for _, name in held_out)
         storage.write_text(folder / "validation.txt", names)
-        found, lookup = given or _find_unlabelled(options, labelled)
-        num_pool, refused = _write_pool(folder, found, lookup, labelled, validation)
+        pool_images, classes_of = given or _find_unlabelled(options, labelled)
+        num_pool, refused = _write_pool(folder, pool_images, classes_of, labelled, validation)
         workspace.write_new(folder, options.settings)
-    return Started(workspace.Workspace(folder), len(placed), len(held_out), num_pool, refused)
+    return InitResult(workspace.Workspace(folder), len(placed), len(held_out), num_pool, refused)
 
 
-def _look_at_pool(options):
-    """(images of the pool that was named, {name: classes}), or None; wrong names are told before hours of reading."""
+def _find_named_pool(options):
+    """(images of `pool_dir`, {name: classes}), or None; wrong paths are reported before hours of reading."""
     if options.pool_dir:
-        found = sources.find_images([options.pool_dir])
-        return found, _read_image_labels(options, found)
+        pool_images = sources.find_images([options.pool_dir])
+        return pool_images, _read_image_labels(options, pool_images)
     if options.image_labels:
         image_labels.check_source(options.image_labels)
     return None
 
 
 def _find_unlabelled(options, labelled):
-    """As `_look_at_pool`, of the images that lie among the labelled ones without XML."""
+    """As `_find_named_pool`, for the images without XML among the labelled ones."""
     source = labelled.examination.source
     names = labelled.examination.unlabelled
     if not names:
         raise errors.DatasetError(
             f"{source.image_dir}: every image has an XML file, so there is no pool",
-            fix="--pool_dir=FOLDER with images that are not labelled",
+            fix="use --pool_dir with a folder of unlabelled images",
         )
-    found = [sources.Source(source.image_dir / name, name) for name in names]
-    return found, _read_image_labels(options, found)
+    pool_images = [sources.Source(source.image_dir / name, name) for name in names]
+    return pool_images, _read_image_labels(options, pool_images)
 
 
-def _read_image_labels(options, found):
-    return image_labels.read_image_labels(options.image_labels, found) if options.image_labels else {}
+def _read_image_labels(options, pool_images):
+    return image_labels.read_image_labels(options.image_labels, pool_images) if options.image_labels else {}
 
 
 def _plan(options):
@@ -118,7 +117,7 @@ def _plan(options):
             if getattr(options, name):
                 raise errors.UsageError(f"--val_dir cannot be combined with --{name}", fix="give one of the two")
     labelled = plan.make_plan(data)
-    _say_errors(labelled)
+    _warn_of_errors(labelled)
     labelled.check(options.strict, is_validated=not options.val_dir)
     if not options.val_dir:
         validation = labelled.images_of(VALIDATE)
@@ -126,34 +125,34 @@ def _plan(options):
         validation = _plan_validation(options, labelled)
     if not validation:
         raise errors.DatasetError(
-            "no image is left to validate on: rounds could not be compared",
-            fix="--val_dir=FOLDER, or a --val_fraction above 0",
+            "no images are left for validation, so rounds could not be compared",
+            fix="use --val_dir=FOLDER, or a --val_fraction above 0",
         )
     return labelled, validation
 
 
 def _plan_validation(options, labelled):
     """The images of `val_dir`, checked against the classes of the labelled ones."""
-    found = plan.make_plan(plan.SetOptions(data_dir=options.val_dir, val_fraction=0.0))
-    _say_errors(found)
+    planned = plan.make_plan(plan.SetOptions(data_dir=options.val_dir, val_fraction=0.0))
+    _warn_of_errors(planned)
     known, usable, unknown = {item.name for item in labelled.label_map}, [], collections.Counter()
-    for image in found.images_of(TRAIN):
+    for image in planned.images_of(TRAIN):
         strange = set(image.labels) - known
         unknown.update(strange)
         if not strange:
             usable.append(image)
     for name, count in sorted(unknown.items()):
-        console.warn(f"{options.val_dir}: class {name!r} has no labelled image; {count} validation images are left out")
+        console.warn(f"{options.val_dir}: class {name!r} has no labelled image; {count} validation images left out")
     return usable
 
 
-def _say_errors(planned):
+def _warn_of_errors(planned):
     for finding in planned.findings:
         if finding.severity == ERROR:
             console.warn(f"{finding.code}: {finding.message}")
 
 
-def _refuse_leftovers(folder):
+def _check_folder(folder):
     own = {"set", "label_map.pbtxt", "labelled.csv", "validation.txt", "pool.csv", "pool_refused.csv"}
     own |= {".lock", "process.log"}
     strangers = sorted(path.name for path in folder.iterdir() if path.name not in own) if folder.is_dir() else []
@@ -166,8 +165,8 @@ def _refuse_leftovers(folder):
         )
 
 
-def _clear(folder):
-    """Takes out what an `init` that was interrupted left: links and XML of its own."""
+def _remove_leftovers(folder):
+    """Removes the links and XML files that an interrupted `init` left behind."""
     tree = folder / "set"
     for parent, names, files in os.walk(tree, topdown=False):
         for name in files:
@@ -177,46 +176,46 @@ def _clear(folder):
             path.unlink() if path.is_symlink() else path.rmdir()
 
 
-def _place(folder, images):
+def _link_images(folder, images):
     """Links images with corrected XML into a folder; returns [(image, name)]."""
     names = placing.Names([image.name for image in images])
     folder.mkdir(parents=True, exist_ok=True)
     return [(image, placing.place_corrected(image, folder, names, placing.LINK)) for image in images]
 
 
-def _write_pool(folder, found, lookup, labelled, validation):
+def _write_pool(folder, pool_images, classes_of, labelled, validation):
     """Writes pool.csv and pool_refused.csv; returns (number of images, {reason: number refused})."""
     guard = _Guard(labelled.images_of(TRAIN), validation)
-    with console.Progress("pool images compared with the validation", len(found)) as progress:
-        hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in found], progress)
+    with console.Progress("pool images compared with the validation set", len(pool_images)) as progress:
+        hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in pool_images], progress)
     names, pool, refused = _OwnNames(), [], []
-    for source in found:
+    for source in pool_images:
         path = str(source.path.absolute())
         reason = guard.refuse(path, hashes[path])
         if reason:
             refused.append((path, reason))
         else:
-            pool.append((f"pool/{names.take(source.name)}", path, lookup.get(source.name)))
+            pool.append((f"pool/{names.take(source.name)}", path, classes_of.get(source.name)))
     if not pool:
         raise errors.DatasetError(
-            "the pool holds no image to label",
-            received=f"{len(found)} images, all refused: {refused[0][1]}" if refused else "no image",
-            fix="--pool_dir=FOLDER with images that are not labelled",
+            "the pool contains no images to label",
+            received=f"{len(pool_images)} images, all refused; the first {refused[0][1]}" if refused else "no images",
+            fix="use --pool_dir with a folder of unlabelled images",
         )
     rows = ((name, path, workspace.join_classes(classes)) for name, path, classes in pool)
     workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
     workspace.write_rows(folder / "pool_refused.csv", workspace.REFUSED_HEADER, refused)
-    _say_unknown_classes(pool, labelled.label_map)
+    _warn_of_unknown_classes(pool, labelled.label_map)
     return len(pool), collections.Counter(reason.split(":")[0] for _, reason in refused)
 
 
-def _say_unknown_classes(pool, label_map):
+def _warn_of_unknown_classes(pool, label_map):
     known = {item.name for item in label_map}
     unknown = collections.Counter(name for _, _, classes in pool for name in classes or () if name not in known)
     for name, count in sorted(unknown.items()):
         console.warn(
             f"class {name!r}: {count} images of the pool show it, but no labelled image does; the detector cannot find "
-            "it, and no image of it will be adopted until some are labelled"
+            "it, so none of them will be adopted until some are labelled"
         )
 
 
@@ -238,10 +237,10 @@ class _OwnNames:
 
 
 class _Guard:
-    """Keeps images out of the pool that are labelled already or that the validation shows."""
+    """Keeps images out of the pool that are already labelled or that show what the validation set shows."""
 
     def __init__(self, labelled, validation):
-        self._real = {os.path.realpath(image.path): "is labelled already" for image in labelled}
+        self._real = {os.path.realpath(image.path): "is already labelled" for image in labelled}
         self._real |= {os.path.realpath(image.path): "is a validation image" for image in validation}
         self._digests = {image.sha256: f"is the same file as a labelled image: {image.name}" for image in labelled}
         self._digests |= {image.sha256: f"is the same file as a validation image: {image.name}" for image in validation}
@@ -256,7 +255,7 @@ class _Guard:
             reason = self._digests.get(storage.sha256_of(path))
         if reason is None and hash_ is not None:
             near = self._near.find(hash_)
-            reason = f"shows nearly the same as a validation image: {near}" if near else None
+            reason = f"looks almost the same as a validation image: {near}" if near else None
         return reason
 
 

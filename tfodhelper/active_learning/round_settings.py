@@ -1,6 +1,6 @@
-"""Settings of a round that differ from the workspace's: checked before any work, and refused where work would be lost.
+"""Changed settings of a round: checked before any work, and refused where work would be lost.
 
-A round keeps the settings that it began with. A part of them can still change as long as nothing was made with it.
+A round keeps the settings that it began with. A part of them can still change as long as nothing has been made with it.
 """
 
 import os
@@ -53,7 +53,7 @@ def complete_new(settings):
 
 
 def current_round(space, changes, label_map=None, has_oracle=False):
-    """The round that is not finished, with changed settings where that is still possible; or a new one.
+    """The unfinished round, with changed settings where that is still possible; or a new one.
 
     Args:
       space: the `Workspace`.
@@ -65,61 +65,61 @@ def current_round(space, changes, label_map=None, has_oracle=False):
       `workspace.Round`.
 
     Raises:
-      UsageError: settings that cannot be meant, or that come too late.
+      UsageError: settings are invalid, or are changed too late.
     """
-    found = space.rounds()
-    goes_on = bool(found) and not found[-1].is_finished
-    before = found[-1].settings if found else space.settings
-    settings = _changed(before, changes)
+    rounds = space.rounds()
+    goes_on = bool(rounds) and not rounds[-1].is_finished
+    before = rounds[-1].settings if rounds else space.settings
+    settings = _apply_changes(before, changes)
     if not has_oracle:
         build.check_names(settings["oracle"]["name"], (changes or {}).get("oracle", {}))
-    one = found[-1] if goes_on else None
-    if one is None or not one.has("select"):
+    round_ = rounds[-1] if goes_on else None
+    if round_ is None or not round_.has("select"):
         select.SelectOptions(seed=settings["seed"], **settings["selection"]).check()
-    if not has_oracle and (one is None or not one.has("ask")):
+    if not has_oracle and (round_ is None or not round_.has("ask")):
         build_oracle(settings["oracle"], label_map)
-    if one is None:
-        return space.begin_round(len(found) + 1, settings)
-    changed = {_PHASE_OF[part] for part in settings if _differs(one, part, settings[part])}
+    if round_ is None:
+        return space.begin_round(len(rounds) + 1, settings)
+    changed = {_PHASE_OF[part] for part in settings if _is_changed(round_, part, settings[part])}
     if "train" in changed:
-        _forget_training(one)
-    if settings != one.settings:
-        one.state["settings"] = settings
-        one.save()
-    return one
+        _forget_training(round_)
+    if settings != round_.settings:
+        round_.state["settings"] = settings
+        round_.save()
+    return round_
 
 
 def build_oracle(settings, label_map):
-    """The oracle that the settings name, with those of its options that are set; those of others are passed over."""
+    """The oracle that the settings name, with its options; those of other oracles are ignored."""
     known = build.names_of(settings["name"])
     options = {name: settings[name] for name in known if name in settings}
     return build.build_oracle(settings["name"], label_map=label_map, **options)
 
 
-def check_place(space, one):
-    """Makes sure that a training that was begun can go on: it does so only under the path where it was begun.
+def check_not_moved(space, round_):
+    """Checks that a training that has begun can resume: it can do so only under the path where it began.
 
-    Where nothing would be lost, it is begun anew.
+    Where nothing would be lost, it starts again.
 
     Raises:
-      DatasetError: the workspace was moved or copied in the middle of the training.
+      DatasetError: the workspace was moved or copied during the training.
     """
-    state = one.training / "run.json"
+    state = round_.training_dir / "run.json"
     before = storage.read_json(state)["settings"]["data"]["data_dir"] if state.exists() else None
     if before is None or os.path.abspath(before) == os.path.abspath(space.set_dir):
         return
-    if _has_learned(one):
+    if _has_learned(round_):
         raise errors.DatasetError(
-            f"{space.folder}: was moved or copied while round {one.number} trained, and a training goes on only where "
-            "it was begun",
+            f"{space.folder}: was moved or copied while round {round_.number} was training; a training can resume only "
+            "where it began",
             expected=str(pathlib.Path(before).parent),
             received=str(space.folder.absolute()),
-            fix=f"move it back for the rest of this round; or remove {one.training}: the round trains anew",
+            fix=f"move it back until this round is finished, or remove {round_.training_dir} to train the round again",
         )
-    _forget_training(one)
+    _forget_training(round_)
 
 
-def _changed(settings, changes):
+def _apply_changes(settings, changes):
     """Settings with changes; parts that are dicts are changed key by key."""
     result = dict(settings)
     for part, value in (changes or {}).items():
@@ -127,9 +127,9 @@ def _changed(settings, changes):
     return result
 
 
-def _differs(one, part, value):
+def _is_changed(round_, part, value):
     """Whether a part of the settings changes in a way that matters; UsageError when it is too late for that."""
-    old, phase = one.settings[part], _PHASE_OF[part]
+    old, phase = round_.settings[part], _PHASE_OF[part]
     if isinstance(value, dict):
         known = complete(PARTS[part], old) if part in PARTS else old
         different = {key for key in value if value[key] != known.get(key)} - _may_change(part)
@@ -137,17 +137,17 @@ def _differs(one, part, value):
     if value == old:
         return False
     begun, folder = {
-        "train": (one.has("train") or _has_learned(one), one.training),
-        "predict": (one.predictions.exists(), one.predictions),
-        "select": (one.has("select"), None),
+        "train": (round_.has("train") or _has_learned(round_), round_.training_dir),
+        "predict": (round_.predictions_dir.exists(), round_.predictions_dir),
+        "select": (round_.has("select"), None),
     }[phase]
     if not begun:
         return True
-    fix = "finish this round without the flag; the next one can have it"
-    if folder is not None and not one.has(phase):
-        fix += f". Or remove {folder}: the phase is then done anew"
+    fix = "finish this round without the flag, and set it for the next one"
+    if folder is not None and not round_.has(phase):
+        fix += f"; or remove {folder} to repeat the phase"
     raise errors.UsageError(
-        f"round {one.number} has begun with other settings of {part}",
+        f"{part}: round {round_.number} has begun with different settings",
         expected=str(old),
         received=str(value),
         fix=fix,
@@ -159,13 +159,13 @@ def _may_change(part):
     return {option.name for option in part_options(part) if option.may_change} if part in PARTS else set()
 
 
-def _has_learned(one):
-    """Whether a training has come to a checkpoint."""
-    return any((one.training / "checkpoints").glob("ckpt-*.index"))
+def _has_learned(round_):
+    """Whether the training has written a checkpoint."""
+    return any((round_.training_dir / "checkpoints").glob("ckpt-*.index"))
 
 
-def _forget_training(one):
-    """Removes what a training left that stopped before its first checkpoint."""
-    if one.training.is_dir():
-        console.say(f"{one.training}: begun anew, nothing was learned yet")
-        shutil.rmtree(one.training)
+def _forget_training(round_):
+    """Removes what is left of a training that stopped before its first checkpoint."""
+    if round_.training_dir.is_dir():
+        console.say(f"{round_.training_dir}: starting again, since no checkpoint was written yet")
+        shutil.rmtree(round_.training_dir)

@@ -1,4 +1,4 @@
-"""What the parts of active learning hand to each other, as plain immutable values."""
+"""The plain immutable values that the parts of active learning exchange."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from tfodhelper.annotations import structures
 from tfodhelper.prediction.detections import ImageDetections
 
 ADOPTED, REFUSED, WAITING = "adopted", "refused", "waiting"  # verdicts of an oracle
-# What a verdict is called once a round is over: who was waited for and did not answer.
+# Names of the verdicts once a round is over: whoever was waited for did not answer.
 NAME_OF_VERDICT = {ADOPTED: ADOPTED, REFUSED: REFUSED, WAITING: "unanswered"}
 
 
@@ -17,9 +17,9 @@ class PoolImage:
     """An image of the pool.
 
     Attributes:
-      name: its own name in the workspace: a relative POSIX path, unique.
+      name: unique name in the workspace: a relative POSIX path.
       path: the user's file.
-      classes: all classes that the image is known to show (image-level labels); None when nobody said.
+      classes: all classes that the image is known to show (image-level labels); None when unknown.
     """
 
     name: str
@@ -29,14 +29,14 @@ class PoolImage:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """A model's prediction for one image.
 
     Attributes:
       name: of the `PoolImage`.
       found: detections, in descending order of score.
-      margins: for each detection the best class score less the second best one, 0..1.
-      entropies: for each detection the entropy of its class scores, nats.
-      features: float32 [D], pooled features of the backbone, or None when the model gives none.
+      margins: for each detection, the best class score minus the second best, 0..1.
+      entropies: for each detection, the entropy of its class scores, in nats.
+      features: float32 [D], pooled features of the backbone, or None when the model has none.
     """
 
     name: str
@@ -51,11 +51,11 @@ class Edits:
     """What a person changed in a draft: the label cost of an image, in boxes.
 
     Attributes:
-      kept: boxes left as they were.
-      moved: boxes of the same class at another place or of another size.
-      relabelled: boxes that got another class.
-      added: boxes that the draft did not have.
-      deleted: boxes of the draft that are gone.
+      kept: boxes left unchanged.
+      moved: boxes of the same class that were moved or resized.
+      relabelled: boxes whose class was changed.
+      added: boxes that were not in the draft.
+      deleted: boxes of the draft that were removed.
     """
 
     kept: int = 0
@@ -74,7 +74,7 @@ class Question:
 
     Attributes:
       image: of the pool.
-      prediction: what the model of the round says of it.
+      prediction: what the round's model predicts for it.
     """
 
     image: PoolImage
@@ -83,16 +83,16 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What an oracle says of an image.
+    """An oracle's answer for one image.
 
     Attributes:
       name: of the `PoolImage`.
       verdict: ADOPTED with an annotation, REFUSED (the image stays in the pool), or WAITING for a person.
-      annotation: boxes in pixels of the stored image; a negative has none. None unless adopted.
-      reason: why it was refused or waits, in a few words; the same words for the same reason.
-      edits: against the prediction, where a person or a simulated one answered; else None.
-      scores: of the adopted boxes that are detections as they were predicted, in the order of the boxes; None for a
-        box that somebody drew or changed.
+      annotation: boxes in pixels of the stored image; a negative image has no boxes. None unless adopted.
+      reason: why it was refused or waits, in a few words; always the same words for the same reason.
+      edits: changes to the prediction, where a real or a simulated person answered; otherwise None.
+      scores: one for each adopted box: the score of the detection that was adopted unchanged; None for a box that was
+        drawn or changed.
     """
 
     name: str

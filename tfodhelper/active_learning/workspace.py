@@ -1,17 +1,17 @@
-"""The folder of an active learning: what it holds and how its files are read and written.
+"""The workspace of active learning: what the folder contains and how its files are read and written.
 
-    workspace.json     how rounds are made, as `init` was told
+    workspace.json     the settings of the rounds, as given to `init`
     label_map.pbtxt    the classes, fixed
     set/               links to the labelled and the validation images, with their XML; adopted images join them
     validation.txt     names of the validation images, fixed
     labelled.csv       the images that were labelled at the start
-    pool.csv           the images of the pool, with the classes that are known of them
+    pool.csv           the images of the pool, with their known classes
     pool_refused.csv   images that were kept out of the pool, and why
     lineage.csv        where each adopted image came from
-    rounds/001/        one folder a round
+    rounds/001/        one folder per round
 
-Every file is written whole. What belongs to a round stands in its folder alone, so that the state of the workspace
-follows from the rounds that are finished.
+Every file is written atomically. What belongs to a round is in its folder alone, so that the state of the workspace
+follows from the finished rounds.
 """
 
 import csv
@@ -45,7 +45,7 @@ class Round:
     Attributes:
       folder: rounds/NNN.
       state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones), the
-        name of the oracle once it was asked; while a person is waited for, in "spent" the seconds so far and in
+        name of the oracle once it was asked; while the round waits for a person, "spent" holds the seconds so far and
         "next_steps" what to type.
     """
 
@@ -54,32 +54,32 @@ class Round:
 
     @property
     def number(self):
-        """From 1."""
+        """The number of the round, from 1."""
         return self.state["number"]
 
     @property
     def settings(self):
-        """How this round is made: as `Workspace.settings`."""
+        """The settings of this round, as in `Workspace.settings`."""
         return self.state["settings"]
 
     @property
-    def training(self):
-        """The run folder of its training."""
+    def training_dir(self):
+        """The run folder of the training."""
         return self.folder / "training"
 
     @property
-    def model(self):
-        """The exported model that predicts the pool."""
-        return self.training / "export" / "best"
+    def model_dir(self):
+        """Folder of the exported model that predicts the pool."""
+        return self.training_dir / "export" / "best"
 
     @property
-    def predictions(self):
-        """Folder of what the model says of the pool."""
+    def predictions_dir(self):
+        """Folder of the model's predictions for the pool."""
         return self.folder / "predictions"
 
     @property
-    def answers(self):
-        """What the oracle said."""
+    def answers_path(self):
+        """Path of the oracle's answers."""
         return self.folder / "answers.jsonl"
 
     def has(self, phase):
@@ -88,7 +88,7 @@ class Round:
 
     @property
     def is_finished(self):
-        """Whether all phases are."""
+        """Whether all phases are finished."""
         return all(self.has(phase) for phase in PHASES)
 
     @property
@@ -101,13 +101,13 @@ class Round:
         storage.write_json(self.folder / "round.json", self.state)
 
     def finish(self, phase, seconds):
-        """Marks a phase as finished and writes it down."""
+        """Marks a phase as finished and writes round.json."""
         self.state["phases"][phase] = {"seconds": round(seconds, 1)}
         self.save()
 
 
 class Workspace:
-    """The folder of an active learning.
+    """A workspace of active learning.
 
     Args:
       folder: an existing workspace.
@@ -117,7 +117,7 @@ class Workspace:
       settings: plain values, by part: training, retrain, prediction, selection, oracle, seed.
 
     Raises:
-      DatasetError: it is none.
+      DatasetError: the folder is not a workspace.
     """
 
     def __init__(self, folder):
@@ -125,21 +125,21 @@ class Workspace:
         path = self.folder / NAME
         if not path.is_file():
             raise errors.DatasetError(
-                f"{self.folder}: is no workspace",
+                f"{self.folder}: is not a workspace",
                 expected=f"a folder with {NAME}",
                 received="a folder without it" if self.folder.is_dir() else "no such folder",
-                fix="tfodhelper active init --workspace=FOLDER ... makes one",
+                fix="make one with `tfodhelper active init --workspace=FOLDER ...`",
             )
         value = storage.read_json(path)
         if value.get("format") != FORMAT:
             raise errors.DatasetError(
-                f"{path}: is of another version", expected=f"format {FORMAT}", received=value.get("format")
+                f"{path}: was written by another version", expected=f"format {FORMAT}", received=value.get("format")
             )
         self.settings = _read_settings(value["settings"])
 
     @property
     def set_dir(self):
-        """The tree that is converted."""
+        """The folder that is converted."""
         return self.folder / "set"
 
     @property
@@ -154,12 +154,12 @@ class Workspace:
 
     def rounds(self):
         """All rounds that have begun, oldest first."""
-        found = []
+        rounds = []
         for folder in sorted((self.folder / "rounds").glob("[0-9]*")):
             if (folder / "round.json").is_file():
                 state = storage.read_json(folder / "round.json")
-                found.append(Round(folder, state | {"settings": _read_settings(state["settings"])}))
-        return found
+                rounds.append(Round(folder, state | {"settings": _read_settings(state["settings"])}))
+        return rounds
 
     def begin_round(self, number, settings):
         """Makes the folder of a round."""
@@ -177,19 +177,19 @@ class Workspace:
         return self.validation_list.read_text(encoding="utf-8").splitlines()
 
     def pool(self):
-        """Yields the `PoolImage`s of the start, in the order of the pool."""
+        """Yields the `PoolImage`s of the initial pool, in its order."""
         for row in read_rows(self.folder / "pool.csv"):
             yield PoolImage(row["name"], row["path"], split_classes(row["classes"]))
 
     def adopted(self, before=None):
-        """{name: number of the round} of the images adopted in finished rounds, those before a round only."""
-        found = {}
-        for one in self.rounds():
-            if one.has("merge") and (before is None or one.number < before):
-                for answer in answer_files.read_answers(one.answers):
+        """{name: number of the round} of the images adopted in finished rounds, or only in those before a round."""
+        adopted = {}
+        for round_ in self.rounds():
+            if round_.has("merge") and (before is None or round_.number < before):
+                for answer in answer_files.read_answers(round_.answers_path):
                     if answer.verdict == ADOPTED:
-                        found[answer.name] = one.number
-        return found
+                        adopted[answer.name] = round_.number
+        return adopted
 
     def open_pool(self, before=None):
         """Yields the `PoolImage`s that were not adopted before a round."""
@@ -197,32 +197,32 @@ class Workspace:
         return (image for image in self.pool() if image.name not in adopted)
 
     def training_names(self, number):
-        """Names of the images that round `number` trains on: the start's and those adopted before."""
+        """Names of the images that round `number` trains on: the initial ones and those adopted before."""
         return [*(name for name, _ in self.labelled()), *sorted(self.adopted(before=number))]
 
     def write_lineage(self):
-        """Writes lineage.csv anew from all finished rounds."""
+        """Rewrites lineage.csv from all finished rounds."""
         paths = {image.name: image.path for image in self.pool()}
         rows = []
-        for one in self.rounds():
-            if one.has("merge"):
-                rows += [_lineage(answer, one, paths) for answer in answer_files.read_answers(one.answers)]
+        for round_ in self.rounds():
+            if round_.has("merge"):
+                rows += [_lineage(answer, round_, paths) for answer in answer_files.read_answers(round_.answers_path)]
         write_rows(self.folder / "lineage.csv", LINEAGE_HEADER, [row for row in rows if row])
 
 
-def _lineage(answer, one, paths):
+def _lineage(answer, round_, paths):
     if answer.verdict != ADOPTED:
         return None
     scores = [score for score in answer.scores if score is not None]
     edits = dataclasses.astuple(answer.edits) if answer.edits else ("",) * len(dataclasses.fields(Edits))
     best = f"{max(scores):.4f}" if scores else ""
-    model = one.model.relative_to(one.folder.parent.parent).as_posix()
+    model = round_.model_dir.relative_to(round_.folder.parent.parent).as_posix()
     boxes = len(answer.annotation.boxes)
-    return (answer.name, paths[answer.name], one.number, model, one.state["oracle"], boxes, best, *edits)
+    return (answer.name, paths[answer.name], round_.number, model, round_.state["oracle"], boxes, best, *edits)
 
 
 def count_labelled(training):
-    """What a round trains on, by class.
+    """Counts a round's training images by class.
 
     Args:
       training: the run folder of a training.
@@ -242,7 +242,7 @@ def count_labelled(training):
 
 
 def join_classes(classes):
-    """Class names as one cell: "" for None, a lone separator for none at all."""
+    """Class names as one cell: "" for None, a lone separator for no classes at all."""
     return "" if classes is None else _BETWEEN.join(classes) or _BETWEEN
 
 
@@ -252,7 +252,7 @@ def split_classes(cell):
 
 
 def write_rows(path, header, rows):
-    """Writes a CSV file whole."""
+    """Writes a CSV file atomically."""
     with storage.open_whole(path) as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(header)

@@ -1,11 +1,11 @@
-"""Writing a detector in the layout of the Object Detection API's exports and zoo archives.
+"""Writes a detector in the layout of the Object Detection API's exports and zoo archives.
 
 ```
 OUTPUT_DIRECTORY/
   saved_model/       saved_model.pb, variables/, assets/
   checkpoint/        checkpoint, ckpt-0.index, ckpt-0.data-00000-of-00001: the Object Detection API's keys
   pipeline.config
-  label_map.pbtxt    where one is known
+  label_map.pbtxt    if one is known
 ```
 """
 
@@ -28,7 +28,7 @@ CHECKPOINT = "checkpoint"
 PIPELINE_CONFIG = "pipeline.config"
 LABEL_MAP = "label_map.pbtxt"
 
-TOLERANCE = 1e-4  # between the model in memory and the SavedModel read back, relative to the largest value
+TOLERANCE = 1e-4  # of the difference between the model and its SavedModel, relative to the largest value
 
 
 def export_trained(
@@ -40,21 +40,21 @@ def export_trained(
     batch_size="default",
     label_map_path=None,
 ):
-    """Builds the model of a pipeline.config, restores a checkpoint whole and exports it.
+    """Builds the model of a pipeline.config, restores all of a checkpoint and exports it.
 
-    Where training kept averages of the weights, these are exported, as they are what was evaluated.
+    If training kept averages of the weights, these are exported, since they are what was evaluated.
 
     Args:
       pipeline_config: TrainEvalPipelineConfig message.
       trained_checkpoint_dir: folder with a checkpoint (its newest is taken), or a checkpoint's prefix.
-      output_directory: see `export_saved_model`, as the rest.
+      output_directory: as the rest, see `export_saved_model`.
 
     Returns:
       pathlib.Path of the output directory.
 
     Raises:
-      CheckpointError: when the checkpoint is not the model's.
-      ConfigError: when the model cannot be built.
+      CheckpointError: the checkpoint does not belong to the model.
+      ConfigError: the model cannot be built.
       ExportError, StorageError: see `export_saved_model`.
     """
     check_output_directory(output_directory)
@@ -63,7 +63,7 @@ def export_trained(
     console.say(str(report))
     num_averages = moving_averages.restore_averages(detector, report.prefix)
     if num_averages:
-        console.say(f"weights: {num_averages} of them replaced by the averages that training kept")
+        console.say(f"weights: {num_averages} replaced by the averages that training kept")
     return export_saved_model(
         detector,
         pipeline_config,
@@ -84,30 +84,30 @@ def export_saved_model(
     label_map_path=None,
     make_checkpoint_view=save.ModelView,
 ):
-    """Writes a detector with the weights that it has now; the folder appears whole or not at all.
+    """Writes a detector with its current weights; the folder appears whole or not at all.
 
     The SavedModel is read back and compared with the detector before the folder gets its name.
 
     Args:
       detector: follows the contract of `models.detector.Detector`.
       pipeline_config: TrainEvalPipelineConfig message that it was built from.
-      output_directory: must not be there, or be empty.
+      output_directory: must be empty or not exist.
       input_type: a key of `serving.INPUT_TYPES`.
-      batch_size: images a call; None for any number; "default" for what the Object Detection API has for the type.
-      label_map_path: label map to put beside the model, or None.
+      batch_size: images per call; None for any number; "default" for the Object Detection API's default for the type.
+      label_map_path: label map to put next to the model, or None.
       make_checkpoint_view: detector -> trackable whose paths are the checkpoint's keys under `model/`.
 
     Returns:
       pathlib.Path of the output directory.
 
     Raises:
-      ExportError: when the directory holds something, the label map is not there, the input type is unknown, or the
-        SavedModel read back does not answer as the detector does.
-      StorageError: when it cannot be written.
+      ExportError: the directory is not empty, the label map does not exist, the input type is unknown, or the
+        SavedModel gives other results than the detector.
+      StorageError: the directory cannot be written.
     """
     target = check_output_directory(output_directory)
     if label_map_path is not None and not pathlib.Path(label_map_path).is_file():
-        raise errors.ExportError(f"{label_map_path}: there is no such label map")
+        raise errors.ExportError(f"{label_map_path}: no such label map")
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size)
@@ -122,19 +122,19 @@ def export_saved_model(
 
 
 def check_output_directory(output_directory):
-    """Checks that an export can go there without overwriting anything.
+    """Checks that an export can be written there without overwriting anything.
 
     Returns:
       pathlib.Path of the directory.
 
     Raises:
-      ExportError: when it holds something, or is a file.
-      StorageError: when its parent cannot be written.
+      ExportError: it is not empty, or is a file.
+      StorageError: its parent cannot be written.
     """
     target = pathlib.Path(output_directory).absolute()
     if target.is_dir() and any(target.iterdir()):
         raise errors.ExportError(
-            f"{output_directory}: this folder is not empty, and an export never overwrites anything",
+            f"{output_directory}: the folder is not empty, and an export never overwrites anything",
             fix="choose another --output_directory, or remove this one",
         )
     if target.exists() and not target.is_dir():
@@ -148,10 +148,10 @@ def find_label_map(pipeline_config, config_path=None):
 
     Args:
       pipeline_config: TrainEvalPipelineConfig message.
-      config_path: file that it came from; relative paths are tried from there too.
+      config_path: file that it was read from; relative paths are also tried from there.
 
     Returns:
-      pathlib.Path, or None when no reader names a file that exists.
+      pathlib.Path, or None if no reader names an existing file.
     """
     readers = [*pipeline_config.eval_input_reader, pipeline_config.train_input_reader]
     folders = [pathlib.Path()] + ([pathlib.Path(config_path).parent] if config_path else [])
@@ -164,9 +164,9 @@ def find_label_map(pipeline_config, config_path=None):
 
 @contextlib.contextmanager
 def _appears_whole(target):
-    """Gives a hidden folder beside `target` that becomes `target` when the block ends well.
+    """Yields a hidden folder next to `target` that becomes `target` when the block ends without an error.
 
-    What a killed export left behind is cleared by the next one with the same target.
+    The next export with the same target removes what a killed one left behind.
     """
     partial = target.with_name(f".{target.name}.partial")
     storage.make_folder(partial)
@@ -209,10 +209,10 @@ def _write_checkpoint(view, folder):
 
 
 def _check_written(module, saved_model_dir, target):
-    """Compares the SavedModel read back with the model in memory, on images of noise.
+    """Compares the SavedModel read back with the model in memory, on an image of noise.
 
     Raises:
-      ExportError: naming the output that differs.
+      ExportError: an output differs; the error names it.
     """
     inputs = module.make_inputs(np.random.RandomState(0).randint(0, 256, size=[1, 120, 160, 3], dtype=np.uint8))
     expected = module.signatures[serving.SERVING_DEFAULT](inputs)
@@ -224,8 +224,8 @@ def _check_written(module, saved_model_dir, target):
         difference = float(np.max(np.abs(wanted - got), initial=0.0))
         if not difference <= TOLERANCE * max(1.0, float(np.max(np.abs(wanted), initial=0.0))):
             raise errors.ExportError(
-                f"{target}: the SavedModel read back does not answer as the model did",
+                f"{target}: the SavedModel gives other results than the model",
                 expected=f"{key} within {TOLERANCE} of the model's",
                 received=f"a difference of {difference:g}",
-                fix="weights that are not finite do this: look at the training's log, or export another checkpoint",
+                fix="the weights may not be finite: check the training log, or export another checkpoint",
             )

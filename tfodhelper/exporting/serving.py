@@ -1,14 +1,14 @@
-"""A detector as a customer calls it: images in, detections out, in the Object Detection API's words.
+"""A detector as users call it: images in, detections out, with the Object Detection API's names.
 
 `serving_default` has the names, dtypes and shapes that programs written for the Object Detection API's exports expect:
 one input `input_tensor`, and float32 outputs with the keys of `fields.Detections`, classes counted from 1 as in the
-label map; its graph keeps to operations that converters and servers of such exports know.
+label map; its graph uses only operations that converters and servers of such exports support.
 
-More signatures are for `prediction`, which uses them where they are there: `serving_prepare` makes a model input of one
-image of any size, so that this can be done in threads, and `serving_prepared` runs a batch of such inputs. It takes the
-least score that is asked for, searches less for it, and answers with the same detections above it, and with `features`
-of the images. Where inputs have one size and the detector can be cut behind its backbone, `serving_extract` and
-`serving_conclude` are its two parts, with `feature_map_0`, `feature_map_1`, ... between them.
+Further signatures are for `prediction`, which uses them if they exist: `serving_prepare` makes a model input from one
+image of any size, so that threads can do this, and `serving_prepared` runs a batch of such inputs. It takes the minimum
+score, does less work for it, and returns the same detections above it, and `features` of the images. If inputs have a
+fixed size and the detector can be split after its backbone, `serving_extract` and `serving_conclude` are its two parts,
+with `feature_map_0`, `feature_map_1`, ... between them.
 """
 
 import tensorflow as tf
@@ -16,9 +16,9 @@ import tensorflow as tf
 from tfodhelper import errors, fields
 from tfodhelper.fields import Prepared
 
-ANY = None  # batch size: as many as the caller gives
+ANY = None  # batch size: any
 
-# Batch size of each input type when none is asked for: those that the Object Detection API's exporter has.
+# Default batch size of each input type, as in the Object Detection API's exporter.
 INPUT_TYPES = {
     "image_tensor": 1,
     "float_image_tensor": ANY,
@@ -32,7 +32,7 @@ SERVING_EXTRACT, SERVING_CONCLUDE = "serving_extract", "serving_conclude"
 INPUT_TENSOR = "input_tensor"
 
 _RAW = (fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES)
-_SPECS_BEHIND_INPUTS = (
+_SPECS_AFTER_INPUTS = (
     tf.TensorSpec([None, 3], tf.int32, name=Prepared.TRUE_IMAGE_SHAPES),
     tf.TensorSpec([], tf.float32, name=Prepared.SCORE_THRESHOLD),
 )
@@ -42,24 +42,22 @@ _REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detection
 class ServingModule(tf.Module):
     """What `tf.saved_model.save` writes.
 
-    Holds the detector's variables and traced functions, and not the detector itself: Keras would otherwise trace every
-    layer once more into the SavedModel.
+    Holds the detector's variables and traced functions, but not the detector itself: Keras would otherwise trace every
+    layer again into the SavedModel.
 
     Args:
       detector: follows the contract of `models.detector.Detector`, weights restored.
       input_type: a key of `INPUT_TYPES`.
-      batch_size: number of images in a call, or `ANY`.
+      batch_size: number of images per call, or `ANY`.
 
     Raises:
-      ExportError: on an unknown input type, or a detector without detections.
+      ExportError: the input type is unknown, or the detector returns no detections.
     """
 
     def __init__(self, detector, input_type, batch_size):
         super().__init__(name="detector")
         if input_type not in INPUT_TYPES:
-            raise errors.ExportError(
-                f"there is no input type {input_type!r}", expected="one of " + ", ".join(INPUT_TYPES)
-            )
+            raise errors.ExportError(f"unknown input type {input_type!r}", expected="one of " + ", ".join(INPUT_TYPES))
         self._input_type, self._batch_size = input_type, batch_size
         self.__call__ = _make_serving_function(detector, input_type, batch_size)
         self._serving = self.__call__.get_concrete_function()
@@ -68,7 +66,7 @@ class ServingModule(tf.Module):
         inputs = _specify_inputs(self.prepare.get_concrete_function())
         self.extract, self.conclude = _make_parts(detector, inputs)
         self.detect_prepared = _make_prepared_function(detector, inputs, self.extract, self.conclude)
-        self.weights = list(detector.variables)  # after tracing: by now every variable exists
+        self.weights = list(detector.variables)  # after tracing: by then, every variable exists
 
     @property
     def signatures(self):
@@ -83,7 +81,7 @@ class ServingModule(tf.Module):
         return {SERVING_DEFAULT: self._serving, **traced}
 
     def make_inputs(self, image):
-        """Makes an input of `serving_default` of one image, repeated where the batch size is fixed.
+        """Makes an input of `serving_default` from one image, repeated if the batch size is fixed.
 
         Args:
           image: uint8 [1, height, width, 3].
@@ -103,7 +101,7 @@ class ServingModule(tf.Module):
 
 
 def _make_serving_function(detector, input_type, batch_size):
-    """A `tf.function` with the signature that was asked for."""
+    """A `tf.function` with the requested signature."""
     if input_type in ("image_tensor", "float_image_tensor"):
         dtype = tf.uint8 if input_type == "image_tensor" else tf.float32
         spec = tf.TensorSpec([batch_size, None, None, 3], dtype, name=INPUT_TENSOR)
@@ -124,7 +122,7 @@ def _make_serving_function(detector, input_type, batch_size):
 def _make_prepare_function(detector):
     """A `tf.function` from one image to its model input and true shape.
 
-    Resizes before it scales, so that only the pixels that are needed are read; see `SSDDetector.preprocess`.
+    Resizes before it scales, so that only the needed pixels are read; see `SSDDetector.preprocess`.
     """
 
     def prepare(input_tensor):
@@ -142,7 +140,7 @@ def _specify_inputs(prepare):
 
 
 def _make_prepared_function(detector, inputs, extract, conclude):
-    """A `tf.function` from a batch of model inputs to detections and features; of its parts, where there are such."""
+    """A `tf.function` from a batch of model inputs to detections and features; made of the two parts if they exist."""
 
     def serve(inputs, true_image_shapes, score_threshold):
         if extract is None:
@@ -150,11 +148,11 @@ def _make_prepared_function(detector, inputs, extract, conclude):
             return _postprocess_above(detector, raw, true_image_shapes, score_threshold)
         return conclude(*_in_order(extract(inputs)), true_image_shapes, score_threshold)
 
-    return tf.function(serve, input_signature=[inputs, *_SPECS_BEHIND_INPUTS])
+    return tf.function(serve, input_signature=[inputs, *_SPECS_AFTER_INPUTS])
 
 
 def _make_parts(detector, inputs):
-    """The two parts of `serving_prepared` as `tf.function`s; (None, None) where it has none.
+    """The two parts of `serving_prepared` as `tf.function`s; (None, None) if it cannot be split.
 
     Args:
       detector: see `Detector.extract_features`.
@@ -165,7 +163,7 @@ def _make_parts(detector, inputs):
 
     def extract(inputs):
         maps = detector.extract_features(inputs, training=False) or ()
-        return {Prepared.FEATURE_MAP.format(number): one for number, one in enumerate(maps)}
+        return {Prepared.FEATURE_MAP.format(number): feature_map for number, feature_map in enumerate(maps)}
 
     def conclude(*arguments):
         *maps, true_image_shapes, score_threshold = arguments
@@ -177,8 +175,8 @@ def _make_parts(detector, inputs):
     if not maps:
         return None, None
     names = [Prepared.FEATURE_MAP.format(number) for number in range(len(maps))]
-    specs = [tf.TensorSpec(one.shape, one.dtype, name=name) for name, one in zip(names, maps)]
-    return extract, tf.function(conclude, input_signature=[*specs, *_SPECS_BEHIND_INPUTS])
+    specs = [tf.TensorSpec(feature_map.shape, feature_map.dtype, name=name) for name, feature_map in zip(names, maps)]
+    return extract, tf.function(conclude, input_signature=[*specs, *_SPECS_AFTER_INPUTS])
 
 
 def _in_order(maps):
@@ -187,7 +185,7 @@ def _in_order(maps):
 
 
 def make_example(encoded):
-    """Serializes a tf.train.Example that holds an image and nothing else.
+    """Serializes a tf.train.Example that contains only an image.
 
     Args:
       encoded: bytes of a JPEG or PNG file.
@@ -199,15 +197,15 @@ def make_example(encoded):
 def decode_image(encoded):
     """Decodes JPEG, PNG, BMP or the first frame of a GIF.
 
-    The accurate transform gives the pixels that Pillow and OpenCV read, to the bit, so that a file sent encoded and the
-    same file sent as pixels have the same detections. TensorFlow's default, the fast one, differs by up to 20 levels
-    and is not measurably faster.
+    The accurate transform gives, bit for bit, the pixels that Pillow and OpenCV read, so that a file sent encoded and
+    the same file sent as pixels have the same detections. TensorFlow's default, the fast one, differs by up to 20
+    levels and is not measurably faster.
 
     Args:
       encoded: string scalar.
 
     Returns:
-      uint8 [height, width, 3], the stored frame: an EXIF orientation is not followed.
+      uint8 [height, width, 3], the stored frame: an EXIF orientation is ignored.
     """
     image = tf.cond(
         tf.io.is_jpeg(encoded),
@@ -232,10 +230,10 @@ def decode_example(serialized):
 
 
 def _prepare_each(detector, elements, to_image):
-    """Makes model inputs of elements whose images may differ in size.
+    """Makes model inputs from elements whose images may differ in size.
 
     Args:
-      detector: preprocesses.
+      detector: the one that preprocesses.
       elements: tensor or tuple of tensors with a common first dimension.
       to_image: one element -> uint8 [height, width, 3].
 
@@ -259,7 +257,7 @@ def _make_prepare(detector, to_image):
 
 
 def _trace_prepare(detector, to_image, specs):
-    """Specs of a model input and its true shape, with all that is known of their shapes beforehand."""
+    """Specs of a model input and its true shape, with all that is known about their shapes in advance."""
     outputs = tf.function(_make_prepare(detector, to_image)).get_concrete_function(specs).structured_outputs
     return tuple(tf.TensorSpec(output.shape, output.dtype) for output in outputs)
 
@@ -284,15 +282,15 @@ def _as_served(detections):
 
 
 def _pool_features(raw):
-    """{key of `fields.Prepared`: [B, D]}, means over the places of the deepest feature map; empty without any map.
+    """{key of `fields.Prepared`: [B, D]}, means over the positions of the deepest feature map; empty without maps.
 
-    The deepest map has the most channels, and the fewest places among those.
+    The deepest map is the last one of those with the most channels.
     """
     maps = raw.get(fields.Predictions.FEATURE_MAPS)
     if not maps:
         return {}
-    most = max(one.shape[-1] for one in maps)
-    deepest = [one for one in maps if one.shape[-1] == most][-1]
+    most = max(feature_map.shape[-1] for feature_map in maps)
+    deepest = [feature_map for feature_map in maps if feature_map.shape[-1] == most][-1]
     return {Prepared.FEATURES: tf.reduce_mean(deepest, axis=[1, 2])}
 
 

@@ -1,6 +1,6 @@
-"""What a model found in an image: as values, as JSON lines, as a LabelImg annotation.
+"""A model's detections in an image: as values, as JSON lines, as a LabelImg annotation.
 
-A JSON line reads
+A JSON line:
 
     {"path": "photos/a.jpg", "width": 640, "height": 480, "detections": [
       {"class": "dog", "id": 18, "score": 0.92, "box": {"xmin": 12.5, "ymin": 30.0, "xmax": 200.0, "ymax": 410.25}}]}
@@ -24,12 +24,12 @@ _PIXEL_DIGITS, _SCORE_DIGITS = 3, 6
 
 
 class Detection(NamedTuple):
-    """One object that was found.
+    """One detected object.
 
     Attributes:
       name: class name.
       id: class id of the label map, from 1.
-      score: 0..1, or None for an object that is known and was not found by a model.
+      score: 0..1, or None for a labelled object that was not found by a model.
       ymin, xmin, ymax, xmax: pixels of the stored image, continuous.
     """
 
@@ -44,10 +44,10 @@ class Detection(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ImageDetections:
-    """All that was found in one image.
+    """All detections in one image.
 
     Attributes:
-      path: the image file, as it was given.
+      path: the image file, as given.
       width, height: of the stored image, pixels.
       detections: in descending order of score.
     """
@@ -79,40 +79,44 @@ def from_arrays(boxes, classes, names, scores=None):
     return tuple(map(Detection, names, ids, scores, *boxes.T.tolist()))
 
 
-def above(found, score_threshold):
+def above(image_detections, score_threshold):
     """The same image with only the detections whose score is at least the threshold."""
-    kept = tuple(one for one in found.detections if one.score is None or one.score >= score_threshold)
-    return dataclasses.replace(found, detections=kept)
+    kept = tuple(
+        detection
+        for detection in image_detections.detections
+        if detection.score is None or detection.score >= score_threshold
+    )
+    return dataclasses.replace(image_detections, detections=kept)
 
 
-def to_json(found):
+def to_json(image_detections):
     """`ImageDetections` -> dict of plain values; pixels to 1/1000, scores to a millionth."""
     return {
-        "path": found.path,
-        "width": found.width,
-        "height": found.height,
+        "path": image_detections.path,
+        "width": image_detections.width,
+        "height": image_detections.height,
         "detections": [
             {
-                "class": one.name,
-                "id": one.id,
-                "score": None if one.score is None else round(float(one.score), _SCORE_DIGITS),
-                "box": {side: round(float(getattr(one, side)), _PIXEL_DIGITS) for side in _SIDES},
+                "class": detection.name,
+                "id": detection.id,
+                "score": None if detection.score is None else round(float(detection.score), _SCORE_DIGITS),
+                "box": {side: round(float(getattr(detection, side)), _PIXEL_DIGITS) for side in _SIDES},
             }
-            for one in found.detections
+            for detection in image_detections.detections
         ],
     }
 
 
-def to_line(found):
+def to_line(image_detections):
     """`ImageDetections` -> one line of a JSON lines file, with its line end."""
-    return json.dumps(to_json(found), ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(to_json(image_detections), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(value):
     """The inverse of `to_json`.
 
     Raises:
-      KeyError, TypeError, ValueError: when the value does not have that form.
+      KeyError, TypeError, ValueError: the value does not have that form.
     """
     return ImageDetections(
         path=str(value["path"]),
@@ -120,12 +124,12 @@ def from_json(value):
         height=int(value["height"]),
         detections=tuple(
             Detection(
-                name=str(one["class"]),
-                id=int(one["id"]),
-                score=None if one["score"] is None else float(one["score"]),
-                **{side: float(one["box"][side]) for side in _SIDES},
+                name=str(entry["class"]),
+                id=int(entry["id"]),
+                score=None if entry["score"] is None else float(entry["score"]),
+                **{side: float(entry["box"][side]) for side in _SIDES},
             )
-            for one in value["detections"]
+            for entry in value["detections"]
         ),
     )
 
@@ -138,12 +142,12 @@ def write_json_lines(path, images):
       images: iterable of `ImageDetections`, taken one by one.
 
     Returns:
-      number of images written.
+      Number of images written.
     """
     count = 0
     with storage.open_whole(path) as file:
-        for found in images:
-            file.write(to_line(found))
+        for image_detections in images:
+            file.write(to_line(image_detections))
             count += 1
     return count
 
@@ -155,7 +159,7 @@ def read_json_lines(path):
       `ImageDetections`.
 
     Raises:
-      PredictionError: for a file that cannot be read, or a line of another form; it is named.
+      PredictionError: the file cannot be read, or a line is malformed; the error names it.
     """
     path = pathlib.Path(path)
     try:
@@ -174,30 +178,33 @@ def _parse_line(path, number, line):
         return from_json(json.loads(line))
     except (KeyError, TypeError, ValueError) as error:
         raise errors.PredictionError(
-            f"{path}, line {number}: these are no detections ({type(error).__name__}: {error})",
+            f"{path}, line {number}: does not contain detections ({type(error).__name__}: {error})",
             expected='{"path": ..., "width": ..., "height": ..., "detections": [{"class", "id", "score", "box"}]}',
             received=line.strip()[:200],
-            fix="give the detections.jsonl that predict wrote",
+            fix="use the detections.jsonl that `tfodhelper predict` wrote",
         ) from error
 
 
-def to_annotation(found, score_threshold=0.0):
-    """Makes an annotation that LabelImg opens: boxes in whole pixels, inside the image.
+def to_annotation(image_detections, score_threshold=0.0):
+    """Makes an annotation that LabelImg can open: boxes in whole pixels, inside the image.
 
     Sides are rounded to the nearest pixel; a box that has no area inside the image after that is left out.
 
     Args:
-      found: `ImageDetections`.
-      score_threshold: least score of a box that is kept.
+      image_detections: `ImageDetections`.
+      score_threshold: minimum score of a box that is kept.
 
     Returns:
       `annotations.structures.Annotation`, not verified.
     """
-    boxes = [to_box(one, found.width, found.height) for one in above(found, score_threshold).detections]
+    boxes = [
+        to_box(detection, image_detections.width, image_detections.height)
+        for detection in above(image_detections, score_threshold).detections
+    ]
     return structures.Annotation(
-        filename=pathlib.PurePath(found.path).name,
-        width=found.width,
-        height=found.height,
+        filename=pathlib.PurePath(image_detections.path).name,
+        width=image_detections.width,
+        height=image_detections.height,
         boxes=tuple(box for box in boxes if box is not None),
     )
 
@@ -206,7 +213,7 @@ def to_box(detection, width, height):
     """Makes a labelled box of a detection: whole pixels, inside an image of that size.
 
     Returns:
-      `annotations.structures.Box`, or None when no area is left.
+      `annotations.structures.Box`, or None if no area is left.
     """
     xmin, xmax = (_whole(side, width) for side in (detection.xmin, detection.xmax))
     ymin, ymax = (_whole(side, height) for side in (detection.ymin, detection.ymax))
@@ -214,5 +221,5 @@ def to_box(detection, width, height):
 
 
 def _whole(side, limit):
-    """The nearest whole pixel inside the image, halves upwards."""
+    """The nearest whole pixel inside the image, rounding halves up."""
     return float(min(max(math.floor(side + 0.5), 0), limit))

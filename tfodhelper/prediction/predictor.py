@@ -1,8 +1,7 @@
-"""Runs a SavedModel on images, as a customer has it: any with the Object Detection API's signature.
+"""Runs a SavedModel on images, as users have it: any with the Object Detection API's signature.
 
-The model's own words are the border: what a signature takes is read from the SavedModel, and nothing of the code that
-made it is needed. Images are decoded by threads while the model works; what is read is the stored frame, an EXIF
-orientation is not followed.
+The SavedModel is self-contained: what a signature takes is read from it, and none of the code that made it is needed.
+Threads decode images while the model works; they read the stored frame and ignore any EXIF orientation.
 """
 
 import collections
@@ -19,31 +18,30 @@ import tensorflow as tf
 from tfodhelper import errors, fields
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections as results
-from tfodhelper.prediction import saved_models, servable, single_thread
+from tfodhelper.prediction import detections, saved_models, servable, single_thread
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
-_CALLS_AHEAD = 3  # calls in threads that wait or run, for each that can run
-_WINDOW_BYTES = 1 << 28  # model inputs held at a time
+_CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
+_WINDOW_BYTES = 1 << 28  # model inputs in memory at a time
 _CALL_BYTES = 1 << 28  # padded images of one call
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one image.
+    """The result for one image.
 
     Attributes:
-      path: as it was given.
-      found: its `ImageDetections`; None when it cannot be read.
-      problem: why it cannot be read; None when it can.
-      multiclass_scores: float32 [n, C], for each detection the scores of all columns, the background's among them
-        where the model has one; None when the model does not tell.
+      path: as given.
+      found: its `ImageDetections`; None if it cannot be read.
+      problem: why it cannot be read; None if it can.
+      multiclass_scores: float32 [n, C], for each detection, the scores of all columns, including the background's
+        if the model has one; None if the model does not provide them.
       features: float32 [D], or None.
-      image: uint8 [height, width, 3], where images were asked for.
+      image: uint8 [height, width, 3], if images were requested.
     """
 
     path: object
-    found: results.ImageDetections | None = None
+    found: detections.ImageDetections | None = None
     problem: str | None = None
     multiclass_scores: np.ndarray | None = dataclasses.field(default=None, compare=False)
     features: np.ndarray | None = dataclasses.field(default=None, compare=False)
@@ -66,8 +64,8 @@ class Predictor:
 
     Args:
       saved_model_dir: folder of the SavedModel, or of the export around it.
-      label_map: `LabelMap`, path of one, or None for the one that lies beside the SavedModel. Without any, a class is
-        called by its id, as in "class_17".
+      label_map: `LabelMap`, path of one, or None for the one next to the SavedModel. Without any, classes are named
+        after their ids, as in "class_17".
       is_for_many: see `servable.Servable`.
 
     Attributes:
@@ -88,45 +86,45 @@ class Predictor:
 
         Args:
           paths: of the images.
-          batch_size: images a call, where the model takes several.
-          score_threshold: detections of a lower score are left out.
-          on_unreadable: called with path and reason for each image that cannot be read, which is then left out; when
+          batch_size: images per call, where the model takes several.
+          score_threshold: detections with a lower score are left out.
+          on_unreadable: called with path and reason for each image that cannot be read, which is then left out; if
             None, the first one ends the prediction.
 
         Yields:
           `ImageDetections`, in the order of `paths`.
 
         Raises:
-          PredictionError: on the first unreadable image, when `on_unreadable` is None.
+          PredictionError: an image is unreadable and `on_unreadable` is None.
         """
         outcomes = self.stream(paths, batch_size=batch_size, score_threshold=score_threshold)
         for outcome in _readable(outcomes, on_unreadable):
             yield outcome.found
 
     def predict_with_images(self, paths, *, batch_size=8, score_threshold=0.0, on_unreadable=None):
-        """As `predict`, and yields pairs of `ImageDetections` and the image, uint8 [height, width, 3]."""
+        """Like `predict`, but yields pairs of `ImageDetections` and the image, uint8 [height, width, 3]."""
         outcomes = self.stream(paths, batch_size=batch_size, score_threshold=score_threshold, keep_images=True)
         for outcome in _readable(outcomes, on_unreadable):
             yield outcome.found, outcome.image
 
     def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
-        """Predicts image files with all that the model tells of them.
+        """Predicts image files, with all that the model says about them.
 
-        Files are read and made ready by threads, the model runs in others, and results are made of what it said
-        before in the meantime; what is held in memory does not depend on the number of images.
+        Some threads read and prepare files, others run the model, and meanwhile earlier outputs are turned into
+        results; memory does not depend on the number of images.
 
         Args:
-          paths: iterable of paths, taken as they are needed.
-          batch_size: images a call, where the model takes several.
-          score_threshold: detections of a lower score are left out.
-          max_detections: most detections of an image; None: as many as the model gives.
-          keep_images: whether the images themselves are wanted.
+          paths: iterable of paths, taken as needed.
+          batch_size: images per call, where the model takes several.
+          score_threshold: detections with a lower score are left out.
+          max_detections: maximum number of detections per image; None: as many as the model gives.
+          keep_images: whether to return the images themselves.
 
         Yields:
           `Outcome`, in the order of `paths`.
 
         Raises:
-          PredictionError: when the model answers with numbers that are not finite.
+          PredictionError: the model's outputs are not finite.
         """
         num_calls, size = self._servable.plan_calls(batch_size)
         with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
@@ -146,11 +144,11 @@ class Predictor:
 
         Args:
           images: uint8 arrays [height, width, 3], of any sizes.
-          batch_size: images a call, where the model takes several.
-          score_threshold: detections of a lower score may be missing.
+          batch_size: images per call, where the model takes several.
+          score_threshold: detections with a lower score may be missing.
 
         Returns:
-          For each image a dict of the keys of `fields.Detections` to arrays, as the SavedModel gives them: boxes
+          For each image, a dict from keys of `fields.Detections` to arrays, as the SavedModel returns them: boxes
           normalized to the image, classes counted from 1.
         """
         prepared = [self._servable.prepare(image) for image in images]
@@ -184,7 +182,7 @@ class Predictor:
         return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
 
     def _answer_in_threads(self, runners, paths, num_calls, size, keep_images, score_threshold):
-        """Images in calls that do all that they need; yields each `_Read` and what the model says."""
+        """Runs calls that read, prepare and detect; yields each `_Read` and the model's outputs for it."""
         running, most = collections.deque(), _CALLS_AHEAD * num_calls
         paths = iter(paths)
         for some in iter(lambda: tuple(itertools.islice(paths, size)), ()):
@@ -197,15 +195,15 @@ class Predictor:
             yield from running.popleft().result()
 
     def _read_and_detect(self, paths, keep_images, score_threshold):
-        """For each path a `_Read`, and what the model says of it, None where it cannot be read."""
+        """For each path, a `_Read` and the model's outputs for it, None if it cannot be read."""
         items = [self._read_in_thread(path, keep_images) for path in paths]
         prepared = [item.prepared for item in items if item.prepared is not None]
         outputs = iter(self._servable.detect_in_thread(prepared, score_threshold) if prepared else ())
         return [(item, None if item.problem is not None else next(outputs)) for item in items]
 
     def _read_in_thread(self, path, keep_images):
-        """As `_read`; a JPEG without leaving this thread."""
-        with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # what is wrong is found out below
+        """Like `_read`, but reads a JPEG without leaving this thread."""
+        with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # the cause is determined below
             encoded = None if keep_images else _read_jpeg(path)
             if encoded is not None:
                 size, prepared = self._servable.prepare_jpeg(encoded)
@@ -213,8 +211,8 @@ class Predictor:
         return self._read(path, keep_images)
 
     def _answer_batches(self, runners, items, num_calls, size, score_threshold):
-        """Images that share calls with others of a window; yields each `_Read` and what the model says."""
-        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that none waits for the images of the next one
+        """Runs calls on the images of a window together; yields each `_Read` and the model's outputs for it."""
+        num_ahead = 1 + -(-num_calls // _WINDOW_BATCHES)  # windows, so that no call waits for the next one's images
         running = collections.deque()
         for window in _windows(items, size * _WINDOW_BATCHES):
             running.append((window, self._submit(runners, window, size, score_threshold)))
@@ -224,7 +222,7 @@ class Predictor:
             yield from _gather(*running.popleft())
 
     def _submit(self, runners, window, batch_size, score_threshold):
-        """Lets the model run on the readable images of a window; a list of indices among them and their future."""
+        """Runs the model on the readable images of a window; returns a list of (indices among them, future)."""
         prepared = [item.prepared for item in window if item.prepared is not None]
         return [
             (batch, runners.submit(self._servable.detect, [prepared[i] for i in batch], score_threshold))
@@ -232,11 +230,11 @@ class Predictor:
         ]
 
     def _plan(self, prepared, batch_size):
-        """Indices of the images of each call."""
-        return plan_batches([tuple(one[0].shape[:2]) for one in prepared], batch_size, self._servable.mixes_sizes)
+        """Indices of the images in each call."""
+        return plan_batches([tuple(item[0].shape[:2]) for item in prepared], batch_size, self._servable.mixes_sizes)
 
     def _to_outcome(self, item, output, max_detections, score_threshold):
-        """The `Outcome` of an image, boxes in pixels of its stored frame; `output` is None where it cannot be read."""
+        """The `Outcome` of an image, boxes in pixels of its stored frame; `output` is None if it cannot be read."""
         if output is None:
             return Outcome(item.path, problem=item.problem)
         height, width = item.size
@@ -244,18 +242,18 @@ class Predictor:
         boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
-                f"{item.path}: the model answers with numbers that are not finite",
-                fix="its weights are broken; export another checkpoint",
+                f"{item.path}: the model's outputs are not finite",
+                fix="its weights are damaged; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
         keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
-        found = results.from_arrays(
+        kept = detections.from_arrays(
             boxes[keep] * np.array([height, width, height, width], np.float64), classes[keep], self._names, scores[keep]
         )
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,
-            found=results.ImageDetections(path=str(item.path), width=width, height=height, detections=found),
+            found=detections.ImageDetections(path=str(item.path), width=width, height=height, detections=kept),
             multiclass_scores=None if multiclass is None else multiclass[keep],
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,
@@ -263,7 +261,7 @@ class Predictor:
 
 
 def _gather(window, calls):
-    """Each `_Read` of a window, and what the model says of it."""
+    """Yields each `_Read` of a window, and the model's outputs for it."""
     outputs = {}
     for batch, future in calls:
         outputs.update(zip(batch, future.result()))
@@ -273,12 +271,12 @@ def _gather(window, calls):
 
 
 def _readable(outcomes, on_unreadable):
-    """Outcomes of images that could be read; the others are reported, or the first one is an error."""
+    """Yields the outcomes of readable images; reports the others, or raises an error for the first one."""
     for outcome in outcomes:
         if outcome.found is not None:
             yield outcome
         elif on_unreadable is None:
-            raise errors.PredictionError(outcome.problem, fix="mend the image, or leave it out")
+            raise errors.PredictionError(outcome.problem, fix="repair the image, or leave it out")
         else:
             on_unreadable(outcome.path, outcome.problem)
 
@@ -286,22 +284,22 @@ def _readable(outcomes, on_unreadable):
 def read_image(path):
     """Reads an image file: the stored frame, RGB.
 
-    Formats that records do not keep as they are go through the encoding that they get there.
+    Formats that records re-encode are re-encoded here in the same way.
 
     Args:
-      path: of a file in any format that `annotations.images` knows.
+      path: of a file in any format that `annotations.images` supports.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      PredictionError: naming the file and what is wrong with it.
+      PredictionError: the image cannot be read; the error names the file and the problem.
     """
     return _read_pixels(path).numpy()
 
 
 def _ask_for(path):
-    """Lets the system read a file ahead, so that no call has to wait for a disk."""
+    """Asks the system to read a file ahead, so that no call has to wait for the disk."""
     if not hasattr(os, "posix_fadvise"):
         return
     with contextlib.suppress(OSError):
@@ -313,10 +311,10 @@ def _ask_for(path):
 
 
 def _read_jpeg(path):
-    """The bytes of a JPEG that every decoder reads; None for another format.
+    """The bytes of a JPEG that every decoder can read; None for other formats.
 
     Raises:
-      PredictionError: naming the file and what is wrong with it.
+      PredictionError: the image cannot be read; the error names the file and the problem.
     """
     with _as_prediction_errors():
         data = image_files.read_image(path)
@@ -324,12 +322,12 @@ def _read_jpeg(path):
 
 
 def _read_pixels(path):
-    """As `read_image`, a tensor."""
+    """Like `read_image`, but returns a tensor."""
     try:
         with _as_prediction_errors(), tf.device("/CPU:0"):
             data = image_files.read_image(path)
             if image_files.is_plain_jpeg(data, path):
-                with contextlib.suppress(tf.errors.OpError):  # what is wrong is found out below, in more words
+                with contextlib.suppress(tf.errors.OpError):  # the cause is determined below, in more detail
                     return single_thread.decode_jpeg(data)
             facts = image_files.inspect_image(data, path)
             encoded, format_ = image_files.encode_for_record(data, facts)
@@ -355,12 +353,12 @@ def plan_batches(sizes, batch_size, mixes_sizes):
 
     Args:
       sizes: (height, width) of each image.
-      batch_size: greatest number of images in a call.
+      batch_size: maximum number of images per call.
       mixes_sizes: whether images of different sizes may share a call; they are then padded to the largest, and images
-        of similar size are put together so that little is padded.
+        of similar size are grouped so that there is little padding.
 
     Returns:
-      list of lists of indices into `sizes`; each index comes once.
+      List of lists of indices into `sizes`; each index occurs once.
     """
     order = sorted(range(len(sizes)), key=lambda i: (*sizes[i], i))
     batches = []
@@ -381,7 +379,7 @@ def _fits(sizes, batch, index, mixes_sizes):
 
 
 def _windows(items, count):
-    """Lists of at most `count` images and `_WINDOW_BYTES`."""
+    """Yields lists of at most `count` images and about `_WINDOW_BYTES`."""
     window, num_bytes = [], 0
     for item in items:
         window.append(item)
@@ -394,6 +392,6 @@ def _windows(items, count):
 
 
 def _bytes_of(item):
-    """What an image occupies in memory."""
+    """How much memory an image occupies."""
     held = [array for array in (item.prepared and item.prepared[0], item.image) if array is not None]
     return sum(int(np.prod(array.shape)) * array.dtype.size if tf.is_tensor(array) else array.nbytes for array in held)

@@ -1,4 +1,4 @@
-"""Where a SavedModel and its label map lie."""
+"""Where a SavedModel and its label map are."""
 
 import pathlib
 
@@ -6,23 +6,23 @@ from tfodhelper import errors
 
 
 def find_saved_model(path):
-    """Finds the SavedModel of a folder: the folder itself, or `saved_model` in it, as exports and zoo archives have it.
+    """Finds the SavedModel of a folder: the folder itself, or `saved_model` in it, as in exports and zoo archives.
 
     Returns:
       pathlib.Path.
 
     Raises:
-      PredictionError: when there is none.
+      PredictionError: there is none.
     """
     path = pathlib.Path(path)
     for folder in (path, path / "saved_model"):
         if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
             return folder
     raise errors.PredictionError(
-        f"{path}: no SavedModel here",
+        f"{path}: no SavedModel found",
         expected="a folder with saved_model.pb, or with saved_model/saved_model.pb",
         received="a folder without it" if path.is_dir() else "no such folder",
-        fix="tfodhelper export makes one from a checkpoint",
+        fix="make one from a checkpoint with `tfodhelper export`",
     )
 
 
@@ -30,13 +30,13 @@ def find_label_map(saved_model_dir):
     """Finds the label map of a SavedModel: in its folder, in its assets or in the folder above.
 
     Returns:
-      pathlib.Path of label_map.pbtxt, or of the only *.pbtxt there; None when there is neither.
+      pathlib.Path of label_map.pbtxt, or of the only other *.pbtxt; None if there is neither.
     """
     folder = find_saved_model(saved_model_dir)
-    for place in (folder, folder / "assets", folder / "assets.extra", folder.parent):
-        if (place / "label_map.pbtxt").is_file():
-            return place / "label_map.pbtxt"
-        found = [path for path in sorted(place.glob("*.pbtxt")) if path.name != "saved_model.pbtxt"]
-        if len(found) == 1:
-            return found[0]
+    for parent in (folder, folder / "assets", folder / "assets.extra", folder.parent):
+        if (parent / "label_map.pbtxt").is_file():
+            return parent / "label_map.pbtxt"
+        candidates = [path for path in sorted(parent.glob("*.pbtxt")) if path.name != "saved_model.pbtxt"]
+        if len(candidates) == 1:
+            return candidates[0]
     return None

@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel, as functions from images to detections; and how its calls share the processor."""
+"""The signatures of a SavedModel as functions from images to detections, and how their calls share the processor."""
 
 import itertools
 import os
@@ -16,15 +16,15 @@ _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
 _EXTRACT, _CONCLUDE = "serving_extract", "serving_conclude"
 _INPUT, _SIZES = "input_tensor", "image_sizes"
 
-_MOST_ON_ONE_CORE = 4  # images of a call; what is computed of more leaves the caches before it is read again
+_MOST_ON_ONE_CORE = 4  # images per call; with more, intermediate values leave the caches before they are read again
 
 
 def run_each_call_on_one_core():
-    """Sets TensorFlow up for a process that does nothing but predict: each call on a core of its own.
+    """Sets up TensorFlow for a process that only predicts: each call runs on its own core.
 
-    Nothing has to wait then for the other cores at the end of each operation, and a call's numbers stay in the caches
-    of its core. A single call takes longer, so that this is for many images only. Nothing changes where there are
-    other devices than the processor, where TensorFlow has begun to work, or where its threads were set before.
+    Operations then do not wait for other cores, and a call's values stay in the caches of its core. A single call takes
+    longer, so this pays off only for many images. Nothing changes if there are devices other than the processor, if
+    TensorFlow has already started, or if its threads have already been configured.
     """
     settings = tf.config.threading
     if not _is_processor_all_there_is():
@@ -34,7 +34,7 @@ def run_each_call_on_one_core():
     try:
         settings.set_intra_op_parallelism_threads(1)
         settings.set_inter_op_parallelism_threads(_count_cores())
-    except RuntimeError:  # TensorFlow has begun to work
+    except RuntimeError:  # TensorFlow has already started
         return
 
 
@@ -60,16 +60,16 @@ class Servable:
 
     Args:
       saved_model_dir: see `saved_models.find_saved_model`.
-      is_for_many: whether so many images will come that some seconds more to get ready are worth it; they always are
-        behind `run_each_call_on_one_core`.
+      is_for_many: whether there will be so many images that a few more seconds of preparation pay off; after
+        `run_each_call_on_one_core` they always do.
 
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
       batch_size: images that a call takes: a number, or None for any.
-      detects_in_thread: whether there are `prepare_jpeg` and `detect_in_thread`, which are then the quicker way.
+      detects_in_thread: whether `prepare_jpeg` and `detect_in_thread` can be used, which are then faster.
 
     Raises:
-      PredictionError: when it cannot be loaded, or its signature is another one.
+      PredictionError: it cannot be loaded, or its signature is not supported.
     """
 
     def __init__(self, saved_model_dir, is_for_many=False):
@@ -94,16 +94,16 @@ class Servable:
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
 
     def plan_calls(self, batch_size):
-        """How calls keep the devices busy.
+        """Plans calls that keep the devices busy.
 
-        On processors there is one for each core, of few images. Else there are two: one computes while another waits
-        for its last operation, or for a copy to a device.
+        On processors, there is one call per core, with few images. Otherwise there are two: one computes while the
+        other waits for its last operation, or for a copy to a device.
 
         Args:
-          batch_size: most images of a call.
+          batch_size: maximum number of images per call.
 
         Returns:
-          Number of calls at a time, and of images in each.
+          Number of simultaneous calls, and of images in each.
         """
         if self.detects_in_thread:
             return _count_cores(), self._num_in_thread
@@ -112,7 +112,7 @@ class Servable:
         return 2, self.batch_size or batch_size
 
     def prepare(self, image):
-        """Makes of an image what `detect` takes; may be called from several threads.
+        """Prepares an image for `detect`; may be called from several threads.
 
         Args:
           image: uint8 [height, width, 3], array or tensor.
@@ -131,10 +131,10 @@ class Servable:
 
         Args:
           prepared: list of what `prepare` returned, at most `batch_size`; of one size unless `mixes_sizes`.
-          score_threshold: detections of a lower score may be missing.
+          score_threshold: detections with a lower score may be missing.
 
         Returns:
-          For each image a dict of the keys of `fields.Detections`, and `features` where the model has them, to arrays
+          For each image, a dict from keys of `fields.Detections`, and `features` if the model has them, to arrays
           without the batch dimension.
         """
         if self._prepare is not None:
@@ -155,20 +155,20 @@ class Servable:
         return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
 
     def prepare_jpeg(self, encoded):
-        """As `prepare`, of the bytes of a JPEG, in the calling thread.
+        """Like `prepare`, but for the bytes of a JPEG and in the calling thread.
 
         Returns:
           (height, width) of the image, and a tuple of arrays as `prepare` returns them.
 
         Raises:
-          tf.errors.OpError: when the bytes cannot be decoded.
+          tf.errors.OpError: the bytes cannot be decoded.
         """
         outputs = self._prepare_in_thread(np.array(encoded, object))
         prepared = outputs[fields.Prepared.INPUTS], outputs[fields.Prepared.TRUE_IMAGE_SHAPE]
         return tuple(outputs[single_thread.IMAGE_SIZE].tolist()), prepared
 
     def detect_in_thread(self, prepared, score_threshold=0.0):
-        """As `detect`, in the calling thread; as many images as `plan_calls` says, or fewer in the same time."""
+        """Like `detect`, but in the calling thread; takes as many images as `plan_calls` says, or fewer as slowly."""
         missing = self._num_in_thread - len(prepared)
         images = [[np.asarray(part) for part in parts] for parts in zip(*prepared)]
         images = itertools.chain.from_iterable([*parts, *parts[-1:] * missing] for parts in images)
@@ -176,7 +176,7 @@ class Servable:
         return [{key: value[i] for key, value in outputs.items()} for i in range(len(prepared))]
 
     def _get_ready(self, extract, conclude):
-        """Makes and runs for the first time what `prepare_jpeg` and `detect_in_thread` need."""
+        """Makes what `prepare_jpeg` and `detect_in_thread` need, and runs it once."""
         self._num_in_thread = single_thread.count_together(extract, _MOST_ON_ONE_CORE)
         with single_thread.stderr_is_silent():
             self._prepare_in_thread = single_thread.make_prepare(self._prepare)
@@ -186,13 +186,13 @@ class Servable:
             self.detect_in_thread([prepared])
 
     def _check_signature(self):
-        """Checks inputs and outputs; returns name and spec of the image input."""
+        """Checks inputs and outputs; returns the name and spec of the image input."""
         specs = dict(self._function.structured_input_signature[1])
         outputs = self._function.structured_outputs
         missing = [key for key in REQUIRED if key not in outputs]
         if missing:
             raise errors.PredictionError(
-                f"{self._folder}: this is no object detector with the Object Detection API's signature",
+                f"{self._folder}: is not an object detector with the Object Detection API's signature",
                 expected="outputs " + ", ".join(REQUIRED),
                 received="outputs " + ", ".join(sorted(outputs)),
             )
@@ -201,7 +201,7 @@ class Servable:
         fits = len(specs) == 1 and _is_image_spec(next(iter(specs.values())))
         if not fits:
             raise errors.PredictionError(
-                f"{self._folder}: the inputs of this SavedModel are not understood",
+                f"{self._folder}: the inputs of this SavedModel are not supported",
                 expected="one input: uint8 or float32 [batch, any height, any width, 3], or string [batch]",
                 received="; ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items()),
                 fix="export it with --input_type=image_tensor",
@@ -227,7 +227,7 @@ class Servable:
 
 
 def _bound(score_threshold):
-    """np.float32 below a threshold: the model keeps what is above."""
+    """A np.float32 just below the threshold: the model keeps only scores above its bound."""
     below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))
     return min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
 

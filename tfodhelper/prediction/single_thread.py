@@ -1,6 +1,6 @@
-"""The signatures of a SavedModel as functions of arrays that work in the thread which calls them.
+"""The signatures of a SavedModel as functions of arrays that run in the calling thread.
 
-For processes that predict many images on processors: each call then keeps to a core. Where the model is cut behind its
+For processes that predict many images on processors: each call then stays on one core. If the model is split after its
 backbone, a call takes several images.
 """
 
@@ -15,7 +15,7 @@ from tfodhelper import fields
 
 IMAGE_SIZE = "image_size"  # int32 [2], height and width; an output of `make_prepare`
 
-_EXTRACT_BYTES = 1 << 22  # feature maps of all images of a call; more leave the caches before they are read again
+_EXTRACT_BYTES = 1 << 22  # feature maps of all images in a call; more would leave the caches before they are read again
 
 
 def make_prepare(prepare):
@@ -32,14 +32,14 @@ def make_prepare(prepare):
 def make_detect(prepare, extract, conclude, num_images):
     """An `InThread` from model inputs, true shapes and a score threshold to what `conclude` returns.
 
-    The backbone sees the images one after the other: its numbers are still in the caches of the core when they are read
+    The backbone sees the images one after the other: its values are still in the core's caches when they are read
     again. The rest of the model sees all images at once.
 
     Args:
       prepare: the function whose outputs are the model inputs.
       extract: model inputs -> feature maps; None: `conclude` is the whole model.
       conclude: the rest of the model.
-      num_images: of a call.
+      num_images: per call.
     """
     keys = fields.Prepared.INPUTS, fields.Prepared.TRUE_IMAGE_SHAPE
     specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in (prepare.structured_outputs[key] for key in keys)]
@@ -53,7 +53,7 @@ def make_detect(prepare, extract, conclude, num_images):
                 inputs = {fields.Prepared.INPUTS: tf.identity(image)[tf.newaxis]}
             extracted.append(extract(**inputs) if extract else inputs)
             before = [tf.identity(tensor) for tensor in extracted[-1].values()]
-        together = {key: tf.concat([one[key] for one in extracted], axis=0) for key in extracted[0]}
+        together = {key: tf.concat([outputs[key] for outputs in extracted], axis=0) for key in extracted[0]}
         together[fields.Prepared.TRUE_IMAGE_SHAPES] = tf.stack(images[num_images:])
         together[fields.Prepared.SCORE_THRESHOLD] = score_threshold
         return conclude(**together)
@@ -62,7 +62,7 @@ def make_detect(prepare, extract, conclude, num_images):
 
 
 def count_together(extract, most):
-    """Images of a call in one thread: as many as the caches hold the feature maps of, at most `most`.
+    """Images per call in one thread: as many as have feature maps that fit into the caches, at most `most`.
 
     Args:
       extract: as in `make_detect`.
@@ -75,21 +75,21 @@ def count_together(extract, most):
 
 
 def decode_jpeg(encoded):
-    """With the accurate transform: the pixels that Pillow and OpenCV read, to the bit."""
+    """Decodes with the accurate transform: bit for bit the pixels that Pillow and OpenCV read."""
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 class InThread:
-    """A concrete function as one of arrays, all of whose operations begin in the thread that calls it.
+    """A concrete function as a function of arrays, all of whose operations start in the calling thread.
 
-    Variables become constants: batch norm is then folded into kernels, and kernels are laid out as the processor wants
-    them, once for all calls. A session is what can run in the calling thread. With TensorFlow's functions another
-    thread does it, every operation may go to yet another one, and the caches of the core do not know what it needs.
+    Variables become constants: batch norm is then folded into the kernels, and kernels are laid out for the processor
+    once for all calls. Only a session can run in the calling thread. TensorFlow's functions run in another thread, may
+    move each operation to yet another one, and so lose what is in the caches of the core.
     """
 
     def __init__(self, function):
-        # None but the caller's. Where TensorFlow has begun to work with more, these help within an operation, unless
-        # `cli.tensorflow_setup.give_sessions_own_threads` came first.
+        # No threads but the caller's. If TensorFlow has already started more, they help within an operation, unless
+        # `tensorflow_setup.give_sessions_own_threads` was called first.
         threads = {"intra_op_parallelism_threads": 1, "inter_op_parallelism_threads": -1}
         num_own = len(function.inputs) - len(function.captured_inputs)
         fetched = {tensor.name: None for tensor in function.outputs}  # two outputs may be one tensor
@@ -98,23 +98,23 @@ class InThread:
         with graph.as_default():
             tf.graph_util.import_graph_def(frozen, name="")
         session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(**threads))
-        # What the public `make_callable` makes spends 0.5 ms of each call on looking at its inputs.
+        # The result of the public `make_callable` spends 0.5 ms of each call on inspecting its inputs.
         self._run = session._make_callable_from_options(options)
-        places = dict(zip(fetched, range(len(fetched))))
+        positions = dict(zip(fetched, range(len(fetched))))
         self._outputs = {
-            key: places[tensor.name] for key, tensor in zip(sorted(function.structured_outputs), function.outputs)
+            key: positions[tensor.name] for key, tensor in zip(sorted(function.structured_outputs), function.outputs)
         }
 
     def __call__(self, *arrays):
         """Arrays in the order of the function's arguments -> {key of its outputs: array}."""
         outputs = self._run(*arrays)
-        return {key: outputs[place] for key, place in self._outputs.items()}
+        return {key: outputs[position] for key, position in self._outputs.items()}
 
 
 def _freeze(function):
-    """A concrete function's GraphDef with constants in place of variables, and calls in place.
+    """A concrete function's GraphDef with constants instead of variables and with inlined calls.
 
-    `convert_variables_to_constants_v2` does the same and makes a concrete function of it, which takes twice as long.
+    `convert_variables_to_constants_v2` also makes a concrete function of the result, which takes twice as long.
     """
     data = convert_to_constants._FunctionConverterDataInEager(
         func=function, lower_control_flow=True, aggressive_inlining=False
@@ -124,7 +124,7 @@ def _freeze(function):
 
 @contextlib.contextmanager
 def stderr_is_silent():
-    """A context without what TensorFlow's library writes: notes on its optimizer, which no setting turns off."""
+    """Silences what TensorFlow's C++ library writes: notes on its optimizer, which no setting turns off."""
     try:
         kept = os.dup(2)
     except OSError:  # there is no stderr

@@ -1,4 +1,4 @@
-"""Which images to predict: files and folders as a user names them."""
+"""Which images to predict: files and folders that a user names."""
 
 import dataclasses
 import os
@@ -14,8 +14,8 @@ class Source:
 
     Attributes:
       path: where it is.
-      name: POSIX path by which results are named: relative to the folder that was given. When several folders were
-        given, the folder's own name (with a number where two are alike) comes first.
+      name: POSIX path after which results are named, relative to the given folder. If there are several folders, it
+        begins with the folder's own name (with a number where two are the same).
     """
 
     path: pathlib.Path
@@ -23,27 +23,27 @@ class Source:
 
 
 def find_images(paths):
-    """Finds the images of files and folders.
+    """Finds the images in files and folders.
 
-    Folders are searched with their folders; hidden ones, and files whose extension is not an image's, are left out.
-    Files that are named themselves are taken whatever their extension is. Each image comes once.
+    Folders are searched with their subfolders; hidden files and folders, and files without an image extension, are left
+    out. Files that are named explicitly are taken whatever their extension. Each image occurs once.
 
     Args:
-      paths: files and folders, in the order wished.
+      paths: files and folders, in the desired order.
 
     Returns:
-      list of `Source`; those of a folder in the order of their names.
+      List of `Source`s; those of a folder in the order of their names.
 
     Raises:
-      PredictionError: when a path is not there, or a folder holds no image.
+      PredictionError: a path does not exist, or a folder contains no image.
     """
     paths = [pathlib.Path(path) for path in paths]
     folders = [path for path in paths if path.is_dir()]
     prefixes = _make_prefixes(folders) if len(paths) > 1 else dict.fromkeys(folders, "")
     sources, seen = [], set()
     for path in paths:
-        found = _search(path, prefixes[path]) if path.is_dir() else [_single(path)]
-        for source in found:
+        matches = _search(path, prefixes[path]) if path.is_dir() else [_single(path)]
+        for source in matches:
             key = source.path.resolve()
             if key not in seen:
                 seen.add(key)
@@ -53,29 +53,27 @@ def find_images(paths):
 
 def _single(path):
     if not path.exists():
-        raise errors.PredictionError(
-            f"{path}: there is no such file or folder", fix="name images or folders with images"
-        )
+        raise errors.PredictionError(f"{path}: no such file or folder", fix="give image files or folders of images")
     return Source(path, path.name)
 
 
 def _search(folder, prefix):
-    found = []
+    sources = []
     for parent, names, files in os.walk(folder):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for file in files:
             path = pathlib.Path(parent) / file
             if path.suffix.lower() in images.EXTENSIONS and not file.startswith("."):
-                found.append(Source(path, prefix + path.relative_to(folder).as_posix()))
-    if not found:
+                sources.append(Source(path, prefix + path.relative_to(folder).as_posix()))
+    if not sources:
         raise errors.PredictionError(
-            f"{folder}: no image in this folder", expected="files that end in " + " ".join(sorted(images.EXTENSIONS))
+            f"{folder}: no image found", expected="files that end in " + " ".join(sorted(images.EXTENSIONS))
         )
-    return sorted(found, key=lambda source: source.name)
+    return sorted(sources, key=lambda source: source.name)
 
 
 def _make_prefixes(folders):
-    """Folder -> its own name and a slash; a number tells apart those that are named alike."""
+    """Folder -> its own name and a slash; a number distinguishes those with the same name."""
     prefixes, taken = {}, set()
     for folder in dict.fromkeys(folders):
         name = base = folder.resolve().name or "root"
@@ -88,7 +86,7 @@ def _make_prefixes(folders):
 
 
 def _with_own_names(sources):
-    """Sources with names changed where two would be alike: a number comes before the extension."""
+    """Sources with unique names: where two are the same, a number is added before the extension."""
     taken, result = set(), []
     for source in sources:
         name, number = source.name, 2

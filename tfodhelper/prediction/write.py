@@ -4,7 +4,7 @@ import pathlib
 
 from tfodhelper import console, errors, storage
 from tfodhelper.annotations import labelimg
-from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import detections
 from tfodhelper.render import boxes
 
 DETECTIONS = "detections.jsonl"
@@ -16,19 +16,19 @@ _PICTURE_QUALITY = 90
 
 
 def check_output_dir(output_dir):
-    """Checks that results can go to a folder without touching anything that is there; makes it.
+    """Checks that results can be written to a folder without touching existing files; makes the folder.
 
     Returns:
       pathlib.Path of the folder.
 
     Raises:
-      PredictionError: when it holds something.
-      StorageError: when it cannot be written.
+      PredictionError: it is not empty.
+      StorageError: it cannot be written.
     """
     path = pathlib.Path(output_dir)
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         raise errors.PredictionError(
-            f"{output_dir}: this folder is not empty, and results never overwrite anything",
+            f"{output_dir}: the folder is not empty, and results never overwrite anything",
             fix="choose another --output_dir, or remove this one",
         )
     return storage.make_folder(path)
@@ -37,7 +37,7 @@ def check_output_dir(output_dir):
 class ResultWriter:
     """Writes results image by image; a context manager.
 
-    `detections.jsonl` gets its name when the block ends well, so that it is never taken for whole when it is not.
+    `detections.jsonl` gets its name only when the block ends without an error, so that it is never incomplete.
 
     Args:
       output_dir: folder for the results, see `check_output_dir`.
@@ -73,35 +73,35 @@ class ResultWriter:
         return self._opened.__exit__(*exc)
 
     def count_unreadable(self, path, reason):
-        """Reports an image that could not be read and keeps it for the list `unreadable.txt`."""
+        """Reports an image that could not be read and adds it to the list for `unreadable.txt`."""
         console.warn(f"left out: {reason}")
         self._unreadable.append((path, reason))
 
-    def write(self, source, found, image):
+    def write(self, source, image_detections, image):
         """Writes the results of one image.
 
         Args:
           source: `sources.Source` that was predicted.
-          found: its `ImageDetections`.
+          image_detections: its `ImageDetections`.
           image: uint8 [height, width, 3], the stored frame.
         """
-        self._lines.write(results.to_line(found))
+        self._lines.write(detections.to_line(image_detections))
         self.num_images += 1
-        self.num_detections += len(found.detections)
+        self.num_detections += len(image_detections.detections)
         if not (self._write_xml or self._write_pictures):
             return
         stem = self._own_stem(source.name)
         if self._write_xml:
             path = self._make_path(ANNOTATIONS, stem + ".xml")
-            labelimg.write_labelimg(path, results.to_annotation(found), image_path=source.path)
+            labelimg.write_labelimg(path, detections.to_annotation(image_detections), image_path=source.path)
         if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
-            picture = boxes.draw_detections(image, found.detections)
+            picture = boxes.draw_detections(image, image_detections.detections)
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 
     def _own_stem(self, name):
-        """The name without its extension; with it where another image has the same stem, as a.jpg and a.png."""
+        """The name without its extension, or with it if another image has the same stem, such as a.jpg and a.png."""
         stem = str(pathlib.PurePosixPath(name).with_suffix(""))
         stem = name if stem in self._stems else stem
         self._stems.add(stem)

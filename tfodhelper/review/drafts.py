@@ -1,8 +1,7 @@
-"""Suspicions as LabelImg drafts: images and XML under names that begin with their rank, and a table of all of them.
+"""Suspicions as LabelImg drafts: images and XML whose names begin with their rank, and a table of all suspicions.
 
-A draft holds the boxes that are labelled and, added to them, the detections without a box. It is not verified: a person
-deletes what is wrong, corrects the rest and presses the space bar, which marks the image as verified. Verified drafts,
-and no others, are read back.
+A draft contains the labelled boxes and the detections without a box. It is not verified: a person deletes wrong boxes,
+corrects the rest and presses the space bar, which marks the image as verified. Only verified drafts are read back.
 """
 
 import csv
@@ -29,13 +28,13 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
       output_dir: folder of the report; drafts go to a new folder in it.
       planned: the `plan.Plan` that was compared.
       by_image: {image name: list of `Suspect`s}.
-      how: `placing.LINK`, COPY or NONE, for the images beside the drafts.
+      how: `placing.LINK`, COPY or NONE, for the images next to the drafts.
 
     Returns:
       Path of the folder of the drafts.
 
     Raises:
-      DatasetError: the folder holds something, or lies among the originals, where drafts would count as annotations.
+      DatasetError: the folder is not empty, or is among the originals, where drafts would count as annotations.
     """
     source = planned.examination.source
     folder = placing.make_new_folder(pathlib.Path(output_dir) / FOLDER, source.image_dir, source.annotation_dir)
@@ -46,18 +45,18 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(HEADER)
     for number, name in enumerate(order, start=1):
-        image, found = images[name], by_image[name]
+        image, image_suspects = images[name], by_image[name]
         draft = f"{number:0{digits}d}_{pathlib.PurePosixPath(name).name}"
         placing.place_image(image.path, folder / draft, how)
-        added = tuple(one.box for one in found if one.kind == suspects.MISSING)
+        added = tuple(suspect.box for suspect in image_suspects if suspect.kind == suspects.MISSING)
         annotation = dataclasses.replace(image.annotation, boxes=image.annotation.boxes + added, verified=False)
         shown = image.path if how == placing.NONE else folder / draft
         target = folder / (draft.rsplit(".", 1)[0] + ".xml")
         placing.write_annotation(target, shown, annotation)
-        for one in found:
-            corners = [format_number(getattr(one.box, tag)) for tag in CORNERS]
-            row = (number, target.name, name, image.xml, one.kind, one.box.name, one.labelled or "")
-            lines.writerow((*row, f"{one.score:.4f}", *corners))
+        for suspect in image_suspects:
+            corners = [format_number(getattr(suspect.box, tag)) for tag in CORNERS]
+            row = (number, target.name, name, image.xml, suspect.kind, suspect.box.name, suspect.labelled or "")
+            lines.writerow((*row, f"{suspect.score:.4f}", *corners))
     storage.write_text(pathlib.Path(output_dir) / TABLE, text.getvalue())
     return folder
 
@@ -73,16 +72,16 @@ def read_reviewed(folder, planned):
       ({image name: checked `Annotation`}, findings in the drafts).
 
     Raises:
-      DatasetError: it is no such folder.
+      DatasetError: the folder contains no drafts.
     """
     folder = pathlib.Path(folder)
     folder = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     table = folder.parent / TABLE
     if not table.is_file():
         raise errors.DatasetError(
-            f"{folder}: holds no drafts",
-            expected=f"the folder {FOLDER}, with {TABLE} beside it",
-            fix="`tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER` makes it",
+            f"{folder}: contains no drafts",
+            expected=f"the folder {FOLDER}, next to {TABLE}",
+            fix="write drafts with `tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER`",
         )
     with open(table, encoding="utf-8", newline="") as file:
         image_of = {row.get("draft") or "": row.get("image") or "" for row in csv.DictReader(file)}
@@ -99,7 +98,7 @@ def read_reviewed(folder, planned):
 
 
 def _read_draft(path, image, label_map):
-    """Returns (the checked annotation or None, findings); None, too, for a draft that nobody verified."""
+    """Returns (the checked annotation or None, findings); None also for a draft that nobody verified."""
     try:
         draft = labelimg.read_labelimg(path)
     except UnusableFile as error:
@@ -107,5 +106,5 @@ def _read_draft(path, image, label_map):
     if not draft.verified:
         return None, []
     checked = checks.check_annotation(draft, image.facts, path.name, label_map, image_file=image.name)
-    grave = [finding for finding in checked.findings if finding.severity == findings.ERROR]
-    return checked.annotation, grave
+    severe = [finding for finding in checked.findings if finding.severity == findings.ERROR]
+    return checked.annotation, severe

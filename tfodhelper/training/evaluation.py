@@ -1,4 +1,4 @@
-"""One evaluation over the validation set: numbers by tag, pictures, and the list of all evaluations of a run."""
+"""One evaluation on the validation set: numbers by tag and pictures; and the list of all evaluations of a run."""
 
 import json
 import pathlib
@@ -26,8 +26,8 @@ class Evaluation:
       eval_config: an `EvalConfig` message.
       label_map: a `LabelMap`.
       progress: a `console.Progress`, or None.
-      only_proposals: whether the detector is a first stage alone: its detections are proposals, and any object counts
-        as found, whatever its class.
+      only_proposals: whether the detector is only a first stage: its detections are proposals, and any object counts as
+        found, whatever its class.
     """
 
     def __init__(self, eval_config, label_map, progress=None, only_proposals=False):
@@ -35,27 +35,27 @@ class Evaluation:
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
         self._metrics = metrics_build.build_metrics(eval_config, self._names)
-        self._proposals = None  # a `ProposalRecall`, as soon as the detector gives any
+        self._proposals = None  # a `ProposalRecall`, once the detector gives proposals
         self._loss_sums, self.num_images = {}, 0
         self.pictures = {}
 
     def add_batch(self, batch):
         """Adds one batch of numpy arrays, as `DetectionTask.validation_step` returns them."""
         size = len(batch[Inputs.SOURCE_ID])
-        if size == 0:  # a replica that had nothing left to do
+        if size == 0:  # a replica with nothing left to do
             return
         for name in [name for name in batch if name.startswith(LOSS_PREFIX)]:
             self._loss_sums[name] = self._loss_sums.get(name, 0.0) + float(batch.pop(name)) * size
         padded_shape = batch.pop("padded_shape")
-        for i, (image_id, groundtruth, found) in enumerate(metrics_batch.unbatch(batch, padded_shape)):
-            proposals = found["boxes"] if self._only_proposals else found.pop("proposals", None)
+        for i, (image_id, groundtruth, detections) in enumerate(metrics_batch.unbatch(batch, padded_shape)):
+            proposals = detections["boxes"] if self._only_proposals else detections.pop("proposals", None)
             self._update_proposals(image_id, groundtruth, proposals)
             if self._only_proposals:
                 groundtruth["classes"] = np.full_like(groundtruth["classes"], min(self._names))
-                found["classes"] = np.full_like(found["classes"], min(self._names))
-            self._metrics.update(image_id, groundtruth, found)
+                detections["classes"] = np.full_like(detections["classes"], min(self._names))
+            self._metrics.update(image_id, groundtruth, detections)
             if len(self.pictures) < self._config.num_visualizations:
-                self._draw(batch, i, groundtruth, found)
+                self._draw(batch, i, groundtruth, detections)
         self.num_images += size
         if self._progress is not None:
             self._progress.advance(size)
@@ -67,16 +67,16 @@ class Evaluation:
             self._proposals = metrics_build.build_proposal_recall(self._config, self._names)
         self._proposals.update(image_id, groundtruth, proposals)
 
-    def _draw(self, batch, i, groundtruth, found):
+    def _draw(self, batch, i, groundtruth, detections):
         if Inputs.ORIGINAL_IMAGE not in batch:
             return
         height, width = (int(n) for n in batch[Inputs.ORIGINAL_IMAGE_SHAPE][i])
         image = np.asarray(batch[Inputs.ORIGINAL_IMAGE][i], np.uint8)[:height, :width]
         if image.size == 0:
             return
-        keep = np.flatnonzero(found["scores"] >= self._config.min_score_threshold)
+        keep = np.flatnonzero(detections["scores"] >= self._config.min_score_threshold)
         keep = keep[: self._config.max_num_boxes_to_visualize]
-        shown = {key: value[keep] for key, value in found.items()}
+        shown = {key: value[keep] for key, value in detections.items()}
         name = batch[Inputs.FILENAME][i].decode("utf-8", "replace")
         self.pictures[name] = boxes.side_by_side(
             image,
@@ -91,12 +91,12 @@ class Evaluation:
         """Tag -> value of all losses and metrics.
 
         Raises:
-          TrainingError: when the validation set was empty.
+          TrainingError: the validation set is empty.
         """
         if self.num_images == 0:
             raise errors.TrainingError(
-                "eval_input_reader: no image was read",
-                fix="look at its input_path, and at --val_fraction or --val_list of the conversion",
+                "eval_input_reader: no images were read",
+                fix="check its input_path, and --val_fraction or --val_list of the conversion",
             )
         values = {name: total / self.num_images for name, total in self._loss_sums.items()}
         values.update(self._metrics.result())
@@ -106,7 +106,7 @@ class Evaluation:
 
 
 def summarize(metrics):
-    """One line of an evaluation's main numbers: detections, proposals where there are any, loss."""
+    """One line with an evaluation's main numbers: detections, proposals if there are any, loss."""
     parts = [f"mAP {metrics[MAP]:.4f}", f"mAP@.50IOU {metrics[MAP_50]:.4f}", f"loss {metrics[Losses.TOTAL]:.4f}"]
     if PROPOSAL_AR in metrics:
         recalls = f"recall@.50IOU {metrics[PROPOSAL_RECALL]:.4f} and AR {metrics[PROPOSAL_AR]:.4f}"
@@ -115,7 +115,7 @@ def summarize(metrics):
 
 
 class History:
-    """All evaluations of a run, one JSON line each, oldest first, one for a step.
+    """All evaluations of a run, one JSON line each, oldest first, one per step.
 
     Args:
       path: evaluations.jsonl.
@@ -128,7 +128,7 @@ class History:
             self.records = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines() if line]
 
     def add(self, step, metrics, **more):
-        """Adds an evaluation and writes the file whole; a second one of the same step takes the place of the first."""
+        """Adds an evaluation, which replaces one of the same step, and writes the file atomically."""
         clean = {name: (None if np.isnan(value) else round(float(value), 6)) for name, value in metrics.items()}
         self.records = [r for r in self.records if r["step"] < step] + [{"step": step, **more, "metrics": clean}]
         storage.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
@@ -138,6 +138,6 @@ class History:
         return any(record["step"] == step for record in self.records)
 
     def best(self, tag=MAP):
-        """The record with the highest value, or None; of equal ones the earliest."""
+        """The record with the highest value, the earliest among equals, or None."""
         scored = [record for record in self.records if record["metrics"].get(tag) is not None]
         return max(scored, key=lambda record: record["metrics"][tag], default=None)

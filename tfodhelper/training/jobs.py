@@ -19,7 +19,7 @@ from tfodhelper.training import evaluation, loop, strategy
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
-SAMPLING = "sampling.json"  # which classes an epoch sees, in a model folder
+SAMPLING = "sampling.json"  # in a model folder: which classes an epoch sees
 _UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
@@ -117,13 +117,13 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
     chosen = sampling.Sampling(options.sampling, options.negatives)
     path = pathlib.Path(model_dir) / SAMPLING
     known = storage.read_json(path) if path.exists() else {"mode": sampling.BASE, "negatives": None}
-    former = sampling.Sampling(known["mode"], known["negatives"])
-    if former != chosen and tf.train.latest_checkpoint(str(model_dir)):
+    previous = sampling.Sampling(known["mode"], known["negatives"])
+    if previous != chosen and tf.train.latest_checkpoint(str(model_dir)):
         raise errors.UsageError(
             f"{model_dir}: its checkpoints were trained with another sampling",
-            expected=f"--sampling={former.mode}, negatives {former.negatives}",
+            expected=f"--sampling={previous.mode}, negatives {previous.negatives}",
             received=f"--sampling={chosen.mode}, negatives {chosen.negatives}",
-            fix="repeat the former flags, or name another --model_dir",
+            fix="repeat the previous flags, or choose another --model_dir",
         )
     if chosen.is_plain:
         return
@@ -163,7 +163,7 @@ def find_starting_point(train_config):
     """Where the weights come from, as `train_config` says.
 
     Raises:
-      ConfigError: a path that nobody has filled in.
+      ConfigError: the path has not been filled in.
     """
     path = train_config.fine_tune_checkpoint
     if _UNFILLED in path:
@@ -178,19 +178,19 @@ def find_starting_point(train_config):
 
 
 def read_matching_label_map(pipeline, input_reader, name):
-    """Reads the label map of an input reader and holds it against the model's number of classes.
+    """Reads the label map of an input reader and compares it with the model's number of classes.
 
     Raises:
-      ConfigError: when they differ, or when none is named.
+      ConfigError: they differ, or no label map is named.
     """
     if not input_reader.label_map_path or _UNFILLED in input_reader.label_map_path:
-        raise errors.ConfigError(f"{name}.label_map_path: no label map is named", fix="`tfodhelper config` fills it in")
+        raise errors.ConfigError(f"{name}.label_map_path: no label map named", fix="set it with `tfodhelper config`")
     label_map = label_maps.read_label_map(input_reader.label_map_path)
     kind = pipeline.model.WhichOneof("model")
     num_classes = getattr(pipeline.model, kind).num_classes
     if label_map.num_classes != num_classes:
         raise errors.ConfigError(
-            f"model.{kind}.num_classes and {input_reader.label_map_path} contradict each other",
+            f"model.{kind}.num_classes and {input_reader.label_map_path} do not match",
             expected=f"{label_map.num_classes}, the largest id of the label map",
             received=num_classes,
             fix=f"--set model.{kind}.num_classes={label_map.num_classes}",
@@ -203,29 +203,29 @@ def count_images(input_reader, name):
 
     Raises:
       ConfigError: no path is named.
-      DatasetError: no file is there, or the files hold nothing.
+      DatasetError: there are no files, or the files are empty.
     """
     patterns = list(input_reader.tf_record_input_reader.input_path)
     if not patterns or any(_UNFILLED in pattern for pattern in patterns):
         raise errors.ConfigError(
-            f"{name}.tf_record_input_reader.input_path: no records are named", fix="`tfodhelper config` fills it in"
+            f"{name}.tf_record_input_reader.input_path: no records named", fix="set it with `tfodhelper config`"
         )
     count = reader.count_records(reader.list_shards(patterns))
     if count == 0:
         raise errors.DatasetError(
-            f"{name}: the records hold no image", received=", ".join(patterns), fix="convert the images again"
+            f"{name}: the records contain no images", received=", ".join(patterns), fix="convert the images again"
         )
     return count
 
 
 def say_evaluation(step, metrics):
-    """Prints the numbers of one evaluation, classes last."""
+    """Prints the numbers of one evaluation, sorted by tag."""
     rows = [(tag, f"{value:.4f}" if value == value else "-") for tag, value in sorted(metrics.items())]
     console.say(f"evaluation at step {step}")
     console.say(console.format_table(("metric", "value"), rows, numbers=(1,)))
 
 
 def is_finished(model_dir, num_steps):
-    """Whether a folder holds a training up to `num_steps` with its last evaluation."""
+    """Whether a folder contains a training up to `num_steps` with its last evaluation."""
     history = evaluation.History(pathlib.Path(model_dir) / "evaluations.jsonl")
     return history.has(num_steps) and tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "last")) is not None

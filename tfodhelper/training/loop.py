@@ -1,4 +1,4 @@
-"""Trains with evaluation every few steps, keeps the best and the last weights, and goes on after any interruption."""
+"""Trains with evaluation every few steps, keeps the best and the last weights, and resumes after any interruption."""
 
 import contextlib
 import dataclasses
@@ -23,14 +23,14 @@ from tfodhelper.training import trainer as training_trainer
 
 @dataclasses.dataclass
 class TrainResult:
-    """Where the weights are and what they reach.
+    """Where the weights are, and how good they are.
 
     Args:
       step: the last step.
       last_checkpoint: prefix of the weights of the last evaluation.
       best_checkpoint: prefix of the weights with the highest mAP.
       history: all evaluations.
-      seconds_per_step: median over the logged stretches of this process, or None when nothing was trained.
+      seconds_per_step: median over the logged stretches of this process, or None if nothing was trained.
     """
 
     step: int
@@ -50,7 +50,7 @@ class Session:
       options: `options.TrainOptions`.
       starting_point: a `task.StartingPoint`, used when the folder holds no checkpoint.
       num_validation_images: for the progress line, or None.
-      train: False for evaluation alone.
+      train: False for evaluation only.
     """
 
     def __init__(self, pipeline, label_map, model_dir, options, starting_point, num_validation_images=None, train=True):
@@ -66,7 +66,7 @@ class Session:
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
         self._train_sums, self._rates = {}, []
         self._progress = self.line = None
-        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images a step")
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images per step")
         bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
             self._build(starting_point, train, bad_batch)
@@ -82,7 +82,7 @@ class Session:
             sampling.Sampling(self.options.sampling, self.options.negatives),
         )
         model = self.task.build_model()
-        # An evaluation alone puts averaged weights in place itself; there is nothing to swap with.
+        # Evaluation alone restores averaged weights itself; there is nothing to swap with.
         optimizer, schedule = optimizers.build_optimizer(self.pipeline.train_config.optimizer, averages=train)
         self.trainer = training_trainer.DetectionTrainer(
             config,
@@ -96,7 +96,7 @@ class Session:
             train=train,
         )
         if starting_point.checkpoint is None:
-            # Else statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
+            # Otherwise statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
             layers.warm_up_statistics(model, self.trainer.global_step)
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
@@ -142,7 +142,7 @@ class Session:
             if self._resume_from is None:
                 self.trainer.initialize()
                 return
-            console.say(f"going on from {self._resume_from}, step {self.start_step}")
+            console.say(f"resuming from {self._resume_from}, step {self.start_step}")
             self.trainer.checkpoint.restore(self._resume_from).assert_existing_objects_matched()
 
     def _build_controller(self):
@@ -174,7 +174,7 @@ class Session:
         self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step)
         if self.start_step > num_steps:
             raise errors.TrainingError(
-                f"{self.model_dir}: already trained for {self.start_step} steps",
+                f"{self.model_dir}: has already been trained for {self.start_step} steps",
                 expected=f"at most {num_steps}, as num_steps says",
                 fix="raise --num_steps, or choose another folder",
             )
@@ -186,7 +186,7 @@ class Session:
 
     def _train_and_evaluate(self, controller, num_steps):
         step = self.start_step
-        # A process that was killed between a checkpoint and the end of its evaluation has that evaluation to catch up.
+        # A process that was killed between a checkpoint and the end of its evaluation must catch up on that evaluation.
         if step and self._is_due(step) and not self.history.has(step):
             self._evaluate(controller)
         while step < num_steps:
@@ -200,7 +200,7 @@ class Session:
 
     @contextlib.contextmanager
     def _explained(self, name):
-        """Names the record and the image when reading the input fails, and what to lower when memory runs out."""
+        """Names the record and the image if reading the input fails, and what to lower if memory runs out."""
         try:
             yield
         except tf.errors.ResourceExhaustedError as error:
@@ -215,7 +215,7 @@ class Session:
             raise explained from error
 
     def _steps_to_next_stop(self, step):
-        """Steps from `step` to where a point of the curves or a checkpoint is due."""
+        """Steps from `step` to the next point of the curves or the next checkpoint."""
         return min(every - step % every for every in (self.options.log_every, self.checkpoint_every))
 
     def _is_due(self, step):
@@ -232,7 +232,7 @@ class Session:
         self._last_logged = (step, now)
 
     def _median_step_seconds(self):
-        rates = sorted(self._rates[1:])  # the first stretch holds the tracing of the step
+        rates = sorted(self._rates[1:])  # the first stretch includes the tracing of the step
         return rates[len(rates) // 2] if rates else None
 
     def _evaluate(self, controller):
@@ -254,9 +254,9 @@ class Session:
         curves.write_curves(self.history, self.model_dir)
 
     def _evaluated(self, finished, metrics):
-        """Keeps the evaluated weights as the last ones, and as the best ones when they are."""
+        """Keeps the evaluated weights as the last ones, and as the best ones if they are."""
         step = int(self.trainer.global_step.numpy())
-        # Every worker takes part in the reading of the variables; one keeps the files.
+        # Every worker takes part in reading the variables; one keeps the files.
         last = save.save_weights(self.trainer.model, self._own_folder / "last", step)
         if not self.is_chief:
             return
@@ -269,7 +269,7 @@ class Session:
         """Evaluates one checkpoint.
 
         Args:
-          prefix: of a checkpoint of the model, or a folder that holds one.
+          prefix: of a checkpoint of the model, or a folder that contains one.
 
         Returns:
           (step, {tag: value}).
@@ -302,12 +302,12 @@ def check_batch_size(batch_size, strategy_):
     """Returns the global batch size.
 
     Raises:
-      ConfigError: when it cannot be spread evenly over the replicas.
+      ConfigError: it cannot be divided evenly among the replicas.
     """
     replicas = strategy_.num_replicas_in_sync
     if batch_size < 1 or batch_size % replicas:
         raise errors.ConfigError(
-            "train_config.batch_size is the number of images a step over all replicas",
+            "train_config.batch_size: this is the number of images per step over all replicas",
             expected=f"a multiple of {replicas}, the number of replicas",
             received=batch_size,
             fix=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
@@ -317,7 +317,7 @@ def check_batch_size(batch_size, strategy_):
 
 @contextlib.contextmanager
 def quiet_orbit():
-    """Keeps orbit's own copy of every number off the screen: it prints them beside our progress line."""
+    """Keeps orbit from printing every number again, next to our progress line."""
     spoken, orbit_controller._log = orbit_controller._log, lambda message: None
     try:
         yield

@@ -1,8 +1,8 @@
-"""What to lower when a step does not fit into memory."""
+"""What to lower if a step does not fit into memory."""
 
 from tfodhelper import errors
 
-_FEWEST_DRAWN = 16  # proposals an image in training, below which the second stage sees too little
+_FEWEST_DRAWN = 16  # proposals per image in training, below which the second stage sees too little
 
 
 def explain_out_of_memory(error, pipeline):
@@ -14,14 +14,14 @@ def explain_out_of_memory(error, pipeline):
     """
     changes = [f"{path}={lower} (is {value})" for path, value, lower in find_what_to_lower(pipeline)]
     return errors.TrainingError(
-        "the memory of the device is not enough",
+        "the device ran out of memory",
         received=str(error.message).splitlines()[0][:200],
-        fix="lower one of these by --set, the first ones first: " + ", ".join(changes),
+        fix="lower one of these with --set, preferably the first: " + ", ".join(changes),
     )
 
 
 def find_what_to_lower(pipeline):
-    """Settings that memory grows with.
+    """Settings that memory use grows with.
 
     Args:
       pipeline: a `TrainEvalPipelineConfig` message.

@@ -14,12 +14,12 @@ _legacy = tf_keras.optimizers.legacy
 def build_optimizer(config, averages=True):
     """Builds the optimizer of `train_config.optimizer`.
 
-    RMSProp's `decay` is the decay of the squared-gradient average, as its name in the paper and in the first
-    generation of the Object Detection API says. Weight averaging wraps the optimizer.
+    RMSProp's `decay` is the decay of the average of squared gradients, as in the paper and in the first
+    generation of the Object Detection API. Weight averaging wraps the optimizer.
 
     Args:
       config: an `Optimizer` message.
-      averages: False leaves the averaging out, whatever the message says.
+      averages: False disables averaging, whatever the message says.
 
     Returns:
       (optimizer, schedule): the schedule maps a step to the learning rate.

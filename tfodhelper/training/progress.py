@@ -1,4 +1,4 @@
-"""The line that tells how training goes."""
+"""The line that shows the progress of training."""
 
 import sys
 import time
@@ -18,13 +18,13 @@ _SHORT = (
 
 
 class TrainingProgress:
-    """Shows step, losses, learning rate, images per second and the time left; a plain line when not on a terminal.
+    """Shows step, losses, learning rate, images per second and the time left; plain lines if not on a terminal.
 
     Args:
       num_steps: the last step.
-      batch_size: images a step, over all replicas.
+      batch_size: images per step, over all replicas.
       start_step: where this process begins.
-      every_s: seconds between lines when the output is no terminal.
+      every_s: seconds between lines when the output is not a terminal.
     """
 
     def __init__(self, num_steps, batch_size, start_step, every_s=15.0):
@@ -38,10 +38,10 @@ class TrainingProgress:
         self._time = None
 
     def show(self, step, logs):
-        """Called after every few steps with their mean losses.
+        """Shows the state after a few steps, with their mean losses.
 
         Args:
-          step: finished steps.
+          step: number of finished steps.
           logs: loss and learning-rate tags with their values.
         """
         now = time.monotonic()
@@ -71,7 +71,7 @@ class TrainingProgress:
         return "  ".join(parts)
 
     def end_line(self):
-        """Moves a terminal's cursor behind the progress line."""
+        """Moves a terminal's cursor past the progress line."""
         if self._tty:
             sys.stdout.write("\n")
             sys.stdout.flush()

@@ -31,7 +31,7 @@ class ExponentialDecay(_Schedule):
       initial: rate at the end of the burn-in.
       decay_steps: steps in which the rate falls by `factor`.
       factor: multiplier per `decay_steps`.
-      staircase: whether the exponent is cut to whole numbers.
+      staircase: whether the exponent is rounded down to whole numbers.
       burnin_rate: rate during the burn-in; 0 means `initial`.
       burnin_steps: length of the burn-in.
       minimum: the rate never falls below this.
@@ -93,7 +93,7 @@ class CosineDecay(_Schedule):
 
     Args:
       base: the highest rate.
-      total_steps: where the rate reaches 0; it stays 0 after it.
+      total_steps: where the rate reaches 0; it stays 0 afterwards.
       warmup_rate: rate at step 0.
       warmup_steps: length of the linear rise.
       hold_steps: steps at `base` after the rise.
@@ -128,7 +128,7 @@ def build_schedule(learning_rate):
     """Builds the schedule that a `LearningRate` message describes.
 
     Raises:
-      ConfigError: no schedule is chosen, or its numbers contradict each other.
+      ConfigError: no schedule is chosen, or its numbers are contradictory.
     """
     kind = learning_rate.WhichOneof("learning_rate")
     if kind == "constant_learning_rate":

@@ -1,4 +1,4 @@
-"""From the word after --strategy to a `tf.distribute.Strategy`, through the Model Garden's distribution code."""
+"""Builds the `tf.distribute.Strategy` that --strategy names, with the Model Garden's distribution code."""
 
 import json
 import os
@@ -15,13 +15,13 @@ def build_strategy(name="auto", tpu_address=None):
 
     Args:
       name: auto (all GPUs of this machine, or the CPU), cpu, gpu (one GPU), mirrored (all GPUs of this machine; all
-        logical CPUs when there is no GPU), multi_worker (TF_CONFIG names the workers), tpu.
+        logical CPUs if there is no GPU), multi_worker (TF_CONFIG names the workers), tpu.
       tpu_address: name or grpc address of the TPU; "local" for a TPU virtual machine.
 
     Raises:
-      UsageError: an unknown name, or devices that are not there.
+      UsageError: the name is unknown, or the devices do not exist.
     """
-    # Before any device is asked for: the workers' connections cannot be configured after that.
+    # Before any device is requested: afterwards, the workers' connections cannot be configured.
     if name == "multi_worker":
         if not os.environ.get("TF_CONFIG"):
             raise _no_device("multi_worker", "the environment variable TF_CONFIG", "set it on every worker")
@@ -33,7 +33,7 @@ def build_strategy(name="auto", tpu_address=None):
         return distribute_utils.get_distribution_strategy("one_device", num_gpus=0)
     if name == "gpu":
         if not gpus:
-            raise _no_device("gpu", "a GPU that TensorFlow sees", "python -m tfodhelper doctor says what is missing")
+            raise _no_device("gpu", "a GPU that TensorFlow sees", "run `tfodhelper doctor` to see what is missing")
         return distribute_utils.get_distribution_strategy("one_device", num_gpus=1)
     if name == "mirrored":
         cpus = tf.config.list_logical_devices("CPU")
@@ -51,7 +51,7 @@ def _tpu(address):
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         raise errors.UsageError(
             f"--strategy=tpu: no TPU answers at {address or 'local'} ({str(error).splitlines()[0]})",
-            fix="name it with --tpu_address, or choose another --strategy",
+            fix="set --tpu_address, or choose another --strategy",
         ) from error
 
 
@@ -60,7 +60,7 @@ def _no_device(name, expected, fix):
 
 
 def is_chief_process(name):
-    """Whether this process is the one of its job that holds the model folder, told before there is a strategy."""
+    """Whether this process is the one of its job that holds the model folder; known before there is a strategy."""
     config = json.loads(os.environ.get("TF_CONFIG") or "{}") if name == "multi_worker" else {}
     task = config.get("task", {})
     if "chief" in config.get("cluster", {}):

@@ -1,4 +1,4 @@
-"""What TensorBoard needs besides the scalars that the training loop writes: pictures, and curves without a fold."""
+"""What TensorBoard needs besides the scalars of the training loop: pictures, and curves that do not fold back."""
 
 import glob
 import os
@@ -11,13 +11,13 @@ _PICTURES = "eval_side_by_side"  # as the Object Detection API calls them
 
 
 def drop_after(folder, step):
-    """Makes TensorBoard forget points behind `step`, which a process that was killed had written ahead.
+    """Makes TensorBoard forget the points after `step`, which a killed process had written ahead.
 
-    A small event file is added that marks a restart at the next step; nothing is deleted.
+    Adds a small event file that marks a restart at the next step; nothing is deleted.
 
     Args:
-      folder: a folder of event files; without any nothing is done.
-      step: the last step that the restored checkpoint holds.
+      folder: of event files; without any, nothing is done.
+      step: the last step of the restored checkpoint.
     """
     files = sorted(glob.glob(os.path.join(glob.escape(str(folder)), "events.out.tfevents.*")))
     if not files:
@@ -28,7 +28,7 @@ def drop_after(folder, step):
         step=step + 1,
         session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )
-    # TensorBoard reads the files of a folder in the order of their names: behind the newest, before the next.
+    # TensorBoard reads the files of a folder in the order of their names: after the newest, before the next.
     with tf.io.TFRecordWriter(files[-1] + ".restart") as writer:
         writer.write(version.SerializeToString())
         # TensorBoard takes the first mark for a start and only the next one for a restart.
@@ -37,7 +37,7 @@ def drop_after(folder, step):
 
 
 def write_images(pictures, step):
-    """Writes pictures with the summary writer that is the default now, all on one card of TensorBoard's overview.
+    """Writes pictures with the current default summary writer, all on one card of TensorBoard's overview.
 
     Args:
       pictures: name of the image -> uint8 [height, width, 3].

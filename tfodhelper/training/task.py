@@ -32,7 +32,7 @@ _DETECTIONS = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detectio
 
 @dataclasses.dataclass
 class StartingPoint:
-    """Where the weights come from when a model folder holds no checkpoint yet.
+    """Where the weights come from if a model folder contains no checkpoint yet.
 
     Args:
       checkpoint: prefix or folder of a checkpoint, or None to train from scratch.
@@ -51,7 +51,7 @@ class DetectionTask(base_task.Task):
       pipeline: a `TrainEvalPipelineConfig` message.
       starting_point: a `StartingPoint`.
       seed: of the input order, of the augmentation and of the initial weights.
-      start_step: number of steps that are already trained: the input goes on behind them.
+      start_step: number of steps already trained: the input resumes after them.
       sampling: an `inputs.sampling.Sampling`, or None.
     """
 
@@ -69,11 +69,11 @@ class DetectionTask(base_task.Task):
         return models_build.build_detector(self._pipeline.model, is_training=True)
 
     def initialize(self, model):
-        """Fills a new model from the starting point and says what was restored."""
+        """Fills a new model from the starting point and prints what was restored."""
         point = self._starting_point
         if point.checkpoint is None:
             console.say(
-                "weights: from scratch, as --fine_tune_checkpoint=none asks; "
+                "weights: from scratch (--fine_tune_checkpoint=none); "
                 "statistics of batch norm follow them closely at first"
             )
             return
@@ -99,7 +99,7 @@ class DetectionTask(base_task.Task):
                 input_context=input_context,
                 sampling=self._sampling,
             )
-        # Every worker evaluates the whole set, so that the first one has all the numbers without sending any.
+        # Every worker evaluates the whole set, so that the first one has all numbers without communication.
         return inputs_build.build_eval_dataset(
             self._pipeline,
             resizer,
@@ -152,7 +152,7 @@ class DetectionTask(base_task.Task):
         return losses
 
     def validation_step(self, inputs, model, metrics=None):
-        """Losses and detections of one batch, with what is needed to judge them."""
+        """Losses and detections of one batch, with what is needed to evaluate them."""
         del metrics
         features, labels = inputs
         predictions = self._predict(model, features)

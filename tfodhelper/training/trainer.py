@@ -7,7 +7,7 @@ from tfodhelper import errors
 from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
 
-_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # no device computes with them
+_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # not used by devices
 
 
 def _split_host_features(inputs):
@@ -29,7 +29,7 @@ class BadBatch:
             self.files = tf.Variable([""], dtype=tf.string, shape=[None], trainable=False)
 
     def remember(self, loss, step, files):
-        """Notes a step when its loss is the first that is not finite.
+        """Records a step if its loss is the first that is not finite.
 
         Args:
           loss: float32 scalar.
@@ -42,7 +42,7 @@ class BadBatch:
                 self.files.assign(tf.concat(files, axis=0))
 
     def check(self):
-        """Raises a TrainingError that names the files of the step that was noted, if any."""
+        """Raises a TrainingError that names the files of the recorded step, if any."""
         if self.step.numpy() < 0:
             return
         files = sorted({name.decode("utf-8", "replace") for name in self.files.numpy()})
@@ -50,7 +50,7 @@ class BadBatch:
             f"step {self.step.numpy()}: the loss is not finite",
             expected="a number",
             received="NaN or infinity, on the batch of " + ", ".join(files),
-            fix="look at these images with `tfodhelper check`, lower --learning_rate, or set "
+            fix="check these images with `tfodhelper check`, lower --learning_rate, or set "
             "train_config.gradient_clipping_by_norm; the last checkpoint is from before this step and is kept",
         )
 
@@ -68,8 +68,8 @@ class DetectionTrainer(base_trainer.Trainer):
       schedule: maps a step to the learning rate.
       bad_batch: a `BadBatch`.
       make_evaluation: a function without arguments that returns a fresh `evaluation.Evaluation`.
-      evaluated: called with the trainer's weights as they are evaluated (averaged ones, where averaging is on) and the
-        result, before training goes on.
+      evaluated: called with the evaluation and its result before training continues, while the evaluated weights
+        (averaged ones, if averaging is on) are in place.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class DetectionTrainer(base_trainer.Trainer):
         """Means of the losses since the last call, and the learning rate.
 
         Raises:
-          TrainingError: when a loss was not finite; it names the files of the first such batch.
+          TrainingError: a loss was not finite; it names the files of the first such batch.
         """
         logs = {metric.name: metric.result() for metric in self.train_metrics}
         for metric in self.train_metrics:
@@ -110,7 +110,7 @@ class DetectionTrainer(base_trainer.Trainer):
         return logs
 
     def next_eval_inputs(self, iterator):
-        """The next batch for the devices, and what of it stays on the host: names and stored images."""
+        """The next batch for the devices, and its parts that stay on the host: names and stored images."""
         inputs, on_host = _split_host_features(next(iterator))
         return inputs, {key: self.strategy.experimental_local_results(value) for key, value in on_host.items()}
 

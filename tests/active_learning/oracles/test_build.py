@@ -37,7 +37,7 @@ def test_each_option_has_a_default_and_says_what_it_is(tmp_path, name):
         ("simulated", {"truth_dir": "/not/there"}, "no such folder"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(name, options, message):
+def test_invalid_options_are_refused(name, options, message):
     with pytest.raises(errors.UsageError, match=message):
         build.build_oracle(name, **options)
 

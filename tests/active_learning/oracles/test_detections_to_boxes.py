@@ -13,7 +13,7 @@ BEST = ("cat", 0.9, 0, 0, 100, 60)
 # Moved to the right by d of 100 pixels, a box shares (100 - d) / (100 + d) with BEST.
 HALF = ("cat", 0.8, 0, 0, 100, 30)  # 3000 / 6000 = 1/2: not more than half
 MORE = ("cat", 0.7, 30, 0, 130, 60)  # 70 / 130 = 0.538
-OTHER = ("dog", 0.6, 30, 0, 130, 60)  # the same of another class
+OTHER = ("dog", 0.6, 30, 0, 130, 60)  # the same, with another class
 LESS = ("dog", 0.55, 40, 0, 140, 60)  # 60 / 140 = 0.429 with BEST, 90 / 110 = 0.818 with MORE
 FAINT = ("cow", 0.4, 150, 0, 190, 40)
 
@@ -24,13 +24,13 @@ FAINT = ("cow", 0.4, 150, 0, 190, 40)
         (0.5, [BEST, HALF, LESS]),
         (0.49, [BEST, LESS]),
         (0.4, [BEST]),
-        (0.6, [BEST, HALF, MORE]),  # LESS lies on MORE, which is better
+        (0.6, [BEST, HALF, MORE]),  # LESS overlaps MORE, which is better
         (1.0, [BEST, HALF, MORE, OTHER, LESS]),
     ],
 )
-def test_a_box_that_lies_on_a_better_one_of_any_class_is_left_out(max_overlap, expected):
-    found = make_question([BEST, HALF, MORE, OTHER, LESS, FAINT]).prediction.found
-    pairs = detections_to_boxes.choose_boxes(found, 0.5, max_overlap)
+def test_a_box_that_overlaps_a_better_one_of_any_class_is_left_out(max_overlap, expected):
+    predicted = make_question([BEST, HALF, MORE, OTHER, LESS, FAINT]).prediction.found
+    pairs = detections_to_boxes.choose_boxes(predicted, 0.5, max_overlap)
     assert [(box.name, score, box.xmin, box.ymin, box.xmax, box.ymax) for box, score in pairs] == expected
 
 

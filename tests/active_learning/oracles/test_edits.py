@@ -31,7 +31,7 @@ def moved(box, xmin=0, ymin=0, xmax=0, ymax=0, name=None):
         ([CAT], [], Edits(deleted=1)),
         ([], [CAT], Edits(added=1)),
         ([CAT], [moved(CAT, xmax=-30)], Edits(moved=1)),
-        ([CAT], [moved(CAT, xmin=1, xmax=1)], Edits(moved=1)),  # one pixel is seen
+        ([CAT], [moved(CAT, xmin=1, xmax=1)], Edits(moved=1)),  # one pixel counts
         ([CAT], [moved(CAT, xmin=0.9, ymax=-0.9)], Edits(kept=1)),  # less is rounding
         ([CAT], [moved(CAT, name="dog")], Edits(relabelled=1)),
         ([CAT], [moved(CAT, xmax=-30, name="dog")], Edits(relabelled=1)),  # overlaps by 0.7
@@ -47,7 +47,7 @@ def moved(box, xmin=0, ymin=0, xmax=0, ymax=0, name=None):
         # A box in its place with another name before a neighbour that hardly overlaps.
         ([CAT], [moved(CAT, name="dog"), moved(CAT, xmin=80, xmax=80)], Edits(relabelled=1, added=1)),
         ([CAT], [moved(CAT, name="dog"), moved(CAT, xmax=-30)], Edits(relabelled=1, added=1)),
-        # Two classes change places.
+        # Two classes are swapped.
         ([CAT, DOG], [moved(CAT, name="dog"), moved(DOG, name="cat")], Edits(relabelled=2)),
     ],
 )
@@ -66,7 +66,7 @@ def test_which_box_was_which():
     "box",
     [
         Box("cat", 0, 0, 50, 60),
-        Box("cat", 0, 30, 1, 60),  # no area is left of it
+        Box("cat", 0, 30, 1, 60),  # it has no area left
         Box("cat", 120, 0, 200, 100),
         Box("cat", 0, 0, 200, 100),
     ],
@@ -96,7 +96,7 @@ def test_the_box_that_fits_best_is_the_one_that_is_kept():
     assert compared.sources == (1,) and compared.edits == Edits(kept=1, deleted=1)
 
 
-def test_equal_fits_are_settled_by_place():
+def test_equal_fits_are_decided_by_place():
     left, right, between = Box("cat", 10, 10, 30, 30), Box("cat", 20, 10, 40, 30), Box("cat", 15, 10, 35, 30)
     assert compare_boxes([left, right], [between]).sources == (0,)
     assert compare_boxes([right, left], [between]).sources == (1,)
@@ -145,17 +145,17 @@ def test_what_labelimg_saves_unchanged_is_kept(draft, rng):
 
 
 @given(boxes, boxes, st.sampled_from([None, 0.5]), st.randoms(use_true_random=False))
-def test_order_says_nothing(draft, answer, keep_iou, rng):
+def test_order_does_not_matter(draft, answer, keep_iou, rng):
     expected = compare_boxes(draft, answer, keep_iou)
     mixed, mixed_answer = rng.sample(draft, len(draft)), rng.sample(answer, len(answer))
-    found = compare_boxes(mixed, mixed_answer, keep_iou)
-    assert found.edits == expected.edits
+    compared_mixed = compare_boxes(mixed, mixed_answer, keep_iou)
+    assert compared_mixed.edits == expected.edits
 
     def as_pairs(compared, draft, answer):
         pairs = zip(answer, compared.kinds, compared.sources)
         return sorted(str((b, k, None if s is None else draft[s])) for b, k, s in pairs)
 
-    assert as_pairs(found, mixed, mixed_answer) == as_pairs(expected, draft, answer)
+    assert as_pairs(compared_mixed, mixed, mixed_answer) == as_pairs(expected, draft, answer)
 
 
 @given(boxes)

@@ -12,20 +12,20 @@ LABEL_MAP = make_label_map(["cat", "cow", "dog"])
 CAT = ("cat", 0.9, 10.4, 20.6, 60.2, 80.0)
 WEAK_CAT = ("cat", 0.4, 100, 20, 150, 80)
 SECOND_CAT = ("cat", 0.7, 100, 20, 150, 80)
-CAT_AGAIN = ("cat", 0.6, 12, 22, 60, 80)  # lies on the first
+CAT_AGAIN = ("cat", 0.6, 12, 22, 60, 80)  # overlaps the first
 DOG = ("dog", 0.8, 120, 10, 190, 90)
 WEAK_DOG = ("dog", 0.3, 120, 10, 190, 90)
 
 
-def ask(found, classes, **options):
+def ask(detections, classes, **options):
     oracle = build.build_oracle("image_label", label_map=LABEL_MAP, **options)
-    (answer,) = oracle.ask(iter([make_question(found, classes)]))
+    (answer,) = oracle.ask(iter([make_question(detections, classes)]))
     assert answer.name == "pool/a.jpg" and answer.edits is None
     return answer
 
 
 @pytest.mark.parametrize(
-    "found, classes, options, scores",
+    "detections, classes, options, scores",
     [
         ([CAT], ("cat",), {}, (0.9,)),
         ([CAT, DOG], ("cat",), {}, (0.9,)),
@@ -33,7 +33,7 @@ def ask(found, classes, **options):
         ([CAT, SECOND_CAT], ("cat",), {"several_boxes": "all"}, (0.9, 0.7)),
         ([CAT, SECOND_CAT, CAT_AGAIN], ("cat",), {"several_boxes": "all"}, (0.9, 0.7)),
         ([CAT, SECOND_CAT, CAT_AGAIN], ("cat",), {"several_boxes": "all", "max_overlap": 1.0}, (0.9, 0.7, 0.6)),
-        ([CAT, CAT_AGAIN], ("cat",), {"several_boxes": "refuse"}, (0.9,)),  # the same place is no second object
+        ([CAT, CAT_AGAIN], ("cat",), {"several_boxes": "refuse"}, (0.9,)),  # the same place is not a second object
         ([CAT, WEAK_CAT], ("cat",), {"several_boxes": "all"}, (0.9,)),
         ([CAT, WEAK_CAT], ("cat",), {"several_boxes": "all", "min_box_score": 0.35}, (0.9, 0.4)),
         ([CAT, SECOND_CAT], ("cat",), {"several_boxes": "all", "min_box_score": 0.8}, (0.9,)),
@@ -46,15 +46,15 @@ def ask(found, classes, **options):
         ([("cat", 0.5, 1, 1, 9, 9)], ("cat",), {}, (0.5,)),
     ],
 )
-def test_adopted(found, classes, options, scores):
-    answer = ask(found, classes, **options)
+def test_adopted(detections, classes, options, scores):
+    answer = ask(detections, classes, **options)
     assert (answer.verdict, answer.reason, answer.scores) == (ADOPTED, image_label.AGREES, scores)
     assert len(answer.annotation.boxes) == len(scores)
     assert {box.name for box in answer.annotation.boxes} <= set(classes)
 
 
 @pytest.mark.parametrize(
-    "found, classes, options, reason",
+    "detections, classes, options, reason",
     [
         ([CAT], None, {}, image_label.NO_LABEL),
         ([CAT], ("rat",), {}, image_label.NOT_IN_MAP),
@@ -71,8 +71,8 @@ def test_adopted(found, classes, options, scores):
         ([("cat", 0.9, 50, 50, 50.2, 90)], ("cat",), {}, image_label.NOT_SURE),  # no area in pixels
     ],
 )
-def test_refused(found, classes, options, reason):
-    answer = ask(found, classes, **options)
+def test_refused(detections, classes, options, reason):
+    answer = ask(detections, classes, **options)
     assert (answer.verdict, answer.reason, answer.annotation) == (REFUSED, reason, None)
 
 

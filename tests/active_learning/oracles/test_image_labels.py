@@ -23,9 +23,9 @@ def read_list(tmp_path, text, encoding="utf-8", names=NAMES):
 
 
 def test_folders(capsys):
-    found = read_image_labels("folder", images(("cat/1.jpg", "set/big dog/2.jpg", "loose.jpg")))
-    assert found == {"cat/1.jpg": ("cat",), "set/big dog/2.jpg": ("big dog",)}
-    assert "1 images lie in no folder of a class, and nothing is known of them: loose.jpg" in capsys.readouterr().err
+    classes_of = read_image_labels("folder", images(("cat/1.jpg", "set/big dog/2.jpg", "loose.jpg")))
+    assert classes_of == {"cat/1.jpg": ("cat",), "set/big dog/2.jpg": ("big dog",)}
+    assert "1 images are not in a class folder, so their classes are unknown: loose.jpg" in capsys.readouterr().err
 
 
 def test_no_folder_at_all():
@@ -67,14 +67,14 @@ def test_forms_of_a_list(tmp_path, text, encoding):
     assert read_list(tmp_path, text, encoding) == {"cat/2.jpg": ("cat", "dog")}
 
 
-def test_what_is_not_clear_is_left_open_and_said(tmp_path, capsys):
+def test_what_is_unclear_is_left_open_and_reported(tmp_path, capsys):
     rows = ["2.jpg,cat", "2.jpg,dog", "1.jpg,cat", "nowhere.jpg,cat", "dog/1.jpg,", "loose,cow"]
     assert read_list(tmp_path, "\n".join(["image,classes", *rows])) == {"loose.jpg": ("cow",)}
     said = capsys.readouterr().err
-    assert "1 images have rows that contradict each other" in said and "cat/2.jpg (line 2: cat, line 3: dog)" in said
-    assert "1 rows fit several images" in said and "1.jpg (line 4: cat/1.jpg or dog/1.jpg)" in said
+    assert "1 images have contradictory rows" in said and "cat/2.jpg (line 2: cat, line 3: dog)" in said
+    assert "1 rows fit several images and are ignored" in said and "1.jpg (line 4: cat/1.jpg or dog/1.jpg)" in said
     assert "1 rows name images that are not in the folder: nowhere.jpg" in said
-    assert "1 rows name no class, and say nothing: dog/1.jpg (line 6)" in said
+    assert "1 rows name no class and are ignored: dog/1.jpg (line 6)" in said
     assert "3 images of the folder are not in the list" in said
 
 
@@ -84,9 +84,9 @@ def test_what_is_not_clear_is_left_open_and_said(tmp_path, capsys):
         ("", "lacks a column"),
         ("image,score\n1.jpg,3\n", "lacks a column"),
         ("image,classes\n2.jpg\n", "line 2: has too few columns"),
-        ("image,classes\nnowhere.jpg,cat\n", "says nothing about any of the 5 images"),
-        ("image,classes\n", "says nothing"),
-        ('image,classes\n"2.jpg,cat\n' + "x" * 200_000, "is no CSV file"),
+        ("image,classes\nnowhere.jpg,cat\n", "does not mention any of the 5 images"),
+        ("image,classes\n", "does not mention any of the 5 images"),
+        ('image,classes\n"2.jpg,cat\n' + "x" * 200_000, "is not a CSV file"),
     ],
 )
 def test_a_list_that_cannot_be_used(tmp_path, text, message):
@@ -94,7 +94,7 @@ def test_a_list_that_cannot_be_used(tmp_path, text, message):
         read_list(tmp_path, text)
 
 
-def test_a_list_that_is_not_there_or_no_text(tmp_path):
+def test_a_list_that_does_not_exist_or_is_not_text(tmp_path):
     with pytest.raises(errors.DatasetError, match="cannot be read"):
         read_image_labels(tmp_path / "labels.csv", images())
     with pytest.raises(errors.DatasetError, match="UTF-8"):
@@ -102,9 +102,9 @@ def test_a_list_that_is_not_there_or_no_text(tmp_path):
 
 
 def test_folders_and_list_of_a_real_set_agree(tmp_path):
-    """The insects' images show one class each: the list that names them says what class folders say."""
+    """The insects' images show one class each: the list of their classes agrees with class folders."""
     pictures = sorted(shared("data/insect").rglob("*.jpg"))
     known = [PoolImage(f"{'odd' if n % 2 else 'even'}/{path.name}", str(path)) for n, path in enumerate(pictures)]
-    rows = "".join(f"pool,{os.path.basename(one.path)},{one.name.split('/')[0]}\n" for one in known)
+    rows = "".join(f"pool,{os.path.basename(image.path)},{image.name.split('/')[0]}\n" for image in known)
     (tmp_path / "oracle.csv").write_text("part,image,classes\n" + rows, encoding="utf-8")
     assert read_image_labels(tmp_path / "oracle.csv", known) == read_image_labels("folder", known)

@@ -1,4 +1,4 @@
-"""Drafts for LabelImg: written, edited by hand with LabelImg's habits, and taken in with what was changed."""
+"""Drafts for LabelImg: written, edited by hand as LabelImg does, and adopted with their changes."""
 
 import os
 import pathlib
@@ -29,10 +29,10 @@ class Round:
         self.review = self.folder / "review"
         self.options = options
         self.questions = []
-        for stem, found in FOUND.items():
+        for stem, detections in FOUND.items():
             path = tmp_path / "photos" / f"{stem}.jpg"
             path = path if path.exists() else draw_image(path)
-            self.questions.append(make_question(found, name=f"pool/{stem}.jpg", path=path))
+            self.questions.append(make_question(detections, name=f"pool/{stem}.jpg", path=path))
 
     def ask(self):
         oracle = build.build_oracle("labelimg", label_map=LABEL_MAP, **self.options)
@@ -94,18 +94,18 @@ def add(name, xmin, ymin, xmax, ymax):
 
 def all_of(*changes):
     def change(root):
-        for one in changes:
-            one(root)
+        for part in changes:
+            part(root)
 
     return change
 
 
 @pytest.fixture
 def asked(tmp_path):
-    one = Round(tmp_path)
-    answers = one.ask()
+    round_ = Round(tmp_path)
+    answers = round_.ask()
     assert {(answer.verdict, answer.reason) for answer in answers.values()} == {(WAITING, labelimg.NOT_VERIFIED)}
-    return one
+    return round_
 
 
 def test_the_review_folder(asked):
@@ -152,8 +152,8 @@ def test_edits_by_hand_come_back_as_counted(asked, stem, change, edits, scores, 
     answer = asked.ask()[stem]
     assert (answer.verdict, answer.reason, answer.edits) == (ADOPTED, labelimg.VERIFIED, edits)
     assert answer.scores == scores and answer.annotation.verified
-    found = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in answer.annotation.boxes]
-    assert found == boxes
+    received = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in answer.annotation.boxes]
+    assert received == boxes
     assert (answer.annotation.filename, answer.annotation.width, answer.annotation.height) == (f"{stem}.jpg", *SIZE)
 
 
@@ -182,7 +182,7 @@ def test_asking_again_changes_nothing(asked):
     assert after == before and (asked.folder / drafts.MEMORY).read_bytes() == memory
 
 
-def test_what_a_person_has_to_mend_is_said(asked, capsys):
+def test_what_a_person_has_to_correct_is_reported(asked, capsys):
     asked.edit("a", set_name(1, "dogg"))
     asked.xml("b").write_text("<annotation verified='yes'><obj", encoding="utf-8")
     asked.xml("c").unlink()
@@ -199,7 +199,7 @@ def test_what_a_person_has_to_mend_is_said(asked, capsys):
     said = capsys.readouterr().err
     assert "0001_a.xml: object 2 (dogg): class 'dogg' is not in the label map (did you mean 'dog'?); correct it" in said
     assert "0002_b.xml: is not well-formed XML" in said
-    assert "0003_c.xml: is gone; save 0003_c.jpg again in LabelImg" in said
+    assert "0003_c.xml: is missing; save 0003_c.jpg again in LabelImg" in said
     assert "0004_d.xml: object 1 (cat): the minimum is greater than the maximum" in said
     assert "0005_e.txt: LabelImg is set to another format; switch it to PascalVOC" in said
     asked.edit("a", set_name(1, "dog"))
@@ -225,13 +225,13 @@ def test_a_removed_image_is_refused_and_the_users_stays(asked):
     assert not (asked.review / "0001_a.jpg").is_symlink()
 
 
-def test_an_image_of_the_pool_that_is_gone_is_waited_for(asked, capsys):
+def test_the_round_waits_for_a_missing_image_of_the_pool(asked, capsys):
     path = pathlib.Path(asked.questions[0].image.path)
     path.rename(path.with_name("away.jpg"))
     asked.edit("a")
     answer = asked.ask()["a"]
     assert (answer.verdict, answer.reason) == (WAITING, labelimg.LOST_IMAGE)
-    assert f"{path}: is not there any more" in capsys.readouterr().err
+    assert f"{path}: no longer exists" in capsys.readouterr().err
     path.with_name("away.jpg").rename(path)
     assert asked.ask()["a"].verdict == ADOPTED
 
@@ -245,23 +245,23 @@ def test_a_size_of_another_image(asked):
 
 
 def test_images_that_cannot_be_drafted_are_refused_each_time(tmp_path):
-    one = Round(tmp_path)
-    pathlib.Path(one.questions[0].image.path).write_bytes(b"no image")
-    draw_image(one.questions[1].image.path, size=(50, 50))
+    round_ = Round(tmp_path)
+    pathlib.Path(round_.questions[0].image.path).write_bytes(b"no image")
+    draw_image(round_.questions[1].image.path, size=(50, 50))
     for _ in range(2):
-        answers = one.ask()
+        answers = round_.ask()
         assert [(answers[s].verdict, answers[s].reason) for s in "abc"] == [
             (REFUSED, drafts.UNREADABLE),
             (REFUSED, drafts.CHANGED),
             (WAITING, labelimg.NOT_VERIFIED),
         ]
-    assert not list(one.review.glob("0001*")) and not list(one.review.glob("0002*"))
+    assert not list(round_.review.glob("0001*")) and not list(round_.review.glob("0002*"))
 
 
 @pytest.mark.parametrize("how", ["link", "copy"])
 @pytest.mark.parametrize("written", range(6))
 def test_an_interruption_loses_and_overwrites_nothing(tmp_path, monkeypatch, written, how):
-    one = Round(tmp_path, review_images=how)
+    round_ = Round(tmp_path, review_images=how)
     real, count = drafts.placing.write_annotation, iter(range(100))
 
     def interrupted(*args):
@@ -272,25 +272,25 @@ def test_an_interruption_loses_and_overwrites_nothing(tmp_path, monkeypatch, wri
     monkeypatch.setattr(drafts.placing, "write_annotation", interrupted)
     if written < 5:
         with pytest.raises(KeyboardInterrupt):
-            one.ask()
+            round_.ask()
         if written:
-            one.edit("a", delete(0))
+            round_.edit("a", delete(0))
     monkeypatch.undo()
-    answers = one.ask()
-    assert len(list(one.review.glob("*.xml"))) == len(list(one.review.glob("*.jpg"))) == 5
+    answers = round_.ask()
+    assert len(list(round_.review.glob("*.xml"))) == len(list(round_.review.glob("*.jpg"))) == 5
     if 0 < written < 5:
         assert answers["a"].edits == Edits(kept=1, deleted=1)
 
 
-def test_a_copy_is_no_link(tmp_path):
-    one = Round(tmp_path, review_images="copy")
-    one.ask()
-    image = one.review / "0001_a.jpg"
+def test_a_copy_is_not_a_link(tmp_path):
+    round_ = Round(tmp_path, review_images="copy")
+    round_.ask()
+    image = round_.review / "0001_a.jpg"
     assert not image.is_symlink()
-    assert image.read_bytes() == pathlib.Path(one.questions[0].image.path).read_bytes()
+    assert image.read_bytes() == pathlib.Path(round_.questions[0].image.path).read_bytes()
 
 
-def test_images_asked_about_later_get_drafts_behind_the_others(asked):
+def test_images_asked_about_later_get_drafts_after_the_others(asked):
     asked.edit("a")
     path = draw_image(asked.folder.parent.parent / "photos" / "f.png", format="PNG", mode="L")
     asked.questions.append(make_question([DOG], name="pool/f.png", path=path))
@@ -303,19 +303,21 @@ def test_images_asked_about_later_get_drafts_behind_the_others(asked):
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
-def test_an_image_that_exif_turns_is_shown_upright_and_comes_back_as_stored(tmp_path, orientation):
-    one = Round(tmp_path)
-    draw_image(one.questions[0].image.path, orientation=orientation)
-    one.questions[0] = make_question([("cat", 0.9, 0, 0, 20, 10)], name="pool/a.jpg", path=one.questions[0].image.path)
-    one.ask()
-    draft = read_labelimg(one.xml("a"))
-    with Image.open(one.review / "0001_a.jpg") as image:
+def test_an_image_that_exif_rotates_is_shown_upright_and_comes_back_as_stored(tmp_path, orientation):
+    round_ = Round(tmp_path)
+    draw_image(round_.questions[0].image.path, orientation=orientation)
+    round_.questions[0] = make_question(
+        [("cat", 0.9, 0, 0, 20, 10)], name="pool/a.jpg", path=round_.questions[0].image.path
+    )
+    round_.ask()
+    draft = read_labelimg(round_.xml("a"))
+    with Image.open(round_.review / "0001_a.jpg") as image:
         assert image.getexif().get(0x0112, 1) == 1 and image.size == (draft.width, draft.height)
         box = draft.boxes[0]
         spot = image.convert("L").crop((int(box.xmin), int(box.ymin), int(box.xmax), int(box.ymax)))
         assert spot.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) > 230  # the white spot is in the box
-    one.edit("a", add("dog", 30, 30, 60, 70))
-    answer = one.ask()["a"]
+    round_.edit("a", add("dog", 30, 30, 60, 70))
+    answer = round_.ask()["a"]
     assert answer.edits == Edits(kept=1, added=1)
     assert answer.annotation.boxes[0] == Box("cat", 0, 0, 20, 10, truncated=True)
     assert (answer.annotation.width, answer.annotation.height) == SIZE
@@ -327,31 +329,31 @@ def test_an_image_that_exif_turns_is_shown_upright_and_comes_back_as_stored(tmp_
 )
 def test_endings_are_those_that_labelimg_looks_for(tmp_path, name, format, shown):
     path = draw_image(tmp_path / "photos" / name, format=format)
-    one = Round(tmp_path)
-    one.questions = [make_question([CAT], name=f"pool/{name}", path=path)]
-    one.ask()
-    assert (one.review / shown).is_symlink() and (one.review / "0001_x.xml").is_file()
+    round_ = Round(tmp_path)
+    round_.questions = [make_question([CAT], name=f"pool/{name}", path=path)]
+    round_.ask()
+    assert (round_.review / shown).is_symlink() and (round_.review / "0001_x.xml").is_file()
 
 
 def test_a_box_that_labelimg_cannot_show_is_in_no_draft(tmp_path):
-    one = Round(tmp_path)
+    round_ = Round(tmp_path)
     narrow = ("dog", 0.8, 0, 10, 1, 50)  # LabelImg would save 1..1
-    one.questions = [make_question([CAT, narrow], name="pool/a.jpg", path=one.questions[0].image.path)]
-    one.ask()
-    assert [box.name for box in read_labelimg(one.xml("a")).boxes] == ["cat"]
-    one.edit("a")
-    assert one.ask()["a"].edits == Edits(kept=1)
+    round_.questions = [make_question([CAT, narrow], name="pool/a.jpg", path=round_.questions[0].image.path)]
+    round_.ask()
+    assert [box.name for box in read_labelimg(round_.xml("a")).boxes] == ["cat"]
+    round_.edit("a")
+    assert round_.ask()["a"].edits == Edits(kept=1)
 
 
 def test_a_folder_for_the_drafts_of_all_rounds(tmp_path):
-    one = Round(tmp_path, review_dir=str(tmp_path / "to review"))
-    one.ask()
-    one.review = tmp_path / "to review" / "001"
-    one.edit("a")
-    one.options = {}  # where they are was written down
-    assert one.ask()["a"].verdict == ADOPTED and not (one.folder / "review").exists()
-    command = build.build_oracle("labelimg").next_steps(one.folder)[0]
-    assert command.startswith(f"labelImg '{one.review}' ")
+    round_ = Round(tmp_path, review_dir=str(tmp_path / "to review"))
+    round_.ask()
+    round_.review = tmp_path / "to review" / "001"
+    round_.edit("a")
+    round_.options = {}  # their folder was recorded
+    assert round_.ask()["a"].verdict == ADOPTED and not (round_.folder / "review").exists()
+    command = build.build_oracle("labelimg").next_steps(round_.folder)[0]
+    assert command.startswith(f"labelImg '{round_.review}' ")
 
 
 def test_another_folder_for_reviews_counts_from_the_next_round_on(asked, tmp_path):
@@ -367,32 +369,32 @@ def test_a_workspace_may_be_moved(asked, tmp_path):
     assert asked.ask()["a"].verdict == ADOPTED
 
 
-def test_a_review_folder_that_holds_something_is_left_alone(tmp_path):
-    one = Round(tmp_path)
-    one.review.mkdir()
-    (one.review / "mine.txt").write_text("mine", encoding="utf-8")
+def test_a_review_folder_that_is_not_empty_is_left_alone(tmp_path):
+    round_ = Round(tmp_path)
+    round_.review.mkdir()
+    (round_.review / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(errors.UsageError, match="not empty"):
-        one.ask()
-    assert [path.name for path in one.review.iterdir()] == ["mine.txt"]
+        round_.ask()
+    assert [path.name for path in round_.review.iterdir()] == ["mine.txt"]
 
 
 def test_a_review_folder_among_the_images_is_refused(tmp_path):
-    one = Round(tmp_path, review_dir=str(tmp_path / "photos" / "drafts"))
-    with pytest.raises(errors.UsageError, match="lies in a folder of images"):
-        one.ask()
+    round_ = Round(tmp_path, review_dir=str(tmp_path / "photos" / "drafts"))
+    with pytest.raises(errors.UsageError, match="is inside a folder of pool images"):
+        round_.ask()
     assert not (tmp_path / "photos" / "drafts").exists()
 
 
-def test_a_review_folder_that_is_gone(asked):
+def test_a_missing_review_folder(asked):
     asked.review.rename(asked.folder / "elsewhere")
-    with pytest.raises(errors.StorageError, match="the drafts of this round are gone"):
+    with pytest.raises(errors.StorageError, match="the drafts of this round are missing"):
         asked.ask()
     (asked.folder / drafts.MEMORY).unlink()
     assert asked.ask()["a"].verdict == WAITING and len(list(asked.review.glob("*.xml"))) == 5
 
 
 @pytest.mark.parametrize("text", ["{", '{"format": 9}', '{"format": 1, "drafts": [{"name": "a"}]}', "[]"])
-def test_a_spoilt_memory(asked, text):
+def test_a_damaged_memory(asked, text):
     (asked.folder / drafts.MEMORY).write_text(text, encoding="utf-8")
     with pytest.raises(errors.StorageError, match=drafts.MEMORY):
         asked.ask()

@@ -11,7 +11,7 @@ from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.dataset import placing
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
-DRAWN = (  # as they lie on LabelImg's canvas
+DRAWN = (  # as they are on LabelImg's canvas
     Box("cat", 12.0, 30.0, 200.0, 410.0),
     Box("Käfer & Co <1>", 0.0, 0.0, 60.0, 70.0),
     Box("cat", 500.5, 100.25, 640.0, 480.0, difficult=True),

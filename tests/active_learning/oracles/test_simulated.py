@@ -18,17 +18,17 @@ def write_truth(path, boxes, size=SIZE):
     labelimg.write_labelimg(path, Annotation("a.jpg", *size, tuple(boxes)))
 
 
-def ask(tmp_path, found, image="pool/a.jpg", **options):
+def ask(tmp_path, detections, image="pool/a.jpg", **options):
     oracle = build.build_oracle("simulated", label_map=LABEL_MAP, truth_dir=str(tmp_path / "truth"), **options)
     path = tmp_path / image
     if not path.exists():
         draw_image(path)
-    (answer,) = oracle.ask([make_question(found, path=path)], tmp_path)
+    (answer,) = oracle.ask([make_question(detections, path=path)], tmp_path)
     return answer
 
 
 @pytest.mark.parametrize(
-    "found, options, edits, scores",
+    "detections, options, edits, scores",
     [
         ([], {}, Edits(added=2), (None, None)),
         ([("cat", 0.9, 11, 20, 60, 80), ("dog", 0.8, 120, 10, 190, 88)], {}, Edits(kept=2), (0.9, 0.8)),
@@ -44,9 +44,9 @@ def ask(tmp_path, found, image="pool/a.jpg", **options):
         ([("cat", 0.9, 10, 20, 60, 80), ("cow", 0.8, 10, 20, 60, 81)], {}, Edits(kept=1, added=1), (0.9, None)),
     ],
 )
-def test_truth_and_what_it_would_have_cost(tmp_path, found, options, edits, scores):
+def test_truth_and_what_it_would_have_cost(tmp_path, detections, options, edits, scores):
     write_truth(tmp_path / "truth" / "a.xml", [CAT, DOG])
-    answer = ask(tmp_path, found, **options)
+    answer = ask(tmp_path, detections, **options)
     assert (answer.verdict, answer.reason) == (ADOPTED, simulated.ANSWERED)
     assert answer.annotation.boxes == (CAT, DOG) and answer.annotation.verified
     assert (answer.edits, answer.scores) == (edits, scores)
@@ -63,14 +63,14 @@ def test_classes_that_the_label_map_does_not_have_do_not_count(tmp_path):
     assert ask(tmp_path, []).annotation.boxes == (CAT,)
 
 
-@pytest.mark.parametrize("place", ["a.xml", "pool/a.xml", "deep/er/a.xml", "a.jpg.xml"])
-def test_truth_is_found_by_place_or_stem(tmp_path, place):
-    write_truth(tmp_path / "truth" / place, [CAT])
+@pytest.mark.parametrize("truth_path", ["a.xml", "pool/a.xml", "deep/er/a.xml", "a.jpg.xml"])
+def test_truth_is_found_by_place_or_stem(tmp_path, truth_path):
+    write_truth(tmp_path / "truth" / truth_path, [CAT])
     write_truth(tmp_path / "truth" / "other.xml", [DOG])
     assert ask(tmp_path, []).annotation.boxes == (CAT,)
 
 
-def test_the_place_tells_images_apart_that_are_called_alike(tmp_path):
+def test_the_place_distinguishes_images_with_the_same_name(tmp_path):
     write_truth(tmp_path / "truth" / "cat" / "1.xml", [CAT])
     write_truth(tmp_path / "truth" / "dog" / "1.xml", [DOG])
     assert ask(tmp_path, [], image="pool/dog/1.jpg").annotation.boxes == (DOG,)

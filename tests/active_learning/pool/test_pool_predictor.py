@@ -24,7 +24,7 @@ from tfodhelper.prediction import predictor
 NUM_IMAGES, BROKEN = 23, (3, 4, 20)
 OPTIONS = {"part_size": 4, "batch_size": 3}
 
-# Predicts a pool, each call on one core; with a number, kills itself when that many files have got their names.
+# Predicts a pool, each call on one core; with a number, kills itself once that many files have their names.
 CHILD = """
 import json, os, signal, sys
 from tfodhelper import tensorflow_setup
@@ -59,7 +59,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Images of many sizes whose red grows by 10; some are cut, empty or missing."""
+    """Images of many sizes with increasing red; some are truncated, empty or missing."""
     folder = tmp_path_factory.mktemp("pool")
     pool = []
     for number in range(NUM_IMAGES):
@@ -84,9 +84,9 @@ def whole(model, images, tmp_path_factory):
     return folder
 
 
-def assert_same_predictions(one, other):
-    """The lines to the letter, scores and features as near as batches of other images allow."""
-    first, second = (list(predictions.read_predictions(folder)) for folder in (one, other))
+def assert_same_predictions(folder, other_folder):
+    """The lines are identical, scores and features as close as batches of other images allow."""
+    first, second = (list(predictions.read_predictions(each)) for each in (folder, other_folder))
     assert [item.name for item in first] == [item.name for item in second]
     for a, b in zip(first, second):
         assert [(d.name, d.xmin, d.ymax) for d in a.found.detections] == [
@@ -96,23 +96,32 @@ def assert_same_predictions(one, other):
             [d.score for d in a.found.detections], [d.score for d in b.found.detections], atol=2e-6
         )
         np.testing.assert_allclose(a.features, b.features, atol=1e-3)
-    assert list(predictions.read_unreadable(one)) == list(predictions.read_unreadable(other))
+    assert list(predictions.read_unreadable(folder)) == list(predictions.read_unreadable(other_folder))
 
 
 def start(images, model, folder, shard=(1, 1), kill_at=-1):
-    arguments = json.dumps([[[one.name, one.path] for one in images], str(model), str(folder), shard, kill_at])
+    arguments = json.dumps([[[image.name, image.path] for image in images], str(model), str(folder), shard, kill_at])
     return subprocess.Popen([sys.executable, "-c", CHILD, arguments], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
 
 
 def test_predictions_are_those_of_predict_with_doubts_and_features(whole, model, images):
-    readable = [one for number, one in enumerate(images) if number not in BROKEN]
-    expected = list(predictor.Predictor(model).predict([one.path for one in readable], score_threshold=0.05))
+    readable = [image for number, image in enumerate(images) if number not in BROKEN]
+    expected = list(predictor.Predictor(model).predict([image.path for image in readable], score_threshold=0.05))
     received = list(predictions.read_predictions(whole))
-    assert [one.name for one in received] == [one.name for one in readable]
-    for one, other in zip(received, expected):
-        assert (one.found.path, one.found.width, one.found.height) == (other.path, other.width, other.height)
-        assert len(one.found.detections) == len(other.detections) == len(one.margins) == len(one.entropies)
-        for a, b in zip(one.found.detections, other.detections):
+    assert [prediction.name for prediction in received] == [prediction.name for prediction in readable]
+    for prediction, other in zip(received, expected):
+        assert (prediction.found.path, prediction.found.width, prediction.found.height) == (
+            other.path,
+            other.width,
+            other.height,
+        )
+        assert (
+            len(prediction.found.detections)
+            == len(other.detections)
+            == len(prediction.margins)
+            == len(prediction.entropies)
+        )
+        for a, b in zip(prediction.found.detections, other.detections):
             assert (a.name, a.id, a.xmax) == (b.name, b.id, b.xmax)
             assert a.score == pytest.approx(b.score, abs=1e-5)
     brightest = received[-1]  # red 220: score 0.5 * 220 / 255
@@ -124,10 +133,10 @@ def test_predictions_are_those_of_predict_with_doubts_and_features(whole, model,
 
 def test_images_that_cannot_be_read_are_recorded_with_the_reason(whole, images):
     recorded = list(predictions.read_unreadable(whole))
-    assert [one.name for one in recorded] == [images[number].name for number in BROKEN]
-    assert [one.path for one in recorded] == [images[number].path for number in BROKEN]
-    for one, words in zip(recorded, ["", "is empty", "No such file"]):
-        assert one.path in one.reason and words in one.reason
+    assert [unreadable.name for unreadable in recorded] == [images[number].name for number in BROKEN]
+    assert [unreadable.path for unreadable in recorded] == [images[number].path for number in BROKEN]
+    for unreadable, words in zip(recorded, ["", "is empty", "No such file"]):
+        assert unreadable.path in unreadable.reason and words in unreadable.reason
 
 
 def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, monkeypatch):
@@ -139,15 +148,15 @@ def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, 
     monkeypatch.setattr(predictor, "_read_pixels", lambda path: seen.append(path) or read(path))
     report = pool_predictor.predict_pool(lambda: iter(images), model, tmp_path, **OPTIONS)
     assert report.num_predicted == 4
-    assert sorted(seen) == sorted(one.path for one in images[8:12])
+    assert sorted(seen) == sorted(image.path for image in images[8:12])
     assert (tmp_path / "part-00001.jsonl").stat().st_ino == kept
     assert_same_predictions(tmp_path, whole)
-    monkeypatch.setattr(pool_predictor, "PoolModel", None)  # not even the model is loaded any more
+    monkeypatch.setattr(pool_predictor, "PoolModel", None)  # not even the model is loaded
     assert pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS).num_predicted == 0
 
 
 @pytest.mark.parametrize(("num_images", "expected"), [(1000, True), (999, False)])
-def test_more_time_to_get_ready_is_taken_for_many_images(num_images, expected, images, model, tmp_path, monkeypatch):
+def test_more_time_is_spent_on_preparation_for_many_images(num_images, expected, images, model, tmp_path, monkeypatch):
     def refuse(saved_model_dir, **options):
         raise errors.PredictionError(f"for many: {options['is_for_many']}")
 
@@ -158,7 +167,7 @@ def test_more_time_to_get_ready_is_taken_for_many_images(num_images, expected, i
 
 
 def test_kills_lose_nothing(model, images, whole, tmp_path):
-    # File 0 is the plan; a part has features, unreadable images where there are some, and lines, in this order.
+    # File 0 is the plan; a part has features, unreadable images if there are any, and lines, in this order.
     for kill_at in (2, 6):
         assert start(images, model, tmp_path, kill_at=kill_at).wait() == -9
     assert 0 < len(predictions.missing_parts(tmp_path)) < 6
@@ -178,14 +187,14 @@ def test_a_shard_leaves_the_others_parts_alone(model, images, tmp_path):
     assert predictions.missing_parts(tmp_path) == [0, 2, 3, 5]
 
 
-def test_the_same_shard_twice_at_once_is_told(model, images, tmp_path):
+def test_the_same_shard_twice_at_once_is_reported(model, images, tmp_path):
     another = pytest.raises(errors.StorageError, match="another process works in this folder")
     with pool_predictor._hold_shard(tmp_path, (1, 1)), another:
         pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS)
 
 
 @pytest.mark.parametrize("shard", [(0, 1), (2, 1)])
-def test_a_shard_that_is_none(shard, tmp_path):
+def test_an_invalid_shard(shard, tmp_path):
     with pytest.raises(errors.UsageError, match="1/n to n/n"):
         pool_predictor.predict_pool([], "model", tmp_path, shard=shard)
 
@@ -223,15 +232,15 @@ def test_a_saved_model_of_others_has_no_features(images, tmp_path):
     published = {serving.SERVING_DEFAULT: module.signatures[serving.SERVING_DEFAULT]}
     tf.saved_model.save(module, str(tmp_path / "model" / "saved_model"), signatures=published)
     pool_predictor.predict_pool(images, tmp_path / "model", tmp_path / "pool", **OPTIONS)
-    found = list(predictions.read_predictions(tmp_path / "pool"))
-    assert len(found) == NUM_IMAGES - len(BROKEN)
-    assert {one.features for one in found} == {None}
-    assert found[-1].found.detections[0].score == pytest.approx(110 / 255, abs=1e-5)
+    received = list(predictions.read_predictions(tmp_path / "pool"))
+    assert len(received) == NUM_IMAGES - len(BROKEN)
+    assert {prediction.features for prediction in received} == {None}
+    assert received[-1].found.detections[0].score == pytest.approx(110 / 255, abs=1e-5)
 
 
 def test_most_detections_of_an_image(model, images, tmp_path):
     pool_predictor.predict_pool(images[:2], model, tmp_path, max_detections=0)
-    assert [one.found.detections for one in predictions.read_predictions(tmp_path)] == [(), ()]
+    assert [prediction.found.detections for prediction in predictions.read_predictions(tmp_path)] == [(), ()]
 
 
 def entropy(*values):
@@ -251,7 +260,7 @@ def test_doubt_of_sigmoids_is_the_sum_over_classes_without_background():
     assert margins == pytest.approx([0.65])
     assert entropies == pytest.approx([entropy(0.25, 0.75) + entropy(0.9, 0.1)])
     margins, _ = layout.measure([0.06, 0.5], np.float32([[0.9, 0.05, 0.06], [0.1, 0.45, 0.5]]))
-    assert margins == pytest.approx([0.94 - 0.06, 0.0])  # nearly surely nothing; one class or nothing
+    assert margins == pytest.approx([0.94 - 0.06, 0.0])  # almost certainly nothing; one class or nothing
 
 
 def test_doubt_of_one_class():
@@ -268,7 +277,7 @@ def test_doubt_of_nothing():
 
 
 class Answering:
-    """Stands for a `Predictor` that answers to every image with the same output."""
+    """Stands in for a `Predictor` that returns the same output for every image."""
 
     def __init__(self, rows, id_, num=2):
         self.output = {

@@ -1,4 +1,4 @@
-"""Predictions as files: what is written comes back, and what is not whole is not there."""
+"""Predictions as files: what is written comes back, and incomplete parts do not exist."""
 
 import dataclasses
 import errno
@@ -15,7 +15,7 @@ from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.structures import Prediction
-from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import detections
 
 PLAN = predictions.Plan(5, 2, "images", "model", 0.05, 100)
 UNREADABLE = predictions.Unreadable("c.jpg", "images/c.jpg", "the image file ends too early")
@@ -23,37 +23,39 @@ UNREADABLE = predictions.Unreadable("c.jpg", "images/c.jpg", "the image file end
 
 def write_pool(folder):
     """Five images in three parts; one of them cannot be read."""
-    found = [
+    pool = [
         pools.predicted("a.jpg", ("cat", 0.9, 0.8, 0.1), ("dog", 0.5, 0.1, 0.6), features=[1.0, 2.5]),
         pools.predicted("b.jpg", features=[0.0, 0.25]),
         pools.predicted("d.jpg", ("dog", 0.7, 0.6, 0.5), features=[3.0, 4.0]),
         pools.predicted("ä/e.jpg", ("dog", 0.7, 0.6, 0.5), features=[5.0, 6.0]),
     ]
     predictions.keep_plan(folder, PLAN)
-    predictions.write_part(folder, 0, found[:2])
-    predictions.write_part(folder, 1, found[2:3], [UNREADABLE])
-    predictions.write_part(folder, 2, found[3:])
-    return found
+    predictions.write_part(folder, 0, pool[:2])
+    predictions.write_part(folder, 1, pool[2:3], [UNREADABLE])
+    predictions.write_part(folder, 2, pool[3:])
+    return pool
 
 
 def test_what_is_written_comes_back_in_order(tmp_path):
     written = write_pool(tmp_path)
     read = list(predictions.read_predictions(tmp_path))
     assert read == written
-    np.testing.assert_array_equal([one.features for one in read], [[1.0, 2.5], [0.0, 0.25], [3.0, 4.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(
+        [prediction.features for prediction in read], [[1.0, 2.5], [0.0, 0.25], [3.0, 4.0], [5.0, 6.0]]
+    )
     assert list(predictions.read_unreadable(tmp_path)) == [UNREADABLE]
 
 
 def test_a_line_has_the_form_of_other_predictions():
     boxes = (
-        results.Detection('a "cat"\n', 1, 0.1234567, 1.0, 2.00049, 3.5, 400.0),
-        results.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0),
+        detections.Detection('a "cat"\n', 1, 0.1234567, 1.0, 2.00049, 3.5, 400.0),
+        detections.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0),
     )
-    found = results.ImageDetections('images/"ä".jpg', 16, 12, boxes)
-    value = json.loads(predictions.to_line(Prediction("ä.jpg", found, (0.5, 1.0), (0.1234567, 0.0))))
+    predicted = detections.ImageDetections('images/"ä".jpg', 16, 12, boxes)
+    value = json.loads(predictions.to_line(Prediction("ä.jpg", predicted, (0.5, 1.0), (0.1234567, 0.0))))
     assert value.pop("name") == "ä.jpg"
     assert (value.pop("margins"), value.pop("entropies")) == ([0.5, 1.0], [0.123457, 0.0])
-    assert value == results.to_json(found)
+    assert value == detections.to_json(predicted)
 
 
 def test_a_model_without_features(tmp_path):
@@ -74,15 +76,15 @@ def test_missing_parts_are_named(tmp_path):
     write_pool(tmp_path)
     (tmp_path / "part-00001.jsonl").unlink()
     assert predictions.missing_parts(tmp_path) == [1]
-    with pytest.raises(errors.PredictionError, match="1 parts of the predictions are missing, the first one is 1"):
+    with pytest.raises(errors.PredictionError, match="1 parts of the predictions are missing, the first one is part 1"):
         list(predictions.read_predictions(tmp_path))
     assert list(predictions.read_unreadable(tmp_path)) == []
 
 
-def test_what_a_killed_attempt_left_of_a_part_goes(tmp_path):
+def test_what_a_killed_attempt_left_of_a_part_is_removed(tmp_path):
     write_pool(tmp_path)
     predictions.write_part(tmp_path, 1, [pools.predicted("c.jpg"), pools.predicted("d.jpg")])
-    names = [one.name for one in predictions.read_predictions(tmp_path)]
+    names = [prediction.name for prediction in predictions.read_predictions(tmp_path)]
     assert names == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "ä/e.jpg"]
     assert list(predictions.read_unreadable(tmp_path)) == []
 
@@ -114,7 +116,7 @@ def test_a_folder_without_plan_is_named(tmp_path):
 def test_a_damaged_part_is_named(tmp_path, name, content):
     write_pool(tmp_path)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(errors.PredictionError, match=f"{name[:10]}.*is not what was written"):
+    with pytest.raises(errors.PredictionError, match=f"{name[:10]}.*is damaged"):
         list(predictions.read_predictions(tmp_path))
         list(predictions.read_unreadable(tmp_path))
 
@@ -138,7 +140,7 @@ def test_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
     assert predictions.missing_parts(tmp_path) == [0, 1, 2]
 
 
-# Kills itself when the features of part 1 are written and have not got their name yet.
+# Kills itself when the features of part 1 are written and do not have their names yet.
 KILLED = """
 import os, pathlib, signal, sys
 from tests.active_learning import pools

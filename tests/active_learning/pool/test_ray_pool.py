@@ -1,4 +1,4 @@
-"""The pool over Ray Data; where Ray is not installed, what it would call is called here."""
+"""A pool with Ray Data; if Ray is not installed, the tests call what it would call."""
 
 import json
 
@@ -23,21 +23,21 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Red images, score 0.1 and 0.5; the second one is not there."""
+    """Red images, score 0.1 and 0.5; the second one does not exist."""
     folder = tmp_path_factory.mktemp("images")
     for name, red in (("a.png", 51), ("c.png", 255)):
         Image.fromarray(np.full([6, 8, 3], [red, 0, 0], np.uint8)).save(folder / name)
     return [{"name": name, "path": str(folder / name)} for name in ("a.png", "b.png", "c.png")]
 
 
-def check(found):
-    """What has to come of `rows`: a list of dicts."""
-    assert [one["name"] for one in found] == ["a.png", "b.png", "c.png"]
-    scores = [json.loads(one["prediction"])["detections"][0]["score"] for one in (found[0], found[2])]
+def check(received):
+    """Checks the result for `rows`: a list of dicts."""
+    assert [row["name"] for row in received] == ["a.png", "b.png", "c.png"]
+    scores = [json.loads(row["prediction"])["detections"][0]["score"] for row in (received[0], received[2])]
     assert scores == pytest.approx([0.1, 0.5], abs=1e-5)
-    assert found[1]["prediction"] == "" and "b.png" in found[1]["problem"]
-    assert [one["problem"] for one in (found[0], found[2])] == ["", ""]
-    np.testing.assert_allclose([one["features"] for one in found], [[0.2, 0, 0], [0, 0, 0], [1, 0, 0]], atol=1e-5)
+    assert received[1]["prediction"] == "" and "b.png" in received[1]["problem"]
+    assert [row["problem"] for row in (received[0], received[2])] == ["", ""]
+    np.testing.assert_allclose([row["features"] for row in received], [[0.2, 0, 0], [0, 0, 0], [1, 0, 0]], atol=1e-5)
 
 
 def test_a_batch_of_rows(model, rows):
@@ -58,7 +58,7 @@ def test_a_dataset_of_ray(model, rows):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
     try:
         pool = ray.data.from_items(rows, override_num_blocks=1)
-        found = ray_pool.map_pool(pool, model, num_actors=1, batch_size=2, score_threshold=0.05).take_all()
-        check(sorted(found, key=lambda one: one["name"]))
+        received = ray_pool.map_pool(pool, model, num_actors=1, batch_size=2, score_threshold=0.05).take_all()
+        check(sorted(received, key=lambda row: row["name"]))
     finally:
         ray.shutdown()

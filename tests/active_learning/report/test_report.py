@@ -23,7 +23,7 @@ EVIL = '<script>alert("x")</script>'
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser makes of a page: tags, addresses, and texts by tag."""
+    """A page as a browser parses it: tags, addresses, and texts by tag."""
 
     def __init__(self, text):
         super().__init__()
@@ -48,7 +48,7 @@ def make_space(folder, num_images=6, labels=("cat", "dog")):
     """One round over a pool of real files: image i is adopted where i is even, refused where it is odd."""
     pool = [(f"pool/{i:03d}.jpg", str(save_image(folder / f"files/{i:03d}.jpg", seed=i))) for i in range(num_images)]
     space = disk.start(folder / "w", labels, pool)
-    one = disk.add_training(
+    round_ = disk.add_training(
         space,
         1,
         {"a.jpg": list(labels)},
@@ -57,16 +57,16 @@ def make_space(folder, num_images=6, labels=("cat", "dog")):
         {"train": 5},
     )
     names = [name for name, _ in pool]
-    disk.add_predictions(one, {name: [(labels[0], 0.9 - i / 1000, (4, 4, 40, 40))] for i, name in enumerate(names)})
-    disk.add_selection(one, map(disk.chosen, names), num_images, [disk.chosen(n, i) for i, n in enumerate(names)])
+    disk.add_predictions(round_, {name: [(labels[0], 0.9 - i / 1000, (4, 4, 40, 40))] for i, name in enumerate(names)})
+    disk.add_selection(round_, map(disk.chosen, names), num_images, [disk.chosen(n, i) for i, n in enumerate(names)])
     disk.add_answers(
-        one,
+        round_,
         [
             disk.refused(name, "another class") if i % 2 else disk.adopted(name, [labels[i // 2 % 2]], scores=[0.9])
             for i, name in enumerate(names)
         ],
     )
-    disk.finish(one, train=6.0, predict=1.0, select=0.1, ask=0.1, merge=0.1)
+    disk.finish(round_, train=6.0, predict=1.0, select=0.1, ask=0.1, merge=0.1)
     return space
 
 
@@ -87,11 +87,15 @@ def test_the_report_is_whole_and_its_page_stands_alone(tmp_path):
     page = Page(made.page.read_text())
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert all(address.startswith(("#", "data:image/")) for address in page.addresses)
-    pictures = [one for one in page.addresses if one.startswith("data:image/jpeg;base64,")]
+    pictures = [address for address in page.addresses if address.startswith("data:image/jpeg;base64,")]
     assert len(pictures) == 3 + 3 + 6
-    sizes = [Image.open(io.BytesIO(base64.b64decode(one.split(",")[1]))).size for one in pictures]
+    sizes = [Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))).size for picture in pictures]
     assert set(sizes) == {(64, 48)}
-    assert len([one for one in page.addresses if one.startswith("data:image/png;base64,")]) == len(made.plots) == 6
+    assert (
+        len([address for address in page.addresses if address.startswith("data:image/png;base64,")])
+        == len(made.plots)
+        == 6
+    )
     assert page.texts["h3"][-3:] == [
         "Adopted: all 3",
         "Refused: all 3",
@@ -107,8 +111,8 @@ def test_names_of_any_kind_are_text(tmp_path):
     labels = [EVIL, "_$\\frac{1}$", "a\x1b[31mb", "класс 中文", "x" * 300]
     space = make_space(tmp_path, labels=labels)
     workspace.write_rows(space.folder / "pool.csv", workspace.POOL_HEADER, [("pool/000.jpg", f"/no/{EVIL}", EVIL)])
-    one = space.rounds()[0]
-    disk.add_answers(one, [disk.refused("pool/000.jpg", EVIL), disk.adopted(f"{EVIL}.jpg", labels)])
+    round_ = space.rounds()[0]
+    disk.add_answers(round_, [disk.refused("pool/000.jpg", EVIL), disk.adopted(f"{EVIL}.jpg", labels)])
     made = report.write_report(space.folder)
     text = made.page.read_text()
     assert "<script" not in text
@@ -121,25 +125,25 @@ def test_names_of_any_kind_are_text(tmp_path):
     assert max(map(len, made.text.splitlines())) <= 120
 
 
-def test_a_report_while_a_round_goes_on(tmp_path):
+def test_a_report_while_a_round_is_running(tmp_path):
     space = disk.start(tmp_path, ["cat"])
     made = report.write_report(tmp_path)
     assert made.text == "no round has produced any figures yet"
     assert "No round has produced any figures yet." in made.page.read_text()
-    one = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.5, {"cat": 0.5}))])
-    disk.finish(one, train=3.0)
-    predictions.keep_plan(one.predictions, predictions.Plan(100, 2, "", "", 0.05, 100))
+    round_ = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.5, {"cat": 0.5}))])
+    disk.finish(round_, train=3.0)
+    predictions.keep_plan(round_.predictions_dir, predictions.Plan(100, 2, "", "", 0.05, 100))
     made = report.write_report(tmp_path)
     assert set(made.plots) == {"growth", "precision", "classes", "time"}
     assert "img" in Page(made.page.read_text()).tags
-    with pytest.raises(errors.DatasetError, match="is no workspace"):
+    with pytest.raises(errors.DatasetError, match="is not a workspace"):
         report.write_report(tmp_path / "nothing")
 
 
-def test_plots_of_an_earlier_report_do_not_stay(tmp_path):
+def test_plots_of_an_earlier_report_are_removed(tmp_path):
     space = make_space(tmp_path)
     assert "answers" in report.write_report(space.folder).plots
-    space.rounds()[0].answers.unlink()
+    space.rounds()[0].answers_path.unlink()
     made = report.write_report(space.folder)
     assert "answers" not in made.plots
     assert not (made.folder / "answers.png").exists()
@@ -149,38 +153,38 @@ def test_the_page_holds_a_bounded_number_of_images(tmp_path):
     space = make_space(tmp_path, num_images=40)
     made = report.write_report(space.folder, per_kind=4)
     page = Page(made.page.read_text())
-    assert len([one for one in page.addresses if one.startswith("data:image/jpeg")]) == 12
+    assert len([address for address in page.addresses if address.startswith("data:image/jpeg")]) == 12
     assert page.texts["h3"][-3:] == [
         "Adopted: 4 of 20, drawn from each class in turn",
         "Refused: 4 of 20, drawn from each reason in turn",
         "Most doubtful: 4 of 40 predicted images by dcus (sum)",
     ]
-    found = pick(space, 4)
-    assert [shown.name for shown in found["doubtful"].images] == [f"pool/{i:03d}.jpg" for i in (39, 38, 37, 36)]
-    labels = [shown.answer.annotation.boxes[0].name for shown in found["adopted"].images]
+    parts = pick(space, 4)
+    assert [shown.name for shown in parts["doubtful"].images] == [f"pool/{i:03d}.jpg" for i in (39, 38, 37, 36)]
+    labels = [shown.answer.annotation.boxes[0].name for shown in parts["adopted"].images]
     assert labels == ["cat", "cat", "dog", "dog"]
 
 
 def test_a_rare_class_and_a_rare_reason_are_shown(tmp_path):
     space = make_space(tmp_path)
-    one = space.rounds()[0]
+    round_ = space.rounds()[0]
     given = [disk.adopted(f"{i}.jpg", ["cat"]) for i in range(500)] + [disk.adopted("rare.jpg", ["dog"])]
     given += [disk.refused(f"r{i}.jpg", "usual") for i in range(500)] + [disk.refused("odd.jpg", "seldom")]
-    disk.add_answers(one, given)
-    found = pick(space, 3)
-    assert [shown.name for shown in found["adopted"].images][-1] == "rare.jpg"
-    assert "odd.jpg" in [shown.name for shown in found["refused"].images]
-    assert len(found["adopted"].images) == len(found["refused"].images) == 3
-    disk.add_answers(one, given[::-1])
+    disk.add_answers(round_, given)
+    parts = pick(space, 3)
+    assert [shown.name for shown in parts["adopted"].images][-1] == "rare.jpg"
+    assert "odd.jpg" in [shown.name for shown in parts["refused"].images]
+    assert len(parts["adopted"].images) == len(parts["refused"].images) == 3
+    disk.add_answers(round_, given[::-1])
     again = pick(space, 3)
-    assert [s.name for s in again["adopted"].images] == [s.name for s in found["adopted"].images]
+    assert [s.name for s in again["adopted"].images] == [s.name for s in parts["adopted"].images]
 
 
 def test_what_is_drawn_and_said(tmp_path):
     space = make_space(tmp_path)
-    found = pick(space, 10)
+    parts = pick(space, 10)
     ids = {"cat": 1, "dog": 2}
-    adopted, refused, doubtful = found["adopted"].images[0], found["refused"].images[0], found["doubtful"].images[0]
+    adopted, refused, doubtful = parts["adopted"].images[0], parts["refused"].images[0], parts["doubtful"].images[0]
     (mark,) = gallery.marks_of(adopted, ids)
     assert (mark.xmin, mark.ymin, mark.xmax, mark.ymax, mark.text) == (5, 5, 15, 15, "cat 90%")  # the adopted box
     (mark,) = gallery.marks_of(refused, ids)
@@ -210,14 +214,14 @@ def test_a_class_has_one_color_by_either_of_its_names(tmp_path, monkeypatch):
 
 def test_only_the_lines_of_the_images_that_are_shown_are_read(tmp_path):
     space = make_space(tmp_path)
-    folder = space.rounds()[0].predictions
+    folder = space.rounds()[0].predictions_dir
     lines = (folder / "part-00001.jsonl").read_text().splitlines()
     assert re.match(r'\{"name": "pool/002.jpg", ', lines[0])
     (folder / "part-00001.jsonl").write_text('{"name": "pool/002.jpg", damaged\n' + lines[1] + "\n")
-    found = list(predictions.find_predictions(folder, ["pool/003.jpg", "pool/000.jpg", "unknown.jpg"]))
-    assert [one.name for one in found] == ["pool/000.jpg", "pool/003.jpg"]
-    assert found[0].found.detections[0].score == 0.9
-    with pytest.raises(errors.PredictionError, match="part-00001.jsonl: is not what was written"):
+    read = list(predictions.find_predictions(folder, ["pool/003.jpg", "pool/000.jpg", "unknown.jpg"]))
+    assert [prediction.name for prediction in read] == ["pool/000.jpg", "pool/003.jpg"]
+    assert read[0].found.detections[0].score == 0.9
+    with pytest.raises(errors.PredictionError, match="part-00001.jsonl: is damaged"):
         list(predictions.find_predictions(folder, ["pool/002.jpg"]))
 
 
@@ -227,9 +231,11 @@ def test_every_plot_can_be_drawn(tmp_path, num_classes):
     space = disk.start(tmp_path, labels)
     train = {f"{i}.jpg": [labels[i % num_classes]] for i in range(30)}
     for number in (1, 2):
-        one = disk.add_training(space, number, train, train, [(1, disk.metrics(0.5, dict.fromkeys(labels[1:], 0.5)))])
-        disk.add_answers(one, [disk.adopted("new.jpg", labels[:1], disk.Edits(kept=1))])
-        disk.finish(one, train=3.0 * 3600, predict=1.0, merge=1.0)
+        round_ = disk.add_training(
+            space, number, train, train, [(1, disk.metrics(0.5, dict.fromkeys(labels[1:], 0.5)))]
+        )
+        disk.add_answers(round_, [disk.adopted("new.jpg", labels[:1], disk.Edits(kept=1))])
+        disk.finish(round_, train=3.0 * 3600, predict=1.0, merge=1.0)
     made = report.write_report(tmp_path)
     assert set(made.plots) == set(plots.NAMES) - ({"classes"} if num_classes == 1 else set())
     for path in made.plots.values():
@@ -249,8 +255,8 @@ def test_one_round_is_shown_as_one_round(tmp_path):
 
 
 def test_on_a_picture_of_many_boxes_only_the_best_one_is_labelled():
-    found = [("cat", 0.9), ("cat", 0.8), ("dog", 0.7), ("owl", 0.6), ("elk", 0.5), ("cat", 0.4), *[("dog", 0.3)] * 8]
-    detections = tuple(Detection(label, 1, score, 0.0, 0.0, 5.0, 5.0) for label, score in found)
+    pairs = [("cat", 0.9), ("cat", 0.8), ("dog", 0.7), ("owl", 0.6), ("elk", 0.5), ("cat", 0.4), *[("dog", 0.3)] * 8]
+    detections = tuple(Detection(label, 1, score, 0.0, 0.0, 5.0, 5.0) for label, score in pairs)
     shown = gallery.Shown("a.jpg", detections=detections)
     marks = gallery.marks_of(shown, {"cat": 1, "dog": 2})
     assert [mark.text for mark in marks] == ["cat 90%", *[""] * 7]
@@ -303,7 +309,7 @@ def test_the_page_shows_the_sheet_that_was_made_last(tmp_path):
     made = report.write_report(space.folder)
     assert "T/F/N" not in made.page.read_text()
     add_sheet(space)
-    page = Page(report.write_report(space.folder).page.read_text())  # as every round does in its end
+    page = Page(report.write_report(space.folder).page.read_text())  # as every round does at its end
     assert "#sheet" in page.addresses
     assert page.texts["h2"][:2] == ["Plots", "T/F/N sheet"]
     assert "".join(page.texts["i"][:6]) == "TFNNN?"

@@ -1,4 +1,4 @@
-"""What the console says comes next."""
+"""What the console suggests to type next."""
 
 from tests.active_learning import rounds_on_disk as disk
 from tfodhelper.active_learning.report import reporting
@@ -11,9 +11,9 @@ def commands(space, capsys):
 
 
 def finish_round(space, number, adopted):
-    one = space.begin_round(number, disk.SETTINGS)
-    disk.add_answers(one, [disk.adopted(name, ["cat"]) for name in adopted])
-    disk.finish(one, train=1.0, predict=1.0, select=1.0, ask=1.0, merge=1.0)
+    round_ = space.begin_round(number, disk.SETTINGS)
+    disk.add_answers(round_, [disk.adopted(name, ["cat"]) for name in adopted])
+    disk.finish(round_, train=1.0, predict=1.0, select=1.0, ask=1.0, merge=1.0)
 
 
 def test_a_round_comes_next_as_long_as_the_pool_holds_images(tmp_path, capsys):
@@ -26,7 +26,7 @@ def test_a_round_comes_next_as_long_as_the_pool_holds_images(tmp_path, capsys):
     ]
 
 
-def test_of_a_used_up_pool_the_last_images_are_still_to_be_learned(tmp_path, capsys):
+def test_the_last_images_of_a_used_up_pool_are_still_to_be_learned(tmp_path, capsys):
     space = disk.start(tmp_path, ["cat"], [("pool/a.jpg", "/a.jpg")])
     finish_round(space, 1, ["pool/a.jpg"])
     assert commands(space, capsys)[0] == ["active round", "until=train"]

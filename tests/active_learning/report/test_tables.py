@@ -25,37 +25,43 @@ def read_csv(path):
 
 
 def test_cells_of_two_rounds(tmp_path):
-    found = make(disk.two_rounds(tmp_path).folder)
-    assert found["Rounds"].rows == (
+    by_title = make(disk.two_rounds(tmp_path).folder)
+    assert by_title["Rounds"].rows == (
         ("1", "4", "-", "5", "6", "4", "2", "2", "0", "0.600", "0.300", "0:00:38"),
         ("2", "6", "+2  50%", "8", "4", "2", "1", "1", "0", "0.700", "0.400", "0:00:32"),
     )
-    growing = found["Images per class and round"]
-    assert growing.header == ("class", "1", "2", "next", "in all")
+    growing = by_title["Images per class and round"]
+    assert growing.header == ("class", "1", "2", "next", "total")
     assert growing.rows == (
         ("cat", "3", "4", "4", "+1  33%"),
         ("dog", "1", "3", "4", "+3 300%"),
         ("all images", "4", "6", "7", "+3  75%"),
     )
-    assert found["Increase of images per class over the round before"].rows[1] == ("dog", "+2 200%", "+1  33%")
-    assert found["Share of the set's images that show a class, the rarest first"].rows == (
+    assert by_title["Increase of images per class over the previous round"].rows[1] == ("dog", "+2 200%", "+1  33%")
+    assert by_title["Share of the set's images that show a class, the rarest first"].rows == (
         ("dog", "25.0%", "50.0%", "57.1%", "+32.1"),
         ("cat", "75.0%", "66.7%", "57.1%", "-17.9"),
     )
-    assert found["Train and Validate per class, round 2"].rows[0] == ("cat", "1", "4", "5", "2", "2")
-    assert found["Average precision at IoU 0.5 by round"].rows == (
+    assert by_title["Train and Validate per class, round 2"].rows[0] == ("cat", "1", "4", "5", "2", "2")
+    assert by_title["Average precision at IoU 0.5 by round"].rows == (
         ("cat", "0.800", "0.900", "+0.100"),
         ("dog", "0.400", "-", "-"),
         ("mAP@0.5", "0.600", "0.700", "+0.100"),
         ("mAP@0.5:0.95", "0.300", "0.400", "+0.100"),
     )
-    assert found["Not adopted, and why, in images"].rows == (
+    assert by_title["Images not adopted, and why"].rows == (
         ("refused: another class", "1", "1", "2"),
         ("refused: nothing found", "1", "-", "1"),
     )
     # 6 drafted boxes: 2 kept, 1 moved, 1 relabelled, 2 deleted; 5 changes over 3 images.
-    assert found["Label cost in boxes"].rows == (("1", "3", "2", "1", "1", "1", "2", "1.7", "33.3%"),)
-    assert found["Time by phase and round, h:mm:ss"].rows[-1] == ("in all", "0:00:38", "0:00:32", "0:01:11", "100.0%")
+    assert by_title["Label cost in boxes"].rows == (("1", "3", "2", "1", "1", "1", "2", "1.7", "33.3%"),)
+    assert by_title["Time by phase and round, h:mm:ss"].rows[-1] == (
+        "total",
+        "0:00:38",
+        "0:00:32",
+        "0:01:11",
+        "100.0%",
+    )
 
 
 def test_a_workspace_without_rounds_has_no_tables(tmp_path):
@@ -68,12 +74,12 @@ def test_tables_of_18_classes_and_8_rounds_fit_the_console(tmp_path):
     edits = Edits(12345, 12345, 12345, 12345, 12345)
     for number in range(1, 9):
         evaluations = [(20000, disk.metrics(0.66, dict.fromkeys(NAMES_18, 0.5)))]
-        one = disk.add_training(space, number, train, train, evaluations, {"train": 3600 * number})
+        round_ = disk.add_training(space, number, train, train, evaluations, {"train": 3600 * number})
         names = [f"pool/{number}/{i}.jpg" for i in range(600)]
-        disk.add_selection(one, [disk.chosen(name) for name in names], 1_000_000)
+        disk.add_selection(round_, [disk.chosen(name) for name in names], 1_000_000)
         reason = disk.refused("no", "a reason that says at great length what was wrong with this image of the pool")
-        disk.add_answers(one, [disk.adopted(name, [NAMES_18[0]], edits) for name in names] + [reason])
-        disk.finish(one, train=40000.0, predict=360000.0, select=1.0, ask=1.0, merge=1.0)
+        disk.add_answers(round_, [disk.adopted(name, [NAMES_18[0]], edits) for name in names] + [reason])
+        disk.finish(round_, train=40000.0, predict=360000.0, select=1.0, ask=1.0, merge=1.0)
         train |= {name: [NAMES_18[0]] for name in names}
     made = make(tmp_path)
     assert len(made) == 9
@@ -87,7 +93,7 @@ def test_tables_of_18_classes_and_8_rounds_fit_the_console(tmp_path):
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.text("klm_ ", max_size=60))
-def test_a_wide_table_goes_on_below(columns, width, name):
+def test_a_wide_table_continues_below(columns, width, name):
     header = ("class", *(f"c{i}" for i in range(columns)))
     table = Table("t", header, ((name, *("x" * width for _ in range(columns))),))
     lines = tables.format_console(table).split("\n")

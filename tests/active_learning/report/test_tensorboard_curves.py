@@ -33,7 +33,7 @@ def test_tensorboard_reads_a_point_for_each_round(tmp_path):
     assert plugin == "scalars"
 
 
-def test_curves_written_anew_do_not_fold(tmp_path):
+def test_rewritten_curves_do_not_fold_back(tmp_path):
     space = disk.two_rounds(tmp_path / "w")
     folder = write(space, tmp_path / "curves")
     watching = EventAccumulator(str(folder))

@@ -27,7 +27,7 @@ def test_k_center_weighs_distances():
 
 
 def test_k_center_keeps_to_costs():
-    """Known 0: 10 costs too much, so 4; then 2 fits no more, then 1."""
+    """Known 0: 10 costs too much, so 4; then 2 no longer fits, then 1."""
     assert diversity.k_center(LINE, 4, known=[[0.0]], costs=[5, 1, 2, 3, 5]) == [3, 1]
 
 
@@ -35,12 +35,12 @@ def test_k_center_is_within_twice_the_best_radius():
     points = np.random.default_rng(0).uniform(size=[12, 2])
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
     best = min(distances[:, [a, b, c]].min(axis=1).max() for a in range(12) for b in range(a) for c in range(b))
-    found = distances[:, diversity.k_center(points, 3)].min(axis=1).max()
-    assert best <= found <= 2 * best
+    radius = distances[:, diversity.k_center(points, 3)].min(axis=1).max()
+    assert best <= radius <= 2 * best
 
 
 def _clumps(num_clumps=10, size=50, noise=0.01):
-    """Scenes of a film: each so many nearly identical frames; the first scene is five times as long."""
+    """Scenes of a film: nearly identical frames; the first scene is five times as long."""
     chance = np.random.default_rng(3)
     centers = diversity.to_unit_length(chance.normal(size=[num_clumps, 16]))
     labels = np.repeat(np.arange(num_clumps), [5 * size] + [size] * (num_clumps - 1))
@@ -64,7 +64,7 @@ def test_what_looks_like_labelled_images_comes_last():
 
 
 def test_k_means_plus_plus_covers_better_than_chance():
-    """The mean squared distance to the nearest chosen point: what k-means++ is there to make small."""
+    """The mean squared distance to the nearest chosen point: what k-means++ is meant to reduce."""
     chance = np.random.default_rng(0)
     points = chance.standard_t(2.5, size=[600, 4])  # a thick middle and far outliers
 
@@ -100,8 +100,8 @@ def test_copies_of_a_long_vector_are_at_no_distance():
 
 
 def test_unit_length():
-    found = diversity.to_unit_length([[3.0, 4.0], [0.0, 0.0], [0.0, -1e30], [1e-30, 0.0]])
-    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0, -1], [1, 0]], rtol=1e-6)
+    scaled = diversity.to_unit_length([[3.0, 4.0], [0.0, 0.0], [0.0, -1e30], [1e-30, 0.0]])
+    np.testing.assert_allclose(scaled, [[0.6, 0.8], [0, 0], [0, -1], [1, 0]], rtol=1e-6)
     assert diversity.to_unit_length(np.zeros([0, 5])).shape == (0, 5)
 
 
@@ -140,11 +140,14 @@ def test_gather_takes_those_wanted_in_their_places():
 @pytest.mark.parametrize(
     ("pool", "match"),
     [
-        ([predicted("a.jpg")], r"a\.jpg: the prediction has no features, which the rule k-center(.|\n)*--rule="),
+        ([predicted("a.jpg")], r"a\.jpg: the prediction has no features, which the rule k-center needs(.|\n)*--rule="),
         ([predicted("a.jpg", features=[np.nan, 1])], r"a\.jpg: its features are not finite"),
         ([predicted("a.jpg", features=[np.inf, 1])], r"a\.jpg: its features are not finite"),
-        ([predicted("a.jpg", features=[1, 1]), predicted("b.jpg", features=[1])], r"b\.jpg: has features of another"),
-        ([], r"a\.jpg: was predicted, and is gone"),
+        (
+            [predicted("a.jpg", features=[1, 1]), predicted("b.jpg", features=[1])],
+            r"b\.jpg: has features of a different length",
+        ),
+        ([], r"a\.jpg: was predicted, but is now missing"),
     ],
 )
 def test_features_that_cannot_be_used_are_named(pool, match):

@@ -25,7 +25,7 @@ def choose(pool, counts=COUNTS, round_number=1, more=None, **options):
 
 
 def names(chosen):
-    return [one.name for one in chosen]
+    return [image.name for image in chosen]
 
 
 # What each rule chooses, by hand.
@@ -43,7 +43,7 @@ def test_uncertainties_take_the_most_doubtful_first():
     assert names(choose(pool, rule="entropy", budget=3, aggregate="max").chosen) == ["mixed", "doubt", "crowd"]
     assert names(choose(pool, rule="margin", budget=2).chosen) == ["mixed", "doubt"]  # 1.2, 0.9, 0.5
     assert names(choose(pool, rule="least-confidence", budget=1, aggregate="max").chosen) == ["doubt"]
-    assert [one.score for one in choose(pool, rule="entropy", budget=3).chosen] == pytest.approx([1.5, 1.2, 0.7])
+    assert [image.score for image in choose(pool, rule="entropy", budget=3).chosen] == pytest.approx([1.5, 1.2, 0.7])
 
 
 def test_dcus_prefers_the_class_that_is_found_badly():
@@ -58,14 +58,14 @@ def test_dcus_prefers_the_class_that_is_found_badly():
     assert names(unknown.chosen) == ["easy"] and "No average precisions" in unknown.note
 
 
-def test_a_budget_of_boxes_passes_over_what_does_not_fit():
+def test_a_budget_of_boxes_skips_what_does_not_fit():
     def image(name, boxes, entropy):
         return predicted(name, *[("a", 0.5, 0.5, entropy)] * boxes, ("a", 0.49, 0.5, 0.0))
 
     pool = [image("3", 3, 0.9), image("4", 4, 0.8), image("2", 2, 0.7), image("9", 9, 1.0), predicted("none")]
     selection = choose(pool, rule="entropy", budget=6, budget_unit="boxes", aggregate="max")
-    assert [(one.name, one.boxes) for one in selection.chosen] == [("3", 3), ("2", 2), ("none", 1)]
-    assert sum(one.boxes for one in selection.random) <= 6
+    assert [(row.name, row.boxes) for row in selection.chosen] == [("3", 3), ("2", 2), ("none", 1)]
+    assert sum(row.boxes for row in selection.random) <= 6
 
 
 def test_a_budget_in_which_nothing_fits_says_so():
@@ -80,7 +80,7 @@ def test_strata_share_alike_and_nothing_found_is_one_of_them():
     pool += [predicted(f"n{n:03}") for n in range(100)] + [predicted(f"w{n:03}", ("c", 0.19)) for n in range(57)]
     selection = choose(pool, rule="stratified", budget=43)
     counts = collections.Counter(name[0] for name in names(selection.chosen))
-    assert counts["c"] == 3  # all there are
+    assert counts["c"] == 3  # all of them
     assert abs(counts["a"] - counts["b"]) <= 1
     assert counts["n"] + counts["w"] in (13, 14)  # 157 of 500: less than a class's share would be
     assert selection.strata == {"": 157, "a": 300, "b": 40, "c": 3}
@@ -102,7 +102,7 @@ def test_an_image_is_drawn_for_the_rarest_class_found_in_it():
 
 
 def test_two_stages_take_the_different_ones_of_the_doubtful_ones():
-    """Budget 2: eight candidates, the doubtful ones; among them two scenes, each chosen once."""
+    """Budget 2: the eight most doubtful candidates, which show two scenes; each is chosen once."""
     pool = [predicted(f"sure{n}", ("a", 0.9, 0.9, 0.1), features=np.eye(12)[n]) for n in range(10)]
     pool += [predicted(f"one{n}", ("a", 0.5, 0.1, 0.69), features=np.eye(12)[10]) for n in range(7)]
     pool += [predicted("other", ("a", 0.5, 0.1, 0.6), features=np.eye(12)[11])]
@@ -113,7 +113,7 @@ def test_two_stages_take_the_different_ones_of_the_doubtful_ones():
 
 @pytest.mark.parametrize("rule", ["k-means++", "k-center", "stratified-diverse", "two-stage"])
 def test_diverse_rules_avoid_near_identical_frames(rule):
-    """Twelve scenes of very different length, one class: as many scenes as choices; chance gets fewer."""
+    """Twelve scenes of very different length, one class: as many scenes as choices; chance reaches fewer."""
     chance = np.random.default_rng(1)
     scenes = chance.normal(size=[12, 16])
     lengths = [60, 40, 20] + [4] * 9
@@ -128,21 +128,21 @@ def test_diverse_rules_avoid_near_identical_frames(rule):
 
 
 @pytest.mark.parametrize("rule", ["k-means++", "k-center", "stratified-diverse", "two-stage"])
-def test_diverse_rules_keep_away_from_what_is_labelled(rule):
+def test_diverse_rules_avoid_what_is_labelled(rule):
     pool = [predicted(f"{n % 2}-{n:02}", ("a", 0.5, 0.1, 0.69), features=np.eye(2)[n % 2] * 5) for n in range(40)]
     known = {"labelled_features": np.array([[2.0, 0.0]] * 300)}
     chosen = names(choose(pool, rule=rule, budget=1, expand=40, more=known).chosen)
     assert chosen[0].startswith("1-")
 
 
-def test_random_is_the_arm_of_chance():
+def test_random_is_the_random_choice():
     selection = choose(POOL, rule="random", budget=30)
     assert selection.chosen == selection.random
     assert names(selection.chosen) != names(choose(POOL, rule="random", budget=30, round_number=2).chosen)
     assert names(selection.chosen) != names(choose(POOL, rule="random", budget=30, seed=1).chosen)
 
 
-def test_the_arm_of_chance_is_the_same_beside_every_rule():
+def test_the_random_choice_is_the_same_for_every_rule():
     arms = {choose(POOL, rule=rule, budget=30, class_balance=1.0).random for rule in rules.RULES}
     assert {tuple(names(arm)) for arm in arms} == {tuple(names(choose(POOL, rule="random", budget=30).random))}
 
@@ -153,11 +153,11 @@ def test_chance_is_fair():
     counts = collections.Counter()
     for number in range(400):
         counts.update(names(choose(pool, rule="random", budget=10, round_number=number).chosen))
-    assert len(counts) == 60 and max(abs(counts[one.name] - 400 / 6) for one in pool) < 4.5 * 7.5
+    assert len(counts) == 60 and max(abs(counts[prediction.name] - 400 / 6) for prediction in pool) < 4.5 * 7.5
 
 
 def test_chance_decides_between_equals():
-    """Names that follow each other are frames that follow each other."""
+    """Consecutive names are consecutive frames."""
     pool = [predicted(f"{n:03}", ("a", 0.5)) for n in range(200)]
     chosen = names(choose(pool, rule="entropy", budget=20).chosen)
     assert max(chosen) > "100" and chosen != sorted(chosen)
@@ -165,7 +165,7 @@ def test_chance_decides_between_equals():
 
 
 def test_the_first_of_two_stages_is_worth_so_many_boxes():
-    """Budget 2 boxes, twice of it: the two images of two boxes, and not the third doubtful one, which differs most."""
+    """Budget 2 boxes, expanded twice: the two images with two boxes, and not the third one, which differs most."""
     pool = [predicted(f"{n}", ("a", 0.9, 0, 0.9 - n / 10), ("a", 0.5, 0, 0), features=np.eye(9)[n]) for n in range(9)]
     options = {"rule": "two-stage", "budget": 2, "budget_unit": "boxes", "expand": 2, "aggregate": "max"}
     drawn = {name for seed in range(30) for name in names(choose(pool, seed=seed, **options).chosen)}
@@ -188,13 +188,13 @@ def test_auto_without_a_number_goes_by_the_most_frequent_class():
 
 
 def test_auto_does_without_features():
-    pool = [dataclasses.replace(one, features=None) for one in POOL]
+    pool = [dataclasses.replace(prediction, features=None) for prediction in POOL]
     few, many = (choose(pool, budget=10, more={"num_labelled": number}) for number in (10, 1000))
     assert (few.rule_used, many.rule_used) == ("stratified", "dcus")
     assert "no features" in few.note and "no features" in many.note and len(few.chosen) == len(many.chosen) == 10
 
 
-def test_which_rules_want_features_of_the_labelled_images():
+def test_which_rules_need_features_of_the_labelled_images():
     wanted = {rule for rule in FIXED_RULES if selecting.needs_labelled_features(SelectOptions(rule=rule), 0)}
     assert wanted == set(rules.NEED_FEATURES)
     assert selecting.needs_labelled_features(SelectOptions(), 0)
@@ -225,11 +225,11 @@ def test_every_choice_keeps_to_the_pool_and_the_budget_in_any_order(pool, rule, 
     shuffled = list(pool)
     order.shuffle(shuffled)
     assert choose(shuffled, **options) == selection
-    costs = {one.name: max(1, sum(d.score >= 0.5 for d in one.found.detections)) for one in pool}
+    costs = {prediction.name: max(1, sum(d.score >= 0.5 for d in prediction.found.detections)) for prediction in pool}
     for arm in (selection.chosen, selection.random):
         chosen = names(arm)
         assert len(set(chosen)) == len(chosen) and set(chosen) <= set(costs)
-        assert all(one.boxes == costs[one.name] for one in arm)
+        assert all(image.boxes == costs[image.name] for image in arm)
         if unit == "images":
             assert len(chosen) == min(budget, len(pool))
         else:
@@ -244,7 +244,7 @@ def test_budgets_of_boxes_are_kept_in_any_order(rule):
     for budget in range(1, 25):
         options = {"rule": rule, "budget": budget, "budget_unit": "boxes"}
         selection = choose(pool, **options)
-        assert budget - 4 < sum(one.boxes for one in selection.chosen) <= budget
+        assert budget - 4 < sum(image.boxes for image in selection.chosen) <= budget
         assert choose(pool[::-1], **options) == choose(pool[30:] + pool[:30], **options) == selection
 
 
@@ -265,18 +265,18 @@ def test_class_balance_raises_the_share_of_the_rare_class(rule):
     for balance in (0.0, 0.5, 1.5):
         counts = {"a": 900, "b": 90, "c": 10}
         chosen = [
-            one
+            image
             for seed in range(4)
-            for one in choose(pool, counts, rule=rule, budget=20, class_balance=balance, seed=seed).chosen
+            for image in choose(pool, counts, rule=rule, budget=20, class_balance=balance, seed=seed).chosen
         ]
-        shares.append(sum(one.best_class == "c" for one in chosen) / len(chosen))
+        shares.append(sum(image.best_class == "c" for image in chosen) / len(chosen))
     assert shares[0] < shares[2] and shares[0] <= shares[1] <= shares[2], shares
 
 
 @pytest.mark.parametrize("rule", ["random", "stratified", "stratified-diverse", "k-means++", "k-center"])
-def test_images_without_a_find_are_reached(rule):
+def test_images_without_detections_are_reached(rule):
     pool = random_pool(400)
-    silent = {one.name for one in pool if not one.found.detections}
+    silent = {prediction.name for prediction in pool if not prediction.found.detections}
     assert 60 < len(silent) < 100
     assert silent & set(names(choose(pool, rule=rule, budget=20).chosen))
 
@@ -284,9 +284,9 @@ def test_images_without_a_find_are_reached(rule):
 @pytest.mark.parametrize("rule", rules.RULES)
 @pytest.mark.parametrize("budget", [0, None])
 def test_no_budget_takes_all(rule, budget):
-    pool = [dataclasses.replace(one, features=None) for one in POOL]
+    pool = [dataclasses.replace(prediction, features=None) for prediction in POOL]
     selection = choose(pool, rule=rule, budget=budget)
-    assert sorted(names(selection.chosen)) == [one.name for one in POOL]
+    assert sorted(names(selection.chosen)) == [prediction.name for prediction in POOL]
     assert selection.random is selection.chosen and "takes all 300 candidates" in selection.note
 
 
@@ -306,22 +306,22 @@ def test_awkward_pools(rule, unit):
 
 @pytest.mark.parametrize("rule", rules.NEED_FEATURES)
 def test_rules_that_compare_say_when_there_are_no_features(rule):
-    pool = [dataclasses.replace(one, features=None) for one in POOL]
-    with pytest.raises(errors.PredictionError, match=f"no features, which the rule {rule.replace('+', '.')} compares"):
+    pool = [dataclasses.replace(prediction, features=None) for prediction in POOL]
+    with pytest.raises(errors.PredictionError, match=f"no features, which the rule {rule.replace('+', '.')} needs"):
         choose(pool, rule=rule, budget=10)
-    pool = [dataclasses.replace(one, features=np.full(3, np.nan)) for one in POOL]
+    pool = [dataclasses.replace(prediction, features=np.full(3, np.nan)) for prediction in POOL]
     with pytest.raises(errors.PredictionError, match="its features are not finite"):
         choose(pool, rule=rule, budget=10)
-    with pytest.raises(errors.PredictionError, match="do not belong to those of the pool"):
+    with pytest.raises(errors.PredictionError, match="do not match those of the pool"):
         choose(POOL, rule=rule, budget=10, more={"labelled_features": np.ones([2, 3])})
 
 
-def test_a_large_pool_is_cut_to_a_sample_and_that_is_said():
+def test_a_large_pool_is_sampled_and_that_is_noted():
     selection = choose(POOL, rule="k-center", budget=10, max_candidates=100)
     assert len(selection.chosen) == 10 and "among 100 of 300 candidates" in selection.note
 
 
-def test_an_image_that_comes_twice_is_named():
+def test_an_image_that_occurs_twice_is_named():
     with pytest.raises(errors.PredictionError, match="x: predicted twice"):
         choose([predicted("x"), predicted("x")], rule="random", budget=2)
 
@@ -341,7 +341,7 @@ def test_an_image_that_comes_twice_is_named():
         {"expand": 0},
     ],
 )
-def test_options_that_cannot_be_meant(options):
+def test_invalid_options(options):
     (name, value), *_ = options.items()
     with pytest.raises(errors.UsageError, match=f"--{name}={value}"):
         choose([], **options)
@@ -386,7 +386,7 @@ def test_scores_of_all_are_written(tmp_path):
 
 
 def test_k_center_is_what_it_is_on_unit_features():
-    pool = sorted(POOL, key=lambda one: one.name)
-    features = diversity.to_unit_length([one.features for one in pool])
+    pool = sorted(POOL, key=lambda prediction: prediction.name)
+    features = diversity.to_unit_length([prediction.features for prediction in pool])
     expected = [pool[position].name for position in diversity.k_center(features, 15)]
     assert names(choose(POOL, rule="k-center", budget=15).chosen) == expected

@@ -52,8 +52,8 @@ def test_dcus_weighs_each_box_by_its_class():
         "max": 0.8018185525433373 * 1.160514314131171,
     }
     for aggregate, value in expected.items():
-        found = uncertainty.score_image(IMAGE, "dcus", aggregate, weight_of=weight_of)
-        assert found == pytest.approx(value, abs=1e-9)
+        score = uncertainty.score_image(IMAGE, "dcus", aggregate, weight_of=weight_of)
+        assert score == pytest.approx(value, abs=1e-9)
 
 
 @pytest.mark.parametrize("unknown", [None, -1.0, float("nan")])
@@ -76,25 +76,25 @@ def test_detections_below_the_threshold_do_not_count():
 
 @pytest.mark.parametrize("rule", rules.UNCERTAINTIES)
 @pytest.mark.parametrize("aggregate", rules.AGGREGATES)
-def test_nothing_found_is_no_uncertainty(rule, aggregate):
+def test_nothing_found_means_no_uncertainty(rule, aggregate):
     assert uncertainty.score_image(predicted("x"), rule, aggregate) == 0.0
     assert uncertainty.score_image(predicted("x", ("cat", 0.01)), rule, aggregate) == 0.0
 
 
-def test_a_box_that_surely_is_nothing_is_not_the_most_doubtful():
+def test_a_box_that_is_certainly_nothing_is_not_the_most_doubtful():
     nothing, doubtful = predicted("x", ("cat", 0.06)), predicted("y", ("cat", 0.5))
     assert uncertainty.score_image(nothing, "least-confidence") < uncertainty.score_image(doubtful, "least-confidence")
 
 
-def test_of_one_class_three_rules_order_alike():
-    """Between two answers least confidence, margin and entropy are one order."""
+def test_three_rules_give_the_same_order_for_one_class():
+    """For two possible answers, least confidence, margin and entropy give the same order."""
     boxes = []
     for score in np.linspace(0.06, 0.94, 40).tolist():
         entropy = -score * math.log(score) - (1 - score) * math.log(1 - score)
         boxes.append(predicted(f"{score}", ("cat", score, abs(2 * score - 1), entropy)))
     orders = []
     for rule in ("least-confidence", "margin", "entropy"):
-        orders.append([round(uncertainty.score_image(one, rule), 9) for one in boxes])
+        orders.append([round(uncertainty.score_image(prediction, rule), 9) for prediction in boxes])
     ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable")[:20] for values in orders]
     assert (ranks[0] == ranks[1]).all() and (ranks[1] == ranks[2]).all()
 
@@ -107,10 +107,10 @@ def test_figures_that_are_not_finite_are_named(rule, value):
         uncertainty.score_image(image, rule)
 
 
-def test_a_prediction_that_is_not_whole_is_named():
+def test_an_incomplete_prediction_is_named():
     image = predicted("a/b.jpg", ("cat", 0.5))
     image = type(image)(image.name, image.found, (), image.entropies)
-    with pytest.raises(errors.PredictionError, match=r"a/b\.jpg.*not whole"):
+    with pytest.raises(errors.PredictionError, match=r"a/b\.jpg.*the prediction is incomplete"):
         uncertainty.score_image(image, "entropy")
 
 
@@ -118,13 +118,13 @@ scores = st.lists(st.tuples(st.floats(0.05, 1), st.floats(0, 1), st.floats(0, 4)
 
 
 @hypothesis.given(scores, st.sampled_from(rules.UNCERTAINTIES))
-def test_aggregates_belong_together(found, rule):
-    image = predicted("x", *(("cat", *one) for one in found))
+def test_aggregates_belong_together(detections, rule):
+    image = predicted("x", *(("cat", *values) for values in detections))
     weight_of = uncertainty.difficulty_weights({"cat": 0.3})
     total, mean, largest = (
         uncertainty.score_image(image, rule, aggregate, weight_of=weight_of) for aggregate in ("sum", "mean", "max")
     )
-    assert total == pytest.approx(mean * len(found))
+    assert total == pytest.approx(mean * len(detections))
     assert 0 <= mean <= largest * (1 + 1e-12) and largest <= total * (1 + 1e-12)
 
 

@@ -26,17 +26,17 @@ def build_oracle(name, *, label_map=None, **options):
       An object with `name`, `ask(questions, folder)` and `next_steps(folder)`.
 
     Raises:
-      UsageError: an oracle or an option that is not known, or a value that an option cannot have.
+      UsageError: an unknown oracle or option, or an invalid value.
     """
     check_names(name, options)
     return _ORACLES[name](OPTIONS[name](**options), label_map)
 
 
 def names_of(name):
-    """Names of the options of an oracle.
+    """The option names of an oracle.
 
     Raises:
-      UsageError: an oracle that is not known.
+      UsageError: an unknown oracle.
     """
     if name not in _ORACLES:
         raise _unknown("oracle", name, _ORACLES)
@@ -44,7 +44,7 @@ def names_of(name):
 
 
 def check_names(name, options):
-    """Raises UsageError when an oracle, or one of the names of its options, is not known; "name" is always allowed."""
+    """Raises UsageError when an oracle or one of its option names is unknown; "name" is always allowed."""
     known = names_of(name)
     for option in options:
         if option not in (*known, "name"):
@@ -52,9 +52,9 @@ def check_names(name, options):
             raise _unknown(f"option of the oracle {name}:", option, known, owners)
 
 
-def _unknown(what, name, known, owners=()):
+def _unknown(kind, name, known, owners=()):
     near = difflib.get_close_matches(str(name), list(known), n=1)
     fix = f"did you mean {near[0]!r}?" if near else None
     if owners:
-        fix = f"leave it out: it is for the oracle {' or '.join(owners)}"
-    return errors.UsageError(f"no such {what} {name!r}", expected="one of " + ", ".join(known), fix=fix)
+        fix = f"leave it out: it belongs to the oracle {' or '.join(owners)}"
+    return errors.UsageError(f"no such {kind} {name!r}", expected="one of " + ", ".join(known), fix=fix)

@@ -1,35 +1,39 @@
-"""Which detections of an image become boxes: those above a score, one for each place."""
+"""Which detections of an image become boxes: those above a score, one per place."""
 
 import numpy as np
 
 from tfodhelper.active_learning.oracles import edits
-from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import detections
 
 
-def choose_boxes(found, score_threshold, max_overlap, names=None):
-    """Boxes of an image's detections.
+def choose_boxes(predicted, score_threshold, max_overlap, names=None):
+    """Chooses boxes from an image's detections.
 
-    A detection that overlaps a better one, of whatever class, by more than `max_overlap` is left out, and so is one
+    A detection that overlaps a better one, whatever its class, by more than `max_overlap` is left out, and so is one
     that has no area in whole pixels.
 
     Args:
-      found: `prediction.detections.ImageDetections`.
-      score_threshold: least score.
-      max_overlap: greatest intersection over union of two boxes.
-      names: the classes that are asked for; None for all.
+      predicted: `prediction.detections.ImageDetections`.
+      score_threshold: minimum score.
+      max_overlap: maximum intersection over union of two boxes.
+      names: the wanted classes; None for all.
 
     Returns:
       List of (`annotations.structures.Box` in whole pixels of the stored image, score), best first.
     """
-    wanted = [one for one in found.detections if one.score >= score_threshold and (names is None or one.name in names)]
+    wanted = [
+        detection
+        for detection in predicted.detections
+        if detection.score >= score_threshold and (names is None or detection.name in names)
+    ]
     chosen, corners = [], np.zeros([0, 4])
-    for one in sorted(wanted, key=lambda one: -one.score):
-        box = results.to_box(one, found.width, found.height)
+    for detection in sorted(wanted, key=lambda detection: -detection.score):
+        box = detections.to_box(detection, predicted.width, predicted.height)
         if box is None:
             continue
-        place = edits.corners_of([box])
-        if len(chosen) and edits.pairwise_iou(place, corners).max() > max_overlap:
+        box_corners = edits.corners_of([box])
+        if len(chosen) and edits.pairwise_iou(box_corners, corners).max() > max_overlap:
             continue
-        chosen.append((box, one.score))
-        corners = np.concatenate([corners, place])
+        chosen.append((box, detection.score))
+        corners = np.concatenate([corners, box_corners])
     return chosen

@@ -1,7 +1,7 @@
-"""Predictions as drafts for LabelImg: images and XML in a review folder, and what was predicted, remembered elsewhere.
+"""Predictions as drafts for LabelImg: images and XML in a review folder, and a record of what was predicted.
 
-A person edits the XML in the review folder. What stood in it at first is kept in `drafts.json` in the round's folder,
-in the frame of the stored image, so that edits can be counted whatever becomes of the review folder.
+A person edits the XML in the review folder. Its original content is kept in `drafts.json` in the round's folder, in
+the frame of the stored image, so that edits can be counted whatever happens to the review folder.
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ MEMORY = "drafts.json"
 CLASSES = "predefined_classes.txt"
 HOW_TO = "HOW_TO.txt"
 UNREADABLE = "the image cannot be read"
-CHANGED = "the image has another size than when it was predicted"
+CHANGED = "the size of the image has changed since it was predicted"
 
 _FORMAT = 1
-_ENDINGS = {  # those that LabelImg looks for; the first is given to an image whose ending is none of them
+_ENDINGS = {  # those that LabelImg looks for; the first one replaces any other ending
     "JPEG": (".jpg", ".jpeg"),
     "MPO": (".jpg", ".jpeg"),
     "PNG": (".png",),
@@ -32,37 +32,37 @@ _ENDINGS = {  # those that LabelImg looks for; the first is given to an image wh
     "WEBP": (".webp",),
 }
 _INSTRUCTIONS = """\
-Drafts of labels, the image to look at first in front.
+Draft labels; the most important images come first.
 
   {command}
 
-For each image: delete boxes that are wrong, correct the others, add what is missing, and press the space bar, which
-marks the image as verified (green) and saves it. An image without objects: no box, and the space bar.
-Where predictions overlap by more than {max_overlap:g} (intersection over union), of whatever classes, the draft has the
-best one alone: look for a second object where objects cover each other.
-An image that should not be labelled at all: delete it here (Ctrl+Shift+D); this removes only the link or the copy.
-The format must be PascalVOC (the button below Save). Names of classes: {classes}.
-LabelImg 1.8.6 needs Python 3.9 or older: it stops with an error on later ones.
-Then start the same round again: what is verified is taken in, the rest is waited for.
+For each image: delete wrong boxes, correct the others, add missing ones, and press the space bar, which marks the image
+as verified (green) and saves it. If an image shows no objects, delete all boxes and press the space bar.
+Where predictions overlap by more than {max_overlap:g} (intersection over union), whatever their classes, the draft
+contains only the best one: look for a second object where objects cover each other.
+If an image should not be labelled at all, delete it here (Ctrl+Shift+D); this removes only the link or the copy.
+The format must be PascalVOC (the button below Save). Class names: {classes}.
+LabelImg 1.8.6 needs Python 3.9 or older; it crashes on later versions.
+Then run the same round again: it adopts what is verified and waits for the rest.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """What one image's draft said.
+    """The draft of one image.
 
     Attributes:
       name: of the `PoolImage`.
       path: the user's image.
       image: name of its link or copy in the review folder; its XML has the same stem.
       width, height: of the stored image, pixels.
-      orientation: EXIF orientation; when it is not 1 the review folder holds an upright copy, and boxes are upright.
+      orientation: EXIF orientation; if it is not 1, the review folder contains an upright copy with upright boxes.
       format: Pillow's name of the image's format.
       mode: Pillow's mode of the image.
       boxes: predicted, in whole pixels of the stored image, best first.
       scores: of the boxes.
       refused: why there is no draft, or "".
-      is_written: whether XML and image were put there.
+      is_written: whether the XML and the image have been written.
     """
 
     name: str
@@ -102,27 +102,27 @@ class Draft:
 
 
 def plan_draft(question, rank, digits, options):
-    """Decides what the draft of an image is.
+    """Plans the draft of an image.
 
     Args:
       question: a `structures.Question`.
-      rank: place among the drafts, from 1.
-      digits: with which the rank is written.
+      rank: position among the drafts, from 1.
+      digits: number of digits with which the rank is written.
       options: has `score_threshold` and `max_overlap`; see `detections_to_boxes.choose_boxes`.
 
     Returns:
       A `Draft`, not written.
     """
-    image, found = question.image, question.prediction.found
+    image, predicted = question.image, question.prediction.found
     try:
         facts = images.read_image_facts(image.path)
     except UnusableFile:
         return Draft(image.name, image.path, refused=UNREADABLE)
-    if (found.width, found.height) != (facts.width, facts.height):
+    if (predicted.width, predicted.height) != (facts.width, facts.height):
         return Draft(image.name, image.path, refused=CHANGED)
     stem, ending = os.path.splitext(pathlib.PurePosixPath(image.name).name)
     endings = _ENDINGS.get(facts.format, (ending,))
-    if facts.orientation > 1:  # encoded anew
+    if facts.orientation > 1:  # re-encoded
         ending = ".jpg" if facts.format in images.LOSSY_FORMATS else ".png"
     elif ending.lower() not in endings:
         ending = endings[0]
@@ -136,25 +136,25 @@ def plan_draft(question, rank, digits, options):
         format=facts.format,
         mode=facts.mode,
     )
-    pairs = detections_to_boxes.choose_boxes(found, options.score_threshold, options.max_overlap)
+    pairs = detections_to_boxes.choose_boxes(predicted, options.score_threshold, options.max_overlap)
     shown = dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs)).shown_boxes()
     pairs = [pair for pair, box in zip(pairs, shown) if box.area > 0]  # LabelImg cannot show the others
     return dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs), scores=tuple(score for _, score in pairs))
 
 
 def write_draft(folder, draft, how):
-    """Puts image and XML of a draft into the review folder; an XML file that is there already is left alone.
+    """Writes the image and the XML of a draft to the review folder; an existing XML file is left unchanged.
 
     Args:
       folder: the review folder.
       draft: a `Draft`.
-      how: `placing.LINK` or COPY; an image that EXIF turns is always copied, upright.
+      how: `placing.LINK` or COPY; an image that EXIF rotates is always copied, upright.
     """
     target, xml = folder / draft.image, folder / draft.xml
     if xml.exists():
         return
     if target.is_symlink() or target.exists():
-        target.unlink()  # begun before an interruption
+        target.unlink()  # left by an interruption
     if draft.orientation == 1:
         placing.place_image(draft.path, target, how)
     else:
@@ -172,12 +172,12 @@ def _write_upright(draft, target):
 
 
 def write_guides(folder, class_names, command, max_overlap):
-    """Writes the list of classes for LabelImg and a word on what to do, where they are not there.
+    """Writes the list of classes for LabelImg and the instructions, unless they exist.
 
     Args:
       folder: the review folder.
       class_names: list of str.
-      command: that starts LabelImg.
+      command: the one that starts LabelImg.
       max_overlap: of two boxes of a draft; see `detections_to_boxes.choose_boxes`.
     """
     texts = {
@@ -190,11 +190,11 @@ def write_guides(folder, class_names, command, max_overlap):
 
 
 def write_memory(folder, review, drafts):
-    """Writes drafts.json whole.
+    """Writes drafts.json atomically.
 
     Args:
-      folder: the round's.
-      review: path of the review folder, absolute or in the round's folder.
+      folder: of the round.
+      review: path of the review folder, absolute or relative to the round's folder.
       drafts: iterable of `Draft`s.
     """
     value = {"format": _FORMAT, "review": review, "drafts": [_to_json(draft) for draft in drafts]}
@@ -202,13 +202,13 @@ def write_memory(folder, review, drafts):
 
 
 def read_memory(folder):
-    """What `write_memory` wrote.
+    """Reads what `write_memory` wrote.
 
     Returns:
-      (review, {image name: `Draft`} in the order written); (None, {}) when nothing was written yet.
+      (review, {image name: `Draft`} in the order written); (None, {}) if nothing has been written yet.
 
     Raises:
-      StorageError: a file of another form.
+      StorageError: the file is malformed.
     """
     path = pathlib.Path(folder) / MEMORY
     if not path.exists():
@@ -217,12 +217,12 @@ def read_memory(folder):
     try:
         if value["format"] != _FORMAT:
             raise ValueError(f"format {value['format']}")
-        drafts = [_from_json(one) for one in value["drafts"]]
+        drafts = [_from_json(entry) for entry in value["drafts"]]
         return value["review"], {draft.name: draft for draft in drafts}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise errors.StorageError(
-            f"{path}: does not hold the drafts of a round ({type(error).__name__}: {error})",
-            fix="restore the file: without it nobody knows what was predicted",
+            f"{path}: does not contain the drafts of a round ({type(error).__name__}: {error})",
+            fix="restore the file; without it, the original predictions are lost",
         ) from error
 
 
@@ -236,5 +236,5 @@ def _to_json(draft):
 
 
 def _from_json(value):
-    boxes = tuple(Box(one["class"], *(float(one[side]) for side in CORNERS)) for one in value["boxes"])
-    return Draft(**value | {"boxes": boxes, "scores": tuple(float(one["score"]) for one in value["boxes"])})
+    boxes = tuple(Box(box["class"], *(float(box[side]) for side in CORNERS)) for box in value["boxes"])
+    return Draft(**value | {"boxes": boxes, "scores": tuple(float(box["score"]) for box in value["boxes"])})

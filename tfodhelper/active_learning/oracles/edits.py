@@ -1,7 +1,7 @@
 """What a person changed in a draft: which box of the answer was which box of the draft, and how many boxes that cost.
 
-Boxes are told apart by class and place alone; their order in the files says nothing. LabelImg cuts corners to whole
-pixels and lifts xmin and ymin below 1 to 1 whenever it saves, so that places are compared as it would save them.
+Boxes are matched by class and place alone; their order in the files does not matter. Whenever LabelImg saves, it
+truncates corners to whole pixels and raises xmin and ymin to at least 1, so places are compared as it would save them.
 """
 
 import dataclasses
@@ -13,21 +13,21 @@ from tfodhelper.active_learning.structures import Edits
 
 KEPT, MOVED, RELABELLED, ADDED = "kept", "moved", "relabelled", "added"
 
-# An object that is found and badly placed overlaps by a tenth or more; below, a detection is background (Bolya et al.
-# 2020, TIDE, section 2.2; arXiv 2008.08115).
+# An object that is found but badly localized overlaps by a tenth or more; below that, a detection is background (Bolya
+# et al. 2020, TIDE, section 2.2; arXiv 2008.08115).
 MOVED_IOU = 0.1
-RELABELLED_IOU = 0.5  # a box of another class is the same object only where it is in its place
+RELABELLED_IOU = 0.5  # a box of another class is the same object only if it overlaps this much
 _SAME_PX = 1.0  # corners that differ by less are the same after rounding
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """An answer held against its draft.
+    """An answer compared with its draft.
 
     Attributes:
-      edits: number of boxes by what was done; deleted ones included.
-      kinds: for each box of the answer KEPT, MOVED, RELABELLED or ADDED.
-      sources: for each box of the answer the index of the draft's box that it was, or None for an added one.
+      edits: number of boxes by kind of edit, including deleted ones.
+      kinds: for each box of the answer, KEPT, MOVED, RELABELLED or ADDED.
+      sources: for each box of the answer, the index of its box in the draft, or None for an added one.
     """
 
     edits: Edits
@@ -38,16 +38,16 @@ class Comparison:
 def compare_boxes(draft, answer, keep_iou=None):
     """Finds what became of the boxes of a draft.
 
-    In this order, and within a step those that fit best first: boxes at their place with their class are kept; boxes at
-    their place with another class, relabelled; boxes of the same class that overlap by half, moved; boxes of another
-    class that overlap by half, relabelled; boxes of the same class that overlap by `MOVED_IOU`, moved. What is left of
-    the answer was added, what is left of the draft was deleted. A box that is dragged to where it does not overlap with
-    itself counts as deleted and added.
+    In this order, the best fits first within each step: boxes in the same place with the same class are kept; boxes in
+    the same place with another class, relabelled; boxes of the same class that overlap by half, moved; boxes of another
+    class that overlap by half, relabelled; boxes of the same class that overlap by `MOVED_IOU`, moved. The remaining
+    boxes of the answer were added, the remaining ones of the draft were deleted. A box that was dragged so far that it
+    no longer overlaps its old place counts as deleted and added.
 
     Args:
       draft: `annotations.structures.Box`es, pixels.
-      answer: those of the person, same frame.
-      keep_iou: intersection over union from which a box of the same class counts as kept; None: only at its place.
+      answer: the person's boxes, in the same frame.
+      keep_iou: intersection over union from which a box of the same class counts as kept; None: only in the same place.
 
     Returns:
       `Comparison`.
@@ -123,7 +123,7 @@ def _places_of(boxes):
 
 
 def _pair(allowed, fit, draft, answer):
-    """Pairs (draft index, answer index), best fit first; equal fits are settled by class and place, not by order."""
+    """Pairs (draft index, answer index), best fit first; ties are broken by class and place, not by order."""
     rows, columns = np.nonzero(allowed)
     order = sorted(zip(rows.tolist(), columns.tolist()), key=lambda p: (-fit[p], _key(draft[p[0]]), _key(answer[p[1]])))
     taken_rows, taken_columns = set(), set()

@@ -1,6 +1,6 @@
-"""Boxes of an image as it is stored and as its EXIF orientation turns it, and from one to the other.
+"""Converts boxes between an image as it is stored and as its EXIF orientation shows it, upright.
 
-LabelImg since 1.8.4 shows images turned, earlier versions and most other tools as they are stored.
+LabelImg shows images upright since version 1.8.4; earlier versions and most other tools show them as stored.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ _QUARTER_TURNED = (5, 6, 7, 8)
 
 
 def turned_size(width, height, orientation):
-    """(width, height) of the upright image, of those of the stored one."""
+    """(width, height) of the upright image, from those of the stored one."""
     return (height, width) if orientation in _QUARTER_TURNED else (width, height)
 
 
@@ -21,7 +21,7 @@ def to_upright(box, width, height, orientation):
       width, height: of the stored image.
       orientation: EXIF orientation, 1 to 8 (Exif 2.3, section 4.6.4, tag 274).
     """
-    place = {
+    turn_point = {
         1: lambda x, y: (x, y),
         2: lambda x, y: (width - x, y),
         3: lambda x, y: (width - x, height - y),
@@ -31,16 +31,16 @@ def to_upright(box, width, height, orientation):
         7: lambda x, y: (height - y, width - x),
         8: lambda x, y: (y, width - x),
     }[orientation]
-    return _moved(box, place)
+    return _moved(box, turn_point)
 
 
 def to_stored(box, width, height, orientation):
-    """The inverse of `to_upright`; width and height are those of the stored image, too."""
-    if orientation in (6, 8):  # quarter turns are each other's inverse; all else is its own
+    """The inverse of `to_upright`; width and height are again those of the stored image."""
+    if orientation in (6, 8):  # quarter turns are each other's inverses; all others are their own
         return to_upright(box, height, width, 14 - orientation)
     return to_upright(box, *turned_size(width, height, orientation), orientation)
 
 
-def _moved(box, place):
-    (x0, y0), (x1, y1) = place(box.xmin, box.ymin), place(box.xmax, box.ymax)
+def _moved(box, turn_point):
+    (x0, y0), (x1, y1) = turn_point(box.xmin, box.ymin), turn_point(box.xmax, box.ymax)
     return dataclasses.replace(box, xmin=min(x0, x1), ymin=min(y0, y1), xmax=max(x0, x1), ymax=max(y0, y1))

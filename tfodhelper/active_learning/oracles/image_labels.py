@@ -1,6 +1,6 @@
-"""The classes that images are known to show, from the folders that they lie in or from a CSV file.
+"""The classes that images are known to show, from their folders or from a CSV file.
 
-What is not clear is left open rather than guessed: an image without a label asks nobody for anything.
+What is unclear is left open rather than guessed: an image without a label is merely not adopted.
 """
 
 import collections
@@ -12,7 +12,7 @@ import posixpath
 from tfodhelper import console, errors
 
 FOLDER = "folder"
-BETWEEN = "|"  # of classes in one cell
+BETWEEN = "|"  # separates classes in one cell
 MAX_BYTES = 1 << 30  # of a CSV file; a million images are about 60 MB
 
 _IMAGE_COLUMNS = ("image", "filename", "file", "path", "name", "image_name", "image_path")
@@ -24,49 +24,49 @@ def read_image_labels(source, images):
     """Reads the classes of images.
 
     Args:
-      source: "folder", when images lie in a folder called by their class, or the path of a CSV file with a column
+      source: "folder", if each image is in a folder named after its class, or the path of a CSV file with a column
         `image` (a path, the relative path, the name or the stem) and a column `classes` (or `class`) with `|` between
-        several; other columns do not count.
+        several; other columns are ignored.
       images: objects with `name`, a relative POSIX path, and `path`, the file.
 
     Returns:
-      {image name: tuple of classes}, sorted and without those of which nothing clear is said. What is left open, and
-      why, is said on the console.
+      {image name: sorted tuple of classes}, without the images whose classes are unclear. What is left open, and why,
+      is printed.
 
     Raises:
-      DatasetError: a CSV file that cannot be read, or a source that says nothing about any of the images.
+      DatasetError: the CSV file cannot be read, or the source does not mention any of the images.
     """
     images = list(images)
-    found, notes = _from_folders(images) if str(source) == FOLDER else _from_csv(pathlib.Path(source), images)
+    classes_of, notes = _from_folders(images) if str(source) == FOLDER else _from_csv(pathlib.Path(source), images)
     for note in notes:
         console.warn(note)
-    return found
+    return classes_of
 
 
 def check_source(source):
-    """Raises DatasetError for a CSV file that cannot be read; for the rest of it the images must be known."""
+    """Raises DatasetError for a CSV file that cannot be read; all other checks need the images."""
     if str(source) != FOLDER:
         _read_rows(pathlib.Path(source))
 
 
 def _from_folders(images):
-    """The class is the folder that the image lies in."""
-    found, loose = {}, []
+    """The class is the name of the image's folder."""
+    classes_of, loose = {}, []
     for image in images:
         folder = posixpath.basename(posixpath.dirname(image.name))
         if folder:
-            found[image.name] = (folder,)
+            classes_of[image.name] = (folder,)
         else:
             loose.append(image.name)
-    if images and not found:
+    if images and not classes_of:
         raise errors.DatasetError(
-            "none of the images lies in a folder of its class",
-            expected="CLASS/IMAGE in the folder that was named",
+            "none of the images is in a folder named after its class",
+            expected="CLASS/IMAGE in the given folder",
             received=loose[0],
-            fix="sort the images into folders called by their classes, or name a CSV file",
+            fix="sort the images into folders named after their classes, or use a CSV file",
         )
-    what = "images lie in no folder of a class, and nothing is known of them"
-    return found, [_count(loose, what)] if loose else []
+    text = "images are not in a class folder, so their classes are unknown"
+    return classes_of, [_count(loose, text)] if loose else []
 
 
 def _from_csv(path, images):
@@ -85,27 +85,27 @@ def _from_csv(path, images):
             said[names[0]].setdefault(classes, number)
     if not said:
         raise errors.DatasetError(
-            f"{path}: says nothing about any of the {len(images)} images",
-            expected="names of images, for instance " + ", ".join(image.name for image in images[:2]),
+            f"{path}: does not mention any of the {len(images)} images",
+            expected="image names such as " + ", ".join(image.name for image in images[:2]),
             received=f"{len(rows)} rows" + (f", the first is {rows[0][1]!r}" if rows else ""),
-            fix="name the file that belongs to these images",
+            fix="use the file that belongs to these images",
         )
-    found = {name: next(iter(versions)) for name, versions in said.items() if len(versions) == 1}
+    classes_of = {name: next(iter(versions)) for name, versions in said.items() if len(versions) == 1}
     contradicted = [_contradiction(name, versions) for name, versions in said.items() if len(versions) > 1]
     silent = [image.name for image in images if image.name not in said]
     notes = [
         (unknown, "rows name images that are not in the folder"),
-        (unclear, "rows fit several images, and count for none; write the path inside the folder"),
-        (empty, "rows name no class, and say nothing"),
-        (contradicted, "images have rows that contradict each other, and count as unknown; write a|b for two classes"),
-        (silent, "images of the folder are not in the list, and nothing is known of them"),
+        (unclear, "rows fit several images and are ignored; write the path relative to the folder"),
+        (empty, "rows name no class and are ignored"),
+        (contradicted, "images have contradictory rows, so their classes are unknown; write a|b for two classes"),
+        (silent, "images of the folder are not in the list, so their classes are unknown"),
     ]
-    return found, [f"{path}: {_count(which, what)}" for which, what in notes if which]
+    return classes_of, [f"{path}: {_count(entries, text)}" for entries, text in notes if entries]
 
 
-def _count(which, what):
-    more = ", ..." if len(which) > _SHOWN else ""
-    return f"{len(which)} {what}: {', '.join(which[:_SHOWN])}{more}"
+def _count(entries, text):
+    more = ", ..." if len(entries) > _SHOWN else ""
+    return f"{len(entries)} {text}: {', '.join(entries[:_SHOWN])}{more}"
 
 
 def _contradiction(name, versions):
@@ -113,10 +113,10 @@ def _contradiction(name, versions):
 
 
 def _read_rows(path):
-    """[(line, image as it stands there, sorted classes)]."""
+    """[(line number, image as written, sorted classes)]."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise errors.DatasetError(f"{path}: too large for a list", expected=f"at most {MAX_BYTES >> 20} MB")
+            raise errors.DatasetError(f"{path}: the file is too large", expected=f"at most {MAX_BYTES >> 20} MB")
         with open(path, encoding="utf-8-sig", newline="") as file:
             delimiter = _find_delimiter(file.readline())
             file.seek(0)
@@ -131,7 +131,7 @@ def _read_rows(path):
     except UnicodeDecodeError as error:
         raise errors.DatasetError(f"{path}: is not UTF-8 text ({error})", fix="save it as UTF-8") from error
     except csv.Error as error:
-        raise errors.DatasetError(f"{path}: is no CSV file ({error})") from error
+        raise errors.DatasetError(f"{path}: is not a CSV file ({error})") from error
 
 
 def _find_delimiter(line):
@@ -165,7 +165,7 @@ def _parse_row(path, number, row, image_column, class_column):
 
 
 class _Lookup:
-    """Finds images by what a list calls them: exact before loose, the longest name before the shortest."""
+    """Finds images by their names in a list: exact matches before loose ones, longer names before shorter ones."""
 
     def __init__(self, images):
         self._paths = {os.path.realpath(image.path): image.name for image in images}
@@ -187,15 +187,15 @@ class _Lookup:
         return self._places.get(entry) or self._find_by_end(entry)
 
     def _find_by_end(self, entry):
-        """By name or stem; folders in front tell apart those that are called alike, as far as they agree."""
+        """By name or stem; among images with the same name, the one whose folders agree best with the entry's."""
         folder, base = posixpath.split(entry)
-        found = self._stems.get(base, [])
-        if len(found) > 1 and folder:
+        candidates = self._stems.get(base, [])
+        if len(candidates) > 1 and folder:
             parts = folder.split("/")
-            shared = {name: _shared_tail(parts, posixpath.dirname(name).split("/")) for name in found}
+            shared = {name: _shared_tail(parts, posixpath.dirname(name).split("/")) for name in candidates}
             best = max(shared.values())
-            return [name for name in found if best and shared[name] == best]
-        return found
+            return [name for name in candidates if best and shared[name] == best]
+        return candidates
 
 
 def _shared_tail(first, second):

@@ -1,8 +1,8 @@
-"""A person with LabelImg as the oracle: drafts to correct, and the verified ones taken in.
+"""A person with LabelImg as the oracle: drafts to correct, of which the verified ones are adopted.
 
-Asked for the first time, it writes a draft for each image into the review folder, and waits. Asked again, it takes in
-what carries `verified="yes"`, counts what was changed, and waits for the rest. Nothing in the review folder is written
-over or removed.
+When asked for the first time, it writes a draft for each image to the review folder and waits. When asked again, it
+adopts what is marked `verified="yes"`, counts the changes, and waits for the rest. Nothing in the review folder is
+overwritten or removed.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ REVIEW = "review"
 
 VERIFIED = "verified by a person"
 NOT_VERIFIED = "not verified yet"
-OTHER_FORMAT = "saved in another format than PascalVOC"
+OTHER_FORMAT = "saved in a format other than PascalVOC"
 NO_XML = "its XML was removed from the review folder"
 NO_IMAGE = "its image was removed from the review folder"
-LOST_IMAGE = "the image of the pool is not there any more"
+LOST_IMAGE = "the image of the pool no longer exists"
 BAD_XML = "its XML cannot be read"
-BAD_CLASS = "its XML has a class that is not in the label map"
-BAD_SIZE = "its XML is for another size of image"
-BAD_BOX = "its XML has a box that cannot be used"
+BAD_CLASS = "its XML contains a class that is not in the label map"
+BAD_SIZE = "its XML states another image size"
+BAD_BOX = "its XML contains an invalid box"
 _BAD = {"class-unknown": BAD_CLASS, "size-undecided": BAD_SIZE}
 
 _SHOWN = 20  # notes
@@ -49,15 +49,15 @@ class LabelImgOracle:
         self._options, self._label_map = options, label_map
 
     def ask(self, questions, folder):
-        """Yields an `Answer` for each question; says on the console what a person should mend.
+        """Yields an `Answer` for each question; prints what a person should correct.
 
         Args:
           questions: iterable of `structures.Question`s; the first one becomes the first draft.
           folder: of the round.
 
         Raises:
-          UsageError: the review folder lies among the images, or holds something else.
-          StorageError: the review folder is gone, or cannot be written.
+          UsageError: the review folder is among the images, or contains other files.
+          StorageError: the review folder is missing or cannot be written.
         """
         questions = list(questions)
         review, known = self._write_drafts(questions, pathlib.Path(folder))
@@ -67,10 +67,10 @@ class LabelImgOracle:
         for note in notes[:_SHOWN]:
             console.warn(note)
         if len(notes) > _SHOWN:
-            console.warn(f"{len(notes) - _SHOWN} more drafts of {review} need mending")
+            console.warn(f"{len(notes) - _SHOWN} more drafts in {review} need correction")
 
     def next_steps(self, folder):
-        """What a person types to work on the drafts of a round."""
+        """The command with which a person works on the drafts of a round."""
         return (_command(self._find_review(pathlib.Path(folder), drafts.read_memory(folder)[0])),)
 
     def _find_review(self, folder, remembered):
@@ -91,9 +91,9 @@ class LabelImgOracle:
             remembered = self._name_review(folder)
         elif not review.is_dir() and any(draft.is_written for draft in known.values()):
             raise errors.StorageError(
-                f"{review}: the drafts of this round are gone",
-                expected="the folder that was made for them",
-                fix=f"put it back; or remove {folder / drafts.MEMORY} to have the drafts written anew",
+                f"{review}: the drafts of this round are missing",
+                expected="the folder that was written for them",
+                fix=f"put it back, or remove {folder / drafts.MEMORY} to write the drafts again",
             )
         digits = max(4, len(str(len(questions))))
         with console.Progress("drafts planned", len(new)) if new else contextlib.nullcontext() as progress:
@@ -116,20 +116,20 @@ class LabelImgOracle:
         drafts.write_guides(review, self._class_names(known), _command(review), self._options.max_overlap)
 
     def _check_review(self, review, questions):
-        """Refuses a review folder that holds something or that lies among the images."""
+        """Refuses a review folder that is not empty or is among the images."""
         if review.is_dir() and any(review.iterdir()):
             raise errors.UsageError(
-                f"{review}: this folder is not empty, and drafts are written over nothing",
-                fix="remove it, or name another folder with --review_dir",
+                f"{review}: this folder is not empty, and drafts never overwrite anything",
+                fix="remove it, or choose another folder with --review_dir",
             )
         parents = {os.path.realpath(os.path.dirname(question.image.path)) for question in questions}
         real = pathlib.Path(os.path.realpath(review))
         inside = [folder for folder in (real, *real.parents) if str(folder) in parents]
         if inside and self._options.review_dir:
             raise errors.UsageError(
-                f"{review}: lies in a folder of images of the pool",
-                expected=f"a folder apart from {inside[0]}",
-                fix="name another folder with --review_dir",
+                f"{review}: is inside a folder of pool images",
+                expected=f"a folder outside {inside[0]}",
+                fix="choose another folder with --review_dir",
             )
 
     def _class_names(self, known):
@@ -138,19 +138,19 @@ class LabelImgOracle:
         return sorted({box.name for draft in known.values() for box in draft.boxes})
 
     def _take(self, draft, review, notes):
-        """The `Answer` that the review folder gives for a draft; adds to notes what a person should know."""
+        """The `Answer` that the review folder gives for a draft; adds to `notes` what a person should know."""
         if draft.refused:
             return Answer(draft.name, REFUSED, reason=draft.refused)
         if not os.path.lexists(review / draft.image):
             return Answer(draft.name, REFUSED, reason=NO_IMAGE)
         if not (review / draft.image).exists():
-            notes.append(f"{draft.path}: is not there any more, and {draft.image} leads to it; put it back")
+            notes.append(f"{draft.path}: no longer exists, and {draft.image} is a link to it; put it back")
             return Answer(draft.name, WAITING, reason=LOST_IMAGE)
         xml = review / draft.xml
         others = [xml.with_suffix(ending) for ending in (".txt", ".json")]
         saved_elsewhere = [path for path in others if path.exists()]
         if not xml.exists() and not saved_elsewhere:
-            notes.append(f"{xml}: is gone; save {draft.image} again in LabelImg, or remove the image, too")
+            notes.append(f"{xml}: is missing; save {draft.image} again in LabelImg, or remove the image as well")
             return Answer(draft.name, WAITING, reason=NO_XML)
         try:
             read = labelimg.read_labelimg(xml) if xml.exists() else None
@@ -165,7 +165,7 @@ class LabelImgOracle:
         return Answer(draft.name, WAITING, reason=NOT_VERIFIED)
 
     def _adopt(self, draft, read, xml, notes):
-        """Compares with the draft; kept boxes get back the corners that they had."""
+        """Compares the answer with the draft; kept boxes get their original corners back."""
         shown = draft.shown_boxes()
         compared = edits.compare_boxes(shown, read.boxes)
         predicted = [draft.to_shown(box) for box in draft.boxes]
@@ -176,11 +176,14 @@ class LabelImgOracle:
         facts = ImageFacts(draft.format, *draft.shown_size, draft.mode, 1, "", 0)
         read = dataclasses.replace(read, boxes=tuple(boxes))
         checked = checks.check_annotation(read, facts, str(xml), self._label_map, image_file=draft.image)
-        grave = [finding for finding in checked.findings if finding.severity == findings.ERROR]
-        if grave:
-            where = [f"{xml}: {one.where}" if one.where else str(xml) for one in grave]
-            notes += [f"{w}: {one.what}; correct it in LabelImg and save again" for w, one in zip(where, grave)]
-            return Answer(draft.name, WAITING, reason=_BAD.get(grave[0].code, BAD_BOX))
+        severe = [finding for finding in checked.findings if finding.severity == findings.ERROR]
+        if severe:
+            locations = [f"{xml}: {finding.where}" if finding.where else str(xml) for finding in severe]
+            notes += [
+                f"{location}: {finding.what}; correct it in LabelImg and save again"
+                for location, finding in zip(locations, severe)
+            ]
+            return Answer(draft.name, WAITING, reason=_BAD.get(severe[0].code, BAD_BOX))
         annotation = dataclasses.replace(
             checked.annotation,
             filename=pathlib.PurePosixPath(draft.name).name,
@@ -200,6 +203,6 @@ def _with_corners(box, other):
 
 
 def _command(review):
-    """LabelImg on a folder: without the last argument it saves where it was used before."""
+    """LabelImg for a folder; without the last argument, it saves where it was last used."""
     folder = shlex.quote(str(review))
     return f"labelImg {folder} {shlex.quote(str(review / drafts.CLASSES))} {folder}"

@@ -12,14 +12,14 @@ from tfodhelper.annotations import checks, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 
 ANSWERED = "answered from the hidden truth"
-NO_TRUTH = "there is no truth for the image"
+NO_TRUTH = "the image has no truth file"
 SEVERAL_TRUTHS = "several truth files fit the image"
-BAD_TRUTH = "the truth cannot be used"
+BAD_TRUTH = "the truth file cannot be used"
 UNREADABLE = "the image cannot be read"
 
 
 class SimulatedOracle:
-    """Answers with the true boxes. The edits say what it would have cost to make them of the prediction.
+    """Answers with the true boxes. The edits say what it would have cost to correct the prediction.
 
     A box that counts as kept has the score of its detection, although its corners are the true ones.
 
@@ -50,14 +50,14 @@ class SimulatedOracle:
     def _answer(self, question):
         """(`Answer`, "") or (None, why there is none)."""
         image = question.image
-        found = self._truth.find(image.path)
-        if len(found) != 1:
-            return None, SEVERAL_TRUTHS if found else NO_TRUTH
+        paths = self._truth.find(image.path)
+        if len(paths) != 1:
+            return None, SEVERAL_TRUTHS if paths else NO_TRUTH
         try:
             facts = images.read_image_facts(image.path)
         except UnusableFile:
             return None, UNREADABLE
-        truth = self._read(found[0], facts, image.name)
+        truth = self._read(paths[0], facts, image.name)
         if truth is None:
             return None, BAD_TRUTH
         options = self._options
@@ -94,14 +94,14 @@ class SimulatedOracle:
 
 
 class _Truth:
-    """Finds the truth of an image: by its place in a tree of the same form, else by its stem."""
+    """Finds the truth of an image: by its place in a folder tree of the same structure, otherwise by its stem."""
 
     def __init__(self, folder):
         if not folder:
             raise errors.UsageError(
-                "the simulated oracle needs to know where the truth lies",
+                "the simulated oracle needs to know where the truth is",
                 expected="a folder with annotation files",
-                fix="--truth_dir=FOLDER",
+                fix="use --truth_dir=FOLDER",
             )
         self._by_place, self._by_stem = {}, collections.defaultdict(list)
         root = pathlib.Path(folder)
@@ -113,17 +113,17 @@ class _Truth:
                     self._by_stem[path.stem].append(path)
         if not self._by_place:
             raise errors.UsageError(
-                f"{folder}: no truth is there",
+                f"{folder}: no annotation file found",
                 expected="a folder with annotation files (.xml)",
                 received="no XML file" if root.is_dir() else "no such folder",
-                fix="name the folder with --truth_dir",
+                fix="use --truth_dir=FOLDER",
             )
 
     def find(self, path):
-        """List of the files that fit best, sorted; more than one when that is not clear."""
+        """List of the files that fit best, sorted; more than one when the match is ambiguous."""
         parts = pathlib.PurePath(path).with_suffix("").parts
         for start in range(len(parts) - 1):  # the last part alone is the stem
-            place = "/".join(parts[start:])
-            if place in self._by_place:
-                return [self._by_place[place]]
+            tail = "/".join(parts[start:])
+            if tail in self._by_place:
+                return [self._by_place[tail]]
         return sorted(self._by_stem.get(parts[-1]) or self._by_stem.get(pathlib.PurePath(path).name, ()))

@@ -1,8 +1,8 @@
-"""Predicts a pool of images: in batches, in parts that survive a kill, by as many processes as wished.
+"""Predicts a pool of images: in batches, in parts that survive a kill, by any number of processes.
 
-A pool is cut into parts by the order of its images. A part is written when all its images are predicted, and a part
-that is there is never predicted again. Shard i of n predicts every n-th part, so that processes and machines that see
-the same folder share the work without talking to each other.
+A pool is divided into parts in the order of its images. A part is written when all its images are predicted, and an
+existing part is never predicted again. Shard i of n predicts every n-th part, so that processes and machines that see
+the same folder share the work without communicating.
 """
 
 import collections
@@ -16,13 +16,13 @@ import time
 import numpy as np
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning.pool import predictions as files
+from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor, saved_models
 
-_MANY = 1000  # images; getting ready for them takes some three seconds, and saves three thousandths with each
-_SUM_TOLERANCE = 2e-5  # of a softmax in float32 over many columns
+_MANY = 1000  # images; preparing for them takes some three seconds and saves three milliseconds per image
+_SUM_TOLERANCE = 2e-5  # for a float32 softmax over many columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,9 @@ class PoolReport:
     Attributes:
       num_images: of the whole pool.
       num_predicted: images that this call predicted or found to be unreadable.
-      num_unreadable: images of all finished parts that cannot be read.
+      num_unreadable: images in all finished parts that cannot be read.
       num_missing_parts: parts that other shards have not finished yet.
-      seconds: that this call took, without loading the model.
+      seconds: duration of this call, without loading the model.
     """
 
     num_images: int
@@ -46,10 +46,10 @@ class PoolReport:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreLayout:
-    """What the columns of a model's `detection_multiclass_scores` are.
+    """The meaning of the columns of a model's `detection_multiclass_scores`.
 
     Attributes:
-      is_softmax: whether a row is one distribution over all columns; else each column has a probability of its own.
+      is_softmax: whether a row is one distribution over all columns; otherwise each column is a separate probability.
       num_background_columns: columns before the first class.
     """
 
@@ -57,17 +57,17 @@ class ScoreLayout:
     num_background_columns: int
 
     def measure(self, scores, multiclass_scores):
-        """How unsure a model is of its detections.
+        """Measures how uncertain a model is about its detections.
 
         Args:
           scores: [n], of the detections.
-          multiclass_scores: [n, C], or None where the model does not tell.
+          multiclass_scores: [n, C], or None if the model does not provide them.
 
         Returns:
-          margins [n], the best score of a column less the second best. Where columns are no distribution, "none of the
-            classes" counts with 1 less the best one, so that a faint detection is not taken for a hesitation between
-            two classes; with one class that is |2s - 1|.
-          entropies [n], nats: of the distribution over all columns, or the sum of those of each class.
+          margins [n], the best score of a column minus the second best. Where columns are not a distribution, "none of
+            the classes" counts with 1 minus the best score, so that a faint detection is not mistaken for a hesitation
+            between two classes; with one class, the margin is |2s - 1|.
+          entropies [n], in nats: of the distribution over all columns, or the sum over the classes.
         """
         values = np.array(scores if multiclass_scores is None else multiclass_scores, np.float64)
         if multiclass_scores is None:
@@ -84,14 +84,14 @@ class ScoreLayout:
 
 
 class PoolModel:
-    """A SavedModel that says of images what a selection wants to know.
+    """A SavedModel that predicts what a selection needs to know about images.
 
     Args:
       saved_model_dir: folder of the SavedModel, or of the export around it.
-      batch_size: images a call, where the model takes several.
-      score_threshold: detections of a lower score are left out.
-      max_detections: most detections of an image.
-      is_for_many: whether so many images will come that some seconds more to get ready are worth it.
+      batch_size: images per call, where the model takes several.
+      score_threshold: detections with a lower score are left out.
+      max_detections: maximum number of detections per image.
+      is_for_many: whether there will be so many images that a few more seconds of preparation pay off.
     """
 
     def __init__(self, saved_model_dir, *, batch_size=8, score_threshold=0.05, max_detections=100, is_for_many=False):
@@ -104,7 +104,7 @@ class PoolModel:
         }
 
     def predict(self, images):
-        """Predicts images, which are taken as they are needed.
+        """Predicts images, which are taken as needed.
 
         Args:
           images: iterable of `PoolImage`.
@@ -122,12 +122,12 @@ class PoolModel:
         for outcome in self._predictor.stream(paths(), **self._options):
             image = waiting.popleft()
             if outcome.found is None:
-                yield files.Unreadable(image.name, str(image.path), outcome.problem)
+                yield predictions.Unreadable(image.name, str(image.path), outcome.problem)
             else:
                 yield self._to_prediction(image.name, outcome)
 
     def _to_prediction(self, name, outcome):
-        scores = [one.score for one in outcome.found.detections]
+        scores = [detection.score for detection in outcome.found.detections]
         margins, entropies = self._layout.measure(scores, outcome.multiclass_scores)
         return Prediction(
             name=name,
@@ -149,37 +149,37 @@ def predict_pool(
     part_size=256,
     max_detections=100,
 ):
-    """Predicts what is missing of a pool, or of a shard of it.
+    """Predicts the missing parts of a pool, or of one of its shards.
 
     Args:
-      images: sequence of `PoolImage`, or a function without arguments that gives a fresh iterator over them, always in
-        the same order; they are taken one by one.
+      images: sequence of `PoolImage`, or a function without arguments that returns a fresh iterator over them, always
+        in the same order; they are taken one by one.
       saved_model_dir: folder of the SavedModel, or of the export around it.
-      folder: for the predictions, see `predictions`.
-      batch_size: images a call, where the model takes several.
-      score_threshold: detections of a lower score are left out.
+      folder: of the predictions, see `predictions`.
+      batch_size: images per call, where the model takes several.
+      score_threshold: detections with a lower score are left out.
       shard: (number from 1, count): part k is predicted by the shard whose number is k modulo count, plus 1.
-      part_size: images of a part.
-      max_detections: most detections of an image.
+      part_size: images per part.
+      max_detections: maximum number of detections per image.
 
     Returns:
       `PoolReport`.
 
     Raises:
-      PredictionError: when the folder holds predictions of another pool or model, or the model cannot be run.
-      StorageError: when the folder cannot be written, or another process predicts the same shard.
+      PredictionError: the folder contains predictions of another pool or model, or the model cannot be run.
+      StorageError: the folder cannot be written, or another process is predicting the same shard.
     """
     number, count = shard
     if not 1 <= number <= count:
-        raise errors.UsageError("there is no such shard", expected="1/n to n/n", received=f"{number}/{count}")
+        raise errors.UsageError("no such shard", expected="1/n to n/n", received=f"{number}/{count}")
     open_images = images if callable(images) else lambda: images
-    num_images, images_sha256 = files.digest_names(open_images())
-    plan = files.Plan(
+    num_images, images_sha256 = predictions.digest_names(open_images())
+    plan = predictions.Plan(
         num_images, part_size, images_sha256, _digest_model(saved_model_dir), score_threshold, max_detections
     )
-    files.keep_plan(folder, plan)
+    predictions.keep_plan(folder, plan)
     with _hold_shard(folder, shard):
-        own = [part for part in files.missing_parts(folder) if part % count == number - 1]
+        own = [part for part in predictions.missing_parts(folder) if part % count == number - 1]
         num_predicted, seconds = 0, 0.0
         if own:
             model = PoolModel(
@@ -196,14 +196,14 @@ def predict_pool(
     return PoolReport(
         num_images=num_images,
         num_predicted=num_predicted,
-        num_unreadable=sum(1 for _ in files.read_unreadable(folder)),
-        num_missing_parts=len(files.missing_parts(folder)),
+        num_unreadable=sum(1 for _ in predictions.read_unreadable(folder)),
+        num_missing_parts=len(predictions.missing_parts(folder)),
         seconds=seconds,
     )
 
 
 def find_layout(model):
-    """Finds out what a model's scores of all classes are, by an image of noise.
+    """Determines the layout of a model's scores of all classes from an image of noise.
 
     Args:
       model: a `prediction.predictor.Predictor`.
@@ -226,7 +226,7 @@ def find_layout(model):
 
 
 def _size_parts(plan, parts):
-    """{number of a part: its images}."""
+    """{number of a part: how many images it has}."""
     return {part: min(plan.part_size, plan.num_images - part * plan.part_size) for part in parts}
 
 
@@ -248,7 +248,7 @@ def _predict_parts(model, open_images, folder, plan, own):
     with console.Progress("images predicted", total) as progress, concurrent.futures.ThreadPoolExecutor(1) as writer:
         writing = None
         for answer in model.predict(wanted()):
-            done.append(answer if isinstance(answer, files.Unreadable) else files.to_row(answer))
+            done.append(answer if isinstance(answer, predictions.Unreadable) else predictions.to_row(answer))
             progress.advance()
             if len(done) == sizes[begun[0]]:
                 if writing is not None:
@@ -262,9 +262,9 @@ def _predict_parts(model, open_images, folder, plan, own):
 
 @contextlib.contextmanager
 def _garbage_is_new():
-    """Keeps the garbage collector from what is there: TensorFlow's objects, a million that it would look at each time.
+    """Keeps the garbage collector away from existing objects: TensorFlow's million, which it would inspect every time.
 
-    A detection is an object, too, and the collector comes with every few hundred of them.
+    Detections are objects, too, and every few hundred new ones start the collector.
     """
     gc.freeze()
     try:
@@ -274,13 +274,15 @@ def _garbage_is_new():
 
 
 def _write(folder, part, answers):
-    unreadable = [one for one in answers if isinstance(one, files.Unreadable)]
-    files.write_part(folder, part, [one for one in answers if isinstance(one, files.Row)], unreadable)
+    unreadable = [answer for answer in answers if isinstance(answer, predictions.Unreadable)]
+    predictions.write_part(
+        folder, part, [answer for answer in answers if isinstance(answer, predictions.Row)], unreadable
+    )
 
 
 def _hold_shard(folder, shard):
-    """Keeps a second process away from the same shard; what killed ones left of its parts goes."""
-    return files.hold_shard(folder, shard)
+    """Keeps a second process away from the same shard, and removes what killed processes left of its parts."""
+    return predictions.hold_shard(folder, shard)
 
 
 def _digest_model(saved_model_dir):

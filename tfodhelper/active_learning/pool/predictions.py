@@ -1,15 +1,15 @@
-"""What a model says of a pool, as files: parts that are complete or not there.
+"""A model's predictions for a pool, as files: each part is complete or does not exist.
 
 ```
 FOLDER/
-  plan.json                     which pool and which model, and into how many parts
-  part-00000.jsonl              one line an image, in the order of the pool
-  part-00000.npz                their features, where the model has them
+  plan.json                     which pool, which model and how many parts
+  part-00000.jsonl              one line per image, in the order of the pool
+  part-00000.npz                their features, if the model has any
   part-00000.unreadable.jsonl   images that cannot be read, and why
   .shards/1-of-2/               which process predicts which share of the parts
 ```
-The lines of a part are written last: a part whose `.jsonl` is there is complete. A line has the form of
-`prediction.detections` with the image's name, and a margin and an entropy for each detection.
+The lines of a part are written last: a part whose `.jsonl` exists is complete. A line has the form of
+`prediction.detections`, with the image's name, and a margin and an entropy for each detection.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ import numpy as np
 
 from tfodhelper import errors, storage
 from tfodhelper.active_learning.structures import Prediction
-from tfodhelper.prediction import detections as results
+from tfodhelper.prediction import detections
 
 PLAN = "plan.json"
 _SHARDS = ".shards"
@@ -41,11 +41,11 @@ class Plan:
 
     Attributes:
       num_images: of the pool.
-      part_size: images of a part; the last one may have fewer.
+      part_size: images per part; the last one may have fewer.
       images_sha256: digest of the images' names, in order.
       model_sha256: digest of the SavedModel and its label map.
-      score_threshold: detections of a lower score are left out.
-      max_detections: most detections of an image.
+      score_threshold: detections with a lower score are left out.
+      max_detections: maximum number of detections per image.
     """
 
     num_images: int
@@ -85,25 +85,27 @@ def digest_names(images):
 
 
 def keep_plan(folder, plan):
-    """Writes the plan of a folder, or checks that it is the one that is there.
+    """Writes the plan of a folder, or checks that an existing one is the same.
 
     Raises:
-      PredictionError: when the folder holds predictions of another pool, of another model or with other settings.
-      StorageError: when it cannot be written.
+      PredictionError: the folder contains predictions of another pool, by another model or with other settings.
+      StorageError: the folder cannot be written.
     """
     folder = storage.make_folder(folder)
     if not (folder / PLAN).exists():
         storage.write_json(folder / PLAN, dataclasses.asdict(plan))
-    there = read_plan(folder)  # of another process, where two started at once
-    if there != plan:
+    existing = read_plan(folder)  # possibly another process's, if two started at once
+    if existing != plan:
         different = [
-            field.name for field in dataclasses.fields(plan) if getattr(plan, field.name) != getattr(there, field.name)
+            field.name
+            for field in dataclasses.fields(plan)
+            if getattr(plan, field.name) != getattr(existing, field.name)
         ]
         raise errors.PredictionError(
-            f"{folder}: holds predictions of another pool or another model",
-            expected=", ".join(f"{name} {getattr(there, name)}" for name in different),
+            f"{folder}: contains predictions of another pool, model or setting",
+            expected=", ".join(f"{name} {getattr(existing, name)}" for name in different),
             received=", ".join(f"{name} {getattr(plan, name)}" for name in different),
-            fix="go on with the pool, the model and the settings that it was begun with, or choose another folder",
+            fix="use the same pool, model and settings as before, or choose another folder",
         )
 
 
@@ -111,14 +113,14 @@ def read_plan(folder):
     """The `Plan` of a folder.
 
     Raises:
-      StorageError: when there is none, or it cannot be read.
+      StorageError: there is none, or it cannot be read.
     """
     path = pathlib.Path(folder) / PLAN
     value = storage.read_json(path)
     try:
         return Plan(**value)
     except TypeError as error:
-        raise errors.StorageError(f"{path}: is no plan of predictions ({error})") from error
+        raise errors.StorageError(f"{path}: is not a plan of predictions ({error})") from error
 
 
 @contextlib.contextmanager
@@ -130,19 +132,19 @@ def hold_shard(folder, shard):
       shard: (number from 1, count): part k belongs to the shard whose number is k modulo count, plus 1.
 
     Raises:
-      StorageError: when another process holds it, or the folder cannot be written.
+      StorageError: another process holds it, or the folder cannot be written.
     """
     number, count = shard
-    place = storage.make_folder(pathlib.Path(folder) / _SHARDS / f"{number}-of-{count}")
-    with storage.hold(place):
+    shard_dir = storage.make_folder(pathlib.Path(folder) / _SHARDS / f"{number}-of-{count}")
+    with storage.hold(shard_dir):
         _remove_leftovers(pathlib.Path(folder), number, count)
         yield
 
 
 def _remove_leftovers(folder, number, count):
-    """Removes files of a shard's parts that never got their names; the shard is held.
+    """Removes temporary files of a shard's parts; the shard is held.
 
-    A process with another count may write the same parts: while one runs, all is left as it is. The files are listed
+    A process with another count may be writing the same parts: while one runs, nothing is removed. The files are listed
     first, so that those of a process that starts later are not among them.
     """
     names = [match for path in folder.iterdir() if (match := _TEMPORARY.fullmatch(path.name))]
@@ -154,11 +156,11 @@ def _remove_leftovers(folder, number, count):
 
 
 def _is_divided_otherwise(folder, count):
-    """Whether a process predicts a shard of another count."""
-    for place in (folder / _SHARDS).iterdir():
-        if not place.name.endswith(f"-of-{count}"):
+    """Whether a process is predicting a shard of another count."""
+    for shard_dir in (folder / _SHARDS).iterdir():
+        if not shard_dir.name.endswith(f"-of-{count}"):
             try:
-                with storage.hold(place):
+                with storage.hold(shard_dir):
                     pass
             except (errors.StorageError, OSError):
                 return True
@@ -166,10 +168,10 @@ def _is_divided_otherwise(folder, count):
 
 
 def missing_parts(folder):
-    """Numbers of the parts that are not there yet, from 0.
+    """Numbers, from 0, of the parts that do not exist yet.
 
     Raises:
-      StorageError: when the folder has no plan.
+      StorageError: the folder has no plan.
     """
     return [number for number in range(read_plan(folder).num_parts) if not has_part(folder, number)]
 
@@ -197,14 +199,14 @@ def write_part(folder, number, predictions, unreadable=()):
     Args:
       folder: of the predictions.
       number: of the part, from 0.
-      predictions: `Prediction`s or their `Row`s, in the order of the pool; all with features of one length, or all
-        without.
+      predictions: `Prediction`s or their `Row`s, in the order of the pool; either all have features of the same length,
+        or none has.
       unreadable: `Unreadable` images of the part.
 
     Raises:
-      StorageError: when it cannot be written.
+      StorageError: the part cannot be written.
     """
-    rows = [one if isinstance(one, Row) else to_row(one) for one in predictions]
+    rows = [prediction if isinstance(prediction, Row) else to_row(prediction) for prediction in predictions]
     features = [row.features for row in rows if row.features is not None]
     if features:
         if len(features) != len(rows):
@@ -216,7 +218,7 @@ def write_part(folder, number, predictions, unreadable=()):
     else:
         _path(folder, number, ".npz").unlink(missing_ok=True)
     if unreadable:
-        lines = (json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n" for one in unreadable)
+        lines = (json.dumps(dataclasses.asdict(image), ensure_ascii=False) + "\n" for image in unreadable)
         storage.write_text(_path(folder, number, ".unreadable.jsonl"), "".join(lines))
     else:
         _path(folder, number, ".unreadable.jsonl").unlink(missing_ok=True)
@@ -226,16 +228,24 @@ def write_part(folder, number, predictions, unreadable=()):
 def to_line(prediction):
     """`Prediction` -> a line of a part, without its features.
 
-    The detections have the form of `prediction.detections.to_json`. Numbers are set by formats, in a fraction of the
-    time: a pool has many detections of low scores.
+    The detections have the form of `prediction.detections.to_json`. Format strings write the numbers in a fraction of
+    the time: a pool has many detections with low scores.
     """
-    found = prediction.found
-    head = {"name": prediction.name, "path": found.path, "width": found.width, "height": found.height}
-    names = {name: _ENCODE(name) for name in {one.name for one in found.detections}}
+    predicted = prediction.found
+    head = {"name": prediction.name, "path": predicted.path, "width": predicted.width, "height": predicted.height}
+    names = {name: _ENCODE(name) for name in {detection.name for detection in predicted.detections}}
     values = []
-    for one in found.detections:
-        values += (names[one.name], one.id, one.score, one.xmin, one.ymin, one.xmax, one.ymax)
-    rows = ", ".join([_ROW] * len(found.detections)) % tuple(values)
+    for detection in predicted.detections:
+        values += (
+            names[detection.name],
+            detection.id,
+            detection.score,
+            detection.xmin,
+            detection.ymin,
+            detection.xmax,
+            detection.ymax,
+        )
+    rows = ", ".join([_ROW] * len(predicted.detections)) % tuple(values)
     margins, entropies = (
         ", ".join(["%.6f"] * len(values)) % tuple(values) for values in (prediction.margins, prediction.entropies)
     )
@@ -249,31 +259,31 @@ def read_predictions(folder):
       `Prediction`, in the order of the pool, without the images that could not be read.
 
     Raises:
-      PredictionError: when parts are missing, or a file is not what was written.
+      PredictionError: parts are missing, or a file is damaged.
     """
     missing = missing_parts(folder)
     if missing:
         raise errors.PredictionError(
-            f"{folder}: {len(missing)} parts of the predictions are missing, the first one is {missing[0]}",
-            fix="predict the rest of the pool first; what is there is kept",
+            f"{folder}: {len(missing)} parts of the predictions are missing, the first one is part {missing[0]}",
+            fix="predict the rest of the pool first; finished parts are kept",
         )
     for number in range(read_plan(folder).num_parts):
         yield from _read_part(folder, number)
 
 
 def find_predictions(folder, names):
-    """Reads the predictions of some images of a pool; the lines of all others are passed over.
+    """Reads the predictions of some images of a pool; the lines of all others are skipped.
 
     Args:
-      folder: of the predictions; only parts that are there are read.
+      folder: of the predictions; only existing parts are read.
       names: of the images.
 
     Yields:
       `Prediction` without features, in the order of the pool.
 
     Raises:
-      PredictionError: when a file is not what was written.
-      StorageError: when the folder has no plan.
+      PredictionError: a file is damaged.
+      StorageError: the folder has no plan.
     """
     wanted, decoder = set(names), json.JSONDecoder()
     for number in range(read_plan(folder).num_parts):
@@ -282,15 +292,15 @@ def find_predictions(folder, names):
             return
         for value in _read_lines(path, lambda line: _name_of(line, decoder) in wanted) if path.exists() else ():
             try:
-                found = _to_prediction(value, None)
+                prediction = _to_prediction(value, None)
             except (KeyError, TypeError, ValueError) as error:
                 raise _damaged(path, f"{type(error).__name__}: {error}") from error
-            wanted.discard(found.name)
-            yield found
+            wanted.discard(prediction.name)
+            yield prediction
 
 
 def _name_of(line, decoder):
-    """The name of a line without reading the rest of it."""
+    """The name in a line, without parsing the rest of it."""
     start = '{"name": '
     return decoder.raw_decode(line, len(start))[0] if line.startswith(start) else json.loads(line)["name"]
 
@@ -298,7 +308,7 @@ def _name_of(line, decoder):
 def _to_prediction(value, features):
     return Prediction(
         name=value["name"],
-        found=results.from_json(value),
+        found=detections.from_json(value),
         margins=tuple(value["margins"]),
         entropies=tuple(value["entropies"]),
         features=features,
@@ -306,7 +316,7 @@ def _to_prediction(value, features):
 
 
 def read_unreadable(folder):
-    """Yields the `Unreadable` images of all parts that are there, in the order of the pool."""
+    """Yields the `Unreadable` images of all existing parts, in the order of the pool."""
     for number in range(read_plan(folder).num_parts):
         path = _path(folder, number, ".unreadable.jsonl")
         if has_part(folder, number) and path.exists():
@@ -326,11 +336,11 @@ def _read_part(folder, number):
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(path, f"line {rows}: {type(error).__name__}: {error}") from error
     if features is not None and rows != len(features):
-        raise _damaged(path, f"{rows} lines or more, and features of {len(features)} images")
+        raise _damaged(path, f"at least {rows} lines, but features of {len(features)} images")
 
 
 def _read_features(path):
-    """float32 [n, D], or None where there is no such file."""
+    """float32 [n, D], or None if the file does not exist."""
     try:
         with np.load(path) as file:
             return file["features"].astype(np.float32)
@@ -351,8 +361,8 @@ def _read_lines(path, is_wanted=lambda line: True):
 
 def _damaged(path, reason):
     return errors.PredictionError(
-        f"{path}: is not what was written ({reason})",
-        fix="remove the files of this part; its images are then predicted again",
+        f"{path}: is damaged ({reason})",
+        fix="remove the files of this part and predict the pool again; only this part is repeated",
     )
 
 

@@ -1,4 +1,4 @@
-"""Predicts a pool with Ray Data: the same model class as `pool_predictor`, in actors on as many machines as there are.
+"""Predicts a pool with Ray Data: the same model class as in `pool_predictor`, in actors on any number of machines.
 
     import ray
     from tfodhelper.active_learning.pool import ray_pool
@@ -7,7 +7,7 @@
     found = ray_pool.map_pool(pool, "export/best", num_actors=4, num_gpus=1)
     found.write_parquet("/data/predictions")
 
-The paths have to be readable on every machine, and this package installed there. `pip install tfodhelper[ray]` brings
+Every machine must be able to read the paths and have this package installed. `pip install tfodhelper[ray]` installs
 Ray; without it, `predict_pool` with its shards does the same work.
 """
 
@@ -18,7 +18,7 @@ from tfodhelper.active_learning.structures import PoolImage
 
 
 class RayModel:
-    """A SavedModel as Ray Data calls it, with a batch of rows.
+    """A SavedModel in the form that Ray Data calls with a batch of rows.
 
     Args:
       saved_model_dir: folder of the SavedModel, or of the export around it.
@@ -35,24 +35,24 @@ class RayModel:
           rows: {column: array [n]} with the columns `name` and `path`.
 
         Returns:
-          {column: array [n]}: `name`; `prediction`, a line as `predictions.to_line` makes it, empty for an image that
-          cannot be read; `problem`, why it cannot, else empty; and `features`, float32 [n, D], zeros for such an image,
-          where the model has features and any image could be read.
+          {column: array [n]}: `name`; `prediction`, a line of `predictions.to_line`, empty for an image that cannot be
+          read; `problem`, why it cannot be read, otherwise empty; and `features`, float32 [n, D], zeros for such an
+          image, if the model has features and any image could be read.
         """
         images = [PoolImage(str(name), str(path)) for name, path in zip(rows["name"], rows["path"])]
         answers = list(self._model.predict(images))
-        is_read = [not isinstance(one, predictions.Unreadable) for one in answers]
+        is_read = [not isinstance(answer, predictions.Unreadable) for answer in answers]
         columns = {
-            "name": np.array([one.name for one in answers], object),
+            "name": np.array([answer.name for answer in answers], object),
             "prediction": np.array(
-                [predictions.to_line(one) if good else "" for one, good in zip(answers, is_read)], object
+                [predictions.to_line(answer) if good else "" for answer, good in zip(answers, is_read)], object
             ),
-            "problem": np.array(["" if good else one.reason for one, good in zip(answers, is_read)], object),
+            "problem": np.array(["" if good else answer.reason for answer, good in zip(answers, is_read)], object),
         }
-        features = [one.features if good else None for one, good in zip(answers, is_read)]
-        known = next((one for one in features if one is not None), None)
+        features = [answer.features if good else None for answer, good in zip(answers, is_read)]
+        known = next((vector for vector in features if vector is not None), None)
         if known is not None:
-            columns["features"] = np.stack([np.zeros_like(known) if one is None else one for one in features])
+            columns["features"] = np.stack([np.zeros_like(known) if vector is None else vector for vector in features])
         return columns
 
 
@@ -63,8 +63,8 @@ def map_pool(dataset, saved_model_dir, *, num_actors=1, num_gpus=0, rows_per_cal
       dataset: `ray.data.Dataset` with the columns `name` and `path`.
       saved_model_dir: folder of the SavedModel, readable on every machine.
       num_actors: how many processes hold the model.
-      num_gpus: GPUs of each of them.
-      rows_per_call: images that one of them is given at a time.
+      num_gpus: GPUs per process.
+      rows_per_call: images that a process gets at a time.
       options: of `pool_predictor.PoolModel`: batch_size, score_threshold, max_detections, is_for_many.
 
     Returns:

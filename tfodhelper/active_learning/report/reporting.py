@@ -1,4 +1,4 @@
-"""What the console says of a workspace: where it stands and what to type next."""
+"""What the console says about a workspace: its state and what to type next."""
 
 import collections
 
@@ -7,9 +7,9 @@ from tfodhelper.active_learning import workspace as workspaces
 
 
 def say_status(folder):
-    """Says how many images are where, which rounds there are, and what comes next."""
+    """Prints the numbers of images, the rounds, and what comes next."""
     space = workspaces.Workspace(folder)
-    found = space.rounds()
+    rounds = space.rounds()
     adopted = space.adopted()
     num_pool = sum(1 for _ in space.pool())
     rows = [
@@ -21,45 +21,46 @@ def say_status(folder):
     console.say(console.format_table(("images", "number"), rows, numbers=(1,)))
     console.say("")
     counts = collections.Counter(adopted.values())
-    rows = [(one.number, _state_of(one), counts[one.number]) for one in found]
+    rows = [(round_.number, _state_of(round_), counts[round_.number]) for round_ in rounds]
     if rows:
         console.say(console.format_table(("round", "state", "adopted"), rows, numbers=(0, 2)))
     else:
-        console.say("no round has begun")
+        console.say("no round has begun yet")
     say_next(space)
 
 
-def _state_of(one):
-    if one.is_finished:
+def _state_of(round_):
+    if round_.is_finished:
         return "finished"
-    phase = one.next_phase
-    if phase == "ask" and "ask" in one.state.get("spent", {}):
-        return f"waits for the oracle {one.settings['oracle']['name']}"
+    phase = round_.next_phase
+    if phase == "ask" and "ask" in round_.state.get("spent", {}):
+        return f"waiting for the oracle {round_.settings['oracle']['name']}"
     return f"next phase: {phase}"
 
 
 def say_outcome(folder, outcome):
-    """Ends `round` and `run` with what came out and what to type next."""
+    """Ends `round` and `run` with their outcome and what to type next."""
     space = workspaces.Workspace(folder)
     if outcome == "waits":
-        console.say("the round waits for answers; with them, type `active round` again")
+        console.say("the round is waiting for answers; once they are there, type `active round` again")
     say_next(space)
 
 
 def say_next(space):
-    """What to type next."""
-    found = space.rounds()
-    waiting = found[-1].state.get("next_steps", []) if found else []
+    """Prints what to type next."""
+    rounds = space.rounds()
+    waiting = rounds[-1].state.get("next_steps", []) if rounds else []
     commands = list(waiting)
     if next(space.open_pool(), None) is not None:
         commands.append(f"tfodhelper active round --workspace={space.folder}")
-    elif not found or found[-1].is_finished or not found[-1].has("train"):  # what was adopted last is to be learned
+    elif not rounds or rounds[-1].is_finished or not rounds[-1].has("train"):  # to learn what was adopted last
         commands.append(f"tfodhelper active round --until=train --workspace={space.folder}")
-    if any(one.is_finished for one in found):
+    if any(round_.is_finished for round_ in rounds):
         commands.append(f"tfodhelper active report --workspace={space.folder}")
-    trained = [one for one in found if one.has("train")]
+    trained = [round_ for round_ in rounds if round_.has("train")]
     if trained:
         commands.append(
-            f"tfodhelper predict --saved_model_dir={trained[-1].model} --output_dir=predictions --draw IMAGES_OR_FOLDER"
+            f"tfodhelper predict --saved_model_dir={trained[-1].model_dir} --output_dir=predictions --draw "
+            "IMAGES_OR_FOLDER"
         )
     console.say_next(*commands)

@@ -1,6 +1,6 @@
-"""What the rounds of a workspace came to, read from their files: the set, precision, answers, label cost, time.
+"""The results of a workspace's rounds, read from their files: the set, precision, answers, label cost, time.
 
-A round's figures speak of the model that it trained and of the set that this model learned from; what the round then
+A round's figures describe the model that it trained and the set that this model learned from; what the round then
 adopted is in the set of the next one.
 """
 
@@ -20,7 +20,7 @@ from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 
 MAP = "DetectionBoxes_Precision/mAP"
-MAP_50 = ("DetectionBoxes_Precision/mAP@.50IOU", "PascalBoxes_Precision/mAP@0.5IOU")  # the first one that is there
+MAP_50 = ("DetectionBoxes_Precision/mAP@.50IOU", "PascalBoxes_Precision/mAP@0.5IOU")  # the first one that exists
 AP_50_OF_CLASS = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
 NEXT = "next"  # the stage after the last round
 PHASES = ("convert", "train", "evaluate", "export", "predict", "select", "ask", "merge", "other")
@@ -31,10 +31,10 @@ class SetCounts:
     """How large a set of labelled images is.
 
     Attributes:
-      images: number of images, those without objects too.
+      images: number of images, including those without objects.
       boxes: number of boxes.
-      images_of_class: {class: number of images that show it}, every class.
-      boxes_of_class: {class: number of boxes}, every class.
+      images_of_class: {class: number of images that show it}, for every class.
+      boxes_of_class: {class: number of boxes}, for every class.
     """
 
     images: int
@@ -43,7 +43,7 @@ class SetCounts:
     boxes_of_class: dict
 
     def share(self, name):
-        """Which part of the images shows a class, 0..1; None for an empty set."""
+        """The share of images that show a class, 0..1; None for an empty set."""
         return self.images_of_class[name] / self.images if self.images else None
 
     def __add__(self, other):
@@ -57,26 +57,26 @@ class SetCounts:
 
 @dataclasses.dataclass(frozen=True)
 class RoundFacts:
-    """One round in figures; None and empty where a phase has not come to it.
+    """One round in figures; None or empty where the phase has not been reached.
 
     Attributes:
       number: from 1.
       folder: pathlib.Path of rounds/NNN.
-      settings: how the round was made, as in round.json.
+      settings: of the round, as in round.json.
       train: `SetCounts` of what its model learned from, or None.
       validate: `SetCounts` of what its model was measured on, or None.
       step: training step of the model that the round uses, or None.
-      map50, map5095: precision of that model on the validation images: mAP at IoU 0.5, and the mean over 0.5:0.95.
+      map50, map5095: precision of that model on the validation images: mAP at IoU 0.5, and its mean over IoU 0.5:0.95.
       ap50: {class: average precision at IoU 0.5, or None}.
       seconds: {phase of `PHASES`: seconds}, finished phases only.
       selection: `Selection` without its images, or None.
       num_chosen: images that were selected, or None.
       verdicts: {verdict: number of answers}, every verdict.
-      reasons: {(verdict, reason): number of answers} of what was not adopted, the most frequent first.
-      edits: `Edits` over all answers that have some, or None: nobody was asked to edit.
-      num_edited: number of answers that have `Edits`, be they all kept.
+      reasons: {(verdict, reason): number of answers} that were not adopted, the most frequent first.
+      edits: sum of the `Edits` of all answers that have them, or None: nobody was asked to edit.
+      num_edited: number of answers that have `Edits`, even if all boxes were kept.
       adopted: `SetCounts` of the adopted images.
-      is_merged: whether the adopted images have joined the set.
+      is_merged: whether the adopted images have been added to the set.
     """
 
     number: int
@@ -101,14 +101,14 @@ class RoundFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """The set as it stood at one time: "round 3" is what round 3 learned from."""
+    """The set at one point in time: "round 3" is what round 3 learned from."""
 
     label: str
     counts: SetCounts
 
 
 class ClassNames:
-    """The classes of a workspace, in the order of their ids, by the names that are shown.
+    """The classes of a workspace in the order of their ids, by their display names.
 
     Args:
       label_map: a `LabelMap`.
@@ -122,11 +122,11 @@ class ClassNames:
         self.by_name = {item.name: item.shown_name for item in label_map}
 
     def find(self, name):
-        """The shown name of a class, however a file calls it; None for one that is not in the label map."""
+        """The shown name of a class, whichever of its names a file uses; None if it is not in the label map."""
         return self._shown_of.get(name)
 
     def counts(self, images, boxes, images_of_class, boxes_of_class):
-        """`SetCounts` with every class in it."""
+        """`SetCounts` that include every class."""
         by_class = ({name: count.get(name, 0) for name in self.shown} for count in (images_of_class, boxes_of_class))
         return SetCounts(images, boxes, *by_class)
 
@@ -137,21 +137,21 @@ def read_class_names(workspace_dir):
 
 
 def read_rounds(workspace_dir):
-    """Reads what the rounds of a workspace came to.
+    """Reads the results of a workspace's rounds.
 
     Args:
       workspace_dir: the folder of the workspace; it is only read.
 
     Returns:
-      list of `RoundFacts`, one for each round that has begun, the first round first.
+      list of `RoundFacts`, one for each round that has begun, in order.
 
     Raises:
-      DatasetError: it is no workspace.
-      StorageError: a file of it cannot be read.
+      DatasetError: the folder is not a workspace.
+      StorageError: one of its files cannot be read.
     """
     space = workspace.Workspace(workspace_dir)
     names = ClassNames(label_maps.read_label_map(space.label_map))
-    return [_read_round(one, names) for one in space.rounds()]
+    return [_read_round(round_, names) for round_ in space.rounds()]
 
 
 def stages(rounds):
@@ -161,50 +161,50 @@ def stages(rounds):
       rounds: list of `RoundFacts`.
 
     Returns:
-      list of `Stage`s: what each round learned from, and in the end what the next one will learn from, when the last
-      round adopted images that no round has learned from yet.
+      list of `Stage`s: what each round learned from, and finally what the next one will learn from, if the last round
+      adopted images that no round has learned from yet.
     """
-    trained = [one for one in rounds if one.train is not None]
-    found = [Stage(f"round {one.number}", one.train) for one in trained]
+    trained = [facts for facts in rounds if facts.train is not None]
+    result = [Stage(f"round {facts.number}", facts.train) for facts in trained]
     if trained and trained[-1].is_merged and trained[-1].adopted.images:
-        found.append(Stage(NEXT, trained[-1].train + trained[-1].adopted))
-    return found
+        result.append(Stage(NEXT, trained[-1].train + trained[-1].adopted))
+    return result
 
 
-def _read_round(one, names):
-    run = _read_json_if_there(one.training / "run.json")
-    is_trained = one.has("train") or bool(run.get("finished"))
-    evaluations = list(_read_json_lines(one.training / "checkpoints" / "evaluations.jsonl"))
+def _read_round(round_, names):
+    run = _read_json_if_there(round_.training_dir / "run.json")
+    is_trained = round_.has("train") or bool(run.get("finished"))
+    evaluations = list(_read_json_lines(round_.training_dir / "checkpoints" / "evaluations.jsonl"))
     metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
-    train, validate = _read_sets(one.training / "data", names) if is_trained else (None, None)
-    selection, num_chosen = _read_selection(one)
+    train, validate = _read_sets(round_.training_dir / "data", names) if is_trained else (None, None)
+    selection, num_chosen = _read_selection(round_)
     return RoundFacts(
-        number=one.number,
-        folder=one.folder,
-        settings=one.settings,
+        number=round_.number,
+        folder=round_.folder,
+        settings=round_.settings,
         train=train,
         validate=validate,
         step=step,
         map50=next((metrics[tag] for tag in MAP_50 if metrics.get(tag) is not None), None),
         map5095=metrics.get(MAP),
         ap50={shown: metrics.get(AP_50_OF_CLASS + name) for name, shown in names.by_name.items()},
-        seconds=_read_seconds(one, run, evaluations),
+        seconds=_read_seconds(round_, run, evaluations),
         selection=selection,
         num_chosen=num_chosen,
-        is_merged=one.has("merge"),
-        **_read_answers(one, names),
+        is_merged=round_.has("merge"),
+        **_read_answers(round_, names),
     )
 
 
 def _best_metrics(evaluations):
-    """({tag: value}, step) of the exported model: the highest mAP, of equal ones the earliest; else the last one."""
+    """({tag: value}, step) of the exported model: the first with the highest mAP, otherwise the last."""
     scored = [record for record in evaluations if record["metrics"].get(MAP) is not None]
     best = max(scored, key=lambda record: record["metrics"][MAP], default=evaluations[-1] if evaluations else None)
     return (best["metrics"], best["step"]) if best else ({}, None)
 
 
 def _read_sets(folder, names):
-    """`SetCounts` of the training and the validation side of a converted folder; (None, None) when there is none."""
+    """`SetCounts` of the training and the validation side of a converted folder; (None, None) if there is none."""
     if not (folder / manifests.NAME).is_file():
         return None, None
     head = _read_manifest_head(folder / manifests.NAME)
@@ -219,7 +219,7 @@ def _read_sets(folder, names):
 
 
 def _read_manifest_head(path):
-    """What a manifest says before it lists the images, of whichever version: rounds may be older than this program."""
+    """The head of a manifest, before its images, of any version: rounds may be older than this program."""
     with open(path, encoding="utf-8") as file:
         lines = list(itertools.takewhile(lambda line: not line.startswith('  "images":'), file))
     text = "".join(lines).rstrip()
@@ -227,11 +227,11 @@ def _read_manifest_head(path):
         head = json.loads(text[:-1] + "}" if text.endswith(",") else text)
         return {key: head[key] for key in ("files", "shards")}
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.StorageError(f"{path}: is no manifest ({type(error).__name__}: {error})") from error
+        raise errors.StorageError(f"{path}: is not a manifest ({type(error).__name__}: {error})") from error
 
 
 def _count_table(path, num_images, names):
-    """`SetCounts` of a table of boxes, in which the lines of an image stand together."""
+    """`SetCounts` of a table of boxes, in which the lines of an image are consecutive."""
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
     last, seen = None, set()
     for row in workspace.read_rows(path):
@@ -246,9 +246,9 @@ def _count_table(path, num_images, names):
     return names.counts(num_images, sum(boxes_of_class.values()), images_of_class, boxes_of_class)
 
 
-def _read_seconds(one, run, evaluations):
-    """{phase: seconds}; what the training of a round did besides the phases of its run is "other"."""
-    phases = {name: phase["seconds"] for name, phase in one.state["phases"].items()}
+def _read_seconds(round_, run, evaluations):
+    """{phase: seconds}; time of a round's training outside the phases of its run is "other"."""
+    phases = {name: phase["seconds"] for name, phase in round_.state["phases"].items()}
     whole = phases.pop("train", None)
     parts = {name: phase["seconds"] for name, phase in run.get("phases", {}).items()}
     seconds = {name: parts[name] for name in ("convert", "train", "export") if name in parts}
@@ -261,19 +261,19 @@ def _read_seconds(one, run, evaluations):
     return {name: round(seconds[name], 1) for name in PHASES if name in seconds}
 
 
-def _read_selection(one):
+def _read_selection(round_):
     """(`Selection` without its images, number of chosen images), or (None, None)."""
-    if not (one.folder / selections.SELECTION_FILE).is_file():
+    if not (round_.folder / selections.SELECTION_FILE).is_file():
         return None, None
-    found = selections.read_selection(one.folder)
-    return dataclasses.replace(found, chosen=(), random=()), len(found.chosen)
+    selection = selections.read_selection(round_.folder)
+    return dataclasses.replace(selection, chosen=(), random=()), len(selection.chosen)
 
 
-def _read_answers(one, names):
+def _read_answers(round_, names):
     verdicts, reasons = dict.fromkeys((ADOPTED, REFUSED, WAITING), 0), collections.Counter()
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
     edits, num_edited = None, 0
-    for answer in answer_files.read_answers(one.answers) if one.answers.is_file() else ():
+    for answer in answer_files.read_answers(round_.answers_path) if round_.answers_path.is_file() else ():
         verdicts[answer.verdict] += 1
         if answer.edits is not None:
             edits, num_edited = (edits or Edits()) + answer.edits, num_edited + 1

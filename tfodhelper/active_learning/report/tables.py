@@ -1,4 +1,4 @@
-"""The tables of a workspace's rounds, as the study printed them, for the console, for spreadsheets and for the page."""
+"""The tables of a workspace's rounds, as in the study, for the console, for spreadsheets and for the page."""
 
 import collections
 import dataclasses
@@ -8,7 +8,7 @@ from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
-WIDTH = 120  # columns of the console
+WIDTH = 120  # characters of the console
 _REASON_WIDTH = 60
 _MOST_REASONS = 12
 EDIT_KINDS = tuple(field.name for field in dataclasses.fields(Edits))
@@ -33,7 +33,7 @@ class Table:
       header: names of the columns.
       rows: tuples of texts, as long as the header.
       note: how to read it, or "".
-      name_width: letters of the first column on the console.
+      name_width: maximum width of the first column on the console, in characters.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Table:
 
 
 def make_tables(rounds, names):
-    """All tables that have something to say.
+    """Makes all tables that have contents.
 
     Args:
       rounds: list of `round_facts.RoundFacts`.
@@ -53,12 +53,22 @@ def make_tables(rounds, names):
     Returns:
       list of `Table`s.
     """
-    makers = (_overview, _growth, _increase, _shares, _sides, _precision, _reasons, _label_cost, _times)
+    makers = (
+        _overview,
+        _images_per_class,
+        _increase_per_class,
+        _shares,
+        _train_and_validate,
+        _precision,
+        _reasons,
+        _label_cost,
+        _times,
+    )
     return [table for make in makers if (table := make(rounds, names)) is not None]
 
 
 def format_console(table):
-    """A table of at most `WIDTH` columns; one that is wider continues below with its first column repeated."""
+    """A table of at most `WIDTH` characters; a wider one continues below with its first column repeated."""
     blocks = [[0]]
     for column in range(1, len(table.header)):
         trial = blocks[-1] + [column]
@@ -80,31 +90,33 @@ def _width(table, columns):
 
 
 def _cut(text, width):
-    """A name that fits into a column and keeps to its line."""
+    """A name cut to the width of its column, on one line."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _overview(rounds, names):
     rows = []
-    for before, one in zip([None, *rounds], rounds):
-        images = one.train.images if one.train else None
-        earlier = before.train.images if before and before.train and one.train else None
-        predicted = one.selection and one.selection.num_candidates
-        counts = (predicted, one.num_chosen, *(_of_verdict(one, name) for name in (ADOPTED, REFUSED, WAITING)))
-        texts = (_number(images), _increase_text(earlier, images), _number(one.train and one.train.boxes))
-        time = _time(sum(one.seconds.values()) if one.seconds else None)
-        rows.append((str(one.number), *texts, *map(_number, counts), _score(one.map50), _score(one.map5095), time))
+    for before, facts in zip([None, *rounds], rounds):
+        images = facts.train.images if facts.train else None
+        earlier = before.train.images if before and before.train and facts.train else None
+        predicted = facts.selection and facts.selection.num_candidates
+        counts = (predicted, facts.num_chosen, *(_of_verdict(facts, name) for name in (ADOPTED, REFUSED, WAITING)))
+        texts = (_number(images), _increase_text(earlier, images), _number(facts.train and facts.train.boxes))
+        time = _time(sum(facts.seconds.values()) if facts.seconds else None)
+        rows.append(
+            (str(facts.number), *texts, *map(_number, counts), _score(facts.map50), _score(facts.map5095), time)
+        )
     header = ("round", "images", "increase", "boxes", "predicted", "asked", *NAME_OF_VERDICT.values())
-    note = "images, boxes: what the round learned from; adopted images are in the set of the next round"
+    note = "images, boxes: the set that the round learned from; adopted images join that of the next round"
     return Table("Rounds", (*header, "mAP@0.5", "mAP", "time"), tuple(rows), note=note) if rows else None
 
 
-def _of_verdict(one, verdict):
-    return one.verdicts[verdict] if any(one.verdicts.values()) else None
+def _of_verdict(facts, verdict):
+    return facts.verdicts[verdict] if any(facts.verdicts.values()) else None
 
 
-def _growth(rounds, names):
+def _images_per_class(rounds, names):
     stages = round_facts.stages(rounds)
     if not stages:
         return None
@@ -116,10 +128,10 @@ def _growth(rounds, names):
     ]
     total = ("all images", *(_number(stage.counts.images) for stage in stages))
     rows.append((*total, _increase_text(first.images, last.images)))
-    return Table("Images per class and round", (*_stage_header(stages), "in all"), tuple(rows), note=_next_note(stages))
+    return Table("Images per class and round", (*_stage_header(stages), "total"), tuple(rows), note=_next_note(stages))
 
 
-def _increase(rounds, names):
+def _increase_per_class(rounds, names):
     stages = round_facts.stages(rounds)
     if len(stages) < 2:
         return None
@@ -129,7 +141,7 @@ def _increase(rounds, names):
         for name in names.shown
     ]
     rows.append(("all images", *(_increase_text(*(stage.counts.images for stage in pair)) for pair in pairs)))
-    title = "Increase of images per class over the round before"
+    title = "Increase of images per class over the previous round"
     header = _stage_header(stages)
     return Table(title, (header[0], *header[2:]), tuple(rows), note=_next_note(stages))
 
@@ -149,11 +161,11 @@ def _shares(rounds, names):
     return Table(title, (*_stage_header(stages), "points"), tuple(rows), note=_next_note(stages))
 
 
-def _sides(rounds, names):
-    one = next((one for one in reversed(rounds) if one.train is not None), None)
-    if one is None:
+def _train_and_validate(rounds, names):
+    facts = next((facts for facts in reversed(rounds) if facts.train is not None), None)
+    if facts is None:
         return None
-    sides = (one.train, one.validate)
+    sides = (facts.train, facts.validate)
     rows = [
         (name, str(names.ids[name]))
         + tuple(_number(count[name]) for side in sides for count in (side.images_of_class, side.boxes_of_class))
@@ -161,19 +173,19 @@ def _sides(rounds, names):
     ]
     rows.append(("all", "", *(_number(count) for side in sides for count in (side.images, side.boxes))))
     header = ("class", "ID", "Train images", "Train boxes", "Validate images", "Validate boxes")
-    return Table(f"Train and Validate per class, round {one.number}", header, tuple(rows))
+    return Table(f"Train and Validate per class, round {facts.number}", header, tuple(rows))
 
 
 def _precision(rounds, names):
-    measured = [one for one in rounds if one.map50 is not None]
+    measured = [facts for facts in rounds if facts.map50 is not None]
     if not measured:
         return None
-    header = ("class", *(str(one.number) for one in measured), "change")
-    rows = [(name, *_scores([one.ap50.get(name) for one in measured])) for name in names.shown]
-    rows.append(("mAP@0.5", *_scores([one.map50 for one in measured])))
-    rows.append(("mAP@0.5:0.95", *_scores([one.map5095 for one in measured])))
-    counts = [one.validate.images for one in measured if one.validate]
-    note = f"on {counts[-1]} validation images, the same ones in every round" if counts else ""
+    header = ("class", *(str(facts.number) for facts in measured), "change")
+    rows = [(name, *_scores([facts.ap50.get(name) for facts in measured])) for name in names.shown]
+    rows.append(("mAP@0.5", *_scores([facts.map50 for facts in measured])))
+    rows.append(("mAP@0.5:0.95", *_scores([facts.map5095 for facts in measured])))
+    counts = [facts.validate.images for facts in measured if facts.validate]
+    note = f"on {counts[-1]} validation images, the same in every round" if counts else ""
     return Table("Average precision at IoU 0.5 by round", header, tuple(rows), note=note)
 
 
@@ -183,19 +195,19 @@ def _scores(values):
 
 
 def _reasons(rounds, names):
-    answered = [one for one in rounds if one.reasons]
+    answered = [facts for facts in rounds if facts.reasons]
     totals = collections.Counter()
-    for one in answered:
-        totals.update(one.reasons)
+    for facts in answered:
+        totals.update(facts.reasons)
     if not totals:
         return None
     rows = [
-        (_reason(*key), *(_number(one.reasons.get(key)) for one in answered), _number(count))
+        (_reason(*key), *(_number(facts.reasons.get(key)) for facts in answered), _number(count))
         for key, count in totals.most_common(_MOST_REASONS)
     ]
-    header = ("reason", *(str(one.number) for one in answered), "in all")
+    header = ("reason", *(str(facts.number) for facts in answered), "total")
     note = f"{len(totals) - len(rows)} rarer reasons are in reasons.csv" if len(totals) > len(rows) else ""
-    return Table("Not adopted, and why, in images", header, tuple(rows), note, _REASON_WIDTH)
+    return Table("Images not adopted, and why", header, tuple(rows), note, _REASON_WIDTH)
 
 
 def _reason(verdict, reason):
@@ -203,15 +215,15 @@ def _reason(verdict, reason):
 
 
 def _label_cost(rounds, names):
-    edited = [one for one in rounds if one.edits is not None]
+    edited = [facts for facts in rounds if facts.edits is not None]
     if not edited:
         return None
-    rows = [_cost_row(str(one.number), one.edits, one.num_edited) for one in edited]
+    rows = [_cost_row(str(facts.number), facts.edits, facts.num_edited) for facts in edited]
     if len(edited) > 1:
-        total = sum((one.edits for one in edited), Edits())
-        rows.append(_cost_row("all", total, sum(one.num_edited for one in edited)))
-    header = ("round", "images", *EDIT_KINDS, "edits per image", "kept of drafted")
-    note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added and deleted"
+        total = sum((facts.edits for facts in edited), Edits())
+        rows.append(_cost_row("all", total, sum(facts.num_edited for facts in edited)))
+    header = ("round", "images", *EDIT_KINDS, "edits per image", "drafted boxes kept")
+    note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added or deleted"
     return Table("Label cost in boxes", header, tuple(rows), note=note)
 
 
@@ -225,20 +237,20 @@ def _cost_row(label, edits, num_images):
 
 
 def _times(rounds, names):
-    timed = [one for one in rounds if any(one.seconds.values())]
+    timed = [facts for facts in rounds if any(facts.seconds.values())]
     if not timed:
         return None
-    totals = {name: sum(one.seconds.get(name, 0.0) for one in timed) for name in round_facts.PHASES}
+    totals = {name: sum(facts.seconds.get(name, 0.0) for facts in timed) for name in round_facts.PHASES}
     every = sum(totals.values())
     rows = [
-        (name, *(_time(one.seconds.get(name)) for one in timed), _time(total), _percent(total / every))
+        (name, *(_time(facts.seconds.get(name)) for facts in timed), _time(total), _percent(total / every))
         for name, total in totals.items()
-        if any(name in one.seconds for one in timed)
+        if any(name in facts.seconds for facts in timed)
     ]
-    rows.append(("in all", *(_time(sum(one.seconds.values())) for one in timed), _time(every), "100.0%"))
+    rows.append(("total", *(_time(sum(facts.seconds.values())) for facts in timed), _time(every), "100.0%"))
     return Table(
         "Time by phase and round, h:mm:ss",
-        ("phase", *(str(one.number) for one in timed), "in all", "share"),
+        ("phase", *(str(facts.number) for facts in timed), "total", "share"),
         tuple(rows),
     )
 
@@ -248,7 +260,7 @@ def _stage_header(stages):
 
 
 def _next_note(stages):
-    return "next: with what the last round adopted" if stages[-1].label == round_facts.NEXT else ""
+    return "next: with the images that the last round adopted" if stages[-1].label == round_facts.NEXT else ""
 
 
 def _number(value):
@@ -272,7 +284,7 @@ def _time(seconds):
 
 
 def _increase_text(before, after):
-    """+113  16%; the share is left out where there was nothing before."""
+    """+113  16%; without the share if there was nothing before."""
     if before is None or after is None:
         return "-"
     share = f"{(after - before) / before:.0%}" if before else "-"
@@ -280,12 +292,12 @@ def _increase_text(before, after):
 
 
 def write_tables(folder, rounds, names):
-    """Writes al_curve.csv, classes.csv, times.csv and reasons.csv: a line for each round, or for each of its parts.
+    """Writes al_curve.csv, classes.csv, times.csv and reasons.csv, with a line per round or per part of a round.
 
-    What is not known is an empty cell.
+    Unknown values are empty cells.
 
     Args:
-      folder: pathlib.Path, there.
+      folder: pathlib.Path of an existing folder.
       rounds: list of `round_facts.RoundFacts`.
       names: `round_facts.ClassNames`.
 
@@ -295,10 +307,10 @@ def write_tables(folder, rounds, names):
     files = {
         "al_curve.csv": (CURVE_HEADER, map(_curve_row, rounds)),
         "classes.csv": (CLASS_HEADER, _class_rows(rounds, names)),
-        "times.csv": (TIME_HEADER, [(one.number, *item) for one in rounds for item in one.seconds.items()]),
+        "times.csv": (TIME_HEADER, [(facts.number, *item) for facts in rounds for item in facts.seconds.items()]),
         "reasons.csv": (
             REASON_HEADER,
-            [(one.number, *key, count) for one in rounds for key, count in one.reasons.items()],
+            [(facts.number, *key, count) for facts in rounds for key, count in facts.reasons.items()],
         ),
     }
     for name, (header, rows) in files.items():
@@ -306,31 +318,31 @@ def write_tables(folder, rounds, names):
     return [folder / name for name in files]
 
 
-def _curve_row(one):
-    edits = [None] * len(EDIT_KINDS) if one.edits is None else dataclasses.astuple(one.edits)
-    counts = (one.train.images, one.train.boxes) if one.train else (None, None)
-    verdicts = (_of_verdict(one, ADOPTED), _of_verdict(one, REFUSED))
-    return (one.number, *counts, *verdicts, *edits, one.map50, one.map5095, one.settings.get("seed"))
+def _curve_row(facts):
+    edits = [None] * len(EDIT_KINDS) if facts.edits is None else dataclasses.astuple(facts.edits)
+    counts = (facts.train.images, facts.train.boxes) if facts.train else (None, None)
+    verdicts = (_of_verdict(facts, ADOPTED), _of_verdict(facts, REFUSED))
+    return (facts.number, *counts, *verdicts, *edits, facts.map50, facts.map5095, facts.settings.get("seed"))
 
 
 def _class_rows(rounds, names):
     before = None
-    for one in rounds:
-        if one.train is None:
+    for facts in rounds:
+        if facts.train is None:
             continue
         for name in names.shown:
-            images, boxes = one.train.images_of_class[name], one.train.boxes_of_class[name]
+            images, boxes = facts.train.images_of_class[name], facts.train.boxes_of_class[name]
             earlier = before.train.images_of_class[name] if before else None
             yield (
-                *(one.number, name, images, None if earlier is None else images - earlier),
-                *(_share(images - earlier, earlier) if earlier else None, _share(images, one.train.images)),
-                *(boxes, _share(boxes, one.train.boxes)),
-                *(one.validate.images_of_class[name], one.validate.boxes_of_class[name], one.ap50.get(name)),
-                *(one.adopted.images_of_class[name], one.adopted.boxes_of_class[name]),
+                *(facts.number, name, images, None if earlier is None else images - earlier),
+                *(_share(images - earlier, earlier) if earlier else None, _share(images, facts.train.images)),
+                *(boxes, _share(boxes, facts.train.boxes)),
+                *(facts.validate.images_of_class[name], facts.validate.boxes_of_class[name], facts.ap50.get(name)),
+                *(facts.adopted.images_of_class[name], facts.adopted.boxes_of_class[name]),
             )
-        before = one
+        before = facts
 
 
 def _share(part, whole):
-    """Per cent, two digits."""
+    """Per cent, with two decimals."""
     return round(100 * part / whole, 2) if whole else None

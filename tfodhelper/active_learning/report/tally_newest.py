@@ -38,8 +38,8 @@ def tally_newest(options):
 
     with tempfile.TemporaryDirectory(dir=space.folder) as folder:
         predicted = pathlib.Path(folder) / "predictions"
-        pool_predictor.predict_pool(images, trained[-1].model, predicted)
-        rows = tfn_sheet.tally(
+        pool_predictor.predict_pool(images, trained[-1].model_dir, predicted)
+        rows = tfn_sheet.fill_sheet(
             predictions.read_predictions(predicted),
             images,
             options.per_class,

@@ -16,12 +16,12 @@ _FILE = re.compile(r"events\.out\.tfevents\.(\d+)\.rounds")
 
 
 def write_curves(folder, rounds, names):
-    """Writes the curves of all rounds anew; those of an earlier call are taken away.
+    """Rewrites the curves of all rounds; those of an earlier call are removed.
 
-    A TensorBoard that is watching forgets what it has read of them, so that no curve folds back.
+    A running TensorBoard forgets what it has read of them, so that no curve folds back.
 
     Args:
-      folder: pathlib.Path of a folder that holds nothing else: what `tensorboard --logdir` is told.
+      folder: pathlib.Path of a folder for the curves alone, the one for `tensorboard --logdir`.
       rounds: list of `round_facts.RoundFacts`.
       names: `round_facts.ClassNames`.
 
@@ -43,30 +43,30 @@ def write_curves(folder, rounds, names):
     return folder
 
 
-def scalars_of(one, names):
-    """{tag: value} of a round; what is not known has no tag."""
-    values = {"precision/mAP@.50IOU": one.map50, "precision/mAP": one.map5095}
-    values |= {f"AP@.50IOU/{name}": one.ap50.get(name) for name in names.shown}
-    if one.train is not None:
-        values |= {"set/images": one.train.images, "set/boxes": one.train.boxes}
-        values |= {f"images/{name}": one.train.images_of_class[name] for name in names.shown}
-        values |= {f"share/{name}": one.train.share(name) for name in names.shown}
-    if any(one.verdicts.values()):
-        values |= {f"answers/{verdict}": one.verdicts[verdict] for verdict in (ADOPTED, REFUSED)}
-    if one.edits is not None:
-        values |= {f"label_cost/{kind}": getattr(one.edits, kind) for kind in EDIT_KINDS}
-    values |= {f"seconds/{phase}": one.seconds[phase] for phase in round_facts.PHASES if phase in one.seconds}
+def scalars_of(facts, names):
+    """{tag: value} of a round; unknown values have no tag."""
+    values = {"precision/mAP@.50IOU": facts.map50, "precision/mAP": facts.map5095}
+    values |= {f"AP@.50IOU/{name}": facts.ap50.get(name) for name in names.shown}
+    if facts.train is not None:
+        values |= {"set/images": facts.train.images, "set/boxes": facts.train.boxes}
+        values |= {f"images/{name}": facts.train.images_of_class[name] for name in names.shown}
+        values |= {f"share/{name}": facts.train.share(name) for name in names.shown}
+    if any(facts.verdicts.values()):
+        values |= {f"answers/{verdict}": facts.verdicts[verdict] for verdict in (ADOPTED, REFUSED)}
+    if facts.edits is not None:
+        values |= {f"label_cost/{kind}": getattr(facts.edits, kind) for kind in EDIT_KINDS}
+    values |= {f"seconds/{phase}": facts.seconds[phase] for phase in round_facts.PHASES if phase in facts.seconds}
     return {tag: float(value) for tag, value in values.items() if value is not None}
 
 
 def _make_events(rounds, names):
-    times = [(one.folder / "round.json").stat().st_mtime for one in rounds]
+    times = [(facts.folder / "round.json").stat().st_mtime for facts in rounds]
     first = min(times, default=0.0)
     yield event_pb2.Event(wall_time=first, file_version="brain.Event:2")
-    # The first mark is taken for a start and only the next one for a restart, which drops what was read before.
+    # TensorBoard takes the first mark for a start and only the next one for a restart, which drops what it read before.
     restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     for _ in range(2):
         yield event_pb2.Event(wall_time=first, step=0, session_log=restart)
-    for one, time in zip(rounds, times):
-        for tag, value in scalars_of(one, names).items():
-            yield event_pb2.Event(wall_time=time, step=one.number, summary=summary_v2.scalar_pb(tag, value))
+    for facts, time in zip(rounds, times):
+        for tag, value in scalars_of(facts, names).items():
+            yield event_pb2.Event(wall_time=time, step=facts.number, summary=summary_v2.scalar_pb(tag, value))

@@ -1,7 +1,7 @@
-"""The T/F/N sheet: what a model says of test images whose classes are known, a row of cells for each class.
+"""The T/F/N sheet: a model's answers for test images whose classes are known, with a row of cells for each class.
 
-T is right, F is wrong, N is nothing found; of several detections the highest score decides. It needs no box drawn by
-anybody, and shows at a glance for which classes a round of adopted boxes can be trusted.
+T is right, F is wrong, N is nothing found; of several detections, the highest score decides. The sheet needs no drawn
+boxes, and shows at a glance for which classes a round of adopted boxes can be trusted.
 """
 
 import collections
@@ -15,7 +15,7 @@ from tfodhelper.active_learning import workspace
 RIGHT, WRONG, NOTHING, UNREAD = _MARKS = "T", "F", "N", "?"
 HEADER = ("class", "name", "mark", "found", "score")
 SUMMARY_HEADER = ("class", "images", "T", "F", "N", "unread", "right", "mostly_taken_for")
-GROUP = 5  # cells between two spaces
+GROUP = 5  # cells between spaces
 _SHEET_FILE = "tally.json"
 _NAME_WIDTH = 24
 _SCORE_DIGITS = 6
@@ -23,11 +23,11 @@ _SCORE_DIGITS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One test image under one of its classes.
+    """One test image in the row of one of its classes.
 
     Attributes:
       name: of the image.
-      mark: RIGHT, WRONG, NOTHING, or UNREAD for an image of which there is no prediction.
+      mark: RIGHT, WRONG, NOTHING, or UNREAD for an image without a prediction.
       found: the class of the detection that decided, or "".
       score: of that detection, or None.
     """
@@ -44,7 +44,7 @@ class Row:
 
     Attributes:
       label: the class.
-      num_images: how many test images show it; the cells are a part of them.
+      num_images: number of test images that show it; the cells may be a sample of them.
       cells: in the order of the images' names.
     """
 
@@ -58,7 +58,7 @@ class Row:
 
     @property
     def share(self):
-        """Share of right cells, 0..1, of those that could be judged; None when there is none."""
+        """Share of right cells, 0..1, among those that could be judged; None if there are none."""
         judged = len(self.cells) - self.count(UNREAD)
         return self.count(RIGHT) / judged if judged else None
 
@@ -71,11 +71,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """A filled-in sheet, and what it is about.
+    """A filled-in sheet and what it describes.
 
     Attributes:
       rows: `Row`s by class name.
-      round_number: of the round whose model was asked.
+      round_number: of the round whose model made the predictions.
       test_dir: folder of the test images.
       score_threshold: a detection with a lower score counted as none.
     """
@@ -86,16 +86,17 @@ class Sheet:
     score_threshold: float
 
 
-def tally(predictions, images, per_class=20, seed=0, score_threshold=0.5):
+def fill_sheet(predictions, images, per_class=20, seed=0, score_threshold=0.5):
     """Fills in the sheet.
 
-    An image that shows several classes stands in the row of each of them; there detections of its other classes are
-    passed over, because they are right and say nothing of the row's class.
+    An image that shows several classes is in the row of each of them; there, detections of its other classes are
+    ignored, because they are right and say nothing about the row's class.
 
     Args:
       predictions: iterable of `Prediction`s of the images, in any order; taken one by one.
-      images: iterable of `PoolImage`s with their classes; an image that shows none of them stands in no row.
-      per_class: cells of a class; of more images some are drawn at random, the same ones for the same seed.
+      images: iterable of `PoolImage`s with their classes; an image that shows none of them is in no row.
+      per_class: maximum number of cells per class; from more images, a sample is drawn at random, the same for the
+        same seed.
       seed: of the draw.
       score_threshold: a detection with a lower score counts as none.
 
@@ -103,17 +104,21 @@ def tally(predictions, images, per_class=20, seed=0, score_threshold=0.5):
       tuple of `Row`s by class name.
 
     Raises:
-      DatasetError: the classes of an image are not known, a name comes twice, or there is no image.
+      DatasetError: the classes of an image are unknown, a name occurs twice, or there is no image.
     """
     drawn, totals = _draw(images, per_class, seed)
     wanted = {name for known in drawn.values() for name in known}
-    found = {}
+    detections_of = {}
     for prediction in predictions:
         if prediction.name in wanted:
-            kept = [one for one in prediction.found.detections if one.score >= score_threshold]
-            found[prediction.name] = sorted(kept, key=lambda one: -one.score)
+            kept = [detection for detection in prediction.found.detections if detection.score >= score_threshold]
+            detections_of[prediction.name] = sorted(kept, key=lambda detection: -detection.score)
     return tuple(
-        Row(label, totals[label], tuple(_judge(name, label, known[name], found.get(name)) for name in sorted(known)))
+        Row(
+            label,
+            totals[label],
+            tuple(_judge(name, label, known[name], detections_of.get(name)) for name in sorted(known)),
+        )
         for label, known in sorted(drawn.items())
     )
 
@@ -124,12 +129,12 @@ def _draw(images, per_class, seed):
     for image in images:
         if image.classes is None:
             raise errors.DatasetError(
-                f"{image.path}: nobody says which class it shows",
-                expected="a folder of the class's name, or a line in the table of image labels",
-                fix="leave the image out, or add its class",
+                f"{image.path}: its class is unknown",
+                expected="a folder named after its class, or a line in the table of image labels",
+                fix="remove the image, or add its class",
             )
         if image.name in seen:
-            raise errors.DatasetError(f"{image.name}: the name comes twice", fix="give each image its own name")
+            raise errors.DatasetError(f"{image.name}: the name occurs twice", fix="give each image its own name")
         seen.add(image.name)
         for label in set(image.classes):
             totals[label] += 1
@@ -138,34 +143,36 @@ def _draw(images, per_class, seed):
             if len(row) > 2 * per_class:
                 _shorten(row, per_class)
     if not totals:
-        raise errors.DatasetError("there is no test image", expected="images whose classes are known")
+        raise errors.DatasetError("there are no test images", expected="images whose classes are known")
     for row in drawn.values():
         _shorten(row, per_class)
     return {label: {name: known for name, (_, known) in row.items()} for label, row in drawn.items()}, totals
 
 
 def _shorten(row, size):
-    """Leaves the entries with the smallest keys."""
+    """Keeps only the entries with the smallest keys."""
     for name in sorted(row, key=lambda name: row[name][0])[size:]:
         del row[name]
 
 
 def _key(seed, name):
-    """Bytes that order images at random, whatever the order they come in."""
+    """Bytes that order images at random, whatever order they come in."""
     return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest()
 
 
 def _judge(name, label, classes, detections):
     if detections is None:
         return Cell(name, UNREAD)
-    deciding = next((one for one in detections if one.name == label or one.name not in classes), None)
+    deciding = next(
+        (detection for detection in detections if detection.name == label or detection.name not in classes), None
+    )
     if deciding is None:
         return Cell(name, NOTHING)
     return Cell(name, RIGHT if deciding.name == label else WRONG, deciding.name, deciding.score)
 
 
 def format_sheet(rows):
-    """The sheet for the console: a line of cells for each class, its counts and the share that is right."""
+    """The sheet for the console: for each class, a line with its cells, its counts and the share that is right."""
     lines = [(_cut(row.label), _cells(row), *figures_of(row), _cut(row.mostly_taken_for)) for row in rows]
     every = join(rows)
     lines.append((every.label, "", *figures_of(every), ""))
@@ -194,7 +201,7 @@ def _cut(name):
 
 
 def write_sheet(folder, sheet):
-    """Writes tally.csv, a line a cell, tally_classes.csv, a line a class, and tally.json for `read_sheet`.
+    """Writes tally.csv, one line per cell, tally_classes.csv, one line per class, and tally.json for `read_sheet`.
 
     Returns:
       The paths of both CSV files.
@@ -217,10 +224,10 @@ def write_sheet(folder, sheet):
 
 
 def read_sheet(folder):
-    """Reads the `Sheet` that `write_sheet` wrote; None where there is none.
+    """Reads the `Sheet` that `write_sheet` wrote; None if there is none.
 
     Raises:
-      StorageError: a file that cannot be read or has another form.
+      StorageError: the file cannot be read or is malformed.
     """
     path = pathlib.Path(folder) / _SHEET_FILE
     if not path.exists():
@@ -231,6 +238,6 @@ def read_sheet(folder):
         return Sheet(**value | {"rows": rows})
     except (KeyError, TypeError) as error:
         raise errors.StorageError(
-            f"{path}: this is no T/F/N sheet ({type(error).__name__}: {error})",
-            fix="delete it; `tfodhelper active report --test_dir=FOLDER` makes it again",
+            f"{path}: is not a T/F/N sheet ({type(error).__name__}: {error})",
+            fix="delete it and write it again with `tfodhelper active report --test_dir=FOLDER`",
         ) from error

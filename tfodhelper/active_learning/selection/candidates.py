@@ -1,6 +1,6 @@
-"""What is remembered of a prediction while a pool streams by, and streams of which the best stay.
+"""What is kept of a prediction while a pool streams by, and how only the best of a stream are kept.
 
-Nothing here depends on the order of the pool: chance comes from a hash of seed, round and name, and ranks have no ties.
+Nothing here depends on the order of the pool: random numbers are hashes of seed, round and name, and no ranks tie.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ class Candidate(typing.NamedTuple):
     Attributes:
       name: of the image.
       score: its uncertainty.
-      weight: by which class balance multiplies it; 1 when off.
-      boxes: what it costs in boxes.
-      best_class, best_score: of the best detection; None and 0 without any.
-      stratum: the class that it is drawn for; `strata.NOTHING` without a find.
-      chance: 0..1, drawn for this image, seed and round.
+      weight: factor of the score by class balance; 1 when that is off.
+      boxes: its cost in boxes.
+      best_class, best_score: of the best detection; None and 0 without detections.
+      stratum: the class that it is drawn for; `strata.NOTHING` if no class was found.
+      chance: random number 0..1 of this image, seed and round.
     """
 
     name: str
@@ -31,27 +31,27 @@ class Candidate(typing.NamedTuple):
     chance: float
 
     def rank_at_random(self):
-        """Those of the smallest ranks are a sample without replacement, each as likely as its weight (an exponential
-        race; Efraimidis and Spirakis 2006). Of weight 1 it orders as `chance` does."""
+        """The candidates with the smallest ranks are a sample without replacement, drawn by weight (an exponential
+        race; Efraimidis and Spirakis 2006). With weight 1, the order is that of `chance`."""
         return (race(self.chance, self.weight), self.name)
 
     def rank_by_score(self):
-        """The most doubtful first; chance decides among equals, since names that follow each other look alike."""
+        """The most doubtful first; chance decides between equals, since images with consecutive names look alike."""
         return (-self.score * self.weight, self.chance, self.name)
 
 
 def race(chance, weight):
-    """When a runner of this speed arrives: exponentially distributed."""
+    """Arrival time of a runner with this speed: exponentially distributed."""
     return -math.log1p(-chance) / weight
 
 
 class Chances:
-    """Numbers between 0 and 1, both excluded, that follow from seed, round and name.
+    """Random numbers between 0 and 1, both excluded, that depend only on seed, round and name.
 
     Args:
       seed: whole number.
       round_number: of the round.
-      purpose: keeps numbers for different things apart.
+      purpose: separates numbers for different uses.
     """
 
     def __init__(self, seed, round_number, purpose="image"):
@@ -59,22 +59,22 @@ class Chances:
 
     def of(self, name):
         """The number of a name."""
-        return ((self.whole(name) >> 12) + 0.5) / (1 << 52)  # the most bits with which it stays below 1
+        return ((self.whole(name) >> 12) + 0.5) / (1 << 52)  # as many bits as keep it below 1
 
     def whole(self, name=""):
-        """A whole number below 2**64, such as a seed."""
+        """A whole number below 2**64, for instance a seed."""
         digest = self._base.copy()
         digest.update(name.encode("utf-8", "surrogatepass"))
         return int.from_bytes(digest.digest(), "big")
 
 
 class Smallest:
-    """Keeps the candidates of the smallest ranks of a stream.
+    """Keeps the candidates with the smallest ranks in a stream.
 
-    Memory: twice the size at most.
+    Memory: at most about twice the size.
 
     Args:
-      size: how many; None keeps all.
+      size: how many to keep; None keeps all.
     """
 
     def __init__(self, size):
@@ -83,11 +83,11 @@ class Smallest:
         self._bound = None
 
     def offer(self, rank, candidate):
-        """Shows it one more.
+        """Offers one more candidate.
 
         Args:
-          rank: a tuple; no two are equal.
-          candidate: what is kept.
+          rank: a tuple; no two may be equal.
+          candidate: the value to keep.
         """
         if self._bound is not None and rank > self._bound:
             return
@@ -108,7 +108,7 @@ class Smallest:
 
 
 def fill(candidates, options):
-    """Takes candidates in their order as far as the budget goes; one that does not fit is passed over.
+    """Takes candidates in order as far as the budget goes; one that does not fit is skipped.
 
     Args:
       candidates: in order.
@@ -122,8 +122,8 @@ def fill(candidates, options):
     if not options.counts_boxes:
         return list(candidates[: options.budget])
     taken, left = [], options.budget
-    for one in candidates:
-        if one.boxes <= left:
-            taken.append(one)
-            left -= one.boxes
+    for candidate in candidates:
+        if candidate.boxes <= left:
+            taken.append(candidate)
+            left -= candidate.boxes
     return taken

@@ -1,19 +1,19 @@
-"""Images that differ: choosing points that are far from each other and from those that are known.
+"""Images that differ: chooses points that are far from each other and from known points.
 
-Distances are Euclidean, of features scaled to unit length (`to_unit_length`): the length of pooled features mostly
-tells contrast and how much stands in an image, and one of unusual length would be far from everything; the direction
-tells what it is. They are not centred first: what is nearly average would then differ by noise alone. Between vectors
-of unit length the squared distance is 2 - 2 cosine.
+Distances are Euclidean, between features scaled to unit length (`to_unit_length`): the length of pooled features mostly
+reflects contrast and how full an image is, and a vector of unusual length would be far from everything; the direction
+tells what the image shows. The features are not centred first: nearly average ones would then differ by noise alone.
+Between vectors of unit length, the squared distance is 2 - 2 cosine.
 
-Near-identical frames lie at nearly no distance: once one is chosen, or labelled, the others are not.
+Near-identical frames are almost no distance apart: once one of them is chosen or labelled, the others are not chosen.
 """
 
 import numpy as np
 
 from tfodhelper import errors
 
-_SAME = 1e-6  # squared distance, relative to the longest vector, below which points are one point
-_BLOCK = 256  # known points that are compared at a time
+_SAME = 1e-6  # squared distance, relative to the longest vector, below which points count as the same
+_BLOCK = 256  # known points that are compared at once
 
 
 def to_unit_length(features):
@@ -23,7 +23,7 @@ def to_unit_length(features):
       features: [n, D], finite.
 
     Returns:
-      float32 [n, D]; a vector of zeros stays.
+      float32 [n, D]; a vector of zeros is unchanged.
     """
     features = np.asarray(features, np.float32)
     largest = np.abs(features).max(axis=1, keepdims=True, initial=0.0)  # squares of large values would overflow
@@ -33,14 +33,14 @@ def to_unit_length(features):
 
 
 class Spread:
-    """Points of which one after another is taken, and how far each is from those taken or known.
+    """Points that are taken one after another, and how far each is from the nearest taken or known one.
 
-    Memory: the features once, and a few numbers a point.
+    Memory: the features once, and a few numbers per point.
 
     Args:
       features: float [n, D].
-      weights: [n], > 0: how much each is wanted besides. None: all alike.
-      known: [m, D], points that are there already (the labelled images), or None.
+      weights: [n], > 0: how much each point is wanted. None: all equally.
+      known: [m, D], points that already exist (the labelled images), or None.
     """
 
     def __init__(self, features, weights=None, known=None):
@@ -64,14 +64,14 @@ class Spread:
         self._remember(self._features[position : position + 1])
 
     def draw(self, chance, allowed):
-        """Draws with weight times squared distance (k-means++; Arthur and Vassilvitskii 2007).
+        """Draws a point in proportion to weight times squared distance (k-means++; Arthur and Vassilvitskii 2007).
 
         Args:
-          chance: numpy Generator; one number of it is used.
+          chance: numpy Generator; one number is drawn from it.
           allowed: bool [n], at least one true.
 
         Returns:
-          position. Without any point before, or where only copies are left, the weights alone decide.
+          position. Without any taken or known point, or if only copies are left, the weights alone decide.
         """
         weights = np.where(allowed, self._weights, 0.0)
         if np.isfinite(self._squared[0]):
@@ -82,13 +82,13 @@ class Spread:
         return min(position, int(np.flatnonzero(weights)[-1]))
 
     def farthest(self, allowed):
-        """The point of the greatest weight times distance (k-center; Sener and Savarese 2018).
+        """The point with the greatest weight times distance (k-center; Sener and Savarese 2018).
 
         Args:
           allowed: bool [n], at least one true.
 
         Returns:
-          position; the first one among equals. Without any point before, the one nearest to the weighted mean.
+          position; the first one among equals. Without any taken or known point, the one nearest to the weighted mean.
         """
         if np.isfinite(self._squared[0]):
             return int(np.argmax(np.where(allowed, self._weights * np.sqrt(self._squared), -1.0)))
@@ -109,17 +109,17 @@ class Spread:
 
 
 def k_means_plus_plus(features, budget, *, seed, costs=None, weights=None, known=None):
-    """Draws points that are spread as the seeds of k-means++ are.
+    """Draws points that are spread out like the seeds of k-means++.
 
     Args:
       features: [n, D].
-      budget: sum of the costs at most.
+      budget: maximum sum of the costs.
       seed: of the draws.
-      costs: int [n], each at least 1; None: 1 each.
+      costs: int [n], each at least 1; None: all 1.
       weights, known: of `Spread`.
 
     Returns:
-      list of positions in the order of choice; as many as the budget lets in.
+      list of positions in the order of choice; as many as the budget allows.
     """
     chance = np.random.default_rng(seed)
     spread = Spread(features, weights, known)
@@ -127,7 +127,7 @@ def k_means_plus_plus(features, budget, *, seed, costs=None, weights=None, known
 
 
 def k_center(features, budget, *, costs=None, weights=None, known=None):
-    """Takes the farthest point again and again: at most twice the radius of the best cover.
+    """Repeatedly takes the farthest point: the radius is at most twice that of the best cover.
 
     Args and result as in `k_means_plus_plus`; nothing is drawn.
     """
@@ -149,15 +149,15 @@ def gather(predictions, positions, rule):
     """Features of some predictions, scaled to unit length.
 
     Args:
-      predictions: iterable of `Prediction`; others than those wanted are passed over.
+      predictions: iterable of `Prediction`; those not in `positions` are skipped.
       positions: {name: row of the result}, rows from 0.
-      rule: that needs them, for messages.
+      rule: the one that needs them, for messages.
 
     Returns:
       float32 [n, D].
 
     Raises:
-      PredictionError: a prediction without features, with others than the rest, with NaN, or one that is not there.
+      PredictionError: a prediction is missing, or its features are missing, not finite or of a different length.
     """
     table, seen = None, np.zeros(len(positions), bool)
     for prediction in predictions:
@@ -168,34 +168,34 @@ def gather(predictions, positions, rule):
         if table is None:
             table = np.zeros([len(positions), len(features)], np.float32)
         if len(features) != table.shape[1]:
-            raise _unusable(prediction.name, "has features of another length", f"{table.shape[1]}", len(features))
+            raise _unusable(prediction.name, "has features of a different length", f"{table.shape[1]}", len(features))
         table[row], seen[row] = to_unit_length(features[None])[0], True
     missing = [name for name, row in positions.items() if not seen[row]]
     if missing:
-        raise _unusable(missing[0], "was predicted, and is gone", "the same predictions as before", "none")
+        raise _unusable(missing[0], "was predicted, but is now missing", "the same predictions as before", "none")
     return table if table is not None else np.zeros([0, 1], np.float32)
 
 
 def _read(prediction, rule):
     if prediction.features is None:
         raise errors.PredictionError(
-            f"{prediction.name}: the prediction has no features, which the rule {rule} compares",
-            expected="a model that gives the output features",
-            received="detections alone",
+            f"{prediction.name}: the prediction has no features, which the rule {rule} needs",
+            expected="a model with the output `features`",
+            received="only detections",
             fix="export the model again and predict again, or choose --rule=stratified or --rule=dcus",
         )
     features = np.ravel(prediction.features)
     if not np.isfinite(features).all():
         raise errors.PredictionError(
-            f"{prediction.name}: its features are not finite, and the rule {rule} compares features",
+            f"{prediction.name}: its features are not finite, and the rule {rule} needs them",
             expected="finite numbers",
             received="NaN or infinity",
-            fix="look whether the training of this round diverged; --rule=random needs no features",
+            fix="check whether this round's training diverged; --rule=random needs no features",
         )
     return features
 
 
-def _unusable(name, what, expected, received):
+def _unusable(name, problem, expected, received):
     return errors.PredictionError(
-        f"{name}: {what}", expected=expected, received=received, fix="predict the pool again with one model"
+        f"{name}: {problem}", expected=expected, received=received, fix="predict the pool again with one model"
     )

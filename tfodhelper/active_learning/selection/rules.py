@@ -1,4 +1,4 @@
-"""The rules by which images of the pool are chosen, by name, and what may be set about them."""
+"""The rules by which images of the pool are chosen, by name, and their options."""
 
 import dataclasses
 
@@ -12,20 +12,20 @@ UNCERTAINTIES = (LEAST_CONFIDENCE, MARGIN, ENTROPY, DCUS)
 NEED_FEATURES = (K_MEANS, K_CENTER, STRATIFIED_DIVERSE, TWO_STAGE)
 AGGREGATES = ("sum", "mean", "max")
 BUDGET_UNITS = ("images", "boxes")
-_MOST_BALANCE = 10  # at 1 a class weighs in proportion to its rarity
+_MOST_BALANCE = 10  # at 1, classes weigh in proportion to their rarity
 
 EXPLANATIONS = {
     AUTO: "stratified-diverse while the labelled set is small (below 300 images), two-stage afterwards",
-    RANDOM: "each image is as likely as any other: the yardstick of all rules, and hard to beat",
+    RANDOM: "all images are equally likely: the baseline for all rules, and hard to beat",
     STRATIFIED: "the same number of images of each predicted class, at random; nothing found counts as a class",
-    LEAST_CONFIDENCE: "images with boxes whose score is near 0.5: an object or none",
-    MARGIN: "images with boxes whose two best classes lie closest together",
+    LEAST_CONFIDENCE: "images with boxes whose score is near 0.5: an object or not",
+    MARGIN: "images with boxes whose two best classes have the closest scores",
     ENTROPY: "images with boxes whose class scores are spread most evenly",
-    DCUS: "as entropy, with up to 1.2 times the weight for classes of a low average precision on validation images",
+    DCUS: "like entropy, but classes with a low average precision on validation images count up to 1.2 times",
     K_MEANS: "images that look different: drawn by the squared distance of features to all labelled and chosen ones",
-    K_CENTER: "images that look different: always the one farthest from all labelled and chosen ones; finds oddities",
-    STRATIFIED_DIVERSE: "the same number of images of each predicted class, and such as look different",
-    TWO_STAGE: "of the most doubtful images (dcus, four times the budget) those that look different",
+    K_CENTER: "images that look different: always the one farthest from all labelled and chosen ones; finds outliers",
+    STRATIFIED_DIVERSE: "the same number of images of each predicted class, chosen to look different",
+    TWO_STAGE: "those of the most doubtful images (dcus, four times the budget) that look different",
 }
 RULES = tuple(EXPLANATIONS)
 
@@ -50,7 +50,8 @@ class SelectOptions(options.Options):
       class_balance: each class weighs (labelled images of the most frequent class / of it) ** class_balance.
       seed: the same seed draws anew in each round.
       expand: candidates for diversity, as a multiple of the budget.
-      max_candidates: images at most among which k-means++ and k-center choose; of a larger pool, so many at random.
+      max_candidates: maximum number of images among which k-means++ and k-center choose; from a larger pool, that many
+        are drawn at random.
       small_set: labelled images below which auto means stratified-diverse.
     """
 
@@ -93,7 +94,7 @@ class SelectOptions(options.Options):
 
     @property
     def takes_all(self):
-        """Whether the budget has no end."""
+        """Whether the budget is unlimited."""
         return not self.budget
 
     @property
@@ -106,6 +107,6 @@ def _is_whole(value, least=None):
     return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
 
 
-def _expect(is_so, name, value, expected):
-    if not is_so:
+def _expect(is_valid, name, value, expected):
+    if not is_valid:
         raise errors.UsageError(f"--{name}={value}: invalid value", expected=expected, received=value)

@@ -1,8 +1,8 @@
-"""Chooses images of the pool that are worth labelling next.
+"""Chooses the images of the pool that are worth labelling next.
 
 The predictions stream by once, and once more where features are compared; what is kept is bounded by the budget (or
-by `SelectOptions.max_candidates`) and not by the pool. The choice follows from the predictions, the options and the
-number of the round alone, in whatever order the pool comes. What chance would have chosen is determined beside it.
+by `SelectOptions.max_candidates`), not by the pool. The choice depends only on the predictions, the options and the
+number of the round, whatever the order of the pool. A random choice is recorded for comparison.
 """
 
 import collections
@@ -10,8 +10,7 @@ import collections
 import numpy as np
 
 from tfodhelper import errors
-from tfodhelper.active_learning.selection import candidates as streams
-from tfodhelper.active_learning.selection import diversity, rules, strata, uncertainty
+from tfodhelper.active_learning.selection import candidates, diversity, rules, strata, uncertainty
 from tfodhelper.active_learning.selection.rules import AGGREGATES, RULES, UNCERTAINTIES, SelectOptions, explain
 from tfodhelper.active_learning.selection.selection import (
     Chosen,
@@ -50,21 +49,21 @@ def select(
     """Chooses images under a budget.
 
     Args:
-      predictions: a function without arguments that gives a fresh iterator of `Prediction`; names are unique.
+      predictions: a function without arguments that returns a fresh iterator of `Prediction`s with unique names.
       options: `SelectOptions`.
       round_number: from 1; each round draws anew.
       class_counts: {class name: labelled images that show it}, all classes.
-      average_precisions: {class name: AP at IoU 0.5 on the validation set, or None}, for dcus; None: not known.
-      labelled_features: [n, D] of the labelled images, which diverse rules keep away from; None: not known.
-      num_labelled: labelled images, for auto; None: as many as show the most frequent class.
+      average_precisions: {class name: AP at IoU 0.5 on the validation set, or None}, for dcus; None: unknown.
+      labelled_features: [n, D] of the labelled images, which diverse rules avoid; None: unknown.
+      num_labelled: number of labelled images, for auto; None: as many as show the most frequent class.
       scores_path: a CSV file for the scores of all predictions (name,score,boxes,best_class,best_score), or None.
 
     Returns:
       `Selection`.
 
     Raises:
-      UsageError: options that cannot be meant.
-      PredictionError: predictions without what the rule needs; they are named.
+      UsageError: an option is invalid.
+      PredictionError: a prediction lacks what the rule needs; the error names it.
     """
     options.check()
     if num_labelled is None:
@@ -77,7 +76,7 @@ def select(
     chosen = _choose(survey, predictions, labelled_features)
     notes += _remarks(survey, chosen, average_precisions)
     chosen = _to_chosen(chosen)
-    random = chosen if options.takes_all else _to_chosen(streams.fill(survey.at_random.in_order(), options))
+    random = chosen if options.takes_all else _to_chosen(candidates.fill(survey.at_random.in_order(), options))
     return Selection(
         options=options,
         round_number=round_number,
@@ -91,19 +90,19 @@ def select(
 
 
 def needs_labelled_features(options, num_labelled):
-    """Whether the rule keeps away from what is labelled, and so wants the features of the labelled images."""
-    return not options.takes_all and _meant_by(options, num_labelled) in rules.NEED_FEATURES
+    """Whether the rule avoids images like the labelled ones, and so needs the features of those."""
+    return not options.takes_all and _rule_for(options, num_labelled) in rules.NEED_FEATURES
 
 
-def _meant_by(options, num_labelled):
+def _rule_for(options, num_labelled):
     if options.rule != rules.AUTO:
         return options.rule
     return rules.STRATIFIED_DIVERSE if num_labelled < options.small_set else rules.TWO_STAGE
 
 
 def _resolve(options, num_labelled, predictions):
-    """(the rule that is meant, notes)."""
-    rule = _meant_by(options, num_labelled)
+    """(the rule to use, notes)."""
+    rule = _rule_for(options, num_labelled)
     if options.rule != rules.AUTO:
         return rule, []
     is_small = num_labelled < options.small_set
@@ -111,15 +110,15 @@ def _resolve(options, num_labelled, predictions):
     first = next(iter(predictions()), None)
     if first is not None and first.features is None:
         rule = rules.STRATIFIED if is_small else options.uncertainty
-        reason += ", and the model gives no features to compare"
+        reason += ", and the model has no features to compare"
     return rule, [f"auto chose {rule}: {reason}."]
 
 
 class _Survey:
-    """One pass over the pool: what the rule may choose from, and the choice of chance.
+    """One pass over the pool: what the rule may choose from, and a random choice.
 
     Args:
-      rule: not auto.
+      rule: any but auto.
       options, round_number, class_counts, average_precisions: of `select`.
     """
 
@@ -128,13 +127,13 @@ class _Survey:
         self.classes = strata.Classes(class_counts, options.class_balance)
         self.num_seen = 0
         self.sizes = collections.Counter()  # {stratum: images}
-        self.fitting = collections.Counter()  # those that a budget in boxes can take
-        self.at_random = streams.Smallest(options.budget)
+        self.fitting = collections.Counter()  # those that fit into a budget of boxes
+        self.at_random = candidates.Smallest(options.budget)
         self._queues = {}
         self._size = self._queue_size(len(class_counts) + 1)
         self._uncertainty = rule if rule in rules.UNCERTAINTIES else options.uncertainty
         self._difficulty = uncertainty.difficulty_weights(average_precisions)
-        self._chances = streams.Chances(options.seed, round_number)
+        self._chances = candidates.Chances(options.seed, round_number)
 
     def _queue_size(self, num_strata):
         options = self.options
@@ -149,44 +148,44 @@ class _Survey:
         return options.budget
 
     def see(self, prediction):
-        """Takes note of a prediction; returns the `Candidate`."""
-        one = self._to_candidate(prediction)
+        """Registers a prediction; returns its `Candidate`."""
+        candidate = self._to_candidate(prediction)
         self.num_seen += 1
-        self.sizes[one.stratum] += 1
-        if self.options.takes_all or not self.options.counts_boxes or one.boxes <= self.options.budget:
-            self.fitting[one.stratum] += 1
+        self.sizes[candidate.stratum] += 1
+        if self.options.takes_all or not self.options.counts_boxes or candidate.boxes <= self.options.budget:
+            self.fitting[candidate.stratum] += 1
             if not self.options.takes_all:
-                self.at_random.offer((one.chance, one.name), one)
-            self._offer(one)
-        return one
+                self.at_random.offer((candidate.chance, candidate.name), candidate)
+            self._offer(candidate)
+        return candidate
 
-    def _offer(self, one):
+    def _offer(self, candidate):
         is_stratified = self.rule in (rules.STRATIFIED, rules.STRATIFIED_DIVERSE)
-        key = one.stratum if is_stratified else None
+        key = candidate.stratum if is_stratified else None
         if key not in self._queues:
-            self._queues[key] = streams.Smallest(self._size)
+            self._queues[key] = candidates.Smallest(self._size)
         by_score = self.rule in rules.UNCERTAINTIES or self.rule == rules.TWO_STAGE
-        self._queues[key].offer(one.rank_by_score() if by_score else one.rank_at_random(), one)
+        self._queues[key].offer(candidate.rank_by_score() if by_score else candidate.rank_at_random(), candidate)
 
     def _to_candidate(self, prediction):
         options = self.options
         score = uncertainty.score_image(
             prediction, self._uncertainty, options.aggregate, options.score_threshold, self._difficulty
         )
-        boxes, found = 0, {}
-        for one in prediction.found.detections:
-            boxes += one.score >= options.box_threshold
-            if one.score >= options.found_threshold:
-                found.setdefault(one.name, one.score)  # the best one comes first
+        boxes, best_scores = 0, {}
+        for detection in prediction.found.detections:
+            boxes += detection.score >= options.box_threshold
+            if detection.score >= options.found_threshold:
+                best_scores.setdefault(detection.name, detection.score)  # the best one comes first
         best = next(iter(prediction.found.detections), None)
-        return streams.Candidate(
+        return candidates.Candidate(
             name=prediction.name,
             score=score,
-            weight=self.classes.image_weight(found),
+            weight=self.classes.image_weight(best_scores),
             boxes=max(boxes, 1),
             best_class=best.name if best else None,
             best_score=float(best.score) if best else 0.0,
-            stratum=self.classes.stratum_of(found),
+            stratum=self.classes.stratum_of(best_scores),
             chance=self._chances.of(prediction.name),
         )
 
@@ -199,13 +198,13 @@ class _Survey:
         return {name: queue.in_order() for name, queue in self._queues.items()}
 
     def turns(self):
-        """Fresh `strata.Turns` of the strata met."""
+        """Fresh `strata.Turns` of the strata in the pool."""
         weights = strata.stratum_weights(self.fitting, self.classes)
-        return strata.Turns(weights, streams.Chances(self.options.seed, self.round_number, "stratum"))
+        return strata.Turns(weights, candidates.Chances(self.options.seed, self.round_number, "stratum"))
 
     def seed(self):
-        """Of what k-means++ draws."""
-        return streams.Chances(self.options.seed, self.round_number, "k-means++").whole()
+        """The seed of k-means++."""
+        return candidates.Chances(self.options.seed, self.round_number, "k-means++").whole()
 
 
 def _choose(survey, predictions, labelled_features):
@@ -216,20 +215,20 @@ def _choose(survey, predictions, labelled_features):
         dealt = strata.deal(queues, survey.turns(), options)
         if rule == rules.STRATIFIED or options.takes_all:
             return dealt
-        shares = collections.Counter(one.stratum for one in dealt)
-        pool = [one for name, queue in queues.items() for one in queue[: options.expand * shares[name]]]
+        shares = collections.Counter(candidate.stratum for candidate in dealt)
+        pool = [candidate for name, queue in queues.items() for candidate in queue[: options.expand * shares[name]]]
     else:
         pool = survey.queue()
         if rule not in rules.NEED_FEATURES or options.takes_all:
-            return streams.fill(pool, options)
+            return candidates.fill(pool, options)
         if rule == rules.TWO_STAGE:
             pool = _cut(pool, options)
-    return _choose_diverse(survey, sorted(pool, key=lambda one: one.name), predictions, labelled_features)
+    return _choose_diverse(survey, sorted(pool, key=lambda candidate: candidate.name), predictions, labelled_features)
 
 
 def _cut(pool, options):
-    """The first ones of the first stage, worth `expand` times the budget."""
-    costs = np.cumsum([strata.cost_of(one, options) for one in pool])
+    """The best of the first stage, worth `expand` times the budget."""
+    costs = np.cumsum([strata.cost_of(candidate, options) for candidate in pool])
     return pool[: int(np.searchsorted(costs, options.expand * options.budget)) + 1]
 
 
@@ -237,13 +236,13 @@ def _choose_diverse(survey, pool, predictions, labelled_features):
     options = survey.options
     if not pool:
         return []
-    features = diversity.gather(predictions(), {one.name: row for row, one in enumerate(pool)}, survey.rule)
+    features = diversity.gather(predictions(), {candidate.name: row for row, candidate in enumerate(pool)}, survey.rule)
     known = _known(labelled_features, features)
-    weights = [one.weight for one in pool]
+    weights = [candidate.weight for candidate in pool]
     if survey.rule == rules.STRATIFIED_DIVERSE:
         spread = diversity.Spread(features, weights, known)
         return strata.deal_spread(pool, spread, survey.turns(), options, np.random.default_rng(survey.seed()))
-    costs = [strata.cost_of(one, options) for one in pool]
+    costs = [strata.cost_of(candidate, options) for candidate in pool]
     if survey.rule == rules.K_CENTER:
         positions = diversity.k_center(features, options.budget, costs=costs, weights=weights, known=known)
     else:
@@ -260,7 +259,7 @@ def _known(labelled_features, features):
     known = np.asarray(labelled_features, np.float32)
     if known.ndim != 2 or known.shape[1] != features.shape[1] or not np.isfinite(known).all():
         raise errors.PredictionError(
-            "the features of the labelled images do not belong to those of the pool",
+            "the features of the labelled images do not match those of the pool",
             expected=f"[n, {features.shape[1]}], finite",
             received=f"{list(known.shape)}" + ("" if np.isfinite(known).all() else ", not finite"),
             fix="predict both with one model",
@@ -273,7 +272,7 @@ def _remarks(survey, chosen, average_precisions):
     options, remarks = survey.options, []
     uses_dcus = survey.rule == rules.DCUS or (survey.rule == rules.TWO_STAGE and options.uncertainty == rules.DCUS)
     if uses_dcus and not any(uncertainty.is_known(value) for value in (average_precisions or {}).values()):
-        remarks.append("No average precisions are known: dcus counts all classes alike, as entropy does.")
+        remarks.append("No average precisions are known: dcus treats all classes alike, as entropy does.")
     if options.takes_all or len(chosen) == survey.num_seen:
         remarks.append(f"The budget takes all {survey.num_seen} candidates.")
     elif not chosen:
@@ -286,12 +285,12 @@ def _remarks(survey, chosen, average_precisions):
 
 
 def _to_chosen(rows):
-    chosen = tuple(Chosen(one.name, one.score, one.boxes, one.best_class, one.best_score, one.weight) for one in rows)
-    if len({one.name for one in chosen}) < len(chosen):
-        (twice, _), *_ = collections.Counter(one.name for one in chosen).most_common(1)
+    chosen = tuple(Chosen(row.name, row.score, row.boxes, row.best_class, row.best_score, row.weight) for row in rows)
+    if len({image.name for image in chosen}) < len(chosen):
+        (twice, _), *_ = collections.Counter(image.name for image in chosen).most_common(1)
         raise errors.PredictionError(
             f"{twice}: predicted twice in this round",
-            expected="one prediction an image",
-            fix="delete the predictions of this round: they are made again",
+            expected="one prediction per image",
+            fix="delete the predictions of this round and run it again",
         )
     return chosen

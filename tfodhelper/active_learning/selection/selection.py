@@ -1,4 +1,4 @@
-"""What was chosen in a round, and its files: selection.json and scores.csv."""
+"""A round's selection and its files: selection.json and scores.csv."""
 
 import contextlib
 import csv
@@ -19,9 +19,9 @@ class Chosen:
 
     Attributes:
       name: of the `PoolImage`.
-      score: its uncertainty, whatever the rule; as in scores.csv.
-      boxes: detections that count as boxes, at least 1: what it costs of a budget in boxes.
-      best_class, best_score: of its best detection; None and 0 without any.
+      score: its uncertainty, under every rule; as in scores.csv.
+      boxes: number of detections that count as boxes, at least 1: its cost in a budget of boxes.
+      best_class, best_score: of its best detection; None and 0 without detections.
       weight: by class balance.
     """
 
@@ -38,14 +38,14 @@ class Selection:
     """The outcome of a selection.
 
     Attributes:
-      options: as they were given.
+      options: as given.
       round_number: of the round.
-      rule_used: the rule; for auto the one that it came to.
-      note: what is to be said about it, one or a few sentences; empty when there is nothing.
+      rule_used: the rule; for auto, the one that it chose.
+      note: remarks on the choice, one or a few sentences, or "".
       chosen: in the order of choice.
-      random: what chance would have chosen instead, under the same budget.
+      random: a random choice under the same budget.
       num_candidates: predictions in the pool.
-      strata: {class: images of the pool that were drawn for it}; "" stands for those without a find.
+      strata: {class: number of images of the pool that count for it}; "" is for those in which nothing was found.
     """
 
     options: rules.SelectOptions
@@ -59,12 +59,12 @@ class Selection:
 
 
 def write_selection(folder, selection):
-    """Writes selection.json, whole: the options, the outcome, one line for each image.
+    """Writes selection.json atomically: the options, the outcome, one line per image.
 
-    Where all images were chosen, chance would have chosen the same ones: "random" is null then.
+    Where all images were chosen, a random choice is the same: "random" is then null.
 
     Returns:
-      its path.
+      Its path.
     """
     path = pathlib.Path(folder) / SELECTION_FILE
     head = dataclasses.asdict(selection.options) | {
@@ -90,8 +90,8 @@ def _write_rows(file, key, rows):
         file.write(f'  "{key}": null')
         return
     file.write(f'  "{key}": [')
-    for number, one in enumerate(rows):
-        file.write(("," if number else "") + "\n    " + _to_text(_row_to_json(one)))
+    for number, row in enumerate(rows):
+        file.write(("," if number else "") + "\n    " + _to_text(_row_to_json(row)))
     file.write("\n  ]" if rows else "]")
 
 
@@ -99,14 +99,14 @@ def _to_text(value):
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _row_to_json(one):
+def _row_to_json(row):
     return {
-        "name": one.name,
-        "score": one.score,
-        "boxes": one.boxes,
-        "class": one.best_class,
-        "best_score": one.best_score,
-        "weight": one.weight,
+        "name": row.name,
+        "score": row.score,
+        "boxes": row.boxes,
+        "class": row.best_class,
+        "best_score": row.best_score,
+        "weight": row.weight,
     }
 
 
@@ -114,7 +114,7 @@ def read_selection(folder):
     """Reads what `write_selection` wrote.
 
     Raises:
-      StorageError: a file that is not there, cannot be read or has another form.
+      StorageError: the file does not exist, cannot be read or is malformed.
     """
     path = pathlib.Path(folder) / SELECTION_FILE
     value = storage.read_json(path)
@@ -134,9 +134,9 @@ def read_selection(folder):
         )
     except (KeyError, TypeError) as error:
         raise errors.StorageError(
-            f"{path}: this is no selection ({type(error).__name__}: {error})",
-            expected="a file that a round wrote",
-            fix="delete it: the round selects again",
+            f"{path}: is not a selection ({type(error).__name__}: {error})",
+            expected="a file written by a round",
+            fix="delete it and run the round again, which then selects again",
         ) from error
 
 
@@ -148,20 +148,20 @@ def _rows_from_json(rows):
 
 @contextlib.contextmanager
 def open_scores(path):
-    """Opens scores.csv for writing, row by row; it appears when it is complete.
+    """Opens scores.csv for writing row by row; it appears when it is complete.
 
     Args:
-      path: the file, or None: rows are dropped.
+      path: of the file; with None, rows are discarded.
 
     Yields:
       A function of a candidate or a `Chosen`.
     """
     if path is None:
-        yield lambda one: None
+        yield lambda row: None
         return
     with storage.open_whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SCORE_COLUMNS)
-        yield lambda one: writer.writerow(
-            (one.name, f"{one.score:.6g}", one.boxes, one.best_class or "", f"{one.best_score:.6g}")
+        yield lambda row: writer.writerow(
+            (row.name, f"{row.score:.6g}", row.boxes, row.best_class or "", f"{row.best_score:.6g}")
         )
