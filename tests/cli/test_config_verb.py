@@ -74,9 +74,9 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     assert message.train_config.batch_size == 4 and message.train_config.num_steps == 100
     assert message.eval_config.num_examples == 10
     assert run(*argv) == 0
-    assert "already exists, with the same content" in capsys.readouterr().out
+    assert "already exists with the same content" in capsys.readouterr().out
     assert run(*argv, "--num_steps=200") == 1
-    assert "with other content" in capsys.readouterr().err
+    assert "already exists with different content" in capsys.readouterr().err
     assert pipeline.read_pipeline(tmp_path / "out").train_config.num_steps == 100
 
 

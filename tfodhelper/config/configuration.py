@@ -1,4 +1,4 @@
-"""From `ConfigOptions` and a converted folder to a complete pipeline.config."""
+"""Makes a complete pipeline.config from `ConfigOptions` and a converted folder."""
 
 import dataclasses
 import pathlib
@@ -11,7 +11,7 @@ from tfodhelper.config.options import ZOO
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a configuration starts from.
+    """The starting point of a configuration.
 
     Attributes:
       base: a `generate.Base`.
@@ -23,23 +23,23 @@ class Start:
 
 
 def find_start(chosen):
-    """Finds what the options name, downloads a checkpoint where it is needed, and checks the changes of fields.
+    """Finds the base and the checkpoint, which is downloaded if necessary, and checks the changes of fields.
 
     Args:
-      chosen: `ConfigOptions`.
+      chosen: a `ConfigOptions`.
 
     Returns:
       A `Start`.
 
     Raises:
-      UsageError, ZooError, ConfigError, CheckpointError: a model, field or checkpoint that does not exist.
+      UsageError, ZooError, ConfigError, CheckpointError: a model, field or checkpoint does not exist.
     """
     base = _find_base(chosen)
     return Start(base, generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir))
 
 
 def check_start(chosen):
-    """As `find_start`, without downloading anything."""
+    """Checks the same as `find_start`, without downloading anything."""
     base = _find_base(chosen)
     if chosen.fine_tune_checkpoint != ZOO or base.model is None:
         generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir)
@@ -52,18 +52,18 @@ def _find_base(chosen):
 
 
 def make_pipeline(chosen, start, data):
-    """Makes the configuration and says what was chosen for it.
+    """Makes the configuration and prints the notes about it.
 
     Args:
-      chosen: `ConfigOptions`.
+      chosen: a `ConfigOptions`.
       start: a `Start`.
-      data: as `generate.generate_pipeline`.
+      data: see `generate.generate_pipeline`.
 
     Returns:
       A TrainEvalPipelineConfig message.
 
     Raises:
-      ConfigError: fields that are not supported, or that do not fit the data.
+      ConfigError: fields are not supported, or do not fit the data.
     """
     pipeline, notes = generate.generate_pipeline(
         start.base,
@@ -81,13 +81,13 @@ def make_pipeline(chosen, start, data):
 
 
 def write_config(chosen):
-    """Writes the pipeline.config of a model for a converted folder: what the verb `config` does.
+    """Writes the pipeline.config of a model for a converted folder: implements the verb `config`.
 
     Args:
-      chosen: `WriteConfigOptions`.
+      chosen: a `WriteConfigOptions`.
 
     Returns:
-      pathlib.Path of the file.
+      The path of the file as pathlib.Path.
 
     Raises:
       StorageError: a file with other content exists; it is never overwritten.
@@ -105,10 +105,10 @@ def _write(path, text):
     if path.exists():
         if pathlib.Path(path).read_text(encoding="utf-8", errors="replace") != text:
             raise errors.StorageError(
-                f"{path}: already exists, with other content",
-                fix="name another folder with --output_dir, or remove the file",
+                f"{path}: already exists with different content",
+                fix="use another folder for --output_dir, or remove the file",
             )
-        console.say(f"{path}: already exists, with the same content")
+        console.say(f"{path}: already exists with the same content")
         return
     storage.write_text(path, text)
     console.say(f"written: {path}")

@@ -9,7 +9,7 @@ from tfodhelper.zoo import base_configs
 
 
 def find_label_map(value):
-    """Finds the file that --label_map means, and checks that it is a label map.
+    """Finds the file given by --label_map, and checks that it is a label map.
 
     Args:
       value: path of a label_map.pbtxt, a name such as "mscoco", or None.
@@ -19,8 +19,8 @@ def find_label_map(value):
 
     Raises:
       AnnotationError: the file is not a label map.
-      UsageError: there is no such file.
-      ConfigError: there is no such name.
+      UsageError: the file does not exist.
+      ConfigError: the name is unknown.
     """
     if value is None:
         return None

@@ -1,10 +1,10 @@
-"""What may be said about a configuration."""
+"""Options for a configuration."""
 
 import dataclasses
 
 from tfodhelper import errors, options
 
-ZOO, SCRATCH = "zoo", "none"  # where a training starts: the published weights, or weights drawn at random
+ZOO, SCRATCH = "zoo", "none"  # where training starts: the published weights, or random weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ChangeOptions(options.Options):
         flag="set",
     )
     ignore_unsupported_fields: bool = options.option(
-        False, "Warns of fields that are not supported, and continues.", former="allow_unhonoured"
+        False, "Warns about unsupported fields and continues.", former="allow_unhonoured"
     )
 
 
@@ -53,16 +53,16 @@ class ModelOptions(options.Options):
     )
 
     def check_model(self):
-        """Checks that a model is named.
+        """Checks that a model is given.
 
         Raises:
-          UsageError: neither a model of the zoo nor a pipeline.config is named.
+          UsageError: neither a model of the zoo nor a pipeline.config is given.
         """
         if self.model is None and self.pipeline_config_path is None:
             raise errors.UsageError(
-                "no model is named",
+                "no model is given",
                 expected="--model=NAME, or --pipeline_config_path=FILE",
-                fix="tfodhelper zoo lists the models",
+                fix="`tfodhelper zoo` lists the models",
             )
 
 
@@ -75,7 +75,7 @@ class ConfigOptions(ChangeOptions, ModelOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WriteConfigOptions(ConfigOptions):
-    """All that the verb `config` is told."""
+    """Options of the verb `config`."""
 
     title = "Folders"
 

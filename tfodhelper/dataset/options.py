@@ -1,4 +1,4 @@
-"""What may be said about a set: where it is, how it is split, and what happens to faults; without the reading of it."""
+"""Options for a dataset: where it is, how it is split, and how faults are treated; nothing here reads the data."""
 
 import dataclasses
 import re
@@ -61,7 +61,7 @@ class SplitOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FaultOptions(options.Options):
-    """What is done about faults in the data that have no safe correction."""
+    """How to treat faults in the data that have no safe correction."""
 
     title = "Faults in the data"
 
@@ -74,7 +74,7 @@ class FaultOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SetOptions(FaultOptions, SplitOptions, SourceOptions):
-    """A set and how it is used. `check_early` says what can be known to be wrong before any image is read."""
+    """A dataset and how it is used. `check_early` finds errors before any image is read."""
 
     title = "Processing"
 
@@ -95,10 +95,10 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
         return discover.make_source(self.data_dir, self.image_dir, self.annotation_dir)
 
     def check_early(self):
-        """Checks all that can be checked before any image is read: folders, fraction, lists, label map.
+        """Checks everything that can be checked before any image is read: folders, fractions, lists, label map.
 
         Raises:
-          UsageError, DatasetError, AnnotationError: naming what cannot be used.
+          UsageError, DatasetError, AnnotationError: an input cannot be used.
         """
         from tfodhelper.annotations import label_map as label_maps
         from tfodhelper.dataset.split import groups, image_lists, split
@@ -120,11 +120,11 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
 
     @property
     def lists(self):
-        """The paths of the lists of training, validation and test, or None."""
+        """The paths of the lists of training, validation and test; None where there is no list."""
         return self.train_list, self.val_list, self.test_list
 
     def identity(self):
-        """What a result depends on besides the images and annotations, as plain values."""
+        """Everything that the result depends on besides images and annotations, as plain values."""
         files = {name: getattr(self, name) for name in _FILES}
         digests = {f"{name}_sha256": storage.sha256_of(path) if path else None for name, path in files.items()}
         return {name: getattr(self, name) for name in _IDENTITY} | digests
@@ -141,7 +141,7 @@ class ShownOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListsOptions(SetOptions):
-    """Lists of the images of a split, or of folds; what the verb `split` is told."""
+    """Options of the verb `split`, which writes lists of the images of a split or of folds."""
 
     title = "Result"
 
@@ -151,14 +151,12 @@ class ListsOptions(SetOptions):
 
 
 def parse_part(text, flag):
-    """(number, count) of a text like "2/5": 1 <= number <= count.
+    """Parses text like "2/5" into (number, count) with 1 <= number <= count.
 
     Raises:
-      UsageError: of anything else.
+      UsageError: the text has another form.
     """
     match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise errors.UsageError(
-            f"{flag}={text}: invalid value", expected="a part of a whole, such as 2/5", received=text
-        )
+        raise errors.UsageError(f"{flag}={text}: invalid value", expected="NUMBER/COUNT, such as 2/5", received=text)
     return int(match[1]), int(match[2])

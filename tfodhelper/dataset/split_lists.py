@@ -1,4 +1,4 @@
-"""The split of a set as lists of images, with the deviation of every class: what the verb `split` does."""
+"""Writes the split of a dataset as lists of images, and the deviation of every class: implements `split`."""
 
 import functools
 import os
@@ -9,20 +9,20 @@ from tfodhelper.dataset.analysis import box_statistics
 from tfodhelper.dataset.scan import examine
 from tfodhelper.dataset.split import deviation, split
 
-LISTS = {"train": "train", "validate": "val", "test": "test"}  # names of the lists' files by side
+LISTS = {"train": "train", "validate": "val", "test": "test"}  # {side: file name of its list}
 
 
 def write_split(options):
-    """Splits a set and writes the lists.
+    """Splits a dataset and writes the lists.
 
     Args:
-      options: `ListsOptions`.
+      options: a `ListsOptions`.
 
     Returns:
-      pathlib.Path of the folder with lists that `convert` takes: of the split, or of the first fold.
+      The folder with the lists for `convert`, of the split or of the first fold, as pathlib.Path.
 
     Raises:
-      UsageError, DatasetError, AnnotationError: a set that cannot be used; what `strict` does not allow.
+      UsageError, DatasetError, AnnotationError: the dataset cannot be used, or has findings that `strict` rejects.
     """
     planned = plan.make_plan(options)
     if options.strict:
@@ -39,7 +39,7 @@ def write_split(options):
 
 
 def _write_folds(options, planned, labels, folder):
-    """Writes a folder for each fold; ({image: fold}, a function that shares a total out to the folds)."""
+    """Writes a folder per fold; returns ({image: fold}, a function from a total to {fold: wanted number})."""
     split_input = plan.make_split_input(planned.examination, options)
     sides = dict(zip(labels, split.assign_folds(split_input, options.num_folds, options.seed)))
     for fold in range(1, options.num_folds + 1):
@@ -49,7 +49,7 @@ def _write_folds(options, planned, labels, folder):
 
 
 def _write_sides(options, planned, labels, folder):
-    """Writes the lists of the sides; ({image: side}, a function that shares a total out to the sides)."""
+    """Writes the lists of the sides; returns ({image: side}, a function from a total to {side: wanted number})."""
     sides = planned.sides
     parts = {short: [n for n in labels if sides.get(n) == side] for side, short in LISTS.items()}
     _write_lists(folder, parts)
@@ -59,7 +59,7 @@ def _write_sides(options, planned, labels, folder):
 
 
 def _write_lists(folder, parts):
-    """One name per line, without extension where that is not ambiguous."""
+    """Writes lists with one name per line, without extensions if that is not ambiguous."""
     names = [name for members in parts.values() for name in members]
     stems = [os.path.splitext(name)[0] for name in names]
     short = dict(zip(names, stems)) if len(set(stems)) == len(stems) else {name: name for name in names}

@@ -1,4 +1,4 @@
-"""Annotations from another format or to one, with a report: what the verbs `import` and `export-annotations` do."""
+"""Imports and exports annotations with a report: implements the verbs `import` and `export-annotations`."""
 
 import os
 
@@ -10,13 +10,13 @@ from tfodhelper.formats.options import RECORDS
 
 
 def import_annotations(options):
-    """Imports annotations and says what was found.
+    """Imports annotations and reports the findings.
 
     Args:
-      options: `ImportOptions`.
+      options: an `ImportOptions`.
 
     Returns:
-      An `importing.Imported`.
+      An `importing.ImportResult`.
 
     Raises:
       UsageError, AnnotationError, DatasetError, StorageError: see `importing.import_set`.
@@ -44,13 +44,13 @@ def import_annotations(options):
 
 
 def export_annotations(options):
-    """Writes a set in another format and says what is in it.
+    """Exports a dataset to another format and reports its content.
 
     Args:
-      options: `ExportAnnotationsOptions`.
+      options: an `ExportAnnotationsOptions`.
 
     Raises:
-      UsageError, AnnotationError, DatasetError, StorageError: a set or a folder that cannot be used.
+      UsageError, AnnotationError, DatasetError, StorageError: the dataset or a folder cannot be used.
     """
     planned = plan.make_plan(options)
     for line in report.format_report(planned, options.max_shown):

@@ -1,4 +1,4 @@
-"""What may be said about annotations that come from another format, or go to one."""
+"""Options for importing annotations from other formats and exporting them."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ class ImagesOptions(ShownOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportOptions(ImagesOptions):
-    """All that `import` is told."""
+    """Options of the verb `import`."""
 
     title = "Annotations"
 
@@ -32,21 +32,23 @@ class ImportOptions(ImagesOptions):
     )
     input: options.Path = options.option(
         options.REQUIRED,
-        "JSON or CSV file, or pattern of record files, several separated by commas; data.yaml or folder of a YOLO set.",
+        "JSON or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO.",
     )
-    val_input: options.Path | None = options.option(None, "The same for the validation; --input is then the training.")
+    val_input: options.Path | None = options.option(
+        None, "The same for the validation images; --input is then for training."
+    )
     image_dir: options.Path | None = options.option(
         None, "Folder with the images; its subfolders are searched, too. When omitted, the folder of --input."
     )
     classes: options.Path | None = options.option(
-        None, "Class names of a YOLO set, when omitted, looked for near it; label map of records."
+        None, "File with the class names of a YOLO dataset, by default searched near it; or label map for records."
     )
     output_dir: options.Path = options.option(options.REQUIRED, "New folder for XML files and images.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportAnnotationsOptions(ImagesOptions, SetOptions):
-    """All that `export-annotations` is told."""
+    """Options of the verb `export-annotations`."""
 
     title = "Result"
 

@@ -1,4 +1,4 @@
-"""What may be said about a conversion to records."""
+"""Options for a conversion to records."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from tfodhelper.dataset.options import HEADER, SetOptions, parse_part
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordOptions(SetOptions):
-    """A set and its records, wherever they are written."""
+    """Options for a dataset and its records, wherever they are written."""
 
     title = "Processing"
 
@@ -19,13 +19,13 @@ class RecordOptions(SetOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertOptions(RecordOptions):
-    """All that `convert` is told."""
+    """Options of the verb `convert`."""
 
     title = "Result"
 
     output_dir: options.Path = options.option(options.REQUIRED, "Folder for the result.")
     update: bool = options.option(
-        False, "Updates a folder that holds an earlier state of the set: converts only what is new or changed."
+        False, "Updates a folder that contains a previous state of the dataset: converts only new and changed images."
     )
     shard: str | None = options.option(
         None, "Such as 3/8: this is the third of eight jobs that share the conversion and its output folder."
@@ -33,7 +33,7 @@ class ConvertOptions(RecordOptions):
     validate: str = options.like(SetOptions, "validate", HEADER)
 
     def check_early(self):
-        """As `SetOptions.check_early`; and flags that cannot be combined."""
+        """Also checks for flags that cannot be combined; see `SetOptions.check_early`."""
         super().check_early()
         if self.shard:
             parse_part(self.shard, "--shard")
@@ -41,5 +41,5 @@ class ConvertOptions(RecordOptions):
             raise errors.UsageError("--shard cannot be combined with --update", fix="update with a single job")
 
     def identity(self):
-        """What the result depends on besides the images and annotations, as plain values."""
+        """Everything that the result depends on besides images and annotations, as plain values."""
         return super().identity() | {"strict": self.strict, "num_shards": self.num_shards}

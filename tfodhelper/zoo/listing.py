@@ -1,28 +1,28 @@
-"""The list of the published models: what the verb `zoo` shows."""
+"""Lists the published models: implements the verb `zoo`."""
 
 from tfodhelper import console, errors
 from tfodhelper.zoo import catalogue
 
 
 def say_models(options, words=""):
-    """Says which models there are.
+    """Prints the models.
 
     Args:
-      options: `ListOptions`.
-      words: only models that have all of them.
+      options: a `ListOptions`.
+      words: only models that match all of these words are listed.
 
     Returns:
-      A model that can be trained here, by the name that users type.
+      The short name of a model that can be trained.
 
     Raises:
-      ZooError: no model has all words.
+      ZooError: no model matches all words.
     """
     models = [model for model in catalogue.list_models(words) if model.trainable_here or not options.trainable]
     if not models:
         near = catalogue.near_models(words)
         raise errors.ZooError(
             f"no model matches {words!r}",
-            fix=f"did you mean {' or '.join(near)}?" if near else "`tfodhelper zoo` without words lists all",
+            fix=f"did you mean {' or '.join(near)}?" if near else "`tfodhelper zoo` without words lists all models",
         )
     console.say(catalogue.format_models(models))
     if options.url:

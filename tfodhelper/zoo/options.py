@@ -1,4 +1,4 @@
-"""What may be said about the list of the zoo's models."""
+"""Options for the list of the zoo's models."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tfodhelper import options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListOptions(options.Options):
-    """All that `zoo` is told, besides words."""
+    """Options of the verb `zoo`, besides search words."""
 
     title = "List"
 

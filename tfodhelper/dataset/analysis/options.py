@@ -1,4 +1,4 @@
-"""What may be said about the statistics of a set."""
+"""Options for the statistics of a dataset."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from tfodhelper.dataset.options import HEADER, SetOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StatsOptions(SetOptions):
-    """All that `stats` is told."""
+    """Options of the verb `stats`."""
 
     title = "Statistics"
 

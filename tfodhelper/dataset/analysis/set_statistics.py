@@ -1,4 +1,4 @@
-"""What a set looks like, in tables and pictures: what the verb `stats` does."""
+"""Statistics of a dataset as tables and images: implements the verb `stats`."""
 
 from tfodhelper import console, storage
 from tfodhelper.dataset import plan
@@ -7,15 +7,15 @@ from tfodhelper.dataset.scan import examine
 
 
 def describe_set(options, extract=None):
-    """Counts what is in a set, says it, and writes it where a folder is named.
+    """Computes the statistics of a dataset, prints them, and writes them if a folder is given.
 
     Args:
-      options: `StatsOptions`.
-      extract: a function of (images, objects per class, seed) that gives ([n, D] features, n class names), to measure
-        distances of classes; None measures none.
+      options: a `StatsOptions`.
+      extract: a function from (images, objects per class, seed) to ([n, D] features, n class names), to measure the
+        distances of classes; None to skip this.
 
     Raises:
-      UsageError, DatasetError, AnnotationError: a set that cannot be used; what `strict` does not allow.
+      UsageError, DatasetError, AnnotationError: the dataset cannot be used, or has findings that `strict` rejects.
     """
     folder = storage.make_folder(options.output_dir) if options.output_dir else None
     planned = plan.make_plan(options)
@@ -42,7 +42,7 @@ def describe_set(options, extract=None):
 
 
 def _say_anchors(advice, num_anchors):
-    """(header, rows) of the sheet of anchors."""
+    """Prints the anchors; returns (header, rows) of their sheet."""
     if not advice:
         return ("anchors", "mean_iou", "shapes"), []
     rows = []
@@ -60,7 +60,7 @@ def _say_anchors(advice, num_anchors):
 
 
 def _measure_distances(options, planned, extract):
-    """((header, rows) of the sheet of distances, (class names, matrix))."""
+    """Prints the distances; returns ((header, rows) of their sheet, (class names, matrix))."""
     vectors, labels = extract(planned.examination.images, options.objects_per_class, options.seed)
     names, matrix = class_distances.mean_distances(vectors, labels)
     header = ("class", "within", "nearest class", "distance", "mean distance")
