@@ -217,7 +217,7 @@ def test_a_round_that_began_then_is_resumed(space):
     assert current(space).number == 1
     assert current(space).settings == space.settings
     assert current(space, {"training": {"ignore_unsupported_fields": True}}).settings == space.settings
-    with pytest.raises(errors.UsageError, match="other settings of training") as caught:
+    with pytest.raises(errors.UsageError, match="training: round 1 has begun with different settings") as caught:
         current(space, {"training": {"ignore_unsupported_fields": False}})
     assert caught.value.expected == "{'ignore_unsupported_fields': True}"
 
@@ -229,5 +229,5 @@ def test_a_setting_that_a_round_did_not_know_had_its_default(space):
     path = space.folder / "rounds" / "001" / "round.json"
     path.write_text(json.dumps({"number": 1, "settings": settings, "phases": {}}), encoding="utf-8")
     assert current(space, {"training": {"sampling": "base"}}).number == 1
-    with pytest.raises(errors.UsageError, match="other settings of training"):
+    with pytest.raises(errors.UsageError, match="training: round 1 has begun with different settings"):
         current(space, {"training": {"sampling": "random"}})

@@ -82,7 +82,7 @@ LAYERS = {
         {"annotations", "config", "dataset", "prediction", "render", "training.options"},
         {"numpy", "PIL"},
     ),
-    "active_learning.report.tally_newest": ({"active_learning", "prediction", "tensorflow_setup"}, set()),
+    "active_learning.report.newest_sheet": ({"active_learning", "prediction", "tensorflow_setup"}, set()),
     "active_learning.pool.pool_predictor": (
         {"active_learning.structures", "active_learning.pool", "annotations", "prediction"},
         {"numpy", "tensorflow"},

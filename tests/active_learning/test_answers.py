@@ -39,7 +39,7 @@ def test_nothing_is_written_when_the_oracle_fails(tmp_path):
 
     def fail():
         yield ADOPTED_ONE
-        raise errors.DatasetError("the disk is gone")
+        raise errors.DatasetError("the disk is missing")
 
     with pytest.raises(errors.DatasetError):
         answers.write_answers(path, fail())

@@ -93,7 +93,7 @@ def test_a_label_map_that_comes_along(saved_model_dir, photos, tmp_path):
 @pytest.mark.parametrize(
     "arguments, status, words",
     [
-        ([], 2, "no image is named"),
+        ([], 2, "no image given"),
         (["nowhere.jpg"], 1, "nowhere.jpg: no such file or folder"),
         (["--label_map=nowhere.pbtxt", "{photos}"], 2, "there is no such file"),
         (["--label_map=nothing_like_it", "{photos}"], 1, "mscoco"),

@@ -109,8 +109,8 @@ def test_names_of_files_and_classes_are_text(tmp_path):
     for number, name in enumerate(names):
         save_pair(tmp_path / "a<b>", name, [Box(name, 50, 5, 10, 40), Box("cat", 4, 5, 30, 40)], seed=number)
     planned = plan.make_plan(plan.SetOptions(data_dir=tmp_path / "a<b>"), show_progress=False)
-    found = [Suspect("missing", Box(name, 1, 1, 20, 20), 0.9) for name in names]
-    by_image = {image.name: found for image in planned.examination.images}
+    suspected = [Suspect("missing", Box(name, 1, 1, 20, 20), 0.9) for name in names]
+    by_image = {image.name: suspected for image in planned.examination.images}
     assert len(by_image) == 3
     page.write_page(tmp_path / "a.html", planned, by_image)
     tags = Tags((tmp_path / "a.html").read_text(encoding="utf-8"))

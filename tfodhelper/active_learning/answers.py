@@ -56,7 +56,7 @@ def from_json(value):
 
 
 def write_answers(path, answers, add=None):
-    """Writes a JSON lines file, whole or not at all.
+    """Writes a JSON lines file atomically.
 
     Args:
       path: the file; an existing one is replaced.

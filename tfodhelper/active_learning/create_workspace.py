@@ -54,13 +54,13 @@ def init(options):
     if (folder / workspace.NAME).exists():
         raise errors.UsageError(
             f"{folder}: is already a workspace",
-            fix="`tfodhelper active round` resumes it; or name another folder with --workspace",
+            fix="continue it with `tfodhelper active round`, or choose another folder with --workspace",
         )
     if options.image_labels is None and options.settings.get("oracle", {}).get("name") == "image_label":
         raise errors.UsageError(
             "missing: --image_labels",
             expected="what the images of the pool are known to show",
-            fix="--image_labels=folder",
+            fix="use --image_labels=folder, or the path of a CSV file",
         )
     _check_folder(folder)
     given = _find_named_pool(options)
@@ -115,7 +115,7 @@ def _plan(options):
         data = dataclasses.replace(options, val_fraction=0.0)
         for name in ("val_list", "train_list", "test_list", "fold"):
             if getattr(options, name):
-                raise errors.UsageError(f"--val_dir cannot be combined with --{name}", fix="give one of the two")
+                raise errors.UsageError(f"--val_dir cannot be combined with --{name}", fix="use one of the two")
     labelled = plan.make_plan(data)
     _warn_of_errors(labelled)
     labelled.check(options.strict, is_validated=not options.val_dir)
@@ -159,9 +159,9 @@ def _check_folder(folder):
     if strangers:
         raise errors.UsageError(
             f"--workspace={folder} contains other files",
-            expected="an empty folder, or a new one",
+            expected="an empty or new folder",
             received=", ".join(strangers[:_SHOWN]),
-            fix="name another folder: existing files are never overwritten",
+            fix="choose another folder; existing files are never overwritten",
         )
 
 

@@ -1,4 +1,4 @@
-"""What may be said about an active learning, and the settings of its rounds as workspaces store them."""
+"""The options of active learning, and the settings of its rounds as workspaces store them."""
 
 import dataclasses
 
@@ -24,14 +24,14 @@ class WorkspaceOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoundTrainingOptions(TrainOptions, ConfigOptions):
-    """The training of a round; its seed follows from that of all rounds."""
+    """The training of a round; its seed is derived from that of all rounds."""
 
     title = "Training"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PoolOptions(options.Options):
-    """How the pool is predicted; see `pool_predictor.predict_pool`."""
+    """Options of the prediction of the pool; see `pool_predictor.predict_pool`."""
 
     title = "Prediction of the pool"
 
@@ -52,7 +52,7 @@ class PoolOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoundOptions(options.Options):
-    """What concerns a round as a whole."""
+    """Options of a round as a whole."""
 
     title = "Rounds"
 
@@ -102,39 +102,39 @@ class PredictShareOptions(WorkspaceOptions):
         """(number from 1, count).
 
         Raises:
-          UsageError: anything else than a part of a whole.
+          UsageError: the value does not have the form 2/3.
         """
         return parse_part(self.shard, "--shard")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitOptions(SetOptions, WorkspaceOptions):
-    """All that `active init` is told: the labelled images, what goes with them, and how rounds are made.
+    """The options of `active init`: the labelled images, what goes with them, and the settings of rounds.
 
     Attributes:
-      settings: of the rounds, plain values; see `workspace.Workspace`.
+      settings: of the rounds, as plain values; see `workspace.Workspace`.
     """
 
     title = "Workspace"
 
     pool_dir: options.Path | None = options.option(
-        None, "Folder with the images to label; when omitted, the images of --data_dir without XML file."
+        None, "Folder with the images to label; when omitted, the images of --data_dir without an XML file."
     )
     val_dir: options.Path | None = options.option(
         None, "Folder with labelled images, all of which are used for validation."
     )
     image_labels: options.Path | None = options.option(
         None,
-        "What the images of the pool are known to show: folder (each image is in a folder named by its class), or the "
-        "path of a CSV with the columns image and class or classes.",
+        "What the images of the pool are known to show: folder (each image is in a folder named after its class), or "
+        "the path of a CSV with the columns image and class or classes.",
         words=("folder",),
     )
     settings: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TallyOptions(WorkspaceOptions):
-    """What `active report` is told."""
+class ReportOptions(WorkspaceOptions):
+    """The options of `active report`."""
 
     title = "Report"
 
@@ -143,7 +143,7 @@ class TallyOptions(WorkspaceOptions):
     )
     image_labels: options.Path = options.option(
         "folder",
-        "Where their classes are: folder (each image is in a folder named by its class), or the path of a CSV.",
+        "Where their classes are: folder (each image is in a folder named after its class), or the path of a CSV.",
         words=("folder",),
     )
     per_class: int = options.option(20, "Cells per class in the sheet.", least=1)

@@ -16,7 +16,7 @@ from tfodhelper.options import complete
 
 _DEFAULT_BUDGET = 100
 _NO_LIMIT = ("image_label",)  # oracles that cost nothing are asked about the whole pool
-# The phase that works with a part of the settings.
+# The phase that uses each part of the settings.
 _PHASE_OF = {
     **dict.fromkeys(("training", "retrain", "seed"), "train"),
     "prediction": "predict",
@@ -28,19 +28,19 @@ def complete_new(settings):
     """Completes and checks the settings of a new workspace.
 
     Args:
-      settings: of rounds, see `Workspace.settings`; a budget of None leaves it to the oracle.
+      settings: of rounds, see `Workspace.settings`; a budget of None lets the oracle decide.
 
     Returns:
       The settings, with a budget.
 
     Raises:
-      UsageError: no oracle or no model is named, or an option does not suit the oracle.
+      UsageError: no oracle or model is given, or an option does not suit the oracle.
       ZooError, ConfigError, CheckpointError: the model or a path does not exist.
     """
     name = settings["oracle"].get("name")
     if name is None:
         raise errors.UsageError(
-            "no oracle is named: who answers for the chosen images?", expected="--oracle=" + " or ".join(build.OPTIONS)
+            "no oracle given: who answers for the chosen images?", expected="--oracle=" + " or ".join(build.OPTIONS)
         )
     training = RoundTrainingOptions(**settings["training"])
     training.check_model()

@@ -35,7 +35,7 @@ LINEAGE_HEADER = (
     *("name", "path", "round", "model", "oracle", "boxes", "best_score"),
     *(field.name for field in dataclasses.fields(Edits)),
 )
-_BETWEEN = "|"  # of classes, as in the study's lists
+_BETWEEN = "|"  # separates classes, as in the study's lists
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,22 +12,22 @@ score decides. The sheet stays on the page until the next one is made; it is als
 """
 
 from tfodhelper import console
-from tfodhelper.active_learning.options import TallyOptions
+from tfodhelper.active_learning.options import ReportOptions
 from tfodhelper.cli import flagging, option_flags
 
 
 def define_flags(fv):
     """Defines the flags of this verb."""
-    option_flags.define_flags(fv, TallyOptions)
+    option_flags.define_flags(fv, ReportOptions)
 
 
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    options = option_flags.read_options(fv, TallyOptions)
-    from tfodhelper.active_learning.report import report, tally_newest, tfn_sheet
+    options = option_flags.read_options(fv, ReportOptions)
+    from tfodhelper.active_learning.report import newest_sheet, report, tfn_sheet
 
-    sheet = tally_newest.tally_newest(options) if options.test_dir else None
+    sheet = newest_sheet.make_newest_sheet(options) if options.test_dir else None
     made = report.write_report(options.workspace)
     console.say(made.text)
     if sheet is not None:

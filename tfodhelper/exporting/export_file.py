@@ -1,4 +1,4 @@
-"""From the path of a pipeline.config and a checkpoint to a SavedModel: what the verb `export` does."""
+"""Exports a pipeline.config and a checkpoint to a SavedModel: the verb `export`."""
 
 from tfodhelper import console, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
@@ -39,16 +39,16 @@ def export(options):
             label_map_path=label_map_path,
         )
     console.say(f"exported to {options.output_directory}, input type {options.input_type}")
-    console.say(f"label map: {label_map_path or 'none; classes are named by their ids (--label_map names one)'}")
+    console.say(f"label map: {label_map_path or 'none; classes are named after their ids (--label_map gives names)'}")
     return folder
 
 
 def _compare_classes(config, label_map_path):
-    """Warns of a label map that has another number of classes than the model."""
+    """Warns if the label map and the model differ in the number of classes."""
     kind = config.model.WhichOneof("model")
     if label_map_path is None or kind is None:
         return
     num_names = label_maps.read_label_map(label_map_path).num_classes
     num_classes = getattr(getattr(config.model, kind), "num_classes", num_names)
     if num_names != num_classes:
-        console.warn(f"{label_map_path} has ids up to {num_names}, and the model has {num_classes} classes")
+        console.warn(f"{label_map_path} has ids up to {num_names}, but the model has {num_classes} classes")

@@ -1,4 +1,4 @@
-"""What may be said about an export; importing it does not import TensorFlow."""
+"""The options of an export; importing this module does not import TensorFlow."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ _ANY = ("any", "none")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions(ChangeOptions):
-    """All that `export` is told."""
+    """The options of `export`."""
 
     title = "Model and configuration"
 
@@ -41,7 +41,7 @@ class ExportOptions(ChangeOptions):
 
     @property
     def images_per_call(self):
-        """As `export_trained` takes it: a number, None for any number, or "default"."""
+        """The batch size for `export_trained`: a number, None for any number, or "default"."""
         if self.batch_size is None:
             return "default"
         return None if self.batch_size in _ANY else self.batch_size

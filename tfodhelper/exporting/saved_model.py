@@ -84,7 +84,7 @@ def export_saved_model(
     label_map_path=None,
     make_checkpoint_view=save.ModelView,
 ):
-    """Writes a detector with its current weights; the folder appears whole or not at all.
+    """Writes a detector with its current weights; the folder appears only when it is complete.
 
     The SavedModel is read back and compared with the detector before the folder gets its name.
 

@@ -135,7 +135,7 @@ def from_json(value):
 
 
 def write_json_lines(path, images):
-    """Writes a JSON lines file, whole or not at all.
+    """Writes a JSON lines file atomically.
 
     Args:
       path: the file; an existing one is replaced.

@@ -1,4 +1,4 @@
-"""What may be said about the prediction of images; importing it does not import TensorFlow."""
+"""The options of the prediction of images; importing this module does not import TensorFlow."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tfodhelper import options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions(options.Options):
-    """All that `predict` is told, besides the images."""
+    """The options of `predict`, besides the images."""
 
     title = "Prediction"
 

@@ -1,4 +1,4 @@
-"""A SavedModel run on images, with its results written: what the verb `predict` does."""
+"""Runs a SavedModel on images and writes the results: the verb `predict`."""
 
 from tfodhelper import console, errors, tensorflow_setup
 from tfodhelper.config import label_maps
@@ -6,7 +6,7 @@ from tfodhelper.prediction import saved_models, sources, write
 
 
 def predict_images(options, paths=()):
-    """Predicts images and writes what was found.
+    """Predicts images and writes the detections.
 
     Args:
       options: `PredictOptions`.
@@ -16,14 +16,12 @@ def predict_images(options, paths=()):
       The `write.ResultWriter`, closed, with its counts.
 
     Raises:
-      UsageError: no image is named.
+      UsageError: no image is given.
       PredictionError, AnnotationError, ConfigError, StorageError.
     """
     paths = ([options.image_dir] if options.image_dir else []) + list(paths)
     if not paths:
-        raise errors.UsageError(
-            "no image is named", fix="name images or folders after the flags, or a folder with --image_dir"
-        )
+        raise errors.UsageError("no image given", fix="give images or folders, or use --image_dir")
     saved_models.find_saved_model(options.saved_model_dir)
     images = sources.find_images(paths)
     label_map_path = label_maps.find_label_map(options.label_map)
@@ -33,7 +31,9 @@ def predict_images(options, paths=()):
 
     model = predictor.Predictor(options.saved_model_dir, label_map_path)
     if model.label_map is None:
-        console.warn("no label map next to the SavedModel: classes are named by their ids; --label_map names them")
+        console.warn(
+            "no label map next to the SavedModel: classes are named after their ids; use --label_map for names"
+        )
     with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:
         _predict(options, model, images, writer)
     _summarize(options, writer, len(images))
@@ -41,7 +41,7 @@ def predict_images(options, paths=()):
 
 
 def _predict(options, model, images, writer):
-    """Predicts all images and hands them to the writer, in order."""
+    """Predicts all images and passes them to the writer, in order."""
     by_path = {str(source.path): source for source in images}
     with console.Progress("images", len(images)) as progress:
 
@@ -61,10 +61,10 @@ def _predict(options, model, images, writer):
 
 
 def _summarize(options, writer, num_images):
-    """Says what was found and where it is."""
+    """Prints what was found and where it is."""
     folder = options.output_dir
     console.say(
-        f"{writer.num_images} of {num_images} images, {writer.num_detections} detections of score "
+        f"{writer.num_images} of {num_images} images, {writer.num_detections} detections with a score of "
         f"{options.score_threshold:g} or more"
     )
     if writer.num_unreadable:

@@ -1,4 +1,4 @@
-"""A set looked through for faults, with a report and corrected copies: what the verb `check` does."""
+"""Checks a set for problems, with a report and corrected copies: the verb `check`."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ REPORT, PAGE = "report.json", "report.html"
 
 
 def check_set(options):
-    """Looks for faults, says them and writes what is asked for.
+    """Looks for problems, prints them and writes the requested files.
 
     Args:
       options: `ReviewOptions`.
@@ -23,8 +23,8 @@ def check_set(options):
       The `plan.Plan`, with the findings.
 
     Raises:
-      UsageError: flags that cannot be combined.
-      DatasetError: a folder that cannot be used; what `strict` does not allow.
+      UsageError: flags cannot be combined.
+      DatasetError: a folder cannot be used, or `strict` does not allow a problem.
     """
     _check_options(options)
     scale = _find_scale(options)
@@ -48,19 +48,19 @@ def _check_options(options):
         if getattr(options, name) and not options.output_dir:
             raise errors.UsageError(f"--{name} needs a folder to write to", fix="add --output_dir=FOLDER")
     if options.reviewed and not options.fix:
-        raise errors.UsageError("--reviewed says what goes into fixed/", fix="add --fix")
+        raise errors.UsageError("--reviewed requires --fix", fix="add --fix")
     if options.model:
         saved_models.find_saved_model(options.model)
 
 
 def _make_folders(options, source):
-    """Makes the folders for copies and drafts, so that one that cannot be used is reported before the work."""
+    """Makes the folders for copies and drafts, so that an unusable one is reported before the work."""
     for name in ([corrected_copy.FOLDER] if options.fix else []) + ([drafts.FOLDER] if options.model else []):
         placing.make_new_folder(pathlib.Path(options.output_dir) / name, source.image_dir, source.annotation_dir)
 
 
 def _find_scale(options):
-    """The scale of the model to train: of the configuration that is named, or of that of --model."""
+    """The scale of the model to train, from the given configuration or from that of --model."""
     if options.pipeline_config_path:
         return model_scale.read_model_scale(options.pipeline_config_path)
     for folder in (pathlib.Path(options.model), pathlib.Path(options.model).parent) if options.model else ():
@@ -78,7 +78,7 @@ def _compare_with_model(options, planned):
 
 
 def _write(options, planned, scale, by_image):
-    """Writes the report and what else is asked for."""
+    """Writes the report and the other requested files."""
     folder = storage.make_folder(options.output_dir)
     value = report.to_json(planned) | {"box_sizes": report.sizes_to_json(planned, scale)}
     if options.fix:

@@ -1,4 +1,4 @@
-"""Compares a set with a model, and counts and prints the suspect labels."""
+"""Compares a set with a model, and counts and prints the suspected labels."""
 
 import collections
 
@@ -41,7 +41,7 @@ def compare(planned, model, score_threshold=0.5, batch_size=8):
         console.warn(f"{turned} images that EXIF rotates were not compared with the model; --fix writes rotated copies")
     console.say("")
     rows = [(kind, counts[kind]) for kind in (suspects.MISSING, suspects.OTHER_CLASS, suspects.UNFOUND)]
-    console.say(console.format_table(("Suspect label", "Number"), rows, numbers=(1,)))
+    console.say(console.format_table(("Suspected label", "Number"), rows, numbers=(1,)))
     for name in suspects.rank(by_image)[:5]:
         kinds = collections.Counter(suspect.kind for suspect in by_image[name])
         console.say(f"  {name}: " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))

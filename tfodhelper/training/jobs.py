@@ -24,7 +24,7 @@ _UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
 def train(options):
-    """Trains by a pipeline.config: what the verb `train` does.
+    """Trains with a pipeline.config: the verb `train`.
 
     Args:
       options: `TrainJobOptions`.
@@ -41,8 +41,8 @@ def train(options):
     checkpoint = options.fine_tune_checkpoint
     if checkpoint == config_options.ZOO:
         raise errors.UsageError(
-            "--fine_tune_checkpoint=zoo is for the verbs config and run, which know the model",
-            fix="name the path of a checkpoint, or none",
+            "--fine_tune_checkpoint=zoo works only with the verbs config and run, which know the model",
+            fix="give the path of a checkpoint, or none",
         )
     if checkpoint:
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
@@ -52,7 +52,7 @@ def train(options):
 
 
 def evaluate(options):
-    """Evaluates checkpoints of a training: what the verb `eval` does.
+    """Evaluates checkpoints of a training: the verb `eval`.
 
     Args:
       options: `EvalOptions`.
@@ -68,14 +68,14 @@ def evaluate(options):
 
 
 def _change(pipeline, options):
-    """The configuration with the changes that `ChangeOptions` ask for."""
+    """The configuration with the changes of `ChangeOptions`."""
     pipeline = overrides.apply_overrides(pipeline, options.overrides)
     supported.check_supported(pipeline, ignore_unsupported_fields=options.ignore_unsupported_fields)
     return pipeline
 
 
 def train_model(pipeline, model_dir, options):
-    """Trains a model with evaluation every few steps, or resumes where an earlier start was interrupted.
+    """Trains a model with evaluation every few steps, or resumes an interrupted training.
 
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
@@ -103,7 +103,7 @@ def train_model(pipeline, model_dir, options):
 
 
 def keep_sampling(input_reader, model_dir, options, is_chief=True):
-    """Shows and writes which classes an epoch will see, and refuses to resume with another sampling.
+    """Prints and writes which classes an epoch will see, and refuses to resume with another sampling.
 
     Args:
       input_reader: the `InputReader` message of training.
@@ -112,7 +112,7 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
       is_chief: whether this process writes.
 
     Raises:
-      UsageError: the folder has checkpoints that were trained with another sampling.
+      UsageError: there are checkpoints that were trained with another sampling.
     """
     chosen = sampling.Sampling(options.sampling, options.negatives)
     path = pathlib.Path(model_dir) / SAMPLING
@@ -140,8 +140,8 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       model_dir: folder of a training; its `eval` folder gets the summaries.
-      options: `TrainOptions`; only the strategy counts.
-      checkpoint: prefix, or folder whose newest one is taken; `model_dir` when left out.
+      options: `TrainOptions`; only the strategy is used.
+      checkpoint: prefix, or folder whose newest checkpoint is taken; defaults to `model_dir`.
       timeout_s: how long to wait for a newer checkpoint in the folder; 0 evaluates one.
 
     Yields:

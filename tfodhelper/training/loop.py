@@ -48,7 +48,7 @@ class Session:
       label_map: a `LabelMap`.
       model_dir: folder of checkpoints and event files.
       options: `options.TrainOptions`.
-      starting_point: a `task.StartingPoint`, used when the folder holds no checkpoint.
+      starting_point: a `task.StartingPoint`, used if the folder contains no checkpoint.
       num_validation_images: for the progress line, or None.
       train: False for evaluation only.
     """
@@ -109,7 +109,7 @@ class Session:
 
     @property
     def checkpoint_every(self):
-        """Steps between checkpoints: as told, or at every evaluation and at most 1000 steps apart."""
+        """Steps between checkpoints: as given, or at every evaluation and at most 1000 steps apart."""
         return self.options.checkpoint_every or max(1, min(self.eval_every, 1000))
 
     def _experiment_config(self, train):

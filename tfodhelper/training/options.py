@@ -1,8 +1,7 @@
-"""What may be said about a training and an evaluation; importing it does not import TensorFlow.
+"""The options of training and evaluation; importing this module does not import TensorFlow.
 
-A new option of the training is one line in `TrainOptions`. From it follow the flag of `train`, `run`, `active init`,
-`active round` and `active run`, what run.json and workspaces store, and the attribute of the options that the training
-loop reads.
+A new training option is one line in `TrainOptions`. From it are derived the flag of `train`, `run`, `active init`,
+`active round` and `active run`, the entry in run.json and workspaces, and the attribute that the training loop reads.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ STRATEGIES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceOptions(options.Options):
-    """Which devices are used."""
+    """Which devices to use."""
 
     title = "Devices"
 
@@ -41,7 +40,7 @@ class TrainOptions(DeviceOptions, SamplingOptions):
 
     Attributes:
       log_every: steps between points of the training curves.
-      keep_checkpoints: how many of the newest checkpoints are kept.
+      keep_checkpoints: how many of the newest checkpoints to keep.
     """
 
     title = "Training"
@@ -75,7 +74,7 @@ class ModelFolderOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
-    """All that the verb `train` is told."""
+    """The options of the verb `train`."""
 
     title = "Model and configuration"
 
@@ -91,7 +90,7 @@ class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
-    """All that the verb `eval` is told; the folder "eval" in the folder of the training receives the summaries."""
+    """The options of the verb `eval`; the folder "eval" in the folder of the training receives the summaries."""
 
     title = "Evaluation"
 

@@ -40,7 +40,7 @@ def test_k_center_is_within_twice_the_best_radius():
 
 
 def _clumps(num_clumps=10, size=50, noise=0.01):
-    """Scenes of a film: nearly identical frames; the first scene is five times as long."""
+    """Scenes of a video: nearly identical frames; the first scene is five times as long."""
     chance = np.random.default_rng(3)
     centers = diversity.to_unit_length(chance.normal(size=[num_clumps, 16]))
     labels = np.repeat(np.arange(num_clumps), [5 * size] + [size] * (num_clumps - 1))

@@ -30,7 +30,7 @@ class ImageLabelOracle:
 
     Args:
       options: `options.ImageLabelOptions`.
-      label_map: the classes that the model knows, or None. Other classes of an image's label ask for no box.
+      label_map: the classes that the model knows, or None. Other classes of an image's label require no box.
     """
 
     name = "image_label"

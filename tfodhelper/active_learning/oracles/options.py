@@ -1,6 +1,7 @@
-"""What may be said about each oracle.
+"""The options of each oracle.
 
-The text of an option is part of a sentence: an option that several oracles have is one flag, and its help joins them.
+The text of an option is part of a sentence: an option that several oracles share is one flag, and its help joins the
+texts.
 """
 
 import dataclasses
@@ -21,21 +22,21 @@ class ImageLabelOptions(options.Options):
       score_threshold: also what "found" means below.
       several_boxes: "best" adopts the best one alone, which suits sets with one object per image and leaves other
         objects unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
-      min_box_score: None for `score_threshold`. Above that, only sure boxes are adopted; below it, with
-        several_boxes="all", the best box answers for weaker ones of its class.
-      several_classes: what an image needs whose label names several classes: "complete", that each of them was found;
-        "found", that the best detection has one of them; those found are adopted.
+      min_box_score: None for `score_threshold`. A higher value adopts only more certain boxes; with a lower one and
+        several_boxes="all", the best box vouches for weaker ones of its class.
+      several_classes: what an image whose label names several classes requires: "complete": each of them was found;
+        "found": the best detection has one of them, and those found are adopted.
       other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
     """
 
-    score_threshold: float = options.option(0.5, "least score of the best detection of an image", least=0, most=1)
+    score_threshold: float = options.option(0.5, "minimum score of the best detection of an image", least=0, most=1)
     several_boxes: str = options.option(
         BEST,
         "several boxes of one class: adopt the best, adopt all, or refuse the image",
         choices=(BEST, ALL, REFUSE),
     )
     min_box_score: float | None = options.option(
-        None, "least score of an adopted box; when omitted, score_threshold", least=0, most=1
+        None, "minimum score of an adopted box; when omitted, score_threshold", least=0, most=1
     )
     several_classes: str = options.option(
         COMPLETE,
@@ -44,29 +45,29 @@ class ImageLabelOptions(options.Options):
     )
     other_classes: str = options.option(
         IGNORE,
-        "a class that the image does not show was found below the best detection: ignore it, or refuse the image",
+        "another class was found below the best detection: ignore it, or refuse the image",
         choices=(IGNORE, REFUSE),
     )
-    max_overlap: float = options.option(0.5, "greatest intersection over union of two adopted boxes", least=0, most=1)
+    max_overlap: float = options.option(0.5, "maximum intersection over union of two adopted boxes", least=0, most=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelImgOptions(options.Options):
-    """What drafts hold, and where they go.
+    """What drafts contain, and where they are written.
 
     Attributes:
-      review_dir: each round gets a folder of its own in it, named by its number; None for "review" in the round's
-        folder.
-      max_overlap: boxes that overlap a better one, of whatever class, by more than this intersection over union are
+      review_dir: folder in which each round gets its own folder, named after its number; None for "review" in the
+        round's folder.
+      max_overlap: boxes that overlap a better one, whatever its class, by more than this intersection over union are
         left out.
     """
 
     review_dir: options.Path | None = options.option(
         None, "folder for the drafts of all rounds; when omitted, each round has its own"
     )
-    score_threshold: float = options.option(0.5, "least score of a box in a draft", least=0, most=1)
+    score_threshold: float = options.option(0.5, "minimum score of a box in a draft", least=0, most=1)
     max_overlap: float = options.option(
-        0.5, "greatest intersection over union of two boxes of a draft, of whatever classes", least=0, most=1
+        0.5, "maximum intersection over union of two boxes in a draft, of any classes", least=0, most=1
     )
     review_images: str = options.option(LINK, "how images get into the review folder", choices=(LINK, COPY))
 
@@ -77,21 +78,21 @@ class SimulatedOptions(options.Options):
 
     Attributes:
       truth_dir: searched with its subfolders.
-      score_threshold: detections from this score on would have been in the draft that a person corrects.
-      keep_iou: a draft's box of the right class that overlaps the true one by this intersection over union counts as
-        one that a person would have left as it is.
-      max_overlap: detections that overlap a better one by more would not have been in the draft.
+      score_threshold: detections with at least this score would have been in the draft that a person corrects.
+      keep_iou: a box of the draft with the right class that overlaps the true one by at least this intersection over
+        union counts as one that a person would have left unchanged.
+      max_overlap: detections that overlap a better one by more than this would not have been in the draft.
     """
 
     truth_dir: options.Path | None = options.option(None, "folder of the hidden annotation files")
     score_threshold: float = options.option(
-        0.5, "least score of a box of the draft that a person would have corrected", least=0, most=1
+        0.5, "minimum score of a box in the draft that a person would have corrected", least=0, most=1
     )
     keep_iou: float = options.option(
-        0.75, "overlap with the true box from which a person would have kept a box", least=0, most=1
+        0.75, "minimum overlap with the true box for a person to have kept a box", least=0, most=1
     )
     max_overlap: float = options.option(
-        0.5, "greatest intersection over union of two boxes of a draft, of whatever classes", least=0, most=1
+        0.5, "maximum intersection over union of two boxes in a draft, of any classes", least=0, most=1
     )
 
 
@@ -104,7 +105,7 @@ EXPLANATIONS = {
 
 
 def shared_options():
-    """{name: Option} of all oracles: one that several have says what each means by it; None leaves each its default."""
+    """{name: Option} of all oracles; a shared one says what it means for each, and None leaves each its default."""
     entries = {}
     for oracle, kind in OPTIONS.items():
         for each in options.options_of(kind):

@@ -94,7 +94,7 @@ class SimulatedOracle:
 
 
 class _Truth:
-    """Finds the truth of an image: by its place in a folder tree of the same structure, otherwise by its stem."""
+    """Finds the truth of an image: by its path in a folder tree of the same structure, otherwise by its stem."""
 
     def __init__(self, folder):
         if not folder:

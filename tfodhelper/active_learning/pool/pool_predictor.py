@@ -79,7 +79,7 @@ class ScoreLayout:
         entropies = (_entropy(values) + _entropy(1.0 - values)).sum(axis=1)
         best = np.arange(len(values)), values.argmax(axis=1)
         highest = values[best]
-        values[best] = 1.0 - highest  # "none of the classes" in the place of the best one
+        values[best] = 1.0 - highest  # "none of the classes" instead of the best one
         return np.abs(highest - values.max(axis=1)), entropies
 
 

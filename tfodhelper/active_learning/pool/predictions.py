@@ -194,7 +194,7 @@ def to_row(prediction):
 
 
 def write_part(folder, number, predictions, unreadable=()):
-    """Writes a part, whole or not at all.
+    """Writes a part atomically.
 
     Args:
       folder: of the predictions.

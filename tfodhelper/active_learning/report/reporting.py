@@ -42,7 +42,7 @@ def say_outcome(folder, outcome):
     """Ends `round` and `run` with their outcome and what to type next."""
     space = workspaces.Workspace(folder)
     if outcome == "waits":
-        console.say("the round is waiting for answers; once they are there, type `active round` again")
+        console.say("the round is waiting for answers; when they are complete, type `active round` again")
     say_next(space)
 
 

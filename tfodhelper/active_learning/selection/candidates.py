@@ -49,7 +49,7 @@ class Chances:
     """Random numbers between 0 and 1, both excluded, that depend only on seed, round and name.
 
     Args:
-      seed: whole number.
+      seed: an integer.
       round_number: of the round.
       purpose: separates numbers for different uses.
     """
@@ -62,7 +62,7 @@ class Chances:
         return ((self.whole(name) >> 12) + 0.5) / (1 << 52)  # as many bits as keep it below 1
 
     def whole(self, name=""):
-        """A whole number below 2**64, for instance a seed."""
+        """An integer below 2**64, for instance a seed."""
         digest = self._base.copy()
         digest.update(name.encode("utf-8", "surrogatepass"))
         return int.from_bytes(digest.digest(), "big")

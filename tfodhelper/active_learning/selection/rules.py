@@ -37,18 +37,18 @@ def explain(rule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectOptions(options.Options):
-    """What may be set about a selection.
+    """The options of a selection.
 
     Attributes:
-      budget: None or 0: all.
-      budget_unit: under "boxes", an image costs its detections with at least `box_threshold`, one at the least.
-      aggregate: a sum prefers crowded images; where the budget counts boxes, mean is the fairer one.
+      budget: None or 0 for all.
+      budget_unit: under "boxes", an image costs the number of its detections with `box_threshold` or more, at least 1.
+      aggregate: a sum prefers crowded images; where the budget counts boxes, mean is fairer.
       uncertainty: the first stage of two-stage, and the recorded score under rules without an uncertainty of their own.
-      score_threshold: detections below it are not looked at.
-      found_threshold: the score from which a class counts as found in an image, for strata and class balance.
-      box_threshold: the score from which a detection counts as a box to be labelled.
+      score_threshold: detections below it are ignored.
+      found_threshold: the minimum score for a class to count as found in an image, for strata and class balance.
+      box_threshold: the minimum score for a detection to count as a box to be labelled.
       class_balance: each class weighs (labelled images of the most frequent class / of it) ** class_balance.
-      seed: the same seed draws anew in each round.
+      seed: the same seed draws differently in each round.
       expand: candidates for diversity, as a multiple of the budget.
       max_candidates: maximum number of images among which k-means++ and k-center choose; from a larger pool, that many
         are drawn at random.
@@ -88,8 +88,8 @@ class SelectOptions(options.Options):
         for name in ("score_threshold", "found_threshold", "box_threshold"):
             _expect(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a score between 0 and 1")
         for name in ("expand", "max_candidates"):
-            _expect(_is_whole(getattr(self, name), 1), name, getattr(self, name), "a whole number from 1")
-        _expect(_is_whole(self.small_set, 0), "small_set", self.small_set, "a whole number")
+            _expect(_is_whole(getattr(self, name), 1), name, getattr(self, name), "an integer of at least 1")
+        _expect(_is_whole(self.small_set, 0), "small_set", self.small_set, "an integer of at least 0")
         return self
 
     @property

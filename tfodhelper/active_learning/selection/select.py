@@ -51,7 +51,7 @@ def select(
     Args:
       predictions: a function without arguments that returns a fresh iterator of `Prediction`s with unique names.
       options: `SelectOptions`.
-      round_number: from 1; each round draws anew.
+      round_number: from 1; each round draws differently.
       class_counts: {class name: labelled images that show it}, all classes.
       average_precisions: {class name: AP at IoU 0.5 on the validation set, or None}, for dcus; None: unknown.
       labelled_features: [n, D] of the labelled images, which diverse rules avoid; None: unknown.

@@ -12,11 +12,11 @@ from tfodhelper.active_learning.structures import PoolImage
 from tfodhelper.prediction import sources
 
 
-def tally_newest(options):
-    """Makes the T/F/N sheet of the newest model and writes it.
+def make_newest_sheet(options):
+    """Makes and writes the T/F/N sheet of the newest model.
 
     Args:
-      options: `TallyOptions`, with a test folder.
+      options: `ReportOptions`, with a test folder.
 
     Returns:
       A `tfn_sheet.Sheet`.
@@ -25,10 +25,10 @@ def tally_newest(options):
       DatasetError: no round has a model, or the test folder has no image whose class is known.
     """
     space = workspace.Workspace(options.workspace)
-    trained = [one_round for one_round in space.rounds() if one_round.has("train")]
+    trained = [round_ for round_ in space.rounds() if round_.has("train")]
     if not trained:
         raise errors.DatasetError(
-            f"{space.folder}: no round has a model yet", fix="`tfodhelper active round` makes the first one"
+            f"{space.folder}: no round has a model yet", fix="make the first one with `tfodhelper active round`"
         )
     shown = sources.find_images([options.test_dir])
     classes = image_labels.read_image_labels(options.image_labels, shown)
