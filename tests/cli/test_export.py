@@ -87,4 +87,4 @@ def test_a_field_of_the_model_that_is_not_supported_stops_it(config, tmp_path, c
 
 def test_a_label_map_of_another_number_of_classes_is_warned_of(config, tmp_path, capsys):
     assert _export(config, tmp_path, "--label_map=mscoco") == 1  # there is no checkpoint
-    assert "ids up to 90, and the model has 2 classes" in capsys.readouterr().err
+    assert "ids up to 90, but the model has 2 classes" in capsys.readouterr().err

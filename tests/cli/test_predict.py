@@ -54,7 +54,7 @@ def test_a_folder_of_images(saved_model_dir, photos, tmp_path, capsys):
         *("pictures/a.jpg", "pictures/c.jpg", "pictures/day/b.jpg"),
     ]
     said = capsys.readouterr().out
-    assert "3 of 3 images, 2 detections of score 0.5 or more" in said
+    assert "3 of 3 images, 2 detections with a score of 0.5 or more" in said
     assert "Next:" in said
 
 
