@@ -84,7 +84,7 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
     restore.restore_trained(detector, folder / "checkpoints" / "last")
     paths = [source.path for source in sources.find_images([options.data_dir])[:3]]
     plain = tf.saved_model.load(str(folder / "export/last/saved_model")).signatures["serving_default"]
-    served = predictor.Predictor(folder / "export/last/saved_model")
+    served = predictor.StreamPredictor(folder / "export/last/saved_model")
     for path, found in zip(paths, served.predict(paths)):
         image = predictor.read_image(path)[np.newaxis]
         inputs, shapes_ = detector.preprocess(tf.constant(image))

@@ -1,3 +1,73 @@
-"""tfodhelper: from a folder of labelled images to a trained, evaluated, exported TensorFlow object detector."""
+"""From a folder of labelled images to a trained, evaluated, exported TensorFlow object detector.
+
+    import tfodhelper
+
+    tfodhelper.run(data_dir="photos", model="ssd_mobilenet_v1", output_dir="runs/first")
+
+    detector = tfodhelper.Predictor("runs/first")
+    detector.predict("photo.jpg").draw("out.jpg")
+
+The names of `__all__` are all that a program needs. Importing this package costs nothing: each name is loaded when it
+is used for the first time, and TensorFlow when the first work begins that needs it. What can go wrong with the input or
+the machine is a `TfodhelperError`, whose message says what was expected, what came and how to fix it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editors; a test compares them
+    from tfodhelper.annotations.label_map import LabelMap as LabelMap
+    from tfodhelper.annotations.structures import Annotation as Annotation
+    from tfodhelper.annotations.structures import Box as Box
+    from tfodhelper.api.clusters import convert_with_beam as convert_with_beam
+    from tfodhelper.api.clusters import predict_with_ray as predict_with_ray
+    from tfodhelper.api.files import find_model as find_model
+    from tfodhelper.api.files import list_models as list_models
+    from tfodhelper.api.files import read_annotation as read_annotation
+    from tfodhelper.api.files import read_label_map as read_label_map
+    from tfodhelper.api.files import read_pipeline as read_pipeline
+    from tfodhelper.api.files import write_annotation as write_annotation
+    from tfodhelper.api.files import write_label_map as write_label_map
+    from tfodhelper.api.files import write_pipeline as write_pipeline
+    from tfodhelper.api.prediction import Prediction as Prediction
+    from tfodhelper.api.predictor import Predictor as Predictor
+    from tfodhelper.errors import TfodhelperError as TfodhelperError
+    from tfodhelper.prediction.detections import Detection as Detection
+
+# {public name: the module that defines it}
+_MODULES = {
+    "Annotation": "annotations.structures",
+    "Box": "annotations.structures",
+    "Detection": "prediction.detections",
+    "LabelMap": "annotations.label_map",
+    "Prediction": "api.prediction",
+    "Predictor": "api.predictor",
+    "TfodhelperError": "errors",
+    "convert_with_beam": "api.clusters",
+    "find_model": "api.files",
+    "list_models": "api.files",
+    "predict_with_ray": "api.clusters",
+    "read_annotation": "api.files",
+    "read_label_map": "api.files",
+    "read_pipeline": "api.files",
+    "write_annotation": "api.files",
+    "write_label_map": "api.files",
+    "write_pipeline": "api.files",
+}
+
+__all__ = ["__version__", *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is used for the first time."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,7 +31,7 @@ def predict_images(options, paths=()):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
-    model = predictor.Predictor(options.saved_model_dir, label_map_path)
+    model = predictor.StreamPredictor(options.saved_model_dir, label_map_path)
     if model.label_map is None:
         console.warn("no label map next to the SavedModel: classes are named by their ids; --label_map names them")
     with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:

@@ -31,7 +31,7 @@ class Outcome:
     """The result for one image.
 
     Attributes:
-      path: as given.
+      path: as given; an array for an image in memory.
       found: its `ImageDetections`; None if it cannot be read.
       problem: why it cannot be read; None if it can.
       multiclass_scores: float32 [n, C], for each detection, the scores of all columns, including the background's
@@ -59,8 +59,8 @@ class _Read:
     problem: str | None = None
 
 
-class Predictor:
-    """A SavedModel with the names of its classes.
+class StreamPredictor:
+    """A SavedModel with the names of its classes, for streams of images; `api.predictor.Predictor` is built on it.
 
     Args:
       saved_model_dir: folder of the SavedModel, or of the export around it.
@@ -108,13 +108,14 @@ class Predictor:
             yield outcome.found, outcome.image
 
     def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
-        """Predicts image files, with all that the model says about them.
+        """Predicts images, with all that the model says about them.
 
         Some threads read and prepare files, others run the model, and meanwhile earlier outputs are turned into
         results; memory does not depend on the number of images.
 
         Args:
-          paths: iterable of paths, taken as needed.
+          paths: iterable of paths, taken as needed. An image in memory, uint8 [height, width, 3], may take the place of
+            a path; the path of its result is empty.
           batch_size: images per call, where the model takes several.
           score_threshold: detections with a lower score are left out.
           max_detections: maximum number of detections per image; None: as many as the model gives.
@@ -175,11 +176,11 @@ class Predictor:
 
     def _read(self, path, keep_images):
         try:
-            image = _read_pixels(path)
+            image = path if isinstance(path, np.ndarray) else _read_pixels(path)
         except errors.PredictionError as error:
             return _Read(path, problem=str(error))
         size = tuple(image.shape[:2])
-        return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
+        return _Read(path, self._servable.prepare(image), size, np.asarray(image) if keep_images else None)
 
     def _answer_in_threads(self, runners, paths, num_calls, size, keep_images, score_threshold):
         """Runs calls that read, prepare and detect; yields each `_Read` and the model's outputs for it."""
@@ -204,7 +205,7 @@ class Predictor:
     def _read_in_thread(self, path, keep_images):
         """Like `_read`, but reads a JPEG without leaving this thread."""
         with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # the cause is determined below
-            encoded = None if keep_images else _read_jpeg(path)
+            encoded = None if keep_images or isinstance(path, np.ndarray) else _read_jpeg(path)
             if encoded is not None:
                 size, prepared = self._servable.prepare_jpeg(encoded)
                 return _Read(path, prepared, size)
@@ -242,7 +243,7 @@ class Predictor:
         boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
-                f"{item.path}: the model's outputs are not finite",
+                f"{_name_of(item.path) or 'an image in memory'}: the model's outputs are not finite",
                 fix="its weights are damaged; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
@@ -253,7 +254,7 @@ class Predictor:
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,
-            found=detections.ImageDetections(path=str(item.path), width=width, height=height, detections=kept),
+            found=detections.ImageDetections(path=_name_of(item.path), width=width, height=height, detections=kept),
             multiclass_scores=None if multiclass is None else multiclass[keep],
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,
@@ -298,9 +299,14 @@ def read_image(path):
     return _read_pixels(path).numpy()
 
 
+def _name_of(path):
+    """The path as text, empty for an image in memory."""
+    return "" if isinstance(path, np.ndarray) else str(path)
+
+
 def _ask_for(path):
     """Asks the system to read a file ahead, so that no call has to wait for the disk."""
-    if not hasattr(os, "posix_fadvise"):
+    if not hasattr(os, "posix_fadvise") or isinstance(path, np.ndarray):
         return
     with contextlib.suppress(OSError):
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

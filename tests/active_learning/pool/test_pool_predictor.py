@@ -106,7 +106,7 @@ def start(images, model, folder, shard=(1, 1), kill_at=-1):
 
 def test_predictions_are_those_of_predict_with_doubts_and_features(whole, model, images):
     readable = [image for number, image in enumerate(images) if number not in BROKEN]
-    expected = list(predictor.Predictor(model).predict([image.path for image in readable], score_threshold=0.05))
+    expected = list(predictor.StreamPredictor(model).predict([image.path for image in readable], score_threshold=0.05))
     received = list(predictions.read_predictions(whole))
     assert [prediction.name for prediction in received] == [prediction.name for prediction in readable]
     for prediction, other in zip(received, expected):
@@ -277,7 +277,7 @@ def test_doubt_of_nothing():
 
 
 class Answering:
-    """Stands in for a `Predictor` that returns the same output for every image."""
+    """Stands in for a `StreamPredictor` that returns the same output for every image."""
 
     def __init__(self, rows, id_, num=2):
         self.output = {
