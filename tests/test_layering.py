@@ -21,7 +21,10 @@ EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review",
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
-FACE = {"annotations.label_map", "annotations.structures", "api", "errors", "prediction.detections"}
+FACE = {
+    *("active_learning.structures", "annotations.label_map", "annotations.structures", "api", "errors"),
+    "prediction.detections",
+}
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
 # a name in the first set stands for all below it.

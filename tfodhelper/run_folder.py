@@ -7,6 +7,7 @@ same command resumes where the first one stopped.
 import contextlib
 import dataclasses
 import datetime
+import json
 import pathlib
 import shutil
 import time
@@ -255,6 +256,31 @@ def _numbers(result):
         }
         for name, record in (("best", best or last), ("last", last))
     } | {"seconds_per_step": result.seconds_per_step}
+
+
+def read_result(folder):
+    """What the training of a finished run reached.
+
+    Returns:
+      {"best": record, "last": record, "seconds_per_step": float or None}, records with "step" and "metrics", {tag:
+      value}, where None says that it cannot be measured; None when the run is not finished.
+
+    Raises:
+      StorageError: run.json cannot be read.
+    """
+    state = _read_state(pathlib.Path(folder))
+    if state is None or not state["finished"]:
+        return None
+    evaluations = pathlib.Path(folder) / "checkpoints" / "evaluations.jsonl"
+    lines = evaluations.read_text(encoding="utf-8").splitlines() if evaluations.exists() else []
+    records = {record["step"]: record for record in map(json.loads, lines)}
+
+    def read(name):
+        numbers = state["result"][name]
+        tags = {f"DetectionBoxes_Precision/{short}": numbers[short] for short in ("mAP", "mAP@.50IOU")}
+        return records.get(numbers["step"], {"step": numbers["step"], "metrics": tags})
+
+    return {"best": read("best"), "last": read("last"), "seconds_per_step": state["result"]["seconds_per_step"]}
 
 
 def _summary(folder, state):

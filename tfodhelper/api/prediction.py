@@ -13,7 +13,6 @@ from PIL import Image
 
 from tfodhelper import errors, storage, tensorflow_setup
 from tfodhelper.annotations import labelimg
-from tfodhelper.annotations.structures import Annotation
 from tfodhelper.prediction import detections as results
 from tfodhelper.prediction.detections import Detection
 from tfodhelper.render import boxes as drawing
@@ -84,15 +83,6 @@ class Prediction(results.ImageDetections):
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, format_, quality=_QUALITY)
         return picture
-
-    def to_annotation(self, score_threshold: float = 0.0) -> Annotation:
-        """Makes an annotation that LabelImg opens: boxes in whole pixels, inside the image.
-
-        Args:
-          score_threshold: detections of a lower score are left out.
-        """
-        annotation: Annotation = results.to_annotation(self, score_threshold)
-        return annotation
 
     def write_xml(
         self,
