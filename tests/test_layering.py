@@ -10,7 +10,7 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"", "errors", "fields", "options", "spelling", "storage", "console"}
+OPEN_TO_ALL = {"", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
 
 _TRAINING = {
     *("annotations", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs", "losses"),

@@ -18,7 +18,13 @@ from tfodhelper import errors, protos, storage
 
 @dataclasses.dataclass(frozen=True)
 class LabelMapItem:
-    """One class: its 1-based id, its name, and its display name (None: the same)."""
+    """One class.
+
+    Attributes:
+      id: from 1.
+      name: as annotations say it.
+      display_name: the name to show to people; None for the same.
+    """
 
     id: int
     name: str
@@ -32,7 +38,11 @@ class LabelMapItem:
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap:
-    """All classes, sorted by id."""
+    """The class names and their ids, from 1; iterating gives the items.
+
+    Attributes:
+      items: one for each class, in the order of the ids.
+    """
 
     items: tuple[LabelMapItem, ...]
 

@@ -73,7 +73,7 @@ def _check_names(name: str, signature: inspect.Signature, args: tuple[object, ..
         missing = [
             key for key, each in signature.parameters.items() if each.default is each.empty and key not in kwargs
         ]
-        text = "missing: " + ", ".join(missing) if missing else ""
+        text = "is missing " + ", ".join(missing) if missing else ""
     if text:
         raise TypeError(f"tfodhelper.{name}() {text}")
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from tfodhelper import run_layout
 from tfodhelper.annotations.findings import Finding
 
 _MAP, _MAP_50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.50IOU"
@@ -55,12 +56,12 @@ class RunResult(os.PathLike[str]):
     @property
     def best_export(self) -> pathlib.Path:
         """Folder of the exported detector with the weights of `best`."""
-        return self.folder / "export" / "best"
+        return run_layout.export_of(self.folder, "best")
 
     @property
     def last_export(self) -> pathlib.Path:
         """Folder of the exported detector with the weights of `last`."""
-        return self.folder / "export" / "last"
+        return run_layout.export_of(self.folder, "last")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 import pathlib
 
-from tfodhelper import errors
-
-BEST_EXPORT = "export/best"  # in a run folder
+from tfodhelper import errors, run_layout
 
 
 def find_saved_model(path):
@@ -21,13 +19,13 @@ def find_saved_model(path):
       PredictionError: there is none.
     """
     path = pathlib.Path(path)
-    for folder in (path, path / "saved_model", path / BEST_EXPORT / "saved_model"):
+    for folder in (path, path / "saved_model", run_layout.export_of(path, "best") / "saved_model"):
         if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
             return folder
-    if (path / "run.json").is_file():
+    if run_layout.is_run(path):
         raise errors.PredictionError(
             f"{path}: this run has not exported a model yet",
-            expected=f"{BEST_EXPORT}/saved_model in the run folder",
+            expected=f"the folder {run_layout.export_of(path, 'best')}",
             fix="start the same `tfodhelper run` again: it resumes where it stopped",
         )
     raise errors.PredictionError(
