@@ -27,7 +27,7 @@ def to_init_options(chosen):
 
     names = [*_by_name(), *_WHOLE]
     settings = arrange({name: getattr(chosen, name) for name in names} | {"oracle_options": chosen.oracle_options})
-    return pick(active_options.InitOptions, chosen, settings=round_settings.complete_new(settings))
+    return pick(active_options.InitOptions, chosen, settings=round_settings.complete_new({"oracle": {}} | settings))
 
 
 def arrange(values):
