@@ -7,9 +7,18 @@
     detector = tfodhelper.Predictor("runs/first")
     detector.predict("photo.jpg").draw("out.jpg")
 
-The names of `__all__` are all that a program needs. Importing this package costs nothing: each name is loaded when it
-is used for the first time, and TensorFlow when the first work begins that needs it. What can go wrong with the input or
-the machine is a `TfodhelperError`, whose message says what was expected, what came and how to fix it.
+What a program needs:
+
+  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check
+  a detector       Predictor, which gives a Prediction for each image, with a Detection for each object
+  active learning  create_workspace, run_rounds; Question and Answer for an oracle of one's own
+  files            read_ and write_ annotation (Annotation, Box), label_map (LabelMap), pipeline
+  the zoo          find_model, list_models
+  many machines    convert_with_beam, predict_with_ray
+
+Importing this package costs nothing: each name is loaded when it is used for the first time, and TensorFlow when work
+begins that needs it. What can go wrong with the input or the machine is a `TfodhelperError`, whose message says what was
+expected, what came and how to fix it.
 """
 
 import importlib
