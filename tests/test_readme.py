@@ -100,10 +100,13 @@ def test_a_conversion_and_an_annotation(tmp_path):
     annotation = dataclasses.replace(annotation, boxes=(*annotation.boxes, tfodhelper.Box("star", 1, 1, 11, 11)))
     tfodhelper.write_annotation(tmp_path / "photos/first.xml", annotation)
     said = run_block("tfodhelper.convert(", tmp_path)
-    assert "9 3 ('circle'" in said
+    ((num_train, num_validate, names),) = re.findall(r"^(\d+) (\d+) (\(.*\))$", said, re.MULTILINE)
+    lines = [(tmp_path / f"data/{side}.csv").read_text().splitlines()[1:] for side in ("train", "validate")]
+    assert int(num_train) + int(num_validate) == 12 and 0 < int(num_validate) < 6
+    assert [len({line.split(",")[0] for line in side}) for side in lines] <= [int(num_train), int(num_validate)]
+    assert names == str(tfodhelper.read_label_map(tmp_path / "data/label_map.pbtxt").names)
     kept = tfodhelper.read_annotation(tmp_path / "photos/first.xml")
     assert kept.boxes == annotation.boxes[:-1] and len(kept.boxes) > 0
-    assert sorted(path.name for path in (tmp_path / "data").glob("*.csv")) == ["train.csv", "validate.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +136,10 @@ def growing(tmp_path_factory):
 
 def test_a_round_with_an_oracle_of_ones_own(growing):
     said = run_block("tfodhelper.run_rounds(", growing)
-    state = json.loads((growing / "growing/rounds/01/round.json").read_text())
+    (folder,) = (growing / "growing/rounds").iterdir()
+    state = json.loads((folder / "round.json").read_text())
     assert state["oracle"] == "confident" and state["settings"]["selection"]["budget"] == 4
-    answers = [json.loads(line) for line in (growing / "growing/rounds/01/answers.jsonl").read_text().splitlines()]
+    answers = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
     assert len(answers) == 4
     assert {answer["verdict"] for answer in answers} <= {"adopted", "refused"}
     assert "confident: " in said

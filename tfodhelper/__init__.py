@@ -17,8 +17,8 @@ What a program needs:
   many machines    convert_with_beam, predict_with_ray
 
 Importing this package costs nothing: each name is loaded when it is used for the first time, and TensorFlow when work
-begins that needs it. What can go wrong with the input or the machine is a `TfodhelperError`, whose message says what was
-expected, what came and how to fix it.
+begins that needs it. What can go wrong with the input or the machine is a `TfodhelperError`, whose message says what
+was expected, what came and how to fix it.
 """
 
 import importlib

@@ -14,6 +14,7 @@ from tests.training import tiny
 from tfodhelper import errors, run_folder
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
+from tfodhelper.records import reader
 
 SCRIPT = pathlib.Path(__file__).with_name("jobs_script.py")
 
@@ -96,7 +97,11 @@ def test_a_finished_run_gives_its_result_again_without_its_checkpoints(folder, r
 
 def test_convert_gives_paths_and_counts(folder, tmp_path, capsys):
     made = tfodhelper.convert(data_dir=folder / "images", output_dir=tmp_path / "data", val_fraction=0.25, seed=2)
-    assert made.num_train + made.num_validate == 20 and made.num_validate == 5
+    num_records = [
+        reader.count_records(reader.list_shards([str(made.output_dir / pattern)]))
+        for pattern in (made.train_pattern, made.validate_pattern)
+    ]
+    assert num_records == [made.num_train, made.num_validate] and sum(num_records) == 20
     assert made.label_map == tfodhelper.read_label_map(tmp_path / "data/label_map.pbtxt")
     assert not made.reused
     assert tfodhelper.convert(
