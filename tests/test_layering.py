@@ -76,6 +76,7 @@ LAYERS = {
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
     "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.single_thread": (set(), {"tensorflow"}),
     "features": (
@@ -109,7 +110,7 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow or matplotlib and the rest does not.
 APART = {
-    *("prediction.predictor", "prediction.servable", "prediction.single_thread"),
+    *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
     *("cli.probe", "render.figures"),
 }

@@ -28,7 +28,7 @@ def test_a_label_map_comes_back_in_the_order_of_its_names(tmp_path):
     ("names", "message"),
     [
         ([], "has no class"),
-        (["cat", "cat"], "has the id 1 already"),
+        (["cat", "cat"], "already has the id 1"),
         (["cat", ""], "has no name"),
         ("cat", "takes a LabelMap or a list of class names"),
     ],

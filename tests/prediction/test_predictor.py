@@ -9,7 +9,7 @@ from tests.exporting import fake_detector
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map
 from tfodhelper.exporting import serving
-from tfodhelper.prediction import predictor, servable
+from tfodhelper.prediction import predictor, reading, servable
 
 NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))
 
@@ -112,14 +112,14 @@ def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6  # a quarter turn
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert predictor.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
+    assert reading.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
 
 
 def test_a_jpeg_has_the_pixels_that_pillow_reads(tmp_path):
     noise = np.random.RandomState(0).randint(0, 256, [40, 60, 3], np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=80)
     np.testing.assert_array_equal(
-        predictor.read_image(tmp_path / "noise.jpg"), np.asarray(Image.open(tmp_path / "noise.jpg"))
+        reading.read_image(tmp_path / "noise.jpg"), np.asarray(Image.open(tmp_path / "noise.jpg"))
     )
 
 
@@ -127,7 +127,7 @@ def test_a_jpeg_has_the_pixels_that_pillow_reads(tmp_path):
 def test_every_mode_becomes_rgb(mode, tmp_path):
     image = Image.new("I;16", (6, 4), 65535) if mode == "I;16" else Image.new("RGB", (6, 4), "white").convert(mode)
     image.save(tmp_path / "image.png")
-    np.testing.assert_array_equal(predictor.read_image(tmp_path / "image.png"), np.full([4, 6, 3], 255, np.uint8))
+    np.testing.assert_array_equal(reading.read_image(tmp_path / "image.png"), np.full([4, 6, 3], 255, np.uint8))
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "GIF", "BMP", "TIFF"])
@@ -135,7 +135,7 @@ def test_every_format_is_read_by_its_bytes(format_, tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (6, 4), "white").save(file, format=format_)
     (tmp_path / "image.jpg").write_bytes(file.getvalue())
-    assert predictor.read_image(tmp_path / "image.jpg").min() >= 250
+    assert reading.read_image(tmp_path / "image.jpg").min() >= 250
 
 
 def test_a_folder_without_saved_model_says_what_was_expected(tmp_path):

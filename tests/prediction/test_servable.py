@@ -11,7 +11,7 @@ from PIL import Image
 from tests.exporting import fake_detector
 from tests.models import test_conformance
 from tfodhelper.exporting import serving
-from tfodhelper.prediction import predictor, servable, single_thread
+from tfodhelper.prediction import predictor, reading, servable, single_thread
 
 
 def _save(folder, detector):
@@ -202,7 +202,7 @@ def test_results_come_in_order_where_each_call_has_its_core(cores, ending, many,
 def test_images_are_kept_where_each_call_has_its_core(many, tmp_path):
     for outcome in _check_stream(many, tmp_path, ENDINGS["mostly JPEG"], keep_images=True):
         if outcome.found:
-            np.testing.assert_array_equal(outcome.image, predictor.read_image(outcome.path))
+            np.testing.assert_array_equal(outcome.image, reading.read_image(outcome.path))
 
 
 @pytest.mark.parametrize("ends", ["early", "with an error"])

@@ -55,9 +55,9 @@ class Prediction(results.ImageDetections):
         if self._pixels is not None:
             return self._pixels
         tensorflow_setup.quiet_tensorflow()
-        from tfodhelper.prediction import predictor
+        from tfodhelper.prediction import reading
 
-        pixels: Pixels = predictor.read_image(self.path)
+        pixels: Pixels = reading.read_image(self.path)
         return pixels
 
     def draw(

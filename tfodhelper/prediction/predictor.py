@@ -16,9 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfodhelper import errors, fields
-from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections, saved_models, servable, single_thread
+from tfodhelper.prediction import detections, reading, saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
@@ -176,7 +175,7 @@ class StreamPredictor:
 
     def _read(self, path, keep_images):
         try:
-            image = path if isinstance(path, np.ndarray) else _read_pixels(path)
+            image = reading.read_pixels(path)
         except errors.PredictionError as error:
             return _Read(path, problem=str(error))
         size = tuple(image.shape[:2])
@@ -188,7 +187,7 @@ class StreamPredictor:
         paths = iter(paths)
         for some in iter(lambda: tuple(itertools.islice(paths, size)), ()):
             for path in some:
-                _ask_for(path)
+                reading.ask_for(path)
             running.append(runners.submit(self._read_and_detect, some, keep_images, score_threshold))
             if len(running) >= most:
                 yield from running.popleft().result()
@@ -205,7 +204,7 @@ class StreamPredictor:
     def _read_in_thread(self, path, keep_images):
         """Like `_read`, but reads a JPEG without leaving this thread."""
         with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # the cause is determined below
-            encoded = None if keep_images or isinstance(path, np.ndarray) else _read_jpeg(path)
+            encoded = None if keep_images else reading.read_jpeg(path)
             if encoded is not None:
                 size, prepared = self._servable.prepare_jpeg(encoded)
                 return _Read(path, prepared, size)
@@ -243,7 +242,7 @@ class StreamPredictor:
         boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
-                f"{_name_of(item.path) or 'an image in memory'}: the model's outputs are not finite",
+                f"{reading.name_of(item.path) or 'an image in memory'}: the model's outputs are not finite",
                 fix="its weights are damaged; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
@@ -254,7 +253,9 @@ class StreamPredictor:
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,
-            found=detections.ImageDetections(path=_name_of(item.path), width=width, height=height, detections=kept),
+            found=detections.ImageDetections(
+                path=reading.name_of(item.path), width=width, height=height, detections=kept
+            ),
             multiclass_scores=None if multiclass is None else multiclass[keep],
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,
@@ -280,78 +281,6 @@ def _readable(outcomes, on_unreadable):
             raise errors.PredictionError(outcome.problem, fix="repair the image, or leave it out")
         else:
             on_unreadable(outcome.path, outcome.problem)
-
-
-def read_image(path):
-    """Reads an image file: the stored frame, RGB.
-
-    Formats that records re-encode are re-encoded here in the same way.
-
-    Args:
-      path: of a file in any format that `annotations.images` supports.
-
-    Returns:
-      uint8 [height, width, 3].
-
-    Raises:
-      PredictionError: the image cannot be read; the error names the file and the problem.
-    """
-    return _read_pixels(path).numpy()
-
-
-def _name_of(path):
-    """The path as text, empty for an image in memory."""
-    return "" if isinstance(path, np.ndarray) else str(path)
-
-
-def _ask_for(path):
-    """Asks the system to read a file ahead, so that no call has to wait for the disk."""
-    if not hasattr(os, "posix_fadvise") or isinstance(path, np.ndarray):
-        return
-    with contextlib.suppress(OSError):
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(file)
-
-
-def _read_jpeg(path):
-    """The bytes of a JPEG that every decoder can read; None for other formats.
-
-    Raises:
-      PredictionError: the image cannot be read; the error names the file and the problem.
-    """
-    with _as_prediction_errors():
-        data = image_files.read_image(path)
-        return data if image_files.is_plain_jpeg(data, path) else None
-
-
-def _read_pixels(path):
-    """Like `read_image`, but returns a tensor."""
-    try:
-        with _as_prediction_errors(), tf.device("/CPU:0"):
-            data = image_files.read_image(path)
-            if image_files.is_plain_jpeg(data, path):
-                with contextlib.suppress(tf.errors.OpError):  # the cause is determined below, in more detail
-                    return single_thread.decode_jpeg(data)
-            facts = image_files.inspect_image(data, path)
-            encoded, format_ = image_files.encode_for_record(data, facts)
-            if format_ == "jpeg":
-                return single_thread.decode_jpeg(encoded)
-            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    except tf.errors.OpError as error:
-        raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
-
-
-@contextlib.contextmanager
-def _as_prediction_errors():
-    try:
-        yield
-    except errors.AnnotationError as error:
-        raise errors.PredictionError(
-            error.what, expected=error.expected, received=error.received, fix=error.fix
-        ) from error
 
 
 def plan_batches(sizes, batch_size, mixes_sizes):
