@@ -257,11 +257,11 @@ def _numbers(result):
 
 
 def read_result(folder):
-    """What the training of a finished run reached.
+    """Reads the metrics of a finished run.
 
     Returns:
       {"best": record, "last": record, "seconds_per_step": float or None}, records with "step" and "metrics", {tag:
-      value}, where None says that it cannot be measured; None when the run is not finished.
+      value}, with None for a value that cannot be measured; None if the run is not finished.
 
     Raises:
       StorageError: run.json cannot be read.

@@ -1,4 +1,4 @@
-"""What is where in a run folder: the places that several rooms know, so that a user may name the run folder alone."""
+"""The layout of a run folder, as far as other rooms accept a run folder in place of what is in it."""
 
 import os
 import pathlib
@@ -22,10 +22,10 @@ def export_of(folder: str | os.PathLike[str], which: str) -> pathlib.Path:
 
 
 def to_training(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """A path of checkpoints as it is; of a run folder, that of its training."""
+    """The folder of the training of a run folder; any other path as it is."""
     return checkpoints_of(path) if is_run(path) else path
 
 
 def to_best_checkpoint(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """A path of checkpoints as it is; of a run folder, that of its best checkpoint."""
+    """The folder of the best checkpoint of a run folder; any other path as it is."""
     return checkpoints_of(path) / "best" if is_run(path) else path

@@ -1,4 +1,4 @@
-"""Settings of rounds under one name each, as a call from Python gives them, and by part, as workspaces store them."""
+"""Converts settings of rounds from the flat form of a call from Python to the parts that workspaces store."""
 
 import difflib
 

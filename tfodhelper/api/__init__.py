@@ -1,1 +1,1 @@
-"""The functions and classes that `import tfodhelper` gives to a person: thin, typed, over the rooms below."""
+"""The public functions and classes of the package: thin and typed, over the other rooms."""

@@ -1,4 +1,4 @@
-"""The work of many machines: a conversion under Apache Beam, a pool predicted on Ray. Both are extras."""
+"""Work for many machines: a conversion with Apache Beam, a prediction with Ray. Both packages are extras."""
 
 import importlib
 import os
@@ -22,22 +22,23 @@ def convert_with_beam(
     decode: bool = False,
     argv: Sequence[str] = (),
 ) -> None:
-    """Converts images with LabelImg XML to records under Apache Beam, and waits for the end.
+    """Converts images with LabelImg XML to records with Apache Beam, and waits until it has finished.
 
-    For sets in a bucket. An XML file has to be beside its image; which side an image goes to follows from a digest of
-    its content, so that equal images stay together. Beam is the extra `beam`; it wants another version of protobuf than
-    TensorFlow, so install it in an environment of its own.
+    This is for images in a bucket. Each XML file must be next to its image. Images are assigned to training and
+    validation by the digest of their content, so that identical images stay together. Beam and TensorFlow require
+    different versions of protobuf: install the extra `beam` in an environment of its own.
 
     Args:
-      pattern: of all images and XML files, as Beam's file systems take it, as in "gs://bucket/photos/**".
-      output_dir: gets train.record-*, validate.record-* and left_out.txt-*, which says what was left out and why.
-      label_map: a `LabelMap`, the path of one, or the name of one that comes with this program; images with other
+      pattern: pattern of all images and XML files, in the syntax of Beam's file systems: "gs://bucket/photos/**".
+      output_dir: folder for train.record-*, validate.record-* and left_out.txt-*, which lists what was left out and
+        why.
+      label_map: a `LabelMap`, the path of one, or the name of one that is included in this program; images with other
         classes are left out.
-      val_fraction: share of the images that goes into validation, at least 0, below 1.
+      val_fraction: fraction of the images for validation, at least 0 and below 1.
       seed: of the split.
-      num_shards: files of each side; 0 leaves it to the runner.
-      decode: whether images are decoded to see that they are whole.
-      argv: flags of Beam, such as "--runner=DataflowRunner".
+      num_shards: number of files for training and for validation; 0 leaves it to the runner.
+      decode: whether to decode images to verify that they are complete.
+      argv: flags for Beam, such as "--runner=DataflowRunner".
 
     Raises:
       UsageError, AnnotationError: the fraction is invalid; the label map cannot be read.
@@ -45,7 +46,7 @@ def convert_with_beam(
     """
     if not 0 <= val_fraction < 1:
         raise errors.UsageError(
-            "this val_fraction is invalid", expected="a number at least 0, below 1", received=val_fraction
+            "val_fraction is invalid", expected="a number at least 0, below 1", received=val_fraction
         )
     known = label_maps.to_label_map(label_map)
     beam = _import_extra("tfodhelper.records.beam", "apache_beam", "beam")
@@ -74,13 +75,13 @@ def predict_with_ray(
     Args:
       dataset: `ray.data.Dataset` with the columns `name` and `path`.
       saved_model_dir: as for `Predictor`, readable on every machine.
-      num_actors: how many processes hold the model.
-      num_gpus: GPUs of each of them.
-      rows_per_call: images that one of them is given at a time.
+      num_actors: number of processes that hold the model.
+      num_gpus: GPUs per process.
+      rows_per_call: images that a process gets at a time.
       batch_size: images per call of the model, where it takes several.
-      score_threshold: detections of a lower score are left out.
-      max_detections: most detections of an image.
-      is_for_many: whether each process gets so many images that some more seconds to get ready are worth it.
+      score_threshold: detections with a lower score are left out.
+      max_detections: maximum number of detections per image.
+      is_for_many: whether each process gets so many images that several seconds of preparation pay off.
 
     Returns:
       `ray.data.Dataset`, evaluated when it is read, with the columns `name`; `prediction`, one line of JSON, empty for

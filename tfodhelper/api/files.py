@@ -1,4 +1,4 @@
-"""Reading and writing the files that a detector is made of, and looking models up."""
+"""Reads and writes annotations, label maps and configurations, and looks up models."""
 
 import os
 from collections.abc import Sequence

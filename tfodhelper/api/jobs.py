@@ -19,7 +19,7 @@ from tfodhelper.training.options import EvalOptions, TrainJobOptions
 
 @takes_fields_of(RunOptions)
 def run(options: RunOptions) -> RunResult:
-    """Makes of a folder of labelled images a trained, evaluated and exported detector.
+    """Turns a folder of labelled images into a trained, evaluated and exported detector.
 
         result = tfodhelper.run(data_dir="photos", model="ssd_mobilenet_v1", output_dir="runs/first", num_steps=500)
         detector = tfodhelper.Predictor(result)
@@ -28,7 +28,7 @@ def run(options: RunOptions) -> RunResult:
     checkpoint. The same call resumes a run that was interrupted; nothing is ever overwritten.
 
     Returns:
-      A `RunResult`: the run folder, its exports, and what the best and the last evaluation reach.
+      A `RunResult`: the run folder, its exports, and the best and the last evaluation.
 
     Raises:
       TfodhelperError: says what is wrong; finished phases are kept.
@@ -50,7 +50,7 @@ def convert(options: ConvertOptions) -> ConvertResult | None:
         result = tfodhelper.convert(data_dir="photos", output_dir="data", val_fraction=0.2)
         print(result.num_train, result.num_validate, result.label_map.names)
 
-    A second call on a folder that is finished uses it as it is when the input is the same.
+    A folder that was already converted from the same input is used as it is.
 
     Returns:
       A `ConvertResult` with paths and counts; None for one of several jobs (`shard`) while others have not finished.
@@ -82,10 +82,10 @@ def make_pipeline(options: WriteConfigOptions) -> pathlib.Path:
 
 @takes_fields_of(TrainJobOptions)
 def train(options: TrainJobOptions) -> TrainResult:
-    """Trains by a pipeline.config, with evaluation every few steps. The same call resumes after an interruption.
+    """Trains as a pipeline.config says, with evaluation every few steps. The same call resumes after an interruption.
 
     Returns:
-      A `TrainResult`: the checkpoints, and what the best and the last one reach.
+      A `TrainResult`: the checkpoints, and the best and the last evaluation.
 
     Raises:
       TfodhelperError: a configuration, a checkpoint or records that cannot be used; too little memory.
@@ -135,7 +135,7 @@ def evaluate(options: EvalOptions) -> Evaluation:
 
 @takes_fields_of(ExportOptions)
 def export(options: ExportOptions) -> pathlib.Path:
-    """Writes a checkpoint as a SavedModel with the signature of the Object Detection API; an archive of the zoo, too.
+    """Writes a checkpoint, or an archive of the zoo, as a SavedModel with the signature of the Object Detection API.
 
     The folder appears complete or not at all, and nothing is ever overwritten.
 
@@ -153,7 +153,7 @@ def export(options: ExportOptions) -> pathlib.Path:
 
 @takes_fields_of(ReviewOptions)
 def check(options: ReviewOptions) -> CheckResult:
-    """Looks for faults in images and annotations, and changes nothing. It also prints what it finds.
+    """Looks for faults in images and annotations, prints them, and changes nothing.
 
     Returns:
       A `CheckResult` with the findings.
@@ -170,7 +170,7 @@ def check(options: ReviewOptions) -> CheckResult:
 
 
 def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:
-    """An `Evaluation` of a step and its metrics, in which NaN says that a value cannot be measured."""
+    """An `Evaluation` from a step and its metrics; NaN, a value that cannot be measured, becomes None."""
     metrics = {
         tag: None if value is None or math.isnan(value) else float(value) for tag, value in record["metrics"].items()
     }

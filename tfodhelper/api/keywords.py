@@ -21,7 +21,7 @@ _SECTION = re.compile(r"^(Returns|Yields|Raises):", re.MULTILINE)
 
 
 def takes_fields_of(options: Callable[P, Options]) -> Callable[[Callable[[Options], Result]], Callable[P, Result]]:
-    """Makes of a function of an options object one of keyword arguments.
+    """Turns a function of an options object into a function of keyword arguments.
 
         @takes_fields_of(ConvertOptions)
         def convert(options: ConvertOptions) -> ConvertResult:
@@ -30,7 +30,7 @@ def takes_fields_of(options: Callable[P, Options]) -> Callable[[Callable[[Option
         convert(data_dir="photos", output_dir="data")
 
     Type checkers see the constructor's parameters; `inspect.signature` and `help` show them with their defaults, and
-    the docstring gets a section "Args" made of what the fields say of themselves.
+    the docstring gets a section "Args" with the descriptions of the fields.
 
     Args:
       options: a dataclass derived from `tfodhelper.options.Options`.
@@ -54,7 +54,7 @@ def takes_fields_of(options: Callable[P, Options]) -> Callable[[Callable[[Option
         described.__signature__ = inspect.Signature(parameters, return_annotation=result)
         described.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": result}
         described.__doc__ = _with_args(inspect.getdoc(function) or "", _describe(options))
-        del described.__wrapped__  # whoever follows it would find the parameter `options`
+        del described.__wrapped__  # its signature has the parameter `options`
         return call
 
     return decorate
@@ -79,7 +79,7 @@ def _check_names(name: str, signature: inspect.Signature, args: tuple[object, ..
 
 
 def _describe(options: Any) -> str:
-    """The section "Args" of a docstring, of the options that the class describes."""
+    """The section "Args" of a docstring, with all fields of an options class."""
     described = option_fields.options_of(options)
     names = {each.flag: each.name for each in described}
     texts = {each.name: _explain(each) for each in described}
@@ -101,7 +101,7 @@ def _explain(option: Any) -> str:
 
 
 def _find_attribute(options: Any, name: str) -> str | None:
-    """What the docstring of the class that brings a field without a flag says of it."""
+    """The description of a field without a flag, from the docstring of the class that defines it."""
     for base in options.__mro__:
         found = re.search(rf"^  {name}: (.*(?:\n    .*)*)", inspect.getdoc(base) or "", re.MULTILINE)
         if found:

@@ -1,4 +1,4 @@
-"""What a model found in one image, as a person in Python gets it."""
+"""The public result of a prediction: the objects that a model found in one image."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ class Prediction(results.ImageDetections):
         """The image, uint8 [height, width, 3] RGB; one that was given by its path is read again.
 
         Raises:
-          PredictionError: the file cannot be read any more.
+          PredictionError: the file can no longer be read.
         """
         if self._pixels is not None:
             return self._pixels
@@ -66,7 +66,7 @@ class Prediction(results.ImageDetections):
         """Draws the boxes with their names and scores on the image.
 
         Args:
-          path: where the picture is written; its ending says the format. None writes nothing.
+          path: where the picture is written; its suffix selects the format. None writes nothing.
           show_names: whether labels say the class.
           show_scores: whether labels say the score.
 
@@ -74,7 +74,7 @@ class Prediction(results.ImageDetections):
           The picture. A small image is enlarged by a whole number, so that the labels can be read.
 
         Raises:
-          PredictionError: the image cannot be read any more, or the ending is not one of a picture.
+          PredictionError: the image can no longer be read, or the format of the picture is unknown.
           StorageError: the picture cannot be written.
         """
         format_ = None if path is None else _format_of(path)
@@ -115,12 +115,12 @@ class Prediction(results.ImageDetections):
 
 
 def _format_of(path: str | os.PathLike[str]) -> str:
-    """Pillow's name of the format that a path ends in."""
+    """Pillow's name of the format that the suffix of a path selects."""
     with contextlib.suppress(KeyError):
         return _FORMATS[pathlib.PurePath(path).suffix.lower()]
     raise errors.PredictionError(
-        f"{path}: the ending does not name the format of a picture",
+        f"{path}: the suffix does not name an image format",
         expected="a path that ends in " + " ".join(_FORMATS),
-        received=pathlib.PurePath(path).suffix or "no ending",
+        received=pathlib.PurePath(path).suffix or "no suffix",
         fix='name a file, as in draw("out.jpg")',
     )

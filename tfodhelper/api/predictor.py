@@ -1,4 +1,4 @@
-"""A trained detector on images, as a person in Python uses it."""
+"""The public predictor: a trained detector, applied to images."""
 
 import os
 import pathlib
@@ -25,17 +25,17 @@ class Predictor:
         detector.predict("photo.jpg").draw("out.jpg")
 
     It takes any SavedModel with the signature of the Object Detection API: an export of this program, of the Object
-    Detection API, or a model of its zoo. Image files are read as they are stored: an EXIF orientation is not followed.
+    Detection API, or a model of its zoo. Image files are read as they are stored: an EXIF orientation is not applied.
 
     Args:
       saved_model_dir: a run folder (its best export is taken), the folder of an export, or the SavedModel in it.
-      label_map: the names of the classes: a `LabelMap`, the path of a label_map.pbtxt, or the name of one that comes
-        with this program, as "mscoco". Left out, the one beside the SavedModel; without any, a class is called by its
-        id, as in "class_17".
-      score_threshold: detections of a lower score are left out, from 0 to 1.
+      label_map: the names of the classes: a `LabelMap`, the path of a label_map.pbtxt, or the name of one that is
+        included in this program, such as "mscoco". When omitted, the one next to the SavedModel; if there is none,
+        classes are named after their ids, as in "class_17".
+      score_threshold: from 0 to 1; detections with a lower score are left out.
 
     Raises:
-      PredictionError: the folder holds no SavedModel of an object detector.
+      PredictionError: the folder has no SavedModel of an object detector.
       AnnotationError, UsageError: the label map or the threshold is invalid.
     """
 
@@ -80,17 +80,17 @@ class Predictor:
         batch_size: int = 8,
         on_unreadable: Callable[[str, str], object] | None = None,
     ) -> Iterator[Prediction]:
-        """Finds the objects in many images, one after the other: memory does not grow with their number.
+        """Finds the objects in many images; memory does not grow with their number.
 
         Args:
-          images: each as for `predict`; taken as they are needed.
+          images: each as for `predict`; taken as needed.
           score_threshold: instead of the predictor's own.
           batch_size: images per call, where the model takes several.
           on_unreadable: called with the path and the reason for each file that cannot be read, which is then left out;
-            when None, the first one ends the prediction.
+            if None, the first one ends the prediction.
 
         Yields:
-          A `Prediction` for each image, in their order.
+          A `Prediction` for each image, in the order of the images.
 
         Raises:
           PredictionError: an image cannot be read, or is not an image.
@@ -99,9 +99,9 @@ class Predictor:
         if isinstance(images, (str, os.PathLike, Image.Image, np.ndarray)):
             raise errors.PredictionError(
                 "predict_all takes several images",
-                expected="a list, or anything else that gives images one by one",
+                expected="a list, or another iterable of images",
                 received=_describe(images),
-                fix="predict(image) takes one image, predict_folder(path) those of a folder",
+                fix="predict(image) takes one image, and predict_folder(path) the images of a folder",
             )
         return self._predict_all(images, threshold, batch_size, on_unreadable)
 
@@ -113,10 +113,10 @@ class Predictor:
         batch_size: int = 8,
         on_unreadable: Callable[[str, str], object] | None = None,
     ) -> Iterator[Prediction]:
-        """Finds the objects in all images of a folder and of the folders in it, in the order of their names.
+        """Finds the objects in all images of a folder and its subfolders, in the order of their names.
 
         Args:
-          folder: with image files; other files, and hidden ones, are passed over.
+          folder: with image files; hidden files, and files that are not images, are ignored.
           score_threshold, batch_size, on_unreadable: as for `predict_all`.
 
         Yields:
@@ -175,7 +175,7 @@ def _check_file(path: str) -> str:
 
 
 def _suggest(image: object) -> str | None:
-    """How to make an image of what came, where that can be guessed."""
+    """How to turn a value into an image, where that can be guessed."""
     if isinstance(image, Image.Image) and min(image.size):
         return 'image.convert("RGB"), after scaling its values to 0 to 255'
     if not isinstance(image, np.ndarray):
@@ -186,7 +186,7 @@ def _suggest(image: object) -> str | None:
 
 
 def _describe(value: object) -> str:
-    """What came instead, in words."""
+    """A value in words, for messages."""
     if isinstance(value, np.ndarray):
         return f"an array, {value.dtype} {list(value.shape)}"
     if isinstance(value, Image.Image):

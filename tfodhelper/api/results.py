@@ -1,4 +1,4 @@
-"""What the jobs give back."""
+"""What the jobs return."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ _MAP, _MAP_50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.5
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a checkpoint reaches on the validation images.
+    """The metrics of a checkpoint on the validation images.
 
     Attributes:
       step: of the training.
@@ -36,13 +36,13 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class RunResult(os.PathLike[str]):
-    """A run folder and what its training reached. Where a path is expected, it stands for the folder.
+    """A finished run. It can be used as the path of its folder.
 
     Attributes:
       folder: the run folder.
-      best: the evaluation with the highest mAP; None for a worker of several that is not the first one.
-      last: the last evaluation, or None as `best`.
-      seconds_per_step: median of the training's steps, or None when none was made.
+      best: the evaluation with the highest mAP; None in a job of several workers, except in the first one.
+      last: the last evaluation; None where `best` is.
+      seconds_per_step: median over the training, or None if no step was done.
     """
 
     folder: pathlib.Path
@@ -66,15 +66,15 @@ class RunResult(os.PathLike[str]):
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """Where the weights of a training are, and what they reach.
+    """The checkpoints of a training, and their metrics.
 
     Attributes:
       folder: of checkpoints and event files.
       step: the last one.
-      best: the evaluation with the highest mAP; None when none could be measured.
+      best: the evaluation with the highest mAP; None if it could not be measured.
       last: the last evaluation.
       best_checkpoint, last_checkpoint: prefixes of their weights.
-      seconds_per_step: median of the steps of this process, or None when none was made.
+      seconds_per_step: median over the steps of this process, or None if it did none.
     """
 
     folder: pathlib.Path
@@ -88,10 +88,10 @@ class TrainResult:
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """What was found in a set of images and annotations.
+    """The faults of a set of images and annotations.
 
     Attributes:
-      has_errors: whether something labelled would be lost, or nothing could be converted at all.
+      has_errors: whether labelled objects would be lost, or nothing could be converted at all.
       num_images: images that can be used.
       findings: everything that was found, with file, severity, message and what `convert` does about it.
     """
@@ -103,7 +103,7 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True)
 class NewWorkspace(os.PathLike[str]):
-    """A workspace that was made. Where a path is expected, it stands for its folder.
+    """A new workspace. It can be used as the path of its folder.
 
     Attributes:
       folder: of the workspace.

@@ -1,4 +1,4 @@
-"""Active learning from Python: a workspace, its rounds, and oracles of one's own."""
+"""Active learning from Python: a workspace, its rounds, and custom oracles."""
 
 import os
 import pathlib
@@ -17,10 +17,10 @@ Outcome: TypeAlias = Literal["done", "waits", "empty", "train", "predict", "sele
 
 
 class Oracle(Protocol):
-    """Whoever answers for the chosen images of a round: an object with these two.
+    """Answers questions about the images that a round has chosen.
 
     Attributes:
-      name: what the reports call it.
+      name: its name in the reports.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Oracle(Protocol):
         """Answers each question, in any order.
 
         Args:
-          questions: of the images that the round has chosen, the most wanted first.
+          questions: one for each chosen image, in the order of their rank.
           folder: of the round.
         """
         ...
@@ -51,7 +51,7 @@ def create_workspace(options: FlatOptions) -> NewWorkspace:
       A `NewWorkspace` with its folder and the numbers of images.
 
     Raises:
-      TfodhelperError: input that cannot be used; nothing is left that looks like a workspace.
+      TfodhelperError: input that cannot be used; no incomplete workspace is left.
     """
     from tfodhelper.active_learning import create_workspace as workspaces
 
@@ -75,7 +75,7 @@ def run_rounds(
     finish_review: bool = False,
     close: bool = False,
 ) -> Outcome:
-    """Does rounds of active learning: train, predict the pool, select, ask, adopt; or resumes them.
+    """Does rounds of active learning, or resumes them: train, predict the pool, select, ask the oracle, adopt.
 
     Args:
       workspace: its folder.
@@ -83,13 +83,13 @@ def run_rounds(
         more is done.
       oracle: who is asked, instead of the oracle that the workspace names: any object with a `name` and
         `ask(questions, folder)`, which gives an `Answer` for each `Question`.
-      settings: {name: value} of what is to change from the current round on, under the names of `create_workspace`.
+      settings: {name: value} of settings that change from the current round on; names as for `create_workspace`.
       until: the phase after which to stop.
       finish_review: whether images that nobody has verified go back to the pool, instead of being waited for.
       close: whether the next round is begun and its model trained, so that the last adopted images count.
 
     Returns:
-      "done"; "waits", when a person is asked; "empty", when the pool is used up; or the phase after which it stopped.
+      "done"; "waits", if a person is asked; "empty", if the pool is used up; or `until`, if it stopped there.
 
     Raises:
       TfodhelperError: says what is wrong; finished phases are kept.
