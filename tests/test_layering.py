@@ -10,7 +10,7 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"", "errors", "fields", "options", "spelling", "storage", "console"}
+OPEN_TO_ALL = {"", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
 
 _TRAINING = {
     *("annotations", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs", "losses"),
@@ -18,6 +18,13 @@ _TRAINING = {
     *("training", "zoo"),
 }
 EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder"}
+
+# Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
+# them for type checkers alone.
+FACE = {
+    *("active_learning.structures", "annotations.label_map", "annotations.structures", "api", "errors"),
+    "prediction.detections",
+}
 
 # layer: (what it may import of this package, what it may import from elsewhere). A longer name wins over a shorter one;
 # a name in the first set stands for all below it.
@@ -69,6 +76,7 @@ LAYERS = {
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
     "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.single_thread": (set(), {"tensorflow"}),
     "features": (
@@ -91,6 +99,7 @@ LAYERS = {
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
     "run_folder": (_TRAINING, set()),
+    "api": (EVERYTHING, {"numpy", "PIL"}),
     "cli": (EVERYTHING, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),
     "cli.probe": ({"cli", "tensorflow_setup"}, {"tensorflow"}),
@@ -101,10 +110,12 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 
 # What the rest of its own folder must not import, since it needs TensorFlow or matplotlib and the rest does not.
 APART = {
-    *("prediction.predictor", "prediction.servable", "prediction.single_thread"),
+    *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
     *("cli.probe", "render.figures"),
 }
+
+FACE_NAMES = set(tfodhelper.__all__) - {"__version__"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
@@ -148,7 +159,11 @@ def find_violations(module, source):
     layer = layer_of(module)
     internal, external = LAYERS[layer]
     tree = ast.parse(source)
-    problems = []
+    problems = [f"{module}:{line}: {name} is for users of the package" for name, line in _uses_of_the_face(tree)]
+    if not module:
+        tree, seen_by_checkers = _split_type_checking(tree)
+        names = [(name, line) for name, line in imported_names(seen_by_checkers) if not _is_of_face(name)]
+        problems += [f"the root:{line}: may not import {name}" for name, line in names]
     for name, line in imported_names(tree):
         if name.startswith("."):
             problems.append(f"{module}:{line}: write {name} as an import from tfodhelper")
@@ -160,6 +175,25 @@ def find_violations(module, source):
     if module not in MAY_NAME_TF_KERAS:
         problems += [f"{module}:{line}: import tf_keras, not tf.keras" for line in _uses_of_tf_keras(tree)]
     return problems
+
+
+def _split_type_checking(tree):
+    """A module without its blocks `if TYPE_CHECKING:`, and those blocks."""
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    rest = [node for node in tree.body if node not in blocks] + [node for block in blocks for node in block.orelse]
+    return ast.Module(rest, []), ast.Module([node for block in blocks for node in block.body], [])
+
+
+def _is_of_face(name):
+    target = name.removeprefix("tfodhelper.")
+    return target != name and any(is_within(target, allowed) for allowed in FACE)
+
+
+def _uses_of_the_face(tree):
+    """Public functions and classes that a module of the package takes from the root, over all rooms."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "tfodhelper" and node.attr in FACE_NAMES:
+            yield f"tfodhelper.{node.attr}", node.lineno
 
 
 def _is_open(name, layer, internal):
@@ -184,6 +218,12 @@ def _uses_of_tf_keras(tree):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=module_name)
 def test_imports_keep_to_the_table(path):
     assert find_violations(module_name(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_the_root_loads_its_names_from_where_it_may():
+    assert set(tfodhelper._MODULES.values()) <= {
+        module_name(path) for path in PACKAGE.rglob("*.py") if _is_of_face(f"tfodhelper.{module_name(path)}")
+    }
 
 
 def test_every_folder_is_a_layer_of_the_table():
@@ -268,6 +308,14 @@ def test_a_circle_is_found():
         ("models.ssd.detector", "import object_detection.protos"),
         ("cli.convert", "def main():\n    import tensorflow"),
         ("storage", "from tfodhelper.zoo import catalogue"),
+        ("", "from tfodhelper.api import predictor"),
+        ("", "def __getattr__(name):\n    from tfodhelper.api import predictor"),
+        ("", "if TYPE_CHECKING:\n    from tfodhelper.training import loop"),
+        ("", "if TYPE_CHECKING:\n    import numpy"),
+        ("", "if TYPE_CHECKING:\n    pass\nelse:\n    import numpy"),
+        ("errors", "if TYPE_CHECKING:\n    from tfodhelper.api import predictor"),
+        ("active_learning.rounds", "import tfodhelper\ntfodhelper.read_label_map('labels')"),
+        ("active_learning.rounds", "from tfodhelper import read_label_map"),
     ],
 )
 def test_what_is_not_allowed_is_found(module, source):
@@ -285,6 +333,8 @@ def test_what_is_not_allowed_is_found(module, source):
         ("training.task", "from official.core import base_task\nfrom tfodhelper.render import boxes"),
         ("prediction.predictor", "import tensorflow as tf\nfrom tfodhelper.prediction import detections"),
         ("zoo.catalogue", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),
+        ("zoo.catalogue", "import tfodhelper\nprint(tfodhelper.__version__, tfodhelper.__file__)"),
+        ("", "import importlib\nif TYPE_CHECKING:\n    from tfodhelper.api.predictor import Predictor as Predictor"),
     ],
 )
 def test_what_is_allowed_passes(module, source):

@@ -13,7 +13,7 @@ from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.fields import Detections
 from tfodhelper.models import build
-from tfodhelper.prediction import predictor, sources
+from tfodhelper.prediction import predictor, reading, sources
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,9 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
     restore.restore_trained(detector, folder / "checkpoints" / "last")
     paths = [source.path for source in sources.find_images([options.data_dir])[:3]]
     plain = tf.saved_model.load(str(folder / "export/last/saved_model")).signatures["serving_default"]
-    served = predictor.Predictor(folder / "export/last/saved_model")
+    served = predictor.StreamPredictor(folder / "export/last/saved_model")
     for path, found in zip(paths, served.predict(paths)):
-        image = predictor.read_image(path)[np.newaxis]
+        image = reading.read_image(path)[np.newaxis]
         inputs, shapes_ = detector.preprocess(tf.constant(image))
         expected = detector.postprocess(detector.predict_raw(inputs, shapes_, training=False), shapes_)
         received = plain(tf.constant(image))

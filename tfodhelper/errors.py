@@ -4,6 +4,8 @@ Every error that a user can see derives from `TfodhelperError`. A message names 
 expected, what was received, and how to fix it; the command line prints it without a traceback.
 """
 
+from typing import Any
+
 
 class TfodhelperError(Exception):
     """Base of all errors that are caused by the input, the machine or the user, not by a bug in this program.
@@ -15,9 +17,9 @@ class TfodhelperError(Exception):
       fix: how to correct it, preferably something to type.
     """
 
-    exit_status = 1
+    exit_status: int = 1
 
-    def __init__(self, what, *, expected=None, received=None, fix=None):
+    def __init__(self, what: object, *, expected: object = None, received: object = None, fix: object = None) -> None:
         self.what = str(what)
         self.expected = expected
         self.received = received
@@ -31,7 +33,7 @@ class TfodhelperError(Exception):
             lines.append(f"  fix: {fix}")
         super().__init__("\n".join(lines))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Errors are sent by worker processes; since constructors differ, they are restored without calling them."""
         return _restore, (type(self), self.args, self.__dict__)
 

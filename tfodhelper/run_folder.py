@@ -7,19 +7,18 @@ same command resumes where the first one stopped.
 import contextlib
 import dataclasses
 import datetime
+import json
 import pathlib
 import shutil
 import time
 
 import tfodhelper
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, run_layout, storage
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.options import Path, complete, option, options_of, pick
 from tfodhelper.records.options import ConvertOptions, RecordOptions
 from tfodhelper.training.options import TrainOptions
-
-_STATE = "run.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,14 +158,14 @@ def _differences(stored, new):
 
 
 def _read_state(folder):
-    path = folder / _STATE
+    path = folder / run_layout.STATE
     return storage.read_json(path) if path.exists() else None
 
 
 def _start(folder, state):
-    verb = "resuming" if (folder / _STATE).exists() else "starting"
+    verb = "resuming" if (folder / run_layout.STATE).exists() else "starting"
     console.say(f"{verb} {folder} (tfodhelper {tfodhelper.__version__})")
-    storage.write_json(folder / _STATE, state)
+    storage.write_json(folder / run_layout.STATE, state)
 
 
 def _phases(options, folder, state):
@@ -179,12 +178,12 @@ def _phases(options, folder, state):
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
-    if (folder / "checkpoints" / "sampling.json").exists():
-        state["sampling"] = storage.read_json(folder / "checkpoints" / "sampling.json")
+    if (run_layout.checkpoints_of(folder) / "sampling.json").exists():
+        state["sampling"] = storage.read_json(run_layout.checkpoints_of(folder) / "sampling.json")
     _timed(folder, state, "export", lambda: _export(folder, pipeline, converted, result))
     state["result"] = _numbers(result)
     state["finished"] = True
-    storage.write_json(folder / _STATE, state)
+    storage.write_json(folder / run_layout.STATE, state)
 
 
 def _timed(folder, state, name, work):
@@ -194,7 +193,7 @@ def _timed(folder, state, name, work):
     seconds = (datetime.datetime.now() - start).total_seconds()
     phase = state["phases"].setdefault(name, {"seconds": 0.0})
     phase["seconds"] = round(phase["seconds"] + seconds, 1)
-    storage.write_json(folder / _STATE, state)
+    storage.write_json(folder / run_layout.STATE, state)
     return value
 
 
@@ -215,7 +214,7 @@ def _config(options, folder, start, converted):
 def _train(options, folder, pipeline):
     from tfodhelper.training import jobs
 
-    return jobs.train_model(pipeline, folder / "checkpoints", pick(TrainOptions, options))
+    return jobs.train_model(pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options))
 
 
 def _export(folder, pipeline, converted, result):
@@ -223,7 +222,7 @@ def _export(folder, pipeline, converted, result):
 
     exported = {}
     for name, prefix in (("best", result.best_checkpoint), ("last", result.last_checkpoint)):
-        target, step = folder / "export" / name, prefix.rpartition("-")[2]
+        target, step = run_layout.export_of(folder, name), prefix.rpartition("-")[2]
         if target.is_dir():
             console.say(f"{target}: already exists")
         elif step in exported:
@@ -257,9 +256,37 @@ def _numbers(result):
     } | {"seconds_per_step": result.seconds_per_step}
 
 
+def read_result(folder):
+    """Reads the metrics of a finished run.
+
+    Returns:
+      {"best": record, "last": record, "seconds_per_step": float or None}, records with "step" and "metrics", {tag:
+      value}, with None for a value that cannot be measured; None if the run is not finished.
+
+    Raises:
+      StorageError: run.json cannot be read.
+    """
+    state = _read_state(pathlib.Path(folder))
+    if state is None or not state["finished"]:
+        return None
+    evaluations = run_layout.checkpoints_of(folder) / "evaluations.jsonl"
+    lines = evaluations.read_text(encoding="utf-8").splitlines() if evaluations.exists() else []
+    records = {record["step"]: record for record in map(json.loads, lines)}
+
+    def read(name):
+        numbers = state["result"][name]
+        tags = {f"DetectionBoxes_Precision/{short}": numbers[short] for short in ("mAP", "mAP@.50IOU")}
+        return records.get(numbers["step"], {"step": numbers["step"], "metrics": tags})
+
+    return {"best": read("best"), "last": read("last"), "seconds_per_step": state["result"]["seconds_per_step"]}
+
+
 def _summary(folder, state):
     rows = [
-        (name, numbers["step"], _figure(numbers["mAP"]), _figure(numbers["mAP@.50IOU"]), folder / "export" / name)
+        (
+            *(name, numbers["step"], _figure(numbers["mAP"]), _figure(numbers["mAP@.50IOU"])),
+            run_layout.export_of(folder, name),
+        )
         for name, numbers in state["result"].items()
         if name in ("best", "last")
     ]

@@ -59,7 +59,16 @@ def test_no_batch_size_in_a_program(value):
 def test_missing_flags_are_named(capsys):
     assert cli.main(["export"]) == 2
     said = capsys.readouterr().err
-    assert all(name in said for name in ("--pipeline_config_path", "--trained_checkpoint_dir", "--output_directory"))
+    assert "missing: --trained_checkpoint_dir, --output_directory\n" in said
+
+
+def test_without_a_named_configuration_the_one_around_the_checkpoint_is_taken(config, tmp_path, capsys):
+    paths = [f"--trained_checkpoint_dir={tmp_path}/checkpoint", f"--output_directory={tmp_path}/out"]
+    assert cli.main(["export", *paths]) == 1
+    assert f"{tmp_path}/checkpoint: no checkpoint found" in capsys.readouterr().err
+    config.rename(tmp_path / "other.config")
+    assert cli.main(["export", *paths]) == 1
+    assert "fix: name the file with --pipeline_config_path" in capsys.readouterr().err
 
 
 def test_an_unknown_input_type_lists_the_known(config, tmp_path, capsys):

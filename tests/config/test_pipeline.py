@@ -198,3 +198,24 @@ def test_walk_strings_finds_nested_and_repeated_ones():
 def test_folder_without_a_config_names_the_file(tmp_path):
     with pytest.raises(errors.ConfigError, match="pipeline.config"):
         pipeline.read_pipeline(pathlib.Path(tmp_path))
+
+
+@pytest.mark.parametrize("place", ["training/best", "training", "."])
+def test_the_configuration_of_checkpoints_is_in_their_folder_or_around_it(tmp_path, monkeypatch, place):
+    (tmp_path / "training/best").mkdir(parents=True)
+    checkpoints = tmp_path / "training/best"
+    with pytest.raises(errors.ConfigError, match="no pipeline.config in this folder or around it"):
+        pipeline.find_pipeline(checkpoints / "deep/deeper")
+    path = tmp_path / place / "pipeline.config"
+    path.write_text("")
+    assert pipeline.find_pipeline(checkpoints).resolve() == path
+    monkeypatch.chdir(checkpoints)
+    assert pipeline.find_pipeline(".").resolve() == path
+
+
+def test_the_nearest_configuration_is_taken(tmp_path):
+    (tmp_path / "training").mkdir()
+    for folder in (tmp_path, tmp_path / "training"):
+        (folder / "pipeline.config").write_text("")
+    assert pipeline.find_pipeline(tmp_path / "training") == tmp_path / "training/pipeline.config"
+    assert pipeline.find_pipeline(tmp_path / "training/ckpt-3") == tmp_path / "training/pipeline.config"

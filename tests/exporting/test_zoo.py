@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.shared_data import shared
 from tfodhelper.cli import main as cli
-from tfodhelper.prediction import detections, predictor
+from tfodhelper.prediction import detections, predictor, reading
 
 ARCHIVE = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
 TOLERANCE = 1e-3
@@ -130,7 +130,7 @@ def test_a_batch_and_an_encoded_image_have_the_same_detections(archive, exported
     photo = shared("zoo/photos/image1.jpg")
     folder = _export(archive, tmp_path / "encoded", "--input_type=encoded_image_string_tensor", "--batch_size=any")
     encoded = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    (expected,) = predictor.Predictor(exported).detect([predictor.read_image(photo)])
+    (expected,) = predictor.StreamPredictor(exported).detect([reading.read_image(photo)])
     received = encoded(input_tensor=tf.constant([photo.read_bytes()] * 2))
     for row in range(2):
         for key in ("detection_boxes", "detection_scores", "detection_classes"):

@@ -9,7 +9,7 @@ from tests.exporting import fake_detector
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map
 from tfodhelper.exporting import serving
-from tfodhelper.prediction import predictor, servable
+from tfodhelper.prediction import predictor, reading, servable
 
 NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))
 
@@ -42,7 +42,9 @@ def _write_images(folder, images):
 
 
 def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(export_dir, tmp_path):
-    (predicted,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.1)
+    (predicted,) = predictor.StreamPredictor(export_dir).predict(
+        _write_images(tmp_path, [_red(102)]), score_threshold=0.1
+    )
     (detection,) = predicted.detections
     assert (predicted.width, predicted.height) == (20, 10)
     assert (detection.name, detection.id) == ("cat", 1)
@@ -51,7 +53,9 @@ def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(e
 
 
 def test_rows_past_the_number_of_detections_are_left_out(export_dir, tmp_path):
-    (predicted,) = predictor.Predictor(export_dir).predict(_write_images(tmp_path, [_red(102)]), score_threshold=0.0)
+    (predicted,) = predictor.StreamPredictor(export_dir).predict(
+        _write_images(tmp_path, [_red(102)]), score_threshold=0.0
+    )
     assert len(predicted.detections) == 1
 
 
@@ -59,7 +63,7 @@ def test_results_come_in_the_order_of_the_paths_whatever_the_sizes(export_dir, t
     values = [255, 0, 51, 102, 153, 204, 51]
     images = [_red(value, 5 + 7 * (i % 3), 30 - 4 * (i % 4)) for i, value in enumerate(values)]
     paths = _write_images(tmp_path, images)
-    predicted = list(predictor.Predictor(export_dir).predict(paths, batch_size=3))
+    predicted = list(predictor.StreamPredictor(export_dir).predict(paths, batch_size=3))
     assert [item.path for item in predicted] == [str(path) for path in paths]
     assert [(item.height, item.width) for item in predicted] == [image.shape[:2] for image in images]
     np.testing.assert_allclose([item.detections[0].score for item in predicted], np.array(values) / 510, atol=1e-6)
@@ -77,13 +81,13 @@ def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, 
     images = [_red(255), _red(0, 7, 9), _red(51), _red(102)]
     loaded = servable.Servable(tmp_path)
     assert not loaded.mixes_sizes
-    outputs = predictor.Predictor(tmp_path).detect(images, batch_size=2)
+    outputs = predictor.StreamPredictor(tmp_path).detect(images, batch_size=2)
     scores = [output[fields.Detections.SCORES][0] for output in outputs]
     np.testing.assert_allclose(scores, [0.5, 0.0, 0.1, 0.2], atol=1e-6)
 
 
 def test_without_label_map_classes_go_by_their_ids(tmp_path):
-    (predicted,) = predictor.Predictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
+    (predicted,) = predictor.StreamPredictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
     assert predicted.detections[0].name == "class_1"
 
 
@@ -92,7 +96,7 @@ def test_an_unreadable_image_is_reported_and_the_rest_continues(export_dir, tmp_
     paths[1].write_bytes(paths[1].read_bytes()[:60])
     paths.append(tmp_path / "missing.png")
     problems = {}
-    predicted = list(predictor.Predictor(export_dir).predict(paths, on_unreadable=problems.__setitem__))
+    predicted = list(predictor.StreamPredictor(export_dir).predict(paths, on_unreadable=problems.__setitem__))
     assert [item.path for item in predicted] == [str(paths[0]), str(paths[2])]
     assert list(problems) == [paths[1], paths[3]]
     assert str(paths[1]) in problems[paths[1]]
@@ -100,7 +104,7 @@ def test_an_unreadable_image_is_reported_and_the_rest_continues(export_dir, tmp_
 
 def test_without_a_listener_the_first_unreadable_image_ends_it(export_dir, tmp_path):
     with pytest.raises(errors.PredictionError, match="missing.png"):
-        list(predictor.Predictor(export_dir).predict([tmp_path / "missing.png"]))
+        list(predictor.StreamPredictor(export_dir).predict([tmp_path / "missing.png"]))
 
 
 def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
@@ -108,14 +112,14 @@ def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6  # a quarter turn
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert predictor.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
+    assert reading.read_image(tmp_path / "turned.jpg").shape == (4, 6, 3)
 
 
 def test_a_jpeg_has_the_pixels_that_pillow_reads(tmp_path):
     noise = np.random.RandomState(0).randint(0, 256, [40, 60, 3], np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=80)
     np.testing.assert_array_equal(
-        predictor.read_image(tmp_path / "noise.jpg"), np.asarray(Image.open(tmp_path / "noise.jpg"))
+        reading.read_image(tmp_path / "noise.jpg"), np.asarray(Image.open(tmp_path / "noise.jpg"))
     )
 
 
@@ -123,7 +127,7 @@ def test_a_jpeg_has_the_pixels_that_pillow_reads(tmp_path):
 def test_every_mode_becomes_rgb(mode, tmp_path):
     image = Image.new("I;16", (6, 4), 65535) if mode == "I;16" else Image.new("RGB", (6, 4), "white").convert(mode)
     image.save(tmp_path / "image.png")
-    np.testing.assert_array_equal(predictor.read_image(tmp_path / "image.png"), np.full([4, 6, 3], 255, np.uint8))
+    np.testing.assert_array_equal(reading.read_image(tmp_path / "image.png"), np.full([4, 6, 3], 255, np.uint8))
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "GIF", "BMP", "TIFF"])
@@ -131,18 +135,18 @@ def test_every_format_is_read_by_its_bytes(format_, tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (6, 4), "white").save(file, format=format_)
     (tmp_path / "image.jpg").write_bytes(file.getvalue())
-    assert predictor.read_image(tmp_path / "image.jpg").min() >= 250
+    assert reading.read_image(tmp_path / "image.jpg").min() >= 250
 
 
 def test_a_folder_without_saved_model_says_what_was_expected(tmp_path):
     with pytest.raises(errors.PredictionError, match="saved_model.pb"):
-        predictor.Predictor(tmp_path)
+        predictor.StreamPredictor(tmp_path)
 
 
 def test_a_broken_saved_model_is_named(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"not a SavedModel")
     with pytest.raises(errors.PredictionError, match="cannot be loaded"):
-        predictor.Predictor(tmp_path)
+        predictor.StreamPredictor(tmp_path)
 
 
 def test_another_kind_of_model_is_refused(tmp_path):
@@ -167,7 +171,7 @@ def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
         }
         tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "saved_model"), {"inputs": images}, outputs)
     image = np.full([10, 20, 3], 51, np.uint8)
-    (predicted,) = predictor.Predictor(tmp_path).predict(_write_images(tmp_path, [image]))
+    (predicted,) = predictor.StreamPredictor(tmp_path).predict(_write_images(tmp_path, [image]))
     (detection,) = predicted.detections
     assert (detection.name, detection.xmin, detection.ymin, detection.xmax, detection.ymax) == (
         "class_3",
@@ -180,7 +184,7 @@ def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_an_error(tmp_path):
-    model = predictor.Predictor(_save(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
+    model = predictor.StreamPredictor(_save(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
     with pytest.raises(errors.PredictionError, match="0.png: the model's outputs are not finite"):
         list(model.predict(_write_images(tmp_path, [_red(255)])))
 

@@ -16,6 +16,18 @@ def test_the_folder_or_the_export_around_it(export_dir):
     assert saved_models.find_saved_model(export_dir / "saved_model") == export_dir / "saved_model"
 
 
+def test_a_run_folder_stands_for_its_best_export(tmp_path):
+    export = tmp_path / "export/best"
+    (export / "saved_model").mkdir(parents=True)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(errors.PredictionError, match="this run has not exported a model yet"):
+        saved_models.find_saved_model(tmp_path)
+    (export / "saved_model/saved_model.pb").write_bytes(b"")
+    (export / "label_map.pbtxt").write_text("")
+    assert saved_models.find_saved_model(tmp_path) == export / "saved_model"
+    assert saved_models.find_label_map(tmp_path) == export / "label_map.pbtxt"
+
+
 def test_no_saved_model(tmp_path):
     with pytest.raises(errors.PredictionError, match="a folder without it"):
         saved_models.find_saved_model(tmp_path)

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.exporting import fake_detector
 from tests.models import test_conformance
 from tfodhelper.exporting import serving
-from tfodhelper.prediction import predictor, servable, single_thread
+from tfodhelper.prediction import predictor, reading, servable, single_thread
 
 
 def _save(folder, detector):
@@ -28,7 +28,7 @@ def export_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def many(export_dir):
     """A predictor of many images."""
-    return predictor.Predictor(export_dir, is_for_many=True)
+    return predictor.StreamPredictor(export_dir, is_for_many=True)
 
 
 def test_threads_stay_as_they_are_once_tensorflow_works(export_dir):
@@ -189,7 +189,7 @@ ENDINGS = {
 @pytest.mark.parametrize("num_calls", [1, 2, 9, 40])
 def test_results_come_in_order_however_many_calls_run_at_a_time(num_calls, export_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(servable.Servable, "plan_calls", lambda self, batch_size: (num_calls, 2))
-    _check_stream(predictor.Predictor(export_dir), tmp_path, ENDINGS["mostly JPEG"])
+    _check_stream(predictor.StreamPredictor(export_dir), tmp_path, ENDINGS["mostly JPEG"])
 
 
 @pytest.mark.parametrize("cores", [1, 2, 9])
@@ -202,7 +202,7 @@ def test_results_come_in_order_where_each_call_has_its_core(cores, ending, many,
 def test_images_are_kept_where_each_call_has_its_core(many, tmp_path):
     for outcome in _check_stream(many, tmp_path, ENDINGS["mostly JPEG"], keep_images=True):
         if outcome.found:
-            np.testing.assert_array_equal(outcome.image, predictor.read_image(outcome.path))
+            np.testing.assert_array_equal(outcome.image, reading.read_image(outcome.path))
 
 
 @pytest.mark.parametrize("ends", ["early", "with an error"])

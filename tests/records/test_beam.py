@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import tfodhelper
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
@@ -14,15 +15,13 @@ apache_beam = pytest.importorskip("apache_beam", reason="needs the extra beam")
 
 
 def test_the_direct_runner(tmp_path):
-    from tfodhelper.records import beam
-
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
     for ending in (".jpg", ".xml"):
         shutil.copy(data / f"cat_000{ending}", data / f"copy{ending}")
     save_image(data / "pool.jpg", seed=500)
     save_pair(data, "bird", [Box("bird", 1, 1, 20, 20)], seed=501)
     label_map = label_maps.make_label_map(["cat", "dog"])
-    beam.convert(
+    tfodhelper.convert_with_beam(
         str(data / "*"), tmp_path / "out", label_map, val_fraction=0.3, num_shards=2, argv=["--runner=DirectRunner"]
     )
     sides = collections.defaultdict(set)

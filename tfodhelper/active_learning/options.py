@@ -4,7 +4,7 @@ import dataclasses
 
 from tfodhelper import options
 from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
-from tfodhelper.active_learning.selection.rules import SelectOptions
+from tfodhelper.active_learning.selection.rules import ChoiceOptions, SelectOptions
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import SetOptions, parse_part
 from tfodhelper.training.options import TrainOptions
@@ -108,12 +108,8 @@ class PredictShareOptions(WorkspaceOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InitOptions(SetOptions, WorkspaceOptions):
-    """The options of `active init`: the labelled images, what goes with them, and the settings of rounds.
-
-    Attributes:
-      settings: of the rounds, as plain values; see `workspace.Workspace`.
-    """
+class GrowingSetOptions(SetOptions, WorkspaceOptions):
+    """The labelled images of a workspace, and what goes with them."""
 
     title = "Workspace"
 
@@ -129,6 +125,16 @@ class InitOptions(SetOptions, WorkspaceOptions):
         "the path of a CSV with the columns image and class or classes.",
         words=("folder",),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitOptions(GrowingSetOptions):
+    """All that `active init` is told: the images, and how rounds are made.
+
+    Attributes:
+      settings: of the rounds, plain values; see `workspace.Workspace`.
+    """
+
     settings: dict = dataclasses.field(default_factory=dict)
 
 
@@ -160,3 +166,19 @@ PARTS = {"training": RoundTrainingOptions, "prediction": PoolOptions, "selection
 def part_options(part):
     """The `Option`s of a part of the settings; there is one seed for all parts."""
     return [each for each in options.options_of(PARTS[part]) if each.name != "seed"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlatOptions(ChoiceOptions, RoundOptions, RoundTrainingOptions, GrowingSetOptions):
+    """All that makes a workspace and its rounds, each under one name, for a call from Python.
+
+    Attributes:
+      oracle_options: {name: value} of the options of the oracle; see `oracles.options`.
+    """
+
+    title = "Workspace"
+
+    budget: int | None = options.like(SelectOptions, "budget", None)
+    predict_batch_size: int = options.like(PoolOptions, "batch_size", PoolOptions.batch_size)
+    predict_score_threshold: float = options.like(PoolOptions, "score_threshold", PoolOptions.score_threshold)
+    oracle_options: dict[str, object] = dataclasses.field(default_factory=dict)

@@ -64,7 +64,7 @@ class Edits:
     added: int = 0
     deleted: int = 0
 
-    def __add__(self, other):
+    def __add__(self, other: "Edits") -> "Edits":
         return Edits(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other))))
 
 

@@ -129,17 +129,17 @@ class Finding:
             object.__setattr__(self, "action", KINDS[self.code].action)
 
     @property
-    def severity(self):
+    def severity(self) -> str:
         """NOTE, WARNING or ERROR."""
         return KINDS[self.code].severity
 
     @property
-    def is_strict(self):
+    def is_strict(self) -> bool:
         """Whether `--strict` stops on it."""
         return KINDS[self.code].strict
 
     @property
-    def message(self):
+    def message(self) -> str:
         """The finding in one line, without the code."""
         parts = [f"{self.file}: " + (f"{self.where}: " if self.where else "") + self.what]
         parts += [f"expected {self.expected}"] if self.expected else []
@@ -148,7 +148,7 @@ class Finding:
         parts += [f"fix: {self.fix}"] if self.fix else []
         return "; ".join(parts)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, str | None]:
         """A dict of plain values, without the empty ones."""
         pairs = {"code": self.code, "severity": self.severity, "action": self.action, "file": self.file}
         rest = {"where": self.where, "what": self.what, "expected": self.expected, "received": self.received}

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import functools
 import pathlib
+from collections.abc import Iterator
 
 from google.protobuf import text_format
 
@@ -17,58 +18,68 @@ from tfodhelper import errors, protos, storage
 
 @dataclasses.dataclass(frozen=True)
 class LabelMapItem:
-    """One class: its 1-based id, its name, and its display name (None: the same)."""
+    """One class.
+
+    Attributes:
+      id: from 1.
+      name: as annotations say it.
+      display_name: the name to show to people; None for the same.
+    """
 
     id: int
     name: str
     display_name: str | None = None
 
     @property
-    def shown_name(self):
+    def shown_name(self) -> str:
         """The name to display."""
         return self.display_name or self.name
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap:
-    """All classes, sorted by id."""
+    """The class names and their ids, from 1; iterating gives the items.
+
+    Attributes:
+      items: one for each class, in the order of the ids.
+    """
 
     items: tuple[LabelMapItem, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.items)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[LabelMapItem]:
         return iter(self.items)
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self._ids
 
     @functools.cached_property
-    def _ids(self):
+    def _ids(self) -> dict[str, int]:
         shown = {item.display_name: item.id for item in self.items if item.display_name}
         return shown | {item.name: item.id for item in self.items}
 
     @functools.cached_property
-    def _items_by_id(self):
+    def _items_by_id(self) -> dict[int, LabelMapItem]:
         return {item.id: item for item in self.items}
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """The largest id, which is the value of `num_classes` in a pipeline.config."""
         return max(item.id for item in self.items)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """Class names in the order of the ids."""
         return tuple(item.name for item in self.items)
 
     @property
-    def gaps(self):
+    def gaps(self) -> tuple[int, ...]:
         """Unused ids below the largest one."""
         return tuple(id for id in range(1, self.num_classes + 1) if id not in self._items_by_id)
 
-    def id_of(self, name):
+    def id_of(self, name: str) -> int:
         """The 1-based id of a name, or of a display name.
 
         Raises:
@@ -80,7 +91,7 @@ class LabelMap:
             raise errors.AnnotationError(f"class {name!r} is not in the label map", fix=hint)
         return self._ids[name]
 
-    def item_of(self, id):
+    def item_of(self, id: int) -> LabelMapItem:
         """The item of a 1-based id.
 
         Raises:
@@ -92,15 +103,15 @@ class LabelMap:
             )
         return self._items_by_id[id]
 
-    def name_of(self, id):
+    def name_of(self, id: int) -> str:
         """The name of a 1-based id; see `item_of`."""
         return self.item_of(id).name
 
-    def index_of(self, name):
+    def index_of(self, name: str) -> int:
         """The 0-based class of a name, as the model uses it."""
         return self.id_of(name) - 1
 
-    def name_of_index(self, index):
+    def name_of_index(self, index: int) -> str:
         """The name of a 0-based class."""
         return self.name_of(index + 1)
 
@@ -109,6 +120,17 @@ def make_label_map(class_names):
     """Makes a label map: names sorted, ids from 1, so that the same names always get the same ids."""
     names = sorted(set(class_names))
     return LabelMap(tuple(LabelMapItem(id, name) for id, name in enumerate(names, start=1)))
+
+
+def number_names(names):
+    """A label map of the names, which get the ids 1, 2, 3, ... in the order given.
+
+    Raises:
+      AnnotationError: no name, an empty one, or one that occurs twice.
+    """
+    items = [LabelMapItem(id, name) for id, name in enumerate(names, start=1)]
+    _check_items(items, "class names")
+    return LabelMap(tuple(items))
 
 
 def read_label_map(path):

@@ -47,21 +47,21 @@ class Box:
     pose: str = "Unspecified"
 
     @property
-    def width(self):
+    def width(self) -> float:
         """Pixels; negative when the corners are inverted."""
         return self.xmax - self.xmin
 
     @property
-    def height(self):
+    def height(self) -> float:
         """Pixels; negative when the corners are inverted."""
         return self.ymax - self.ymin
 
     @property
-    def area(self):
+    def area(self) -> float:
         """Square pixels, 0 for a box without positive sides."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
-    def describe(self):
+    def describe(self) -> str:
         """The corners as a short text, for messages."""
         return f"xmin {self.xmin:g}, ymin {self.ymin:g}, xmax {self.xmax:g}, ymax {self.ymax:g}"
 

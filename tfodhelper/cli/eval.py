@@ -1,13 +1,13 @@
 """evaluate the checkpoints of a training on the validation set
 
-    tfodhelper eval --pipeline_config_path=pipeline.config --model_dir=FOLDER [--checkpoint=PATH]
+    tfodhelper eval --model_dir=FOLDER [--pipeline_config_path=pipeline.config] [--checkpoint=PATH]
 
 Evaluates the newest checkpoint of the model folder unless --checkpoint names another (a prefix such as
 FOLDER/best/ckpt-600, or a folder). With --eval_timeout it waits for further checkpoints, as a second process next to a
 training.
 """
 
-from tfodhelper import console, tensorflow_setup
+from tfodhelper import console, run_layout, tensorflow_setup
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.training.options import EvalOptions
 
@@ -26,4 +26,4 @@ def main(fv, args):
 
     for step, metrics in jobs.evaluate(options):
         jobs.say_evaluation(step, metrics)
-    console.say_next(f"tensorboard --logdir={options.model_dir}")
+    console.say_next(f"tensorboard --logdir={run_layout.to_training(options.model_dir)}")

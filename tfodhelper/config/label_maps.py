@@ -8,6 +8,23 @@ from tfodhelper.annotations import label_map
 from tfodhelper.zoo import base_configs
 
 
+def to_label_map(value):
+    """The `LabelMap` that is meant.
+
+    Args:
+      value: a `LabelMap`, or what `find_label_map` takes.
+
+    Returns:
+      `LabelMap`, or None for None.
+
+    Raises:
+      AnnotationError, ConfigError, UsageError: see `find_label_map`.
+    """
+    if value is None or isinstance(value, label_map.LabelMap):
+        return value
+    return label_map.read_label_map(find_label_map(value))
+
+
 def find_label_map(value):
     """Finds the file given by --label_map, and checks that it is a label map.
 

@@ -66,6 +66,27 @@ def read_pipeline(path):
     return parse_pipeline(text, path)
 
 
+def find_pipeline(path):
+    """Finds the pipeline.config that belongs to checkpoints: in their folder or in one of the two folders around it.
+
+    Args:
+      path: folder of a training, of an export or of an archive, or the prefix of a checkpoint.
+
+    Returns:
+      pathlib.Path.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    path = pathlib.Path(path)
+    for folder in (path, *path.absolute().parents[:2]):
+        if (folder / "pipeline.config").is_file():
+            return folder / "pipeline.config"
+    raise errors.ConfigError(
+        f"{path}: no pipeline.config in this folder or around it", fix="name the file with --pipeline_config_path"
+    )
+
+
 def parse_pipeline(text, source="pipeline.config"):
     """Parses the text of a pipeline.config.
 

@@ -1,6 +1,6 @@
 """Exports a pipeline.config and a checkpoint to a SavedModel: the verb `export`."""
 
-from tfodhelper import console, tensorflow_setup
+from tfodhelper import console, run_layout, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import label_maps as included
 from tfodhelper.config import overrides, pipeline, supported
@@ -18,7 +18,9 @@ def export(options):
     Raises:
       UsageError, AnnotationError, ConfigError, CheckpointError, ExportError, StorageError.
     """
-    config = overrides.apply_overrides(pipeline.read_pipeline(options.pipeline_config_path), options.overrides)
+    checkpoint = run_layout.to_best_checkpoint(options.trained_checkpoint_dir)
+    config_path = options.pipeline_config_path or pipeline.find_pipeline(checkpoint)
+    config = overrides.apply_overrides(pipeline.read_pipeline(config_path), options.overrides)
     supported.check_supported(
         type(config)(model=config.model), ignore_unsupported_fields=options.ignore_unsupported_fields
     )
@@ -27,12 +29,12 @@ def export(options):
     from tfodhelper.exporting import saved_model
 
     if label_map_path is None:
-        label_map_path = saved_model.find_label_map(config, options.pipeline_config_path)
+        label_map_path = saved_model.find_label_map(config, config_path)
     _compare_classes(config, label_map_path)
     with console.phase("export"):
         folder = saved_model.export_trained(
             config,
-            options.trained_checkpoint_dir,
+            checkpoint,
             options.output_directory,
             input_type=options.input_type,
             batch_size=options.images_per_call,

@@ -20,11 +20,14 @@ class ExportOptions(ChangeOptions):
 
     title = "Model and configuration"
 
-    pipeline_config_path: options.Path = options.option(
-        options.REQUIRED, "The pipeline.config that the checkpoint was trained with."
+    pipeline_config_path: options.Path | None = options.option(
+        None,
+        "The pipeline.config that the checkpoint was trained with; when omitted, the one in its folder or around it.",
     )
     trained_checkpoint_dir: options.Path = options.option(
-        options.REQUIRED, "Folder with the checkpoint, of which the newest is exported; or the prefix of a checkpoint."
+        options.REQUIRED,
+        "Folder with the checkpoint, of which the newest is exported; the prefix of a checkpoint; or a run folder, for "
+        "its best checkpoint.",
     )
     output_directory: options.Path = options.option(
         options.REQUIRED, "Folder to write; must not exist, or must be empty."

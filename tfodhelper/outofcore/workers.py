@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import types
 
 from tfodhelper import errors
 
@@ -23,6 +24,7 @@ _AHEAD = 2  # tasks in waiting for each worker; more would only fill memory
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _LOOK_EVERY_S = 1.0
 _KEPT = []  # {number of processes: pool} of the open blocks of `kept_workers`
+_MAIN_LOCK = threading.Lock()  # held while the main module is hidden
 _RARE_COLLECTIONS = (200_000, 50, 100)  # new objects, and collections of them, between looks for cyclic garbage
 
 
@@ -100,7 +102,28 @@ def _run(pool, function, tasks, ahead):
 def _context():
     """Forking starts at once; where TensorFlow's threads run already, it could leave a lock held for ever."""
     can_fork = sys.platform.startswith("linux") and "tensorflow" not in sys.modules
-    return multiprocessing.get_context("fork" if can_fork else "spawn")
+    return multiprocessing.get_context("fork") if can_fork else _SpawnContext()
+
+
+class _SpawnProcess(multiprocessing.context.SpawnProcess):
+    """A new process that does not run the main script again, as Python would let it.
+
+    Nothing that workers need is in it: their functions are this program's. So a user's script needs no guard
+    `if __name__ == "__main__"`.
+    """
+
+    def start(self):
+        with _MAIN_LOCK:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _SpawnContext(multiprocessing.context.SpawnContext):
+    Process = _SpawnProcess
 
 
 def _begin(parent):

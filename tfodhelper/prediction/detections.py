@@ -57,6 +57,15 @@ class ImageDetections:
     height: int
     detections: tuple[Detection, ...]
 
+    def to_annotation(self, score_threshold: float = 0.0) -> structures.Annotation:
+        """Makes an annotation that LabelImg opens: boxes in whole pixels, inside the image.
+
+        Args:
+          score_threshold: detections of a lower score are left out.
+        """
+        annotation: structures.Annotation = to_annotation(self, score_threshold)
+        return annotation
+
 
 def from_arrays(boxes, classes, names, scores=None):
     """Detections of one image from arrays.

@@ -12,7 +12,7 @@ class PredictOptions(options.Options):
     title = "Prediction"
 
     saved_model_dir: options.Path = options.option(
-        options.REQUIRED, "Folder of the SavedModel, or of the export that contains it."
+        options.REQUIRED, "Folder of the SavedModel, of the export that contains it, or of the run that exported it."
     )
     image_dir: options.Path | None = options.option(None, "Folder with images; the same as an argument.")
     output_dir: options.Path = options.option(

@@ -29,7 +29,7 @@ def predict_images(options, paths=()):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
-    model = predictor.Predictor(options.saved_model_dir, label_map_path)
+    model = predictor.StreamPredictor(options.saved_model_dir, label_map_path)
     if model.label_map is None:
         console.warn(
             "no label map next to the SavedModel: classes are named after their ids; use --label_map for names"

@@ -16,9 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfodhelper import errors, fields
-from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections, saved_models, servable, single_thread
+from tfodhelper.prediction import detections, reading, saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
@@ -31,7 +30,7 @@ class Outcome:
     """The result for one image.
 
     Attributes:
-      path: as given.
+      path: as given; an array for an image in memory.
       found: its `ImageDetections`; None if it cannot be read.
       problem: why it cannot be read; None if it can.
       multiclass_scores: float32 [n, C], for each detection, the scores of all columns, including the background's
@@ -59,8 +58,8 @@ class _Read:
     problem: str | None = None
 
 
-class Predictor:
-    """A SavedModel with the names of its classes.
+class StreamPredictor:
+    """A SavedModel with the names of its classes, for streams of images; `api.predictor.Predictor` is built on it.
 
     Args:
       saved_model_dir: folder of the SavedModel, or of the export around it.
@@ -108,13 +107,14 @@ class Predictor:
             yield outcome.found, outcome.image
 
     def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
-        """Predicts image files, with all that the model says about them.
+        """Predicts images, with all that the model says about them.
 
         Some threads read and prepare files, others run the model, and meanwhile earlier outputs are turned into
         results; memory does not depend on the number of images.
 
         Args:
-          paths: iterable of paths, taken as needed.
+          paths: iterable of paths, taken as needed. An image in memory, uint8 [height, width, 3], may take the place of
+            a path; the path of its result is empty.
           batch_size: images per call, where the model takes several.
           score_threshold: detections with a lower score are left out.
           max_detections: maximum number of detections per image; None: as many as the model gives.
@@ -175,11 +175,11 @@ class Predictor:
 
     def _read(self, path, keep_images):
         try:
-            image = _read_pixels(path)
+            image = reading.read_pixels(path)
         except errors.PredictionError as error:
             return _Read(path, problem=str(error))
         size = tuple(image.shape[:2])
-        return _Read(path, self._servable.prepare(image), size, image.numpy() if keep_images else None)
+        return _Read(path, self._servable.prepare(image), size, np.asarray(image) if keep_images else None)
 
     def _answer_in_threads(self, runners, paths, num_calls, size, keep_images, score_threshold):
         """Runs calls that read, prepare and detect; yields each `_Read` and the model's outputs for it."""
@@ -187,7 +187,7 @@ class Predictor:
         paths = iter(paths)
         for some in iter(lambda: tuple(itertools.islice(paths, size)), ()):
             for path in some:
-                _ask_for(path)
+                reading.ask_for(path)
             running.append(runners.submit(self._read_and_detect, some, keep_images, score_threshold))
             if len(running) >= most:
                 yield from running.popleft().result()
@@ -204,7 +204,7 @@ class Predictor:
     def _read_in_thread(self, path, keep_images):
         """Like `_read`, but reads a JPEG without leaving this thread."""
         with contextlib.suppress(errors.PredictionError, tf.errors.OpError):  # the cause is determined below
-            encoded = None if keep_images else _read_jpeg(path)
+            encoded = None if keep_images else reading.read_jpeg(path)
             if encoded is not None:
                 size, prepared = self._servable.prepare_jpeg(encoded)
                 return _Read(path, prepared, size)
@@ -242,7 +242,7 @@ class Predictor:
         boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise errors.PredictionError(
-                f"{item.path}: the model's outputs are not finite",
+                f"{reading.name_of(item.path) or 'an image in memory'}: the model's outputs are not finite",
                 fix="its weights are damaged; export another checkpoint",
             )
         keep = np.flatnonzero(scores >= score_threshold)
@@ -253,7 +253,9 @@ class Predictor:
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,
-            found=detections.ImageDetections(path=str(item.path), width=width, height=height, detections=kept),
+            found=detections.ImageDetections(
+                path=reading.name_of(item.path), width=width, height=height, detections=kept
+            ),
             multiclass_scores=None if multiclass is None else multiclass[keep],
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,
@@ -279,73 +281,6 @@ def _readable(outcomes, on_unreadable):
             raise errors.PredictionError(outcome.problem, fix="repair the image, or leave it out")
         else:
             on_unreadable(outcome.path, outcome.problem)
-
-
-def read_image(path):
-    """Reads an image file: the stored frame, RGB.
-
-    Formats that records re-encode are re-encoded here in the same way.
-
-    Args:
-      path: of a file in any format that `annotations.images` supports.
-
-    Returns:
-      uint8 [height, width, 3].
-
-    Raises:
-      PredictionError: the image cannot be read; the error names the file and the problem.
-    """
-    return _read_pixels(path).numpy()
-
-
-def _ask_for(path):
-    """Asks the system to read a file ahead, so that no call has to wait for the disk."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    with contextlib.suppress(OSError):
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(file)
-
-
-def _read_jpeg(path):
-    """The bytes of a JPEG that every decoder can read; None for other formats.
-
-    Raises:
-      PredictionError: the image cannot be read; the error names the file and the problem.
-    """
-    with _as_prediction_errors():
-        data = image_files.read_image(path)
-        return data if image_files.is_plain_jpeg(data, path) else None
-
-
-def _read_pixels(path):
-    """Like `read_image`, but returns a tensor."""
-    try:
-        with _as_prediction_errors(), tf.device("/CPU:0"):
-            data = image_files.read_image(path)
-            if image_files.is_plain_jpeg(data, path):
-                with contextlib.suppress(tf.errors.OpError):  # the cause is determined below, in more detail
-                    return single_thread.decode_jpeg(data)
-            facts = image_files.inspect_image(data, path)
-            encoded, format_ = image_files.encode_for_record(data, facts)
-            if format_ == "jpeg":
-                return single_thread.decode_jpeg(encoded)
-            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    except tf.errors.OpError as error:
-        raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
-
-
-@contextlib.contextmanager
-def _as_prediction_errors():
-    try:
-        yield
-    except errors.AnnotationError as error:
-        raise errors.PredictionError(
-            error.what, expected=error.expected, received=error.received, fix=error.fix
-        ) from error
 
 
 def plan_batches(sizes, batch_size, mixes_sizes):

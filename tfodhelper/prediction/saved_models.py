@@ -2,11 +2,15 @@
 
 import pathlib
 
-from tfodhelper import errors
+from tfodhelper import errors, run_layout
 
 
 def find_saved_model(path):
-    """Finds the SavedModel of a folder: the folder itself, or `saved_model` in it, as in exports and zoo archives.
+    """Finds the SavedModel of a folder.
+
+    Args:
+      path: the folder of the SavedModel itself, the folder around it (an export, an unpacked archive of the zoo), or a
+        run folder, which stands for its best export.
 
     Returns:
       pathlib.Path.
@@ -15,12 +19,18 @@ def find_saved_model(path):
       PredictionError: there is none.
     """
     path = pathlib.Path(path)
-    for folder in (path, path / "saved_model"):
+    for folder in (path, path / "saved_model", run_layout.export_of(path, "best") / "saved_model"):
         if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
             return folder
+    if run_layout.is_run(path):
+        raise errors.PredictionError(
+            f"{path}: this run has not exported a model yet",
+            expected=f"the folder {run_layout.export_of(path, 'best')}",
+            fix="start the same `tfodhelper run` again: it resumes where it stopped",
+        )
     raise errors.PredictionError(
         f"{path}: no SavedModel found",
-        expected="a folder with saved_model.pb, or with saved_model/saved_model.pb",
+        expected="a folder with saved_model.pb or saved_model/saved_model.pb, or a run folder",
         received="a folder without it" if path.is_dir() else "no such folder",
         fix="make one from a checkpoint with `tfodhelper export`",
     )

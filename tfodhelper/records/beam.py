@@ -3,9 +3,7 @@
 Records are made by the same function. Decisions that would need the whole dataset are made differently: the label map
 is given, an image and an XML file with the same stem are a pair, and the side follows from a digest of the image. Beam
 is installed by the extra `beam`; its runner (Dataflow, Flink, Spark, or the local one) decides where the work is done.
-
-    from tfodhelper.records import beam
-    beam.convert("gs://bucket/photos/**", "gs://bucket/records", label_map, argv=["--runner=DataflowRunner", ...])
+Users call `tfodhelper.convert_with_beam`.
 """
 
 import hashlib
@@ -16,7 +14,6 @@ import apache_beam
 from apache_beam.io import fileio, filesystems
 from apache_beam.options import pipeline_options
 
-from tfodhelper import errors
 from tfodhelper.annotations import checks, headers, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.dataset.scan import entry
@@ -31,8 +28,9 @@ class MakeRecords(apache_beam.DoFn):
     """Maps (stem, its files) to (side, serialized tf.train.Example), or to a line of the side output LEFT_OUT.
 
     Args:
-      label_map: a `LabelMap`.
-      val_fraction: share of validation.
+      label_map: a `LabelMap`; images with other classes are left out.
+      val_fraction: share of validation; images are assigned by the digest of their content, so that identical images
+        stay together.
       seed: of the split.
       decode: whether to decode images to verify that they are complete.
     """
@@ -98,25 +96,16 @@ def read_file(path):
         return file.read()
 
 
-def convert(pattern, output_dir, label_map, *, val_fraction=0.2, seed=0, num_shards=0, decode=False, argv=()):
-    """Runs the pipeline and waits until it has finished.
+def run_pipeline(pattern, output_dir, make_records, num_shards, argv):
+    """Runs the pipeline and waits until it has finished; see `api.clusters.convert_with_beam`.
 
     Args:
       pattern: pattern of all images and XML files, in the syntax of Beam's file systems.
       output_dir: folder for train.record-*, validate.record-* and left_out.txt-*.
-      label_map: a `LabelMap`; images with other classes are left out.
-      val_fraction: share of validation; images are assigned by the digest of their content, so that identical images
-        stay together.
-      seed: of the split.
+      make_records: a `MakeRecords`.
       num_shards: number of shards per side; 0 leaves it to the runner.
-      decode: whether to decode images to verify that they are complete.
       argv: flags for Beam, such as --runner.
-
-    Raises:
-      UsageError: the fraction is out of range.
     """
-    if not 0 <= val_fraction < 1:
-        raise errors.UsageError("val_fraction is invalid", expected="at least 0, below 1", received=val_fraction)
     with apache_beam.Pipeline(options=pipeline_options.PipelineOptions(list(argv))) as pipeline:
         records = (
             pipeline
@@ -124,10 +113,7 @@ def convert(pattern, output_dir, label_map, *, val_fraction=0.2, seed=0, num_sha
             | "keep" >> apache_beam.Filter(lambda match: _is_wanted(match.path))
             | "key" >> apache_beam.Map(lambda match: (os.path.splitext(match.path)[0], match.path))
             | "pair" >> apache_beam.GroupByKey()
-            | "make"
-            >> apache_beam.ParDo(MakeRecords(label_map, val_fraction, seed, decode)).with_outputs(
-                _LEFT_OUT, main="made"
-            )
+            | "make" >> apache_beam.ParDo(make_records).with_outputs(_LEFT_OUT, main="made")
         )
         for side in (TRAIN, VALIDATE):
             _write_side(records.made, side, _join(output_dir, f"{side}.record"), num_shards)

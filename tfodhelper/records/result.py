@@ -63,7 +63,7 @@ class ConvertResult:
     reused: bool = False
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """The largest id of the label map."""
         return self.label_map.num_classes
 

@@ -74,7 +74,7 @@ def _compare_with_model(options, planned):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
-    return comparison.compare(planned, predictor.Predictor(options.model), options.score_threshold)
+    return comparison.compare(planned, predictor.StreamPredictor(options.model), options.score_threshold)
 
 
 def _write(options, planned, scale, by_image):

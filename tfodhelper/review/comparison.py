@@ -13,7 +13,7 @@ def compare(planned, model, score_threshold=0.5, batch_size=8):
 
     Args:
       planned: a `plan.Plan`.
-      model: a `prediction.predictor.Predictor`.
+      model: a `prediction.predictor.StreamPredictor`.
       score_threshold: minimum score of a detection that counts as confident.
       batch_size: images per call.
 

@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, run_layout, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find
 from tfodhelper.config import options as config_options
@@ -60,10 +60,12 @@ def evaluate(options):
     Yields:
       (step, {tag: value}), see `evaluate_model`.
     """
-    pipeline = _change(pipelines.read_pipeline(options.pipeline_config_path), options)
-    with console.process_log_in(options.model_dir):
+    model_dir = run_layout.to_training(options.model_dir)
+    config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
+    pipeline = _change(pipelines.read_pipeline(config_path), options)
+    with console.process_log_in(model_dir):
         yield from evaluate_model(
-            pipeline, options.model_dir, pick(TrainOptions, options), options.checkpoint, options.eval_timeout
+            pipeline, model_dir, pick(TrainOptions, options), options.checkpoint, options.eval_timeout
         )
 
 

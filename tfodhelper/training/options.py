@@ -94,6 +94,12 @@ class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
 
     title = "Evaluation"
 
+    model_dir: options.Path = options.option(
+        options.REQUIRED, "Folder of the training, with its checkpoints and event files; or a run folder."
+    )
+    pipeline_config_path: options.Path | None = options.option(
+        None, "The pipeline.config to use; when omitted, the one in the folder of the training or around it."
+    )
     checkpoint: options.Path | None = options.option(
         None, "Checkpoint to evaluate, or a folder; when omitted, the newest one in --model_dir."
     )

@@ -61,12 +61,12 @@ class ZooModel:
     url: str
 
     @property
-    def trainable_here(self):
+    def trainable_here(self) -> bool:
         """Whether there is a base pipeline.config, so that `config`, `train` and `run` accept the model."""
         return self.name in base_configs.base_names()
 
     @property
-    def short_names(self):
+    def short_names(self) -> tuple[str, ...]:
         """Names that people use, most specific first: without dataset, date and hardware; then without the size."""
         plain = _DROPPED.sub("", _DROPPED.sub("", self.name))
         names = [plain, _SIZE.sub("", plain)]
@@ -74,7 +74,7 @@ class ZooModel:
         return tuple(dict.fromkeys(names))
 
     @property
-    def rank(self):
+    def rank(self) -> tuple[bool, bool, bool, int, int]:
         """Sort key of models with one short name: second generation, COCO, boxes, smallest input, newest first."""
         size = _SIZE.search(self.name)
         date = "".join(re.findall(r"/(20\d{6})/", self.url)) or "0"

@@ -19,7 +19,7 @@ from tfodhelper.active_learning.structures import PoolImage
 from tfodhelper.annotations import label_map
 from tfodhelper.exporting import serving
 from tfodhelper.fields import Detections
-from tfodhelper.prediction import predictor
+from tfodhelper.prediction import predictor, reading
 
 NUM_IMAGES, BROKEN = 23, (3, 4, 20)
 OPTIONS = {"part_size": 4, "batch_size": 3}
@@ -106,7 +106,7 @@ def start(images, model, folder, shard=(1, 1), kill_at=-1):
 
 def test_predictions_are_those_of_predict_with_doubts_and_features(whole, model, images):
     readable = [image for number, image in enumerate(images) if number not in BROKEN]
-    expected = list(predictor.Predictor(model).predict([image.path for image in readable], score_threshold=0.05))
+    expected = list(predictor.StreamPredictor(model).predict([image.path for image in readable], score_threshold=0.05))
     received = list(predictions.read_predictions(whole))
     assert [prediction.name for prediction in received] == [prediction.name for prediction in readable]
     for prediction, other in zip(received, expected):
@@ -144,8 +144,8 @@ def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, 
     (tmp_path / "part-00002.jsonl").unlink()
     kept = (tmp_path / "part-00001.jsonl").stat().st_ino
     seen = []
-    read = predictor._read_pixels
-    monkeypatch.setattr(predictor, "_read_pixels", lambda path: seen.append(path) or read(path))
+    read = reading.read_pixels
+    monkeypatch.setattr(reading, "read_pixels", lambda path: seen.append(path) or read(path))
     report = pool_predictor.predict_pool(lambda: iter(images), model, tmp_path, **OPTIONS)
     assert report.num_predicted == 4
     assert sorted(seen) == sorted(image.path for image in images[8:12])
@@ -277,7 +277,7 @@ def test_doubt_of_nothing():
 
 
 class Answering:
-    """Stands in for a `Predictor` that returns the same output for every image."""
+    """Stands in for a `StreamPredictor` that returns the same output for every image."""
 
     def __init__(self, rows, id_, num=2):
         self.output = {

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import tfodhelper
 from tests.exporting import fake_detector
 from tests.shared_data import REPOSITORY
 from tfodhelper.active_learning.pool import ray_pool
@@ -58,7 +59,7 @@ def test_a_dataset_of_ray(model, rows):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
     try:
         pool = ray.data.from_items(rows, override_num_blocks=1)
-        received = ray_pool.map_pool(pool, model, num_actors=1, batch_size=2, score_threshold=0.05).take_all()
+        received = tfodhelper.predict_with_ray(pool, model, num_actors=1, batch_size=2, score_threshold=0.05).take_all()
         check(sorted(received, key=lambda row: row["name"]))
     finally:
         ray.shutdown()

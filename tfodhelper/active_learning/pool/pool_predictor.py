@@ -95,7 +95,7 @@ class PoolModel:
     """
 
     def __init__(self, saved_model_dir, *, batch_size=8, score_threshold=0.05, max_detections=100, is_for_many=False):
-        self._predictor = predictor.Predictor(saved_model_dir, is_for_many=is_for_many)
+        self._predictor = predictor.StreamPredictor(saved_model_dir, is_for_many=is_for_many)
         self._layout = find_layout(self._predictor)
         self._options = {
             "batch_size": batch_size,
@@ -206,7 +206,7 @@ def find_layout(model):
     """Determines the layout of a model's scores of all classes from an image of noise.
 
     Args:
-      model: a `prediction.predictor.Predictor`.
+      model: a `prediction.predictor.StreamPredictor`.
 
     Returns:
       `ScoreLayout`.

@@ -1,14 +1,6 @@
 """Predicts a pool with Ray Data: the same model class as in `pool_predictor`, in actors on any number of machines.
 
-    import ray
-    from tfodhelper.active_learning.pool import ray_pool
-
-    pool = ray.data.from_items([{"name": "a.jpg", "path": "/data/a.jpg"}, ...])
-    found = ray_pool.map_pool(pool, "export/best", num_actors=4, num_gpus=1)
-    found.write_parquet("/data/predictions")
-
-Every machine must be able to read the paths and have this package installed. `pip install tfodhelper[ray]` installs
-Ray; without it, `predict_pool` with its shards does the same work.
+Users call `tfodhelper.predict_with_ray`. Without Ray, `predict_pool` with its shards does the same work.
 """
 
 import numpy as np
@@ -54,28 +46,3 @@ class RayModel:
         if known is not None:
             columns["features"] = np.stack([np.zeros_like(known) if vector is None else vector for vector in features])
         return columns
-
-
-def map_pool(dataset, saved_model_dir, *, num_actors=1, num_gpus=0, rows_per_call=64, **options):
-    """Predicts the images of a Ray dataset.
-
-    Args:
-      dataset: `ray.data.Dataset` with the columns `name` and `path`.
-      saved_model_dir: folder of the SavedModel, readable on every machine.
-      num_actors: how many processes hold the model.
-      num_gpus: GPUs per process.
-      rows_per_call: images that a process gets at a time.
-      options: of `pool_predictor.PoolModel`: batch_size, score_threshold, max_detections, is_for_many.
-
-    Returns:
-      `ray.data.Dataset`, evaluated when it is read, with the columns of `RayModel`.
-    """
-    return dataset.map_batches(
-        RayModel,
-        fn_constructor_args=(str(saved_model_dir),),
-        fn_constructor_kwargs=options,
-        batch_size=rows_per_call,
-        batch_format="numpy",
-        concurrency=num_actors,
-        num_gpus=num_gpus or None,
-    )

@@ -36,23 +36,15 @@ def explain(rule):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SelectOptions(options.Options):
-    """The options of a selection.
+class ChoiceOptions(options.Options):
+    """What a user sets about a selection.
 
     Attributes:
       budget: None or 0 for all.
       budget_unit: under "boxes", an image costs the number of its detections with `box_threshold` or more, at least 1.
       aggregate: a sum prefers crowded images; where the budget counts boxes, mean is fairer.
       uncertainty: the first stage of two-stage, and the recorded score under rules without an uncertainty of their own.
-      score_threshold: detections below it are ignored.
-      found_threshold: the minimum score for a class to count as found in an image, for strata and class balance.
-      box_threshold: the minimum score for a detection to count as a box to be labelled.
       class_balance: each class weighs (labelled images of the most frequent class / of it) ** class_balance.
-      seed: the same seed draws differently in each round.
-      expand: candidates for diversity, as a multiple of the budget.
-      max_candidates: maximum number of images among which k-means++ and k-center choose; from a larger pool, that many
-        are drawn at random.
-      small_set: labelled images below which auto means stratified-diverse.
     """
 
     title = "Selection"
@@ -75,6 +67,25 @@ class SelectOptions(options.Options):
         least=0,
         most=_MOST_BALANCE,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectOptions(ChoiceOptions):
+    """All that may be set about a selection.
+
+    Attributes:
+      score_threshold: detections below it are not looked at.
+      found_threshold: the minimum score for a class to count as found in an image, for strata and class balance.
+      box_threshold: the score from which a detection counts as a box to be labelled.
+      seed: the same seed draws differently in each round.
+      expand: candidates for diversity, as a multiple of the budget.
+      max_candidates: maximum number of images among which k-means++ and k-center choose; from a larger pool, that many
+        are drawn at random.
+      small_set: labelled images below which auto means stratified-diverse.
+    """
+
+    title = "Selection"
+
     seed: int = options.seed_option()
     score_threshold: float = 0.05
     found_threshold: float = 0.2

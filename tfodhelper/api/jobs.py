@@ -1,0 +1,177 @@
+"""The verbs of the command line as functions, whose keyword arguments are the options of the verbs."""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tfodhelper import errors, run_folder, tensorflow_setup
+from tfodhelper.api.keywords import takes_fields_of
+from tfodhelper.api.results import CheckResult, Evaluation, RunResult, TrainResult
+from tfodhelper.config.options import WriteConfigOptions
+from tfodhelper.exporting.options import ExportOptions
+from tfodhelper.records.options import ConvertOptions
+from tfodhelper.records.result import ConvertResult
+from tfodhelper.review.options import ReviewOptions
+from tfodhelper.run_folder import RunOptions
+from tfodhelper.training.options import EvalOptions, TrainJobOptions
+
+
+@takes_fields_of(RunOptions)
+def run(options: RunOptions) -> RunResult:
+    """Turns a folder of labelled images into a trained, evaluated and exported detector.
+
+        result = tfodhelper.run(data_dir="photos", model="ssd_mobilenet_v1", output_dir="runs/first", num_steps=500)
+        detector = tfodhelper.Predictor(result)
+
+    Converts the images, writes the pipeline.config, trains with evaluation, and exports the best and the last
+    checkpoint. The same call resumes a run that was interrupted; nothing is ever overwritten.
+
+    Returns:
+      A `RunResult`: the run folder, its exports, and the best and the last evaluation.
+
+    Raises:
+      TfodhelperError: says what is wrong; finished phases are kept.
+    """
+    folder = run_folder.run(options)
+    result = run_folder.read_result(folder)
+    return RunResult(
+        folder=pathlib.Path(folder),
+        best=_to_evaluation(result["best"]) if result else None,
+        last=_to_evaluation(result["last"]) if result else None,
+        seconds_per_step=result["seconds_per_step"] if result else None,
+    )
+
+
+@takes_fields_of(ConvertOptions)
+def convert(options: ConvertOptions) -> ConvertResult | None:
+    """Converts images with LabelImg XML to sharded TFRecords, a label map, lists and a manifest.
+
+        result = tfodhelper.convert(data_dir="photos", output_dir="data", val_fraction=0.2)
+        print(result.num_train, result.num_validate, result.label_map.names)
+
+    A folder that was already converted from the same input is used as it is.
+
+    Returns:
+      A `ConvertResult` with paths and counts; None for one of several jobs (`shard`) while others have not finished.
+
+    Raises:
+      TfodhelperError: input that cannot be used, a disk that is full, a folder that cannot be written.
+    """
+    from tfodhelper.records import convert as records
+
+    result: ConvertResult | None = records.convert(options)
+    return result
+
+
+@takes_fields_of(WriteConfigOptions)
+def make_pipeline(options: WriteConfigOptions) -> pathlib.Path:
+    """Writes the pipeline.config of a model, filled in for images that `convert` has converted.
+
+    Returns:
+      Path of the pipeline.config, which `train` takes.
+
+    Raises:
+      TfodhelperError: a model, a field or a checkpoint that does not exist; a file that exists with other content.
+    """
+    from tfodhelper.config import configuration
+
+    path: pathlib.Path = configuration.write_config(options)
+    return path
+
+
+@takes_fields_of(TrainJobOptions)
+def train(options: TrainJobOptions) -> TrainResult:
+    """Trains as a pipeline.config says, with evaluation every few steps. The same call resumes after an interruption.
+
+    Returns:
+      A `TrainResult`: the checkpoints, and the best and the last evaluation.
+
+    Raises:
+      TfodhelperError: a configuration, a checkpoint or records that cannot be used; too little memory.
+    """
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.training import jobs
+
+    result = jobs.train(options)
+    best = result.history.best()
+    return TrainResult(
+        folder=pathlib.Path(options.model_dir),
+        step=result.step,
+        best=_to_evaluation(best) if best else None,
+        last=_to_evaluation(result.history.records[-1]),
+        best_checkpoint=result.best_checkpoint,
+        last_checkpoint=result.last_checkpoint,
+        seconds_per_step=result.seconds_per_step,
+    )
+
+
+@takes_fields_of(EvalOptions)
+def evaluate(options: EvalOptions) -> Evaluation:
+    """Evaluates a checkpoint of a training on the validation images.
+
+        evaluation = tfodhelper.evaluate(
+            model_dir="runs/first/checkpoints", pipeline_config_path="runs/first/pipeline.config"
+        )
+        print(evaluation.step, evaluation.mean_ap_50)
+
+    Returns:
+      The `Evaluation`; with `eval_timeout`, the last one.
+
+    Raises:
+      TfodhelperError: a configuration, a checkpoint or records that cannot be used.
+    """
+    tensorflow_setup.quiet_tensorflow()
+    from tfodhelper.training import jobs
+
+    evaluations = list(jobs.evaluate(options))
+    if not evaluations:
+        raise errors.CheckpointError(
+            f"{options.checkpoint or options.model_dir}: no checkpoint appeared within {options.eval_timeout:g} s"
+        )
+    step, metrics = evaluations[-1]
+    return _to_evaluation({"step": step, "metrics": metrics})
+
+
+@takes_fields_of(ExportOptions)
+def export(options: ExportOptions) -> pathlib.Path:
+    """Writes a checkpoint, or an archive of the zoo, as a SavedModel with the signature of the Object Detection API.
+
+    The folder appears complete or not at all, and nothing is ever overwritten.
+
+    Returns:
+      Path of the folder, which `Predictor` takes.
+
+    Raises:
+      TfodhelperError: a checkpoint that does not fit the configuration, a folder that is not empty.
+    """
+    from tfodhelper.exporting import export_file
+
+    folder: pathlib.Path = export_file.export(options)
+    return folder
+
+
+@takes_fields_of(ReviewOptions)
+def check(options: ReviewOptions) -> CheckResult:
+    """Looks for faults in images and annotations, prints them, and changes nothing.
+
+    Returns:
+      A `CheckResult` with the findings.
+
+    Raises:
+      TfodhelperError: folders that cannot be used; with `strict`, a fault that would be corrected or left out.
+    """
+    from tfodhelper.review import check_set
+
+    plan = check_set.check_set(options)
+    return CheckResult(
+        has_errors=plan.has_errors, num_images=len(plan.examination.images), findings=tuple(plan.findings)
+    )
+
+
+def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:
+    """An `Evaluation` from a step and its metrics; NaN, a value that cannot be measured, becomes None."""
+    metrics = {
+        tag: None if value is None or math.isnan(value) else float(value) for tag, value in record["metrics"].items()
+    }
+    return Evaluation(int(record["step"]), metrics)

@@ -1,0 +1,121 @@
+"""What the jobs return."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+
+from tfodhelper import run_layout
+from tfodhelper.annotations.findings import Finding
+
+_MAP, _MAP_50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.50IOU"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The metrics of a checkpoint on the validation images.
+
+    Attributes:
+      step: of the training.
+      metrics: {tag of the Object Detection API: value}; a value that cannot be measured is None.
+    """
+
+    step: int
+    metrics: Mapping[str, float | None]
+
+    @property
+    def mean_ap(self) -> float | None:
+        """COCO's mean average precision over the overlaps 0.5 to 0.95."""
+        return self.metrics.get(_MAP)
+
+    @property
+    def mean_ap_50(self) -> float | None:
+        """Mean average precision at an overlap of 0.5."""
+        return self.metrics.get(_MAP_50)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult(os.PathLike[str]):
+    """A finished run. It can be used as the path of its folder.
+
+    Attributes:
+      folder: the run folder.
+      best: the evaluation with the highest mAP; None in a job of several workers, except in the first one.
+      last: the last evaluation; None where `best` is.
+      seconds_per_step: median over the training, or None if no step was done.
+    """
+
+    folder: pathlib.Path
+    best: Evaluation | None = None
+    last: Evaluation | None = None
+    seconds_per_step: float | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def best_export(self) -> pathlib.Path:
+        """Folder of the exported detector with the weights of `best`."""
+        return run_layout.export_of(self.folder, "best")
+
+    @property
+    def last_export(self) -> pathlib.Path:
+        """Folder of the exported detector with the weights of `last`."""
+        return run_layout.export_of(self.folder, "last")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """The checkpoints of a training, and their metrics.
+
+    Attributes:
+      folder: of checkpoints and event files.
+      step: the last one.
+      best: the evaluation with the highest mAP; None if it could not be measured.
+      last: the last evaluation.
+      best_checkpoint, last_checkpoint: prefixes of their weights.
+      seconds_per_step: median over the steps of this process, or None if it did none.
+    """
+
+    folder: pathlib.Path
+    step: int
+    best: Evaluation | None
+    last: Evaluation
+    best_checkpoint: str
+    last_checkpoint: str
+    seconds_per_step: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """The faults of a set of images and annotations.
+
+    Attributes:
+      has_errors: whether labelled objects would be lost, or nothing could be converted at all.
+      num_images: images that can be used.
+      findings: everything that was found, with file, severity, message and what `convert` does about it.
+    """
+
+    has_errors: bool
+    num_images: int
+    findings: tuple[Finding, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class NewWorkspace(os.PathLike[str]):
+    """A new workspace. It can be used as the path of its folder.
+
+    Attributes:
+      folder: of the workspace.
+      num_labelled, num_validation, num_pool: images.
+      refused: {reason: number of images that were kept out of the pool}.
+    """
+
+    folder: pathlib.Path
+    num_labelled: int
+    num_validation: int
+    num_pool: int
+    refused: Mapping[str, int]
+
+    def __fspath__(self) -> str:
+        return str(self.folder)

@@ -1,0 +1,90 @@
+"""Reads the images to predict: the stored frame, RGB; an EXIF orientation is not applied.
+
+An image in memory, uint8 [height, width, 3], may take the place of a path.
+"""
+
+import contextlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tfodhelper import errors
+from tfodhelper.annotations import images as image_files
+from tfodhelper.prediction import single_thread
+
+
+def name_of(path):
+    """The path as text, empty for an image in memory."""
+    return "" if isinstance(path, np.ndarray) else str(path)
+
+
+def read_image(path):
+    """Reads an image file: the stored frame, RGB.
+
+    Formats that records re-encode are re-encoded here in the same way.
+
+    Args:
+      path: of a file in any format that `annotations.images` supports.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      PredictionError: the image cannot be read; the error names the file and the problem.
+    """
+    return read_pixels(path).numpy()
+
+
+def ask_for(path):
+    """Asks the system to read a file ahead, so that no call has to wait for the disk."""
+    if not hasattr(os, "posix_fadvise") or isinstance(path, np.ndarray):
+        return
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
+
+
+def read_jpeg(path):
+    """The bytes of a JPEG that every decoder can read; None for other formats, and for an image in memory.
+
+    Raises:
+      PredictionError: the image cannot be read; the error names the file and the problem.
+    """
+    if isinstance(path, np.ndarray):
+        return None
+    with _as_prediction_errors():
+        data = image_files.read_image(path)
+        return data if image_files.is_plain_jpeg(data, path) else None
+
+
+def read_pixels(path):
+    """Like `read_image`, but returns a tensor; an image in memory as it is."""
+    if isinstance(path, np.ndarray):
+        return path
+    try:
+        with _as_prediction_errors(), tf.device("/CPU:0"):
+            data = image_files.read_image(path)
+            if image_files.is_plain_jpeg(data, path):
+                with contextlib.suppress(tf.errors.OpError):  # the cause is determined below, in more detail
+                    return single_thread.decode_jpeg(data)
+            facts = image_files.inspect_image(data, path)
+            encoded, format_ = image_files.encode_for_record(data, facts)
+            if format_ == "jpeg":
+                return single_thread.decode_jpeg(encoded)
+            return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    except tf.errors.OpError as error:
+        raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
+
+
+@contextlib.contextmanager
+def _as_prediction_errors():
+    try:
+        yield
+    except errors.AnnotationError as error:
+        raise errors.PredictionError(
+            error.what, expected=error.expected, received=error.received, fix=error.fix
+        ) from error
