@@ -1,6 +1,7 @@
 """The main job from a folder of images to an export, and what a second start makes of it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -106,6 +107,23 @@ def test_a_finished_run_is_left_as_it_is(folder, options, capsys):
     assert run_folder.run(options) == folder
     assert "already finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "export" in str(path)}
+
+
+def test_a_run_that_the_former_version_left_unfinished_is_resumed(folder, options, capsys):
+    """Its run.json calls a setting "allow_unhonoured"; killed before the end of the export."""
+    state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    state["settings"]["allow_unhonoured"] = state["settings"].pop("ignore_unsupported_fields")
+    state["finished"] = False
+    del state["result"], state["phases"]["export"]
+    (folder / "run.json").write_text(json.dumps(state), encoding="utf-8")
+    shutil.rmtree(folder / "export" / "last")
+    before = (folder / "checkpoints" / "evaluations.jsonl").read_bytes()
+    assert run_folder.run(options) == folder
+    said = capsys.readouterr().out
+    assert f"resuming {folder}" in said and "export/best: already exists" in said
+    assert (folder / "export" / "last" / "saved_model" / "saved_model.pb").is_file()
+    assert (folder / "checkpoints" / "evaluations.jsonl").read_bytes() == before
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["finished"]
 
 
 def test_other_settings_are_refused(folder, options):

@@ -89,10 +89,10 @@ def report(folder="."):
     table = [(name_of(text), version or "-", wanted_of(text), state or "fits") for text, version, state in rows]
     console.say(console.format_table(["Package", "Installed", "Wanted", "State"], table))
     console.say("")
-    found = run_probe()
-    for line in [*describe_devices(found), *describe_machine(folder)]:
+    probed = run_probe()
+    for line in [*describe_devices(probed), *describe_machine(folder)]:
         console.say(line)
-    problems = [*find_package_problems(rows), *find_probe_problems(found, rows), *find_machine_problems(folder)]
+    problems = [*find_package_problems(rows), *find_probe_problems(probed, rows), *find_machine_problems(folder)]
     _say_problems(problems)
     if problems:
         return 1
@@ -106,8 +106,8 @@ def _say_problems(problems):
         console.say("Nothing is missing.")
         return
     console.say("Missing or wrong:")
-    for what, command in problems:
-        console.say(f"  {what}")
+    for problem, command in problems:
+        console.say(f"  {problem}")
         console.say(f"    {command}")
 
 
@@ -146,10 +146,10 @@ def is_in_range(version, wanted):
 
 
 def _numbers(version):
-    found = [int(part) for part in re.match(r"\d+(?:\.\d+)*", version)[0].split(".")]
-    while found and found[-1] == 0:
-        found.pop()
-    return tuple(found)
+    numbers = [int(part) for part in re.match(r"\d+(?:\.\d+)*", version)[0].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def run_probe():
@@ -173,13 +173,13 @@ def run_probe():
     return json.loads(lines[-1])
 
 
-def describe_devices(found):
+def describe_devices(probed):
     """Lines about Keras and the devices."""
-    if "keras" not in found:
+    if "keras" not in probed:
         return ["Keras in use: none, TensorFlow cannot be imported", f"Processor cores: {os.cpu_count()}"]
-    name = found["keras"]
+    name = probed["keras"]
     lines = [f"Keras in use: {name} {installed_version(name)[0] or ''}".rstrip(), f"Processor cores: {os.cpu_count()}"]
-    accelerators = [device for device in found["devices"] if device[0] != "CPU"]
+    accelerators = [device for device in probed["devices"] if device[0] != "CPU"]
     for kind, name, text in accelerators:
         lines.append(f"Device: {kind} {name.rsplit('/', 1)[-1]} {text}".rstrip())
     if not accelerators:
@@ -246,26 +246,26 @@ def find_package_problems(rows):
         for kind in ("missing", "outside the range"):
             names = [f"{name_of(text)} {version or ''}".rstrip() for text, version, state in bad if state == kind]
             parts += [f"{kind}: {', '.join(names)}"] if names else []
-        what = "; ".join(parts)
+        problem = "; ".join(parts)
         wanted = " ".join(f'"{text}"' for text, _, _ in bad)
-        problems.append((what, f"{sys.executable} -m pip install {wanted}"))
+        problems.append((problem, f"{sys.executable} -m pip install {wanted}"))
     return problems
 
 
-def find_probe_problems(found, rows):
+def find_probe_problems(probed, rows):
     """Problems of packages that are installed and cannot be imported, and of a GPU that TensorFlow does not see."""
     problems = []
     missing = {name_of(text) for text, version, _ in rows if version is None}
     packages = {"tensorflow": "tensorflow", "tf_keras": "tf_keras", "pycocotools.mask": "pycocotools"}
-    for module, message in found["errors"].items():
+    for module, message in probed["errors"].items():
         package = packages.get(module, "tf-models-official")
         if package in missing or ("tensorflow" in missing and package != "pycocotools"):
             continue
         requirement = next(text for text in REQUIREMENTS if name_of(text) == package)
         command = f'{sys.executable} -m pip install --force-reinstall --no-deps "{requirement}"'
         problems.append((f"{module} cannot be imported: {message}", command))
-    has_gpu = any(device[0] == "GPU" for device in found.get("devices", []))
-    if "devices" in found and has_nvidia_driver() and not has_gpu:
+    has_gpu = any(device[0] == "GPU" for device in probed.get("devices", []))
+    if "devices" in probed and has_nvidia_driver() and not has_gpu:
         command = f'{sys.executable} -m pip install "{GPU_REQUIREMENT}"'
         problems.append(("this machine has an NVIDIA driver, but TensorFlow sees no GPU", command))
     return problems
@@ -281,13 +281,13 @@ def find_machine_problems(folder):
     problems = []
     memory = free_memory()
     if memory is not None and memory[0] < MIN_MEMORY_GB:
-        what = f"{memory[0]:.1f} GB of memory are free; training at batch 8 takes about {MIN_MEMORY_GB:.0f} GB"
-        problems.append((what, "end other programs, or train with --batch_size=2"))
+        problem = f"{memory[0]:.1f} GB of memory are free; training at batch 8 takes about {MIN_MEMORY_GB:.0f} GB"
+        problems.append((problem, "end other programs, or train with --batch_size=2"))
     path = existing_part(folder)
     free = shutil.disk_usage(path).free / _GB
     if free < MIN_DISK_GB:
-        what = f"{free:.1f} GB are free at {path}; a run takes about {MIN_DISK_GB:.0f} GB"
-        problems.append((what, "free some space, or choose another disk with --output_dir"))
+        problem = f"{free:.1f} GB are free at {path}; a run takes about {MIN_DISK_GB:.0f} GB"
+        problems.append((problem, "free some space, or choose another disk with --output_dir"))
     if not os.access(path, os.W_OK):
         problems.append((f"{path} cannot be written", "choose another folder with --output_dir"))
     return problems

@@ -21,15 +21,15 @@ def probe():
       tf.keras), "devices" ([type, name, description] each) and "cuda" (whether this TensorFlow is built with it).
     """
     tensorflow_setup.quiet_tensorflow()
-    found = {"errors": {}}
+    probed = {"errors": {}}
     for name in _MODULES:
         try:
             importlib.import_module(name)
         except Exception as error:
-            found["errors"][name] = f"{type(error).__name__}: {error}"
-    if "tensorflow" not in found["errors"]:
-        found.update(_ask_tensorflow())
-    return found
+            probed["errors"][name] = f"{type(error).__name__}: {error}"
+    if "tensorflow" not in probed["errors"]:
+        probed.update(_ask_tensorflow())
+    return probed
 
 
 def _ask_tensorflow():
