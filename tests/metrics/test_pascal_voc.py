@@ -38,17 +38,6 @@ C = [40, 40, 50, 50]
 FAR = [80, 80, 90, 90]
 
 
-def test_iou_by_hand():
-    # 5 x 10 of two squares of 100: 50 / 150; touching edges share nothing; no +1.
-    others = np.array([[5.0, 0, 15, 10], [10, 0, 20, 10], [0, 0, 10, 10]])
-    ious = pascal_voc.pairwise_iou(np.array([[0.0, 0, 10, 10]]), others)
-    assert ious.tolist() == [[50 / 150, 0.0, 1.0]]
-
-
-def test_iou_of_boxes_without_area_is_zero():
-    assert pascal_voc.pairwise_iou(np.zeros([1, 4]), np.zeros([1, 4])).tolist() == [[0.0]]
-
-
 def test_average_precision_by_hand():
     # Hits at ranks 1, 3 and 4 of 4 objects: precision 1, 1/2, 2/3, 3/4; the best of the rest: 1, 3/4, 3/4, 3/4.
     precision, recall = pascal_voc.precision_recall(

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 
-import numpy as np
 import pytest
 
 from tests.dataset.scan.picture_set import save_pair
@@ -30,12 +29,6 @@ def label(*boxes):
 
 def find(annotation, found, **options):
     return [(one.kind, one.box.name, one.score) for one in suspects.find_suspects(annotation, found, **options)]
-
-
-def test_iou_by_hand():
-    first, second = np.array([[0, 0, 10, 10], [0, 0, 0, 0]]), np.array([[0, 5, 10, 15], [50, 50, 60, 60]])
-    assert np.allclose(suspects.iou(first, second), [[50 / 150, 0], [0, 0]])
-    assert suspects.iou(first, np.zeros([0, 4])).shape == (2, 0)
 
 
 def test_agreement_is_no_suspicion():

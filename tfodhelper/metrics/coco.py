@@ -9,6 +9,7 @@ remain of each detection. The tests compare every figure with COCOeval's.
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from tfodhelper import box_geometry
 from tfodhelper.metrics import examples
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # [T]
@@ -181,7 +182,7 @@ class CocoDetectionMetrics:
         ious = compute_ious(found.boxes[order], boxes, is_crowd)
         ious = np.where(found.classes[order][:, None] == classes, ious, -1.0)
         matched, ignored = match(ious, gt_ignored, is_crowd)
-        ignored |= ~matched & outside_ranges(examples.box_area(found.boxes[order])).T[:, :, None]
+        ignored |= ~matched & outside_ranges(box_geometry.area(found.boxes[order])).T[:, :, None]
         outcome = np.where(ignored, _IGNORED, np.where(matched, _TRUE_POSITIVE, _FALSE_POSITIVE)).astype(np.int8)
         class_index = np.searchsorted(self._ids, found.classes[order]).astype(np.int32)
         return class_index, found.scores[order], ranks.astype(np.int8), outcome

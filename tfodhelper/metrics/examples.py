@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfodhelper import console, errors
+from tfodhelper import box_geometry, console, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +41,6 @@ class ImagePredictions:
     classes: np.ndarray
 
 
-def box_area(boxes):
-    """Height times width; [..., 4] -> [...]."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-
-
 def check_groundtruth(image_id, groundtruth):
     """Checks the ground truth of one image.
 
@@ -69,7 +64,7 @@ def check_groundtruth(image_id, groundtruth):
         classes=_column(image_id, "groundtruth classes", groundtruth["classes"], num_boxes, np.int64, optional=False),
         is_crowd=_column(image_id, "groundtruth is_crowd", groundtruth.get("is_crowd"), num_boxes, bool),
         difficult=_column(image_id, "groundtruth difficult", groundtruth.get("difficult"), num_boxes, bool),
-        area=np.where(area > 0, area, box_area(boxes)),
+        area=np.where(area > 0, area, box_geometry.area(boxes)),
     )
 
 

@@ -8,24 +8,8 @@ import math
 
 import numpy as np
 
+from tfodhelper import box_geometry
 from tfodhelper.metrics import examples
-
-
-def pairwise_iou(boxes, others):
-    """Intersection over union.
-
-    Args:
-      boxes: [n, 4] ymin, xmin, ymax, xmax.
-      others: [m, 4], same unit.
-
-    Returns:
-      [n, m]; 0 for two boxes of no area.
-    """
-    lower = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    upper = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    intersection = np.maximum(upper - lower, 0.0).prod(axis=2)
-    union = examples.box_area(boxes)[:, None] + examples.box_area(others)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
 def precision_recall(scores, hits, num_gt):
@@ -136,7 +120,7 @@ class PascalVocMetrics:
         usable = np.isin(found.classes, self._ids) & (found.boxes[:, :2] < found.boxes[:, 2:]).all(axis=1)
         order = order[usable[order]]
         same_class = found.classes[order][:, None] == classes
-        ious = np.where(same_class, pairwise_iou(found.boxes[order], boxes), -1.0)
+        ious = np.where(same_class, box_geometry.pairwise_iou(found.boxes[order], boxes), -1.0)
         hits, counts = _match(ious, difficult, self._iou_threshold)
         class_index = np.searchsorted(self._ids, found.classes[order]).astype(np.int32)
         self._rows.append((class_index[counts], found.scores[order][counts], hits[counts]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfodhelper.active_learning.oracles import edits
+from tfodhelper import box_geometry
 from tfodhelper.prediction import detections as results
 
 
@@ -27,8 +27,8 @@ def choose_boxes(found, score_threshold, max_overlap, names=None):
         box = results.to_box(one, found.width, found.height)
         if box is None:
             continue
-        place = edits.corners_of([box])
-        if len(chosen) and edits.pairwise_iou(place, corners).max() > max_overlap:
+        place = box_geometry.corners_of([box])
+        if len(chosen) and box_geometry.pairwise_iou(place, corners).max() > max_overlap:
             continue
         chosen.append((box, one.score))
         corners = np.concatenate([corners, place])
