@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process holds at a time."""
+"""Files and folders that appear whole or not at all, and folders that one process holds at a time."""
 
 import contextlib
 import errno
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 
 from tfodhelper import errors
@@ -16,6 +17,7 @@ except ImportError:  # Windows has no advisory locks of this kind
     fcntl = None
 
 _HELD = []  # open lock files
+_LOCK = ".lock"
 
 
 def _let_go():
@@ -92,6 +94,79 @@ def open_whole(path, mode="w"):
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def whole_folder(path):
+    """Makes a folder that appears under its name only when it is complete and on disk.
+
+    The block fills a folder that is hidden in `.NAME.partial` beside the final one. It gets the final name when the
+    block ends, and is removed when the block fails. What a killed process left of an earlier attempt is cleared by the
+    next one.
+
+    Args:
+      path: the final name; must not exist, or be an empty folder: nothing is ever overwritten.
+
+    Yields:
+      pathlib.Path of the folder to fill.
+
+    Raises:
+      StorageError: when `path` is a file or holds something, when it cannot be written, or when another process is
+        making it.
+    """
+    path = pathlib.Path(os.path.abspath(path))
+    _check_free(path)
+    around = make_folder(path.with_name(f".{path.name}.partial"))
+    with hold(around):
+        content = around / "content"
+        try:
+            _clear(around)
+            content.mkdir()
+            yield content
+            _sync(content)
+            if path.is_dir():
+                path.rmdir()  # empty: a rename does not replace it on all systems
+            os.replace(content, path)
+        except OSError as error:
+            raise explain_os_error(error, path) from error
+        finally:
+            with contextlib.suppress(OSError):
+                _clear(around)
+                (around / _LOCK).unlink()
+                around.rmdir()
+
+
+def _check_free(path):
+    if path.is_dir() and any(path.iterdir()):
+        raise errors.StorageError(
+            f"{path}: already exists and is not empty; nothing is overwritten",
+            fix="choose another folder, or remove this one",
+        )
+    if path.exists() and not path.is_dir():
+        raise errors.StorageError(f"{path}: expected a folder, found a file", fix="choose another folder")
+
+
+def _clear(folder):
+    """Removes all that is in a held folder but for its lock."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+
+
+def _sync(folder):
+    """Brings all files and folders below a folder to the disk; what links lead to is left alone."""
+    if os.name == "nt":
+        return  # neither folders nor files that are open for reading can be synchronized there
+    for parent, _, names in os.walk(folder, topdown=False):
+        paths = [os.path.join(parent, name) for name in names]
+        for path in [*(path for path in paths if not os.path.islink(path)), parent]:
+            number = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
+
+
 def write_text(path, text):
     """Writes a text file whole."""
     with open_whole(path) as file:
@@ -131,7 +206,7 @@ def hold(folder):
     Raises:
       StorageError: when another process holds it.
     """
-    path = pathlib.Path(folder) / ".lock"
+    path = pathlib.Path(folder) / _LOCK
     with open(path, "a+", encoding="utf-8") as file:
         if fcntl is not None:
             try:

@@ -87,6 +87,7 @@ def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
     draft = labelimg.read_labelimg(folder / "0001_a.xml")
     assert draft.boxes == (Box("cat", 4, 5, 30, 40), Box("cat", 35, 5, 60, 45))
     assert draft.filename == "0001_a.jpg" and not draft.verified
+    assert f"<path>{folder / '0001_a.jpg'}</path>" in (folder / "0001_a.xml").read_text()
     (row,) = csv.DictReader((tmp_path / "out" / drafts.TABLE).open(encoding="utf-8"))
     assert (row["rank"], row["image"], row["xml"], row["kind"]) == ("1", "a.jpg", "a.xml", "missing")
 

@@ -113,7 +113,7 @@ def place_image(source, target, how):
         raise storage.explain_os_error(error, target) from error
 
 
-def place_mended(image, target_dir, names, how, annotation=None):
+def place_mended(image, target_dir, names, how, annotation=None, final_dir=None):
     """Puts an examined image with its corrected annotation into a folder.
 
     Bytes that TensorFlow reads go there as they are; others are encoded anew, turned where the boxes ask for it.
@@ -124,6 +124,7 @@ def place_mended(image, target_dir, names, how, annotation=None):
       names: a `Names`.
       how: LINK or COPY, for bytes that stay as they are.
       annotation: to write instead of the image's own, or None.
+      final_dir: where `target_dir` will be when all is in it, for the path in the XML; None: it stays where it is.
 
     Returns:
       The new relative name of the image.
@@ -143,7 +144,8 @@ def place_mended(image, target_dir, names, how, annotation=None):
             file.write(data)
     else:
         place_image(image.path, target, how)
-    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", target, annotation, 1 if facts.mode == "L" else 3)
+    shown = pathlib.Path(target_dir if final_dir is None else final_dir) / name
+    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", shown, annotation, 1 if facts.mode == "L" else 3)
     return name
 
 
