@@ -6,8 +6,6 @@ import itertools
 import os
 import pathlib
 
-import numpy as np
-
 from tfodhelper import console, errors, storage
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.oracles import image_labels
@@ -247,7 +245,8 @@ class _Guard:
         self._digests |= {image.sha256: f"is the same file as a validation image: {image.name}" for image in validation}
         self._sizes = {image.num_bytes for image in (*labelled, *validation)}
         paths = {str(image.path.absolute()): image.name for image in validation}
-        self._near = _NearHashes({paths[p]: h for p, h in near_duplicates.hash_files("/", list(paths)).items()})
+        hashes = near_duplicates.hash_files("/", list(paths))
+        self._near = near_duplicates.Lookup({paths[path]: hash_ for path, hash_ in hashes.items()})
 
     def refuse(self, path, hash_):
         """Why an image does not belong to the pool, or None."""
@@ -258,24 +257,3 @@ class _Guard:
             near = self._near.find(hash_)
             reason = f"shows nearly the same as a validation image: {near}" if near else None
         return reason
-
-
-class _NearHashes:
-    """Finds fingerprints that differ in few bits: they agree in at least one band of bits."""
-
-    def __init__(self, hashes):
-        known = [(name, value) for name, value in hashes.items() if value is not None]
-        edges = np.linspace(0, 64, near_duplicates.MAX_DISTANCE + 2).astype(int).tolist()
-        self._bands = [(low, (1 << (high - low)) - 1) for low, high in itertools.pairwise(edges)]
-        self._tables = [collections.defaultdict(list) for _ in self._bands]
-        for name, value in known:
-            for table, (low, mask) in zip(self._tables, self._bands):
-                table[value >> low & mask].append((name, value))
-
-    def find(self, value):
-        """Name of an image within the distance, or None."""
-        for table, (low, mask) in zip(self._tables, self._bands):
-            for name, other in table.get(value >> low & mask, ()):
-                if (value ^ other).bit_count() <= near_duplicates.MAX_DISTANCE:
-                    return name
-        return None
