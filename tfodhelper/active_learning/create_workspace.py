@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 import os
 import pathlib
 
@@ -187,14 +186,15 @@ def _write_pool(folder, found, lookup, labelled, validation):
     guard = _Guard(labelled.images_of(TRAIN), validation)
     with console.Progress("pool images compared with the validation", len(found)) as progress:
         hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in found], progress)
-    names, pool, refused = _OwnNames(), [], []
+    stems, pool, refused = placing.FreeNames(), [], []
     for source in found:
         path = str(source.path.absolute())
         reason = guard.refuse(path, hashes[path])
         if reason:
             refused.append((path, reason))
         else:
-            pool.append((f"pool/{names.take(source.name)}", path, lookup.get(source.name)))
+            stem, ending = os.path.splitext(source.name)  # each image has an XML file of its own
+            pool.append((f"pool/{stems.take(stem)}{ending}", path, lookup.get(source.name)))
     if not pool:
         raise errors.DatasetError(
             "the pool holds no image to label",
@@ -216,23 +216,6 @@ def _say_unknown_classes(pool, label_map):
             f"class {name!r}: {count} images of the pool show it, but no labelled image does; the detector cannot find "
             "it, and no image of it will be adopted until some are labelled"
         )
-
-
-class _OwnNames:
-    """Names whose stems differ, so that each image has an XML file of its own."""
-
-    def __init__(self):
-        self._stems = set()
-
-    def take(self, name):
-        stem, ending = os.path.splitext(name)
-        own = stem
-        for number in itertools.count(2):
-            if own.casefold() not in self._stems:
-                break
-            own = f"{stem}_{number}"
-        self._stems.add(own.casefold())
-        return own + ending
 
 
 class _Guard:

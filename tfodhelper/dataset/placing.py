@@ -50,6 +50,22 @@ def is_inside(name):
     return bool(parts) and ".." not in parts and not name.startswith("/") and "\0" not in name
 
 
+class FreeNames:
+    """Gives each name once: of equal ones, whatever their capitals, the later ones are numbered from 2."""
+
+    def __init__(self):
+        self._taken = set()
+
+    def take(self, stem, ending=""):
+        """`stem + ending`, or the first of `stem_2 + ending`, `stem_3 + ending` ... that is free."""
+        name, number = stem + ending, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}_{number}{ending}"
+        self._taken.add(name.casefold())
+        return name
+
+
 class Names:
     """Relative names for images, such that neither two images nor their annotation files are alike.
 
@@ -58,7 +74,7 @@ class Names:
     """
 
     def __init__(self, names):
-        self._taken, self._owned = set(), set()
+        self._free, self._owned = FreeNames(), set()
         counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
@@ -73,13 +89,7 @@ class Names:
           (name of the image, name of its annotation file without ending).
         """
         stem, ending = os.path.splitext(name)
-        wished = stem + (suffix or ending)
-        number = 1
-        image = wished
-        while image.casefold() in self._taken:
-            number += 1
-            image = f"{stem}_{number}{suffix or ending}"
-        self._taken.add(image.casefold())
+        image = self._free.take(stem, suffix or ending)
         own = os.path.splitext(image)[0]
         if stem.casefold() in self._shared or own.casefold() in self._owned:
             own = image  # "a.jpg.xml" belongs to "a.jpg" alone
