@@ -1,6 +1,8 @@
 """Files and folders that appear whole or not at all, and folders that one process holds at a time."""
 
+import collections.abc
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -18,6 +20,7 @@ except ImportError:  # Windows has no advisory locks of this kind
 
 _HELD = []  # open lock files
 _LOCK = ".lock"
+_SHOWN = 200  # characters of a line in an error
 
 
 def _let_go():
@@ -186,6 +189,70 @@ def read_json(path):
         raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise errors.StorageError(f"{path}: expected JSON: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class LineForm:
+    """What the lines of a JSON lines file hold, and what is said about a line that holds something else.
+
+    Attributes:
+      what: what a line holds, as "an answer".
+      expected: its form, in words or as an example; None where any JSON will do.
+      fix: what to do about a file that is damaged or missing.
+      parse: function from the plain value of a line to what is yielded; None yields the plain value.
+      error: class of the errors.
+    """
+
+    what: str = "JSON"
+    expected: str | None = None
+    fix: str | None = "restore the file, or remove this line"
+    parse: collections.abc.Callable | None = None
+    error: type[errors.TfodhelperError] = errors.StorageError
+
+
+_ANY_JSON = LineForm()
+_OTHER_FORM = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of `LineForm.parse`
+
+
+def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
+    """Reads a JSON lines file line by line; blank lines are passed over.
+
+    A last line that is cut off is an error like any other: files of this kind are written by `open_whole`.
+
+    Args:
+      path: the file.
+      form: `LineForm`.
+      is_wanted: function from the text of a line to whether it is parsed; None: all are.
+
+    Yields:
+      What the lines hold.
+
+    Raises:
+      TfodhelperError: of the class that `form` says, for a file that cannot be read, and for a line of another form;
+        it names the file and the number of the line.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    if line.isspace() or (is_wanted is not None and not is_wanted(line)):
+                        continue
+                    value = json.loads(line)
+                    value = value if form.parse is None else form.parse(value)
+                except _OTHER_FORM as error:
+                    raise _another_form(f"{path}, line {number}", form, error, line.strip()[:_SHOWN]) from error
+                yield value
+    except OSError as error:
+        raise form.error(f"{path}: cannot be read ({error.strerror})", fix=form.fix) from error
+    except UnicodeDecodeError as error:
+        raise _another_form(path, form, error, "bytes that are not UTF-8 text") from error
+
+
+def _another_form(place, form, error, received):
+    reason = f"{type(error).__name__}: {error}"
+    return form.error(
+        f"{place}: does not hold {form.what} ({reason})", expected=form.expected, received=received, fix=form.fix
+    )
 
 
 def sha256_of(path):

@@ -6,7 +6,6 @@ writes its part of the shards; the one that finds all shards written adds the ma
 that cannot go on says so and ends, and is started once more. The result is, byte for byte, that of one conversion.
 """
 
-import json
 import shutil
 
 from tfodhelper import console, errors, storage
@@ -133,7 +132,7 @@ def _complete(folder, parts, planned, options, layout):
             return _check_whole(folder, options)
         results = [None] * len(layout.shards)
         for number, path in enumerate(paths):
-            results[number::count] = [_to_result(*pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
+            results[number::count] = [_to_result(*pair) for pair in storage.read_json(path)]
         folders.say_findings(planned.findings)
         made = folders.complete(folder, planned, options, folders.collect(layout, results))
         shutil.rmtree(parts)

@@ -174,7 +174,8 @@ def stages(rounds):
 def _read_round(one, names):
     run = _read_json_if_there(one.training / "run.json")
     is_trained = one.has("train") or bool(run.get("finished"))
-    evaluations = list(_read_json_lines(one.training / "checkpoints" / "evaluations.jsonl"))
+    evaluated = one.training / "checkpoints" / "evaluations.jsonl"
+    evaluations = list(storage.read_json_lines(evaluated)) if evaluated.is_file() else []
     metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
     train, validate = _read_sets(one.training / "data", names) if is_trained else (None, None)
     selection, num_chosen = _read_selection(one)
@@ -295,14 +296,3 @@ def _read_answers(one, names):
 
 def _read_json_if_there(path):
     return storage.read_json(path) if path.is_file() else {}
-
-
-def _read_json_lines(path):
-    if not path.is_file():
-        return
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise errors.StorageError(f"{path}, line {number}: expected JSON: {error}") from error
