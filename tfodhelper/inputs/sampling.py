@@ -15,6 +15,7 @@ from tfodhelper import console, errors
 from tfodhelper.fields import Record
 from tfodhelper.inputs.options import BASE, MODES, RANDOM
 from tfodhelper.records import reader as records_reader
+from tfodhelper.records import wire_format
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
 
@@ -101,7 +102,7 @@ def _read_classes(data, start, end, label_map):
         if key == Record.CLASS_TEXT:
             names = [data[a:b].decode("utf-8", "replace") for a, b in _values(data, low, high, _BYTES_LIST)]
         elif key == Record.CLASS_LABEL:
-            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in _varints(data, a, b)]
+            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in wire_format.read_varints(data, a, b)]
     if label_map is not None and names:
         return tuple(label_map.index_of(name) for name in names if name in label_map)
     return tuple(id - 1 for id in ids if id > 0)
@@ -123,37 +124,11 @@ def _values(data, low, high, kind):
         yield from _fields(data, a, b, 1)
 
 
-def _fields(data, position, end, wanted):
-    """Spans of the content of a message's fields of one number; a number without length is its own span."""
-    while position < end:
-        tag, position = _varint(data, position)
-        start = position
-        if tag & 7 == 2:
-            length, start = _varint(data, position)
-            position = start + length
-        elif tag & 7 == 0:
-            _, position = _varint(data, position)
-        else:
-            position += 4 if tag & 7 == 5 else 8
-        if tag >> 3 == wanted:
-            yield start, position
-
-
-def _varint(data, position):
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-
-
-def _varints(data, position, end):
-    while position < end:
-        value, position = _varint(data, position)
-        yield value
+def _fields(data, start, end, wanted):
+    """Spans of the content of a message's fields of one number."""
+    for number, _, low, high in wire_format.iterate_fields(data, start, end):
+        if number == wanted:
+            yield low, high
 
 
 class Draw:
