@@ -23,7 +23,17 @@ _TEXTS = 1 << 8  # texts that are read or written at a time
 _DIGEST_BYTES = 32
 
 
-class Column(collections.abc.Sequence):
+class ComparedByElement(collections.abc.Sequence):
+    """A sequence that equals any sequence of equal elements, and has no hash value."""
+
+    def __eq__(self, other):
+        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
+        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
+
+    __hash__ = None
+
+
+class Column(ComparedByElement):
     """Whole numbers of one kind, as `array.array` has them.
 
     Args:
@@ -71,11 +81,6 @@ class Column(collections.abc.Sequence):
     def __iter__(self):
         for _, block in self.blocks():
             yield from block
-
-    def __eq__(self, other):
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
-
-    __hash__ = None
 
     def append(self, value):
         """Adds a number at the end."""
@@ -171,7 +176,7 @@ class Column(collections.abc.Sequence):
         return self._view
 
 
-class Texts(collections.abc.Sequence):
+class Texts(ComparedByElement):
     """Texts in the order in which they were added.
 
     Args:
@@ -207,12 +212,6 @@ class Texts(collections.abc.Sequence):
 
     def __iter__(self):
         return self.between(0, len(self))
-
-    def __eq__(self, other):
-        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
-        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
-
-    __hash__ = None
 
     def append(self, text):
         """Adds a text at the end."""
