@@ -16,31 +16,35 @@ _SMALLEST_SIDE = 1e-6
 
 def random_horizontal_flip(sample, draws, probability=0.5):
     """Mirrors left to right."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    flipped = tf.stack([ymin, 1.0 - xmax, ymax, 1.0 - xmin], axis=1)
-    return dataclasses.replace(
-        sample, picture=pixels.mirror(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
-    )
+    return _turn(sample, draws.happens(probability), pixels.mirror, lambda y1, x1, y2, x2: (y1, 1.0 - x2, y2, 1.0 - x1))
 
 
 def random_vertical_flip(sample, draws, probability=0.5):
     """Turns upside down by mirroring."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    flipped = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=1)
-    return dataclasses.replace(
-        sample, picture=pixels.turn_upside_down(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
+    return _turn(
+        sample, draws.happens(probability), pixels.turn_upside_down, lambda y1, x1, y2, x2: (1.0 - y2, x1, 1.0 - y1, x2)
     )
 
 
 def random_rotation90(sample, draws, probability=0.5):
     """Turns counter-clockwise by 90 degrees."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    turned = tf.stack([1.0 - xmax, ymin, 1.0 - xmin, ymax], axis=1)
+    return _turn(
+        sample, draws.happens(probability), pixels.rotate90, lambda y1, x1, y2, x2: (1.0 - x2, y1, 1.0 - x1, y2)
+    )
+
+
+def _turn(sample, do, turn_picture, turn_sides):
+    """Turns a picture and its boxes where `do` is true.
+
+    Args:
+      sample: `sample.Sample`.
+      do: bool scalar tensor.
+      turn_picture: function from (picture, do) to the picture.
+      turn_sides: function from ymin, xmin, ymax, xmax, each [N], to those of the turned boxes.
+    """
+    boxes = tf.stack(turn_sides(*tf.unstack(sample.boxes, axis=1)), axis=1)
     return dataclasses.replace(
-        sample, picture=pixels.rotate90(sample.picture, do), boxes=tf.where(do, turned, sample.boxes)
+        sample, picture=turn_picture(sample.picture, do), boxes=tf.where(do, boxes, sample.boxes)
     )
 
 
