@@ -8,12 +8,9 @@ import sys
 
 import pytest
 
+from tests.files import list_all
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, storage
-
-
-def files_below(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def fill(folder):
@@ -29,14 +26,14 @@ def test_a_folder_has_its_name_when_the_block_has_ended_and_not_before(tmp_path)
     with storage.whole_folder(tmp_path / "out" / "model") as folder:
         fill(folder)
         assert not (tmp_path / "out" / "model").exists()
-    assert files_below(tmp_path / "out") == FILLED
+    assert list_all(tmp_path / "out") == FILLED
 
 
 def test_an_empty_folder_is_replaced(tmp_path):
     (tmp_path / "model").mkdir()
     with storage.whole_folder(tmp_path / "model") as folder:
         fill(folder)
-    assert files_below(tmp_path) == FILLED
+    assert list_all(tmp_path) == FILLED
 
 
 def test_a_folder_is_named_from_where_the_process_stands_when_it_begins(tmp_path, monkeypatch):
@@ -45,7 +42,7 @@ def test_a_folder_is_named_from_where_the_process_stands_when_it_begins(tmp_path
     with storage.whole_folder("model") as folder:
         fill(folder)
         monkeypatch.chdir(tmp_path / "elsewhere")
-    assert files_below(tmp_path) == ["elsewhere", *FILLED]
+    assert list_all(tmp_path) == ["elsewhere", *FILLED]
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["before", "in the meantime"])
@@ -62,7 +59,7 @@ def test_a_folder_that_holds_something_is_never_touched(tmp_path, is_late):
     ):
         fill(new)
         put()
-    assert files_below(tmp_path) == ["model", "model/mine.txt"]
+    assert list_all(tmp_path) == ["model", "model/mine.txt"]
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["before", "in the meantime"])
@@ -72,7 +69,7 @@ def test_a_file_under_that_name_is_never_touched(tmp_path, is_late):
     with pytest.raises(errors.StorageError, match="model: "), storage.whole_folder(tmp_path / "model") as folder:
         fill(folder)
         (tmp_path / "model").write_text("mine")
-    assert files_below(tmp_path) == ["model"] and (tmp_path / "model").read_text() == "mine"
+    assert list_all(tmp_path) == ["model"] and (tmp_path / "model").read_text() == "mine"
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), errors.ZooError("x")], ids=repr)
@@ -80,7 +77,7 @@ def test_a_block_that_fails_leaves_nothing(tmp_path, error):
     with pytest.raises(type(error)), storage.whole_folder(tmp_path / "model") as folder:
         fill(folder)
         raise error
-    assert files_below(tmp_path) == []
+    assert list_all(tmp_path) == []
 
 
 def test_a_full_disk_is_said_in_words_and_leaves_nothing(tmp_path):
@@ -88,7 +85,7 @@ def test_a_full_disk_is_said_in_words_and_leaves_nothing(tmp_path):
     with full, storage.whole_folder(tmp_path / "model") as folder:
         fill(folder)
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert files_below(tmp_path) == []
+    assert list_all(tmp_path) == []
 
 
 def test_a_second_process_that_makes_the_same_folder_is_refused(tmp_path):
@@ -99,7 +96,7 @@ def test_a_second_process_that_makes_the_same_folder_is_refused(tmp_path):
             [sys.executable, "-c", code, str(tmp_path / "model")], cwd=REPOSITORY, capture_output=True, text=True
         )
         assert done.returncode and "another process works in this folder" in done.stderr
-    assert files_below(tmp_path) == FILLED
+    assert list_all(tmp_path) == FILLED
 
 
 def test_everything_is_on_the_disk_before_the_folder_has_its_name(tmp_path, monkeypatch):
@@ -147,14 +144,14 @@ def test_a_killed_process_leaves_nothing_under_the_name_and_the_next_one_clears_
     command = [sys.executable, "-c", KILLED.format(patch=DEATHS[death]), str(path)]
     assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
     if death == "after the renaming":
-        assert files_below(path) == ["half.txt", "inner"]
+        assert list_all(path) == ["half.txt", "inner"]
         path = tmp_path / "other"
         (tmp_path / ".model.partial").rename(tmp_path / ".other.partial")
     else:
         assert not path.exists() or not list(path.iterdir())
     with storage.whole_folder(path) as folder:
         fill(folder)
-    assert files_below(path) == ["b.txt", "inner", "inner/a.txt"]
+    assert list_all(path) == ["b.txt", "inner", "inner/a.txt"]
     assert not list(tmp_path.glob(".*"))
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.dataset.scan.picture_set import save_set
-from tests.records.test_convert import contents
+from tests.records.conversions import contents
 from tfodhelper import errors
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.outofcore import workers as processes
