@@ -95,7 +95,7 @@ def test_a_second_process_that_makes_the_same_folder_is_refused(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "model")], cwd=REPOSITORY, capture_output=True, text=True
         )
-        assert done.returncode and "another process works in this folder" in done.stderr
+        assert done.returncode and "another process is using this folder" in done.stderr
     assert list_all(tmp_path) == FILLED
 
 

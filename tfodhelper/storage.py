@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and folders that one process holds at a time."""
+"""Files and folders that appear whole or not at all, and folders that only one process uses at a time."""
 
 import collections.abc
 import contextlib
@@ -24,7 +24,7 @@ _SHOWN = 200  # characters of a line in an error
 
 
 def _let_go():
-    """A forked child would keep the lock of a parent that was killed, for as long as it takes the child to end."""
+    """Otherwise a forked child would keep the lock of a killed parent until the child itself ends."""
     for file in _HELD:
         file.close()
     _HELD.clear()
@@ -35,29 +35,32 @@ if hasattr(os, "register_at_fork"):
 
 
 def explain_os_error(error, path):
-    """Returns a `StorageError` that says in words what the operating system refused.
+    """Returns a `StorageError` that explains what the operating system refused.
 
     Args:
       error: an OSError.
-      path: what was being written or made.
+      path: the file or folder that was being written.
     """
     if error.errno == errno.ENOSPC:
         return errors.StorageError(
-            f"{path}: the disk is full", fix="free some space and start again: finished phases are kept"
+            f"{path}: the disk is full", fix="free some space and start again; finished phases are kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return errors.StorageError(
-            f"{path}: this folder cannot be written ({error.strerror})",
+            f"{path}: cannot be written ({error.strerror})",
             fix="choose another folder, or change its permissions",
         )
     return errors.StorageError(f"{path}: {error.strerror or error}")
 
 
 def make_folder(path):
-    """Makes a folder with its parents and checks that files can be written in it.
+    """Makes a folder with its parents and checks that files can be written to it.
+
+    Returns:
+      pathlib.Path of the folder.
 
     Raises:
-      StorageError: where that is not so.
+      StorageError: when the folder cannot be made or written.
     """
     path = pathlib.Path(path)
     try:
@@ -67,7 +70,7 @@ def make_folder(path):
     except FileExistsError:
         raise errors.StorageError(f"{path}: expected a folder, found a file", fix="choose another folder") from None
     except NotADirectoryError:
-        raise errors.StorageError(f"{path}: a part of this path is a file", fix="choose another folder") from None
+        raise errors.StorageError(f"{path}: part of this path is a file", fix="choose another folder") from None
     except OSError as error:
         raise explain_os_error(error, path) from error
     return path
@@ -75,7 +78,7 @@ def make_folder(path):
 
 @contextlib.contextmanager
 def open_whole(path, mode="w"):
-    """Opens a file for writing that appears under its name only when it is complete and on disk.
+    """Opens a file for writing; it appears under its name only when it is complete and on disk.
 
     Args:
       path: the final name; an existing file is replaced in one step.
@@ -171,18 +174,22 @@ def _sync(folder):
 
 
 def write_text(path, text):
-    """Writes a text file whole."""
+    """Writes a text file, whole or not at all."""
     with open_whole(path) as file:
         file.write(text)
 
 
 def write_json(path, value):
-    """Writes a JSON file whole, keys in the order given."""
+    """Writes a JSON file, whole or not at all; keys stay in their order."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path):
-    """Reads a JSON file; an unreadable one is a `StorageError` that names it."""
+    """Reads a JSON file.
+
+    Raises:
+      StorageError: when it cannot be read; names the file.
+    """
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -256,7 +263,7 @@ def _another_form(place, form, error, received):
 
 
 def sha256_of(path):
-    """Hex digest of a file's content, read in pieces."""
+    """Hex digest of a file's content, which is read in pieces."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -266,12 +273,12 @@ def sha256_of(path):
 
 @contextlib.contextmanager
 def hold(folder):
-    """Holds a folder against a second process for as long as the block runs.
+    """Locks a folder against other processes while the block runs.
 
-    The lock goes with the process, however it ends; the small `.lock` file that stays behind means nothing by itself.
+    The lock ends with the process, however that ends; the small `.lock` file that remains means nothing by itself.
 
     Raises:
-      StorageError: when another process holds it.
+      StorageError: when another process holds the lock.
     """
     path = pathlib.Path(folder) / _LOCK
     with open(path, "a+", encoding="utf-8") as file:
@@ -281,7 +288,7 @@ def hold(folder):
             except OSError:
                 file.seek(0)
                 raise errors.StorageError(
-                    f"{folder}: another process works in this folder ({file.read().strip() or 'unknown'})",
+                    f"{folder}: another process is using this folder ({file.read().strip() or 'unknown'})",
                     fix="wait for it, stop it, or choose another folder",
                 ) from None
         file.seek(0)

@@ -75,5 +75,5 @@ def _end_in_worker(task):
 
 
 def test_a_worker_that_is_killed_is_an_error_in_words():
-    with pytest.raises(errors.StorageError, match="ended from outside"), processes.workers(2) as run:
+    with pytest.raises(errors.StorageError, match="a worker process was killed"), processes.workers(2) as run:
         list(run(_end_in_worker, range(4)))

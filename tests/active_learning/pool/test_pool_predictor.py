@@ -178,7 +178,7 @@ def test_a_shard_leaves_the_others_parts_alone(model, images, tmp_path):
 
 
 def test_the_same_shard_twice_at_once_is_told(model, images, tmp_path):
-    another = pytest.raises(errors.StorageError, match="another process works in this folder")
+    another = pytest.raises(errors.StorageError, match="another process is using this folder")
     with pool_predictor._hold_shard(tmp_path, (1, 1)), another:
         pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS)
 

@@ -180,6 +180,6 @@ def test_nothing_is_removed_while_a_shard_of_another_division_may_write_it(tmp_p
         assert (tmp_path / ".part-00000.jsonl.5.tmp").exists()
     with predictions.hold_shard(tmp_path, (1, 1)):
         assert not (tmp_path / ".part-00000.jsonl.5.tmp").exists()
-    refused = pytest.raises(errors.StorageError, match="another process works in this folder")
+    refused = pytest.raises(errors.StorageError, match="another process is using this folder")
     with predictions.hold_shard(tmp_path, (1, 1)), refused, predictions.hold_shard(tmp_path, (1, 1)):
         pass
