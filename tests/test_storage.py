@@ -171,7 +171,7 @@ with storage.open_whole(sys.argv[1]) as file:
 
 
 ANIMAL = storage.LineForm(
-    what="an animal",
+    content="an animal",
     expected='{"name", "legs"}',
     fix="count again",
     parse=lambda value: (value["name"], int(value["legs"])),

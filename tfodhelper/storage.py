@@ -23,7 +23,7 @@ _LOCK = ".lock"
 _SHOWN = 200  # characters of a line in an error
 
 
-def _let_go():
+def _release_all():
     """Otherwise a forked child would keep the lock of a killed parent until the child itself ends."""
     for file in _HELD:
         file.close()
@@ -31,7 +31,7 @@ def _let_go():
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_release_all)
 
 
 def explain_os_error(error, path):
@@ -203,14 +203,14 @@ class LineForm:
     """What the lines of a JSON lines file hold, and what is said about a line that holds something else.
 
     Attributes:
-      what: what a line holds, as "an answer".
+      content: what a line holds, as "an answer".
       expected: its form, in words or as an example; None where any JSON will do.
       fix: what to do about a file that is damaged or missing.
       parse: function from the plain value of a line to what is yielded; None yields the plain value.
       error: class of the errors.
     """
 
-    what: str = "JSON"
+    content: str = "JSON"
     expected: str | None = None
     fix: str | None = "restore the file, or remove this line"
     parse: collections.abc.Callable | None = None
@@ -255,10 +255,10 @@ def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
         raise _another_form(path, form, error, "bytes that are not UTF-8 text") from error
 
 
-def _another_form(place, form, error, received):
+def _another_form(where, form, error, received):
     reason = f"{type(error).__name__}: {error}"
     return form.error(
-        f"{place}: does not hold {form.what} ({reason})", expected=form.expected, received=received, fix=form.fix
+        f"{where}: does not hold {form.content} ({reason})", expected=form.expected, received=received, fix=form.fix
     )
 
 

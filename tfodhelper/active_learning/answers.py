@@ -84,7 +84,7 @@ def read_answers(path):
       StorageError: for a file that cannot be read, or a line of another form; it is named.
     """
     form = storage.LineForm(
-        what="an answer",
+        content="an answer",
         expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
         fix="restore the file, or remove it, so that the oracle is asked again",
         parse=from_json,

@@ -158,7 +158,7 @@ def read_json_lines(path):
       PredictionError: for a file that cannot be read, or a line of another form; it is named.
     """
     form = storage.LineForm(
-        what="the detections of an image",
+        content="the detections of an image",
         expected='{"path": ..., "width": ..., "height": ..., "detections": [{"class", "id", "score", "box"}]}',
         fix="give the detections.jsonl that predict wrote",
         parse=from_json,

@@ -304,14 +304,14 @@ def _to_prediction(value):
 
 
 _PREDICTION = storage.LineForm(
-    what="a prediction",
+    content="a prediction",
     expected='{"name", "path", "width", "height", "detections", "margins", "entropies"}',
     fix=_FIX,
     parse=_to_prediction,
     error=errors.PredictionError,
 )
 _UNREADABLE = storage.LineForm(
-    what="an image that cannot be read",
+    content="an image that cannot be read",
     expected='{"name", "path", "reason"}',
     fix=_FIX,
     parse=lambda value: Unreadable(**value),
