@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tfodhelper.dataset import placing
 
-stems = st.sampled_from(["a", "A", "a_2", "A_2", "a_2_2", "b", "in/a", "STRASSE", "straße"])
+stems = st.sampled_from(["a", "A", "a_2", "A_2", "a_2_2", "b", "in/a", "STRASSE", "straße", "a.jpg", "a_2.png"])
 
 
 def test_free_names_by_hand():
@@ -31,6 +31,16 @@ def test_image_names_by_hand():
     assert names.take("b.jpg") == ("b.jpg", "b")
     assert names.take("B.jpg") == ("B_2.jpg", "B_2")
     assert names.take("b.tif", ".png") == ("b.png", "b.png")
+
+
+def test_an_image_that_is_named_after_another_one_by_hand():
+    wished = ["a.jpg.png", "a.jpg", "a.png"]
+    names = placing.Names(wished)
+    assert [names.take(name) for name in wished] == [(name, name) for name in wished]
+    names = placing.Names([])  # nobody knows what will come
+    assert [names.take(name) for name in ("a.png", "a.jpg.png", "a.jpg")] == [
+        *(("a.png", "a"), ("a.jpg.png", "a.jpg"), ("a_2.jpg", "a_2")),
+    ]
 
 
 @given(st.lists(st.tuples(stems, st.sampled_from([".jpg", ".JPG", ".png"])).map("".join)), st.booleans())

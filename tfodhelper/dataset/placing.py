@@ -76,6 +76,7 @@ class Names:
     def __init__(self, names):
         self._free, self._owned = FreeNames(), set()
         counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
+        counts.update({name.casefold() for name in names})  # "a.jpg.xml" belongs to "a.jpg", not to "a.jpg.png"
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
     def take(self, name, suffix=None):
@@ -89,12 +90,14 @@ class Names:
           (name of the image, name of its annotation file without ending).
         """
         stem, ending = os.path.splitext(name)
-        image = self._free.take(stem, suffix or ending)
-        own = os.path.splitext(image)[0]
-        if stem.casefold() in self._shared or own.casefold() in self._owned:
-            own = image  # "a.jpg.xml" belongs to "a.jpg" alone
-        self._owned.add(own.casefold())
-        return image, own
+        while True:
+            image = self._free.take(stem, suffix or ending)
+            own = os.path.splitext(image)[0]
+            if stem.casefold() in self._shared or own.casefold() in self._owned:
+                own = image  # "a.jpg.xml" belongs to "a.jpg" alone
+            if own.casefold() not in self._owned:
+                self._owned.add(own.casefold())
+                return image, own
 
 
 def place_image(source, target, how):
