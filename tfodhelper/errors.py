@@ -1,17 +1,17 @@
 """What can go wrong, in words that a user can act on.
 
 Every error that a user can meet derives from `TfodhelperError`. A message names the file, the object, what was
-expected, what came, and the way out; the command line prints it without a traceback.
+expected, what was received, and how to fix it; the command line prints it without a traceback.
 """
 
 
 class TfodhelperError(Exception):
-    """Base of all errors that are the input's, the machine's or the user's, and not this program's.
+    """Base of all errors that are caused by the input, the machine or the user, and not by this program.
 
     Args:
       what: one sentence that names the file or the object and says what is wrong.
       expected: what would have been right, where that helps.
-      received: what came instead.
+      received: what was there instead.
       fix: what to do about it, preferably something to type.
     """
 
@@ -37,7 +37,7 @@ class TfodhelperError(Exception):
 
 
 class UsageError(TfodhelperError):
-    """A flag or a combination of flags that cannot be meant."""
+    """An invalid flag, or flags that cannot be combined."""
 
     exit_status = 2
 
@@ -51,11 +51,11 @@ class DatasetError(TfodhelperError):
 
 
 class ConfigError(TfodhelperError):
-    """A pipeline.config that cannot be parsed, or that asks for what is not there."""
+    """A pipeline.config that cannot be parsed, or that asks for something that is not supported."""
 
 
 class ZooError(TfodhelperError):
-    """A model that is not in the zoo, or whose archive could not be had."""
+    """A model that is not in the zoo, or whose archive could not be downloaded or unpacked."""
 
 
 class CheckpointError(TfodhelperError):
@@ -63,7 +63,7 @@ class CheckpointError(TfodhelperError):
 
 
 class TrainingError(TfodhelperError):
-    """Training that cannot go on."""
+    """Training that cannot continue."""
 
 
 class ExportError(TfodhelperError):
@@ -71,11 +71,11 @@ class ExportError(TfodhelperError):
 
 
 class PredictionError(TfodhelperError):
-    """A SavedModel or an image that cannot be predicted."""
+    """A SavedModel that cannot be used, or an image that cannot be predicted."""
 
 
 class StorageError(TfodhelperError):
-    """A folder that cannot be written, a full disk, a run that another process holds."""
+    """A folder that cannot be written, a full disk, a run that another process is using."""
 
 
 def _restore(kind, args, state):
