@@ -1,7 +1,7 @@
 """Augmentation that mirrors and turns images, and that moves, drops or renames boxes.
 
-Each function takes a `Sample` and `Draws` and returns a `Sample`; images and boxes change together. Chances and ranges
-are those of the Object Detection API's operations of the same name.
+Each function takes a `Sample` and `Draws` and returns a `Sample`; images and boxes change together. Probabilities and
+ranges are those of the Object Detection API's operations of the same name.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ def _turn(sample, do, turn_picture, turn_sides):
 
 
 def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal_probability=0.1):
-    """Sets the image below itself, beside itself, or both; every box appears in each copy."""
+    """Repeats the image below itself, beside itself, or both; every copy has all boxes."""
     for axis, probability in ((0, vertical_probability), (1, horizontal_probability)):
         do = draws.happens(probability)
         image = samples.read_image(sample)
@@ -71,14 +71,14 @@ def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal
 
 
 def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):
-    """Moves the sides of each box by up to half of `ratio` of its size, and cuts it off at the image's border.
+    """Moves the sides of each box by up to half of `ratio` of its size, and clips it to the image.
 
     Args:
       sample: a `Sample`.
       draws: `Draws`.
       ratio: greatest relative change.
-      mode: DEFAULT moves each side by itself both ways; EXPAND and SHRINK one way only; with _SYMMETRIC opposite sides
-        move by the same amount, with _SYMMETRIC_XY both pairs by the same relative amount.
+      mode: DEFAULT moves each side independently in both directions, EXPAND only outwards, SHRINK only inwards; with
+        _SYMMETRIC opposite sides move by the same amount, with _SYMMETRIC_XY both pairs by the same relative amount.
     """
     low = 0.0 if mode.startswith("EXPAND") else -ratio
     high = 0.0 if mode.startswith("SHRINK") else ratio
@@ -99,7 +99,7 @@ def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):
 
 
 def _symmetric_factors(y, x, height, width, vertical, horizontal, together):
-    """Limits the growth of boxes about their centres to what the image has room for."""
+    """Limits the growth of boxes around their centers to the room that the image has."""
     room_y = tf.abs(2.0 * tf.minimum(y, 1.0 - y) / height)
     room_x = tf.abs(2.0 * tf.minimum(x, 1.0 - x) / width)
     if together:
@@ -109,13 +109,13 @@ def _symmetric_factors(y, x, height, width, vertical, horizontal, together):
 
 
 def drop_label_probabilistically(sample, draws, label, drop_probability=1.0):
-    """Drops each box of one class, a 0-based index, with a probability."""
+    """Drops each box of a class, a 0-based index, with a probability."""
     chances = tf.random.stateless_uniform(tf.shape(sample.classes), draws.seed())
     return samples.keep_boxes(sample, (chances > drop_probability) | (sample.classes != label))
 
 
 def remap_labels(sample, draws, original_labels, new_label):
-    """Gives boxes of some classes another class; all are 0-based indices."""
+    """Changes the class of boxes of some classes; all classes are 0-based indices."""
     del draws
     classes = sample.classes
     for label in original_labels:
