@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tfodhelper import box_geometry
-from tfodhelper.metrics import examples
+from tfodhelper.metrics import image_metric
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # [T]
 RECALL_LEVELS = np.linspace(0.0, 1.0, 101)  # [R]
@@ -129,7 +129,7 @@ def _to_coco(boxes):
     return np.ascontiguousarray(np.concatenate([boxes[:, 1::-1], sizes[:, ::-1]], axis=1))
 
 
-class CocoDetectionMetrics:
+class CocoDetectionMetrics(image_metric.ImageMetric):
     """mAP and AR of boxes as COCO defines them.
 
     Detections and ground truth of a class that `categories` does not have are left out.
@@ -142,38 +142,26 @@ class CocoDetectionMetrics:
     """
 
     def __init__(self, categories, per_category=False, all_per_category=False, super_categories=None):
-        self._categories = examples.Categories(categories)
+        super().__init__(categories)
         self._per_category = per_category
         self._all_per_category = all_per_category
         self._super_categories = dict(super_categories or {})
-        self.reset()
 
     def reset(self):
         """Forgets all images."""
-        self._seen = examples.SeenImages()
+        super().reset()
         self._num_gt = np.zeros([len(self._categories), len(AREA_RANGES)], np.int64)
-        self._rows = []  # per image: row of the class [D], score [D], rank in its class [D], outcome [D, A, T]
 
-    def update(self, image_id, groundtruth, detections):
-        """Counts one image; an image whose id has already come is left out.
-
-        Args:
-          image_id: int or str.
-          groundtruth: see `examples.check_groundtruth`.
-          detections: see `examples.check_predictions`.
-        """
-        gt = examples.check_groundtruth(image_id, groundtruth)
-        predictions = examples.check_predictions(image_id, detections)
-        if self._seen.add(image_id) is None:
-            return
+    def _make_row(self, gt, predictions):
+        """Row of the class [D], score [D], rank in its class [D], outcome [D, A, T]."""
         known = self._categories.has(gt.classes)
         boxes, classes, is_crowd = gt.boxes[known], gt.classes[known], gt.is_crowd[known]
         gt_ignored = is_crowd | outside_ranges(gt.area[known])
         for area_index, ignored in enumerate(gt_ignored):
             np.add.at(self._num_gt[:, area_index], self._categories.row_of(classes[~ignored]), 1)
-        self._rows.append(self._match_image(predictions, boxes, classes, gt_ignored, is_crowd))
+        return self._match(predictions, boxes, classes, gt_ignored, is_crowd)
 
-    def _match_image(self, predictions, boxes, classes, gt_ignored, is_crowd):
+    def _match(self, predictions, boxes, classes, gt_ignored, is_crowd):
         order = np.argsort(-predictions.scores, kind="stable")
         order = order[self._categories.has(predictions.classes[order])]
         ranks = rank_in_class(predictions.classes[order])
@@ -188,7 +176,6 @@ class CocoDetectionMetrics:
 
     def result(self):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        self._seen.warn_of_repeated()
         precision, recall = self._accumulate()
         figures = {PREFIX + tag: _figure(precision, recall, tag, slice(None)) for tag in _FIGURES}
         if self._per_category:
@@ -204,8 +191,7 @@ class CocoDetectionMetrics:
         num_classes, num_areas = self._num_gt.shape
         precision = np.full([len(IOU_THRESHOLDS), len(RECALL_LEVELS), num_classes, num_areas], NO_GROUNDTRUTH)
         recall = {m: np.full([len(IOU_THRESHOLDS), num_classes, num_areas], NO_GROUNDTRUTH) for m in MAX_DETECTIONS}
-        rows = [self._rows[index] for index in self._seen.sorted_indices()]
-        columns = [np.concatenate(column) for column in zip(*rows)]
+        columns = [np.concatenate(column) for column in zip(*self._sorted_rows())]
         for k in range(num_classes):
             members = np.flatnonzero(columns[0] == k) if columns else np.zeros([0], np.int64)
             if len(members):

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from tfodhelper import box_geometry
-from tfodhelper.metrics import examples
+from tfodhelper.metrics import image_metric
 
 
 def precision_recall(scores, hits, num_gt):
@@ -71,7 +71,7 @@ def _match(ious, difficult, iou_threshold):
     return hits, counts
 
 
-class PascalVocMetrics:
+class PascalVocMetrics(image_metric.ImageMetric):
     """Average precision of each class and their mean.
 
     Detections and ground truth of a class that `categories` does not have are left out, and so are detections of
@@ -87,31 +87,19 @@ class PascalVocMetrics:
     """
 
     def __init__(self, categories, prefix="PascalBoxes", iou_threshold=0.5, weighted=False, recall_bounds=(0.0, 1.0)):
-        self._categories = examples.Categories(categories)
+        super().__init__(categories)
         self._prefix = prefix
         self._iou_threshold = iou_threshold
         self._weighted = weighted
         self._recall_bounds = tuple(recall_bounds)
-        self.reset()
 
     def reset(self):
         """Forgets all images."""
-        self._seen = examples.SeenImages()
+        super().reset()
         self._num_gt = np.zeros([len(self._categories)], np.int64)
-        self._rows = []  # per image: row of the class [D], score [D], true positive [D]
 
-    def update(self, image_id, groundtruth, detections):
-        """Counts one image; an image whose id has already come is left out.
-
-        Args:
-          image_id: int or str.
-          groundtruth: see `examples.check_groundtruth`.
-          detections: see `examples.check_predictions`.
-        """
-        gt = examples.check_groundtruth(image_id, groundtruth)
-        predictions = examples.check_predictions(image_id, detections)
-        if self._seen.add(image_id) is None:
-            return
+    def _make_row(self, gt, predictions):
+        """Row of the class [D], score [D], true positive [D]."""
         known = self._categories.has(gt.classes)
         boxes, classes, difficult = gt.boxes[known], gt.classes[known], gt.difficult[known]
         np.add.at(self._num_gt, self._categories.row_of(classes[~difficult]), 1)
@@ -123,11 +111,10 @@ class PascalVocMetrics:
         ious = np.where(same_class, box_geometry.pairwise_iou(predictions.boxes[order], boxes), -1.0)
         hits, counts = _match(ious, difficult, self._iou_threshold)
         class_rows = self._categories.row_of(predictions.classes[order]).astype(np.int32)
-        self._rows.append((class_rows[counts], predictions.scores[order][counts], hits[counts]))
+        return class_rows[counts], predictions.scores[order][counts], hits[counts]
 
     def result(self):
         """Returns {tag: value}; NaN where there is no ground truth."""
-        self._seen.warn_of_repeated()
         by_class = self._by_class()
         values = [self._average_precision(*rows, num_gt) for rows, num_gt in zip(by_class, self._num_gt)]
         figures = {self._mean_tag(): self._mean(by_class, values)}
@@ -137,7 +124,7 @@ class PascalVocMetrics:
 
     def _by_class(self):
         """A list over classes of (scores [n], hits [n])."""
-        rows = [self._rows[index] for index in self._seen.sorted_indices()]
+        rows = self._sorted_rows()
         if not rows:
             return [(np.zeros([0]), np.zeros([0], bool))] * len(self._categories)
         class_rows, scores, hits = (np.concatenate(column) for column in zip(*rows))
