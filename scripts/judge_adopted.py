@@ -16,9 +16,9 @@ import numpy as np
 
 from tfodhelper import console
 from tfodhelper.active_learning import answers, workspace
-from tfodhelper.active_learning.oracles.edits import corners_of, pairwise_iou
 from tfodhelper.active_learning.structures import ADOPTED
 from tfodhelper.annotations import labelimg
+from tfodhelper.box_geometry import corners_of, pairwise_iou
 
 
 def main():

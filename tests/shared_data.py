@@ -6,6 +6,7 @@ skipped where it is not there; the numbers that always have to hold stand in tes
 
 import os
 import pathlib
+import tarfile
 
 import pytest
 
@@ -23,3 +24,15 @@ def shared(name=""):
     if not path.exists():
         pytest.skip(f"needs the shared data {name!r} (set TFODHELPER_SHARED to its folder)")
     return path
+
+
+def unpack_shared(name, folder):
+    """Unpacks a shared .tar.gz into a folder; skips the calling test as `shared` does.
+
+    Returns:
+      Path of the folder in it that has the archive's name, as the archives of the zoo have.
+    """
+    path = shared(name)
+    with tarfile.open(path) as file:
+        file.extractall(folder, filter="data")
+    return folder / path.name.removesuffix(".tar.gz")

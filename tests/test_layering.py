@@ -13,8 +13,8 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 OPEN_TO_ALL = {"", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
 
 _TRAINING = {
-    *("annotations", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs", "losses"),
-    *("metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
+    *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),
+    *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
     *("training", "zoo"),
 }
 EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder"}
@@ -32,8 +32,9 @@ LAYERS = {
     "": (set(), set()),
     "__main__": ({"cli"}, set()),
     "tensorflow_setup": (set(), {"absl"}),
+    "box_geometry": (set(), {"numpy"}),
     "protos": (set(), {"google.protobuf"}),
-    "annotations": ({"protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
+    "annotations": ({"box_geometry", "protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
     "outofcore": (set(), {"numpy"}),
     "dataset": ({"annotations", "outofcore"}, {"pandas", "numpy", "PIL"}),
     "dataset.scan": ({"annotations", "outofcore"}, {"numpy", "PIL"}),
@@ -57,7 +58,7 @@ LAYERS = {
         {"ops", "losses", "resizers", "config", "families", "protos", "checkpoints.keys"},
         {"tensorflow", "tf_keras", "numpy"},
     ),
-    "metrics": (set(), {"numpy", "pycocotools"}),
+    "metrics": ({"box_geometry"}, {"numpy", "pycocotools"}),
     "render": (set(), {"numpy", "PIL"}),
     "render.figures": (set(), {"matplotlib", "numpy"}),
     "render.html": (set(), {"jinja2"}),
@@ -84,10 +85,10 @@ LAYERS = {
         {"tensorflow", "numpy"},
     ),
     "prediction.predict_images": ({"config", "prediction", "tensorflow_setup"}, set()),
-    "review": ({"annotations", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
+    "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (
-        {"annotations", "config", "dataset", "prediction", "render", "training.options"},
+        {"annotations", "box_geometry", "config", "dataset", "prediction", "render", "training.options"},
         {"numpy", "PIL"},
     ),
     "active_learning.report.newest_sheet": ({"active_learning", "prediction", "tensorflow_setup"}, set()),

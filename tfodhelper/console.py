@@ -1,4 +1,4 @@
-"""What the user reads while waiting: tables, progress, phases with their durations, and what to type next."""
+"""What the user reads: tables, progress, phases with their durations, and what to type next."""
 
 import contextlib
 import datetime
@@ -12,13 +12,13 @@ _LOG_FILES = []
 
 
 def say(text=""):
-    """Prints a line and adds it, with the time, to every open process log."""
+    """Prints a line and adds it with the time to every open process log."""
     print(text, flush=True)
     note(text)
 
 
 def note(text):
-    """Adds lines to the open process logs only."""
+    """Adds lines to the open process logs without printing them."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     for path in _LOG_FILES:
         with open(path, "a", encoding="utf-8") as file:
@@ -34,7 +34,7 @@ def warn(text):
 
 @contextlib.contextmanager
 def process_log(path):
-    """Copies all that is said inside the block to a log file, which is only ever appended to."""
+    """Copies everything that is printed inside the block to a log file; the file is only ever appended to."""
     path = pathlib.Path(path).absolute()
     if path in _LOG_FILES:
         yield path
@@ -47,13 +47,13 @@ def process_log(path):
 
 
 def process_log_in(folder):
-    """`process_log` of the file process.log in a folder, which is made when it is not there."""
+    """`process_log` of the file process.log in a folder, which is made if it does not exist."""
     return process_log(storage.make_folder(folder) / "process.log")
 
 
 @contextlib.contextmanager
 def phase(name):
-    """Says when a phase starts, when it ends and how long it took; a failure is said too."""
+    """Prints when a phase starts, when it ends and how long it took; a failure is printed too."""
     start = time.monotonic()
     say(f"== {name}: start")
     try:
@@ -80,7 +80,7 @@ def format_table(header, rows, numbers=()):
     Args:
       header: column names.
       rows: sequences of cells, as long as the header.
-      numbers: indices of the columns that are set to the right.
+      numbers: indices of the columns that are aligned to the right.
     """
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
@@ -93,7 +93,7 @@ def format_table(header, rows, numbers=()):
 
 
 def say_next(*commands):
-    """Ends a verb with what to type next."""
+    """Prints at the end of a command what to type next."""
     if commands:
         say("")
         say("Next:")
@@ -102,12 +102,12 @@ def say_next(*commands):
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line now and then.
+    """One line that is updated on a terminal; elsewhere a plain line now and then.
 
     Args:
       name: what is being done.
-      total: how many units there are, or None.
-      every_s: seconds between plain lines when the output is no terminal.
+      total: number of units, or None if it is not known.
+      every_s: seconds between plain lines when the output is not a terminal.
     """
 
     def __init__(self, name, total=None, every_s=10.0):
@@ -122,7 +122,7 @@ class Progress:
         self.show(final=True)
 
     def advance(self, count=1, text=""):
-        """Counts units as done and shows it when it is time."""
+        """Counts units as done, and shows the state if it is time to."""
         self._done += count
         now = time.monotonic()
         is_due = now - self._last >= (0.1 if self._tty else self._every_s)
@@ -131,7 +131,7 @@ class Progress:
             self.show(text)
 
     def show(self, text="", final=False):
-        """Shows the state now."""
+        """Shows the current state."""
         elapsed = time.monotonic() - self._start
         rate = self._done / elapsed if elapsed > 0 else 0.0
         parts = [f"{self._name} {self._done}" + (f"/{self._total}" if self._total is not None else "")]

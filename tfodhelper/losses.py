@@ -26,14 +26,14 @@ def l2(codes, targets, weights):
 
 
 def smooth_l1(codes, targets, weights, delta=1.0):
-    """Square near zero, straight beyond `delta` (Girshick 2015, eq. 3; arXiv 1504.08083); arguments as in `l1`.
+    """Quadratic near zero, linear beyond `delta` (Girshick 2015, eq. 3; arXiv 1504.08083); arguments as in `l1`.
 
-    0.5 x^2 where |x| <= delta, else delta (|x| - 0.5 delta), summed over the code.
+    0.5 x^2 where |x| <= delta, elsewhere delta (|x| - 0.5 delta), summed over the code.
     """
     error = tf.abs(codes - targets)
-    square_part = tf.minimum(error, delta)
-    straight_part = error - square_part
-    return tf.reduce_sum(0.5 * square_part * square_part + delta * straight_part, axis=-1) * weights
+    quadratic_part = tf.minimum(error, delta)
+    linear_part = error - quadratic_part
+    return tf.reduce_sum(0.5 * quadratic_part * quadratic_part + delta * linear_part, axis=-1) * weights
 
 
 def sigmoid(class_logits, targets, weights):
@@ -52,14 +52,14 @@ def sigmoid(class_logits, targets, weights):
 
 
 def sigmoid_focal(class_logits, targets, weights, gamma=2.0, alpha=None):
-    """Focal loss (Lin et al. 2017, eq. 5; arXiv 1708.02002), summed over the classes; arguments as in `sigmoid`.
+    """Focal loss (Lin et al. 2017, eq. 5; arXiv 1708.02002), summed over the classes.
 
     Args:
       class_logits: float32 [B, A, C].
       targets: float32 [B, A, C], each 0 or 1.
       weights: float32 [B, A].
       gamma: exponent of (1 - p_t), which makes easy examples count less.
-      alpha: weight of targets 1, while targets 0 weigh 1 - alpha; None: both 1.
+      alpha: weight of targets of 1; those of 0 have the weight 1 - alpha. None: all have the weight 1.
 
     Returns:
       float32 [B, A].
@@ -75,7 +75,7 @@ def sigmoid_focal(class_logits, targets, weights, gamma=2.0, alpha=None):
 
 
 def softmax(class_logits, targets, weights, logit_scale=1.0):
-    """Cross entropy of classes that exclude each other; arguments as in `sigmoid`.
+    """Cross entropy of mutually exclusive classes.
 
     Args:
       class_logits: float32 [B, A, C].
@@ -90,10 +90,10 @@ def softmax(class_logits, targets, weights, logit_scale=1.0):
 
 
 def bootstrapped_sigmoid(class_logits, targets, weights, alpha, hard=False):
-    """Cross entropy with targets that the prediction itself has softened, for noisy labels; as `sigmoid` otherwise.
+    """Cross entropy with targets softened by the prediction itself, for noisy labels; otherwise as `sigmoid`.
 
     The target becomes alpha * target + (1 - alpha) * p, where p is the predicted probability, or with `hard` 1 where
-    that is above 0.5 and else 0 (Reed et al. 2014, section 3; arXiv 1412.6596).
+    that is above 0.5 and 0 elsewhere (Reed et al. 2014, section 3; arXiv 1412.6596).
     """
     probabilities = tf.sigmoid(class_logits)
     if hard:

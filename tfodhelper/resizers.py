@@ -13,14 +13,14 @@ _METHODS = {0: "BILINEAR", 1: "NEAREST_NEIGHBOR", 2: "BICUBIC", 3: "AREA"}
 
 @dataclasses.dataclass(frozen=True)
 class Resizer:
-    """Brings an image, or a batch of images of one size, to the size that the model takes.
+    """Resizes an image, or a batch of images of one size, to the size that the model takes.
 
     Attributes:
       resize: image [..., h, w, 3] of any real dtype -> float32 image and its true shape, int32 [..., 3]; see
         `ops.resize`.
       height: of every result in pixels, or None where it depends on the image.
       width: likewise.
-      padding: three numbers that padding has in the frame of the normalized input, or None where nothing is padded.
+      padding: the three values of padded pixels in the normalized input, or None where nothing is padded.
     """
 
     resize: Callable
@@ -40,17 +40,17 @@ def build_resizer(config):
     """Builds the resizer of an `ImageResizer` message.
 
     Raises:
-      ConfigError: for none, for one that is unknown here or that leaves one channel.
+      ConfigError: when there is none, when it is not supported, or when it would leave one channel.
     """
     kind = config.WhichOneof("image_resizer_oneof")
     if kind not in _BUILDERS:
         raise errors.ConfigError(
-            "image_resizer: no resizer that can be used here", expected=f"one of {', '.join(_BUILDERS)}", received=kind
+            "image_resizer: no supported resizer", expected=f"one of {', '.join(_BUILDERS)}", received=kind
         )
     options = getattr(config, kind)
     if kind != "identity_resizer" and options.convert_to_grayscale:
         raise errors.ConfigError(
-            f"image_resizer.{kind}.convert_to_grayscale: the detectors take three channels", fix="leave it out"
+            f"image_resizer.{kind}.convert_to_grayscale: detectors take three channels", fix="remove it"
         )
     return _BUILDERS[kind](options)
 
@@ -85,7 +85,7 @@ def _keep_aspect_ratio(options):
 
 
 def _conditional_shape(options):
-    """Scales, keeping the aspect ratio, where the longer side is too long or the shorter one too short."""
+    """Scales an image whose longer side is too long or whose shorter side is too short, keeping its aspect ratio."""
     if options.condition not in (1, 2):
         raise errors.ConfigError("conditional_shape_resizer.condition", expected="GREATER or SMALLER")
     greater, limit, method = options.condition == 1, options.size_threshold, _METHODS[options.resize_method]
@@ -119,7 +119,7 @@ def _identity(options):
 
 
 def _shape_of_each(image):
-    """The shape of an image, or one for each image of a batch."""
+    """The shape of an image, or one shape for each image of a batch."""
     shape = tf.shape(image)
     return shape if image.shape.rank == 3 else tf.tile(shape[tf.newaxis, 1:], [shape[0], 1])
 

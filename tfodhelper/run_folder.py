@@ -226,20 +226,13 @@ def _export(folder, pipeline, converted, result):
         if target.is_dir():
             console.say(f"{target}: already exists")
         elif step in exported:
-            _copy_whole(exported[step], target)
+            with storage.whole_folder(target) as copy:
+                shutil.copytree(exported[step], copy, dirs_exist_ok=True)
             console.say(f"{target}: step {step}, same as {exported[step].name}")
         else:
             saved_model.export_trained(pipeline, prefix, target, label_map_path=converted.label_map_path)
             console.say(f"{target}: step {step}")
         exported[step] = target
-
-
-def _copy_whole(source, target):
-    """Copies a folder so that the copy appears under its name only when it is complete."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    partial.rename(target)
 
 
 def _numbers(result):

@@ -97,11 +97,17 @@ def test_validation_images_of_an_unlabelled_class_are_reported_and_left_out(phot
     assert "'zebra'" in capsys.readouterr().err
 
 
-def test_names_with_one_stem_get_xml_files_of_their_own():
-    names = create_workspace._OwnNames()
-    assert [names.take(name) for name in ("a/1.jpg", "a/1.png", "b/1.jpg", "a/1_2.jpg")] == [
-        *("a/1.jpg", "a/1_2.png", "b/1.jpg", "a/1_2_2.jpg"),
-    ]
+def test_pool_images_with_one_stem_get_xml_files_of_their_own(photos, tmp_path):
+    pool = tmp_path / "pool"
+    shapes.draw_dataset(pool, 3, seed=30)
+    first, second, third = sorted(path for path in pool.iterdir() if path.suffix != ".xml")
+    first.rename(pool / "1.jpg")
+    with Image.open(second) as image:
+        image.save(pool / "1.PNG")
+    second.unlink()
+    third.rename(pool / "1_2.jpg")
+    space = init(tmp_path, {"data_dir": photos}, pool_dir=pool).workspace
+    assert sorted(image.name for image in space.pool()) == ["pool/1.PNG", "pool/1_2.jpg", "pool/1_2_2.jpg"]
 
 
 def test_a_second_init_and_a_folder_with_other_files_are_refused(photos, tmp_path):

@@ -97,5 +97,5 @@ def test_settings_that_do_not_exist_or_are_invalid(settings, message):
 
 
 def test_a_workspace_needs_an_oracle():
-    with pytest.raises(errors.UsageError, match="no oracle is named"):
+    with pytest.raises(errors.UsageError, match="no oracle given"):
         flat_settings.to_init_options(FlatOptions(workspace="w", data_dir="d", model="ssd_mobilenet_v1"))

@@ -104,7 +104,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_sets(finished, exercise, tmp
 
 
 def test_a_second_process_is_refused(finished):
-    with storage.hold(finished.folder), pytest.raises(errors.StorageError, match="another process works in this"):
+    with storage.hold(finished.folder), pytest.raises(errors.StorageError, match="another process is using this"):
         rounds.run_rounds(finished.folder)
 
 

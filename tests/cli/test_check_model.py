@@ -4,22 +4,19 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.exporting import fake_detector
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
-from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A detector that finds a "cat" as large as the image, with the share of red as its score."""
     folder = tmp_path_factory.mktemp("model")
-    module = serving.ServingModule(fake_detector.FakeDetector(gain=1.0), "image_tensor", 1)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    fake_detector.save_model(folder, fake_detector.FakeDetector(gain=1.0))
     (folder / "label_map.pbtxt").write_text('item { id: 1 name: "cat" }', encoding="utf-8")
     return folder
 

@@ -1,20 +1,17 @@
 import json
 
-import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.exporting import fake_detector
+from tests.files import list_files
 from tfodhelper.cli import main as cli
-from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")
 def saved_model_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    module = serving.ServingModule(fake_detector.FakeDetector(gain=1.0), "image_tensor", 1)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    fake_detector.save_model(folder, fake_detector.FakeDetector(gain=1.0))
     (folder / "label_map.pbtxt").write_text('item { id: 1 name: "cat" }')
     return folder
 
@@ -23,9 +20,7 @@ def saved_model_dir(tmp_path_factory):
 def photos(tmp_path):
     (tmp_path / "photos/day").mkdir(parents=True)
     for name, red in (("a.png", 255), ("day/b.png", 153), ("c.jpg", 0)):
-        image = np.zeros([10, 20, 3], np.uint8)
-        image[..., 0] = red
-        Image.fromarray(image).save(tmp_path / "photos" / name)
+        Image.fromarray(fake_detector.red_image(red)).save(tmp_path / "photos" / name)
     return tmp_path / "photos"
 
 
@@ -37,10 +32,6 @@ def _lines(tmp_path):
     return [json.loads(line) for line in (tmp_path / "out/detections.jsonl").read_text().splitlines()]
 
 
-def _files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
 def test_a_folder_of_images(saved_model_dir, photos, tmp_path, capsys):
     assert _predict(saved_model_dir, tmp_path, "--draw", "--write_xml", f"--image_dir={photos}") == 0
     found = {line["path"]: [(one["class"], one["score"]) for one in line["detections"]] for line in _lines(tmp_path)}
@@ -49,7 +40,7 @@ def test_a_folder_of_images(saved_model_dir, photos, tmp_path, capsys):
         str(photos / "c.jpg"): [],
         str(photos / "day/b.png"): [("cat", 0.6)],
     }
-    assert _files(tmp_path / "out") == [
+    assert list_files(tmp_path / "out") == [
         *("annotations/a.xml", "annotations/c.xml", "annotations/day/b.xml", "detections.jsonl"),
         *("pictures/a.jpg", "pictures/c.jpg", "pictures/day/b.jpg"),
     ]

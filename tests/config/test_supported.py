@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.config import reading
 from tests.shared_data import shared
 from tfodhelper import errors, protos
-from tfodhelper.config import pipeline, reading, supported, supported_rules
+from tfodhelper.config import pipeline, supported, supported_rules
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.zoo import base_configs
 

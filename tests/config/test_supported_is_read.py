@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.config import reading
 from tfodhelper import protos
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import pipeline, reading, supported, supported_rules
+from tfodhelper.config import pipeline, supported, supported_rules
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.zoo import base_configs
 

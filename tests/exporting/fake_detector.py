@@ -1,9 +1,11 @@
 """A detector with one variable whose answers can be computed by hand: the contract, and nothing more."""
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from tfodhelper import fields
+from tfodhelper.exporting import serving
 
 SIZE = 8
 NUM_CLASSES = 2
@@ -61,3 +63,17 @@ class FreeSizeDetector(FakeDetector):
     def resizer(self, images):
         shape = tf.shape(images)
         return tf.cast(images, tf.float32), tf.tile(shape[tf.newaxis, 1:], [shape[0], 1])
+
+
+def save_model(folder, detector=None, input_type="image_tensor", batch_size=1):
+    """Writes the SavedModel of a detector into a folder, as an export has it; returns the folder."""
+    module = serving.ServingModule(detector or FakeDetector(), input_type, batch_size)
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    return folder
+
+
+def red_image(value, height=10, width=20):
+    """uint8 [height, width, 3]: an image whose score is `gain` times `value` over 255."""
+    image = np.zeros([height, width, 3], np.uint8)
+    image[..., 0] = value
+    return image

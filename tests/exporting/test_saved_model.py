@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.exporting import fake_detector
+from tests.files import list_all
 from tfodhelper import errors, protos
 from tfodhelper.checkpoints import moving_averages
 from tfodhelper.config import pipeline
@@ -31,14 +32,10 @@ def _export(target, detector=None, **options):
     )
 
 
-def _files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
 def test_layout(tmp_path):
     (tmp_path / "map.pbtxt").write_text('item { id: 1 name: "cat" }')
     folder = _export(tmp_path / "out/model", label_map_path=tmp_path / "map.pbtxt")
-    assert {name.split("/")[0] for name in _files(folder)} == {
+    assert {name.split("/")[0] for name in list_all(folder)} == {
         "saved_model",
         "checkpoint",
         "pipeline.config",
@@ -46,9 +43,9 @@ def test_layout(tmp_path):
     }
     assert pipeline.read_pipeline(folder / "pipeline.config") == _config()
     assert (folder / "label_map.pbtxt").read_text() == 'item { id: 1 name: "cat" }'
-    assert _files(tmp_path / "out") == [
+    assert list_all(tmp_path / "out") == [
         "model",
-        *(f"model/{name}" for name in _files(folder)),
+        *(f"model/{name}" for name in list_all(folder)),
     ]
 
 
@@ -69,7 +66,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_not_touched(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(errors.ExportError, match="not empty"):
         _export(tmp_path)
-    assert _files(tmp_path) == ["notes.txt"]
+    assert list_all(tmp_path) == ["notes.txt"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
@@ -81,7 +78,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
 def test_a_missing_label_map_is_named(tmp_path):
     with pytest.raises(errors.ExportError, match="map.pbtxt: no such label map"):
         _export(tmp_path / "model", label_map_path=tmp_path / "map.pbtxt")
-    assert _files(tmp_path) == []
+    assert list_all(tmp_path) == []
 
 
 def test_a_failing_export_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -91,7 +88,7 @@ def test_a_failing_export_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(saved_model, "_check_written", fail)
     with pytest.raises(KeyboardInterrupt):
         _export(tmp_path / "model")
-    assert _files(tmp_path) == []
+    assert list_all(tmp_path) == []
 
 
 def test_what_a_killed_export_left_behind_is_cleared(tmp_path):
@@ -106,7 +103,7 @@ def test_what_a_killed_export_left_behind_is_cleared(tmp_path):
 def test_a_model_of_nan_is_not_exported(tmp_path):
     with pytest.raises(errors.ExportError, match="gives other results than the model"):
         _export(tmp_path / "model", fake_detector.FakeDetector(gain=float("nan")))
-    assert _files(tmp_path) == []
+    assert list_all(tmp_path) == []
 
 
 @pytest.mark.parametrize("input_type", list(serving.INPUT_TYPES))

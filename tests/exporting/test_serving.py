@@ -10,12 +10,6 @@ from tfodhelper import errors, fields
 from tfodhelper.exporting import serving
 
 
-def _red_image(value, height=10, width=20):
-    image = np.zeros([height, width, 3], np.uint8)
-    image[..., 0] = value
-    return image
-
-
 def _module(input_type="image_tensor", batch_size=1, detector=None):
     return serving.ServingModule(detector or fake_detector.FakeDetector(), input_type, batch_size)
 
@@ -27,7 +21,7 @@ def test_image_tensor_signature_is_the_one_of_the_object_detection_api():
 
 
 def test_detections_are_float32_and_classes_count_from_one():
-    detections = _module().signatures["serving_default"](tf.constant(_red_image(102)[np.newaxis]))
+    detections = _module().signatures["serving_default"](tf.constant(fake_detector.red_image(102)[np.newaxis]))
     assert {value.dtype for value in detections.values()} == {tf.float32}
     np.testing.assert_allclose(detections[fields.Detections.SCORES], [[0.2, 0.0]], atol=1e-6)  # 0.5 * 102 / 255
     np.testing.assert_array_equal(detections[fields.Detections.CLASSES], [[1.0, 1.0]])
@@ -38,7 +32,7 @@ def test_detections_are_float32_and_classes_count_from_one():
 @pytest.mark.parametrize("batch_size", [1, 3, None])
 def test_every_input_type_and_batch_size_gives_the_same_scores(input_type, batch_size):
     module = _module(input_type, batch_size)
-    inputs = module.make_inputs(_red_image(255)[np.newaxis])
+    inputs = module.make_inputs(fake_detector.red_image(255)[np.newaxis])
     assert inputs.shape[0] == (batch_size or 1)
     scores = module.signatures["serving_default"](inputs)[fields.Detections.SCORES].numpy()
     np.testing.assert_allclose(scores, [[0.5, 0.0]] * (batch_size or 1), atol=1e-6)
@@ -46,14 +40,14 @@ def test_every_input_type_and_batch_size_gives_the_same_scores(input_type, batch
 
 def test_encoded_images_may_differ_in_size_within_a_call():
     module = _module("encoded_image_string_tensor", None)
-    images = [_red_image(255, 10, 20), _red_image(51, 33, 7)]
+    images = [fake_detector.red_image(255, 10, 20), fake_detector.red_image(51, 33, 7)]
     encoded = tf.stack([tf.io.encode_png(image) for image in images])
     scores = module.signatures["serving_default"](encoded)[fields.Detections.SCORES].numpy()
     np.testing.assert_allclose(scores[:, 0], [0.5, 0.1], atol=1e-6)
 
 
 def test_a_gif_is_its_first_frame():
-    frames = np.stack([_red_image(255), _red_image(0)])
+    frames = np.stack([fake_detector.red_image(255), fake_detector.red_image(0)])
     file = io.BytesIO()
     first, second = (Image.fromarray(frame) for frame in frames)
     first.save(file, format="GIF", save_all=True, append_images=[second])
@@ -69,7 +63,7 @@ def test_a_jpeg_has_the_pixels_that_pillow_reads():
 
 def test_prepared_images_of_different_sizes_share_a_batch():
     signatures = _module().signatures
-    images = [_red_image(0, 10, 20), _red_image(51, 33, 7)]
+    images = [fake_detector.red_image(0, 10, 20), fake_detector.red_image(51, 33, 7)]
     prepared = [signatures["serving_prepare"](input_tensor=tf.constant(image)) for image in images]
     assert [outputs["inputs"].shape for outputs in prepared] == [(8, 8, 3)] * 2
     detections = signatures["serving_prepared"](
@@ -109,7 +103,7 @@ def test_feature_maps_keep_their_order_however_many_there_are():
 
 def test_a_model_without_fixed_input_size_is_prepared_too():
     signatures = _module(detector=fake_detector.FreeSizeDetector()).signatures
-    prepared = signatures["serving_prepare"](input_tensor=tf.constant(_red_image(51, 33, 7)))
+    prepared = signatures["serving_prepare"](input_tensor=tf.constant(fake_detector.red_image(51, 33, 7)))
     assert prepared["inputs"].shape == [33, 7, 3]
     assert "serving_extract" not in signatures
 

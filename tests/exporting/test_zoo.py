@@ -1,14 +1,13 @@
 """The zoo's archive, exported unchanged, gives the same detections as the Object Detection API's own export of it."""
 
 import json
-import tarfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.shared_data import shared
+from tests.shared_data import shared, unpack_shared
 from tfodhelper.cli import main as cli
 from tfodhelper.prediction import detections, predictor, reading
 
@@ -31,10 +30,7 @@ OUTPUT_SHAPES = {
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("zoo")
-    with tarfile.open(shared(f"zoo/{ARCHIVE}.tar.gz")) as file:
-        file.extractall(folder, filter="data")
-    return folder / ARCHIVE
+    return unpack_shared(f"zoo/{ARCHIVE}.tar.gz", tmp_path_factory.mktemp("zoo"))
 
 
 def _export(archive, target, *flags):

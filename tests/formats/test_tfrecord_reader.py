@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.dataset.scan.picture_set import save_pair, save_set
+from tests.files import list_files
 from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import findings, labelimg
@@ -76,7 +77,7 @@ def test_wrong_declarations_in_records_are_reported(tmp_path):
     path = write_records(tmp_path / "a.record", wrong, other, broken)
     made = tfrecord.import_records(path, tmp_path / "deep" / "out")
     assert [finding.code for finding in made.findings] == ["record-format", "size-differs", "image-unreadable"]
-    files = sorted(file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file())
+    files = list_files(tmp_path)
     assert files == ["a.record", *(f"deep/out/x.{end}" for end in ("jpg", "jpg.xml", "png", "xml"))]
 
 

@@ -61,7 +61,7 @@ def test_options_reach_the_metrics():
     [
         ("coco_detection_metric", "write 'coco_detection_metrics'"),
         ("coco_mask_metrics", "instance masks"),
-        ("nonsense", "take it out"),
+        ("nonsense", "remove it"),
     ],
 )
 def test_unknown_metric(name, words):

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from pycocotools import coco as pycoco
 from pycocotools import cocoeval
 
+from tests.metrics.by_hand import FAR, NOTHING, A, B, found_of
 from tfodhelper.metrics import coco
 
 CATEGORIES = {1: "cat", 2: "dog", 5: "bird"}
-A, B, FAR = [0, 0, 10, 10], [20, 20, 30, 30], [80, 80, 90, 90]
-NOTHING = {"boxes": [], "classes": [], "scores": []}
 MAP, MAP50, MAP75 = (f"DetectionBoxes_Precision/mAP{part}" for part in ("", "@.50IOU", "@.75IOU"))
 
 
@@ -27,10 +26,6 @@ def result_of(*images, **options):
 
 def gt_of(*boxes, classes=None, **rest):
     return {"boxes": list(boxes), "classes": classes or [1] * len(boxes), **rest}
-
-
-def found_of(*rows, classes=None):
-    return {"boxes": [r[0] for r in rows], "scores": [r[1] for r in rows], "classes": classes or [1] * len(rows)}
 
 
 def reference(images):

@@ -67,3 +67,12 @@ def test_images_are_ordered_by_id_and_counted_once(capsys):
     seen.warn_of_repeated()
     seen.warn_of_repeated()
     assert capsys.readouterr().err.count("2 images were left out") == 1
+
+
+def test_categories_are_rows_in_the_order_of_their_ids():
+    categories = examples.Categories({5: "bird", 1: "cat", 3: "dog"})
+    assert categories.names == ["cat", "dog", "bird"] and len(categories) == 3
+    classes = np.array([5, 0, 1, 2, 3, 9])
+    assert categories.has(classes).tolist() == [True, False, True, False, True, False]
+    assert categories.row_of(classes).tolist() == [2, 3, 0, 3, 1, 3]
+    assert categories.row_of(np.zeros([0], np.int64)).shape == (0,)

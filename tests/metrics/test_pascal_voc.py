@@ -8,21 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.metrics.by_hand import FAR, NOTHING, A, B, C, found_of
 from tfodhelper.metrics import pascal_voc
 
 CATEGORIES = {1: "cat", 2: "dog"}
 MEAN = "PascalBoxes_Precision/mAP@0.5IOU"
 CAT = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/cat"
 DOG = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/dog"
-NOTHING = {"boxes": [], "classes": [], "scores": []}
 
 
 def groundtruth(*boxes, classes=None, difficult=None):
     return {"boxes": list(boxes), "classes": classes or [1] * len(boxes), "difficult": difficult}
-
-
-def found(*rows, classes=None):
-    return {"boxes": [r[0] for r in rows], "scores": [r[1] for r in rows], "classes": classes or [1] * len(rows)}
 
 
 def result_of(*images, **options):
@@ -30,23 +26,6 @@ def result_of(*images, **options):
     for index, (gt, detections) in enumerate(images):
         metrics.update(index, gt, detections)
     return metrics.result()
-
-
-A = [0, 0, 10, 10]
-B = [20, 20, 30, 30]
-C = [40, 40, 50, 50]
-FAR = [80, 80, 90, 90]
-
-
-def test_iou_by_hand():
-    # 5 x 10 of two squares of 100: 50 / 150; touching edges share nothing; no +1.
-    others = np.array([[5.0, 0, 15, 10], [10, 0, 20, 10], [0, 0, 10, 10]])
-    ious = pascal_voc.pairwise_iou(np.array([[0.0, 0, 10, 10]]), others)
-    assert ious.tolist() == [[50 / 150, 0.0, 1.0]]
-
-
-def test_iou_of_boxes_without_area_is_zero():
-    assert pascal_voc.pairwise_iou(np.zeros([1, 4]), np.zeros([1, 4])).tolist() == [[0.0]]
 
 
 def test_average_precision_by_hand():
@@ -65,7 +44,7 @@ def test_of_equal_scores_the_later_comes_first():
 
 
 def test_all_found():
-    figures = result_of((groundtruth(A, B), found((A, 0.9), (B, 0.8))))
+    figures = result_of((groundtruth(A, B), found_of((A, 0.9), (B, 0.8))))
     assert figures[MEAN] == 1.0 and figures[CAT] == 1.0
     assert math.isnan(figures[DOG])
     assert list(figures) == [MEAN, CAT, DOG]
@@ -73,45 +52,47 @@ def test_all_found():
 
 def test_half_overlap_is_enough():
     # 10 x 5 of 10 x 10: 1/2 exactly; one row less is not.
-    assert result_of((groundtruth(A), found(([0, 0, 5, 10], 0.9))))[CAT] == 1.0
-    assert result_of((groundtruth(A), found(([0, 0, 4.99, 10], 0.9))))[CAT] == 0.0
+    assert result_of((groundtruth(A), found_of(([0, 0, 5, 10], 0.9))))[CAT] == 1.0
+    assert result_of((groundtruth(A), found_of(([0, 0, 4.99, 10], 0.9))))[CAT] == 0.0
 
 
 def test_a_second_detection_of_an_object_is_wrong():
     # Ranks: hit, double, hit of 2 objects: precision 1, 1/2, 2/3.
-    figures = result_of((groundtruth(A, B), found((A, 0.9), (A, 0.8), (B, 0.7))))
+    figures = result_of((groundtruth(A, B), found_of((A, 0.9), (A, 0.8), (B, 0.7))))
     assert figures[CAT] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
 def test_a_detection_does_not_take_its_second_best_object():
     # Both detections overlap the first object most; the second object (IoU 0.6 with both) stays unfound.
     first, second = [0, 0, 10, 10], [0, 0, 10, 6]
-    figures = result_of((groundtruth(first, second), found((first, 0.9), ([0, 0, 10, 9.5], 0.8))))
+    figures = result_of((groundtruth(first, second), found_of((first, 0.9), ([0, 0, 10, 9.5], 0.8))))
     assert figures[CAT] == pytest.approx(0.5)
 
 
 def test_difficult_objects_neither_count_nor_harm():
     # The difficult box is found twice; both detections vanish.
     figures = result_of(
-        (groundtruth(A, B, difficult=[True, False]), found((A, 0.9), (A, 0.85), (B, 0.8))),
+        (groundtruth(A, B, difficult=[True, False]), found_of((A, 0.9), (A, 0.85), (B, 0.8))),
     )
     assert figures[CAT] == 1.0
 
 
 def test_only_difficult_objects_are_no_ground_truth():
-    figures = result_of((groundtruth(A, difficult=[True]), found((FAR, 0.9))))
+    figures = result_of((groundtruth(A, difficult=[True]), found_of((FAR, 0.9))))
     assert math.isnan(figures[CAT]) and math.isnan(figures[MEAN])
 
 
 def test_classes_are_apart():
     # The dog's box in the cat's place finds nothing and is the dog's mistake.
-    figures = result_of((groundtruth(A, B, classes=[1, 2]), found((A, 0.9), (A, 0.95), (B, 0.8), classes=[1, 2, 2])))
+    figures = result_of((groundtruth(A, B, classes=[1, 2]), found_of((A, 0.9), (A, 0.95), (B, 0.8), classes=[1, 2, 2])))
     assert (figures[CAT], figures[DOG], figures[MEAN]) == (1.0, 0.5, 0.75)
 
 
 def test_images_are_apart_and_empty_ones_count():
     # Image 1 has no object: its detection is a mistake of the first rank.
-    figures = result_of((groundtruth(A), found((A, 0.5))), (groundtruth(), found((A, 0.9))), (groundtruth(), NOTHING))
+    figures = result_of(
+        (groundtruth(A), found_of((A, 0.5))), (groundtruth(), found_of((A, 0.9))), (groundtruth(), NOTHING)
+    )
     assert figures[CAT] == 0.5
 
 
@@ -121,7 +102,7 @@ def test_no_images_no_detections_no_ground_truth(weighted):
     options = {"prefix": "X", "weighted": weighted}
     assert math.isnan(result_of(**options)[tag])
     assert math.isnan(result_of((NOTHING, NOTHING), **options)[tag])
-    assert math.isnan(result_of((NOTHING, found((A, 0.9))), **options)[tag])
+    assert math.isnan(result_of((NOTHING, found_of((A, 0.9))), **options)[tag])
     assert result_of((groundtruth(A), NOTHING), **options)[tag] == 0.0
 
 
@@ -129,7 +110,7 @@ def test_weighted_mean_is_one_list_of_all_classes():
     # Cats: A found (0.9), a mistake (0.7). Dogs: B found (0.8). One list: hit, hit, miss of 3 objects.
     image = (
         groundtruth(A, C, B, classes=[1, 1, 2]),
-        found((A, 0.9), (FAR, 0.7), (B, 0.8), classes=[1, 1, 2]),
+        found_of((A, 0.9), (FAR, 0.7), (B, 0.8), classes=[1, 1, 2]),
     )
     figures = result_of(image, prefix="WeightedPascalBoxes", weighted=True)
     assert figures["WeightedPascalBoxes_Precision/mAP@0.5IOU"] == pytest.approx(2 / 3)
@@ -139,7 +120,7 @@ def test_weighted_mean_is_one_list_of_all_classes():
 def test_recall_bounds():
     # Points (1, 1/4), (1, 2/4), (1, 3/4), (1, 1); within 0.3..0.8 two remain, and the area reaches to 3/4.
     boxes = [A, B, C, FAR]
-    image = (groundtruth(*boxes), found(*[(box, 0.9 - 0.1 * i) for i, box in enumerate(boxes)]))
+    image = (groundtruth(*boxes), found_of(*[(box, 0.9 - 0.1 * i) for i, box in enumerate(boxes)]))
     figures = result_of(image, prefix="PrecisionAtRecallBoxes", recall_bounds=(0.3, 0.8))
     assert figures["PrecisionAtRecallBoxes_Precision/mAP@0.5IOU@[0.3,0.8]Recall"] == pytest.approx(0.75)
     # The bounds themselves belong to the range.
@@ -149,16 +130,16 @@ def test_recall_bounds():
 
 def test_boxes_without_area_and_unknown_classes_are_left_out():
     figures = result_of(
-        (groundtruth(A, B, classes=[1, 9]), found(([5, 5, 5, 9], 0.99), (A, 0.9), (B, 0.95), classes=[1, 1, 9]))
+        (groundtruth(A, B, classes=[1, 9]), found_of(([5, 5, 5, 9], 0.99), (A, 0.9), (B, 0.95), classes=[1, 1, 9]))
     )
     assert figures[MEAN] == 1.0
 
 
 def test_reset_forgets():
     metrics = pascal_voc.PascalVocMetrics(CATEGORIES)
-    metrics.update(1, groundtruth(A), found((FAR, 0.9)))
+    metrics.update(1, groundtruth(A), found_of((FAR, 0.9)))
     metrics.reset()
-    metrics.update(1, groundtruth(A), found((A, 0.9)))
+    metrics.update(1, groundtruth(A), found_of((A, 0.9)))
     assert metrics.result()[MEAN] == 1.0
 
 

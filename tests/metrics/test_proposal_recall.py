@@ -96,7 +96,7 @@ def test_an_image_counts_once_and_reset_forgets(capsys):
 
 
 def test_a_proposal_that_is_no_number_is_an_error():
-    with pytest.raises(errors.PredictionError, match="proposal box is no finite number"):
+    with pytest.raises(errors.PredictionError, match="proposal box is not finite"):
         result_of(([A], [1], [[0, 0, np.nan, 1]]))
 
 

@@ -1,14 +1,13 @@
 """A real zoo checkpoint: its detections on photographs are those of the OD API's own export."""
 
 import json
-import tarfile
 
 import numpy as np
 import pytest
 from google.protobuf import text_format
 from PIL import Image
 
-from tests.shared_data import shared
+from tests.shared_data import shared, unpack_shared
 from tfodhelper import protos
 from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections
@@ -19,10 +18,7 @@ NAME = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("zoo")
-    with tarfile.open(shared(f"zoo/{NAME}.tar.gz")) as file:
-        file.extractall(folder, filter="data")
-    return folder / NAME
+    return unpack_shared(f"zoo/{NAME}.tar.gz", tmp_path_factory.mktemp("zoo"))
 
 
 def read_model(archive):

@@ -14,6 +14,16 @@ def test_thresholds():
     np.testing.assert_array_equal(match, [[0, -1, -2, -1]])
 
 
+def test_a_similarity_exactly_at_a_threshold_belongs_above_it():
+    below = np.nextafter(np.float32([0.5, 0.25]), np.float32(0))
+    similarity = np.float32([[[0.5, below[0], 0.25, below[1]]]])
+    valid = np.array([[True]])
+    match = matcher.ArgmaxMatcher(matched_threshold=0.5, unmatched_threshold=0.25).match(similarity, valid)
+    np.testing.assert_array_equal(match, [[0, -2, -2, -1]])
+    match = matcher.ArgmaxMatcher(matched_threshold=0.5, unmatched_threshold=0.5).match(similarity, valid)
+    np.testing.assert_array_equal(match, [[0, -1, -1, -1]])
+
+
 def test_unmatched_and_ignored_turned_round():
     match = matcher.ArgmaxMatcher(0.5, 0.3, negatives_lower_than_unmatched=False).match(SIMILARITY, VALID)
     np.testing.assert_array_equal(match, [[0, -2, -1, -2]])

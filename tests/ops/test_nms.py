@@ -132,14 +132,14 @@ def test_only_images_that_are_not_sure_are_selected_anew():
         seen.append(images)
         return nms.Selected(*(tf.zeros([2, *part.shape[1:]]) for part in whole))
 
-    mended = nms._mend(tf.constant([False, True, False]), whole, [tf.constant([5, 6, 7]), None], select)
+    repeated = nms._repeat_unsure(tf.constant([False, True, False]), whole, [tf.constant([5, 6, 7]), None], select)
     ((some, nothing),) = seen
     assert nothing is None
     np.testing.assert_array_equal(some, [5, 7])
-    for part in mended:
+    for part in repeated:
         by_image = tf.reshape(part, [3, -1]).numpy()
         assert (by_image == [[0.0], [1.0], [0.0]]).all()
-    nms._mend(tf.constant([True, True, True]), whole, [], select)
+    nms._repeat_unsure(tf.constant([True, True, True]), whole, [], select)
     assert len(seen) == 1
 
 

@@ -5,11 +5,8 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import strategies
 
+from tests.models.parity import lowest_first
 from tfodhelper.ops import sampler
-
-
-def lowest_first(shape):
-    return tf.broadcast_to(tf.cast(tf.range(shape[1], 0, -1), tf.float32), shape)
 
 
 def sample(candidates, positives, order=lowest_first, **options):

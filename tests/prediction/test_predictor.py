@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.exporting import fake_detector
+from tests.exporting.fake_detector import red_image, save_model
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map
 from tfodhelper.exporting import serving
@@ -14,23 +15,11 @@ from tfodhelper.prediction import predictor, reading, servable
 NAMES = label_map.LabelMap((label_map.LabelMapItem(1, "/m/1", "cat"), label_map.LabelMapItem(2, "dog")))
 
 
-def _save(folder, input_type="image_tensor", batch_size=1, detector=None):
-    module = serving.ServingModule(detector or fake_detector.FakeDetector(), input_type, batch_size)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def export_dir(tmp_path_factory):
-    folder = _save(tmp_path_factory.mktemp("export"))
+    folder = save_model(tmp_path_factory.mktemp("export"))
     label_map.write_label_map(folder / "label_map.pbtxt", NAMES)
     return folder
-
-
-def _red(value, height=10, width=20):
-    image = np.zeros([height, width, 3], np.uint8)
-    image[..., 0] = value
-    return image
 
 
 def _write_images(folder, images):
@@ -43,7 +32,7 @@ def _write_images(folder, images):
 
 def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(export_dir, tmp_path):
     (predicted,) = predictor.StreamPredictor(export_dir).predict(
-        _write_images(tmp_path, [_red(102)]), score_threshold=0.1
+        _write_images(tmp_path, [red_image(102)]), score_threshold=0.1
     )
     (detection,) = predicted.detections
     assert (predicted.width, predicted.height) == (20, 10)
@@ -54,14 +43,14 @@ def test_boxes_are_pixels_of_the_stored_image_and_names_those_of_the_label_map(e
 
 def test_rows_past_the_number_of_detections_are_left_out(export_dir, tmp_path):
     (predicted,) = predictor.StreamPredictor(export_dir).predict(
-        _write_images(tmp_path, [_red(102)]), score_threshold=0.0
+        _write_images(tmp_path, [red_image(102)]), score_threshold=0.0
     )
     assert len(predicted.detections) == 1
 
 
 def test_results_come_in_the_order_of_the_paths_whatever_the_sizes(export_dir, tmp_path):
     values = [255, 0, 51, 102, 153, 204, 51]
-    images = [_red(value, 5 + 7 * (i % 3), 30 - 4 * (i % 4)) for i, value in enumerate(values)]
+    images = [red_image(value, 5 + 7 * (i % 3), 30 - 4 * (i % 4)) for i, value in enumerate(values)]
     paths = _write_images(tmp_path, images)
     predicted = list(predictor.StreamPredictor(export_dir).predict(paths, batch_size=3))
     assert [item.path for item in predicted] == [str(path) for path in paths]
@@ -78,7 +67,12 @@ def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, 
     module = serving.ServingModule(fake_detector.FakeDetector(), input_type, batch_size)
     published = {serving.SERVING_DEFAULT: module.signatures[serving.SERVING_DEFAULT]}
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=published)
-    images = [_red(255), _red(0, 7, 9), _red(51), _red(102)]
+    images = [
+        red_image(255),
+        red_image(0, 7, 9),
+        red_image(51),
+        red_image(102),
+    ]
     loaded = servable.Servable(tmp_path)
     assert not loaded.mixes_sizes
     outputs = predictor.StreamPredictor(tmp_path).detect(images, batch_size=2)
@@ -87,12 +81,12 @@ def test_a_foreign_saved_model_of_any_input_type_is_run(input_type, batch_size, 
 
 
 def test_without_label_map_classes_go_by_their_ids(tmp_path):
-    (predicted,) = predictor.StreamPredictor(_save(tmp_path)).predict(_write_images(tmp_path, [_red(255)]))
+    (predicted,) = predictor.StreamPredictor(save_model(tmp_path)).predict(_write_images(tmp_path, [red_image(255)]))
     assert predicted.detections[0].name == "class_1"
 
 
 def test_an_unreadable_image_is_reported_and_the_rest_continues(export_dir, tmp_path):
-    paths = _write_images(tmp_path, [_red(255), _red(51), _red(102)])
+    paths = _write_images(tmp_path, [red_image(255), red_image(51), red_image(102)])
     paths[1].write_bytes(paths[1].read_bytes()[:60])
     paths.append(tmp_path / "missing.png")
     problems = {}
@@ -108,7 +102,7 @@ def test_without_a_listener_the_first_unreadable_image_ends_it(export_dir, tmp_p
 
 
 def test_the_stored_frame_is_read_and_not_the_one_that_exif_asks_for(tmp_path):
-    image = Image.fromarray(_red(200, 4, 6))
+    image = Image.fromarray(red_image(200, 4, 6))
     exif = image.getexif()
     exif[0x0112] = 6  # a quarter turn
     image.save(tmp_path / "turned.jpg", exif=exif)
@@ -184,9 +178,9 @@ def test_a_saved_model_of_the_first_generation_is_run(tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_an_error(tmp_path):
-    model = predictor.StreamPredictor(_save(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
+    model = predictor.StreamPredictor(save_model(tmp_path, detector=fake_detector.FakeDetector(gain=float("nan"))))
     with pytest.raises(errors.PredictionError, match="0.png: the model's outputs are not finite"):
-        list(model.predict(_write_images(tmp_path, [_red(255)])))
+        list(model.predict(_write_images(tmp_path, [red_image(255)])))
 
 
 def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):

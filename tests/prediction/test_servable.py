@@ -14,15 +14,9 @@ from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, reading, servable, single_thread
 
 
-def _save(folder, detector):
-    module = serving.ServingModule(detector, "image_tensor", 1)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def export_dir(tmp_path_factory):
-    return _save(tmp_path_factory.mktemp("export"), fake_detector.FakeDetector())
+    return fake_detector.save_model(tmp_path_factory.mktemp("export"), fake_detector.FakeDetector())
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +73,7 @@ def test_a_model_in_one_piece_has_calls_of_one_image(detector, tmp_path):
         detector = test_conformance.build_variant(detector, is_training=False)
     else:
         detector = getattr(fake_detector, detector)()
-    assert servable.Servable(_save(tmp_path, detector), is_for_many=True).plan_calls(8)[1] == 1
+    assert servable.Servable(fake_detector.save_model(tmp_path, detector), is_for_many=True).plan_calls(8)[1] == 1
 
 
 @pytest.mark.parametrize(("cores", "batch_size", "expected"), [(1, 8, (2, 4)), (2, 1, (2, 1)), (64, 8, (64, 4))])

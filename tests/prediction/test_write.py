@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.files import list_files
 from tfodhelper import errors
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections, sources, write
@@ -20,14 +21,10 @@ def _source(name):
     return sources.Source(pathlib.Path("/photos") / name, name)
 
 
-def _files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
 def test_lines_annotations_and_pictures(tmp_path):
     with write.ResultWriter(tmp_path / "out", write_xml=True, write_pictures=True) as writer:
         writer.write(_source("day/a.png"), _found("/photos/day/a.png"), IMAGE)
-    assert _files(tmp_path / "out") == ["annotations/day/a.xml", "detections.jsonl", "pictures/day/a.jpg"]
+    assert list_files(tmp_path / "out") == ["annotations/day/a.xml", "detections.jsonl", "pictures/day/a.jpg"]
     (read,) = detections.read_json_lines(tmp_path / "out/detections.jsonl")
     assert read == _found("/photos/day/a.png")
     annotation = labelimg.read_labelimg(tmp_path / "out/annotations/day/a.xml")
@@ -41,20 +38,20 @@ def test_lines_annotations_and_pictures(tmp_path):
 def test_only_lines_by_default(tmp_path):
     with write.ResultWriter(tmp_path) as writer:
         writer.write(_source("a.png"), _found("/photos/a.png"), IMAGE)
-    assert _files(tmp_path) == ["detections.jsonl"]
+    assert list_files(tmp_path) == ["detections.jsonl"]
 
 
 def test_images_of_one_stem_keep_apart(tmp_path):
     with write.ResultWriter(tmp_path, write_xml=True) as writer:
         for name in ("a.jpg", "a.png"):
             writer.write(_source(name), _found("/photos/" + name), IMAGE)
-    assert _files(tmp_path / "annotations") == ["a.png.xml", "a.xml"]
+    assert list_files(tmp_path / "annotations") == ["a.png.xml", "a.xml"]
 
 
 def test_stems_with_points_stay_whole(tmp_path):
     with write.ResultWriter(tmp_path, write_xml=True) as writer:
         writer.write(_source("v1.2/hello.world.jpg"), _found("/photos/hello.world.jpg"), IMAGE)
-    assert _files(tmp_path / "annotations") == ["v1.2/hello.world.xml"]
+    assert list_files(tmp_path / "annotations") == ["v1.2/hello.world.xml"]
 
 
 def test_unreadable_images_are_listed(tmp_path, capsys):
@@ -70,11 +67,11 @@ def test_a_folder_that_is_not_empty_is_refused_and_not_touched(tmp_path):
     (tmp_path / "a.xml").write_text("mine")
     with pytest.raises(errors.PredictionError, match="not empty"):
         write.ResultWriter(tmp_path)
-    assert _files(tmp_path) == ["a.xml"]
+    assert list_files(tmp_path) == ["a.xml"]
 
 
 def test_a_prediction_that_breaks_off_leaves_no_lines(tmp_path):
     with pytest.raises(KeyboardInterrupt), write.ResultWriter(tmp_path) as writer:
         writer.write(_source("a.png"), _found("/photos/a.png"), IMAGE)
         raise KeyboardInterrupt
-    assert _files(tmp_path) == []
+    assert list_files(tmp_path) == []

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.dataset.scan.picture_set import save_set
-from tests.records.test_convert import contents
+from tests.records.conversions import contents
 from tfodhelper import errors
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.outofcore import workers as processes
@@ -75,5 +75,5 @@ def _end_in_worker(task):
 
 
 def test_a_killed_worker_is_a_clear_error():
-    with pytest.raises(errors.StorageError, match="ended from outside"), processes.workers(2) as run:
+    with pytest.raises(errors.StorageError, match="a worker process was killed"), processes.workers(2) as run:
         list(run(_end_in_worker, range(4)))

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from tests.dataset.scan.picture_set import save_image, save_pair
-from tests.records.test_convert import contents
+from tests.records.conversions import contents, convert_set
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
@@ -14,7 +14,7 @@ from tfodhelper.dataset import plan
 from tfodhelper.dataset.scan import discover, entry_store, usable_images
 from tfodhelper.dataset.split import stratification
 from tfodhelper.outofcore import columns, sorting
-from tfodhelper.records import convert, image_lists
+from tfodhelper.records import image_lists
 
 SMALL = [(columns, {"_HELD": 16, "_BLOCK": 16, "_READS": 5, "_TEXTS": 4})]
 SMALL += [(sorting, {"_RUN": 16, "_BUCKET": 16, "_READS": 5})]
@@ -52,10 +52,6 @@ def save_mixed_set(folder):
         save_pair(folder, f"grey_{number}", [Box("a", 1, 1, 30, 30)], seed=700 + number)
         save_image(folder / f"grey_{number}.jpg", seed=700 + number, format="BMP")
     return folder
-
-
-def convert_set(data, output, **options):
-    return convert.convert(convert.ConvertOptions(data_dir=data, output_dir=output, **options))
 
 
 @pytest.mark.parametrize(

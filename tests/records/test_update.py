@@ -6,24 +6,20 @@ import shutil
 import pytest
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
-from tests.records.test_convert import contents, read_examples
+from tests.records.conversions import contents, convert_set, read_examples
 from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.scan import discover, entry
-from tfodhelper.records import convert, result, update, writer
+from tfodhelper.records import result, update, writer
 
 BOX = Box("cat", 1, 1, 20, 20)
-
-
-def run(data, output, **options):
-    return convert.convert(convert.ConvertOptions(data_dir=data, output_dir=output, **options))
 
 
 @pytest.fixture
 def made(tmp_path):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
-    return data, tmp_path / "out", run(data, tmp_path / "out")
+    return data, tmp_path / "out", convert_set(data, tmp_path / "out")
 
 
 def watch(monkeypatch):
@@ -51,7 +47,7 @@ def test_only_new_and_changed_images_are_converted(made, monkeypatch):
     (data / "dog_004.jpg").unlink()
     (data / "dog_004.xml").unlink()
     names = watch(monkeypatch)
-    after = run(data, output, update=True)
+    after = convert_set(data, output, update=True)
     assert sorted(names) == ["bird_1.jpg", "cat_003.jpg", "cat_new.jpg"]
     new = all_examples(after)
     assert set(new) == (set(old) | {"bird_1.jpg", "cat_new.jpg"}) - {"dog_004.jpg"}
@@ -61,7 +57,7 @@ def test_only_new_and_changed_images_are_converted(made, monkeypatch):
     manifest = manifests.read_manifest(output)
     assert {i["path"]: i["split"] for i in manifest.images if i["path"] in sides}.items() <= sides.items()
     assert len({i["source_id"] for i in manifest.images}) == len(manifest.images)
-    assert run(data, output).reused
+    assert convert_set(data, output).reused
     assert not (output / ".update").exists()
 
 
@@ -70,7 +66,7 @@ def test_a_second_update_continues_the_first(made, monkeypatch):
     for number in (1, 2):
         save_pair(data, f"more_{number}", [BOX], seed=950 + number)
         names = watch(monkeypatch)
-        updated = run(data, output, update=True)
+        updated = convert_set(data, output, update=True)
         assert names == [f"more_{number}.jpg"]
         monkeypatch.undo()
     assert len(all_examples(updated)) == 22
@@ -80,7 +76,7 @@ def test_without_the_flag_a_changed_dataset_is_rejected(made):
     data, output, _ = made
     save_pair(data, "new", [BOX], seed=999)
     with pytest.raises(errors.DatasetError, match="--update"):
-        run(data, output)
+        convert_set(data, output)
 
 
 def test_a_stopped_update_is_finished_or_discarded(made, monkeypatch):
@@ -98,13 +94,13 @@ def test_a_stopped_update_is_finished_or_discarded(made, monkeypatch):
 
     monkeypatch.setattr(update, "recover", stop)
     with pytest.raises(KeyboardInterrupt):
-        run(data, output, update=True)
+        convert_set(data, output, update=True)
     monkeypatch.undo()
     assert contents(output) == before and (output / ".update" / manifests.NAME).exists()
     shutil.copytree(output, output.parent / "discarded")
     (output.parent / "discarded" / ".update" / manifests.NAME).unlink()
-    assert len(all_examples(run(data, output))) == 21
-    assert len(all_examples(run(data, output.parent / "discarded", update=True))) == 21
+    assert len(all_examples(convert_set(data, output))) == 21
+    assert len(all_examples(convert_set(data, output.parent / "discarded", update=True))) == 21
 
 
 def test_unchanged_files_are_not_read_again(made, monkeypatch):
@@ -116,10 +112,10 @@ def test_unchanged_files_are_not_read_again(made, monkeypatch):
         return old(path, name)
 
     monkeypatch.setattr(entry, "_read_annotation", read_and_note)
-    assert run(data, output).reused
+    assert convert_set(data, output).reused
     assert read == []
     (data / "cat_000.xml").touch()
-    assert run(data, output).reused
+    assert convert_set(data, output).reused
     assert read == ["cat_000.xml"]
 
 
@@ -127,14 +123,14 @@ def test_unchanged_files_are_not_read_again(made, monkeypatch):
 def test_jobs_give_the_result_of_one_conversion(tmp_path, count):
     data = save_set(tmp_path / "data", ["cat", "dog"], 8)
     save_image(data / "pool.jpg", seed=77)
-    run(data, tmp_path / "one")
+    convert_set(data, tmp_path / "one")
     parts = [f"{number}/{count}" for number in range(1, count + 1)]
-    first = [run(data, tmp_path / "many", shard=part) for part in parts]
+    first = [convert_set(data, tmp_path / "many", shard=part) for part in parts]
     assert count == 1 or first[0] is None
     if count > 1:
         with pytest.raises(errors.DatasetError, match="seed"):
-            run(data, tmp_path / "many", shard=parts[0], seed=5)
-    second = [run(data, tmp_path / "many", shard=part) for part in parts]
+            convert_set(data, tmp_path / "many", shard=parts[0], seed=5)
+    second = [convert_set(data, tmp_path / "many", shard=part) for part in parts]
     assert second[-1].num_train == 12
     assert {n: c for n, c in contents(tmp_path / "many").items() if not n.startswith("process")} == contents(
         tmp_path / "one"
@@ -145,25 +141,25 @@ def test_jobs_give_the_result_of_one_conversion(tmp_path, count):
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
 def test_an_invalid_part_is_rejected(tmp_path, shard):
     with pytest.raises(errors.UsageError, match=f"--shard={shard}: invalid value"):
-        run(save_set(tmp_path / "data", ["cat"]), tmp_path / "out", shard=shard)
+        convert_set(save_set(tmp_path / "data", ["cat"]), tmp_path / "out", shard=shard)
 
 
 def test_the_result_does_not_depend_on_processes(tmp_path, monkeypatch):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
-    run(data, tmp_path / "one", num_workers=1)
+    convert_set(data, tmp_path / "one", num_workers=1)
     monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 2)
-    run(data, tmp_path / "two", num_workers=2)
+    convert_set(data, tmp_path / "two", num_workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_a_test_side_and_folds(tmp_path):
     data = save_set(tmp_path / "data", ["cat", "dog"], 10)
-    made = run(data, tmp_path / "out", test_fraction=0.2)
+    made = convert_set(data, tmp_path / "out", test_fraction=0.2)
     assert (made.num_train, made.num_validate, made.num_test) == (12, 4, 4)
     assert json.loads((tmp_path / "out" / manifests.NAME).read_text())["files"]["test_csv"] == "test.csv"
     sides = []
     for fold in (1, 2, 3):
-        made = run(data, tmp_path / f"fold{fold}", fold=f"{fold}/3")
+        made = convert_set(data, tmp_path / f"fold{fold}", fold=f"{fold}/3")
         sides.append(set(read_examples(made.validate_shards)))
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
 
@@ -177,5 +173,5 @@ def test_full_validation_finds_damage_that_a_header_does_not_show(tmp_path):
     content[start : start + 2] = bytes(2)  # the head of the compressed pixels
     image.write_bytes(content)
     for validate, count in (("header", 0), ("full", 1)):
-        run(data, tmp_path / validate, validate=validate)
+        convert_set(data, tmp_path / validate, validate=validate)
         assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == count

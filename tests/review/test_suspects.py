@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 
-import numpy as np
 import pytest
 
 from tests.dataset.scan.picture_set import save_pair
@@ -33,12 +32,6 @@ def find(annotation, predicted, **options):
         (suspect.kind, suspect.box.name, suspect.score)
         for suspect in suspects.find_suspects(annotation, predicted, **options)
     ]
-
-
-def test_iou_by_hand():
-    first, second = np.array([[0, 0, 10, 10], [0, 0, 0, 0]]), np.array([[0, 5, 10, 15], [50, 50, 60, 60]])
-    assert np.allclose(suspects.iou(first, second), [[50 / 150, 0], [0, 0]])
-    assert suspects.iou(first, np.zeros([0, 4])).shape == (2, 0)
 
 
 def test_agreement_is_not_suspect():
@@ -97,6 +90,7 @@ def test_drafts_are_ranked_and_hold_the_labels_and_the_suspicions(tmp_path):
     draft = labelimg.read_labelimg(folder / "0001_a.xml")
     assert draft.boxes == (Box("cat", 4, 5, 30, 40), Box("cat", 35, 5, 60, 45))
     assert draft.filename == "0001_a.jpg" and not draft.verified
+    assert f"<path>{folder / '0001_a.jpg'}</path>" in (folder / "0001_a.xml").read_text()
     (row,) = csv.DictReader((tmp_path / "out" / drafts.TABLE).open(encoding="utf-8"))
     assert (row["rank"], row["image"], row["xml"], row["kind"]) == ("1", "a.jpg", "a.xml", "missing")
 

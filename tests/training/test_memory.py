@@ -1,5 +1,6 @@
 """The error when memory runs out."""
 
+import pytest
 import tensorflow as tf
 
 from tfodhelper.config import pipeline
@@ -22,6 +23,25 @@ def test_a_two_stage_detector_names_its_proposals():
         (f"{resizer}.min_dimension", 640, 480),
         (f"{resizer}.max_dimension", 640, 480),
     ]
+
+
+@pytest.mark.parametrize(("drawn", "lower"), [(15, None), (16, None), (17, 8), (32, 16)])
+def test_the_second_stage_draws_no_fewer_when_it_draws_16(drawn, lower):
+    base = read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8")
+    base.model.faster_rcnn.second_stage_batch_size = drawn
+    name = "model.faster_rcnn.second_stage_batch_size"
+    proposed = {path: (value, less) for path, value, less in memory.find_what_to_lower(base)}
+    assert proposed.get(name) == (None if lower is None else (drawn, lower))
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM")
+    assert (name in memory.explain_out_of_memory(error, base).fix) == (lower is not None)
+
+
+@pytest.mark.parametrize(("batch_size", "lower"), [(1, None), (2, 1), (3, 1)])
+def test_a_batch_of_one_image_cannot_be_lowered(batch_size, lower):
+    base = read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8")
+    base.train_config.batch_size = batch_size
+    proposed = {path: less for path, _, less in memory.find_what_to_lower(base)}
+    assert proposed.get("train_config.batch_size") == lower
 
 
 def test_what_is_proposed_can_be_set():

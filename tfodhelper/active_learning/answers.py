@@ -10,9 +10,8 @@ Further keys are allowed; reading ignores them.
 import dataclasses
 import json
 import math
-import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import storage
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Edits
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box
@@ -84,28 +83,13 @@ def read_answers(path):
     Raises:
       StorageError: the file cannot be read, or a line is malformed; the error names it.
     """
-    path = pathlib.Path(path)
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _parse_line(path, number, line)
-    except OSError as error:
-        raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise errors.StorageError(f"{path}: is not UTF-8 text ({error})") from error
-
-
-def _parse_line(path, number, line):
-    try:
-        return from_json(json.loads(line))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise errors.StorageError(
-            f"{path}, line {number}: is not an answer ({type(error).__name__}: {error})",
-            expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
-            received=line.strip()[:200],
-            fix="restore the file, or remove it to ask the oracle again",
-        ) from error
+    form = storage.LineForm(
+        content="an answer",
+        expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
+        fix="restore the file, or remove it, so that the oracle is asked again",
+        parse=from_json,
+    )
+    return storage.read_json_lines(path, form)
 
 
 def _annotation_to_json(annotation):

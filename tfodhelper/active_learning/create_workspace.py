@@ -2,11 +2,8 @@
 
 import collections
 import dataclasses
-import itertools
 import os
 import pathlib
-
-import numpy as np
 
 from tfodhelper import console, errors, storage
 from tfodhelper.active_learning import workspace
@@ -188,14 +185,15 @@ def _write_pool(folder, pool_images, classes_of, labelled, validation):
     guard = _Guard(labelled.images_of(TRAIN), validation)
     with console.Progress("pool images compared with the validation set", len(pool_images)) as progress:
         hashes = near_duplicates.hash_files("/", [str(source.path.absolute()) for source in pool_images], progress)
-    names, pool, refused = _OwnNames(), [], []
+    stems, pool, refused = placing.FreeNames(), [], []
     for source in pool_images:
         path = str(source.path.absolute())
         reason = guard.refuse(path, hashes[path])
         if reason:
             refused.append((path, reason))
         else:
-            pool.append((f"pool/{names.take(source.name)}", path, classes_of.get(source.name)))
+            stem, ending = os.path.splitext(source.name)  # each image has an XML file of its own
+            pool.append((f"pool/{stems.take(stem)}{ending}", path, classes_of.get(source.name)))
     if not pool:
         raise errors.DatasetError(
             "the pool contains no images to label",
@@ -219,23 +217,6 @@ def _warn_of_unknown_classes(pool, label_map):
         )
 
 
-class _OwnNames:
-    """Names whose stems differ, so that each image has an XML file of its own."""
-
-    def __init__(self):
-        self._stems = set()
-
-    def take(self, name):
-        stem, ending = os.path.splitext(name)
-        own = stem
-        for number in itertools.count(2):
-            if own.casefold() not in self._stems:
-                break
-            own = f"{stem}_{number}"
-        self._stems.add(own.casefold())
-        return own + ending
-
-
 class _Guard:
     """Keeps images out of the pool that are already labelled or that show what the validation set shows."""
 
@@ -246,7 +227,8 @@ class _Guard:
         self._digests |= {image.sha256: f"is the same file as a validation image: {image.name}" for image in validation}
         self._sizes = {image.num_bytes for image in (*labelled, *validation)}
         paths = {str(image.path.absolute()): image.name for image in validation}
-        self._near = _NearHashes({paths[p]: h for p, h in near_duplicates.hash_files("/", list(paths)).items()})
+        hashes = near_duplicates.hash_files("/", list(paths))
+        self._near = near_duplicates.Lookup({paths[path]: hash_ for path, hash_ in hashes.items()})
 
     def refuse(self, path, hash_):
         """Why an image does not belong to the pool, or None."""
@@ -257,24 +239,3 @@ class _Guard:
             near = self._near.find(hash_)
             reason = f"looks almost the same as a validation image: {near}" if near else None
         return reason
-
-
-class _NearHashes:
-    """Finds fingerprints that differ in few bits: they agree in at least one band of bits."""
-
-    def __init__(self, hashes):
-        known = [(name, value) for name, value in hashes.items() if value is not None]
-        edges = np.linspace(0, 64, near_duplicates.MAX_DISTANCE + 2).astype(int).tolist()
-        self._bands = [(low, (1 << (high - low)) - 1) for low, high in itertools.pairwise(edges)]
-        self._tables = [collections.defaultdict(list) for _ in self._bands]
-        for name, value in known:
-            for table, (low, mask) in zip(self._tables, self._bands):
-                table[value >> low & mask].append((name, value))
-
-    def find(self, value):
-        """Name of an image within the distance, or None."""
-        for table, (low, mask) in zip(self._tables, self._bands):
-            for name, other in table.get(value >> low & mask, ()):
-                if (value ^ other).bit_count() <= near_duplicates.MAX_DISTANCE:
-                    return name
-        return None

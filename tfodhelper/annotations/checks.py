@@ -12,6 +12,7 @@ import itertools
 
 import numpy as np
 
+from tfodhelper import box_geometry
 from tfodhelper.annotations.findings import BOX_LEFT_OUT, IMAGE_LEFT_OUT, Finding
 from tfodhelper.annotations.images import EXTENSIONS
 from tfodhelper.annotations.structures import Annotation
@@ -306,7 +307,8 @@ def _check_overlaps(boxes, file):
     findings = []
     if len(boxes) < 2 or not _may_overlap(boxes):
         return findings
-    overlaps = np.triu(_pairwise_iou(boxes), k=1)
+    corners = box_geometry.corners_of(boxes)
+    overlaps = np.triu(box_geometry.pairwise_iou(corners, corners), k=1)
     for i, j in np.argwhere(overlaps > CLASS_CONFLICT_IOU):
         first, second = boxes[i], boxes[j]
         if first.name != second.name:
@@ -326,13 +328,3 @@ def _may_overlap(boxes):
         _may_coincide(a.xmin, a.xmax, b.xmin, b.xmax) and _may_coincide(a.ymin, a.ymax, b.ymin, b.ymax)
         for a, b in itertools.combinations(boxes, 2)
     )
-
-
-def _pairwise_iou(boxes):
-    """[N, N] intersection over union of boxes of positive area."""
-    xmin, ymin, xmax, ymax = np.array([(b.xmin, b.ymin, b.xmax, b.ymax) for b in boxes]).T
-    widths = np.minimum.outer(xmax, xmax) - np.maximum.outer(xmin, xmin)
-    heights = np.minimum.outer(ymax, ymax) - np.maximum.outer(ymin, ymin)
-    intersections = np.clip(widths, 0, None) * np.clip(heights, 0, None)
-    areas = (xmax - xmin) * (ymax - ymin)
-    return intersections / (np.add.outer(areas, areas) - intersections)

@@ -118,7 +118,7 @@ def _write_lines(file, values, encode):
     file.write("[]" if start.startswith("[") else "\n  ]")
 
 
-class StoredList(collections.abc.Sequence):
+class StoredList(columns.ComparedByElement):
     """A long list in a manifest, whose elements are read on demand.
 
     Args:
@@ -142,12 +142,6 @@ class StoredList(collections.abc.Sequence):
         with self._open() as file:
             for offset in self._offsets:
                 yield self._read(file, offset)
-
-    def __eq__(self, other):
-        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
-        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
-
-    __hash__ = None
 
     def add(self, offset):
         """Adds the element whose line starts at a byte offset of the file."""

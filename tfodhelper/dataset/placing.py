@@ -50,6 +50,22 @@ def is_inside(name):
     return bool(parts) and ".." not in parts and not name.startswith("/") and "\0" not in name
 
 
+class FreeNames:
+    """Gives each name once: of equal ones, whatever their capitals, the later ones are numbered from 2."""
+
+    def __init__(self):
+        self._taken = set()
+
+    def take(self, stem, ending=""):
+        """`stem + ending`, or the first of `stem_2 + ending`, `stem_3 + ending` ... that is free."""
+        name, number = stem + ending, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}_{number}{ending}"
+        self._taken.add(name.casefold())
+        return name
+
+
 class Names:
     """Makes relative names for images that are unique, and whose annotation files have unique names too.
 
@@ -58,8 +74,9 @@ class Names:
     """
 
     def __init__(self, names):
-        self._taken, self._owned = set(), set()
+        self._free, self._owned = FreeNames(), set()
         counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
+        counts.update({name.casefold() for name in names})  # "a.jpg.xml" belongs to "a.jpg", not to "a.jpg.png"
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
     def take(self, name, suffix=None):
@@ -73,18 +90,14 @@ class Names:
           (name of the image, name of its annotation file without extension).
         """
         stem, ending = os.path.splitext(name)
-        desired = stem + (suffix or ending)
-        number = 1
-        image = desired
-        while image.casefold() in self._taken:
-            number += 1
-            image = f"{stem}_{number}{suffix or ending}"
-        self._taken.add(image.casefold())
-        own = os.path.splitext(image)[0]
-        if stem.casefold() in self._shared or own.casefold() in self._owned:
-            own = image  # "a.jpg.xml" belongs to "a.jpg" alone
-        self._owned.add(own.casefold())
-        return image, own
+        while True:
+            image = self._free.take(stem, suffix or ending)
+            own = os.path.splitext(image)[0]
+            if stem.casefold() in self._shared or own.casefold() in self._owned:
+                own = image  # "a.jpg.xml" belongs to "a.jpg" alone
+            if own.casefold() not in self._owned:
+                self._owned.add(own.casefold())
+                return image, own
 
 
 def place_image(source, target, how):
@@ -113,7 +126,7 @@ def place_image(source, target, how):
         raise storage.explain_os_error(error, target) from error
 
 
-def place_corrected(image, target_dir, names, how, annotation=None):
+def place_corrected(image, target_dir, names, how, annotation=None, final_dir=None):
     """Places an examined image with its corrected annotation in a folder.
 
     Images that TensorFlow can decode are not changed; others are re-encoded, and rotated if their boxes require it.
@@ -124,6 +137,7 @@ def place_corrected(image, target_dir, names, how, annotation=None):
       names: a `Names`.
       how: how to place unchanged images: LINK or COPY.
       annotation: written instead of the image's own annotation, or None.
+      final_dir: the final path of `target_dir`, if it is renamed afterwards; it goes into the XML.
 
     Returns:
       The new relative name of the image.
@@ -143,7 +157,8 @@ def place_corrected(image, target_dir, names, how, annotation=None):
             file.write(data)
     else:
         place_image(image.path, target, how)
-    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", target, annotation, 1 if facts.mode == "L" else 3)
+    shown = pathlib.Path(target_dir if final_dir is None else final_dir) / name
+    write_annotation(pathlib.Path(target_dir) / f"{own}.xml", shown, annotation, 1 if facts.mode == "L" else 3)
     return name
 
 

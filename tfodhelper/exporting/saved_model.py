@@ -10,7 +10,6 @@ OUTPUT_DIRECTORY/
 """
 
 import contextlib
-import os
 import pathlib
 import shutil
 
@@ -111,7 +110,7 @@ def export_saved_model(
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size)
-    with _appears_whole(target) as folder:
+    with storage.whole_folder(target) as folder, _explain_what_tensorflow_refuses(target):
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
@@ -163,43 +162,12 @@ def find_label_map(pipeline_config, config_path=None):
 
 
 @contextlib.contextmanager
-def _appears_whole(target):
-    """Yields a hidden folder next to `target` that becomes `target` when the block ends without an error.
-
-    The next export with the same target removes what a killed one left behind.
-    """
-    partial = target.with_name(f".{target.name}.partial")
-    storage.make_folder(partial)
-    with storage.hold(partial):
-        _clear(partial)
-        try:
-            yield partial
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise storage.explain_os_error(error, target) from error
-        except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise errors.StorageError(f"{target}: cannot be written: {error.message}") from error
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        with contextlib.suppress(OSError):
-            (partial / ".lock").unlink()
-        try:
-            if target.exists():
-                target.rmdir()  # empty, as checked; a rename does not replace it everywhere
-            os.replace(partial, target)
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise storage.explain_os_error(error, target) from error
-
-
-def _clear(folder):
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name != ".lock":
-            entry.unlink()
+def _explain_what_tensorflow_refuses(target):
+    """TensorFlow writes its files itself and has its own errors for a full disk."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
+        raise errors.StorageError(f"{target}: cannot be written: {error.message}") from error
 
 
 def _write_checkpoint(view, folder):

@@ -13,10 +13,9 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
 from tfodhelper.fields import Record
 from tfodhelper.formats import collection
-from tfodhelper.records import reader
+from tfodhelper.records import reader, wire_format
 
 _CORNERS = (Record.XMIN, Record.YMIN, Record.XMAX, Record.YMAX)
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +153,10 @@ def _parse_feature(data):
                 values.append(_check_bytes(value))
             elif kind == 2:
                 values += struct.unpack(f"<{len(_check_bytes(value)) // 4}f", value)
-            elif wire == _VARINT:
+            elif wire == wire_format.VARINT:
                 values.append(_to_signed(value))
             else:
-                values += _unpack_varints(value)
+                values += map(_to_signed, wire_format.read_varints(value, 0, len(value)))
     return values
 
 
@@ -167,14 +166,6 @@ def _check_bytes(value):
     return value
 
 
-def _unpack_varints(data):
-    values, position = [], 0
-    while position < len(data):
-        value, position = _read_varint(data, position)
-        values.append(_to_signed(value))
-    return values
-
-
 def _to_signed(value):
     return value - (1 << 64) if value >= 1 << 63 else value
 
@@ -182,30 +173,5 @@ def _to_signed(value):
 def _iterate_fields(data):
     """Yields (field number, wire type, value) of a message; the value is bytes, or an int for a varint."""
     _check_bytes(data)
-    position = 0
-    while position < len(data):
-        key, position = _read_varint(data, position)
-        wire = key & 7
-        if wire == _VARINT:
-            value, position = _read_varint(data, position)
-        else:
-            size = {_FIXED64: 8, _FIXED32: 4}.get(wire)
-            if wire == _BYTES:
-                size, position = _read_varint(data, position)
-            if size is None or position + size > len(data):
-                raise ValueError(f"an invalid field of wire type {wire} at byte {position}")
-            value, position = data[position : position + size], position + size
-        yield key >> 3, wire, value
-
-
-def _read_varint(data, position):
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, position
-        if shift >= 70:
-            raise ValueError(f"a varint that is too long at byte {position}")
+    for number, wire, start, end in wire_format.iterate_fields(data, 0, len(data)):
+        yield number, wire, wire_format.read_varint(data, start)[0] if wire == wire_format.VARINT else data[start:end]

@@ -172,14 +172,10 @@ def write_folder(output_dir, images_of, label_map, how):
     for position, item in enumerate(label_map):
         index_of |= {name: position for name in (item.name, item.display_name) if name}
     for side, pairs in images_of.items():
-        taken = set()
+        stems = placing.FreeNames()
         for path, image in pairs:
             stem, ending = os.path.splitext(image.name.replace("/", "__"))
-            own, number = stem, 1
-            while own.casefold() in taken:
-                number += 1
-                own = f"{stem}_{number}"
-            taken.add(own.casefold())
+            own = stems.take(stem)
             placing.place_image(path, output_dir / "images" / _KEYS[side] / (own + ending), how)
             target = output_dir / "labels" / _KEYS[side] / f"{own}.txt"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The data_augmentation_options of a pipeline.config as one function from sample to sample.
 
-Fields that are not set have the Object Detection API's meaning: mostly the default of the schema, and where its code
-takes another (`random_downscale_to_target_pixels.max_target_pixels`: 800000), that.
+Fields that are not set mean what they mean in the Object Detection API: mostly the default of the schema, or the value
+that its code takes instead (`random_downscale_to_target_pixels.max_target_pixels`: 800000).
 """
 
 import functools
@@ -20,24 +20,24 @@ _JITTER_MODES = {
 }
 _RESIZE_METHODS = {1: "AREA", 2: "BICUBIC", 3: "BILINEAR", 4: "NEAREST_NEIGHBOR"}
 _REFUSED = {
-    "rgb_to_gray": "it leaves one channel, and the detectors take three; use random_rgb_to_gray {probability: 1.0}",
-    "scale_boxes_to_pixel_coordinates": "the detectors take normalized boxes; leave it out",
-    "convert_class_logits_to_softmax": "records hold classes, not class logits; leave it out",
-    "autoaugment_image": "its policies are not part of this program; name the operations that you want one by one",
+    "rgb_to_gray": "it leaves one channel, and detectors take three; use random_rgb_to_gray {probability: 1.0}",
+    "scale_boxes_to_pixel_coordinates": "detectors take normalized boxes; remove it",
+    "convert_class_logits_to_softmax": "records hold classes, not class logits; remove it",
+    "autoaugment_image": "its policies are not supported; list the operations that you want one by one",
 }
 
 
 def build_augmentation(options):
-    """Builds the steps of a config, in its order.
+    """Builds the steps of a config, in their order.
 
     Args:
       options: `PreprocessingStep` messages.
 
     Returns:
-      a function of a `Sample` and `Draws` that returns a `Sample`.
+      A function from (`Sample`, `Draws`) to a `Sample`.
 
     Raises:
-      ConfigError: for an option that is empty, unknown or set to what cannot be.
+      ConfigError: for an option that is empty, unknown or has an invalid value.
     """
     steps = [build_step(option, f"train_config.data_augmentation_options[{i}]") for i, option in enumerate(options)]
 
@@ -49,44 +49,42 @@ def build_augmentation(options):
     return augment
 
 
-def build_step(option, place="data_augmentation_options"):
+def build_step(option, path="data_augmentation_options"):
     """Builds one step from a `PreprocessingStep` message; see `build_augmentation`.
 
     Args:
       option: the message.
-      place: where it stands in the config, for messages.
+      path: of the message in the config, for errors.
     """
     name = option.WhichOneof("preprocessing_step")
     if name is None:
-        raise errors.ConfigError(f"{place}: no operation is named", expected=f"one of {', '.join(sorted(_BUILDERS))}")
+        raise errors.ConfigError(f"{path}: no operation is named", expected=f"one of {', '.join(sorted(_BUILDERS))}")
     if name in _REFUSED:
-        raise errors.ConfigError(f"{place}: {name} cannot be used", fix=_REFUSED[name])
+        raise errors.ConfigError(f"{path}: {name} is not supported", fix=_REFUSED[name])
     if name not in _BUILDERS:
-        raise errors.ConfigError(
-            f"{place}: unknown operation {name}", expected=f"one of {', '.join(sorted(_BUILDERS))}"
-        )
+        raise errors.ConfigError(f"{path}: unknown operation {name}", expected=f"one of {', '.join(sorted(_BUILDERS))}")
     config = getattr(option, name)
     for field in ("keypoint_flip_permutation", "keypoint_rot_permutation"):
         if hasattr(config, field) and len(getattr(config, field)):
-            raise errors.ConfigError(f"{place}.{name}.{field}: there are no keypoints", fix="leave it out")
-    return _BUILDERS[name](config, f"{place}.{name}")
+            raise errors.ConfigError(f"{path}.{name}.{field}: keypoints are not supported", fix="remove it")
+    return _BUILDERS[name](config, f"{path}.{name}")
 
 
 def _plain(function, *fields, **renamed):
-    """A builder that hands fields on as arguments; `renamed` maps arguments to fields."""
+    """A builder that passes fields on as arguments; `renamed` maps arguments to fields."""
     arguments = {field: field for field in fields} | renamed
 
-    def build(config, place):
-        del place
+    def build(config, path):
+        del path
         return functools.partial(function, **{name: getattr(config, field) for name, field in arguments.items()})
 
     return build
 
 
-def _normalize_image(config, place):
+def _normalize_image(config, path):
     low, high = config.original_minval, config.original_maxval
     if low == high:
-        raise errors.ConfigError(f"{place}: original_minval and original_maxval have to differ", received=low)
+        raise errors.ConfigError(f"{path}: original_minval and original_maxval must differ", received=low)
     return functools.partial(
         augment_color.normalize_image,
         original_minval=low,
@@ -96,19 +94,19 @@ def _normalize_image(config, place):
     )
 
 
-def _subtract_channel_mean(config, place):
-    return functools.partial(augment_color.subtract_channel_mean, means=_numbers(config.means, 3, f"{place}.means"))
+def _subtract_channel_mean(config, path):
+    return functools.partial(augment_color.subtract_channel_mean, means=_numbers(config.means, 3, f"{path}.means"))
 
 
-def _random_distort_color(config, place):
+def _random_distort_color(config, path):
     if config.color_ordering not in (0, 1):
-        raise errors.ConfigError(f"{place}.color_ordering", expected="0 or 1", received=config.color_ordering)
+        raise errors.ConfigError(f"{path}.color_ordering", expected="0 or 1", received=config.color_ordering)
     return functools.partial(augment_color.random_distort_color, color_ordering=config.color_ordering)
 
 
-def _random_patch_gaussian(config, place):
+def _random_patch_gaussian(config, path):
     if config.min_patch_size < 1:
-        raise errors.ConfigError(f"{place}.min_patch_size", expected="at least 1", received=config.min_patch_size)
+        raise errors.ConfigError(f"{path}.min_patch_size", expected="at least 1", received=config.min_patch_size)
     return functools.partial(
         augment_color.random_patch_gaussian,
         random_coef=config.random_coef,
@@ -117,16 +115,16 @@ def _random_patch_gaussian(config, place):
     )
 
 
-def _random_jitter_boxes(config, place):
-    del place
+def _random_jitter_boxes(config, path):
+    del path
     return functools.partial(
         augment_position.random_jitter_boxes, ratio=config.ratio, mode=_JITTER_MODES[config.jitter_mode]
     )
 
 
-def _drop_label(config, place):
+def _drop_label(config, path):
     if config.label < 1:
-        raise errors.ConfigError(f"{place}.label", expected="an id of the label map, from 1", received=config.label)
+        raise errors.ConfigError(f"{path}.label", expected="an id of the label map, from 1", received=config.label)
     return functools.partial(
         augment_position.drop_label_probabilistically,
         label=config.label - 1,
@@ -134,10 +132,10 @@ def _drop_label(config, place):
     )
 
 
-def _remap_labels(config, place):
+def _remap_labels(config, path):
     for label in (*config.original_labels, config.new_label):
         if label < 1:
-            raise errors.ConfigError(f"{place}: labels", expected="ids of the label map, from 1", received=label)
+            raise errors.ConfigError(f"{path}: labels", expected="ids of the label map, from 1", received=label)
     return functools.partial(
         augment_position.remap_labels,
         original_labels=[label - 1 for label in config.original_labels],
@@ -145,25 +143,25 @@ def _remap_labels(config, place):
     )
 
 
-def _resize_image(config, place):
-    _check_positive(place, new_height=config.new_height, new_width=config.new_width)
+def _resize_image(config, path):
+    _check_positive(path, new_height=config.new_height, new_width=config.new_width)
     method = _RESIZE_METHODS[config.method]
     return functools.partial(
         augment_size.resize_image, new_height=config.new_height, new_width=config.new_width, method=method
     )
 
 
-def _random_resize_method(config, place):
-    _check_positive(place, target_height=config.target_height, target_width=config.target_width)
+def _random_resize_method(config, path):
+    _check_positive(path, target_height=config.target_height, target_width=config.target_width)
     return functools.partial(
         augment_size.random_resize_method, target_height=config.target_height, target_width=config.target_width
     )
 
 
-def _random_downscale(config, place):
+def _random_downscale(config, path):
     low = config.min_target_pixels
     high = config.max_target_pixels if config.HasField("max_target_pixels") else 800000
-    _check_positive(place, min_target_pixels=low, max_target_pixels=high)
+    _check_positive(path, min_target_pixels=low, max_target_pixels=high)
     return functools.partial(
         augment_size.random_downscale_to_target_pixels,
         random_coef=config.random_coef,
@@ -172,82 +170,82 @@ def _random_downscale(config, place):
     )
 
 
-def _random_pad_image(config, place):
-    min_size = _size(config, "min_image_height", "min_image_width", place)
-    max_size = _size(config, "max_image_height", "max_image_width", place)
-    color = _color(config, place)
+def _random_pad_image(config, path):
+    min_size = _size(config, "min_image_height", "min_image_width", path)
+    max_size = _size(config, "max_image_height", "max_image_width", path)
+    color = _color(config, path)
     return functools.partial(augment_pad.random_pad_image, min_size=min_size, max_size=max_size, color=color)
 
 
-def _random_absolute_pad_image(config, place):
+def _random_absolute_pad_image(config, path):
     return functools.partial(
         augment_pad.random_absolute_pad_image,
         max_height_padding=config.max_height_padding,
         max_width_padding=config.max_width_padding,
-        color=_color(config, place),
+        color=_color(config, path),
     )
 
 
-def _random_crop_image(config, place):
-    return functools.partial(augment_crop.random_crop_image, crop=_crop(config, place))
+def _random_crop_image(config, path):
+    return functools.partial(augment_crop.random_crop_image, crop=_crop(config, path))
 
 
-def _random_crop_pad_image(config, place):
-    padding = augment_crop.Padding(*_ratios(config, place), _color(config, place))
-    return functools.partial(augment_crop.random_crop_pad_image, crop=_crop(config, place), padding=padding)
+def _random_crop_pad_image(config, path):
+    padding = augment_crop.Padding(*_ratios(config, path), _color(config, path))
+    return functools.partial(augment_crop.random_crop_pad_image, crop=_crop(config, path), padding=padding)
 
 
-def _ssd_random_crop(config, place):
-    return functools.partial(augment_crop.ssd_random_crop, crops=_crops(config, place))
+def _ssd_random_crop(config, path):
+    return functools.partial(augment_crop.ssd_random_crop, crops=_crops(config, path))
 
 
-def _ssd_random_crop_pad(config, place):
+def _ssd_random_crop_pad(config, path):
     if not config.operations:
         return augment_crop.ssd_random_crop_pad
     pairs = []
-    for crop, operation in zip(_crops(config, place), config.operations):
+    for crop, operation in zip(_crops(config, path), config.operations):
         color = (operation.pad_color_r, operation.pad_color_g, operation.pad_color_b)
-        pairs.append((crop, augment_crop.Padding(*_ratios(operation, place, required=True), color)))
+        pairs.append((crop, augment_crop.Padding(*_ratios(operation, path, required=True), color)))
     return functools.partial(augment_crop.ssd_random_crop_pad, crop_pads=tuple(pairs))
 
 
-def _ssd_random_crop_fixed_aspect_ratio(config, place):
-    _check_positive(place, aspect_ratio=config.aspect_ratio)
+def _ssd_random_crop_fixed_aspect_ratio(config, path):
+    _check_positive(path, aspect_ratio=config.aspect_ratio)
     return functools.partial(
         augment_crop.ssd_random_crop_fixed_aspect_ratio,
-        crops=_crops(config, place, with_aspect_ratio=False),
+        crops=_crops(config, path, with_aspect_ratio=False),
         aspect_ratio=config.aspect_ratio,
     )
 
 
-def _ssd_random_crop_pad_fixed_aspect_ratio(config, place):
-    _check_positive(place, aspect_ratio=config.aspect_ratio)
-    min_ratio, max_ratio = _ratios(config, place)
+def _ssd_random_crop_pad_fixed_aspect_ratio(config, path):
+    _check_positive(path, aspect_ratio=config.aspect_ratio)
+    min_ratio, max_ratio = _ratios(config, path)
     return functools.partial(
         augment_crop.ssd_random_crop_pad_fixed_aspect_ratio,
-        crops=_crops(config, place),
+        crops=_crops(config, path),
         aspect_ratio=config.aspect_ratio,
         min_ratio=min_ratio,
         max_ratio=max_ratio,
     )
 
 
-def _crops(config, place, with_aspect_ratio=True):
-    """The crops of an SSD operation; none given means those of the paper."""
+def _crops(config, path, with_aspect_ratio=True):
+    """The crops of an SSD operation; by default those of the paper."""
     if not config.operations:
         return augment_crop.SSD_CROPS
     return tuple(
-        _crop(operation, f"{place}.operations[{i}]", with_aspect_ratio) for i, operation in enumerate(config.operations)
+        _crop(operation, f"{path}.operations[{i}]", with_aspect_ratio) for i, operation in enumerate(config.operations)
     )
 
 
-def _crop(config, place, with_aspect_ratio=True):
+def _crop(config, path, with_aspect_ratio=True):
     aspect_ratios = (config.min_aspect_ratio, config.max_aspect_ratio) if with_aspect_ratio else (1.0, 1.0)
     areas = (config.min_area, config.max_area)
     for name, (low, high) in (("aspect_ratio", aspect_ratios), ("area", areas)):
         if not 0.0 < low <= high:
             raise errors.ConfigError(
-                f"{place}: min_{name} and max_{name}", expected="0 < min <= max", received=f"{low:g} and {high:g}"
+                f"{path}: min_{name} and max_{name}", expected="0 < min <= max", received=f"{low:g} and {high:g}"
             )
     return augment_crop.Crop(
         min_object_covered=config.min_object_covered,
@@ -259,40 +257,40 @@ def _crop(config, place, with_aspect_ratio=True):
     )
 
 
-def _ratios(config, place, required=False):
+def _ratios(config, path, required=False):
     """(min_padded_size_ratio, max_padded_size_ratio), each (height, width)."""
     if not required and not len(config.min_padded_size_ratio):
         low = (1.0, 1.0)
     else:
-        low = _numbers(config.min_padded_size_ratio, 2, f"{place}.min_padded_size_ratio")
+        low = _numbers(config.min_padded_size_ratio, 2, f"{path}.min_padded_size_ratio")
     if not required and not len(config.max_padded_size_ratio):
         return low, (2.0, 2.0)
-    return low, _numbers(config.max_padded_size_ratio, 2, f"{place}.max_padded_size_ratio")
+    return low, _numbers(config.max_padded_size_ratio, 2, f"{path}.max_padded_size_ratio")
 
 
-def _size(config, height_field, width_field, place):
+def _size(config, height_field, width_field, path):
     """(height, width), or None where neither is set."""
     if config.HasField(height_field) != config.HasField(width_field):
-        raise errors.ConfigError(f"{place}: {height_field} and {width_field}", expected="both or neither")
+        raise errors.ConfigError(f"{path}: {height_field} and {width_field}", expected="both or neither")
     if not config.HasField(height_field):
         return None
     return getattr(config, height_field), getattr(config, width_field)
 
 
-def _color(config, place):
-    return _numbers(config.pad_color, 3, f"{place}.pad_color") if len(config.pad_color) else None
+def _color(config, path):
+    return _numbers(config.pad_color, 3, f"{path}.pad_color") if len(config.pad_color) else None
 
 
-def _numbers(values, count, place):
+def _numbers(values, count, path):
     if len(values) != count:
-        raise errors.ConfigError(place, expected=f"{count} numbers", received=len(values))
+        raise errors.ConfigError(path, expected=f"{count} numbers", received=len(values))
     return tuple(float(value) for value in values)
 
 
-def _check_positive(place, **values):
+def _check_positive(path, **values):
     for name, value in values.items():
         if value <= 0:
-            raise errors.ConfigError(f"{place}.{name}", expected="a number above 0", received=value)
+            raise errors.ConfigError(f"{path}.{name}", expected="a number above 0", received=value)
 
 
 _BUILDERS = {

@@ -1,7 +1,7 @@
-"""Augmentation that changes colors and leaves boxes where they are.
+"""Augmentation that changes colors and leaves boxes as they are.
 
-Images are float32 [h, w, 3] in 0..255 and stay so. Scaling to 0..1 and back, which the Object Detection API does around
-its operations, is left out where it does not change the result.
+Images are float32 [h, w, 3] in 0..255, before and after. Scaling to 0..1 and back, which the Object Detection API does
+around its operations, is left out where it does not change the result.
 """
 
 import tensorflow as tf
@@ -20,7 +20,7 @@ def normalize_image(sample, draws, original_minval, original_maxval, target_minv
 
 
 def subtract_channel_mean(sample, draws, means):
-    """Subtracts one number a channel."""
+    """Subtracts one number per channel."""
     del draws
     return samples.replace_image(sample, samples.read_image(sample) - tf.constant(means, tf.float32))
 
@@ -40,7 +40,7 @@ def random_pixel_value_scale(sample, draws, minval=0.9, maxval=1.1):
 
 
 def random_rgb_to_gray(sample, draws, probability=0.1):
-    """Takes the color away; three equal channels stay."""
+    """Removes the color; three equal channels remain."""
     do = draws.happens(probability)
     image = samples.read_image(sample)
 
@@ -52,7 +52,7 @@ def random_rgb_to_gray(sample, draws, probability=0.1):
 
 
 def random_adjust_brightness(sample, draws, max_delta=0.2):
-    """Adds up to `max_delta` of the full range, either way."""
+    """Adds or subtracts up to `max_delta` of the full range."""
     delta = draws.uniform(-max_delta, max_delta)
     return _replace_clipped(sample, samples.read_image(sample) + delta * 255.0)
 
@@ -64,7 +64,7 @@ def random_adjust_contrast(sample, draws, min_delta=0.8, max_delta=1.25):
 
 
 def random_adjust_hue(sample, draws, max_delta=0.02):
-    """Turns the hue by up to `max_delta` of the circle, either way."""
+    """Turns the hue by up to `max_delta` of the circle in either direction."""
     delta = draws.uniform(-max_delta, max_delta)
     return _replace_clipped(sample, tf.image.adjust_hue(samples.read_image(sample), delta))
 
@@ -81,7 +81,7 @@ def random_distort_color(sample, draws, color_ordering=0):
     Args:
       sample: a `Sample`.
       draws: `Draws`.
-      color_ordering: 0 sets contrast at the end, 1 right after brightness.
+      color_ordering: 0 adjusts the contrast at the end, 1 right after the brightness.
     """
     sample = random_adjust_brightness(sample, draws, 32.0 / 255.0)
     if color_ordering == 1:
@@ -94,7 +94,7 @@ def random_distort_color(sample, draws, color_ordering=0):
 
 
 def random_black_patches(sample, draws, max_black_patches=10, probability=0.5, size_to_image_ratio=0.1):
-    """Blackens squares, each of which is there with a probability; their side is a part of the shorter side."""
+    """Blackens squares, each with a probability; their side is a fraction of the image's shorter side."""
     image = samples.read_image(sample)
     size = tf.shape(image)[:2]
     real_size = tf.cast(size, tf.float32)
@@ -111,7 +111,7 @@ def random_black_patches(sample, draws, max_black_patches=10, probability=0.5, s
 
 
 def random_jpeg_quality(sample, draws, random_coef=0.0, min_jpeg_quality=0, max_jpeg_quality=100):
-    """Stores and reads the image as JPEG of random quality (the greatest not reached).
+    """Stores and reads the image as a JPEG of random quality, below `max_jpeg_quality`.
 
     With the probability `random_coef` it stays as it is.
     """
@@ -126,13 +126,13 @@ def random_jpeg_quality(sample, draws, random_coef=0.0, min_jpeg_quality=0, max_
 
 
 def random_patch_gaussian(sample, draws, random_coef=0.0, patch_size_range=(1, 250), stddev_range=(0.0, 1.0)):
-    """Adds noise inside of one square; with the probability `random_coef` the image stays as it is.
+    """Adds noise inside a square; with the probability `random_coef` the image stays as it is.
 
     Args:
       sample: a `Sample`.
       draws: `Draws`.
       random_coef: see above.
-      patch_size_range: side of the square in pixels; the greatest is not reached.
+      patch_size_range: side of the square in pixels; the upper bound is excluded.
       stddev_range: of the noise, with values in 0..1.
     """
     do = draws.uniform() >= random_coef

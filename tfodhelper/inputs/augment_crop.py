@@ -1,6 +1,6 @@
 """Augmentation that cuts a part out of an image: single crops, the crops of SSD, crops to a shape.
 
-A crop is sampled as `tf.image.sample_distorted_bounding_box` does it, in at most 100 attempts; when all fail, the whole
+A crop is sampled by `tf.image.sample_distorted_bounding_box`, in at most 100 attempts; if all of them fail, the whole
 image stays. The windows of the SSD crops follow section 2.2 of Liu et al. 2016 (arXiv 1512.02325).
 """
 
@@ -16,14 +16,14 @@ _ATTEMPTS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """How one crop is chosen and what becomes of the boxes.
+    """How a crop is chosen and what becomes of the boxes.
 
     Attributes:
       min_object_covered: the window covers at least this fraction of at least one box.
       aspect_ratio_range: allowed width / height of the window.
       area_range: allowed area of the window, as a fraction of the image.
-      overlap_thresh: a box stays when at least this fraction of it lies in the window.
-      clip_boxes: whether boxes are cut off at the window.
+      overlap_thresh: a box is kept when at least this fraction of it is inside the window.
+      clip_boxes: whether boxes are clipped to the window.
       random_coef: probability that the image stays as it is.
     """
 
@@ -39,7 +39,7 @@ class Crop:
 class Padding:
     """The padding that follows a crop; sizes are multiples (height, width) of the image before the crop.
 
-    `color` is one number a channel, or None for the mean of what is padded.
+    `color` is one number per channel, or None for the mean of the padded image.
     """
 
     min_ratio: tuple = (1.0, 1.0)
@@ -55,17 +55,17 @@ SSD_CROP_PADS = tuple((crop, Padding()) for crop in SSD_CROPS[1:])
 
 
 def random_crop_image(sample, draws, crop):
-    """Crops as one `Crop` says."""
+    """Crops as a `Crop` says."""
     return _random_crop(sample, draws, (crop,))[0]
 
 
 def ssd_random_crop(sample, draws, crops=SSD_CROPS):
-    """Crops as one of several `Crop`s says, each equally likely."""
+    """Crops as one of several equally likely `Crop`s says."""
     return _random_crop(sample, draws, crops)[0]
 
 
 def ssd_random_crop_fixed_aspect_ratio(sample, draws, crops=SSD_CROPS, aspect_ratio=1.0):
-    """An SSD crop of one aspect ratio (width / height); whatever has another after it is cut to it."""
+    """An SSD crop of a given aspect ratio (width / height); an image that still has another one is cut to it."""
     ratio = (aspect_ratio, aspect_ratio)
     crops = [dataclasses.replace(crop, aspect_ratio_range=ratio) for crop in crops]
     return random_crop_to_aspect_ratio(ssd_random_crop(sample, draws, crops), draws, aspect_ratio)
@@ -74,18 +74,18 @@ def ssd_random_crop_fixed_aspect_ratio(sample, draws, crops=SSD_CROPS, aspect_ra
 def ssd_random_crop_pad_fixed_aspect_ratio(
     sample, draws, crops=SSD_CROPS, aspect_ratio=1.0, min_ratio=(1.0, 1.0), max_ratio=(2.0, 2.0)
 ):
-    """An SSD crop, then zeros below and to the right up to one aspect ratio (width / height)."""
+    """An SSD crop, then zeros below and to the right up to a given aspect ratio (width / height)."""
     cropped = ssd_random_crop(sample, draws, crops)
     return augment_pad.random_pad_to_aspect_ratio(cropped, draws, aspect_ratio, min_ratio, max_ratio)
 
 
 def random_crop_pad_image(sample, draws, crop, padding):
-    """Crops, then pads to a random multiple of the size before."""
+    """Crops, then pads to a random multiple of the original size."""
     return ssd_random_crop_pad(sample, draws, ((crop, padding),))
 
 
 def ssd_random_crop_pad(sample, draws, crop_pads=SSD_CROP_PADS):
-    """Crops and pads as one of several (`Crop`, `Padding`) says, each equally likely."""
+    """Crops and pads as one of several equally likely pairs (`Crop`, `Padding`) says."""
     height, width = sample.picture.size
     before = tf.cast(tf.stack([height, width]), tf.float32)
     paddings = [padding for _, padding in crop_pads]
@@ -98,7 +98,7 @@ def ssd_random_crop_pad(sample, draws, crop_pads=SSD_CROP_PADS):
 
 
 def random_crop_to_aspect_ratio(sample, draws, aspect_ratio=1.0, overlap_thresh=0.3, clip_boxes=True):
-    """Cuts the longer side to one aspect ratio (width / height), at a random place."""
+    """Cuts one side, at a random position, so that the image has an aspect ratio (width / height)."""
     height, width = sample.picture.size
     real_height, real_width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     wide = real_width / real_height > aspect_ratio
@@ -119,9 +119,9 @@ def random_crop_to_aspect_ratio(sample, draws, aspect_ratio=1.0, overlap_thresh=
 
 
 def random_square_crop_by_scale(sample, draws, max_border=128, scale_min=0.6, scale_max=1.3, num_scales=8):
-    """Cuts out a square about a random centre; what of it lies outside of the image is zero.
+    """Cuts out a square around a random center; the part outside of the image is zero.
 
-    The side is one of `num_scales` multiples of the longer side; the centre keeps a distance from the border (Zhou et
+    The side is one of `num_scales` multiples of the longer side; the center keeps a distance from the border (Zhou et
     al. 2019, arXiv 1904.07850, and the code published with it).
     """
     height, width = sample.picture.size
@@ -131,7 +131,7 @@ def random_square_crop_by_scale(sample, draws, max_border=128, scale_min=0.6, sc
     half = side // 2
     top = draws.integer(border_y, height - border_y + 1) - half
     left = draws.integer(border_x, width - border_x + 1) - half
-    # The last row and column are never part of the crop; the Object Detection API has it so.
+    # The last row and column are never part of the crop, as in the Object Detection API.
     y, bottom = tf.maximum(top, 0), tf.minimum(top + 2 * half, height - 1)
     x, right = tf.maximum(left, 0), tf.minimum(left + 2 * half, width - 1)
     part = samples.replace_picture(sample, pixels.crop(sample.picture, y, x, bottom - y, right - x))
@@ -140,7 +140,7 @@ def random_square_crop_by_scale(sample, draws, max_border=128, scale_min=0.6, sc
 
 
 def keep_inside(sample, window):
-    """Moves boxes into the frame of a window, drops those that lie outside of it and cuts off the others.
+    """Moves boxes into the frame of a window, drops those outside of it and clips the others.
 
     The picture is already that of the window.
     """
@@ -196,7 +196,7 @@ def _sample_window(sample, crops, chosen, height, width, seed):
 
 
 def _pick(values, chosen):
-    """The value of the chosen crop, a tensor; a constant where all are the same."""
+    """The value of the chosen crop as a tensor."""
     if len(values) == 1:
         return tf.convert_to_tensor(values[0])
     return tf.stack(values)[chosen]
@@ -209,7 +209,7 @@ def _normalize(y, x, window_height, window_width, height, width):
 
 
 def _center_border(max_border, size):
-    """How far a centre stays from the border: `max_border` halved until it is less than half of the side."""
+    """The least distance of a center from the border: `max_border`, halved until it is below half of the side."""
     border, size = tf.cast(max_border, tf.float32), tf.cast(size, tf.float32)
     halvings = tf.math.ceil(tf.math.log(2.0 * border / size) / tf.math.log(2.0))
     divisor = tf.clip_by_value(tf.pow(2.0, halvings), 1.0, border)

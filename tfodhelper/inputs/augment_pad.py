@@ -1,4 +1,4 @@
-"""Augmentation that sets an image into a larger one."""
+"""Augmentation that puts an image into a larger one."""
 
 import tensorflow as tf
 
@@ -6,11 +6,11 @@ from tfodhelper.inputs import sample as samples
 
 
 def pad_image(image, y, x, height, width, color=None):
-    """Sets an image into a larger one at (y, x).
+    """Puts an image into a larger one at (y, x).
 
     Args:
       image: float32 [h, w, 3].
-      y: int32 scalar, and so the others; y + h <= height and x + w <= width.
+      y: int32 scalar, as are the other numbers; y + h <= height and x + w <= width.
       x: see y.
       height: of the result.
       width: of the result.
@@ -29,23 +29,22 @@ def pad_image(image, y, x, height, width, color=None):
 
 
 def random_pad_image(sample, draws, min_size=None, max_size=None, color=None, image=None):
-    """Sets the image at a random place into one of random size.
+    """Puts the image into a larger one of random size, at a random position.
 
     Args:
       sample: a `Sample`.
       draws: `Draws`.
-      min_size: int32 [2] (height, width); none means the image's own. Never less than that.
-      max_size: int32 [2], itself not reached; none means twice the image's own.
+      min_size: int32 [2] (height, width), at least the size of the image; None: the size of the image.
+      max_size: int32 [2], excluded; None: twice the size of the image.
       color: float32 [3], or None for the mean of the image.
-      image: the image as `samples.read_image` gives it, where the caller has it already.
+      image: what `samples.read_image` returns, if the caller already has it.
     """
     image = samples.read_image(sample) if image is None else image
     size = tf.shape(image)[:2]
     min_size = size if min_size is None else tf.maximum(tf.cast(min_size, tf.int32), size)
     max_size = size * 2 if max_size is None else tf.maximum(tf.cast(max_size, tf.int32), size)
     color = tf.reduce_mean(image, axis=[0, 1]) if color is None else tf.cast(color, tf.float32)
-    places = [_place(draws, min_size[axis], max_size[axis], size[axis]) for axis in (0, 1)]
-    (height, y), (width, x) = places
+    (height, y), (width, x) = (_draw_side(draws, min_size[axis], max_size[axis], size[axis]) for axis in (0, 1))
     window = tf.cast(tf.stack([-y, -x, height - y, width - x]), tf.float32)
     window /= tf.cast(tf.tile(size, [2]), tf.float32)
     padded = pad_image(image, y, x, height, width, color)
@@ -53,7 +52,7 @@ def random_pad_image(sample, draws, min_size=None, max_size=None, color=None, im
 
 
 def random_absolute_pad_image(sample, draws, max_height_padding=1, max_width_padding=1, color=None):
-    """Pads by less than a number of pixels each way; zero means one, that is no padding."""
+    """Pads by less than the given number of pixels in each direction; zero counts as one, which means no padding."""
     height, width = sample.picture.size
     size = tf.stack([height, width])
     room = tf.constant([max_height_padding or 1, max_width_padding or 1], tf.int32)
@@ -61,7 +60,7 @@ def random_absolute_pad_image(sample, draws, max_height_padding=1, max_width_pad
 
 
 def random_pad_to_aspect_ratio(sample, draws, aspect_ratio=1.0, min_ratio=(1.0, 1.0), max_ratio=(2.0, 2.0)):
-    """Adds zeros below and to the right up to one aspect ratio (width / height), and as many more as chance wants.
+    """Adds zeros below and to the right up to an aspect ratio (width / height), and a random number of further ones.
 
     Args:
       sample: a `Sample`.
@@ -87,7 +86,7 @@ def random_pad_to_aspect_ratio(sample, draws, aspect_ratio=1.0, min_ratio=(1.0, 
     return samples.replace_image(samples.move_boxes(sample, window), pad_image(image, 0, 0, height, width))
 
 
-def _place(draws, min_size, max_size, size):
-    """A random size in min_size..max_size-1 and a random offset that leaves room for `size`."""
+def _draw_side(draws, min_size, max_size, size):
+    """A random side in min_size..max_size-1 and a random offset that leaves room for `size`."""
     target = tf.where(max_size > min_size, draws.integer(min_size, max_size), max_size)
     return target, draws.integer(0, target - size)

@@ -1,7 +1,7 @@
 """Augmentation that mirrors and turns images, and that moves, drops or renames boxes.
 
-Each function takes a `Sample` and `Draws` and returns a `Sample`; images and boxes change together. Chances and ranges
-are those of the Object Detection API's operations of the same name.
+Each function takes a `Sample` and `Draws` and returns a `Sample`; images and boxes change together. Probabilities and
+ranges are those of the Object Detection API's operations of the same name.
 """
 
 import dataclasses
@@ -16,36 +16,40 @@ _SMALLEST_SIDE = 1e-6
 
 def random_horizontal_flip(sample, draws, probability=0.5):
     """Mirrors left to right."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    flipped = tf.stack([ymin, 1.0 - xmax, ymax, 1.0 - xmin], axis=1)
-    return dataclasses.replace(
-        sample, picture=pixels.mirror(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
-    )
+    return _turn(sample, draws.happens(probability), pixels.mirror, lambda y1, x1, y2, x2: (y1, 1.0 - x2, y2, 1.0 - x1))
 
 
 def random_vertical_flip(sample, draws, probability=0.5):
     """Turns upside down by mirroring."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    flipped = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=1)
-    return dataclasses.replace(
-        sample, picture=pixels.turn_upside_down(sample.picture, do), boxes=tf.where(do, flipped, sample.boxes)
+    return _turn(
+        sample, draws.happens(probability), pixels.turn_upside_down, lambda y1, x1, y2, x2: (1.0 - y2, x1, 1.0 - y1, x2)
     )
 
 
 def random_rotation90(sample, draws, probability=0.5):
     """Turns counter-clockwise by 90 degrees."""
-    do = draws.happens(probability)
-    ymin, xmin, ymax, xmax = tf.unstack(sample.boxes, axis=1)
-    turned = tf.stack([1.0 - xmax, ymin, 1.0 - xmin, ymax], axis=1)
+    return _turn(
+        sample, draws.happens(probability), pixels.rotate90, lambda y1, x1, y2, x2: (1.0 - x2, y1, 1.0 - x1, y2)
+    )
+
+
+def _turn(sample, do, turn_picture, turn_sides):
+    """Turns a picture and its boxes where `do` is true.
+
+    Args:
+      sample: `sample.Sample`.
+      do: bool scalar tensor.
+      turn_picture: function from (picture, do) to the picture.
+      turn_sides: function from ymin, xmin, ymax, xmax, each [N], to those of the turned boxes.
+    """
+    boxes = tf.stack(turn_sides(*tf.unstack(sample.boxes, axis=1)), axis=1)
     return dataclasses.replace(
-        sample, picture=pixels.rotate90(sample.picture, do), boxes=tf.where(do, turned, sample.boxes)
+        sample, picture=turn_picture(sample.picture, do), boxes=tf.where(do, boxes, sample.boxes)
     )
 
 
 def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal_probability=0.1):
-    """Sets the image below itself, beside itself, or both; every box appears in each copy."""
+    """Repeats the image below itself, beside itself, or both; every copy has all boxes."""
     for axis, probability in ((0, vertical_probability), (1, horizontal_probability)):
         do = draws.happens(probability)
         image = samples.read_image(sample)
@@ -67,14 +71,14 @@ def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal
 
 
 def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):
-    """Moves the sides of each box by up to half of `ratio` of its size, and cuts it off at the image's border.
+    """Moves the sides of each box by up to half of `ratio` of its size, and clips it to the image.
 
     Args:
       sample: a `Sample`.
       draws: `Draws`.
       ratio: greatest relative change.
-      mode: DEFAULT moves each side by itself both ways; EXPAND and SHRINK one way only; with _SYMMETRIC opposite sides
-        move by the same amount, with _SYMMETRIC_XY both pairs by the same relative amount.
+      mode: DEFAULT moves each side independently in both directions, EXPAND only outwards, SHRINK only inwards; with
+        _SYMMETRIC opposite sides move by the same amount, with _SYMMETRIC_XY both pairs by the same relative amount.
     """
     low = 0.0 if mode.startswith("EXPAND") else -ratio
     high = 0.0 if mode.startswith("SHRINK") else ratio
@@ -95,7 +99,7 @@ def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):
 
 
 def _symmetric_factors(y, x, height, width, vertical, horizontal, together):
-    """Limits the growth of boxes about their centres to what the image has room for."""
+    """Limits the growth of boxes around their centers to the room that the image has."""
     room_y = tf.abs(2.0 * tf.minimum(y, 1.0 - y) / height)
     room_x = tf.abs(2.0 * tf.minimum(x, 1.0 - x) / width)
     if together:
@@ -105,13 +109,13 @@ def _symmetric_factors(y, x, height, width, vertical, horizontal, together):
 
 
 def drop_label_probabilistically(sample, draws, label, drop_probability=1.0):
-    """Drops each box of one class, a 0-based index, with a probability."""
+    """Drops each box of a class, a 0-based index, with a probability."""
     chances = tf.random.stateless_uniform(tf.shape(sample.classes), draws.seed())
     return samples.keep_boxes(sample, (chances > drop_probability) | (sample.classes != label))
 
 
 def remap_labels(sample, draws, original_labels, new_label):
-    """Gives boxes of some classes another class; all are 0-based indices."""
+    """Changes the class of boxes of some classes; all classes are 0-based indices."""
     del draws
     classes = sample.classes
     for label in original_labels:

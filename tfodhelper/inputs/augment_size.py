@@ -13,7 +13,7 @@ METHODS = ("BILINEAR", "NEAREST_NEIGHBOR", "BICUBIC", "AREA")
 
 
 def random_image_scale(sample, draws, min_scale_ratio=0.5, max_scale_ratio=2.0):
-    """Scales both sides by one random factor; the corner pixels keep their values."""
+    """Scales both sides by the same random factor; the corner pixels keep their values."""
     factor = draws.uniform(min_scale_ratio, max_scale_ratio)
     image = samples.read_image(sample)
     size = tf.cast(tf.cast(tf.shape(image)[:2], tf.float32) * factor, tf.int32)
@@ -22,13 +22,13 @@ def random_image_scale(sample, draws, min_scale_ratio=0.5, max_scale_ratio=2.0):
 
 
 def resize_image(sample, draws, new_height, new_width, method="BILINEAR"):
-    """Scales to one size."""
+    """Scales to a given size."""
     del draws
     return samples.replace_image(sample, _resize(samples.read_image(sample), [new_height, new_width], method))
 
 
 def random_resize_method(sample, draws, target_height, target_width):
-    """Scales to one size by one of four methods, each equally likely."""
+    """Scales to a given size by one of four equally likely methods."""
     chosen = draws.integer(0, len(METHODS))
     image = samples.read_image(sample)
     size = [target_height, target_width]
@@ -39,7 +39,7 @@ def random_resize_method(sample, draws, target_height, target_width):
 def random_downscale_to_target_pixels(
     sample, draws, random_coef=0.0, min_target_pixels=300000, max_target_pixels=800000
 ):
-    """Shrinks an image that has more than a random number of pixels to that number.
+    """Shrinks an image to a random number of pixels, if it has more.
 
     With the probability `random_coef` it stays as it is.
     """
@@ -56,9 +56,9 @@ def random_downscale_to_target_pixels(
 
 
 def random_scale_crop_and_pad_to_square(sample, draws, output_size=512, scale_min=0.1, scale_max=2.0):
-    """Scales the longer side to a random multiple of `output_size`, cuts or pads to a square of that size.
+    """Scales the longer side to a random multiple of `output_size`, then crops or pads to a square of that size.
 
-    What is missing below and to the right is zero (Tan et al. 2020, arXiv 1911.09070, and the code published with it).
+    Padding below and to the right is zero (Tan et al. 2020, arXiv 1911.09070, and the code published with it).
     """
     scale = draws.uniform(scale_min, scale_max)
     image = samples.read_image(sample)

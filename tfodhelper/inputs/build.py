@@ -9,17 +9,17 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.inputs import augment, decoder, parser, reader
 from tfodhelper.inputs import sampling as samplings
 
-_EVAL_SEED = 0  # the same pictures are drawn at each evaluation
+_EVAL_SEED = 0  # each evaluation draws the same pictures
 _UNREAD = {
     "load_instance_masks": "masks",
     "num_keypoints": "keypoints",
     "num_additional_channels": "additional channels",
     "load_multiclass_scores": "multiclass scores",
     "load_context_features": "context features",
-    "load_dense_pose": "DensePose",
+    "load_dense_pose": "DensePose annotations",
     "load_track_id": "tracks",
     "load_keypoint_depth_features": "keypoint depths",
-    "expand_labels_hierarchy": "a hierarchy of labels",
+    "expand_labels_hierarchy": "hierarchies of labels",
 }
 
 
@@ -27,7 +27,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     """Builds the endless (or `num_epochs` long) stream of training batches.
 
     The order follows from the seed and the epoch, augmentation from the seed and the position in the stream: a stream
-    that starts at step s goes on exactly where one that was left after step s stopped.
+    that starts at step s continues exactly where one that ended after step s stopped.
 
     Args:
       pipeline_config: `TrainEvalPipelineConfig`; train_input_reader and train_config.data_augmentation_options are
@@ -35,15 +35,15 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
       resizer: a `resizers.Resizer`.
       batch_size: of this input pipeline.
       seed: an int.
-      start_step: number of batches of this pipeline that lie behind.
+      start_step: number of batches of this pipeline that were already used.
       input_context: `tf.distribute.InputContext`, or None; each pipeline reads its own part of the records.
-      sampling: a `sampling.Sampling`; None reads every record once an epoch.
+      sampling: a `sampling.Sampling`; None reads every record once per epoch.
 
     Returns:
-      a dataset of (features, labels), keyed by `fields.Inputs` and `fields.Groundtruth`.
+      A dataset of (features, labels), keyed by `fields.Inputs` and `fields.Groundtruth`.
 
     Raises:
-      ConfigError, DatasetError: for what cannot be read or done.
+      ConfigError, DatasetError: for records that cannot be read, or settings that are not supported.
     """
     config = pipeline_config.train_input_reader
     records = _read_training(config, sampling, seed, _share_of(input_context), start_step * batch_size)
@@ -69,7 +69,7 @@ def _read_training(config, sampling, seed, share, start):
 
 
 def build_draw(config, sampling, seed):
-    """The draw of an `InputReader` message's records.
+    """Builds the draw of the records of an `InputReader` message.
 
     Args:
       config: the message.
@@ -80,13 +80,13 @@ def build_draw(config, sampling, seed):
       (`samplings.Catalogue`, `samplings.Draw`, the `LabelMap` or None).
 
     Raises:
-      ConfigError, DatasetError: for what cannot be read or drawn.
+      ConfigError, DatasetError: for records that cannot be read or drawn.
     """
     source = reader.make_source(config, "train_input_reader")
     if source.sample_1_of_n_examples > 1:
         raise errors.ConfigError(
-            "train_input_reader.sample_1_of_n_examples does not go with --sampling and --negatives",
-            fix="leave one of them out",
+            "train_input_reader.sample_1_of_n_examples cannot be combined with --sampling and --negatives",
+            fix="remove one of them",
         )
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
     catalogue = samplings.read_catalogue(source.paths, label_map)
@@ -101,17 +101,17 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
       resizer: a `resizers.Resizer`.
       batch_size: of this input pipeline; the last batch may be smaller.
       input_context: as for training.
-      keep_original_images: with how many of the first images the stored image comes along; all features then have
-        `Inputs.ORIGINAL_IMAGE`, for later images with nothing in it.
+      keep_original_images: how many of the first images come with their stored image; all features then have
+        `Inputs.ORIGINAL_IMAGE`, which for later images is a single black pixel.
 
     Returns:
-      a dataset of (features, labels); as many boxes as there are, unless the config sets max_number_of_boxes.
+      A dataset of (features, labels) with all boxes, unless the config sets max_number_of_boxes.
 
     Raises:
-      ConfigError, DatasetError: for what cannot be read.
+      ConfigError, DatasetError: for records that cannot be read.
     """
     if not pipeline_config.eval_input_reader:
-        raise errors.ConfigError("eval_input_reader: there is none", fix="name the validation records there")
+        raise errors.ConfigError("eval_input_reader is missing", fix="name the validation records there")
     config = pipeline_config.eval_input_reader[0]
     source = dataclasses.replace(reader.make_source(config, "eval_input_reader"), num_epochs=1)
     records = reader.read_records(source, _EVAL_SEED, _share_of(input_context))
@@ -130,19 +130,19 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
 
 
 def _max_boxes(train_config, config):
-    """Boxes an image in training: what either place asks for; the larger number when both do."""
-    asked = [
+    """Boxes per image in training: what either message sets; the larger number if both do."""
+    numbers = [
         message.max_number_of_boxes for message in (train_config, config) if message.HasField("max_number_of_boxes")
     ]
-    return max(asked, default=config.max_number_of_boxes)
+    return max(numbers, default=config.max_number_of_boxes)
 
 
 def _build_decoder(config, name):
-    for field, what in _UNREAD.items():
+    for field, content in _UNREAD.items():
         if getattr(config, field):
-            raise errors.ConfigError(f"{name}.{field}: {what} cannot be read", fix="leave it out")
+            raise errors.ConfigError(f"{name}.{field}: {content} are not supported", fix="remove it")
     if config.input_type == 2:
-        raise errors.ConfigError(f"{name}.input_type: sequence examples cannot be read", expected="TF_EXAMPLE")
+        raise errors.ConfigError(f"{name}.input_type: sequence examples are not supported", expected="TF_EXAMPLE")
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
     return decoder.Decoder(label_map)
 

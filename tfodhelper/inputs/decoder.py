@@ -1,8 +1,8 @@
 """A serialized tf.train.Example becomes the ground truth and the undecoded image of a `Sample`.
 
-What an image is, its bytes say; the features image/format, image/height and image/width are not read. Boxes that are
-no boxes (a coordinate that is no number, no area left inside of the image) and boxes of classes that are not in the
-label map are left out; boxes that stand over the border are cut off at it.
+The format and size of an image are read from its bytes, not from image/format, image/height and image/width. Invalid
+boxes (a coordinate that is not a number, no area inside the image) and boxes of classes that are not in the label map
+are left out; boxes that reach beyond the image are clipped to it.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ _UNKNOWN = -1
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """What one record holds besides picture, boxes and classes; `Sample.rows` points into the lists.
+    """What a record holds besides picture, boxes and classes; `Sample.rows` points into the lists.
 
     Attributes:
       size: int32 [2], height and width of the stored image in pixels.
@@ -43,9 +43,9 @@ class Decoder:
     """Decodes records.
 
     Args:
-      label_map: a `LabelMap`, or None. With one the class names of a record count before its class ids, names before
-        display names; a record without names is read by its ids.
-      num_classes: classes from 1 to this are known when there is no label map.
+      label_map: a `LabelMap`, or None. With a label map, class names of a record take precedence over its class ids,
+        and names over display names; a record without names is read by its ids.
+      num_classes: without a label map, ids from 1 to this number are known; None: all are.
     """
 
     def __init__(self, label_map=None, num_classes=None):
@@ -53,13 +53,13 @@ class Decoder:
         self._num_classes = num_classes if label_map is None else label_map.num_classes
 
     def decode(self, serialized):
-        """Decodes one record.
+        """Decodes a record.
 
         Args:
           serialized: string scalar.
 
         Returns:
-          a `Sample` and a `Stored`.
+          A `Sample` and a `Stored`.
         """
         features = tf.io.parse_single_example(serialized, _FEATURES)
         picture = pixels.make_picture_from_bytes(features[Record.ENCODED])
@@ -75,7 +75,7 @@ class Decoder:
         return sample, _read_stored(features, picture, boxes, count)
 
     def _read_classes(self, features, count):
-        """0-based classes, int32 [N]; `_UNKNOWN` for those that nobody knows."""
+        """0-based classes, int32 [N]; `_UNKNOWN` for unknown ones."""
         ids = tf.cast(_fill(features[Record.CLASS_LABEL], count, tf.constant(0, tf.int64)), tf.int32)
         if self._num_classes is not None:
             ids = tf.where(ids <= self._num_classes, ids, 0)
@@ -135,5 +135,5 @@ def _read_stored(features, picture, boxes, count):
 
 
 def _fill(values, count, default):
-    """The values of a feature, or `count` times the default where the record does not have it."""
+    """The values of a feature, or `count` times the default if the record does not have it."""
     return tf.cond(tf.size(values) > 0, lambda: values, lambda: tf.fill([count], default))

@@ -1,7 +1,7 @@
 """Which record is to blame when reading the input fails.
 
-An error from inside of `tf.data` tells neither file nor record, and carrying both along with each record would slow all
-the good ones down. So the files are read again, once, when something has already failed.
+An error from inside `tf.data` names neither file nor record, and carrying both along with each record would slow down
+all the good ones. So the files are read again, once, after something has failed.
 """
 
 import tensorflow as tf
@@ -11,28 +11,28 @@ from tfodhelper.fields import Record
 from tfodhelper.inputs import decoder, pixels
 from tfodhelper.records import reader as records_reader
 
-# TensorFlow's message may hold the broken record itself, which then is no text.
+# TensorFlow's message may hold the broken record itself, which is not text.
 _ERRORS = (tf.errors.OpError, UnicodeDecodeError)
-_FIX = "mend or remove that image and convert again, or copy the record file again"
+_FIX = "repair or remove that image and convert again, or copy the record file again"
 
 
 def explain_input_error(error, patterns):
     """Finds the first record that cannot be read or decoded.
 
     Args:
-      error: the exception that reading a dataset raised.
+      error: the exception raised while a dataset was read.
       patterns: record files, patterns or both, as in `tf_record_input_reader.input_path`.
 
     Returns:
-      a `DatasetError` that names the record file, the record and the image, or None when all records are whole, that is
-      when the error has another cause.
+      A `DatasetError` that names the record file, the record and the image, or None when all records can be read: then
+      the error has another cause.
     """
     if not isinstance(error, _ERRORS):
         return None
     for path in records_reader.list_shards(patterns):
-        found = _first_unreadable(path) or _first_undecodable(path)
-        if found is not None:
-            return found
+        explained = _first_unreadable(path) or _first_undecodable(path)
+        if explained is not None:
+            return explained
     return None
 
 
@@ -62,14 +62,14 @@ def _first_undecodable(path):
 
 
 def _decode_or_fail(number, serialized):
-    """The number, and something that needs all of the record, so that a broken one never comes out."""
+    """The number, and values that depend on the whole record, so that a broken record always fails."""
     sample, stored = decoder.Decoder().decode(serialized)
     rows = tf.gather(stored.weights, sample.rows) + tf.gather(stored.area, sample.rows)
     return number, tf.reduce_max(pixels.read_pixels(sample.picture)), tf.reduce_sum(rows)
 
 
 def _explain(path, number, serialized):
-    name, reason = "no tf.train.Example", None
+    name, reason = "not a tf.train.Example", None
     try:
         feature = {Record.FILENAME: tf.io.FixedLenFeature([], tf.string, "an unknown image")}
         name = tf.io.parse_single_example(serialized, feature)[Record.FILENAME].numpy().decode("utf-8", "replace")

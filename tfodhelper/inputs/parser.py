@@ -1,4 +1,4 @@
-"""One record becomes one training or evaluation example: decoded, augmented, resized, padded."""
+"""A record becomes a training or evaluation example: it is decoded, augmented, resized and padded."""
 
 import tensorflow as tf
 
@@ -12,11 +12,11 @@ class Parser:
 
     Args:
       decoder: `decoder.Decoder`.
-      resizer: a `resizers.Resizer`, or a function like it.
+      resizer: a `resizers.Resizer`, or a function that does the same.
       max_boxes: labels are padded or cut to this many rows; None keeps them as they are.
-      augment: a function of a `Sample` and `Draws`, or None.
+      augment: a function from (`Sample`, `Draws`) to a `Sample`, or None.
       seed: of all random numbers, an int.
-      keep_original_images: how many examples, from index 0, carry their stored image.
+      keep_original_images: how many examples, from index 0, come with their stored image.
     """
 
     def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0):
@@ -24,15 +24,15 @@ class Parser:
         self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
 
     def parse(self, index, serialized):
-        """Parses one record; all random numbers follow from the seed and the index.
+        """Parses a record; all random numbers follow from the seed and the index.
 
         Args:
           index: int64 scalar, number of the example in the whole run.
           serialized: string scalar.
 
         Returns:
-          features and labels, keyed by `fields.Inputs` and `fields.Groundtruth`, without a batch dimension; boxes are
-          normalized to the true image yet, see `fit_boxes_to_padding`.
+          Features and labels, keyed by `fields.Inputs` and `fields.Groundtruth`, without a batch dimension. Boxes are
+          still normalized to the true image; see `fit_boxes_to_padding`.
         """
         sample, stored = self._decoder.decode(serialized)
         whole = sample.picture
@@ -83,9 +83,9 @@ class Parser:
 
 
 def fit_boxes_to_padding(features, labels):
-    """Boxes of a batch that are normalized to the true images, normalized to the padded ones instead.
+    """Changes the frame of a batch's boxes from the true images to the padded ones.
 
-    `Parser.parse` cannot know how large the largest image of a batch is; this is the step after batching.
+    `Parser.parse` does not know the size of the largest image of a batch; this is the step after batching.
     """
     true_sizes = tf.cast(features[Inputs.TRUE_IMAGE_SHAPE][:, :2], tf.float32)
     padded_size = tf.cast(tf.shape(features[Inputs.IMAGE])[1:3], tf.float32)
@@ -94,9 +94,9 @@ def fit_boxes_to_padding(features, labels):
 
 
 def padding_values(features, labels):
-    """What fills rows and pixels past the end of a smaller example in a batch; takes the element specs.
+    """Values that pad smaller examples of a batch; takes the element specs.
 
-    Zero, the empty string or False, except that a class that is padding is -1.
+    Zero, the empty string or False, except for classes, which are padded with -1.
     """
     values = tf.nest.map_structure(lambda spec: tf.zeros([], spec.dtype), (features, labels))
     values[1][Groundtruth.CLASSES] = tf.constant(-1, tf.int32)

@@ -1,8 +1,8 @@
-"""Pixels that are decoded late: crops, flips and turns are noted first and carried out once, on the part that is left.
+"""Pixels that are decoded late: crops, flips and turns are noted first and applied once, to the part that is left.
 
-Decoding is the dearest step of an input pipeline. A `Picture` therefore keeps an image as it is stored together with a
-window and up to three mirrorings, and `read_pixels` decodes no more than that window. The numbers are those of decoding
-the whole image first.
+Decoding is the most expensive step of an input pipeline. A `Picture` therefore keeps an image as it is stored, with a
+window and up to three mirrorings, and `read_pixels` decodes only that window. The pixels are the same as when the whole
+image is decoded first.
 """
 
 import dataclasses
@@ -10,22 +10,22 @@ from typing import Any
 
 import tensorflow as tf
 
-# Smooth chroma upsampling looks one pixel to each side, and libjpeg leaves it out where a window is less than five
-# pixels wide; with four pixels around it a window has the numbers that it has in the whole image.
+# Smooth chroma upsampling uses one pixel on each side, and libjpeg skips it where a window is less than five pixels
+# wide; with four pixels around it, a window has the same pixels as in the whole image.
 _MARGIN = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """An image that is stored as bytes or already there as pixels, and the part and position in which it is seen.
+    """An image, as encoded bytes or as pixels, and the part and position in which it is seen.
 
     The picture seen is `source[window]`, first transposed, then turned upside down, then mirrored left to right, each
-    where its flag says so. The flags are Python's False as long as nothing asks for them, scalar bool tensors after.
+    if its flag is true. The flags are Python's False until an operation sets them, then scalar bool tensors.
 
     Attributes:
-      encoded: string scalar, or None where only pixels are left.
+      encoded: string scalar, or None if there are only pixels.
       is_jpeg: bool scalar: whether `encoded` is a JPEG, by its bytes.
-      pixels: [h, w, 3], the source as pixels; with `encoded` a JPEG it is empty.
+      pixels: [h, w, 3], the source as pixels; empty if `encoded` is a JPEG.
       window: int32 scalars (y, x, height, width) in the source.
       transposed, upside_down, mirrored: see above.
     """
@@ -48,10 +48,10 @@ class Picture:
 
 
 def make_picture_from_bytes(encoded):
-    """A picture of a whole stored image; only a JPEG's header is read yet, other formats are decoded.
+    """A picture of a whole stored image; of a JPEG only the header is read, other formats are decoded.
 
     Args:
-      encoded: string scalar: JPEG, PNG, GIF (first frame) or BMP; what it is, its bytes say.
+      encoded: string scalar: the bytes of a JPEG, PNG, GIF (first frame) or BMP.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
 
@@ -74,7 +74,7 @@ def make_picture_from_pixels(pixels):
 
 
 def crop(picture, y, x, height, width):
-    """Narrows a picture to a window, int32 scalars in the frame as it is seen."""
+    """Narrows a picture to a window: int32 scalars in the frame in which it is seen."""
     seen_height, seen_width = picture.size
     if picture.upside_down is not False:
         y = tf.where(picture.upside_down, seen_height - y - height, y)
@@ -103,8 +103,8 @@ def turn_upside_down(picture, do):
 def rotate90(picture, do):
     """Turns counter-clockwise by 90 degrees where `do` (bool scalar) is true.
 
-    The turn is a transposition followed by a mirroring top to bottom; a transposition that comes after mirrorings
-    exchanges them.
+    The turn is a transposition followed by mirroring top to bottom; a transposition after the two mirrorings swaps
+    them.
     """
     upside_down, mirrored = (tf.convert_to_tensor(flag) for flag in (picture.upside_down, picture.mirrored))
     return dataclasses.replace(
@@ -157,7 +157,7 @@ def _decode_jpeg_window(encoded, window):
     size = tf.io.extract_jpeg_shape(encoded)
     top, left = tf.maximum(y - _MARGIN, 0), tf.maximum(x - _MARGIN, 0)
     bottom, right = tf.minimum(y + height + _MARGIN, size[0]), tf.minimum(x + width + _MARGIN, size[1])
-    # The accurate transform reads what Pillow, OpenCV and `predict` read, to the bit, and takes no longer.
+    # The accurate transform gives the same pixels as Pillow, OpenCV and `predict`, to the bit, and is as fast.
     wide = tf.io.decode_and_crop_jpeg(
         encoded, tf.stack([top, left, bottom - top, right - left]), channels=3, dct_method="INTEGER_ACCURATE"
     )

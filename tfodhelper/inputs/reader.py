@@ -1,7 +1,7 @@
-"""Serialized records in an order that follows from the seed and the epoch, from any position on.
+"""Serialized records in an order that follows from the seed and the epoch, starting at any position.
 
 An epoch reads every record once: the files in random order, several at a time, through a shuffle buffer of serialized
-records. To begin in the middle, the records before are read but neither decoded nor augmented.
+records. To start in the middle, the records before are read, but neither decoded nor augmented.
 """
 
 import dataclasses
@@ -27,13 +27,13 @@ class Source:
 
     Attributes:
       paths: of the files, sorted.
-      count: of all records in them.
+      count: number of records in all of them.
       shuffle: whether the order is random.
-      shuffle_buffer_size: greatest number of records from which the next one is drawn.
-      num_epochs: 0 for no end.
-      num_readers: greatest number of files that are read at a time.
-      read_block_length: records taken from one file before the next one has its turn.
-      sample_1_of_n_examples: 1 for all, n for every n-th of the order.
+      shuffle_buffer_size: maximum number of records from which the next one is drawn.
+      num_epochs: 0: endless.
+      num_readers: maximum number of files that are read at a time.
+      read_block_length: records that are read from one file before the next file.
+      sample_1_of_n_examples: 1 for all records, n for every n-th.
     """
 
     paths: tuple
@@ -48,7 +48,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """Which part of the records one of several input pipelines reads: every `count`-th from `index` on."""
+    """Which records one of several input pipelines reads: every `count`-th, starting at `index`."""
 
     index: int = 0
     count: int = 1
@@ -59,10 +59,10 @@ def make_source(config, name):
 
     Args:
       config: the message.
-      name: its place in the config, for messages.
+      name: of the message in the config, for errors.
 
     Raises:
-      ConfigError: for a kind of source that cannot be read.
+      ConfigError: for a kind of source that is not supported.
       DatasetError: when there are no files, no records, or a file is cut off.
     """
     if config.WhichOneof("input_reader") != "tf_record_input_reader" or not config.tf_record_input_reader.input_path:
@@ -71,8 +71,8 @@ def make_source(config, name):
         )
     if len(config.sample_from_datasets_weights):
         raise errors.ConfigError(
-            f"{name}.sample_from_datasets_weights: every record is read once an epoch",
-            fix="leave it out",
+            f"{name}.sample_from_datasets_weights: every record is read once per epoch",
+            fix="remove it",
         )
     paths = tuple(str(path) for path in records_reader.list_shards(list(config.tf_record_input_reader.input_path)))
     count = records_reader.count_records(paths)
@@ -91,7 +91,7 @@ def make_source(config, name):
 
 
 def epoch_length(source, share=Share()):
-    """How many records one pipeline reads in an epoch."""
+    """How many records a pipeline reads in an epoch."""
     own = -((share.index - source.count) // share.count)
     return max(0, -(-own // source.sample_1_of_n_examples))
 
@@ -103,7 +103,7 @@ def read_records(source, seed, share=Share(), start=0):
       source: `Source`.
       seed: an int; the same seed gives the same order.
       share: of this input pipeline.
-      start: number of records of this pipeline that are passed over.
+      start: number of records of this pipeline that are skipped.
 
     Returns:
       a dataset of (index, serialized): an int64 that counts the records of the whole run over all pipelines, and a
@@ -132,17 +132,17 @@ def read_records(source, seed, share=Share(), start=0):
 def read_drawn(catalogue, draw, share=Share(), start=0, num_epochs=0):
     """Reads the records that a draw names, epoch after epoch.
 
-    Nothing before the position where it begins is read.
+    Records before the start are not read.
 
     Args:
       catalogue: a `sampling.Catalogue`.
       draw: a `sampling.Draw` of it.
       share: of this input pipeline.
-      start: number of records of this pipeline that are passed over.
-      num_epochs: 0 for no end.
+      start: number of records of this pipeline that are skipped.
+      num_epochs: 0: endless.
 
     Returns:
-      as `read_records`.
+      As `read_records`.
     """
     total = num_epochs * len(draw) if num_epochs else _FOREVER
     files = _OpenFiles(catalogue.paths)
@@ -161,13 +161,13 @@ def read_drawn(catalogue, draw, share=Share(), start=0, num_epochs=0):
 
 
 class _OpenFiles:
-    """Record files that stay open; reading at a place moves nothing that others share."""
+    """Record files that stay open, for several threads."""
 
     def __init__(self, paths):
         self._paths, self._lock, self._open = paths, threading.Lock(), {}
 
     def read(self, number, offset, length):
-        """Bytes of one file."""
+        """Bytes of a file."""
         with self._lock:
             if number not in self._open:
                 while len(self._open) >= _MOST_OPEN_FILES:
@@ -203,7 +203,7 @@ def _read_epoch(source, seed, epoch, share, buffer_size):
 
 
 def bound_buffer_size(source, share=Share()):
-    """Size of the shuffle buffer: as the config wants, but no more than there are records or memory for."""
+    """Size of the shuffle buffer: that of the config, limited by the number of records and the free memory."""
     own = -((share.index - source.count) // share.count)
     size = min(source.shuffle_buffer_size, own)
     total = sum(os.path.getsize(path) for path in source.paths if "://" not in path)
@@ -216,7 +216,7 @@ def bound_buffer_size(source, share=Share()):
 
 
 def _free_memory():
-    """Bytes that can be had without swapping; a guess where the system does not tell."""
+    """Bytes that can be allocated without swapping; a guess where the system does not say."""
     try:
         for line in pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):

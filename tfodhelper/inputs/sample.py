@@ -1,4 +1,4 @@
-"""One image with its ground truth on the way through augmentation, and the random numbers that it is given."""
+"""An image with its ground truth on its way through augmentation, and the random numbers for it."""
 
 import dataclasses
 
@@ -9,13 +9,13 @@ from tfodhelper.inputs import pixels
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """An image and its boxes. Every step of augmentation takes one and returns another.
+    """An image and its boxes. Every step of augmentation takes a sample and returns another.
 
     Attributes:
       picture: `pixels.Picture`.
       boxes: float32 [N, 4], normalized to the picture as it is seen.
       classes: int32 [N], 0-based.
-      rows: int32 [N], the row of the stored ground truth that each box comes from; weights and marks follow by it.
+      rows: int32 [N], the row of the stored ground truth that each box comes from, for its weight and flags.
     """
 
     picture: pixels.Picture
@@ -30,12 +30,12 @@ def replace_picture(sample, picture):
 
 
 def read_image(sample):
-    """The image as it is seen: float32 [h, w, 3], 0..255 where it is a stored one."""
+    """The image as it is seen: float32 [h, w, 3]; a stored image has values in 0..255."""
     return tf.cast(pixels.read_pixels(sample.picture), tf.float32)
 
 
 def replace_image(sample, image):
-    """The same ground truth with pixels in place of the picture."""
+    """The same ground truth with pixels instead of the picture."""
     image.set_shape([None, None, 3])
     return dataclasses.replace(sample, picture=pixels.make_picture_from_pixels(image))
 
@@ -65,12 +65,12 @@ def move_boxes(sample, window):
 
 
 def clip_boxes(sample):
-    """Cuts the boxes off at the border of the picture."""
+    """Clips the boxes to the picture."""
     return dataclasses.replace(sample, boxes=tf.clip_by_value(sample.boxes, 0.0, 1.0))
 
 
 def covered_fractions(boxes, window):
-    """What part of each box lies in a window: float32 [N]; NaN for a box of no area.
+    """Which fraction of each box is inside a window: float32 [N]; NaN for a box without area.
 
     Args:
       boxes: float32 [N, 4].
@@ -83,16 +83,16 @@ def covered_fractions(boxes, window):
 
 
 def overlaps(boxes, window):
-    """Whether each box has more than an edge in common with a window: bool [N]."""
+    """Whether each box shares more than an edge with a window: bool [N]."""
     ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
     return (ymin < window[2]) & (xmin < window[3]) & (ymax > window[0]) & (xmax > window[1])
 
 
 class Draws:
-    """Random numbers that depend on a seed and on the order in which they are asked for, and on nothing else.
+    """Random numbers that depend only on a seed and on the order in which they are drawn.
 
-    Scalars are cut from one vector, because many small random ops cost more than one. Ask for them outside of
-    `tf.cond` and its kin: a number that is drawn inside a branch belongs to that branch alone.
+    Scalars are taken from one vector, because many small random ops cost more than one. Draw them outside of `tf.cond`
+    and the like: a number that is drawn inside a branch belongs to that branch alone.
 
     Args:
       seed: int64 scalar, of the whole run.
@@ -120,7 +120,7 @@ class Draws:
         return low + self._block.pop() * (high - low)
 
     def integer(self, low, high):
-        """An int32 scalar in low..high-1, each equally likely; `low` where there is no such number."""
+        """An int32 scalar in low..high-1, all equally likely; `low` if there is no such number."""
         span = tf.maximum(high - low, 1)
         step = tf.cast(self.uniform() * tf.cast(span, tf.float32), tf.int32)
         return low + tf.minimum(step, span - 1)

@@ -1,8 +1,8 @@
-"""Which records an epoch reads, when it is not simply all of them: class imbalance answered at the input.
+"""Which records an epoch reads if not simply all of them: class imbalance is balanced at the input.
 
-`random` draws images with replacement; `balanced` draws each class equally often and then one of the images that show
-it, each image of a class once before the first comes again. Images without objects are drawn in a given share of all.
-The order follows from the seed and the epoch alone, so that a training goes on at any position.
+`random` draws images with replacement; `balanced` draws each class equally often and then an image that shows it; all
+images of a class are drawn before the first is repeated. Images without objects are drawn as a given share of all. The
+order follows from the seed and the epoch alone, so that training can resume at any position.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from tfodhelper import console, errors
 from tfodhelper.fields import Record
 from tfodhelper.inputs.options import BASE, MODES, RANDOM
 from tfodhelper.records import reader as records_reader
+from tfodhelper.records import wire_format
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
 
@@ -24,9 +25,9 @@ class Sampling:
     """How records are drawn.
 
     Attributes:
-      mode: BASE (as stored, each once an epoch), RANDOM or BALANCED.
-      negatives: share of images without objects among the images of an epoch, 0 <= negatives < 1; None leaves them as
-        they are stored.
+      mode: BASE (as stored, each once per epoch), RANDOM or BALANCED.
+      negatives: share of images without objects among the images of an epoch, 0 <= negatives < 1; None: their share in
+        the records.
     """
 
     mode: str = BASE
@@ -42,18 +43,18 @@ class Sampling:
 
     @property
     def is_plain(self):
-        """Whether every record is read once an epoch."""
+        """Whether every record is read once per epoch."""
         return self.mode == BASE and self.negatives is None
 
 
 @dataclasses.dataclass(frozen=True)
 class Catalogue:
-    """What is in record files, without the images.
+    """The content of record files, without the images.
 
     Attributes:
       paths: of the files.
       files: int32 [R], the file of each record.
-      offsets, lengths: int64 [R], where its content stands there.
+      offsets, lengths: int64 [R], where the content of each record is in its file.
       classes: for each record a tuple of the 0-based classes of its boxes.
     """
 
@@ -68,11 +69,14 @@ class Catalogue:
 
 
 def read_catalogue(paths, label_map=None):
-    """Reads the places and classes of all records; the encoded images are passed over.
+    """Reads the positions and classes of all records; the encoded images are skipped.
 
     Args:
       paths: of record files.
-      label_map: as for `decoder.Decoder`: class names count before class ids; unknown classes do not count.
+      label_map: as for `decoder.Decoder`: class names take precedence over class ids; unknown classes do not count.
+
+    Returns:
+      `Catalogue`.
     """
     files, offsets, lengths, classes = [], [], [], []
     for number, path in enumerate(paths):
@@ -95,13 +99,13 @@ def read_catalogue(paths, label_map=None):
 
 
 def _read_classes(data, start, end, label_map):
-    """0-based classes of one tf.train.Example that stands in data[start:end]."""
+    """0-based classes of the tf.train.Example in data[start:end]."""
     names, ids = [], []
     for key, (low, high) in _iterate_features(data, start, end):
         if key == Record.CLASS_TEXT:
             names = [data[a:b].decode("utf-8", "replace") for a, b in _values(data, low, high, _BYTES_LIST)]
         elif key == Record.CLASS_LABEL:
-            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in _varints(data, a, b)]
+            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in wire_format.read_varints(data, a, b)]
     if label_map is not None and names:
         return tuple(label_map.index_of(name) for name in names if name in label_map)
     return tuple(id - 1 for id in ids if id > 0)
@@ -123,41 +127,15 @@ def _values(data, low, high, kind):
         yield from _fields(data, a, b, 1)
 
 
-def _fields(data, position, end, wanted):
-    """Spans of the content of a message's fields of one number; a number without length is its own span."""
-    while position < end:
-        tag, position = _varint(data, position)
-        start = position
-        if tag & 7 == 2:
-            length, start = _varint(data, position)
-            position = start + length
-        elif tag & 7 == 0:
-            _, position = _varint(data, position)
-        else:
-            position += 4 if tag & 7 == 5 else 8
-        if tag >> 3 == wanted:
-            yield start, position
-
-
-def _varint(data, position):
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-
-
-def _varints(data, position, end):
-    while position < end:
-        value, position = _varint(data, position)
-        yield value
+def _fields(data, start, end, wanted):
+    """Spans of the content of a message's fields of one number."""
+    for number, _, low, high in wire_format.iterate_fields(data, start, end):
+        if number == wanted:
+            yield low, high
 
 
 class Draw:
-    """The records of each epoch, by their numbers in a catalogue.
+    """The records of each epoch, as numbers of a catalogue.
 
     Args:
       catalogue: a `Catalogue`.
@@ -166,19 +144,19 @@ class Draw:
       shuffle: whether mode BASE reads in random order; the others always do.
 
     Raises:
-      DatasetError: no image with an object, or negatives are asked for and there is none.
+      DatasetError: no image has an object, or negatives are requested and there are none.
     """
 
     def __init__(self, catalogue, sampling, seed, shuffle=True):
         self._sampling, self._seed, self._shuffle = sampling, seed, shuffle
-        has_box = np.array([bool(found) for found in catalogue.classes], bool)
+        has_box = np.array([bool(classes) for classes in catalogue.classes], bool)
         self._positives, self._negatives = np.flatnonzero(has_box), np.flatnonzero(~has_box)
         if not len(self._positives):
-            raise errors.DatasetError("no record has an object of a known class", fix="look at the label map")
+            raise errors.DatasetError("no record has an object of a known class", fix="check the label map")
         if sampling.negatives and not len(self._negatives):
             raise errors.DatasetError(
                 f"--negatives={sampling.negatives:g}: there is no image without objects",
-                fix="add images with an empty annotation file, or leave --negatives out",
+                fix="add images with an empty annotation file, or remove --negatives",
             )
         members = {}
         for number in self._positives:
@@ -189,12 +167,12 @@ class Draw:
         self._num_negatives = round(len(self._positives) * share / (1 - share))
 
     def __len__(self):
-        """Records of an epoch."""
+        """How many records an epoch has."""
         return len(self._positives) + self._num_negatives
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - a draw lives as long as its training
     def epoch(self, number):
-        """int64 [len(self)]: the records of one epoch in the order in which they are read."""
+        """int64 [len(self)]: the records of an epoch in the order in which they are read."""
         chance = np.random.default_rng([self._seed, number])
         drawn = np.concatenate([self._draw_positives(chance, number), self._draw_negatives(chance, number)])
         if self._shuffle or self._sampling.mode != BASE:
@@ -213,21 +191,21 @@ class Draw:
         )
 
     def _turns(self, count, number):
-        """For each class the (first, number) of its turns in an epoch: over many epochs all have equally many."""
+        """(first, count) of each class's turns in an epoch; over many epochs all classes have equally many."""
         num_classes = len(self._members)
         bounds = [(count * number + i) // num_classes for i in range(num_classes)]
         after = [(count * (number + 1) + i) // num_classes for i in range(num_classes)]
         return [(low, high - low) for low, high in zip(bounds, after)]
 
     def _deal(self, members, key, first, count):
-        """Members from the first-th turn on: each once in random order, then all again in another one."""
-        taken = []
+        """`count` members, starting at a turn: each once in random order, then all again in another order."""
+        parts = []
         while count > 0:
             again, within = divmod(first, len(members))
             order = np.random.default_rng([self._seed, key + 1, again]).permutation(members)
-            taken.append(order[within : within + count])
-            first, count = first + len(taken[-1]), count - len(taken[-1])
-        return np.concatenate(taken) if taken else np.zeros(0, np.int64)
+            parts.append(order[within : within + count])
+            first, count = first + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _draw_negatives(self, chance, number):
         if self._sampling.mode == RANDOM and self._num_negatives:
@@ -238,23 +216,23 @@ class Draw:
 
 
 def describe(catalogue, draw, label_map=None, epochs=1):
-    """The distribution of classes as it is stored and as it is drawn, as plain values.
+    """The distribution of classes, as stored and as drawn, as plain values.
 
     Args:
       catalogue: a `Catalogue`.
       draw: a `Draw` of it.
       label_map: for the names, or None.
-      epochs: how many are counted.
+      epochs: how many epochs are counted.
 
     Returns:
       {"images": .., "negatives": .., "classes": [{"class", "stored_boxes", "drawn_boxes", "stored_share",
-      "drawn_share", "drawn_images"}]}, counts of an epoch on average.
+      "drawn_share", "drawn_images"}]}; counts are averages over the epochs.
     """
     drawn = np.concatenate([draw.epoch(number) for number in range(epochs)])
-    size = 1 + max((index for found in catalogue.classes for index in found), default=-1)
+    size = 1 + max((index for classes in catalogue.classes for index in classes), default=-1)
     boxes = np.zeros((len(catalogue), size))
-    for number, found in enumerate(catalogue.classes):
-        np.add.at(boxes[number], list(found), 1)
+    for number, classes in enumerate(catalogue.classes):
+        np.add.at(boxes[number], list(classes), 1)
     times = np.bincount(drawn, minlength=len(catalogue)) / epochs
     stored, taken, shown = boxes.sum(0), times @ boxes, times @ (boxes > 0)
     rows = [
@@ -269,18 +247,18 @@ def describe(catalogue, draw, label_map=None, epochs=1):
         for index in range(size)
         if stored[index]
     ]
-    is_negative = np.array([not found for found in catalogue.classes])
+    is_negative = np.array([not classes for classes in catalogue.classes])
     return {"images": len(draw), "negatives": round(float(times @ is_negative), 1), "classes": rows}
 
 
 def format_distribution(sampling, facts):
-    """The table of `describe`."""
+    """Formats what `describe` returns as a table."""
     rows = []
     for row in facts["classes"]:
         stored = (row["stored_boxes"], f"{row['stored_share']:.1%}")
         rows.append((row["class"], *stored, row["drawn_boxes"], f"{row['drawn_share']:.1%}", row["drawn_images"]))
     negatives = "" if sampling.negatives is None else f", negatives {sampling.negatives:g}"
-    head = f"sampling {sampling.mode}{negatives}: {facts['images']} images an epoch"
+    head = f"sampling {sampling.mode}{negatives}: {facts['images']} images per epoch"
     head += f", {facts['negatives']:g} without objects"
     names = ("class", "boxes stored", "share", "boxes drawn", "share", "images drawn")
     return head + "\n" + console.format_table(names, rows, numbers=(1, 2, 3, 4, 5))

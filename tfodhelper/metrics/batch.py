@@ -20,15 +20,15 @@ def to_original_pixels(boxes, original_shape):
 
 
 def unbatch(batch, padded_shape, first_id=1):
-    """Takes one evaluation batch apart.
+    """Splits an evaluation batch into its images.
 
     Args:
-      batch: dict of arrays, the first axis of each runs over the images: of `Inputs` the keys SOURCE_ID,
+      batch: dict of arrays whose first axis runs over the images: of `Inputs` the keys SOURCE_ID,
         TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE; of `Groundtruth` at least BOXES, CLASSES and NUM_BOXES; of
         `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from 0); of a two-stage detector
         also of `Predictions` PROPOSALS and NUM_PROPOSALS.
       padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
-      first_id: class id of the label map that class 0 stands for.
+      first_id: label map id of class 0.
 
     Yields:
       image id (str), groundtruth dict, detections dict, as `MetricsGroup.update` takes them: boxes in pixels of the
@@ -41,16 +41,16 @@ def unbatch(batch, padded_shape, first_id=1):
         scale = np.asarray(padded_shape[:2], np.float64) / batch[Inputs.TRUE_IMAGE_SHAPE][row][:2]
         groundtruth = _groundtruth(batch, row, first_id)
         groundtruth["boxes"] = to_original_pixels(groundtruth["boxes"] * np.tile(scale, 2), original)
-        num_found = int(batch[Detections.NUM][row])
-        found = {
-            "boxes": to_original_pixels(batch[Detections.BOXES][row, :num_found], original),
-            "scores": batch[Detections.SCORES][row, :num_found],
-            "classes": np.rint(batch[Detections.CLASSES][row, :num_found]).astype(np.int64) + first_id,
+        num_detections = int(batch[Detections.NUM][row])
+        detections = {
+            "boxes": to_original_pixels(batch[Detections.BOXES][row, :num_detections], original),
+            "scores": batch[Detections.SCORES][row, :num_detections],
+            "classes": np.rint(batch[Detections.CLASSES][row, :num_detections]).astype(np.int64) + first_id,
         }
         if Predictions.PROPOSALS in batch:
             proposals = batch[Predictions.PROPOSALS][row, : int(batch[Predictions.NUM_PROPOSALS][row])]
-            found["proposals"] = to_original_pixels(proposals * np.tile(scale, 2), original)
-        yield _text(source_id), groundtruth, found
+            detections["proposals"] = to_original_pixels(proposals * np.tile(scale, 2), original)
+        yield _text(source_id), groundtruth, detections
 
 
 def _groundtruth(batch, row, first_id):

@@ -45,7 +45,7 @@ METRICS = {
 }
 DEFAULT_METRICS = ("coco_detection_metrics", "pascal_voc_detection_metrics")
 
-# Names that the Object Detection API knows beside these, and what they would need.
+# Further names that the Object Detection API knows, and what they would need.
 _NEED_MORE = {
     "coco_keypoint_metrics": "keypoints",
     "coco_mask_metrics": "instance masks",
@@ -72,7 +72,7 @@ class MetricsGroup:
 
     @property
     def num_images(self):
-        """How many images have come since the last reset."""
+        """How many images were counted since the last reset."""
         return self._num_images
 
     def reset(self):
@@ -105,18 +105,18 @@ def check_metrics_set(names):
     """Checks the names of `eval_config.metrics_set`.
 
     Raises:
-      ConfigError: for a name that this program does not compute; it lists those that it does.
+      ConfigError: for a metric that is not supported; it lists those that are.
     """
     for name in names:
         if name in METRICS:
             continue
         near = difflib.get_close_matches(name, METRICS, n=1)
         raise errors.ConfigError(
-            f"eval_config.metrics_set: {name!r} is not computed here"
+            f"eval_config.metrics_set: {name!r} is not supported"
             + (f": it needs {_NEED_MORE[name]}" if name in _NEED_MORE else ""),
             expected=", ".join(METRICS),
             received=name,
-            fix=f"write {near[0]!r}" if near and name not in _NEED_MORE else "take it out of metrics_set",
+            fix=f"write {near[0]!r}" if near and name not in _NEED_MORE else "remove it from metrics_set",
         )
 
 
@@ -126,7 +126,7 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
     Args:
       eval_config: an EvalConfig message.
       categories: {id: name} of the label map, ids from 1.
-      always: names of metrics that are computed beside those of the configuration.
+      always: names of metrics that are computed in addition to those of the configuration.
 
     Returns:
       `MetricsGroup`.
@@ -137,7 +137,7 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
     """
     if not categories or min(categories) < 1:
         raise errors.ConfigError(
-            "evaluation needs a label map with at least one class and ids from 1",
+            "evaluation needs a label map with at least one class, and ids from 1",
             received=f"ids {sorted(categories)[:5]}",
             fix="correct eval_input_reader.label_map_path",
         )
@@ -147,7 +147,7 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
 
 
 def build_proposal_recall(eval_config, categories):
-    """Builds what two-stage detectors are judged by besides: the recall of their proposals.
+    """Builds the additional figures of two-stage detectors: the recall of their proposals.
 
     Args:
       eval_config: an EvalConfig message.

@@ -3,19 +3,20 @@
 The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval), and
 the overlaps are computed by pycocotools itself. Matching and accumulation are written anew because COCOeval keeps a
 dictionary for each detection and loops over pairs in Python: here an image is matched when it arrives, and 53 bytes
-remain of each detection. The tests compare every figure with COCOeval's.
+remain of each detection. Tests compare every figure with COCOeval's.
 """
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tfodhelper.metrics import examples
+from tfodhelper import box_geometry
+from tfodhelper.metrics import image_metric
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # [T]
 RECALL_LEVELS = np.linspace(0.0, 1.0, 101)  # [R]
 AREA_RANGES = np.array([[0, 1e5**2], [0, 32**2], [32**2, 96**2], [96**2, 1e5**2]])  # [A, 2], square pixels
 MAX_DETECTIONS = (1, 10, 100)  # of a class in an image, by score
-NO_GROUNDTRUTH = -1.0  # the value of a figure that nothing can be said about
+NO_GROUNDTRUTH = -1.0  # the value of a figure without any ground truth
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
 _TRUE_POSITIVE, _FALSE_POSITIVE, _IGNORED = 1, 0, -1
@@ -81,11 +82,11 @@ def assign(ious, gt_ignored, is_crowd):
         candidates = usable & (ious[row] >= thresholds)
         counting = candidates & counts
         candidates = np.where(counting.any(axis=2, keepdims=True), counting, candidates)
-        found = candidates.any(axis=2)
+        is_matched = candidates.any(axis=2)
         overlaps = np.where(candidates, ious[row], -1.0)
         best = num_boxes - 1 - overlaps[:, :, ::-1].argmax(axis=2)
-        assigned[row] = np.where(found, best, NO_BOX)
-        area_index, threshold_index = np.nonzero(found)
+        assigned[row] = np.where(is_matched, best, NO_BOX)
+        area_index, threshold_index = np.nonzero(is_matched)
         taken = best[area_index, threshold_index]
         usable[area_index, threshold_index, taken] = is_crowd[taken]
     return assigned
@@ -102,7 +103,7 @@ def rank_in_class(classes):
 
 
 def outside_ranges(areas):
-    """bool [A, n]: areas that a range does not hold."""
+    """Which areas are outside of each range; [n] -> bool [A, n]."""
     return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
 
 
@@ -128,7 +129,7 @@ def _to_coco(boxes):
     return np.ascontiguousarray(np.concatenate([boxes[:, 1::-1], sizes[:, ::-1]], axis=1))
 
 
-class CocoDetectionMetrics:
+class CocoDetectionMetrics(image_metric.ImageMetric):
     """mAP and AR of boxes as COCO defines them.
 
     Detections and ground truth of a class that `categories` does not have are left out.
@@ -141,60 +142,46 @@ class CocoDetectionMetrics:
     """
 
     def __init__(self, categories, per_category=False, all_per_category=False, super_categories=None):
-        self._ids = np.array(sorted(categories), np.int64)
-        self._names = [categories[key] for key in sorted(categories)]
+        super().__init__(categories)
         self._per_category = per_category
         self._all_per_category = all_per_category
         self._super_categories = dict(super_categories or {})
-        self.reset()
 
     def reset(self):
         """Forgets all images."""
-        self._seen = examples.SeenImages()
-        self._num_gt = np.zeros([len(self._ids), len(AREA_RANGES)], np.int64)
-        self._rows = []  # an image: class index [D], score [D], rank in its class [D], outcome [D, A, T]
+        super().reset()
+        self._num_gt = np.zeros([len(self._categories), len(AREA_RANGES)], np.int64)
 
-    def update(self, image_id, groundtruth, detections):
-        """Counts one image; an id that came before is left out.
-
-        Args:
-          image_id: int or str.
-          groundtruth: see `examples.check_groundtruth`.
-          detections: see `examples.check_predictions`.
-        """
-        gt = examples.check_groundtruth(image_id, groundtruth)
-        found = examples.check_predictions(image_id, detections)
-        if self._seen.add(image_id) is None:
-            return
-        known = np.isin(gt.classes, self._ids)
+    def _make_row(self, gt, predictions):
+        """Row of the class [D], score [D], rank in its class [D], outcome [D, A, T]."""
+        known = self._categories.has(gt.classes)
         boxes, classes, is_crowd = gt.boxes[known], gt.classes[known], gt.is_crowd[known]
         gt_ignored = is_crowd | outside_ranges(gt.area[known])
         for area_index, ignored in enumerate(gt_ignored):
-            np.add.at(self._num_gt[:, area_index], np.searchsorted(self._ids, classes[~ignored]), 1)
-        self._rows.append(self._match_image(found, boxes, classes, gt_ignored, is_crowd))
+            np.add.at(self._num_gt[:, area_index], self._categories.row_of(classes[~ignored]), 1)
+        return self._match(predictions, boxes, classes, gt_ignored, is_crowd)
 
-    def _match_image(self, found, boxes, classes, gt_ignored, is_crowd):
-        order = np.argsort(-found.scores, kind="stable")
-        order = order[np.isin(found.classes[order], self._ids)]
-        ranks = rank_in_class(found.classes[order])
+    def _match(self, predictions, boxes, classes, gt_ignored, is_crowd):
+        order = np.argsort(-predictions.scores, kind="stable")
+        order = order[self._categories.has(predictions.classes[order])]
+        ranks = rank_in_class(predictions.classes[order])
         order, ranks = order[ranks < MAX_DETECTIONS[-1]], ranks[ranks < MAX_DETECTIONS[-1]]
-        ious = compute_ious(found.boxes[order], boxes, is_crowd)
-        ious = np.where(found.classes[order][:, None] == classes, ious, -1.0)
+        ious = compute_ious(predictions.boxes[order], boxes, is_crowd)
+        ious = np.where(predictions.classes[order][:, None] == classes, ious, -1.0)
         matched, ignored = match(ious, gt_ignored, is_crowd)
-        ignored |= ~matched & outside_ranges(examples.box_area(found.boxes[order])).T[:, :, None]
+        ignored |= ~matched & outside_ranges(box_geometry.area(predictions.boxes[order])).T[:, :, None]
         outcome = np.where(ignored, _IGNORED, np.where(matched, _TRUE_POSITIVE, _FALSE_POSITIVE)).astype(np.int8)
-        class_index = np.searchsorted(self._ids, found.classes[order]).astype(np.int32)
-        return class_index, found.scores[order], ranks.astype(np.int8), outcome
+        class_rows = self._categories.row_of(predictions.classes[order]).astype(np.int32)
+        return class_rows, predictions.scores[order], ranks.astype(np.int8), outcome
 
     def result(self):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        self._seen.warn_of_repeated()
         precision, recall = self._accumulate()
         figures = {PREFIX + tag: _figure(precision, recall, tag, slice(None)) for tag in _FIGURES}
         if self._per_category:
             by_name = {
                 name: {tag: _figure(precision, recall, tag, [index]) for tag in _FIGURES}
-                for index, name in enumerate(self._names)
+                for index, name in enumerate(self._categories.names)
             }
             figures.update(self._by_category(by_name))
         return figures
@@ -204,8 +191,7 @@ class CocoDetectionMetrics:
         num_classes, num_areas = self._num_gt.shape
         precision = np.full([len(IOU_THRESHOLDS), len(RECALL_LEVELS), num_classes, num_areas], NO_GROUNDTRUTH)
         recall = {m: np.full([len(IOU_THRESHOLDS), num_classes, num_areas], NO_GROUNDTRUTH) for m in MAX_DETECTIONS}
-        rows = [self._rows[index] for index in self._seen.sorted_indices()]
-        columns = [np.concatenate(column) for column in zip(*rows)]
+        columns = [np.concatenate(column) for column in zip(*self._sorted_rows())]
         for k in range(num_classes):
             members = np.flatnonzero(columns[0] == k) if columns else np.zeros([0], np.int64)
             if len(members):
@@ -267,6 +253,6 @@ def _figure(precision, recall, tag, classes):
 
 
 def _mean(values):
-    """Mean of the values that stand on some ground truth."""
+    """Mean of the values that have some ground truth."""
     values = values[values > NO_GROUNDTRUTH]
     return float(values.mean()) if values.size else NO_GROUNDTRUTH

@@ -1,10 +1,10 @@
-"""What a metric is told about one image: checked, with all optional parts filled in."""
+"""What a metric is told about the classes and about one image: checked, with all optional parts filled in."""
 
 import dataclasses
 
 import numpy as np
 
-from tfodhelper import console, errors
+from tfodhelper import box_geometry, console, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,25 +41,20 @@ class ImagePredictions:
     classes: np.ndarray
 
 
-def box_area(boxes):
-    """Height times width; [..., 4] -> [...]."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-
-
 def check_groundtruth(image_id, groundtruth):
     """Checks the ground truth of one image.
 
     Args:
       image_id: names the image in errors.
       groundtruth: dict with "boxes" [N, 4] and "classes" [N], and where they are known "is_crowd", "difficult" and
-        "area" [N]. An optional value that is missing or empty stands for "none is", an area of 0 for the box's.
+        "area" [N]. An optional value that is missing or empty means that none is; an area of 0, that of the box.
 
     Returns:
       `ImageGroundtruth`.
 
     Raises:
       ValueError: for lengths that differ: the caller's mistake.
-      PredictionError: for a coordinate that is no finite number.
+      PredictionError: for a coordinate that is not a finite number.
     """
     boxes = check_boxes(image_id, "groundtruth", groundtruth["boxes"])
     num_boxes = len(boxes)
@@ -69,7 +64,7 @@ def check_groundtruth(image_id, groundtruth):
         classes=_column(image_id, "groundtruth classes", groundtruth["classes"], num_boxes, np.int64, optional=False),
         is_crowd=_column(image_id, "groundtruth is_crowd", groundtruth.get("is_crowd"), num_boxes, bool),
         difficult=_column(image_id, "groundtruth difficult", groundtruth.get("difficult"), num_boxes, bool),
-        area=np.where(area > 0, area, box_area(boxes)),
+        area=np.where(area > 0, area, box_geometry.area(boxes)),
     )
 
 
@@ -85,7 +80,7 @@ def check_predictions(image_id, detections):
 
     Raises:
       ValueError: for lengths that differ: the caller's mistake.
-      PredictionError: for a coordinate or a score that is no finite number.
+      PredictionError: for a coordinate or a score that is not a finite number.
     """
     boxes = check_boxes(image_id, "detection", detections["boxes"])
     scores = _column(image_id, "detection scores", detections["scores"], len(boxes), np.float64, optional=False)
@@ -117,17 +112,43 @@ def _column(image_id, name, values, length, dtype, optional=True):
     return column
 
 
-def _not_finite(image_id, what, received):
+def _not_finite(image_id, name, received):
     return errors.PredictionError(
-        f"image {image_id}: {what} is no finite number",
+        f"image {image_id}: {name} is not finite",
         expected="finite numbers",
         received=received,
         fix="look for the step at which the loss grew, lower the learning rate, or start from another checkpoint",
     )
 
 
+class Categories:
+    """The classes of the label map, in the order of their ids: the rows of a metric's tables.
+
+    Args:
+      names: {id: name}, ids from 1.
+
+    Attributes:
+      names: list of str.
+    """
+
+    def __init__(self, names):
+        self._ids = np.array(sorted(names), np.int64)
+        self.names = [names[key] for key in sorted(names)]
+
+    def __len__(self):
+        return len(self.names)
+
+    def has(self, classes):
+        """Whether ids are in the label map; [n] -> bool [n]."""
+        return np.isin(classes, self._ids)
+
+    def row_of(self, classes):
+        """Rows of ids, `len(self)` for those that the label map does not have; [n] -> int64 [n]."""
+        return np.where(self.has(classes), np.searchsorted(self._ids, classes), len(self))
+
+
 class SeenImages:
-    """Which images were counted, each once, and an order of them that does not depend on the order of arrival."""
+    """Which images were counted, each once, and an order that does not depend on the order of arrival."""
 
     def __init__(self):
         self._ids = {}
@@ -137,7 +158,7 @@ class SeenImages:
         return len(self._ids)
 
     def add(self, image_id):
-        """Returns the image's index in the order of arrival, or None when its id has come before."""
+        """Returns the image's index in the order of arrival, or None when its id has already come."""
         if isinstance(image_id, bytes):
             image_id = image_id.decode("utf-8", "backslashreplace")
         if image_id in self._ids:
@@ -151,7 +172,7 @@ class SeenImages:
         return [self._ids[key] for key in sorted(self._ids, key=_order)]
 
     def warn_of_repeated(self):
-        """Says once which ids came more than once; only the first image under an id is counted."""
+        """Warns once about ids that came more than once; only the first image of an id is counted."""
         if self._repeated:
             console.warn(
                 f"evaluation: {len(self._repeated)} images were left out because another image has the same id "

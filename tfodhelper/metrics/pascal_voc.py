@@ -1,31 +1,15 @@
 """PASCAL VOC detection metrics, with the Object Detection API's rules and tags.
 
 Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2, with the area under the whole
-curve (VOC 2010 and later) in place of eleven points, and continuous boxes: no +1 in the overlap.
+curve (VOC 2010 and later) instead of eleven points, and continuous boxes: no +1 in the overlap.
 """
 
 import math
 
 import numpy as np
 
-from tfodhelper.metrics import examples
-
-
-def pairwise_iou(boxes, others):
-    """Intersection over union.
-
-    Args:
-      boxes: [n, 4] ymin, xmin, ymax, xmax.
-      others: [m, 4], same unit.
-
-    Returns:
-      [n, m]; 0 for two boxes of no area.
-    """
-    lower = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    upper = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    intersection = np.maximum(upper - lower, 0.0).prod(axis=2)
-    union = examples.box_area(boxes)[:, None] + examples.box_area(others)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+from tfodhelper import box_geometry
+from tfodhelper.metrics import image_metric
 
 
 def precision_recall(scores, hits, num_gt):
@@ -36,14 +20,14 @@ def precision_recall(scores, hits, num_gt):
     Args:
       scores: [n].
       hits: bool [n], true positives.
-      num_gt: number of objects to be found, at least 1.
+      num_gt: number of objects to find, at least 1.
 
     Returns:
       precision, recall: float64 [n].
     """
     hits = hits[np.argsort(scores, kind="stable")[::-1]]
-    found = np.cumsum(hits, dtype=np.float64)
-    return found / np.arange(1, len(hits) + 1), found / num_gt
+    num_hits = np.cumsum(hits, dtype=np.float64)
+    return num_hits / np.arange(1, len(hits) + 1), num_hits / num_gt
 
 
 def average_precision(precision, recall):
@@ -65,7 +49,7 @@ def average_precision(precision, recall):
 def _match(ious, difficult, iou_threshold):
     """Judges the detections of an image.
 
-    A detection belongs to the box of highest overlap (the first of equals), were it taken already or not.
+    A detection belongs to the box of highest overlap (the first of equals), even if that box is already taken.
 
     Args:
       ious: [D, N], detections in descending order of score; below 0 where the classes differ.
@@ -87,77 +71,64 @@ def _match(ious, difficult, iou_threshold):
     return hits, counts
 
 
-class PascalVocMetrics:
+class PascalVocMetrics(image_metric.ImageMetric):
     """Average precision of each class and their mean.
 
     Detections and ground truth of a class that `categories` does not have are left out, and so are detections of
-    no area. A class without (not difficult) ground truth has the value NaN and no part in the mean.
+    no area. A class without ground truth that counts has the value NaN and is left out of the mean.
 
     Args:
       categories: {id: name}, ids from 1.
       prefix: beginning of the tags.
       iou_threshold: the least overlap of a match.
       weighted: the mean is the average precision of all classes' detections in one list (of the classes that
-        have ground truth), in place of the mean over classes.
+        have ground truth) instead of the mean over classes.
       recall_bounds: only points of the curve within these recalls count.
     """
 
     def __init__(self, categories, prefix="PascalBoxes", iou_threshold=0.5, weighted=False, recall_bounds=(0.0, 1.0)):
-        self._ids = np.array(sorted(categories), np.int64)
-        self._names = [categories[key] for key in sorted(categories)]
+        super().__init__(categories)
         self._prefix = prefix
         self._iou_threshold = iou_threshold
         self._weighted = weighted
         self._recall_bounds = tuple(recall_bounds)
-        self.reset()
 
     def reset(self):
         """Forgets all images."""
-        self._seen = examples.SeenImages()
-        self._num_gt = np.zeros([len(self._ids)], np.int64)
-        self._rows = []  # an image: class index [D], score [D], true positive [D]
+        super().reset()
+        self._num_gt = np.zeros([len(self._categories)], np.int64)
 
-    def update(self, image_id, groundtruth, detections):
-        """Counts one image; an id that came before is left out.
-
-        Args:
-          image_id: int or str.
-          groundtruth: see `examples.check_groundtruth`.
-          detections: see `examples.check_predictions`.
-        """
-        gt = examples.check_groundtruth(image_id, groundtruth)
-        found = examples.check_predictions(image_id, detections)
-        if self._seen.add(image_id) is None:
-            return
-        known = np.isin(gt.classes, self._ids)
+    def _make_row(self, gt, predictions):
+        """Row of the class [D], score [D], true positive [D]."""
+        known = self._categories.has(gt.classes)
         boxes, classes, difficult = gt.boxes[known], gt.classes[known], gt.difficult[known]
-        np.add.at(self._num_gt, np.searchsorted(self._ids, classes[~difficult]), 1)
-        order = np.argsort(found.scores, kind="stable")[::-1]
-        usable = np.isin(found.classes, self._ids) & (found.boxes[:, :2] < found.boxes[:, 2:]).all(axis=1)
+        np.add.at(self._num_gt, self._categories.row_of(classes[~difficult]), 1)
+        order = np.argsort(predictions.scores, kind="stable")[::-1]
+        has_area = (predictions.boxes[:, :2] < predictions.boxes[:, 2:]).all(axis=1)
+        usable = self._categories.has(predictions.classes) & has_area
         order = order[usable[order]]
-        same_class = found.classes[order][:, None] == classes
-        ious = np.where(same_class, pairwise_iou(found.boxes[order], boxes), -1.0)
+        same_class = predictions.classes[order][:, None] == classes
+        ious = np.where(same_class, box_geometry.pairwise_iou(predictions.boxes[order], boxes), -1.0)
         hits, counts = _match(ious, difficult, self._iou_threshold)
-        class_index = np.searchsorted(self._ids, found.classes[order]).astype(np.int32)
-        self._rows.append((class_index[counts], found.scores[order][counts], hits[counts]))
+        class_rows = self._categories.row_of(predictions.classes[order]).astype(np.int32)
+        return class_rows[counts], predictions.scores[order][counts], hits[counts]
 
     def result(self):
         """Returns {tag: value}; NaN where there is no ground truth."""
-        self._seen.warn_of_repeated()
         by_class = self._by_class()
         values = [self._average_precision(*rows, num_gt) for rows, num_gt in zip(by_class, self._num_gt)]
         figures = {self._mean_tag(): self._mean(by_class, values)}
         tag = f"{self._prefix}_PerformanceByCategory/AP@{self._iou_threshold}IOU"
-        figures.update({f"{tag}/{name}": value for name, value in zip(self._names, values)})
+        figures.update({f"{tag}/{name}": value for name, value in zip(self._categories.names, values)})
         return figures
 
     def _by_class(self):
         """A list over classes of (scores [n], hits [n])."""
-        rows = [self._rows[index] for index in self._seen.sorted_indices()]
+        rows = self._sorted_rows()
         if not rows:
-            return [(np.zeros([0]), np.zeros([0], bool))] * len(self._ids)
-        class_index, scores, hits = (np.concatenate(column) for column in zip(*rows))
-        return [(scores[class_index == k], hits[class_index == k]) for k in range(len(self._ids))]
+            return [(np.zeros([0]), np.zeros([0], bool))] * len(self._categories)
+        class_rows, scores, hits = (np.concatenate(column) for column in zip(*rows))
+        return [(scores[class_rows == k], hits[class_rows == k]) for k in range(len(self._categories))]
 
     def _mean(self, by_class, values):
         with_groundtruth = np.flatnonzero(self._num_gt)

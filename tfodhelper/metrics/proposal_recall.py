@@ -1,8 +1,8 @@
-"""How much of the ground truth the proposals of a two-stage detector hold: what its second stage can find at best.
+"""How much of the ground truth is among the proposals of a two-stage detector: the most its second stage can find.
 
 Recall at an overlap of 0.5, and average recall over overlaps of 0.5 to 0.95 (Hosang et al. 2015, arXiv 1502.05082),
 with the first 10, 100, 300 and 500 proposals of an image. Proposals have no class; matching is COCO's (`coco.assign`)
-without classes. A figure with more proposals than a detector gives is that of all of them.
+without classes. Where a detector gives fewer proposals than a figure names, the figure is that of all of them.
 """
 
 import numpy as np
@@ -17,29 +17,28 @@ _KINDS = {"AR": slice(None), "Recall@.50IOU": slice(0, 1)}  # tag -> overlap thr
 
 
 class ProposalRecall:
-    """Recall of proposals, overall, by size, and by class where that is asked for.
+    """Recall of proposals: overall, by size and, if requested, by class.
 
     Args:
-      categories: {id: name}, ids from 1; ground truth of another class counts among all, and in no class.
+      categories: {id: name}, ids from 1; ground truth of another class counts overall, but in no class.
       per_category: adds the figures of each class.
       all_per_category: with `per_category`, adds the figures of each class by size.
     """
 
     def __init__(self, categories, per_category=False, all_per_category=False):
-        self._ids = np.array(sorted(categories), np.int64)
-        self._names = [categories[key] for key in sorted(categories)]
+        self._categories = examples.Categories(categories)
         self._per_category, self._all_per_category = per_category, all_per_category
         self.reset()
 
     def reset(self):
         """Forgets all images."""
-        shape = [len(self._ids) + 1, len(coco.AREA_RANGES)]  # the last row: classes that are not known
+        shape = [len(self._categories) + 1, len(coco.AREA_RANGES)]  # the last row: classes that are not known
         self._num_gt = np.zeros(shape, np.int64)
         self._num_found = np.zeros([len(NUM_PROPOSALS), *shape, len(coco.IOU_THRESHOLDS)], np.int64)
         self._seen = examples.SeenImages()
 
     def update(self, image_id, groundtruth, proposals):
-        """Counts one image; an id that came before is left out.
+        """Counts one image; an image whose id has already come is left out.
 
         Args:
           image_id: int or str.
@@ -52,36 +51,31 @@ class ProposalRecall:
             return
         gt_ignored = gt.is_crowd | coco.outside_ranges(gt.area)
         assigned = coco.assign(coco.compute_ious(boxes, gt.boxes, gt.is_crowd), gt_ignored, gt.is_crowd)
-        rows = self._rows_of(gt.classes)
+        rows = self._categories.row_of(gt.classes)
         for area, ignored in enumerate(gt_ignored):
             np.add.at(self._num_gt[:, area], rows[~ignored], 1)
-            for place, number in enumerate(NUM_PROPOSALS):
+            for position, number in enumerate(NUM_PROPOSALS):
                 for threshold in range(len(coco.IOU_THRESHOLDS)):
                     taken = assigned[:number, area, threshold]
                     taken = taken[taken != coco.NO_BOX]
-                    np.add.at(self._num_found[place, :, area, threshold], rows[taken[~ignored[taken]]], 1)
-
-    def _rows_of(self, classes):
-        rows = np.searchsorted(self._ids, classes)
-        known = np.isin(classes, self._ids)
-        return np.where(known, rows, len(self._ids))
+                    np.add.at(self._num_found[position, :, area, threshold], rows[taken[~ignored[taken]]], 1)
 
     def result(self):
         """Returns {tag: value}; a figure without any ground truth is -1."""
         figures = self._figures(slice(None), len(AREAS), lambda tag: PREFIX + tag)
         if self._per_category:
             areas = len(AREAS) if self._all_per_category else 1
-            for row, name in enumerate(self._names):
+            for row, name in enumerate(self._categories.names):
                 figures.update(self._figures([row], areas, lambda tag, name=name: f"{PREFIX}{tag} ByCategory/{name}"))
         return figures
 
     def _figures(self, rows, num_areas, name):
         figures = {}
         for kind, thresholds in _KINDS.items():
-            for place, number in enumerate(NUM_PROPOSALS):
+            for position, number in enumerate(NUM_PROPOSALS):
                 for area in range(num_areas):
                     num_gt = self._num_gt[rows, area].sum()
-                    found = self._num_found[place, rows, area, thresholds].sum(axis=0)
-                    value = float((found / num_gt).mean()) if num_gt else coco.NO_GROUNDTRUTH
+                    num_found = self._num_found[position, rows, area, thresholds].sum(axis=0)
+                    value = float((num_found / num_gt).mean()) if num_gt else coco.NO_GROUNDTRUTH
                     figures[name(f"{kind}@{number}{AREAS[area]}")] = value
         return figures

@@ -27,11 +27,11 @@ def make_ssd_specifications(
       num_layers: number of feature maps, from the finest to the coarsest.
       min_scale: scale on the finest map; the maps between are spaced evenly.
       max_scale: scale on the coarsest map.
-      scales: the scales themselves, one a map, in place of `min_scale` and `max_scale`.
+      scales: the scales themselves, one per map, instead of `min_scale` and `max_scale`.
       aspect_ratios: on every map.
       interpolated_scale_aspect_ratio: aspect ratio of one more anchor, whose scale is the geometric mean of the map's
-        own and the next one's (after the last: 1.0); 0 leaves it out.
-      reduce_boxes_in_lowest_layer: whether the finest map has three anchors only: (0.1, 1), (s, 2), (s, 0.5).
+        own and that of the next map (for the last map: 1.0); 0 leaves it out.
+      reduce_boxes_in_lowest_layer: whether the finest map has only three anchors: (0.1, 1), (s, 2), (s, 0.5).
 
     Returns:
       A list of lists of (scale, aspect ratio).
@@ -71,7 +71,7 @@ class GridAnchors:
 
     @property
     def num_per_location(self):
-        """Number of anchors at one grid point, one number for each map."""
+        """How many anchors each map has at a grid point."""
         return [len(specification) for specification in self.specifications]
 
     def generate(self, grid_sizes, image_size):
@@ -118,7 +118,7 @@ class PixelAnchors:
 
     @property
     def num_per_location(self):
-        """Number of anchors at one grid point, one number for each map."""
+        """How many anchors each map has at a grid point."""
         return [len(specification) for specification in self.specifications]
 
     def generate(self, grid_sizes):
@@ -145,7 +145,7 @@ def make_pyramid_anchors(min_level, max_level, anchor_scale=4.0, aspect_ratios=(
       scales_per_octave: number of sizes, from one power of two to the next.
 
     Returns:
-      `PixelAnchors`; grid points lie half a stride from the border.
+      `PixelAnchors`; the first grid points are half a stride from the border.
     """
     specification = [
         (2.0 ** (i / scales_per_octave), ratio) for ratio in aspect_ratios for i in range(scales_per_octave)

@@ -1,6 +1,6 @@
 """Features of boxes: each box is sampled at a grid of points of its feature map, by bilinear interpolation.
 
-The corners of a box are mapped so that 0 and 1 are the centers of the first and the last place of the map, and the
+The corners of a box are mapped so that 0 and 1 are the centers of the first and the last cell of the map, and the
 outermost points of the grid are the corners (tf.image.crop_and_resize). Points outside the map have the value 0.
 
 Shape letters: B batch, N boxes of an image, c channels, S side of the grid.
@@ -33,13 +33,13 @@ def choose_levels(boxes, num_levels, image_size):
 def crop_native(feature_maps, boxes, levels, size):
     """Crops with TensorFlow's own operation, with an exact gradient: the faster way on CPUs and GPUs.
 
-    The operation's own gradient loses parts on CPUs of several cores, whose threads add to the same places of the map
-    without a lock. A crop is linear in the map, so the gradient is carried out as the products of `crop_by_matmul`,
-    transposed; its numbers do not depend on the order of threads.
+    The operation's own gradient loses contributions on CPUs with several cores, because threads add to the same cells
+    of the map without a lock. A crop is linear in the map, so the gradient is computed by the products of
+    `crop_by_matmul`, transposed; it does not depend on the order of threads.
 
     Args:
       feature_maps: list of float32 [B, h, w, c].
-      boxes: float32 [B, N, 4], normalized; no gradient passes into them.
+      boxes: float32 [B, N, 4], normalized; they get no gradient.
       levels: int32 [B, N], which map each box is cropped from; None where there is one map.
       size: S.
 
@@ -68,24 +68,24 @@ def _crop_by_operation(feature_maps, boxes, levels, size):
     if levels is None:
         return tf.image.crop_and_resize(feature_maps[0], flat_boxes, images, [size, size])
     flat_levels = tf.reshape(levels, [-1])
-    crops, places = [], []
+    crops, positions = [], []
     for level, features in enumerate(feature_maps):
         chosen = tf.where(tf.equal(flat_levels, level))[:, 0]
         crops.append(
             tf.image.crop_and_resize(features, tf.gather(flat_boxes, chosen), tf.gather(images, chosen), [size, size])
         )
-        places.append(chosen)
-    # `places` is a permutation; sorting it inverts it.
-    crops = tf.gather(tf.concat(crops, axis=0), tf.argsort(tf.concat(places, axis=0)))
+        positions.append(chosen)
+    # `positions` is a permutation; sorting it inverts it.
+    crops = tf.gather(tf.concat(crops, axis=0), tf.argsort(tf.concat(positions, axis=0)))
     return tf.ensure_shape(crops, [None, size, size, feature_maps[0].shape[-1]])
 
 
 def _spread(upstream, features, boxes, levels, level):
-    """Adds up what each place of a map has a part in: the transposed of `crop_by_matmul`.
+    """Sums the gradient of each cell of a map: the transpose of `crop_by_matmul`.
 
     Args:
       upstream: float32 [B * N, S, S, c], 0 at points outside the map.
-      features: float32 [B, h, w, c], of which the shape counts.
+      features: float32 [B, h, w, c]; only the shape counts.
       boxes: float32 [B, N, 4], normalized.
       levels: int32 [B, N] or None.
       level: of the map.
@@ -102,9 +102,9 @@ def _spread(upstream, features, boxes, levels, level):
 
 
 def crop_by_matmul(feature_maps, boxes, levels, size):
-    """Crops by two matrix multiplications for each map, with static shapes; arguments as in `crop_native`.
+    """Crops by two matrix multiplications per map, with static shapes; arguments as in `crop_native`.
 
-    Every box is cropped from every map, with weights of 0 where it is not the box's own.
+    Every box is cropped from every map, with weights of 0 where it is not the map of the box.
     """
     boxes = tf.stop_gradient(boxes)
     num_boxes, total = _sizes(boxes)[1], None
@@ -118,7 +118,7 @@ def crop_by_matmul(feature_maps, boxes, levels, size):
 
 
 def _weights(boxes, levels, level, map_size, size):
-    """What the lines and the columns of a map count for, in the points of each box.
+    """How much the lines and columns of a map contribute to the points of each box.
 
     Args:
       boxes: float32 [B, N, 4], normalized.
@@ -140,22 +140,22 @@ def _weights(boxes, levels, level, map_size, size):
 
 
 def _sizes(tensor):
-    """Its dimensions, as numbers where they are known beforehand."""
+    """The dimensions of a tensor, as numbers where they are static."""
     dynamic = tf.shape(tensor)
     return [size if size is not None else dynamic[i] for i, size in enumerate(tensor.shape.as_list())]
 
 
 def _interpolation(low, high, length, size):
-    """Weights of the places of an axis for each of `size` points.
+    """Weights of the cells along an axis for each of `size` points.
 
     Args:
       low: float32 [B, N], first corner, normalized.
       high: float32 [B, N], second corner.
-      length: places of the axis.
+      length: number of cells along the axis.
       size: S.
 
     Returns:
-      float32 [B, N, S, length]; two neighbours share a weight of 1; places outside have the value 0.
+      float32 [B, N, S, length]; two neighbours share a weight of 1; the map counts as 0 outside.
     """
     if size > 1:
         fractions = tf.range(size, dtype=tf.float32) / float(size - 1)

@@ -15,12 +15,12 @@ class HardExampleMiner:
     """Keeps the anchors of highest loss, no two of which overlap too much, with few negatives for each positive.
 
     Attributes:
-      num_hard_examples: most anchors of an image before negatives are thinned out; None: no limit.
+      num_hard_examples: maximum number of anchors of an image before negatives are thinned out; None: no limit.
       iou_threshold: an anchor whose predicted box overlaps that of a harder one by more is left out.
       localization_weight: of the localization loss in an anchor's hardness.
       classification_weight: of the classification loss in an anchor's hardness.
       max_negatives_per_positive: negatives kept for each positive; None: all.
-      min_negatives_per_image: negatives kept where there are hardly any positives.
+      min_negatives_per_image: negatives kept in any case, however few positives there are.
     """
 
     num_hard_examples: int | None = 64
@@ -40,7 +40,7 @@ class HardExampleMiner:
           matches: int32 [B, A], see `matcher`.
 
         Returns:
-          float32 [B, A], 1 where an anchor counts, else 0; no gradient passes through it.
+          float32 [B, A], 1 where an anchor counts and 0 elsewhere; no gradient passes through it.
         """
         hardness = localization_losses * self.localization_weight + classification_losses * self.classification_weight
         num_anchors = tf.shape(matches)[1]

@@ -14,10 +14,10 @@ class ArgmaxMatcher:
 
     Attributes:
       matched_threshold: least similarity of a match; None: every anchor is matched.
-      unmatched_threshold: anchors below are unmatched, those from here to `matched_threshold` are ignored.
-      negatives_lower_than_unmatched: False turns unmatched and ignored round.
+      unmatched_threshold: anchors below it are unmatched, those from it up to `matched_threshold` are ignored.
+      negatives_lower_than_unmatched: False swaps unmatched and ignored.
       force_match_for_each_row: whether each ground truth box of positive weight also gets the anchor that is most
-        similar to it, however little that is; where two boxes want the same anchor the first one has it.
+        similar to it, however little that is; if several boxes want the same anchor, the first one gets it.
     """
 
     matched_threshold: float | None = 0.5
@@ -30,7 +30,7 @@ class ArgmaxMatcher:
 
         Args:
           similarity: float32 [B, M, A], ground truth boxes against anchors.
-          is_row_valid: bool [B, M], which ground truth boxes may force a match.
+          is_row_valid: bool [B, M], which boxes may force a match.
 
         Returns:
           int32 [B, A]: index of a ground truth box, `UNMATCHED` or `IGNORED`.
@@ -54,7 +54,7 @@ class ArgmaxMatcher:
 
 
 def _force_matches(matches, similarity, is_row_valid):
-    """Gives each valid row its best column; the lowest row wins a column that several want."""
+    """Gives each valid row its best column; if several rows want a column, the lowest row gets it."""
     num_rows, num_columns = tf.shape(similarity)[1], tf.shape(similarity)[2]
     best_columns = tf.argmax(similarity, axis=2, output_type=tf.int32)  # [B, M]
     wanted = tf.equal(best_columns[:, :, tf.newaxis], tf.range(num_columns)) & is_row_valid[:, :, tf.newaxis]

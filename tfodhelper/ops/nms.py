@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
 
-_NEAR = 3  # boxes that are looked at first, for each detection that is wanted
+_NEAR = 3  # candidates that are tried first, for each detection that is wanted
 
 
 class Selected(NamedTuple):
@@ -25,11 +25,11 @@ class Selected(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """The boxes of each image whose best scores are the greatest."""
+    """The boxes of each image with the greatest best scores."""
 
     indices: tf.Tensor  # int32 [B, M], which of the A boxes
-    scores: tf.Tensor  # float32 [B, M, K]; where they are not above the bound, -inf
-    bounds: tf.Tensor  # float32 [B], the greatest score of all other boxes; NaN: not known
+    scores: tf.Tensor  # float32 [B, M, K]; -inf where they are not above the bound
+    bounds: tf.Tensor  # float32 [B], the greatest score of all other boxes; NaN: unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,8 @@ class BatchNonMaxSuppression:
     Attributes:
       score_threshold: boxes of a lower or equal score are left out.
       iou_threshold: a box that overlaps a better one by more is left out.
-      max_per_class: most detections of one class.
-      max_total: most detections of an image: D.
+      max_per_class: maximum number of detections of one class.
+      max_total: maximum number of detections of an image: D.
       soft_sigma: sigma of Soft-NMS (Bodla et al. 2017, arXiv 1704.04503), which lowers scores instead; 0: none.
       is_class_agnostic: whether each box has only its best class and boxes of different classes suppress each other.
       change_frame: whether boxes are returned relative to the clip windows.
@@ -61,13 +61,12 @@ class BatchNonMaxSuppression:
 
         Args:
           boxes: float32 [B, A, 4], or [B, A, K, 4] where every class has boxes of its own.
-          scores: float32 [B, A, K], without background; K is static. Boxes of negative score are no candidates.
+          scores: float32 [B, A, K], without background; K is static. Boxes of negative score are not candidates.
           clip_windows: float32 [B, 4], in the frame of `boxes`.
-          score_threshold: scalar, one more score that boxes have to be above. Where one is given, an operation does the
-            work that takes all classes at once, first with the boxes of the best scores, which are mostly enough, and
-            equal scores of one class are left to the other one: the same detections, to the bit, many times quicker
-            where there are many classes. Without any, only operations are used that every converter of SavedModels
-            knows.
+          score_threshold: scalar, a further score that boxes have to be above, or None. With it, one operation handles
+            all classes at once, first with the boxes of the best scores, which are usually enough; where scores of a
+            class are equal, the other operation decides. The detections are the same, to the bit, and many times faster
+            with many classes. Without it, only operations are used that every converter of SavedModels knows.
 
         Returns:
           `Selected`, in the frame of `boxes`, or of the clip windows where `change_frame` is set.
@@ -99,18 +98,19 @@ class BatchNonMaxSuppression:
             return self._select_at_once(boxes, scores, candidates, best_classes, clip_windows, max_per_class, threshold)
 
         def run_over_all(*images):
-            return _mend(*run_at_once(images), images, run_in_full)
+            return _repeat_unsure(*run_at_once(images), images, run_in_full)
 
         num_near = _NEAR * self.max_total
         if scores.shape[1] is not None and scores.shape[1] <= num_near:
             return run_over_all(*images)
-        return _mend(*run_at_once(images, _find_near_the_best(scores, num_near, threshold)), images, run_over_all)
+        near_the_best = _find_near_the_best(scores, num_near, threshold)
+        return _repeat_unsure(*run_at_once(images, near_the_best), images, run_over_all)
 
     def _suppress_each_class(self, boxes, scores, max_per_class, score_threshold):
         """Runs suppression for each image and class; boxes [B, A, 4] or [B, K, A, 4].
 
         Returns:
-          int32 [B, K, P] indices and float32 [B, K, P] scores, best first; -1 marks scores of unused places.
+          int32 [B, K, P] indices and float32 [B, K, P] scores, best first; unused entries have the score -1.
         """
         num_classes = scores.shape[-1]
         batch = tf.shape(scores)[0]
@@ -150,7 +150,7 @@ class BatchNonMaxSuppression:
         return tf.reshape(indices, shape), tf.reshape(kept_scores, shape)
 
     def _gather_best(self, boxes, indices, scores, best_classes, clip_windows):
-        """Keeps the best of all classes that lie inside the clip windows."""
+        """Keeps the best boxes of all classes that are inside the clip windows."""
         batch, num_classes, max_per_class = tf.shape(scores)[0], scores.shape[1], scores.shape[2]
         candidates = tf.gather(boxes, indices, batch_dims=boxes.shape.rank - 2)
         candidates = tf.reshape(candidates, [batch, num_classes * max_per_class, 4])
@@ -164,10 +164,10 @@ class BatchNonMaxSuppression:
         """Runs suppression over all classes by one operation, over all boxes or over `_Candidates`.
 
         The operation does not say which boxes it takes, in which order it takes those of equal scores, or what it would
-        return beyond a number. A box is found again by its score; where that is not the only one of its class, be it
-        kept or outside, or where too many detections lie outside, its answer is not sure. Neither is it where only
-        candidates were looked at, others have scores above the threshold, and detections are missing. Of equal scores
-        the lower class comes first.
+        return beyond its maximum. A box is identified by its score. The result is not sure where another box of the
+        class has the same score (whether the box is kept or outside the window), where too many detections are outside,
+        or where only candidates were tried, other boxes have scores above the threshold, and detections are missing. Of
+        equal scores the lower class comes first.
 
         Returns:
           bool [B], whether the detections of an image are sure, and `Selected`.
@@ -176,16 +176,16 @@ class BatchNonMaxSuppression:
         if candidates is not None:
             scores = candidates.scores
             is_whole = candidates.bounds <= score_threshold
-            # The operation sorts as many places of every class; most images show few of them. One is always there.
-            is_there = tf.reduce_any(scores > score_threshold, axis=[0, 1]) | (tf.range(scores.shape[2]) == 0)
-            class_ids = tf.cast(tf.where(is_there)[:, 0], tf.int32)
+            # The operation sorts all boxes for every class, and most images show few classes. The first always stays.
+            is_shown = tf.reduce_any(scores > score_threshold, axis=[0, 1]) | (tf.range(scores.shape[2]) == 0)
+            class_ids = tf.cast(tf.where(is_shown)[:, 0], tf.int32)
             scores = tf.gather(scores, class_ids, axis=2)
             if boxes.shape.rank == 4:
                 boxes = tf.gather(tf.gather(boxes, candidates.indices, axis=2, batch_dims=1), class_ids, axis=1)
             else:
                 boxes = tf.gather(boxes, candidates.indices, batch_dims=1)
         with tf.device("/CPU:0"):
-            found = tf.raw_ops.CombinedNonMaxSuppression(
+            result = tf.raw_ops.CombinedNonMaxSuppression(
                 boxes=tf.transpose(boxes, [0, 2, 1, 3]) if boxes.shape.rank == 4 else boxes[:, :, tf.newaxis],
                 scores=scores,
                 max_output_size_per_class=max_per_class,
@@ -194,48 +194,48 @@ class BatchNonMaxSuppression:
                 score_threshold=score_threshold,
                 clip_boxes=False,
             )
-        is_found = tf.sequence_mask(found.valid_detections, 2 * self.max_total)
-        clipped = box_ops.clip_to_window(found.nmsed_boxes, clip_windows)
-        is_inside = is_found & (box_ops.area(clipped) > 0.0) & (found.nmsed_scores >= 0.0)
-        by_class = tf.argsort(found.nmsed_classes, stable=True)
-        kept = tf.gather(tf.where(is_inside, found.nmsed_scores, -1.0), by_class, batch_dims=1)
-        kept, places = tf.math.top_k(kept, self.max_total)
-        places = tf.gather(by_class, places, batch_dims=1)
+        is_detection = tf.sequence_mask(result.valid_detections, 2 * self.max_total)
+        clipped = box_ops.clip_to_window(result.nmsed_boxes, clip_windows)
+        is_inside = is_detection & (box_ops.area(clipped) > 0.0) & (result.nmsed_scores >= 0.0)
+        by_class = tf.argsort(result.nmsed_classes, stable=True)
+        kept = tf.gather(tf.where(is_inside, result.nmsed_scores, -1.0), by_class, batch_dims=1)
+        kept, positions = tf.math.top_k(kept, self.max_total)
+        positions = tf.gather(by_class, positions, batch_dims=1)
         lowest = tf.reduce_min(kept, axis=1)
 
-        # What lies outside is not kept, but has suppressed others: its score has to be the only one, too.
-        is_needed = is_found & (found.nmsed_scores >= lowest[:, tf.newaxis])
+        # Boxes outside are not kept, but they have suppressed others: their scores have to be unique, too.
+        is_needed = is_detection & (result.nmsed_scores >= lowest[:, tf.newaxis])
         num_needed = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(is_needed, tf.int32), axis=1)), 1)
-        classes = tf.cast(found.nmsed_classes[:, :num_needed], tf.int32)
+        classes = tf.cast(result.nmsed_classes[:, :num_needed], tf.int32)
         of_class = tf.gather(tf.transpose(scores, [0, 2, 1]), classes, batch_dims=1)  # [B, needed, A]
-        is_same = tf.cast(of_class == found.nmsed_scores[:, :num_needed, tf.newaxis], tf.int32)
-        is_one = (tf.reduce_sum(is_same, axis=2) == 1) | ~is_needed[:, :num_needed]
+        is_same = tf.cast(of_class == result.nmsed_scores[:, :num_needed, tf.newaxis], tf.int32)
+        is_unique = (tf.reduce_sum(is_same, axis=2) == 1) | ~is_needed[:, :num_needed]
         num_inside = tf.reduce_sum(tf.cast(is_inside, tf.int32), axis=1)
-        is_cut = found.valid_detections >= 2 * self.max_total
-        is_above = ~is_cut | (lowest > found.nmsed_scores[:, -1])
+        is_cut = result.valid_detections >= 2 * self.max_total
+        is_above = ~is_cut | (lowest > result.nmsed_scores[:, -1])
         is_all = is_whole & ~is_cut | (num_inside >= self.max_total) & is_above
-        is_sure = tf.reduce_all(is_one, axis=1) & is_all
+        is_sure = tf.reduce_all(is_unique, axis=1) & is_all
         indices = tf.argmax(is_same, axis=2, output_type=tf.int32)
-        # Places behind the needed ones are those of no detection.
-        rows = tf.minimum(places, num_needed - 1)
+        # Positions after the needed ones belong to no detection.
+        rows = tf.minimum(positions, num_needed - 1)
         indices, classes = tf.gather(indices, rows, batch_dims=1), tf.gather(classes, rows, batch_dims=1)
         if candidates is not None:
             indices, classes = tf.gather(candidates.indices, indices, batch_dims=1), tf.gather(class_ids, classes)
-        boxes = tf.gather(found.nmsed_boxes, places, batch_dims=1)
+        boxes = tf.gather(result.nmsed_boxes, positions, batch_dims=1)
         return is_sure, self._take_best(boxes, indices, classes, kept, best_classes, clip_windows)
 
     def _take_best(self, boxes, indices, classes, scores, best_classes, clip_windows):
-        """The best candidates that lie inside the clip windows; all [B, C], of equal scores the first ones first."""
+        """The best candidates inside the clip windows; all [B, C], of equal scores the first ones first."""
         clipped = box_ops.clip_to_window(boxes, clip_windows)
         scores = tf.where(box_ops.area(clipped) > 0.0, scores, -1.0)
-        scores, places = tf.math.top_k(scores, k=tf.minimum(self.max_total, tf.shape(scores)[1]))
+        scores, positions = tf.math.top_k(scores, k=tf.minimum(self.max_total, tf.shape(scores)[1]))
         is_kept = scores >= 0.0
-        selected = tf.gather(indices, places, batch_dims=1)
+        selected = tf.gather(indices, positions, batch_dims=1)
         if best_classes is None:
-            classes = tf.gather(classes, places, batch_dims=1)
+            classes = tf.gather(classes, positions, batch_dims=1)
         else:
             classes = tf.gather(best_classes, selected, batch_dims=1)
-        kept_boxes = tf.gather(clipped, places, batch_dims=1)
+        kept_boxes = tf.gather(clipped, positions, batch_dims=1)
         if self.change_frame:
             kept_boxes = box_ops.change_frame(kept_boxes, clip_windows)
         return Selected(
@@ -253,14 +253,14 @@ class BatchNonMaxSuppression:
         return tf.ensure_shape(padded, [rows.shape[0], self.max_total, *rows.shape[2:]])
 
 
-def _mend(is_sure, selected, images, select):
-    """Selects anew for the images that are not sure, and for no others.
+def _repeat_unsure(is_sure, selected, images, select):
+    """Selects again for the images that are not sure, and for no others.
 
     Args:
       is_sure: bool [B].
       selected: `Selected`.
-      images: tensors of first dimension B, or None in their place.
-      select: the rows of `images` -> `Selected`.
+      images: tensors of first dimension B; None for those that do not exist.
+      select: function from rows of `images` to `Selected`.
 
     Returns:
       `Selected`.
@@ -275,9 +275,9 @@ def _mend(is_sure, selected, images, select):
 
 
 def _find_near_the_best(scores, most, threshold):
-    """`_Candidates` of scores [B, A, K], at most `most` of each image, and no more than are above the threshold.
+    """`_Candidates` from scores [B, A, K]: at most `most` per image, and no more than are above the threshold.
 
-    Suppression goes from the best score downwards, so that what is below the bound cannot change what is kept above it.
+    Suppression goes from the best score downwards, so that boxes below the bound cannot change what is kept above it.
     """
     best = tf.reduce_max(scores, axis=2)
     num_above = tf.reduce_sum(tf.cast(best > threshold, tf.int32), axis=1)
@@ -285,7 +285,7 @@ def _find_near_the_best(scores, most, threshold):
     best, indices = tf.math.top_k(best, tf.minimum(count + 1, tf.shape(best)[1]))
     is_more = tf.shape(best)[1] > count
     bounds = tf.where(is_more, tf.reduce_min(best, axis=1), -np.inf)
-    # A sum finds NaN, which has no place in an order.
+    # A sum detects NaN, which cannot be ordered.
     bounds = tf.where(tf.math.is_nan(tf.reduce_sum(scores, axis=[1, 2])), np.nan, bounds)
     indices = indices[:, :count]
     near = tf.gather(scores, indices, batch_dims=1)

@@ -1,9 +1,9 @@
-"""Bringing images to the size that a model takes.
+"""Resizing images to the size that a model takes.
 
 Both functions take one image [height, width, channels] or a batch of images of one size [batch, height, width,
 channels], of any real dtype, and return float32 images in the range of the input together with the shape that the
 image itself has in the result: int32 [3] (height, width, channels), or [batch, 3] for a batch. What lies outside that
-shape, below and to the right, is padding.
+shape, below and to the right of it, is padding.
 
 The sampling grid is the one of TensorFlow 1 (corners not aligned, no half-pixel centres), because the published
 detectors were trained with it.
@@ -39,15 +39,15 @@ def resize_to_fixed(image, height, width, method="BILINEAR"):
 def resize_keep_aspect_ratio(
     image, min_dimension, max_dimension, pad, method="BILINEAR", per_channel_pad_value=(0.0, 0.0, 0.0)
 ):
-    """Resizes so that the short side becomes `min_dimension`, or less where the long side would pass `max_dimension`.
+    """Resizes so that the short side becomes `min_dimension`, or less where the long side would exceed `max_dimension`.
 
     Args:
       image: [h, w, c] or [b, h, w, c], any real dtype.
-      min_dimension: wished length of the short side, in pixels.
+      min_dimension: desired length of the short side, in pixels.
       max_dimension: greatest length of the long side, in pixels.
       pad: whether to pad below and to the right to [max_dimension, max_dimension].
       method: a key of `METHODS`.
-      per_channel_pad_value: what to pad with, one number a channel.
+      per_channel_pad_value: what to pad with, one number per channel.
 
     Returns:
       float32 image or images, and the true shape, int32 [3] or [b, 3].
@@ -69,7 +69,7 @@ def resize_keep_aspect_ratio(
 
 
 def fill_padding(images, true_image_shapes, per_channel_value):
-    """Sets all that lies outside the true shapes to one value a channel.
+    """Sets everything outside the true shapes to one value per channel.
 
     Args:
       images: float32 [b, height, width, c].
@@ -86,13 +86,13 @@ def fill_padding(images, true_image_shapes, per_channel_value):
 
 
 def _as_resizable(image):
-    """float32, or uint8 as it is: it is resized to the same numbers, without four times the bytes of a large photo."""
+    """float32, or uint8 unchanged: the result is the same, without four times the bytes of a large photo."""
     image = tf.convert_to_tensor(image)
     return image if image.dtype == tf.uint8 else tf.cast(image, tf.float32)
 
 
 def _height_and_width(image):
-    """The two spatial sizes, as numbers where they are known beforehand."""
+    """The two spatial sizes, as numbers where they are static."""
     static, dynamic = image.shape[-3:-1].as_list(), tf.shape(image)
     return [static[i] if static[i] is not None else dynamic[i - 3] for i in (0, 1)]
 
@@ -107,7 +107,7 @@ def _true_shape(image, height, width):
 
 
 def _pad_to(image, height, width, size, per_channel_value):
-    """Pads below and to the right to [size, size], with one value a channel."""
+    """Pads below and to the right to [size, size], with one value per channel."""
     around = [[0, 0]] * (image.shape.rank - 3) + [[0, size - height], [0, size - width]]
     channels = [
         tf.pad(image[..., i], around, constant_values=float(value)) for i, value in enumerate(per_channel_value)

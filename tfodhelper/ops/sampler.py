@@ -1,4 +1,4 @@
-"""Which anchors or proposals of an image count in the loss: a limited number, positives and negatives in balance."""
+"""Which anchors or proposals of an image count in the loss: a limited number, with positives and negatives balanced."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def random_order(shape):
-    """Priorities that make every order equally likely, float32 of a shape."""
+    """Priorities that make every order equally likely: float32 of the given shape."""
     return tf.random.uniform(shape)
 
 
@@ -15,10 +15,10 @@ class BalancedSampler:
     """Draws positives up to a fraction, and negatives for the rest.
 
     Attributes:
-      size: most examples of an image.
-      positive_fraction: most of them that are positive, as a fraction.
-      is_static: whether examples that are no candidates, the first ones, fill up what is missing to `size`, so that
-        their number is always the same, as the published models do it for TPUs.
+      size: maximum number of examples of an image.
+      positive_fraction: maximum fraction of them that is positive.
+      is_static: whether the first examples that are not candidates fill up the number to `size`, so that it is always
+        the same, as in the published models for TPUs.
     """
 
     size: int = 256
@@ -26,15 +26,15 @@ class BalancedSampler:
     is_static: bool = False
 
     def sample(self, is_candidate, is_positive, order=random_order):
-        """Draws.
+        """Draws examples.
 
         Args:
-          is_candidate: bool [B, N], what may be drawn.
+          is_candidate: bool [B, N], which examples may be drawn.
           is_positive: bool [B, N].
-          order: shape -> float32 priorities of that shape, not below 0; of equals the greatest are drawn.
+          order: function from a shape to float32 priorities of that shape, not below 0; the greatest are drawn first.
 
         Returns:
-          bool [B, N], what is drawn.
+          bool [B, N], which examples are drawn.
         """
         if self.is_static:
             missing = self.size - _count(is_candidate)
@@ -49,7 +49,7 @@ class BalancedSampler:
 
 
 def gather_drawn(is_drawn, size, *tensors):
-    """Collects what is drawn, in its order.
+    """Collects the examples that are drawn, in their order.
 
     Args:
       is_drawn: bool [B, N], at most `size` in each row.
@@ -57,9 +57,9 @@ def gather_drawn(is_drawn, size, *tensors):
       *tensors: [B, N, ...].
 
     Returns:
-      int32 [B], how many are drawn, and each tensor as [B, size, ...]; rows past that number are zero.
+      int32 [B], how many are drawn, and each tensor as [B, size, ...]; rows beyond that number are zero.
     """
-    # Of equal values top_k takes the first, in their order.
+    # Of equal values top_k takes the first ones, in their order.
     _, indices = tf.math.top_k(tf.cast(is_drawn, tf.int32), k=size)
     count = _count(is_drawn)
     results = []
@@ -76,11 +76,11 @@ def _count(mask):
 
 
 def _take(mask, priorities, most, count):
-    """The `count` (at most `most`) true places of [B, N] that have the greatest priorities, as a mask."""
+    """The `count` (at most `most`) true entries of [B, N] with the greatest priorities, as a mask."""
     shape = tf.shape(mask)
     values, indices = tf.math.top_k(tf.where(mask, priorities, -1.0), k=tf.minimum(most, shape[1]))
     is_taken = (values >= 0.0) & (tf.range(tf.shape(values)[1]) < count)
     rows = tf.broadcast_to(tf.range(shape[0])[:, tf.newaxis], tf.shape(indices))
-    # Also what is not taken has its place here, so that all shapes are known beforehand.
+    # Entries that are not taken are scattered too, so that all shapes are static.
     taken = tf.scatter_nd(tf.stack([rows, indices], axis=-1), tf.cast(is_taken, tf.int32), shape) > 0
     return tf.ensure_shape(taken, mask.shape)

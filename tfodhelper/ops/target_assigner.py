@@ -14,9 +14,9 @@ from tfodhelper.ops import matcher as matcher_ops
 
 
 class Targets(NamedTuple):
-    """What the losses compare with."""
+    """What the losses compare predictions with."""
 
-    class_targets: tf.Tensor  # float32 [B, A, C], one row is one-hot or all zero
+    class_targets: tf.Tensor  # float32 [B, A, C], rows are one-hot or all zero
     class_weights: tf.Tensor  # float32 [B, A]
     box_targets: tf.Tensor  # float32 [B, A, 4], codes; zero where nothing is matched
     box_weights: tf.Tensor  # float32 [B, A], zero where nothing is matched
@@ -55,7 +55,7 @@ class TargetAssigner:
         Returns:
           `Targets`.
         """
-        if not gt_boxes.shape[1]:  # 0, or known only when the batch is there
+        if not gt_boxes.shape[1]:  # 0, or unknown until the batch exists
             gt_boxes, gt_classes, gt_weights = _add_empty_row(gt_boxes, gt_classes, gt_weights)
         similarity = box_ops.iou_matrix(gt_boxes, anchors)
         matches = self.matcher.match(similarity, gt_weights > 0)
@@ -77,7 +77,7 @@ class TargetAssigner:
 
 
 def _add_empty_row(gt_boxes, gt_classes, gt_weights):
-    """Adds a padding row: where no image has a box, maxima over the rows and gathers need something to point at."""
+    """Adds a padding row: if no image has a box, maxima over the rows and gathers still need a row."""
     return (
         tf.pad(gt_boxes, [[0, 0], [0, 1], [0, 0]]),
         tf.pad(gt_classes, [[0, 0], [0, 1]], constant_values=-1),

@@ -1,7 +1,7 @@
-"""Long columns of numbers and texts that lie in files: what they take of memory does not grow with them.
+"""Long columns of numbers and texts that are kept in files, so that the memory they take does not grow with them.
 
-A column begins in memory and moves into a file without a name when it grows; the file ends with the process. Of its
-pages the system keeps in memory what it has room for, and `release` gives them back.
+A column starts in memory and moves to a file without a name when it grows; the file disappears with the process. The
+system keeps as many of its pages in memory as it has room for; `release` gives them back.
 """
 
 import array
@@ -23,13 +23,23 @@ _TEXTS = 1 << 8  # texts that are read or written at a time
 _DIGEST_BYTES = 32
 
 
-class Column(collections.abc.Sequence):
-    """Whole numbers of one kind, as `array.array` has them.
+class ComparedByElement(collections.abc.Sequence):
+    """A sequence that equals any sequence of equal elements, and has no hash value."""
+
+    def __eq__(self, other):
+        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
+        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
+
+    __hash__ = None
+
+
+class Column(ComparedByElement):
+    """Whole numbers of one type, as in `array.array`.
 
     Args:
-      code: the kind, a letter of `array.array`.
+      code: the type, a letter of `array.array`.
       values: the first ones.
-      folder: where the file lies; the system's folder for temporary files when left out.
+      folder: for the file; by default the system's folder for temporary files.
     """
 
     def __init__(self, code, values=(), folder=None):
@@ -72,11 +82,6 @@ class Column(collections.abc.Sequence):
         for _, block in self.blocks():
             yield from block
 
-    def __eq__(self, other):
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
-
-    __hash__ = None
-
     def append(self, value):
         """Adds a number at the end."""
         self._held.append(value)
@@ -84,7 +89,7 @@ class Column(collections.abc.Sequence):
             self._store()
 
     def extend(self, values):
-        """Adds numbers at the end: an array of the same kind, bytes, or anything that gives numbers."""
+        """Adds numbers at the end: an array of the same type, bytes, or any iterable of numbers."""
         if isinstance(values, (array.array, bytes, bytearray, np.ndarray)):
             for start in range(0, len(values), _HELD):
                 piece = values[start : start + _HELD]
@@ -102,7 +107,7 @@ class Column(collections.abc.Sequence):
             self.release()
 
     def take(self, positions):
-        """An array of the numbers at some positions; page by page, in whatever order they are asked for."""
+        """An array of the numbers at some positions, in any order; they are read page by page."""
         positions = np.asarray(positions, np.int64)
         values = np.empty(len(positions), np.dtype(self.code))
         for own in self._in_turn(positions):
@@ -122,7 +127,7 @@ class Column(collections.abc.Sequence):
             self.release()
 
     def view(self):
-        """All of it, to be read and changed as an array is; holds until the next value is added."""
+        """The whole column, to be read and changed like an array; valid until the next value is added."""
         if self._file is None:
             return self._held
         if self._held:
@@ -130,7 +135,7 @@ class Column(collections.abc.Sequence):
         return self._open() if self._view is None else self._view
 
     def release(self):
-        """Gives pages that were used back to the system; nothing is lost."""
+        """Gives used pages back to the system; nothing is lost."""
         self._num_reads = 0
         if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
@@ -171,7 +176,7 @@ class Column(collections.abc.Sequence):
         return self._view
 
 
-class Texts(collections.abc.Sequence):
+class Texts(ComparedByElement):
     """Texts in the order in which they were added.
 
     Args:
@@ -182,7 +187,7 @@ class Texts(collections.abc.Sequence):
     def __init__(self, values=(), folder=None):
         self._bytes, self._ends = Column("B", folder=folder), Column("Q", folder=folder)
         self._held = []  # the last ones; the others are in the columns
-        self._first, self._block, self._missed = 0, [], 0  # some at hand, for those who ask for one after the other
+        self._first, self._block, self._missed = 0, [], 0  # a block at hand, for texts that are read in order
         for value in values:
             self.append(value)
 
@@ -192,9 +197,9 @@ class Texts(collections.abc.Sequence):
     def __getitem__(self, position):
         if isinstance(position, slice):
             return [self[number] for number in range(*position.indices(len(self)))]
-        place = position - self._first
-        if 0 <= place < len(self._block):
-            return self._block[place]
+        offset = position - self._first
+        if 0 <= offset < len(self._block):
+            return self._block[offset]
         if position < 0:
             return self[range(len(self))[position]]
         if position >= len(self._ends):
@@ -208,12 +213,6 @@ class Texts(collections.abc.Sequence):
     def __iter__(self):
         return self.between(0, len(self))
 
-    def __eq__(self, other):
-        is_alike = isinstance(other, collections.abc.Sequence) and len(self) == len(other)
-        return is_alike and all(mine == theirs for mine, theirs in zip(self, other))
-
-    __hash__ = None
-
     def append(self, text):
         """Adds a text at the end."""
         self._held.append(text)
@@ -221,7 +220,7 @@ class Texts(collections.abc.Sequence):
             self._store()
 
     def between(self, first, stop):
-        """Yields the texts from a position to before another one."""
+        """Yields the texts from one position up to, but not including, another."""
         if stop > len(self._ends):
             self._store()
         for begin in range(first, stop, _TEXTS):
@@ -230,7 +229,7 @@ class Texts(collections.abc.Sequence):
             self._ends.release()
 
     def find(self, text):
-        """The position of a text, where they are sorted; -1 when it is not there."""
+        """The position of a text in sorted texts; -1 if it is not among them."""
         position = bisect.bisect_left(self, text)
         return position if position < len(self) and self[position] == text else -1
 
@@ -251,10 +250,10 @@ class Texts(collections.abc.Sequence):
 
 
 class Digests:
-    """SHA-256 digests of a few of many things, by their positions.
+    """SHA-256 digests of some of many files, by position.
 
     Args:
-      count: number of things.
+      count: number of files.
       folder: see `Column`.
     """
 
@@ -271,12 +270,12 @@ class Digests:
     def __setitem__(self, position, digest):
         if self._values is None:
             self._values = filled("B", 0, _DIGEST_BYTES * self._count, self._folder)
-        for place, value in enumerate(bytes.fromhex(digest), start=_DIGEST_BYTES * position):
-            self._values[place] = value
+        for number, byte in enumerate(bytes.fromhex(digest), start=_DIGEST_BYTES * position):
+            self._values[number] = byte
 
 
 def filled(code, value, count, folder=None):
-    """A `Column` of one value."""
+    """A `Column` of `count` equal values."""
     column, piece = Column(code, folder=folder), array.array(code, [value]) * min(count, _HELD)
     for start in range(0, count, _HELD):
         column.extend(piece[: count - start])

@@ -1,4 +1,4 @@
-"""Columns sorted, and things found in them by their keys, with a bounded part of them in memory."""
+"""Columns are sorted, and entries found by their keys, with a bounded part of them in memory."""
 
 import bisect
 import collections
@@ -15,7 +15,7 @@ _READS = 1 << 8  # searches before pages are released
 
 
 class TextSorter:
-    """Brings any number of texts into the order of their characters.
+    """Sorts any number of texts.
 
     Args:
       folder: see `columns.Column`.
@@ -26,13 +26,13 @@ class TextSorter:
         self._runs, self._ends = columns.Texts(folder=folder), []
 
     def add(self, text):
-        """Takes a text."""
+        """Adds a text."""
         self._held.append(text)
         if len(self._held) >= _RUN:
             self._add_run()
 
     def sort(self):
-        """All texts that were added, as `columns.Texts`."""
+        """Returns all texts that were added, sorted, as `columns.Texts`."""
         if not self._ends:
             return columns.Texts(sorted(self._held), self._folder)
         self._add_run()
@@ -50,7 +50,7 @@ def sort_keys(keys, folder=None):
     """Positions of keys, sorted by key and then by position.
 
     Args:
-      keys: a `columns.Column` of code "q", spread over the whole range as hash values are.
+      keys: a `columns.Column` of code "q" whose values are spread over the whole range, as hash values are.
       folder: see `columns.Column`.
 
     Returns:
@@ -59,12 +59,12 @@ def sort_keys(keys, folder=None):
     sorted_keys, positions = columns.Column("q", folder=folder), columns.Column("q", folder=folder)
     num_bits = max(0, -(-len(keys) // _BUCKET) - 1).bit_length()
     for bucket in range(-(1 << num_bits) // 2 if num_bits else 0, (1 << num_bits) // 2 if num_bits else 1):
-        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
         for start, block in keys.blocks(_BUCKET):
             values = np.frombuffer(block, np.int64)
             own = np.flatnonzero(values >> (_KEY_BITS - num_bits) == bucket) if num_bits else np.arange(len(values))
-            found.append((values[own], own + start))
-        values, own = (np.concatenate(parts) for parts in zip(*found))
+            parts.append((values[own], own + start))
+        values, own = map(np.concatenate, zip(*parts))
         order = np.argsort(values, kind="stable")
         sorted_keys.extend(values[order])
         positions.extend(own[order])
@@ -72,12 +72,12 @@ def sort_keys(keys, folder=None):
 
 
 class Lookup:
-    """Finds the positions of keys by their hash values; the keys themselves are not kept.
+    """Finds positions of keys by hash value; the keys themselves are not kept.
 
     Args:
-      texts: in order; a sequence.
+      texts: a sequence.
       folder: see `columns.Column`.
-      key_of: function from a text to its key; None when it is the text itself.
+      key_of: function from a text to its key; None: the text itself is the key.
     """
 
     def __init__(self, texts, folder=None, key_of=None):
@@ -88,23 +88,23 @@ class Lookup:
 
     def find(self, key):
         """Positions of the texts that have a key, in order."""
-        value, view, found = hash(key), self._view, []
-        place = bisect.bisect_left(view, value)
-        while place < len(view) and view[place] == value:
-            position = self._positions[place]
+        value, view, positions = hash(key), self._view, []
+        row = bisect.bisect_left(view, value)
+        while row < len(view) and view[row] == value:
+            position = self._positions[row]
             text = self._texts[position]
             if (self._key_of(text) if self._key_of else text) == key:
-                found.append(position)
-            place += 1
+                positions.append(position)
+            row += 1
         self._num_reads += 1
         if self._num_reads > _READS:
             self._hashes.release()
             self._num_reads = 0
-        return found
+        return positions
 
 
 def group_equal(keys):
-    """Yields lists of the positions of equal keys, two or more each; see `sort_keys`."""
+    """Yields a list of positions for each key that occurs more than once; see `sort_keys`."""
     sorted_keys, positions = sort_keys(keys, keys.folder)
     last, held = None, []
     for key, position in zip(sorted_keys, positions):
@@ -118,13 +118,16 @@ def group_equal(keys):
 
 
 def tell_apart(positions, value_of):
-    """Lists of two or more positions whose values are really equal.
+    """Groups positions by their values.
 
     Args:
-      positions: whose hash values are equal.
+      positions: those whose hash values are equal.
       value_of: function from a position to its value.
+
+    Returns:
+      List of the groups of two or more positions.
     """
     by_value = collections.defaultdict(list)
     for position in positions:
         by_value[value_of(position)].append(position)
-    return [found for found in by_value.values() if len(found) > 1]
+    return [group for group in by_value.values() if len(group) > 1]

@@ -1,7 +1,7 @@
 """Worker processes for work on many files, and none where starting them would cost more than they save.
 
-Tasks and results are pickled, so the functions stand at the top of a module and both are kept small. A worker never
-outlives the process that started it, in whatever way that one ends.
+Tasks and results are pickled, so functions are defined at the top of a module, and tasks and results are kept small. A
+worker never outlives the process that started it, however that process ends.
 """
 
 import collections
@@ -20,7 +20,7 @@ import types
 
 from tfodhelper import errors
 
-_AHEAD = 2  # tasks in waiting for each worker; more would only fill memory
+_AHEAD = 2  # tasks that wait for each worker; more would only fill memory
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _LOOK_EVERY_S = 1.0
 _KEPT = []  # {number of processes: pool} of the open blocks of `kept_workers`
@@ -29,7 +29,7 @@ _RARE_COLLECTIONS = (200_000, 50, 100)  # new objects, and collections of them, 
 
 
 def count_processors():
-    """Processors that this process may use."""
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -40,13 +40,13 @@ def workers(num_workers=0):
     """Opens worker processes for a block.
 
     Args:
-      num_workers: 0 for one a processor; 1 works in this process.
+      num_workers: 0 for one per processor; with 1 all work is done in this process.
 
     Yields:
       A function `run(function, tasks)` that yields the results in the order of the tasks.
 
     Raises:
-      StorageError: a worker ended without a word, as when the system's memory is used up.
+      StorageError: a worker was killed, for example because the system ran out of memory.
     """
     number = num_workers or count_processors()
     if number < 2:
@@ -60,15 +60,15 @@ def workers(num_workers=0):
             yield lambda function, tasks: _run(pool, function, tasks, number * _AHEAD)
         except concurrent.futures.process.BrokenProcessPool as error:
             raise errors.StorageError(
-                "a worker process was ended from outside",
-                expected="memory for as many processes as there are processors",
-                fix="start again with --num_workers=1: what is whole is kept",
+                "a worker process was killed",
+                expected="enough memory for as many processes as there are processors",
+                fix="start again with --num_workers=1; finished files are kept",
             ) from error
 
 
 @contextlib.contextmanager
 def kept_workers():
-    """Lets all blocks of `workers` inside share their processes, which then start while there is little to copy."""
+    """Lets all blocks of `workers` inside share processes, which then start while there is little memory to copy."""
     _KEPT.append({})
     try:
         yield
@@ -90,7 +90,7 @@ def _start(number):
 
 
 def _run(pool, function, tasks, ahead):
-    """The results in order, with a bounded number of tasks under way."""
+    """Yields the results in order, with a bounded number of tasks in progress."""
     tasks = iter(tasks)
     waiting = collections.deque(pool.submit(function, task) for task in itertools.islice(tasks, ahead))
     while waiting:
@@ -100,7 +100,7 @@ def _run(pool, function, tasks, ahead):
 
 
 def _context():
-    """Forking starts at once; where TensorFlow's threads run already, it could leave a lock held for ever."""
+    """Forking is fast; but once TensorFlow's threads run, it could leave a lock held forever."""
     can_fork = sys.platform.startswith("linux") and "tensorflow" not in sys.modules
     return multiprocessing.get_context("fork") if can_fork else _SpawnContext()
 
@@ -127,10 +127,10 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
 
 
 def _begin(parent):
-    """Leaves Ctrl-C to the parent, and ends with it."""
+    """Leaves Ctrl-C to the parent process, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(*_RARE_COLLECTIONS)
-    gc.freeze()  # what the parent has made is not looked through here, which would copy its memory
+    gc.freeze()  # a collection would touch all objects of the parent, and so copy its memory
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
@@ -147,7 +147,7 @@ def _watch(parent):
 
 @contextlib.contextmanager
 def rare_collections():
-    """Lets Python look for cyclic garbage rarely: millions of small values are made here that refer to none."""
+    """Lets Python look for cyclic garbage rarely: the block makes millions of small values without cycles."""
     before = gc.get_threshold()
     gc.set_threshold(*_RARE_COLLECTIONS)
     try:

@@ -170,28 +170,14 @@ def read_json_lines(path):
     Raises:
       PredictionError: the file cannot be read, or a line is malformed; the error names it.
     """
-    path = pathlib.Path(path)
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _parse_line(path, number, line)
-    except OSError as error:
-        raise errors.PredictionError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise errors.PredictionError(f"{path}: is not UTF-8 text ({error})") from error
-
-
-def _parse_line(path, number, line):
-    try:
-        return from_json(json.loads(line))
-    except (KeyError, TypeError, ValueError) as error:
-        raise errors.PredictionError(
-            f"{path}, line {number}: does not contain detections ({type(error).__name__}: {error})",
-            expected='{"path": ..., "width": ..., "height": ..., "detections": [{"class", "id", "score", "box"}]}',
-            received=line.strip()[:200],
-            fix="use the detections.jsonl that `tfodhelper predict` wrote",
-        ) from error
+    form = storage.LineForm(
+        content="the detections of an image",
+        expected='{"path": ..., "width": ..., "height": ..., "detections": [{"class", "id", "score", "box"}]}',
+        fix="use the detections.jsonl that `tfodhelper predict` wrote",
+        parse=from_json,
+        error=errors.PredictionError,
+    )
+    return storage.read_json_lines(path, form)
 
 
 def to_annotation(image_detections, score_threshold=0.0):

@@ -6,7 +6,6 @@ of the shards; the job that finds all shards written adds the manifest. No job w
 continue says so and ends, and must be started again. The result is byte-identical to that of a single conversion.
 """
 
-import json
 import shutil
 
 from tfodhelper import console, errors, storage
@@ -133,7 +132,7 @@ def _complete(folder, parts, planned, options, layout):
             return _read_complete(folder, options)
         results = [None] * len(layout.shards)
         for number, path in enumerate(paths):
-            results[number::count] = [_to_result(*pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
+            results[number::count] = [_to_result(*pair) for pair in storage.read_json(path)]
         folders.report_findings(planned.findings)
         made = folders.complete(folder, planned, options, folders.collect(layout, results))
         shutil.rmtree(parts)

@@ -44,20 +44,21 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(HEADER)
-    for number, name in enumerate(order, start=1):
-        image, image_suspects = images[name], by_image[name]
-        draft = f"{number:0{digits}d}_{pathlib.PurePosixPath(name).name}"
-        placing.place_image(image.path, folder / draft, how)
-        added = tuple(suspect.box for suspect in image_suspects if suspect.kind == suspects.MISSING)
-        annotation = dataclasses.replace(image.annotation, boxes=image.annotation.boxes + added, verified=False)
-        shown = image.path if how == placing.NONE else folder / draft
-        target = folder / (draft.rsplit(".", 1)[0] + ".xml")
-        placing.write_annotation(target, shown, annotation)
-        for suspect in image_suspects:
-            corners = [format_number(getattr(suspect.box, tag)) for tag in CORNERS]
-            row = (number, target.name, name, image.xml, suspect.kind, suspect.box.name, suspect.labelled or "")
-            lines.writerow((*row, f"{suspect.score:.4f}", *corners))
-    storage.write_text(pathlib.Path(output_dir) / TABLE, text.getvalue())
+    with storage.whole_folder(folder) as filled:
+        for number, name in enumerate(order, start=1):
+            image, image_suspects = images[name], by_image[name]
+            draft = f"{number:0{digits}d}_{pathlib.PurePosixPath(name).name}"
+            placing.place_image(image.path, filled / draft, how)
+            added = tuple(suspect.box for suspect in image_suspects if suspect.kind == suspects.MISSING)
+            annotation = dataclasses.replace(image.annotation, boxes=image.annotation.boxes + added, verified=False)
+            shown = image.path if how == placing.NONE else folder / draft
+            target = filled / (draft.rsplit(".", 1)[0] + ".xml")
+            placing.write_annotation(target, shown, annotation)
+            for suspect in image_suspects:
+                corners = [format_number(getattr(suspect.box, tag)) for tag in CORNERS]
+                row = (number, target.name, name, image.xml, suspect.kind, suspect.box.name, suspect.labelled or "")
+                lines.writerow((*row, f"{suspect.score:.4f}", *corners))
+        storage.write_text(pathlib.Path(output_dir) / TABLE, text.getvalue())
     return folder
 
 

@@ -6,8 +6,7 @@ box without a matching detection is either hard or wrong. Both are only suspicio
 
 import dataclasses
 
-import numpy as np
-
+from tfodhelper import box_geometry
 from tfodhelper.annotations.structures import Box
 from tfodhelper.prediction import detections
 
@@ -60,9 +59,8 @@ def find_suspects(annotation, predicted, score_threshold=0.5, names=None):
         for detection in predicted.detections
         if detection.score >= FLOOR and (names is None or detection.name in names)
     )
-    boxes = np.array([[b.ymin, b.xmin, b.ymax, b.xmax] for b in annotation.boxes]).reshape(-1, 4)
-    detected = np.array([[d.ymin, d.xmin, d.ymax, d.xmax] for d in kept]).reshape(-1, 4)
-    overlaps = iou(detected, boxes)  # [detections, boxes]
+    detected = box_geometry.corners_of(kept)
+    overlaps = box_geometry.pairwise_iou(detected, box_geometry.corners_of(annotation.boxes))  # [detections, boxes]
     suspects = _find_confident(annotation, predicted, kept, detected, overlaps, score_threshold)
     for position, box in enumerate(annotation.boxes):
         met = [detection.score for detection, overlap in zip(kept, overlaps[:, position]) if overlap >= _FREE_IOU]
@@ -80,7 +78,7 @@ def _find_confident(annotation, predicted, kept, detected, overlaps, score_thres
         detection, row = kept[position], overlaps[position]
         if detection.score < score_threshold:
             break
-        if taken and iou(detected[position : position + 1], detected[taken]).max() > _REPEAT_IOU:
+        if taken and box_geometry.pairwise_iou(detected[[position]], detected[taken]).max() > _REPEAT_IOU:
             continue
         drafted = detections.to_annotation(dataclasses.replace(predicted, detections=(detection,))).boxes
         same = [value for value, box in zip(row, annotation.boxes) if box.name == detection.name]
@@ -94,16 +92,6 @@ def _find_confident(annotation, predicted, kept, detected, overlaps, score_thres
             suspects.append(Suspect(OTHER_CLASS, drafted[0], float(detection.score), annotation.boxes[best].name))
             taken.append(position)
     return suspects
-
-
-def iou(first, second):
-    """[N, M] intersection over union of [N, 4] and [M, 4] boxes ymin, xmin, ymax, xmax; 0 for empty ones."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
 
 
 def rank(by_image):

@@ -125,7 +125,7 @@ class History:
         self._path = pathlib.Path(path)
         self.records = []
         if self._path.exists():
-            self.records = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines() if line]
+            self.records = list(storage.read_json_lines(self._path))
 
     def add(self, step, metrics, **more):
         """Adds an evaluation, which replaces one of the same step, and writes the file atomically."""

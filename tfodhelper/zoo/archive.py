@@ -1,7 +1,6 @@
 """Unpacks a model's archive without trusting it."""
 
 import gzip
-import os
 import pathlib
 import re
 import shutil
@@ -24,29 +23,24 @@ def unpack(archive, folder, facts=()):
 
     Args:
       archive: path of the .tar.gz.
-      folder: folder for its content; must not exist.
+      folder: folder for its content; must not exist, or be empty.
       facts: a dict that is written to the marker file.
 
     Raises:
       ZooError: the archive is damaged, too large, or contains something that a model's archive never contains:
         absolute paths, "..", links, devices.
+      StorageError: the folder is not empty or cannot be written.
     """
-    folder = pathlib.Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        check_gzip(archive)
-        with tarfile.open(archive, "r:gz") as tar:
-            _copy_members(tar, temporary, archive)
-        content = _without_top_folder(temporary)
+    with storage.whole_folder(folder) as content:
+        try:
+            check_gzip(archive)
+            with tempfile.TemporaryDirectory(dir=content) as unpacked, tarfile.open(archive, "r:gz") as tar:
+                _copy_members(tar, pathlib.Path(unpacked), archive)
+                for entry in _list_without_top_folder(pathlib.Path(unpacked)):
+                    entry.rename(content / entry.name)
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise _damaged(archive, error) from error
         storage.write_json(content / MARKER, dict(facts))
-        os.replace(content, folder)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise _damaged(archive, error) from error
-    except OSError as error:
-        raise storage.explain_os_error(error, folder) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_gzip(archive):
@@ -106,9 +100,10 @@ def _safe_path(member, archive):
     )
 
 
-def _without_top_folder(folder):
+def _list_without_top_folder(folder):
     entries = list(folder.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() and entries[0].name != "checkpoint" else folder
+    has_top = len(entries) == 1 and entries[0].is_dir() and entries[0].name != "checkpoint"
+    return list(entries[0].iterdir()) if has_top else entries
 
 
 def is_complete(folder):

@@ -3,7 +3,6 @@
 import dataclasses
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,12 +99,6 @@ def test_equal_fits_are_decided_by_place():
     left, right, between = Box("cat", 10, 10, 30, 30), Box("cat", 20, 10, 40, 30), Box("cat", 15, 10, 35, 30)
     assert compare_boxes([left, right], [between]).sources == (0,)
     assert compare_boxes([right, left], [between]).sources == (1,)
-
-
-def test_pairwise_iou():
-    first = np.array([[0, 0, 10, 10], [5, 5, 5, 9]], float)
-    second = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], float)
-    np.testing.assert_allclose(edits.pairwise_iou(first, second), [[1, 1 / 3, 0], [0, 0, 0]])
 
 
 sides = st.integers(0, 40)

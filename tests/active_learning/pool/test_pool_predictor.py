@@ -50,8 +50,7 @@ pool_predictor.predict_pool(pool, model, folder, shard=shard, part_size=4, batch
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    module = serving.ServingModule(fake_detector.FakeDetector(), "image_tensor", 1)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    fake_detector.save_model(folder)
     names = label_map.LabelMap((label_map.LabelMapItem(1, "cat"), label_map.LabelMapItem(2, "dog")))
     label_map.write_label_map(folder / "label_map.pbtxt", names)
     return folder
@@ -188,7 +187,7 @@ def test_a_shard_leaves_the_others_parts_alone(model, images, tmp_path):
 
 
 def test_the_same_shard_twice_at_once_is_reported(model, images, tmp_path):
-    another = pytest.raises(errors.StorageError, match="another process works in this folder")
+    another = pytest.raises(errors.StorageError, match="another process is using this folder")
     with pool_predictor._hold_shard(tmp_path, (1, 1)), another:
         pool_predictor.predict_pool(images, model, tmp_path, **OPTIONS)
 

@@ -4,21 +4,18 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import tfodhelper
 from tests.exporting import fake_detector
 from tests.shared_data import REPOSITORY
 from tfodhelper.active_learning.pool import ray_pool
-from tfodhelper.exporting import serving
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    module = serving.ServingModule(fake_detector.FakeDetector(), "image_tensor", 1)
-    tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
+    fake_detector.save_model(folder)
     return folder
 
 

@@ -221,7 +221,7 @@ def test_only_the_lines_of_the_images_that_are_shown_are_read(tmp_path):
     read = list(predictions.find_predictions(folder, ["pool/003.jpg", "pool/000.jpg", "unknown.jpg"]))
     assert [prediction.name for prediction in read] == ["pool/000.jpg", "pool/003.jpg"]
     assert read[0].found.detections[0].score == 0.9
-    with pytest.raises(errors.PredictionError, match="part-00001.jsonl: is damaged"):
+    with pytest.raises(errors.PredictionError, match="part-00001.jsonl, line 1: does not hold a prediction"):
         list(predictions.find_predictions(folder, ["pool/002.jpg"]))
 
 

@@ -69,15 +69,37 @@ def group_slowly(hashes, max_distance):
     return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
-@given(st.integers(0, 2**32), st.integers(0, 6))
-def test_all_near_pairs_are_found_and_no_others(seed, max_distance):
+def draw_hashes(seed):
+    """{name: fingerprint} of random ones, of which many are near others; the last has none."""
     rng = random.Random(seed)
     values = [rng.getrandbits(64) for _ in range(4)]
     for _ in range(10):
         flipped = sum(1 << bit for bit in rng.sample(range(64), rng.randint(0, 8)))
         values.append(rng.choice(values) ^ flipped)
-    hashes = {f"{number:02d}": value for number, value in enumerate(values)} | {"none": None}
+    return {f"{number:02d}": value for number, value in enumerate(values)} | {"none": None}
+
+
+@given(st.integers(0, 2**32), st.integers(0, 6))
+def test_all_near_pairs_are_found_and_no_others(seed, max_distance):
+    hashes = draw_hashes(seed)
     assert near_duplicates.group(hashes, max_distance) == group_slowly(hashes, max_distance)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 6))
+def test_a_near_one_is_looked_up_wherever_there_is_one(seed, max_distance):
+    hashes = draw_hashes(seed)
+    known = {name: value for name, value in hashes.items() if name < "07" or value is None}
+    lookup = near_duplicates.Lookup(known, max_distance)
+    for name, value in hashes.items():
+        if value is None or name in known:
+            continue
+        near = {n for n, v in known.items() if v is not None and perceptual_hash.distance(v, value) <= max_distance}
+        assert lookup.find(value) in near if near else lookup.find(value) is None
+
+
+def test_a_lookup_of_nothing_finds_nothing():
+    assert near_duplicates.Lookup({}).find(0) is None
+    assert near_duplicates.Lookup({"grey.jpg": None}).find(0) is None
 
 
 def test_chains_are_one_group():

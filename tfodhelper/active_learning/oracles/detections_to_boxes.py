@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfodhelper.active_learning.oracles import edits
+from tfodhelper import box_geometry
 from tfodhelper.prediction import detections
 
 
@@ -31,8 +31,8 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
         box = detections.to_box(detection, predicted.width, predicted.height)
         if box is None:
             continue
-        box_corners = edits.corners_of([box])
-        if len(chosen) and edits.pairwise_iou(box_corners, corners).max() > max_overlap:
+        box_corners = box_geometry.corners_of([box])
+        if len(chosen) and box_geometry.pairwise_iou(box_corners, corners).max() > max_overlap:
             continue
         chosen.append((box, detection.score))
         corners = np.concatenate([corners, box_corners])

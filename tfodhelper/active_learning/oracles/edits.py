@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from tfodhelper import box_geometry
 from tfodhelper.active_learning.structures import Edits
 
 KEPT, MOVED, RELABELLED, ADDED = "kept", "moved", "relabelled", "added"
@@ -56,7 +57,7 @@ def compare_boxes(draft, answer, keep_iou=None):
     if draft and answer:
         places, answered = _places_of(draft), _places_of(answer)
         off = np.abs(places[:, None] - answered[None]).max(axis=2)  # [draft, answer]
-        overlaps = pairwise_iou(places, answered)
+        overlaps = box_geometry.pairwise_iou(places, answered)
         same = np.array([[box.name == other.name for other in answer] for box in draft])
         steps = [
             (KEPT, same & (off < _SAME_PX), -off),
@@ -92,32 +93,9 @@ def as_labelimg_saves(box, width, height):
     return dataclasses.replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, truncated=truncated)
 
 
-def pairwise_iou(first, second):
-    """Intersection over union of boxes; 0 where one has no area.
-
-    Args:
-      first: [n, 4] xmin, ymin, xmax, ymax.
-      second: [m, 4], same frame.
-
-    Returns:
-      [n, m].
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
-def corners_of(boxes):
-    """[n, 4] xmin, ymin, xmax, ymax of objects with these attributes."""
-    return np.array([(box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes], np.float64).reshape(-1, 4)
-
-
 def _places_of(boxes):
     """Corners with xmin and ymin at least 1."""
-    corners = corners_of(boxes)
+    corners = box_geometry.corners_of(boxes)
     corners[:, :2] = np.maximum(corners[:, :2], 1)
     return corners
 

@@ -32,6 +32,7 @@ PLAN = "plan.json"
 _SHARDS = ".shards"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
+_FIX = "remove the files of this part; its images are then predicted again"
 _TEMPORARY = re.compile(r"\.part-(\d{5,})(\.unreadable)?\.(jsonl|npz)\.\d+\.tmp")  # as storage.open_whole names them
 
 
@@ -290,11 +291,9 @@ def find_predictions(folder, names):
         path = _path(folder, number, ".jsonl")
         if not wanted:
             return
-        for value in _read_lines(path, lambda line: _name_of(line, decoder) in wanted) if path.exists() else ():
-            try:
-                prediction = _to_prediction(value, None)
-            except (KeyError, TypeError, ValueError) as error:
-                raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        if not path.exists():
+            continue
+        for prediction in storage.read_json_lines(path, _PREDICTION, lambda line: _name_of(line, decoder) in wanted):
             wanted.discard(prediction.name)
             yield prediction
 
@@ -305,14 +304,29 @@ def _name_of(line, decoder):
     return decoder.raw_decode(line, len(start))[0] if line.startswith(start) else json.loads(line)["name"]
 
 
-def _to_prediction(value, features):
+def _to_prediction(value):
     return Prediction(
         name=value["name"],
         found=detections.from_json(value),
         margins=tuple(value["margins"]),
         entropies=tuple(value["entropies"]),
-        features=features,
     )
+
+
+_PREDICTION = storage.LineForm(
+    content="a prediction",
+    expected='{"name", "path", "width", "height", "detections", "margins", "entropies"}',
+    fix=_FIX,
+    parse=_to_prediction,
+    error=errors.PredictionError,
+)
+_UNREADABLE = storage.LineForm(
+    content="an image that cannot be read",
+    expected='{"name", "path", "reason"}',
+    fix=_FIX,
+    parse=lambda value: Unreadable(**value),
+    error=errors.PredictionError,
+)
 
 
 def read_unreadable(folder):
@@ -320,21 +334,20 @@ def read_unreadable(folder):
     for number in range(read_plan(folder).num_parts):
         path = _path(folder, number, ".unreadable.jsonl")
         if has_part(folder, number) and path.exists():
-            for value in _read_lines(path):
-                yield Unreadable(**value)
+            yield from storage.read_json_lines(path, _UNREADABLE)
 
 
 def _read_part(folder, number):
     path = _path(folder, number, ".jsonl")
     features = _read_features(_path(folder, number, ".npz"))
     rows = 0
-    for rows, value in enumerate(_read_lines(path), start=1):
-        if features is not None and rows > len(features):
+    for rows, prediction in enumerate(storage.read_json_lines(path, _PREDICTION), start=1):
+        if features is None:
+            yield prediction
+        elif rows <= len(features):
+            yield dataclasses.replace(prediction, features=features[rows - 1])
+        else:
             break
-        try:
-            yield _to_prediction(value, None if features is None else features[rows - 1])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(path, f"line {rows}: {type(error).__name__}: {error}") from error
     if features is not None and rows != len(features):
         raise _damaged(path, f"at least {rows} lines, but features of {len(features)} images")
 
@@ -350,19 +363,10 @@ def _read_features(path):
         raise _damaged(path, error) from error
 
 
-def _read_lines(path, is_wanted=lambda line: True):
-    try:
-        with open(path, encoding="utf-8") as file:
-            for line in filter(is_wanted, file):
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
 def _damaged(path, reason):
     return errors.PredictionError(
         f"{path}: is damaged ({reason})",
-        fix="remove the files of this part and predict the pool again; only this part is repeated",
+        fix=_FIX,
     )
 
 

@@ -174,7 +174,8 @@ def stages(rounds):
 def _read_round(round_, names):
     run = _read_json_if_there(round_.training_dir / "run.json")
     is_trained = round_.has("train") or bool(run.get("finished"))
-    evaluations = list(_read_json_lines(round_.training_dir / "checkpoints" / "evaluations.jsonl"))
+    evaluated = round_.training_dir / "checkpoints" / "evaluations.jsonl"
+    evaluations = list(storage.read_json_lines(evaluated)) if evaluated.is_file() else []
     metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
     train, validate = _read_sets(round_.training_dir / "data", names) if is_trained else (None, None)
     selection, num_chosen = _read_selection(round_)
@@ -295,14 +296,3 @@ def _read_answers(round_, names):
 
 def _read_json_if_there(path):
     return storage.read_json(path) if path.is_file() else {}
-
-
-def _read_json_lines(path):
-    if not path.is_file():
-        return
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise errors.StorageError(f"{path}, line {number}: expected JSON: {error}") from error

@@ -1,6 +1,6 @@
 """Writes a corrected copy of a dataset into a separate folder; the originals are never touched."""
 
-from tfodhelper import console
+from tfodhelper import console, storage
 from tfodhelper.annotations import findings
 from tfodhelper.dataset import placing
 
@@ -8,7 +8,7 @@ FOLDER = "fixed"
 
 
 def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True):
-    """Writes all usable images with their corrected annotations.
+    """Writes all usable images with their corrected annotations; the folder appears whole or not at all.
 
     Images keep their names, except for extensions that do not match the content. Images that TensorFlow cannot decode
     are re-encoded, and images whose boxes refer to the rotated image are rotated. What is left out is not copied.
@@ -32,12 +32,13 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
     names = placing.Names([image.name for image in images])
     changed = []
     progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
-    for image in images:
-        annotation = (reviewed or {}).get(image.name)
-        name = placing.place_corrected(image, folder, names, how, annotation)
-        codes = sorted({finding.code for finding in image.findings if finding.action != findings.KEPT})
-        codes += ["reviewed"] if annotation is not None else []
-        if codes or name != image.name:
-            changed.append({"image": image.name, "fixed": name, "codes": codes})
-        progress.advance()
+    with storage.whole_folder(folder) as filled:
+        for image in images:
+            annotation = (reviewed or {}).get(image.name)
+            name = placing.place_corrected(image, filled, names, how, annotation, folder)
+            codes = sorted({finding.code for finding in image.findings if finding.action != findings.KEPT})
+            codes += ["reviewed"] if annotation is not None else []
+            if codes or name != image.name:
+                changed.append({"image": image.name, "fixed": name, "codes": codes})
+            progress.advance()
     return changed

@@ -56,8 +56,7 @@ class _Search:
     def __init__(self, values, max_distance):
         self._values, self._max_distance = values, max_distance
         self._free = np.ones(len(values), bool)
-        edges = np.linspace(0, 64, max_distance + 2).astype(int).tolist()
-        self._keys = [(values >> np.uint64(a)) & np.uint64((1 << (b - a)) - 1) for a, b in itertools.pairwise(edges)]
+        self._keys = [(values >> np.uint64(low)) & np.uint64(mask) for low, mask in _list_bands(max_distance)]
         self._members = [_by_key(keys) for keys in self._keys]
 
     def take(self, position):
@@ -78,6 +77,38 @@ class _Search:
             members[key] = kept[~is_near]
             near.append(kept[is_near])
         return np.concatenate(near)
+
+
+class Lookup:
+    """Finds an image that shows nearly the same as another one.
+
+    Args:
+      hashes: {name: fingerprint of 64 bits, or None for an image without one}.
+      max_distance: bits that may differ.
+    """
+
+    def __init__(self, hashes, max_distance=MAX_DISTANCE):
+        self._max_distance = max_distance
+        self._bands = _list_bands(max_distance)
+        self._tables = [collections.defaultdict(list) for _ in self._bands]
+        for name, value in hashes.items():
+            if value is not None:
+                for table, (low, mask) in zip(self._tables, self._bands):
+                    table[value >> low & mask].append((name, value))
+
+    def find(self, value):
+        """Name of an image whose fingerprint is within the distance of one, or None."""
+        for table, (low, mask) in zip(self._tables, self._bands):
+            for name, other in table.get(value >> low & mask, ()):
+                if perceptual_hash.distance(value, other) <= self._max_distance:
+                    return name
+        return None
+
+
+def _list_bands(max_distance):
+    """(lowest bit, mask) of each band; fingerprints within the distance agree in at least one of them."""
+    edges = np.linspace(0, 64, max_distance + 2).astype(int).tolist()
+    return [(low, (1 << (high - low)) - 1) for low, high in itertools.pairwise(edges)]
 
 
 def _by_key(keys):
