@@ -34,7 +34,7 @@ _EXPECTED = {
     "float": "a number",
     "string": "a text",
     "path": "a path",
-    "texts": "texts",
+    "texts": "one or more texts",
 }
 _TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
 

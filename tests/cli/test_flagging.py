@@ -84,7 +84,7 @@ def test_two_verbs_do_not_share_values(fv):
         ("--strategy=tpus", ["did you mean tpu?"]),
         ("--strict=maybe", ["--strict", "true or false", "received: maybe"]),
         ("--data_dir=", ["--data_dir is given without a value"]),
-        ("--data_dir", ["--data_dir"]),
+        ("--data_dir", ["--data_dir is given without a value", "expected: a path", "fix: --data_dir=VALUE"]),
         ("--flagfile=nowhere.txt", ["nowhere.txt"]),
     ],
 )
@@ -129,7 +129,7 @@ def test_all_flags_that_are_missing_are_named():
     flagging.parse(values, ["--model=x"])
     with pytest.raises(errors.UsageError, match="missing: --data_dir, --output_dir") as caught:
         option_flags.read_options(values, needy)
-    assert "--output_dir: A folder." in caught.value.expected
+    assert "; --output_dir: A folder" in caught.value.expected
     flagging.parse(values, ["--data_dir=d", "--output_dir=o"])
     assert option_flags.read_options(values, needy).output_dir == "o"
 

@@ -5,6 +5,7 @@ A verb's module defines its flags on a `FlagValues` of its own, so that verbs do
 """
 
 import difflib
+import re
 import textwrap
 
 from absl import flags
@@ -57,6 +58,9 @@ def parse(fv, argv):
     except flags.UnrecognizedFlagError as error:
         raise _unknown_flag(fv, error.flagname) from error
     except (flags.Error, ValueError) as error:
+        without_value = re.fullmatch(r"Missing value for flag --?(\w+)", str(error))
+        if without_value and hasattr(fv[without_value[1]], "option"):
+            fv[without_value[1]].option.parse("")  # raises an error that says what is expected
         raise errors.UsageError(str(error), expected="--name=value", fix="--help lists the flags") from error
 
 

@@ -68,7 +68,7 @@ def read_options(fv, kind, **given):
     if missing:
         raise errors.UsageError(
             "missing: " + ", ".join(f"--{option.flag}" for option in missing),
-            expected="; ".join(f"--{option.flag}: {option.text}" for option in missing),
+            expected="; ".join(f"--{option.flag}: {option.text.rstrip('.')}" for option in missing),
         )
     return kind(**{option.name: fv[option.flag].value for option in described} | given)
 
