@@ -11,7 +11,7 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, families
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import layers
@@ -132,8 +132,8 @@ class Session:
 
     def _make_evaluation(self):
         self._progress = console.Progress("evaluation: images", self._num_validation_images)
-        model = self.pipeline.model
-        only_proposals = model.WhichOneof("model") == "faster_rcnn" and model.faster_rcnn.number_of_stages == 1
+        outputs = families.family_of(self.pipeline.model).outputs(self.pipeline.model)
+        only_proposals = families.BOXES not in outputs
         return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress, only_proposals)
 
     def _restore(self):
@@ -171,7 +171,8 @@ class Session:
           A `TrainResult`.
         """
         num_steps = self.pipeline.train_config.num_steps
-        self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step)
+        loss_terms = families.family_of(self.pipeline.model).loss_terms(self.pipeline.model)
+        self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step, loss_terms)
         if self.start_step > num_steps:
             raise errors.TrainingError(
                 f"{self.model_dir}: has already been trained for {self.start_step} steps",
