@@ -14,7 +14,7 @@ from orbit import controller as orbit_controller
 from tfodhelper import console, errors, families
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
-from tfodhelper.models import layers
+from tfodhelper.models import normalization
 from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -97,7 +97,7 @@ class Session:
         )
         if starting_point.checkpoint is None:
             # Otherwise statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
-            layers.warm_up_statistics(model, self.trainer.global_step)
+            normalization.warm_up_statistics(model, self.trainer.global_step)
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
