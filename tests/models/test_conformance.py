@@ -15,6 +15,7 @@ from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Predictions
 from tfodhelper.models import build
 
+LOSS_PREFIX = "Loss/"  # by which evaluation tells losses from the rest
 EXPORTED = ("plain", "Faster R-CNN", "Faster R-CNN, first generation, stride 8, any size")
 
 
@@ -100,6 +101,7 @@ def test_losses_are_finite(detector, cases, model, boxes):
     inputs, shapes = detector.preprocess(make_images())
     losses = detector.losses(detector.predict_raw(inputs, shapes), make_groundtruth(boxes))
     assert list(losses) == list(families.family_of(model).loss_terms(model))
+    assert all(name.startswith(LOSS_PREFIX) for name in losses)
     assert all(value.shape == [] and np.isfinite(value) for value in losses.values())
     assert (float(losses[cases.object_loss]) > 0) == bool(boxes)
 
