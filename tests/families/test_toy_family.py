@@ -21,7 +21,8 @@ from tfodhelper.config import comparison, generate, model_scale, pipeline, suppo
 from tfodhelper.exporting import saved_model
 from tfodhelper.models import build
 from tfodhelper.prediction import predictor
-from tfodhelper.training import evaluation, jobs, loop, memory, task
+from tfodhelper.training import evaluation, jobs, memory, task
+from tfodhelper.training.options import TrainOptions
 
 BASE = """
 model { center_net { num_classes: 90 image_resizer { fixed_shape_resizer { height: 64 width: 64 } } } }
@@ -33,7 +34,7 @@ train_config {
 eval_config { batch_size: 4 num_visualizations: 0 }
 train_input_reader { label_map_path: "PATH_TO_BE_CONFIGURED" }
 """
-OPTIONS = loop.TrainOptions(eval_every=3, log_every=1)
+OPTIONS = TrainOptions(eval_every=3, log_every=1)
 LOSSES = {row.PRESENCE, row.CORNERS, "Loss/regularization_loss", "Loss/total_loss"}
 
 
@@ -121,7 +122,7 @@ def test_it_is_fine_tuned_for_other_classes(data, trained, tmp_path, capfd):
     result = jobs.train_model(config, tmp_path / "model", OPTIONS)
     said = capfd.readouterr().out
     assert "weights: 17 variables restored" in said
-    assert "2 initialized anew, because the number of classes is another one: model/_toy_head/presence/" in said
+    assert "2 initialized anew, because the number of classes differs: model/_toy_head/presence/" in said
     assert result.step == 1
 
 

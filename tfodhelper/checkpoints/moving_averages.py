@@ -1,4 +1,4 @@
-"""Averaged weights that a training keeps beside the plain ones.
+"""Averaged weights that a training keeps in addition to the plain ones.
 
 With `use_moving_average` a training is evaluated with the averages of its weights, so these are what is exported. They
 are in the checkpoint as a slot `average` of the optimizer, under the key of the weight that they are the average of.

@@ -22,12 +22,12 @@ _BOOKKEEPING = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class RestoreReport:
-    """What became of the variables of a detector, and of those of the checkpoint.
+    """What became of the variables of a detector and of those of the checkpoint.
 
     Attributes:
       prefix: of the checkpoint.
       restored: keys of the detector's variables that were filled.
-      initialized: (key, reason) of those that keep their fresh values.
+      initialized: (key, reason) of those that keep their initial values.
       unused: names in the checkpoint that the model does not know; optimizer state and counters are not mentioned.
     """
 
@@ -54,15 +54,15 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
     Args:
       detector: a `Detector`, freshly built.
       path: see `find.find_checkpoint`.
-      checkpoint_type: a key of `roles.CHECKPOINT_TYPES`, which says for each type the roles of the parts that are
-        filled. A variable whose shape differs only because the number of classes does keeps its fresh values.
+      checkpoint_type: a key of `roles.CHECKPOINT_TYPES`, which lists the roles of the parts to restore. A variable
+        whose shape differs only because the number of classes differs keeps its initial values.
 
     Returns:
       `RestoreReport`.
 
     Raises:
-      CheckpointError: when a variable that is asked for is not there or has another shape.
-      ConfigError: on an unknown type.
+      CheckpointError: a variable that is to be restored is missing or has another shape.
+      ConfigError: the type is unknown.
     """
     restored_roles = roles.restored_by(checkpoint_type)
     reason = f"because the checkpoint type is {checkpoint_type}"
@@ -86,7 +86,7 @@ def restore_trained(detector, path):
       `RestoreReport`.
 
     Raises:
-      CheckpointError: when any variable is not there or has another shape.
+      CheckpointError: a variable is missing or has another shape.
     """
     wanted = [named for part in detector.parts() for named in part.variables()]
     return _restore(path, wanted, [], other_classes_are_fine=False)
@@ -99,8 +99,8 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
       path: see `find.find_checkpoint`.
       wanted: `NamedVariable`s.
       initialized: (key, reason) of the detector's other variables.
-      other_classes_are_fine: whether a variable that has another shape only because the number of classes is another
-        one keeps its fresh values.
+      other_classes_are_fine: whether a variable whose shape differs only because the number of classes differs keeps
+        its initial values; otherwise this is an error.
     """
     prefix = find.find_checkpoint(path)
     reader = _open(prefix)
@@ -113,14 +113,14 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
         elif list(named.variable.shape) == list(shapes[name]):
             found[named.key] = name
         elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
-            initialized.append((named.key, "because the number of classes is another one"))
+            initialized.append((named.key, "because the number of classes differs"))
             other_classes.append(name)
         else:
             raise errors.CheckpointError(
                 f"{prefix}: variable {name} has another shape than the model's {_short(named.key)}",
                 expected=list(named.variable.shape),
                 received=list(shapes[name]),
-                fix="take a checkpoint of this model, or set the model (say, depth_multiplier or anchors) as there",
+                fix="use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was",
             )
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)
@@ -162,7 +162,7 @@ def _raise_missing(prefix, missing, num_wanted, names):
         + _abridge([_short(key) for key in missing]),
         expected=_short(missing[0]),
         received="variables such as " + ", ".join(first_names) if first_names else "no variables",
-        fix="take a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
+        fix="use a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
         "(classification, detection, full)",
     )
 

@@ -38,6 +38,6 @@ def read_model_scale(path):
     else:
         height = width = _DEFAULT_SIDE
         keeps_aspect = False
-    family = families.find_family(model)  # an exported model may be of a family that can be used, but not trained here
+    family = families.find_family(model)  # an exported model may be of a family that cannot be trained here
     smallest_anchor = family.smallest_anchor_px(model, min(height, width)) if family else None
     return ModelScale(height, width, keeps_aspect, smallest_anchor)

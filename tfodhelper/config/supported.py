@@ -7,8 +7,9 @@ A field that is set to something else than its default is one of these:
 * bound to certain values;
 * not supported, which is an error (or a warning, with --ignore_unsupported_fields).
 
-This module judges. The rules are data, by type of message: those of the model's family (`families`), those that
-families share, and those of training and reading (`supported_rules`). What is not in them is not supported.
+This module applies the rules. The rules themselves are data, by type of message: those of the model's family
+(`families`), those that families share, and those of training and reading (`supported_rules`). A field without a rule
+is not supported.
 """
 
 import dataclasses
@@ -113,9 +114,9 @@ class Rules:
 
 
 def _rules_of_unknown_extractor(message):
-    """Only the type is judged: it says it all."""
+    """Only the type is reported; the other fields depend on it."""
     others = {field.name: rules.Supported() for field in message.DESCRIPTOR.fields}
-    return others | {"type": rules.Unsupported("this feature extractor is not here yet")}
+    return others | {"type": rules.Unsupported("this feature extractor is not supported yet")}
 
 
 def _classify(message, prefix, own_rules):

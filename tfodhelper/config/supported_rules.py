@@ -1,6 +1,6 @@
-"""The rules of what all models have in common around them: training, augmentation, evaluation, reading of records.
+"""The rules of training, augmentation, evaluation and the reading of records, which are the same for all models.
 
-The rules of a model are those of its family, and those that families share (`families.shared_rules`).
+The rules of the model itself are those of its family, and those that families share (`families.shared_rules`).
 """
 
 from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
@@ -139,7 +139,7 @@ _EVALUATION_AND_READING = {
 
 RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING
 
-# Rules for one place, stronger than those of the type.
+# Rules for a single field; they take precedence over those of the type.
 RULES_BY_PATH = {
     "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its set once"),
     "eval_input_reader[1]": Unsupported("one set is evaluated"),

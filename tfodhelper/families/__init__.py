@@ -1,6 +1,6 @@
-"""Families of detectors: one table with a row for each. TensorFlow is not needed.
+"""Families of detectors: one table with a row for each family. Importing it does not import TensorFlow.
 
-A family that is added has a module here with its row, a room `models/NAME` that builds its detectors, and a place in
+To add a family, write a module here with its row, a package `models/NAME` that builds its detectors, and add the row to
 `TABLE`. Nothing else asks for a family by its name.
 """
 
@@ -19,7 +19,7 @@ def names():
 
 
 def find_family(model):
-    """The `Family` of a DetectionModel message; None where it holds none, or one that is not in the table."""
+    """The `Family` of a DetectionModel message; None if it has none, or one that is not in the table."""
     name = model.WhichOneof("model")
     return next((family for family in TABLE if family.name == name), None)
 
@@ -28,7 +28,7 @@ def family_of(model):
     """The `Family` of a DetectionModel message.
 
     Raises:
-      ConfigError: where it holds none, or one that is not in the table.
+      ConfigError: it has none, or one that is not in the table.
     """
     family = find_family(model)
     if family is None:

@@ -11,7 +11,7 @@ def smallest_px(generator, side_px):
       side_px: shorter side of the model input in pixels.
 
     Returns:
-      Pixels of the model input; None where the generator is of a kind that is not known.
+      Pixels of the model input; None for an unknown kind of generator.
     """
     kind = generator.WhichOneof("anchor_generator_oneof")
     values = getattr(generator, kind) if kind else None

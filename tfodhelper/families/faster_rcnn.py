@@ -21,7 +21,7 @@ _RULES = {
         "second_stage_classification_loss_weight hard_example_miner second_stage_classification_loss "
         "use_matmul_crop_and_resize clip_anchors_to_image use_static_balanced_label_sampler use_static_shapes "
         "use_static_shapes_for_eval",
-        number_of_stages=Only(("1", "2"), "a third stage makes masks, which are not here"),
+        number_of_stages=Only(("1", "2"), "a third stage predicts masks, which are not supported"),
         second_stage_mask_prediction_loss_weight=_NO_MASKS,
         resize_masks=_NO_MASKS,
         inplace_batchnorm_update=SAME_NUMBERS,
@@ -88,7 +88,7 @@ def _loss_terms(model):
 
 
 def _default_batch_size(model):
-    """Images per step, by what their features take of memory."""
+    """Images per step, by how much memory their features take."""
     resizer = model.faster_rcnn.image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
     options = getattr(resizer, kind) if kind else None
@@ -103,7 +103,7 @@ def _default_batch_size(model):
 
 
 def _memory_settings(model):
-    """Training takes the first, evaluation and serving the second; the first is at most the second."""
+    """The first one counts in training, the second one in evaluation and serving; the first is at most the second."""
     if model.faster_rcnn.number_of_stages < 2:
         return ()
     drawn = ("second_stage_batch_size",) if model.faster_rcnn.second_stage_batch_size > FEWEST_DRAWN else ()
@@ -115,7 +115,7 @@ def _smallest_anchor_px(model, side_px):
 
 
 def _outputs(model):
-    """Without a second stage the proposals are all that there is."""
+    """Without a second stage, the proposals are the output."""
     return frozenset({spec.PROPOSALS} if model.faster_rcnn.number_of_stages == 1 else {spec.BOXES, spec.PROPOSALS})
 
 

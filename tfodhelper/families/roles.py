@@ -1,16 +1,16 @@
-"""The roles that parts of a detector play, and which of them each type of fine-tuning checkpoint fills."""
+"""The roles of a detector's parts, and which of them are restored for each type of fine-tuning checkpoint."""
 
 from tfodhelper import errors
 
-BACKBONE = "backbone"  # images to feature maps; a classification network has it as well
-NECK = "neck"  # feature maps to other feature maps
-REGION_FEATURES = "region features"  # crops of feature maps to features; no classification network has it
-PROPOSAL_HEAD = "proposal head"  # feature maps to boxes of any object
-HEAD = "head"  # features to what the detector predicts
+BACKBONE = "backbone"  # from images to feature maps; classification networks have it too
+NECK = "neck"  # from feature maps to other feature maps
+REGION_FEATURES = "region features"  # from crops of feature maps to features; classification networks do not have it
+PROPOSAL_HEAD = "proposal head"  # from feature maps to boxes of any object
+HEAD = "head"  # from features to the detector's predictions
 
 ALL = frozenset({BACKBONE, NECK, REGION_FEATURES, PROPOSAL_HEAD, HEAD})
 
-# fine_tune_checkpoint_type -> roles of the parts that are restored, as in the Object Detection API.
+# fine_tune_checkpoint_type -> roles of the parts to restore, as in the Object Detection API.
 CHECKPOINT_TYPES = {
     "classification": frozenset({BACKBONE}),
     "detection": frozenset({BACKBONE, NECK, REGION_FEATURES}),
@@ -19,10 +19,10 @@ CHECKPOINT_TYPES = {
 
 
 def restored_by(checkpoint_type):
-    """Roles of the parts that a checkpoint of a type fills.
+    """Roles of the parts that are restored for a type of checkpoint.
 
     Raises:
-      ConfigError: on an unknown type.
+      ConfigError: the type is unknown.
     """
     if checkpoint_type not in CHECKPOINT_TYPES:
         raise errors.ConfigError(

@@ -1,4 +1,4 @@
-"""Kinds of rules: what becomes of a field that a pipeline.config sets. `config.supported` judges by them."""
+"""Kinds of rules for the fields of a pipeline.config. `config.supported` applies them."""
 
 import dataclasses
 from collections.abc import Callable

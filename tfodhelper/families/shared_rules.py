@@ -1,4 +1,4 @@
-"""Rules of messages that several families have in common."""
+"""Rules of messages that several families share."""
 
 from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Only, Unsupported, When, make
 

@@ -1,4 +1,4 @@
-"""What a family of detectors tells the rest of the program about itself."""
+"""What the rest of the program knows about a family of detectors."""
 
 import dataclasses
 import operator
@@ -9,25 +9,25 @@ PROPOSALS = "proposals"  # boxes of any object
 
 
 def no_settings(model):
-    """The settings of a family in which nothing but batch and input size costs memory."""
+    """For a family whose memory depends only on batch size and input size."""
     del model
     return ()
 
 
 def no_anchors(model, side_px):
-    """The smallest anchor of a family without anchors."""
+    """For a family without anchors."""
     del model, side_px
 
 
 def boxes_alone(model):
-    """The outputs of a detector of known classes."""
+    """For a family that detects objects of known classes."""
     del model
     return frozenset({BOXES})
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchNormSwitch:
-    """The field that decides whether statistics of batch norm move in training.
+    """The field that decides whether the statistics of batch norm move in training.
 
     Attributes:
       path: below the architecture's message, as in "feature_extractor.batch_norm_trainable".
@@ -45,19 +45,19 @@ class Family:
     Attributes:
       name: field of DetectionModel that holds the architecture's message.
       builder: "MODULE:FUNCTION"; the function takes the architecture's message and whether to train, and returns a
-        `models.detector.Detector`. It is imported when a detector is built: this room does without TensorFlow.
-      rules: {type of message: {field: rule}}; a type that is here does not follow the shared rules.
-      rules_by_path: {path below the architecture's message: rule}, stronger than those of the type.
+        `models.detector.Detector`. It is imported only when a detector is built, because it needs TensorFlow.
+      rules: {type of message: {field: rule}}; these replace the shared rules of the same type.
+      rules_by_path: {path below the architecture's message: rule}; these take precedence over rules by type.
       feature_extractors: {type of feature extractor: {field of its message: rule}}.
       loss_terms: model -> {name of a loss: the word for it in the progress line}; names begin with "Loss/".
       default_batch_size: model -> images per step.
       memory_settings: model -> names of integer fields of the architecture's message whose reduction saves memory,
-        those first that cost the least precision.
+        those that cost the least precision first.
       smallest_anchor_px: model, shorter side of the input in pixels -> side of the smallest anchor in pixels of the
-        input; None where there is none, or it is not known.
+        input; None if there are no anchors or the size is unknown.
       batch_norm_switch: a `BatchNormSwitch`, or None.
-      training_fields: names of fields that decide how a network is trained or what is made of its answers, not what
-        its weights mean. Configurations that differ in these alone describe one network.
+      training_fields: names of fields that affect training or the processing of outputs, but not the meaning of the
+        weights. Configurations that differ only in these describe the same network.
       outputs: model -> what it detects: a frozenset of `BOXES` and `PROPOSALS`.
     """
 
@@ -82,7 +82,7 @@ class Family:
         """Freezes the statistics of batch norm in a message, or lets them move.
 
         Returns:
-          Whether that changes the message; False also for a family without a switch.
+          Whether that changed the message; False for a family without a switch.
         """
         if self.batch_norm_switch is None:
             return False

@@ -60,7 +60,7 @@ class BatchNorm(tf_keras.layers.Layer):
         momentum's own memory.
 
         Args:
-          num_updates: integer scalar variable, the updates so far. It stays its owner's: it is no weight of this layer.
+          num_updates: integer scalar variable, the updates so far. It is not a weight of this layer.
         """
         self._count_updates = lambda: num_updates
 

@@ -130,9 +130,9 @@ class Sequence(tf_keras.layers.Layer):
     """Modules in a row.
 
     Args:
-      modules: {scope in TF-Slim: `Branches` or `ResidualBranches`}; "" for a module that is no scope there.
+      modules: {scope in TF-Slim: `Branches` or `ResidualBranches`}; "" for a module that is not a scope there.
       depth: channels of the output.
-      scopes_alone: {scope: scope in a checkpoint of the classification network}, where that is another one.
+      scopes_alone: {scope: scope in a checkpoint of the classification network}, where it differs.
     """
 
     def __init__(self, modules, depth, scopes_alone=None, name=None):

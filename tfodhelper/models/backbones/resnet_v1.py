@@ -51,7 +51,7 @@ def make_stages(units=UNITS[50], depth=STEM_DEPTH, output_stride=16, slim=False)
       units: numbers of units of the stages.
       depth: channels inside the units of the first stage, doubled from stage to stage.
       output_stride: of the third stage's output: 16, or 8 with atrous convolutions in its place.
-      slim: whether strides lie as in TF-Slim; the fourth stage has none then.
+      slim: whether strides are placed as in TF-Slim; the fourth stage has none then.
 
     Returns:
       A list of four `Stage`s.
@@ -134,7 +134,7 @@ class ResidualUnit(tf_keras.layers.Layer):
 
 
 class ResNetV1(tf_keras.layers.Layer):
-    """Stages in a row, perhaps behind the stem: a 7x7 convolution and max pooling, each of stride 2.
+    """Stages in a row, perhaps after the stem: a 7x7 convolution and max pooling, each of stride 2.
 
     Args:
       stages: list of `Stage`.

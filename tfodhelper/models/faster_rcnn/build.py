@@ -93,7 +93,7 @@ def _check(message, is_training):
 
 
 def _pooled_side(message):
-    """Side of the crops behind the pooling."""
+    """Side of the crops after the pooling."""
     return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
 
 

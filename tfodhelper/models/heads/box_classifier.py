@@ -17,7 +17,7 @@ class HeadLayout:
       num_classes: K, without background.
       share_boxes: whether one box serves all classes; else there is one for each.
       dropout_rate: fraction of the features that the predictions do not see in training; None: no dropout.
-      norm: `NormHyperparams` of a batch norm behind the predictions, or None.
+      norm: `NormHyperparams` of a batch norm after the predictions, or None.
     """
 
     num_classes: int

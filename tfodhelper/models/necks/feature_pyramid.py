@@ -1,4 +1,4 @@
-"""Feature pyramid (Lin et al. 2016; arXiv 1612.03144) behind a backbone, for Faster R-CNN."""
+"""Feature pyramid (Lin et al. 2016; arXiv 1612.03144) after a backbone, for Faster R-CNN."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from tfodhelper.models import keras_keys, layers
 
 
 class FeaturePyramid(tf_keras.layers.Layer):
-    """Maps of one depth at each level: what the backbone has, from coarse to fine, and coarser ones behind.
+    """Maps of one depth at each level: what the backbone has, from coarse to fine, followed by coarser ones.
 
     Args:
       in_depths: numbers of channels of the backbone's maps, the finest first.

@@ -82,7 +82,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         return list(self._depths)
 
     def call(self, feature_maps, training=False):
-        """A list of maps float32 [b, h, w, c] -> the same list with the further maps behind."""
+        """A list of maps float32 [b, h, w, c] -> the same list followed by the further maps."""
         feature_maps = list(feature_maps)
         for stage in self.stages:
             outputs = feature_maps[-1]

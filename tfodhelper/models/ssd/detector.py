@@ -100,7 +100,7 @@ class SSDDetector(detector.Detector):
         """See `Detector.preprocess`.
 
         Scales before it resizes, as the OD API does. The order changes nothing but the last bit of the result; yet
-        batch norm in training multiplies that bit by ten thousand, and published numbers are compared with.
+        batch norm in training multiplies that bit by ten thousand, and the result is compared with published numbers.
         """
         return self.resizer(self._scaling.scale_pixels(images))
 
@@ -211,7 +211,7 @@ class SSDDetector(detector.Detector):
 
 
 def _true_windows(image_shape, true_image_shapes):
-    """float32 [B, 4]: where the true images lie in the padded model inputs, normalized to these."""
+    """float32 [B, 4]: where the true images are in the padded model inputs, normalized to these."""
     true_sizes = tf.cast(true_image_shapes[:, :2], tf.float32)
     far_corners = true_sizes / tf.cast(image_shape[1:3], tf.float32)
     return tf.concat([tf.zeros_like(far_corners), far_corners], axis=1)
