@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, resizers
+from tfodhelper import console, errors, families, resizers
 from tfodhelper.annotations import images as image_files
 from tfodhelper.checkpoints import find, restore
 from tfodhelper.config import pipeline as pipelines
@@ -44,7 +44,7 @@ def _from_checkpoint(path, config):
     folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
     report = restore.restore_for_fine_tuning(detector, find.find_checkpoint(folder), "detection")
     console.say(str(report))
-    resizer = resizers.build_resizer(models_build.image_resizer_of(message.model))
+    resizer = resizers.build_resizer(families.architecture_of(message.model).image_resizer)
 
     @tf.function
     def extract(images, shapes):

@@ -1,110 +1,59 @@
 """Checkpoints of two-stage detectors, of both generations."""
 
+import functools
 import hashlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 
-from tfodhelper import errors
-from tfodhelper.checkpoints import restore, slim_backbones, slim_names
+from tests.checkpoints.two_stage_keys import BOX_HEAD, CLASS_HEAD, Keys, write, write_slim
+from tests.models.faster_rcnn import cases
+from tfodhelper import errors, protos
+from tfodhelper.checkpoints import restore
+from tfodhelper.checkpoints.keys import SUFFIX
+from tfodhelper.models import build
+from tfodhelper.models.backbones import resnet_v1
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-SCOPES = {"proposal": "FirstStageFeatureExtractor", "box_classifier": "SecondStageFeatureExtractor"}
 BACKBONES = ("resnet_v1_50", "resnet_v1_101", "inception_resnet_v2")
-HEADS = {
-    "_first_stage_box_predictor_first_conv/layer_with_weights-0": ("Conv", [3, 3, 2, 5]),
-    "_first_stage_box_predictor/_prediction_heads/box_encodings/0/_box_encoder_layers/0": (
-        "FirstStageBoxPredictor/BoxEncodingPredictor",
-        [1, 1, 5, 48],
-    ),
-    "_first_stage_box_predictor/_prediction_heads/class_predictions_with_background/0/_class_predictor_layers/0": (
-        "FirstStageBoxPredictor/ClassPredictor",
-        [1, 1, 5, 24],
-    ),
+HEADS = (
+    "model/_first_stage_box_predictor_first_conv/",
+    "model/_first_stage_box_predictor/_prediction_heads/box_encodings/0/",
+    "model/_first_stage_box_predictor/_prediction_heads/class_predictions_with_background/0/",
+    "model/_mask_rcnn_box_predictor/",
+)
+PYRAMID = {
+    "extractor": "fpn { min_level: 2 max_level: 5 additional_layer_depth: 8 } conv_hyperparams { batch_norm { } } ",
+    "anchors": "multiscale_anchor_generator { min_level: 2 max_level: 5 aspect_ratios: 1 "
+    "normalize_coordinates: false }",
 }
-BOX_HEAD = "model/_mask_rcnn_box_predictor/_box_prediction_head/_box_encoder_layers/1"
-CLASS_HEAD = "model/_mask_rcnn_box_predictor/_class_prediction_head/_class_predictor_layers/1"
 
 
-class Keys:
-    """A detector as far as checkpoints see it: the keys of a two-stage detector, with small variables.
-
-    Args:
-      backbone: a key of `slim_backbones.PROPOSAL_LAYERS`.
-      num_classes: of the second stage.
-      first: the value of the first variable; the others count on from it.
-      boxes: rows of boxes of a proposal, or None for one a class.
-    """
-
-    def __init__(self, backbone, num_classes=3, first=1.0, boxes=None):
-        self.num_classes, self.slim_names = num_classes, {}
-        self._variables = {}
-        tables = {"proposal": slim_backbones.PROPOSAL_LAYERS, "box_classifier": slim_backbones.CLASSIFIER_LAYERS}
-        for stage, table in tables.items():
-            self._add_layers(stage, table[backbone], has_gamma=backbone.startswith("resnet"))
-        for key, (scope, shape) in HEADS.items():
-            self._add_pair(f"model/{key}", scope, shape)
-        self._add_pair(BOX_HEAD, "SecondStageBoxPredictor/BoxEncodingPredictor", [7, 4 * (boxes or num_classes)])
-        self._add_pair(CLASS_HEAD, "SecondStageBoxPredictor/ClassPredictor", [7, num_classes + 1])
-        for number, variable in enumerate(self._variables.values()):
-            variable.assign(tf.fill(variable.shape, first + number))
-
-    def _add_layers(self, stage, layers, has_gamma):
-        seen = set()
-        for number, layer in enumerate(layers):
-            key = f"model/_feature_extractor_for_{stage}_features/layer_with_weights-{number}"
-            leaves = {"kernel": "weights"}
-            if layer in seen:
-                names = ["beta", "moving_mean", "moving_variance"] + ["gamma"] * has_gamma
-                leaves = {name: f"BatchNorm/{name}" for name in names}
-            elif layers.count(layer) == 1:
-                leaves["bias"] = "biases"
-            seen.add(layer)
-            for leaf, name in leaves.items():
-                self._add(f"{key}/{leaf}", f"{SCOPES[stage]}/{layer}/{name}", [1, 1, 2, 3] if leaf == "kernel" else [3])
-
-    def _add_pair(self, key, scope, shape):
-        self._add(f"{key}/kernel", f"{scope}/weights", shape)
-        self._add(f"{key}/bias", f"{scope}/biases", shape[-1:])
-
-    def _add(self, key, slim_name, shape):
-        self._variables[key + SUFFIX] = tf.Variable(tf.zeros(shape))
-        self.slim_names[key + SUFFIX] = slim_name
-
-    def checkpoint_keys(self):
-        """See `models.detector.Detector`."""
-        return self._variables
+@functools.lru_cache(maxsize=2)
+def build_real(backbone, **pieces):
+    """A detector with as many layers as the published one; a ResNet has fewer channels."""
+    kind = f"faster_rcnn_{backbone.replace('resnet_v1_', 'resnet')}" + ("_fpn_keras" if pieces else "")
+    text = cases.TEXT % {**cases.PIECES, "extractor": "", "type": kind, **pieces}
+    message = text_format.Parse(text, protos.message("DetectionModel")())
+    units = resnet_v1.UNITS.get(int(backbone.rpartition("_")[2]) if backbone.startswith("resnet") else None)
+    with cases.make_small(units=units, counts=(10, 20, 9)):
+        return build.build_detector(message, is_training=False)
 
 
-def write(values, prefix):
-    """Writes a checkpoint with plain names and no object graph."""
-    names = sorted(values)
-    tf.raw_ops.SaveV2(
-        prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=[values[name] for name in names]
-    )
-    return prefix
-
-
-def write_slim(detector, prefix, rename=lambda name: name):
-    """Writes a first-generation checkpoint of a detector with optimizer state; a name renamed to None is left out."""
-    values = {"global_step": tf.constant(7, tf.int64)}
-    for key, variable in detector.checkpoint_keys().items():
-        name = rename(detector.slim_names[key])
-        if name is not None:
-            values[name] = variable.value()
-            if not name.endswith(("moving_mean", "moving_variance")):
-                values[name + "/Momentum"] = variable.value()
-    return write(values, prefix)
+def slim_names_of(backbone, **pieces):
+    """{key: names in first-generation checkpoints} of a real detector."""
+    detector = build_real(backbone, **pieces)
+    return {named.key: named.slim_names for part in detector.parts() for named in part.variables()}
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_key_has_its_slim_name_among_the_candidates(backbone):
-    detector = Keys(backbone)
-    for key, variable in detector.checkpoint_keys().items():
-        names = slim_names.candidates(key.removesuffix(SUFFIX), variable.shape)
-        assert detector.slim_names[key] in names and len(names) == len(set(names))
-    assert len(set(detector.slim_names.values())) == len(detector.checkpoint_keys())
+def test_every_variable_has_its_slim_name_among_its_names(backbone):
+    names, wanted = slim_names_of(backbone), Keys(backbone).slim_names
+    assert set(names) == set(wanted)
+    for key, slim_name in wanted.items():
+        assert slim_name in names[key] and len(names[key]) == len(set(names[key]))
+    assert len(set(wanted.values())) == len(wanted)
 
 
 @pytest.mark.parametrize(
@@ -116,47 +65,69 @@ def test_every_key_has_its_slim_name_among_the_candidates(backbone):
 )
 def test_names_are_those_of_the_slim_networks(backbone, count, digest):
     """The digests are of the sorted variable names of both stages of the published TF-Slim networks, by line."""
-    names = sorted(name for name in Keys(backbone).slim_names.values() if "FeatureExtractor/" in name)
+    scope = "InceptionResnetV2" if backbone.startswith("inception") else backbone
+    stages = tuple(f"{stage}StageFeatureExtractor/{scope}/" for stage in ("First", "Second"))
+    names = sorted(n for names in slim_names_of(backbone).values() for n in names if n.startswith(stages))
     assert len(names) == count
     assert hashlib.sha256("\n".join(names).encode()).hexdigest() == digest
 
 
 @pytest.mark.parametrize(
-    ("key", "name"),
+    ("backbone", "key", "name"),
     [
-        ("proposal_features/layer_with_weights-0/kernel", "FirstStageFeatureExtractor/resnet_v1_101/conv1/weights"),
         (
+            "resnet_v1_101",
+            "proposal_features/layer_with_weights-0/kernel",
+            "FirstStageFeatureExtractor/resnet_v1_101/conv1/weights",
+        ),
+        (
+            "resnet_v1_101",
             "proposal_features/layer_with_weights-26/kernel",
             "FirstStageFeatureExtractor/resnet_v1_101/block2/unit_1/bottleneck_v1/shortcut/weights",
         ),
         (
+            "resnet_v1_101",
             "proposal_features/layer_with_weights-187/gamma",
             "FirstStageFeatureExtractor/resnet_v1_101/block3/unit_23/bottleneck_v1/conv3/BatchNorm/gamma",
         ),
         (
+            "resnet_v1_101",
             "box_classifier_features/layer_with_weights-6/moving_mean",
             "SecondStageFeatureExtractor/resnet_v1_101/block4/unit_1/bottleneck_v1/shortcut/BatchNorm/moving_mean",
         ),
         (
+            "inception_resnet_v2",
             "proposal_features/layer_with_weights-36/bias",
             "FirstStageFeatureExtractor/InceptionResnetV2/Repeat/block35_1/Conv2d_1x1/biases",
         ),
         (
+            "inception_resnet_v2",
             "proposal_features/layer_with_weights-340/beta",
             "FirstStageFeatureExtractor/InceptionResnetV2/Repeat_1/block17_20/Branch_1/Conv2d_0c_7x1/BatchNorm/beta",
         ),
         (
+            "inception_resnet_v2",
             "box_classifier_features/layer_with_weights-103/kernel",
             "SecondStageFeatureExtractor/InceptionResnetV2/Block8/Conv2d_1x1/weights",
         ),
         (
-            "proposal_features/classification_backbone/layer_with_weights-86/kernel",
-            "resnet_v1_50/block4/unit_1/bottleneck_v1/conv1/weights",
+            "inception_resnet_v2",
+            "box_classifier_features/layer_with_weights-103/kernel",
+            "InceptionResnetV2/Block8/Conv2d_1x1/weights",
         ),
     ],
 )
-def test_names_by_hand(key, name):
-    assert name in slim_names.candidates(f"model/_feature_extractor_for_{key}", [3])
+def test_names_by_hand(backbone, key, name):
+    assert name in slim_names_of(backbone)[f"model/_feature_extractor_for_{key}{SUFFIX}"]
+
+
+def test_a_backbone_under_a_pyramid_has_the_names_of_a_classification_network():
+    names = slim_names_of("resnet_v1_50", **PYRAMID)
+    scope = "model/_feature_extractor_for_proposal_features/classification_backbone"
+    block4 = "resnet_v1_50/block4/unit_1/bottleneck_v1/conv1/weights"
+    assert block4 in names[f"{scope}/layer_with_weights-86/kernel{SUFFIX}"]
+    assert all(bool(of_key) == key.startswith((scope, *HEADS)) for key, of_key in names.items())
+    assert not any("FeatureExtractor/" in name for of_key in names.values() for name in of_key)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -214,9 +185,10 @@ def test_second_generation_classification_checkpoint_counts_on_in_the_second_sta
 
 
 def test_a_shallower_network_is_an_error(tmp_path):
-    prefix = write_slim(Keys("resnet_v1_50"), str(tmp_path / "model.ckpt"))
+    names, variables = Keys("resnet_v1_50").slim_names, build_real("resnet_v1_50").checkpoint_keys()
+    prefix = write({names[key]: variable.value() for key, variable in variables.items()}, str(tmp_path / "model.ckpt"))
     with pytest.raises(errors.CheckpointError, match="255 of 530 variables are not in this checkpoint"):
-        restore.restore_for_fine_tuning(Keys("resnet_v1_101"), prefix, "full")
+        restore.restore_for_fine_tuning(build_real("resnet_v1_101"), prefix, "full")
 
 
 def test_a_box_for_all_classes_is_another_network_than_one_for_each(tmp_path):

@@ -6,16 +6,15 @@ import tensorflow as tf
 import tf_keras
 from google.protobuf import text_format
 
-from tests.models import test_conformance as conformance
+from tests.models.ssd import cases
 from tfodhelper import errors, protos
-from tfodhelper.checkpoints import find, restore, save, slim_names
+from tfodhelper.checkpoints import find, keys, restore, save
+from tfodhelper.checkpoints.keys import SUFFIX
 from tfodhelper.models import build
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
-
-def build_detector(num_classes=3, depth_multiplier=0.25):
-    text = conformance.SSD % conformance.PARTS
+def build_detector(num_classes=3, depth_multiplier=0.25, **pieces):
+    text = cases.TEXT % {**cases.PIECES, **pieces}
     message = text_format.Parse(text, protos.message("DetectionModel")())
     message.ssd.num_classes = num_classes
     message.ssd.feature_extractor.depth_multiplier = depth_multiplier
@@ -90,7 +89,7 @@ def test_other_classes_are_initialized_anew_and_said_so(saved):
     report = restore.restore_for_fine_tuning(detector, saved[1], "full")
     assert len(report.initialized) == 12
     assert all("class_predictions" in key and "number of classes" in reason for key, reason in report.initialized)
-    assert "12 initialized anew, because the number of classes is another one" in str(report)
+    assert "12 initialized anew, because the number of classes differs" in str(report)
 
 
 def test_another_width_is_an_error_that_changes_nothing(saved):
@@ -127,12 +126,12 @@ def test_a_broken_file_is_an_error(saved, tmp_path):
 def write_slim_checkpoint(detector, prefix, skip_scope=""):
     """Writes a first-generation checkpoint: plain names, no object graph."""
     values = {"global_step": tf.constant(7, tf.int64)}
-    for key, variable in detector.checkpoint_keys().items():
-        name = slim_names.candidates(key.removesuffix(SUFFIX), variable.shape)[0]
+    for named in [named for part in detector.parts() for named in part.variables()]:
+        name = named.slim_names[0]
         if not skip_scope or name.startswith(skip_scope):
-            values[name.removeprefix(skip_scope)] = variable.value()
+            values[name.removeprefix(skip_scope)] = named.variable.value()
             if not name.endswith(("moving_mean", "moving_variance")):
-                values[name + "/RMSProp"] = variable.value()
+                values[name + "/RMSProp"] = named.variable.value()
     names = sorted(values)
     tf.raw_ops.SaveV2(
         prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=[values[name] for name in names]
@@ -154,6 +153,13 @@ def test_first_generation_classification_checkpoint(saved, tmp_path):
     write_slim_checkpoint(detector, str(tmp_path / "model.ckpt"), skip_scope="FeatureExtractor/")
     report = restore.restore_for_fine_tuning(build_detector(), tmp_path, "classification")
     assert len(report.restored) == 27 * 5
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """{key: `NamedVariable`} of a detector of full width and of 90 classes."""
+    detector = build_detector(num_classes=90, depth_multiplier=1.0)
+    return {named.key: named for part in detector.parts() for named in part.variables()}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +197,7 @@ def test_first_generation_classification_checkpoint(saved, tmp_path):
         ),
         (
             "_box_predictor/_prediction_heads/box_encodings/3/_box_encoder_layers/0/bias",
-            [24],
+            [16],
             "BoxPredictor_3/BoxEncodingPredictor/biases",
         ),
         (
@@ -201,5 +207,29 @@ def test_first_generation_classification_checkpoint(saved, tmp_path):
         ),
     ],
 )
-def test_first_generation_names(key, shape, name):
-    assert slim_names.candidates(f"model/{key}", shape)[0] == name
+def test_first_generation_names(whole, key, shape, name):
+    named = whole[f"model/{key}{SUFFIX}"]
+    assert named.variable.shape == shape and named.slim_names[0] == name
+
+
+def test_first_generation_names_do_not_depend_on_padding_and_dropout():
+    changes = {"extractor": "use_explicit_padding: true", "predictor": "use_dropout: true"}
+    plain, changed = (
+        {name for part in build_detector(**pieces).parts() for named in part.variables() for name in named.slim_names}
+        for pieces in ({}, changes)
+    )
+    assert plain == changed
+
+
+def test_depthwise_layers_outside_of_the_backbone_have_no_first_generation_names():
+    pieces = {"extractor": "use_depthwise: true", "predictor": "use_depthwise: true kernel_size: 3"}
+    backbone, *others = build_detector(**pieces).parts()
+    assert all(named.slim_names for named in backbone.variables())
+    variables = [named for part in others for named in part.variables()]
+    depthwise = [named for named in variables if named.key.endswith(f"depthwise_kernel{SUFFIX}")]
+    assert depthwise and not any(named.slim_names for named in depthwise)
+
+
+def test_a_part_has_a_known_role():
+    with pytest.raises(ValueError, match="brain"):
+        keys.Part("_feature_extractor", None, "brain")

@@ -1,4 +1,4 @@
-"""Which checkpoint a training goes on from, and copies of weights."""
+"""Which checkpoint a training resumes from, and copies of weights."""
 
 import tensorflow as tf
 

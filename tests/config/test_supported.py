@@ -4,9 +4,10 @@ import pytest
 
 from tests.config import reading
 from tests.shared_data import shared
-from tfodhelper import errors, protos
+from tfodhelper import errors, families, protos
 from tfodhelper.config import pipeline, supported, supported_rules
 from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.families import rules, shared_rules
 from tfodhelper.zoo import base_configs
 
 
@@ -152,22 +153,36 @@ def test_supported_and_hints(text, path, status):
     assert status_of(text, path) == status
 
 
-def test_rules_name_only_what_the_schema_has():
-    for name, own in supported_rules.RULES.items():
+def rules_by_type(family):
+    """{type of message: {field: rule}} for configurations of a family."""
+    of_model = {"DetectionModel": rules.make(" ".join(families.names()))}
+    return supported_rules.RULES | shared_rules.RULES | of_model | family.rules
+
+
+@pytest.mark.parametrize("family", families.TABLE, ids=lambda family: family.name)
+def test_rules_name_only_what_the_schema_has(family):
+    for name, own in rules_by_type(family).items():
         fields = protos.message(name).DESCRIPTOR.fields_by_name
         assert set(own) <= set(fields), name
-    for (name, _), own in supported_rules.FEATURE_EXTRACTORS.items():
-        assert set(own) <= set(protos.message(name).DESCRIPTOR.fields_by_name)
+    architecture = protos.message("DetectionModel").DESCRIPTOR.fields_by_name[family.name].message_type
+    fields = architecture.fields_by_name["feature_extractor"].message_type.fields_by_name
+    for own in family.feature_extractors.values():
+        assert set(own) <= set(fields)
 
 
-def test_every_supported_message_has_rules():
+@pytest.mark.parametrize("family", families.TABLE, ids=lambda family: family.name)
+def test_every_supported_message_has_rules(family):
     """A message that is supported without rules of its own would lose its fields."""
-    for name, own in supported_rules.RULES.items():
+    by_type = rules_by_type(family)
+    own_messages = {other.name for other in families.TABLE} - {family.name}
+    for name, own in by_type.items():
         for field in protos.message(name).DESCRIPTOR.fields:
-            if isinstance(own.get(field.name), supported_rules.Supported) and field.message_type is not None:
+            if name == "DetectionModel" and field.name in own_messages:
+                continue
+            if isinstance(own.get(field.name), rules.Supported) and field.message_type is not None:
                 inner = field.message_type.full_name.removeprefix(protos.PACKAGE + ".")
                 has_fields = len(field.message_type.fields) > 0 and not field.message_type.GetOptions().map_entry
-                known = inner in supported_rules.RULES or inner.endswith("FeatureExtractor")
+                known = inner in by_type or inner.endswith("FeatureExtractor")
                 assert known or not has_fields, f"{name}.{field.name}"
 
 

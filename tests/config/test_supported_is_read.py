@@ -3,12 +3,14 @@
 import pytest
 
 from tests.config import reading
-from tfodhelper import protos
+from tfodhelper import families, protos
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline, supported, supported_rules
 from tfodhelper.config.overrides import apply_overrides
+from tfodhelper.families import rules
 from tfodhelper.zoo import base_configs
 
+FAMILIES = {family.name: family for family in families.TABLE}
 SSD = "model.ssd"
 HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"
 ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
@@ -217,20 +219,20 @@ def test_two_stage_model_reads_what_is_set(built_two_stages, variant):
     assert unread == set()
 
 
-def supported_leaves(name, path):
+def supported_leaves(family, name, path):
     """Paths of all fields that the rules call supported, below a message; of a feature extractor those of any type."""
-    own = supported_rules.RULES.get(name)
-    if own is None:
-        of_types = [rules for (message, _), rules in supported_rules.FEATURE_EXTRACTORS.items() if message == name]
-        own = {field: rule for rules in of_types for field, rule in rules.items()}
+    own_rules = supported.Rules(family)
+    own = own_rules.of_message(protos.message(name)())
+    if name.endswith("FeatureExtractor"):
+        own = {field: rule for of_type in family.feature_extractors.values() for field, rule in of_type.items()}
     for field in protos.message(name).DESCRIPTOR.fields:
         inner_path = f"{path}.{field.name}"
-        if not _is_supported(supported_rules.PATHS.get(inner_path, own.get(field.name))):
+        if not _is_supported(own_rules.of_path(inner_path, own.get(field.name))):
             continue
         inner = field.message_type.full_name.removeprefix(protos.PACKAGE + ".") if field.message_type else None
         yield inner_path
         if inner and len(field.message_type.fields):
-            yield from supported_leaves(inner, inner_path)
+            yield from supported_leaves(family, inner, inner_path)
 
 
 def below_layers(paths):
@@ -240,7 +242,7 @@ def below_layers(paths):
 
 def test_all_that_the_rules_call_supported_is_read_by_some_variant(built):
     read = set().union(*(reads for _, reads in built.values()))
-    supported_anywhere = set(supported_leaves("Ssd", SSD))
+    supported_anywhere = set(supported_leaves(FAMILIES["ssd"], "Ssd", SSD))
     assert len(supported_anywhere) > 100
     assert {path for path in supported_anywhere - read if "_hyperparams." not in path} == set()
     assert below_layers(supported_anywhere) - below_layers(read) == set()
@@ -248,7 +250,7 @@ def test_all_that_the_rules_call_supported_is_read_by_some_variant(built):
 
 def test_all_that_the_rules_call_supported_is_read_by_some_two_stage_variant(built, built_two_stages):
     read = set().union(*(reads for _, reads in built_two_stages.values()))
-    supported_anywhere = set(supported_leaves("FasterRcnn", RCNN))
+    supported_anywhere = set(supported_leaves(FAMILIES["faster_rcnn"], "FasterRcnn", RCNN))
     assert len(supported_anywhere) > 100
     shared = ("_hyperparams.", ".image_resizer.")  # read in one place for all detectors
     assert {path for path in supported_anywhere - read if not any(part in path for part in shared)} == set()
@@ -332,11 +334,11 @@ def test_input_readers(tmp_path):
 
 
 def _is_supported(rule):
-    return isinstance(rule, supported_rules.Supported)
+    return isinstance(rule, rules.Supported)
 
 
 def test_augmentation_rules_are_the_operations_of_the_input_pipeline():
     augment = pytest.importorskip("tfodhelper.inputs.augment")
-    rules = supported_rules.RULES["PreprocessingStep"]
-    ours = {name for name, rule in rules.items() if _is_supported(rule)}
+    of_steps = supported_rules.RULES["PreprocessingStep"]
+    ours = {name for name, rule in of_steps.items() if _is_supported(rule)}
     assert ours == set(augment.OPERATIONS)

@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from tests.models import parity
-from tests.models import test_conformance as conformance
+from tests.models import images, parity, variants
 
 
 def step(detector, inputs, shapes, groundtruth, num_replicas=1):
@@ -20,14 +19,14 @@ def main(name):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    groundtruth = conformance.make_groundtruth([(1, 0.1, 0.1, 0.5, 0.6), (2, 0.3, 0.4, 0.9, 0.9)])
-    single = conformance.build_variant(name)
+    groundtruth = images.make_groundtruth([(1, 0.1, 0.1, 0.5, 0.6), (2, 0.3, 0.4, 0.9, 0.9)])
+    single = variants.build_variant(name)
     with strategy.scope():
-        mirrored = conformance.build_variant(name)
+        mirrored = variants.build_variant(name)
     for ours, other in zip(single.checkpoint_keys().values(), mirrored.checkpoint_keys().values()):
         other.assign(ours)
     single.sample_order = mirrored.sample_order = parity.lowest_first
-    inputs, shapes = single.preprocess(conformance.make_images())
+    inputs, shapes = single.preprocess(images.make_images())
     batch = inputs, shapes, groundtruth
 
     def of_replica(context):

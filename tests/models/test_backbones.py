@@ -8,12 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tfodhelper import protos
-from tfodhelper.checkpoints import slim_names
 from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
 from tfodhelper.models.faster_rcnn import build
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "slim_features.npz"
-PLACES = {"first": "proposal", "second": "box_classifier"}
+STAGES = {"first": "FirstStageFeatureExtractor", "second": "SecondStageFeatureExtractor"}
 
 
 def set_to_center(block):
@@ -89,11 +88,9 @@ def test_first_generation_with_atrous_convolutions_equals_its_published_code(nam
     scope = "InceptionResnetV2" if name.startswith("inception") else name
     backbones = {"first": parts["backbone"], "second": parts["classifier_backbone"]}
     for stage, backbone in backbones.items():
+        names = backbone.slim_names(STAGES[stage])
         for key, variable in backbone.checkpoint_keys().items():
-            names = slim_names.candidates(
-                f"model/_feature_extractor_for_{PLACES[stage]}_features/{key}", variable.shape
-            )
-            (own,) = [n for n in names if n.split("Stage")[0] in ("First", "Second") and scope in n]
+            (own,) = [n for n in names[key] if n.startswith(f"{STAGES[stage]}/{scope}/")]
             variable.assign(value_of(own, variable.shape.as_list()))
     image = np.random.RandomState(1).uniform(0, 255, [1, 75, 101, 3]).astype(np.float32)
     (features,) = backbones["first"](parts["scaling"].scale_pixels(image))

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models import test_conformance as conformance
-from tfodhelper.models import layers
+from tests.models import variants
+from tfodhelper.models import normalization
 
 VALUES = tf.constant([[1.0, 2.0], [3.0, 6.0]])  # means 2 and 4, variances 1 and 4
 
 
 def make_norm(frozen=False):
-    return layers.BatchNorm(2, layers.NormHyperparams(momentum=0.75), frozen)
+    return normalization.BatchNorm(2, normalization.NormHyperparams(momentum=0.75), frozen)
 
 
 def test_moving_statistics_go_a_part_of_the_way():
@@ -48,13 +48,13 @@ def test_warm_up_follows_its_counter_in_one_trace():
 
 @pytest.mark.parametrize("name", ["plain", "Faster R-CNN", "Faster R-CNN, pyramid"])
 def test_warm_up_reaches_every_norm_and_adds_no_weight(name):
-    detector = conformance.build_variant(name)
+    detector = variants.build_variant(name)
     before, count = len(detector.variables), tf.Variable(0, dtype=tf.int64)
     statistics = len(detector.non_trainable_variables)
-    assert layers.warm_up_statistics(detector, count) == statistics // 2
+    assert normalization.warm_up_statistics(detector, count) == statistics // 2
     assert len(detector.variables) == before == len(detector.checkpoint_keys())
 
 
 def test_frozen_statistics_are_left_alone():
-    detector = conformance.build_variant("Faster R-CNN, frozen, padded")
-    assert layers.warm_up_statistics(detector, tf.Variable(0, dtype=tf.int64)) == 0
+    detector = variants.build_variant("Faster R-CNN, frozen, padded")
+    assert normalization.warm_up_statistics(detector, tf.Variable(0, dtype=tf.int64)) == 0

@@ -12,6 +12,7 @@ from tests.models import parity
 from tests.shared_data import shared
 from tfodhelper import protos
 from tfodhelper.checkpoints import restore
+from tfodhelper.config import supported
 from tfodhelper.models import build
 
 EXISTING = [
@@ -34,16 +35,9 @@ def folders():
 
 
 def has_family(folder):
-    """Whether the tables know the network of a folder."""
-    model = read_model(folder)
-    architecture = model.WhichOneof("model")
-    message = getattr(model, architecture)
-    if message.feature_extractor.type not in build.FEATURE_EXTRACTORS.get(architecture, {}):
-        return False
-    if architecture != "faster_rcnn":
-        return True
-    head = message.second_stage_box_predictor
-    return head.HasField("mask_rcnn_box_predictor") and not head.mask_rcnn_box_predictor.predict_instance_masks
+    """Whether the network of a folder is supported."""
+    pipeline = protos.message("TrainEvalPipelineConfig")(model=read_model(folder))
+    return all(field.status != supported.UNSUPPORTED for field in supported.classify(pipeline))
 
 
 def read_model(folder):

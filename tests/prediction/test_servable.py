@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.exporting import fake_detector
-from tests.models import test_conformance
+from tests.models import variants
 from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, reading, servable, single_thread
 
@@ -70,7 +70,7 @@ def test_a_call_has_as_many_images_as_caches_hold_feature_maps_of(size, expected
 @pytest.mark.parametrize("detector", ["FreeSizeDetector", "Faster R-CNN"])
 def test_a_model_in_one_piece_has_calls_of_one_image(detector, tmp_path):
     if detector == "Faster R-CNN":
-        detector = test_conformance.build_variant(detector, is_training=False)
+        detector = variants.build_variant(detector, is_training=False)
     else:
         detector = getattr(fake_detector, detector)()
     assert servable.Servable(fake_detector.save_model(tmp_path, detector), is_for_many=True).plan_calls(8)[1] == 1
@@ -112,7 +112,7 @@ def _encode(image):
     ],
 )
 def test_in_a_thread_images_have_the_detections_that_they_have_in_a_batch(variant, left_out, num, tmp_path, capfd):
-    module = serving.ServingModule(test_conformance.build_variant(variant, is_training=False), "image_tensor", 1)
+    module = serving.ServingModule(variants.build_variant(variant, is_training=False), "image_tensor", 1)
     signatures = {name: function for name, function in module.signatures.items() if name not in left_out}
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=signatures)
     loaded = servable.Servable(tmp_path, is_for_many=True)

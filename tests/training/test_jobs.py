@@ -16,7 +16,7 @@ from tests.training import tiny
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.models import layers
+from tfodhelper.models import normalization
 from tfodhelper.training import jobs, loop, task
 from tfodhelper.training.options import TrainOptions
 
@@ -212,7 +212,7 @@ def test_statistics_warm_up_only_from_scratch(data, tmp_path):
     for checkpoint, momenta in ((None, (0.1, 0.91)), ("weights", (decay, decay))):
         session = loop.Session(pipeline, labels, tmp_path, OPTIONS, task.StartingPoint(checkpoint))
         modules = session.trainer.model.backbone.submodules
-        norm = next(module for module in modules if isinstance(module, layers.BatchNorm))
+        norm = next(module for module in modules if isinstance(module, normalization.BatchNorm))
         for step, momentum in zip((0, 90), momenta):
             session.trainer.global_step.assign(step)
             assert float(norm.momentum) == pytest.approx(momentum)

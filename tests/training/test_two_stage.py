@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.checkpoints import test_faster_rcnn_checkpoints as checkpoint_tests
+from tests.checkpoints import two_stage_keys
 from tfodhelper import protos
 from tfodhelper.checkpoints import restore
 from tfodhelper.config import generate
@@ -103,14 +103,14 @@ def test_first_generation_checkpoint_fills_the_real_network(tmp_path, model, bac
     resizer.min_dimension = resizer.max_dimension = 64
     detector = build.build_detector(message, is_training=False)
     one_box = message.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.share_box_across_classes
-    keys = checkpoint_tests.Keys(backbone, num_classes=90, boxes=1 if one_box else None)
+    keys = two_stage_keys.Keys(backbone, num_classes=90, boxes=1 if one_box else None)
     own, names = detector.checkpoint_keys(), keys.slim_names
     assert set(own) == set(names)
     values = {}
     for number, (key, variable) in enumerate(own.items()):
         values[names[key]] = tf.fill(variable.shape, number * 1e-6)
     report = restore.restore_for_fine_tuning(
-        detector, checkpoint_tests.write(values, str(tmp_path / "model.ckpt")), "full"
+        detector, two_stage_keys.write(values, str(tmp_path / "model.ckpt")), "full"
     )
     assert len(report.restored) == len(own) and not report.unused and not report.initialized
     for number, variable in enumerate(own.values()):

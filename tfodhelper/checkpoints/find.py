@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-(\d+)$")
 def find_checkpoint(path):
     """Finds the checkpoint that a user means.
 
-    A folder's own checkpoints come before those of its subfolder `checkpoint`, so a training that lies in the folder of
+    A folder's own checkpoints come before those of its subfolder `checkpoint`, so a training in the folder of
     an archive resumes from what it trained.
 
     Args:
@@ -32,7 +32,7 @@ def find_checkpoint(path):
       The prefix, str.
 
     Raises:
-      CheckpointError: when there is none, with what is there.
+      CheckpointError: there is none; the message says what is there.
     """
     text = str(path)
     for candidate in (text, text.replace("\\", "/")):

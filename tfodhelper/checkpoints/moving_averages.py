@@ -1,17 +1,16 @@
-"""Averaged weights that a training keeps beside the plain ones.
+"""Averaged weights that a training keeps in addition to the plain ones.
 
 With `use_moving_average` a training is evaluated with the averages of its weights, so these are what is exported. They
-lie in the checkpoint as a slot `average` of the optimizer, under the key of the weight that they are the average of.
+are in the checkpoint as a slot `average` of the optimizer, under the key of the weight that they are the average of.
 """
-
-import re
 
 import tensorflow as tf
 
 from tfodhelper import errors
+from tfodhelper.checkpoints import keys
 
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-_SLOT = re.compile(r"(?P<weight>.+)/\.OPTIMIZER_SLOT/(?P<optimizer>[^.]+)/average" + re.escape(_VALUE))
+_SLOT = "/.OPTIMIZER_SLOT/"
+_AVERAGE = f"/average{keys.SUFFIX}"
 
 
 def restore_averages(detector, prefix):
@@ -31,9 +30,9 @@ def restore_averages(detector, prefix):
     reader = tf.train.load_checkpoint(str(prefix))
     names = {}
     for name in reader.get_variable_to_shape_map():
-        match = _SLOT.fullmatch(name)
-        if match:
-            names[match["weight"] + _VALUE] = name
+        weight, slot, _ = name.partition(_SLOT)
+        if slot and name.endswith(_AVERAGE):
+            names[weight + keys.SUFFIX] = name
     count = 0
     for key, variable in detector.checkpoint_keys().items():
         if key in names:

@@ -35,7 +35,7 @@ class ModelView(tf.Module):
 
 
 def save_weights(model, folder, step):
-    """Saves a model's weights under the keys of the published checkpoints; the folder's former ones go.
+    """Saves a model's weights under the keys of the published checkpoints; former ones in the folder are removed.
 
     Args:
       model: a detector.
@@ -50,11 +50,11 @@ def save_weights(model, folder, step):
 
 
 def copy_weights(prefix, folder):
-    """Copies a checkpoint into a folder of its own; the folder's former one goes when the new one is whole.
+    """Copies a checkpoint into a folder of its own; the former one is removed when the new one is complete.
 
     Args:
       prefix: of the checkpoint.
-      folder: made when it is not there.
+      folder: created if it does not exist.
 
     Returns:
       The prefix of the copy.

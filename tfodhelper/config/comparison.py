@@ -2,48 +2,19 @@
 
 import pathlib
 
-from tfodhelper import errors
+from tfodhelper import errors, families
 from tfodhelper.config import pipeline as pipelines
 
-# Settings that affect training or the processing of outputs, but not the meaning of the weights.
+# Settings of any family that affect training or the processing of outputs, but not the meaning of the weights.
 _OF_TRAINING = {
-    "batch_norm_trainable",
-    "class_prediction_bias_init",
-    "clip_anchors_to_image",
     "decay",
     "dropout_keep_probability",
-    "encode_background_as_zeros",
-    "first_stage_localization_loss_weight",
-    "first_stage_max_proposals",
-    "first_stage_minibatch_size",
-    "first_stage_nms_iou_threshold",
-    "first_stage_nms_score_threshold",
-    "first_stage_objectness_loss_weight",
-    "first_stage_positive_balance_fraction",
-    "freeze_batchnorm",
     "hard_example_miner",
     "initializer",
     "inplace_batchnorm_update",
-    "loss",
-    "matcher",
-    "negative_class_weight",
-    "normalize_loc_loss_by_codesize",
-    "normalize_loss_by_num_matches",
     "num_classes",
-    "post_processing",
     "regularizer",
-    "second_stage_balance_fraction",
-    "second_stage_batch_size",
-    "second_stage_classification_loss",
-    "second_stage_classification_loss_weight",
-    "second_stage_localization_loss_weight",
-    "second_stage_post_processing",
     "use_dropout",
-    "use_matmul_crop_and_resize",
-    "use_matmul_gather_in_matcher",
-    "use_static_balanced_label_sampler",
-    "use_static_shapes",
-    "use_static_shapes_for_eval",
 }
 
 
@@ -74,11 +45,20 @@ def compare_with_own_config(pipeline, checkpoint):
     ]
 
 
-def differences(ours, theirs, prefix="model"):
-    """[(path, our value, their value)] where two messages describe different networks, including default values."""
+def differences(ours, theirs):
+    """Where two DetectionModel messages describe different networks, including default values.
+
+    Returns:
+      [(path, our value, their value)], without the fields that affect only training.
+    """
+    family = families.find_family(ours)
+    return _differences(ours, theirs, "model", _OF_TRAINING | (family.training_fields if family else set()))
+
+
+def _differences(ours, theirs, prefix, ignored):
     differing_fields = []
     for field in ours.DESCRIPTOR.fields:
-        if field.name in _OF_TRAINING:
+        if field.name in ignored:
             continue
         path, mine, other = f"{prefix}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
         if pipelines.is_repeated(field):
@@ -89,7 +69,7 @@ def differences(ours, theirs, prefix="model"):
             if field.containing_oneof is not None and set_here != set_there:
                 differing_fields.append((path, *("set" if is_set else "not set" for is_set in (set_here, set_there))))
             elif set_here or set_there:
-                differing_fields += differences(mine, other, path)
+                differing_fields += _differences(mine, other, path, ignored)
         elif mine != other and not _same_type_name(field, mine, other):
             differing_fields.append((path, _show_one(mine), _show_one(other)))
     return differing_fields

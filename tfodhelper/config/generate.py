@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 
-from tfodhelper import errors
+from tfodhelper import errors, families
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find
 from tfodhelper.config import comparison, schedule_scaling
@@ -20,9 +20,6 @@ from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.zoo import base_configs, cache, catalogue
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
-DEFAULT_BATCH_SIZE = 8
-TWO_STAGE_BATCH_SIZE = 2  # where the input is at most TWO_STAGE_PIXELS, else 1: a card of 8 GB holds it
-TWO_STAGE_PIXELS = 640 * 640
 LARGEST_EVAL_BATCH_SIZE = 8
 SMALL_BATCH = 16  # below, statistics of a batch are too rough to move a trained batch norm
 EPOCHS = 50
@@ -173,7 +170,7 @@ def generate_pipeline(
       base: a `Base`, see `find_base`.
       data: a `DataFacts`, a converted folder, or the result of a conversion (its `output_dir` is read).
       num_steps: training steps; by default about 50 passes over the data.
-      batch_size: images a step; when left out 8, for two-stage detectors 2, or 1 where the input is large.
+      batch_size: images per step; by default what the family of the model prescribes.
       learning_rate: base learning rate; by default scaled to the batch size.
       fine_tune_checkpoint: prefix of a checkpoint, see `find_fine_tune_checkpoint`; None to train from scratch.
       overrides: changes of single fields, which take precedence.
@@ -211,18 +208,6 @@ def _asked(base, changes, **given):
     return given
 
 
-def architecture(pipeline):
-    """The message of the model's architecture (Ssd, FasterRcnn, ...).
-
-    Raises:
-      ConfigError: none is set.
-    """
-    kind = pipeline.model.WhichOneof("model")
-    if kind is None:
-        raise errors.ConfigError("model: no architecture is set", expected="ssd {...} or another")
-    return getattr(pipeline.model, kind)
-
-
 def _fill_in_data(pipeline, facts):
     if not facts.num_train or not facts.num_validate:
         side = "validation" if facts.num_train else "training"
@@ -231,8 +216,8 @@ def _fill_in_data(pipeline, facts):
             fix="convert again with a --val_fraction between 0 and 1, or with both lists",
         )
     notes = []
-    model = architecture(pipeline)
-    if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
+    model = families.architecture_of(pipeline.model)
+    if model.num_classes != facts.num_classes:
         notes.append(f"classes: {facts.num_classes} (was {model.num_classes})")
         model.num_classes = facts.num_classes
     if len(pipeline.eval_input_reader) > 1:
@@ -260,10 +245,11 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     train = pipeline.train_config
     old = train.batch_size
     if batch_size is None:
-        batch_size = old if base.is_own else min(_default_batch_size(pipeline), facts.num_train)
+        default = families.family_of(pipeline.model).default_batch_size(pipeline.model)
+        batch_size = old if base.is_own else min(default, facts.num_train)
     train.batch_size = batch_size
     if not base.is_own:
-        one_size = _input_has_one_size(architecture(pipeline).image_resizer)
+        one_size = _input_has_one_size(families.architecture_of(pipeline.model).image_resizer)
         pipeline.eval_config.batch_size = min(batch_size, LARGEST_EVAL_BATCH_SIZE) if one_size else 1
     notes = [f"batch size: {batch_size}" + (f" (was {old})" if batch_size != old else "")]
     rate = schedule_scaling.base_rate(train.optimizer)
@@ -281,24 +267,6 @@ def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
     else:
         notes.append(f"learning rate: {rate:.6g}")
     return notes
-
-
-def _default_batch_size(pipeline):
-    """Images a step, by what their features take of memory."""
-    if pipeline.model.WhichOneof("model") != "faster_rcnn":
-        return DEFAULT_BATCH_SIZE
-    resizer = pipeline.model.faster_rcnn.image_resizer
-    kind = resizer.WhichOneof("image_resizer_oneof")
-    options = getattr(resizer, kind) if kind else None
-    if kind == "fixed_shape_resizer":
-        pixels = options.height * options.width
-    elif kind == "keep_aspect_ratio_resizer":
-        pixels = options.max_dimension * (
-            options.max_dimension if options.pad_to_max_dimension else options.min_dimension
-        )
-    else:
-        return 1
-    return TWO_STAGE_BATCH_SIZE if pixels <= TWO_STAGE_PIXELS else 1
 
 
 def _input_has_one_size(resizer):
@@ -346,21 +314,13 @@ def _set_checkpoint(pipeline, base, checkpoint):
 
 
 def _freeze_batchnorm(pipeline, frozen, note):
-    model = architecture(pipeline)
-    if hasattr(model, "freeze_batchnorm") and model.freeze_batchnorm != frozen:
-        model.freeze_batchnorm = frozen
-        return [note]
-    extractor = getattr(model, "feature_extractor", None)
-    if hasattr(extractor, "batch_norm_trainable") and extractor.batch_norm_trainable == frozen:
-        extractor.batch_norm_trainable = not frozen
-        return [note]
-    return []
+    return [note] if families.family_of(pipeline.model).set_batch_norm(pipeline.model, frozen) else []
 
 
 def _check(pipeline, facts):
     """Checks what overrides may have broken."""
-    model = architecture(pipeline)
-    if hasattr(model, "num_classes") and model.num_classes != facts.num_classes:
+    model = families.architecture_of(pipeline.model)
+    if model.num_classes != facts.num_classes:
         raise errors.ConfigError(
             "num_classes of the model does not match the label map",
             expected=f"{facts.num_classes}, the largest id of {facts.label_map_path}",

@@ -1,10 +1,10 @@
 """The scale of a model's input: input size and smallest anchor of a pipeline.config."""
 
+from tfodhelper import families
 from tfodhelper.config import pipeline
 from tfodhelper.dataset.analysis.object_size import ModelScale
 
 _DEFAULT_SIDE = 300  # pixels, if no configuration is given
-_GRID_BASE_PX = 256  # default of GridAnchorGenerator
 
 
 def default_scale(input_size=None):
@@ -38,22 +38,6 @@ def read_model_scale(path):
     else:
         height = width = _DEFAULT_SIDE
         keeps_aspect = False
-    return ModelScale(height, width, keeps_aspect, _smallest_anchor(architecture, min(height, width)))
-
-
-def _smallest_anchor(architecture, side):
-    """Side of the smallest anchor, in pixels of an input with the given shorter side; None if it is not known."""
-    for name in ("anchor_generator", "first_stage_anchor_generator"):
-        generator = getattr(architecture, name, None)
-        kind = generator.WhichOneof("anchor_generator_oneof") if generator is not None else None
-        if kind is None:
-            continue
-        values = getattr(generator, kind)
-        if kind == "ssd_anchor_generator":
-            scales = list(values.scales) or [values.min_scale]
-            return min(scales) * side * (0.5 if values.reduce_boxes_in_lowest_layer and not values.scales else 1.0)
-        if kind == "multiscale_anchor_generator":
-            return float(values.anchor_scale * 2**values.min_level)
-        if kind == "grid_anchor_generator":
-            return min(values.scales, default=1.0) * (values.height or _GRID_BASE_PX)
-    return None
+    family = families.find_family(model)  # an exported model may be of a family that cannot be trained here
+    smallest_anchor = family.smallest_anchor_px(model, min(height, width)) if family else None
+    return ModelScale(height, width, keeps_aspect, smallest_anchor)

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
 from tfodhelper import console, errors, protos, spelling, storage
+from tfodhelper.families import roles
 
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
@@ -143,14 +144,10 @@ def fine_tune_checkpoint_type(train_config):
     Raises:
       ConfigError: the type is none of these.
     """
-    known = ("classification", "detection", "full")
     kind = train_config.fine_tune_checkpoint_type
     if not kind:
         return "detection" if train_config.from_detection_checkpoint else "classification"
-    if kind not in known:
-        raise errors.ConfigError(
-            "train_config.fine_tune_checkpoint_type is unknown", expected=" or ".join(known), received=kind
-        )
+    roles.restored_by(kind)
     return kind
 
 

@@ -7,14 +7,17 @@ A field that is set to something else than its default is one of these:
 * bound to certain values;
 * not supported, which is an error (or a warning, with --ignore_unsupported_fields).
 
-The rules stand by type of message in `supported_rules`. What is not in them is not supported.
+This module applies the rules. The rules themselves are data, by type of message: those of the model's family
+(`families`), those that families share, and those of training and reading (`supported_rules`). A field without a rule
+is not supported.
 """
 
 import dataclasses
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, families, protos
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.config import supported_rules as rules
+from tfodhelper.config import supported_rules
+from tfodhelper.families import rules, shared_rules
 
 SUPPORTED = "supported"
 HINT = "hint"
@@ -47,7 +50,7 @@ def classify(pipeline):
     Returns:
       A list of `SetField`, in the order of the schema. A message that is not supported stands for all its fields.
     """
-    return list(_classify(pipeline, ""))
+    return list(_classify(pipeline, "", Rules(families.find_family(pipeline.model))))
 
 
 def check_supported(pipeline, ignore_unsupported_fields=False):
@@ -80,12 +83,48 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
     return hints
 
 
-def _classify(message, prefix):
-    own_rules = rules.rules_of(message)
+class Rules:
+    """The rules for the configuration of one family.
+
+    Args:
+      family: a `families.spec.Family`, or None where the configuration has no model or one that is not supported.
+    """
+
+    def __init__(self, family):
+        self._by_type = supported_rules.RULES | shared_rules.RULES
+        self._by_type["DetectionModel"] = rules.make(" ".join(families.names()))
+        self._by_path = dict(supported_rules.RULES_BY_PATH)
+        self._feature_extractors = {}
+        if family is not None:
+            self._by_type |= family.rules
+            below_family = {f"model.{family.name}.{path}": rule for path, rule in family.rules_by_path.items()}
+            self._by_path |= below_family
+            self._feature_extractors = family.feature_extractors
+
+    def of_message(self, message):
+        """{field: rule} of a message; for a feature extractor those of its type."""
+        name = message.DESCRIPTOR.full_name.removeprefix(f"{protos.PACKAGE}.")
+        if "type" in message.DESCRIPTOR.fields_by_name and name.endswith("FeatureExtractor"):
+            return self._feature_extractors.get(message.type) or _rules_of_unknown_extractor(message)
+        return self._by_type.get(name, {})
+
+    def of_path(self, path, otherwise):
+        """The rule for one place; `otherwise` where the rule of the type holds."""
+        return self._by_path.get(path, otherwise)
+
+
+def _rules_of_unknown_extractor(message):
+    """Only the type is reported; the other fields depend on it."""
+    others = {field.name: rules.Supported() for field in message.DESCRIPTOR.fields}
+    return others | {"type": rules.Unsupported("this feature extractor is not supported yet")}
+
+
+def _classify(message, prefix, own_rules):
+    of_fields = own_rules.of_message(message)
     for field, value in message.ListFields():
         name = field.name
         path = f"{prefix}.{name}" if prefix else name
-        rule = rules.PATHS.get(path) or own_rules.get(name, rules.Unsupported())
+        rule = own_rules.of_path(path, of_fields.get(name, rules.Unsupported()))
         is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
         if field.message_type is None or is_map:
             repeated = pipelines.is_repeated(field)
@@ -98,14 +137,14 @@ def _classify(message, prefix):
             continue
         if not pipelines.is_repeated(field):
             yield judged
-            yield from _classify(value, path)
+            yield from _classify(value, path, own_rules)
             continue
         for index, item in enumerate(value):
             item_path = f"{path}[{index}]"
-            judged = _judge(item_path, rules.PATHS.get(item_path, rule), _brief(item), message)
+            judged = _judge(item_path, own_rules.of_path(item_path, rule), _brief(item), message)
             yield judged
             if judged.status == SUPPORTED:
-                yield from _classify(item, item_path)
+                yield from _classify(item, item_path, own_rules)
 
 
 def _judge(path, rule, text, message):

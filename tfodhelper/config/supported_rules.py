@@ -1,10 +1,9 @@
-"""The rules of `supported`, by type of message.
+"""The rules of training, augmentation, evaluation and the reading of records, which are the same for all models.
 
-A family of models that is added brings its rules: its architecture's message and its feature extractors' types.
+The rules of the model itself are those of its family, and those that families share (`families.shared_rules`).
 """
 
-from tfodhelper.config import supported_two_stage as two_stage
-from tfodhelper.config.supported_kinds import LEGACY, SAME_NUMBERS, Hint, Only, Supported, Unsupported, When, make
+from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
 
 _NO_QUEUES = Hint("there are no queues here; the input pipeline sizes itself")
 _SYNCHRONOUS = Hint("training is always synchronous over all replicas")
@@ -138,118 +137,10 @@ _EVALUATION_AND_READING = {
     "TFRecordInputReader": make("input_path"),
 }
 
-_SSD = {
-    "DetectionModel": make("ssd faster_rcnn"),
-    "Ssd": make(
-        "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
-        "encode_background_as_zeros negative_class_weight anchor_generator post_processing loss freeze_batchnorm "
-        "normalize_loss_by_num_matches normalize_loc_loss_by_codesize add_background_class explicit_background_class",
-        inplace_batchnorm_update=SAME_NUMBERS,
-        implicit_example_weight=Hint("only counts with use_confidences_as_targets, which is not supported"),
-        return_raw_detections_during_predict=Hint("raw detections are always returned"),
-    ),
-    "BoxCoder": make("faster_rcnn_box_coder"),
-    "FasterRcnnBoxCoder": make("y_scale x_scale height_scale width_scale"),
-    "Matcher": make("argmax_matcher"),
-    "ArgMaxMatcher": make(
-        "matched_threshold unmatched_threshold ignore_thresholds negatives_lower_than_unmatched "
-        "force_match_for_each_row",
-        use_matmul_gather=SAME_NUMBERS,
-    ),
-    "RegionSimilarityCalculator": make("iou_similarity"),
-    "IouSimilarity": {},
-    "AnchorGenerator": make("ssd_anchor_generator grid_anchor_generator multiscale_anchor_generator"),
-    "SsdAnchorGenerator": make(
-        "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
-        "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width height_stride width_stride height_offset "
-        "width_offset"
-    ),
-    "BoxPredictor": make("convolutional_box_predictor mask_rcnn_box_predictor"),
-    "ConvolutionalBoxPredictor": make(
-        "conv_hyperparams min_depth max_depth num_layers_before_predictor use_dropout dropout_keep_probability "
-        "kernel_size class_prediction_bias_init use_depthwise box_encodings_clip_range",
-        box_code_size=Only(("4",)),
-        apply_sigmoid_to_scores=Unsupported("post_processing.score_converter: SIGMOID does it"),
-    ),
-    "ConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
-}
+RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING
 
-_SHARED_BY_MODELS = {
-    "ImageResizer": make("fixed_shape_resizer keep_aspect_ratio_resizer"),
-    "FixedShapeResizer": make("height width resize_method"),
-    "KeepAspectRatioResizer": make(
-        "min_dimension max_dimension resize_method pad_to_max_dimension per_channel_pad_value"
-    ),
-    "Hyperparams": make(
-        "regularizer initializer activation batch_norm force_use_bias",
-        op=Only(("CONV",)),
-        regularize_depthwise=Unsupported(),
-    ),
-    "Regularizer": make("l1_regularizer l2_regularizer"),
-    "L1Regularizer": make("weight"),
-    "L2Regularizer": make("weight"),
-    "Initializer": make(
-        "truncated_normal_initializer variance_scaling_initializer random_normal_initializer keras_initializer_by_name"
-    ),
-    "TruncatedNormalInitializer": make("mean stddev"),
-    "RandomNormalInitializer": make("mean stddev"),
-    "VarianceScalingInitializer": make("factor uniform mode"),
-    "BatchNorm": make("decay center scale epsilon train"),
-    "Loss": make("localization_loss classification_loss hard_example_miner classification_weight localization_weight"),
-    "LocalizationLoss": make("weighted_l2 weighted_smooth_l1 l1_localization_loss"),
-    "WeightedL2LocalizationLoss": make(anchorwise_output=LEGACY),
-    "WeightedSmoothL1LocalizationLoss": make("delta", anchorwise_output=LEGACY),
-    "ClassificationLoss": make("weighted_sigmoid weighted_sigmoid_focal weighted_softmax bootstrapped_sigmoid"),
-    "WeightedSigmoidClassificationLoss": make(anchorwise_output=LEGACY),
-    "SigmoidFocalClassificationLoss": make("gamma alpha", anchorwise_output=LEGACY),
-    "WeightedSoftmaxClassificationLoss": make("logit_scale", anchorwise_output=LEGACY),
-    "BootstrappedSigmoidClassificationLoss": make("alpha hard_bootstrap", anchorwise_output=LEGACY),
-    "HardExampleMiner": make(
-        "num_hard_examples iou_threshold loss_type max_negatives_per_positive min_negatives_per_image"
-    ),
-    "PostProcessing": make("batch_non_max_suppression score_converter logit_scale"),
-    "BatchNonMaxSuppression": make(
-        "score_threshold iou_threshold max_detections_per_class max_total_detections use_class_agnostic_nms "
-        "soft_nms_sigma change_coordinate_frame",
-        max_classes_per_detection=Only(("1",)),
-        use_static_shapes=SAME_NUMBERS,
-        use_partitioned_nms=SAME_NUMBERS,
-        use_cpu_nms=SAME_NUMBERS,
-        use_hard_nms=When(
-            lambda message: message.soft_nms_sigma == 0,
-            "with soft_nms_sigma 0 it always is hard",
-            "set soft_nms_sigma: 0",
-        ),
-    ),
-}
-
-# What each feature extractor reads of its message, by its `type`.
-_SSD_MOBILENET_V1 = make(
-    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
-    "use_explicit_padding use_depthwise num_layers"
-)
-FEATURE_EXTRACTORS = {
-    ("SsdFeatureExtractor", "ssd_mobilenet_v1"): _SSD_MOBILENET_V1,
-    ("SsdFeatureExtractor", "ssd_mobilenet_v1_keras"): _SSD_MOBILENET_V1,
-} | two_stage.FEATURE_EXTRACTORS
-
-RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING | _SSD | two_stage.RULES | _SHARED_BY_MODELS
-
-# Rules for one place, stronger than those of the type.
-PATHS = {
+# Rules for a single field; they take precedence over those of the type.
+RULES_BY_PATH = {
     "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its set once"),
     "eval_input_reader[1]": Unsupported("one set is evaluated"),
-    "model.ssd.anchor_generator.grid_anchor_generator": Unsupported("only ssd_anchor_generator"),
-    "model.ssd.anchor_generator.multiscale_anchor_generator": Unsupported("only ssd_anchor_generator"),
-    "model.ssd.box_predictor.mask_rcnn_box_predictor": Unsupported("only convolutional_box_predictor"),
-} | two_stage.PATHS
-
-
-def rules_of(message):
-    """{field: rule} of a message; for a feature extractor those of its type."""
-    name = message.DESCRIPTOR.full_name.split("object_detection.protos.")[-1]
-    if "type" in message.DESCRIPTOR.fields_by_name and name.endswith("FeatureExtractor"):
-        unknown = {field.name: Supported() for field in message.DESCRIPTOR.fields}  # the type says it all
-        unknown["type"] = Unsupported("this feature extractor is not here yet")
-        return FEATURE_EXTRACTORS.get((name, message.type), unknown)
-    return RULES.get(name, {})
+}

@@ -79,7 +79,7 @@ class Detector(tf_keras.Model, abc.ABC):
         del inputs, training
 
     def predict_from_features(self, feature_maps, image_size, training=False):
-        """What `predict_raw` does behind `extract_features`.
+        """What `predict_raw` does after `extract_features`.
 
         Args:
           feature_maps: from `extract_features`.
@@ -103,7 +103,7 @@ class Detector(tf_keras.Model, abc.ABC):
           training: as in `predict_raw`.
 
         Returns:
-          {name of `fields.Losses`: scalar}, weighted, without regularization.
+          {name: scalar}, weighted, without regularization; the names are those of the family's `loss_terms`.
         """
 
     @abc.abstractmethod
@@ -122,9 +122,17 @@ class Detector(tf_keras.Model, abc.ABC):
         """
 
     @abc.abstractmethod
+    def parts(self):
+        """The parts with variables, each with its role and its names in checkpoints.
+
+        Returns:
+          A list of `checkpoints.keys.Part`; every variable of the detector is in one of them.
+        """
+
     def regularization_losses(self):
         """A list of scalars, one for each regularized kernel."""
+        return [loss for part in self.parts() for loss in part.module.regularization_losses()]
 
-    @abc.abstractmethod
     def checkpoint_keys(self):
         """{key in an object-based checkpoint of the OD API: variable}, for all variables."""
+        return {named.key: named.variable for part in self.parts() for named in part.variables()}

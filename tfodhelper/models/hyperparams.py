@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper import errors
-from tfodhelper.models import layers
+from tfodhelper.models import layers, normalization
 
 _ACTIVATIONS = {"NONE": None, "RELU": tf.nn.relu, "RELU_6": tf.nn.relu6, "SWISH": tf.nn.silu}
 
@@ -22,7 +22,7 @@ def build_hyperparams(message):
         )
     norm = None
     if normalizer == "batch_norm":
-        norm = layers.NormHyperparams(
+        norm = normalization.NormHyperparams(
             momentum=message.batch_norm.decay,
             epsilon=message.batch_norm.epsilon,
             center=message.batch_norm.center,

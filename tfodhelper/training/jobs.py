@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, run_layout, storage
+from tfodhelper import console, errors, families, run_layout, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find
 from tfodhelper.config import options as config_options
@@ -188,14 +188,14 @@ def read_matching_label_map(pipeline, input_reader, name):
     if not input_reader.label_map_path or _UNFILLED in input_reader.label_map_path:
         raise errors.ConfigError(f"{name}.label_map_path: no label map named", fix="set it with `tfodhelper config`")
     label_map = label_maps.read_label_map(input_reader.label_map_path)
-    kind = pipeline.model.WhichOneof("model")
-    num_classes = getattr(pipeline.model, kind).num_classes
+    family = families.family_of(pipeline.model)
+    num_classes = family.architecture(pipeline.model).num_classes
     if label_map.num_classes != num_classes:
         raise errors.ConfigError(
-            f"model.{kind}.num_classes and {input_reader.label_map_path} do not match",
+            f"model.{family.name}.num_classes and {input_reader.label_map_path} do not match",
             expected=f"{label_map.num_classes}, the largest id of the label map",
             received=num_classes,
-            fix=f"--set model.{kind}.num_classes={label_map.num_classes}",
+            fix=f"--set model.{family.name}.num_classes={label_map.num_classes}",
         )
     return label_map
 

@@ -11,10 +11,10 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, families
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
-from tfodhelper.models import layers
+from tfodhelper.models import normalization
 from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -97,7 +97,7 @@ class Session:
         )
         if starting_point.checkpoint is None:
             # Otherwise statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
-            layers.warm_up_statistics(model, self.trainer.global_step)
+            normalization.warm_up_statistics(model, self.trainer.global_step)
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
@@ -132,8 +132,8 @@ class Session:
 
     def _make_evaluation(self):
         self._progress = console.Progress("evaluation: images", self._num_validation_images)
-        model = self.pipeline.model
-        only_proposals = model.WhichOneof("model") == "faster_rcnn" and model.faster_rcnn.number_of_stages == 1
+        outputs = families.family_of(self.pipeline.model).outputs(self.pipeline.model)
+        only_proposals = families.BOXES not in outputs
         return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress, only_proposals)
 
     def _restore(self):
@@ -171,7 +171,8 @@ class Session:
           A `TrainResult`.
         """
         num_steps = self.pipeline.train_config.num_steps
-        self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step)
+        loss_terms = families.family_of(self.pipeline.model).loss_terms(self.pipeline.model)
+        self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step, loss_terms)
         if self.start_step > num_steps:
             raise errors.TrainingError(
                 f"{self.model_dir}: has already been trained for {self.start_step} steps",

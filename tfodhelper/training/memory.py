@@ -1,8 +1,6 @@
 """What to lower if a step does not fit into memory."""
 
-from tfodhelper import errors
-
-_FEWEST_DRAWN = 16  # proposals per image in training, below which the second stage sees too little
+from tfodhelper import errors, families
 
 
 def explain_out_of_memory(error, pipeline):
@@ -29,18 +27,15 @@ def find_what_to_lower(pipeline):
     Returns:
       A list of (path as in --set, its value, a lower one), those that cost the least precision first.
     """
-    found = []
+    settings = []
     if pipeline.train_config.batch_size > 1:
-        found.append(("train_config.batch_size", pipeline.train_config.batch_size))
-    kind = pipeline.model.WhichOneof("model")
-    model = getattr(pipeline.model, kind)
-    if kind == "faster_rcnn" and model.number_of_stages > 1:
-        # Training takes the first, evaluation and serving the second; the first is at most the second.
-        if model.second_stage_batch_size > _FEWEST_DRAWN:
-            found.append((f"model.{kind}.second_stage_batch_size", model.second_stage_batch_size))
-        found.append((f"model.{kind}.first_stage_max_proposals", model.first_stage_max_proposals))
-    found = [(path, value, max(1, value // 2)) for path, value in found]
-    return found + _sides(f"model.{kind}.image_resizer", model.image_resizer)
+        settings.append(("train_config.batch_size", pipeline.train_config.batch_size))
+    family = families.family_of(pipeline.model)
+    architecture = family.architecture(pipeline.model)
+    for name in family.memory_settings(pipeline.model):
+        settings.append((f"model.{family.name}.{name}", getattr(architecture, name)))
+    halved = [(path, value, max(1, value // 2)) for path, value in settings]
+    return halved + _sides(f"model.{family.name}.image_resizer", architecture.image_resizer)
 
 
 def _sides(path, resizer):

@@ -6,16 +6,6 @@ import time
 from tfodhelper import console
 from tfodhelper.fields import Losses
 
-_SHORT = (
-    (Losses.LOCALIZATION, "localization"),
-    (Losses.CLASSIFICATION, "classification"),
-    (Losses.RPN_LOCALIZATION, "proposals: localization"),
-    (Losses.RPN_OBJECTNESS, "objectness"),
-    (Losses.BOX_LOCALIZATION, "boxes: localization"),
-    (Losses.BOX_CLASSIFICATION, "classification"),
-    (Losses.REGULARIZATION, "regularization"),
-)
-
 
 class TrainingProgress:
     """Shows step, losses, learning rate, images per second and the time left; plain lines if not on a terminal.
@@ -24,11 +14,13 @@ class TrainingProgress:
       num_steps: the last step.
       batch_size: images per step, over all replicas.
       start_step: where this process begins.
+      loss_terms: {name of a loss: the word for it}, see `families.spec.Family`.
       every_s: seconds between lines when the output is not a terminal.
     """
 
-    def __init__(self, num_steps, batch_size, start_step, every_s=15.0):
+    def __init__(self, num_steps, batch_size, start_step, loss_terms, every_s=15.0):
         self._num_steps, self._batch_size, self._every_s = num_steps, batch_size, every_s
+        self._words = {**loss_terms, Losses.REGULARIZATION: "regularization"}
         self._tty = sys.stdout.isatty()
         self._step, self._time, self._last = start_step, None, 0.0
         self._rate = None
@@ -63,7 +55,7 @@ class TrainingProgress:
     def line(self, step, logs):
         """The text of one state."""
         parts = [f"step {step}/{self._num_steps}", f"loss {float(logs[Losses.TOTAL]):.4f}"]
-        parts += [f"{word} {float(logs[key]):.4f}" for key, word in _SHORT if key in logs]
+        parts += [f"{word} {float(logs[key]):.4f}" for key, word in self._words.items() if key in logs]
         parts.append(f"learning_rate {float(logs['learning_rate']):.3g}")
         if self._rate:
             parts.append(f"{self._rate * self._batch_size:.1f} images/s")

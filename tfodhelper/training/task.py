@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_task
 
-from tfodhelper import console, resizers
+from tfodhelper import console, families, resizers
 from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
@@ -20,10 +20,6 @@ _LABELS = (
     Groundtruth.IS_CROWD,
     Groundtruth.DIFFICULT,
     Groundtruth.AREA,
-)
-_LOSSES_OF_STAGES = (
-    (Losses.RPN_LOCALIZATION, Losses.RPN_OBJECTNESS),
-    (Losses.BOX_LOCALIZATION, Losses.BOX_CLASSIFICATION),
 )
 _FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE)
 _PROPOSALS = (Predictions.PROPOSALS, Predictions.NUM_PROPOSALS)
@@ -82,7 +78,7 @@ class DetectionTask(base_task.Task):
 
     def build_inputs(self, params, input_context=None):
         """Builds the `tf.data.Dataset` of training or validation for one input pipeline."""
-        resizer = resizers.build_resizer(models_build.image_resizer_of(self._pipeline.model))
+        resizer = resizers.build_resizer(families.architecture_of(self._pipeline.model).image_resizer)
         pipelines = input_context.num_input_pipelines if input_context else 1
         batch_size = (
             input_context.get_per_replica_batch_size(params.global_batch_size)
@@ -110,10 +106,7 @@ class DetectionTask(base_task.Task):
 
     def build_metrics(self, training=True):
         """Running means of the losses, under their TensorBoard names."""
-        names = [Losses.LOCALIZATION, Losses.CLASSIFICATION]
-        if self._pipeline.model.WhichOneof("model") == "faster_rcnn":
-            stages = _LOSSES_OF_STAGES[: self._pipeline.model.faster_rcnn.number_of_stages]
-            names = [name for stage in stages for name in stage]
+        names = list(families.family_of(self._pipeline.model).loss_terms(self._pipeline.model))
         if self._pipeline.train_config.add_regularization_loss:
             names.append(Losses.REGULARIZATION)
         return [tf_keras.metrics.Mean(name) for name in [*names, Losses.TOTAL]] if training else []

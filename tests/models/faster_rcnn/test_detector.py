@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models import parity
-from tests.models import test_conformance as conformance
+from tests.models import images, parity, variants
+from tests.models.ssd import cases as ssd
 from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models.backbones import resnet_v1
@@ -42,7 +42,7 @@ def make_step(detector):
 
 
 def run_step(step, detector, groundtruth, height, width, seed=0):
-    inputs, shapes = detector.preprocess(conformance.make_images(height, width, seed))
+    inputs, shapes = detector.preprocess(images.make_images(height, width, seed))
     losses, gradients, num_proposals = step(inputs, shapes, groundtruth)
     assert all(np.isfinite(value) for value in losses.values())
     assert all(gradient is not None and np.all(np.isfinite(gradient)) for gradient in gradients)
@@ -53,13 +53,13 @@ def run_step(step, detector, groundtruth, height, width, seed=0):
     "name", [NAME, "Faster R-CNN, static", "Faster R-CNN, pyramid", "Faster R-CNN, sigmoid, hard mining"]
 )
 def test_images_without_objects_train(name):
-    detector = conformance.build_variant(name)
+    detector = variants.build_variant(name)
     step, traces = make_step(detector)
     for rows in (0, 3):
-        losses, _ = run_step(step, detector, conformance.make_groundtruth([], rows), 64, 96)
+        losses, _ = run_step(step, detector, images.make_groundtruth([], rows), 64, 96)
         assert float(losses[Losses.RPN_LOCALIZATION]) == float(losses[Losses.BOX_LOCALIZATION]) == 0.0
         assert float(losses[Losses.RPN_OBJECTNESS]) > 0.0 and float(losses[Losses.BOX_CLASSIFICATION]) > 0.0
-    mixed = conformance.make_groundtruth(OBJECTS)
+    mixed = images.make_groundtruth(OBJECTS)
     mixed[Groundtruth.WEIGHTS] *= [[1.0], [0.0]]  # the second image has only padding
     losses, _ = run_step(step, detector, mixed, 64, 96)
     assert float(losses[Losses.RPN_LOCALIZATION]) > 0.0
@@ -67,20 +67,20 @@ def test_images_without_objects_train(name):
 
 
 def test_images_of_any_size_train_with_one_trace():
-    detector = conformance.build_variant(NAME, resizer=conformance.VARIANTS["any size"]["resizer"])
+    detector = variants.build_variant(NAME, resizer=ssd.ANY_SIZE)
     step, traces = make_step(detector)
     for seed, (height, width) in enumerate([(60, 90), (90, 60), (48, 48), (200, 77)]):
-        run_step(step, detector, conformance.make_groundtruth(OBJECTS, rows=2 + seed), height, width, seed)
+        run_step(step, detector, images.make_groundtruth(OBJECTS, rows=2 + seed), height, width, seed)
     assert len(traces) == 1
 
 
 def test_a_batch_of_differently_sized_images():
     """Each image has its own frame, in which its proposals and detections lie."""
-    detector = conformance.build_variant(NAME, is_training=False)
+    detector = variants.build_variant(NAME, is_training=False)
     shapes = tf.constant([[64, 96, 3], [40, 50, 3]])
     pixels = np.zeros([2, 64, 96, 3], np.float32)
     for row, (height, width, _) in enumerate(shapes.numpy()):
-        pixels[row, :height, :width] = conformance.make_images(height, width, seed=row)[0]
+        pixels[row, :height, :width] = images.make_images(height, width, seed=row)[0]
     predictions = detector.predict_raw(detector.normalize(pixels, shapes), shapes)
     proposals = predictions[Predictions.PROPOSALS_PX].numpy()
     for row, (height, width, _) in enumerate(shapes.numpy()):
@@ -91,30 +91,30 @@ def test_a_batch_of_differently_sized_images():
 
 
 def test_one_stage_has_the_proposals_as_detections():
-    whole = conformance.build_variant(NAME, is_training=False)
-    message = conformance.parse_variant(NAME)
+    whole = variants.build_variant(NAME, is_training=False)
+    message = variants.parse_variant(NAME)
     assert message.faster_rcnn.number_of_stages == 2
-    first = conformance.build_variant(NAME, is_training=False, model="number_of_stages: 1")
+    first = variants.build_variant(NAME, is_training=False, model="number_of_stages: 1")
     keys = first.checkpoint_keys()
     assert set(keys) < set(whole.checkpoint_keys())
     for key, variable in keys.items():
         variable.assign(whole.checkpoint_keys()[key])
-    inputs, shapes = whole.preprocess(conformance.make_images())
+    inputs, shapes = whole.preprocess(images.make_images())
     predictions, wanted = first.predict_raw(inputs, shapes), whole.predict_raw(inputs, shapes)
     np.testing.assert_allclose(predictions[Predictions.PROPOSALS], wanted[Predictions.PROPOSALS], atol=1e-6)
     detections = first.postprocess(predictions, shapes)
     np.testing.assert_allclose(detections[Detections.BOXES], wanted[Predictions.PROPOSALS], atol=1e-6)
     np.testing.assert_array_equal(detections[Detections.NUM], wanted[Predictions.NUM_PROPOSALS])
     assert np.all(np.diff(detections[Detections.SCORES]) <= 0) and not np.any(detections[Detections.CLASSES])
-    losses = first.losses(first.predict_raw(inputs, shapes, training=True), conformance.make_groundtruth(OBJECTS))
+    losses = first.losses(first.predict_raw(inputs, shapes, training=True), images.make_groundtruth(OBJECTS))
     assert set(losses) == {Losses.RPN_LOCALIZATION, Losses.RPN_OBJECTNESS}
 
 
 def test_training_draws_proposals_in_balance():
-    detector = conformance.build_variant(NAME)
-    groundtruth = conformance.make_groundtruth(OBJECTS)
+    detector = variants.build_variant(NAME)
+    groundtruth = images.make_groundtruth(OBJECTS)
     with pytest.raises(ValueError, match="ground truth"):
-        inputs, shapes = detector.preprocess(conformance.make_images())
+        inputs, shapes = detector.preprocess(images.make_images())
         detector.predict_raw(inputs, shapes, training=True)
     step, _ = make_step(detector)
     _, num_proposals = run_step(step, detector, groundtruth, 64, 96)
@@ -122,8 +122,8 @@ def test_training_draws_proposals_in_balance():
 
 
 def test_static_shapes_are_known_beforehand():
-    detector = conformance.build_variant("Faster R-CNN, static")
-    groundtruth = conformance.make_groundtruth(OBJECTS)
+    detector = variants.build_variant("Faster R-CNN, static")
+    groundtruth = images.make_groundtruth(OBJECTS)
     shapes_of = {}
 
     @tf.function
@@ -135,16 +135,16 @@ def test_static_shapes_are_known_beforehand():
             }
         return predictions[Predictions.PROPOSALS]
 
-    inputs, shapes = detector.preprocess(conformance.make_images())
+    inputs, shapes = detector.preprocess(images.make_images())
     trace(inputs, shapes)
     for known in shapes_of.values():
         assert all(shape.is_fully_defined() for shape in known.values()), known
 
 
 def test_anchors_over_the_border_are_left_out_in_training_alone():
-    pruned, clipped = (conformance.build_variant(NAME, model=m) for m in ("", "clip_anchors_to_image: true"))
-    groundtruth = conformance.make_groundtruth(OBJECTS)
-    inputs, shapes = pruned.preprocess(conformance.make_images())
+    pruned, clipped = (variants.build_variant(NAME, model=m) for m in ("", "clip_anchors_to_image: true"))
+    groundtruth = images.make_groundtruth(OBJECTS)
+    inputs, shapes = pruned.preprocess(images.make_images())
     counts = [
         detector.predict_raw(inputs, shapes, training, groundtruth)[Predictions.ANCHORS].shape[0]
         for detector, training in ((pruned, False), (pruned, True), (clipped, True))
@@ -155,11 +155,11 @@ def test_anchors_over_the_border_are_left_out_in_training_alone():
 def test_weights_multiply_losses():
     weights = "first_stage_localization_loss_weight: 2 first_stage_objectness_loss_weight: 3 "
     weights += "second_stage_localization_loss_weight: 4 second_stage_classification_loss_weight: 5"
-    groundtruth, losses = conformance.make_groundtruth(OBJECTS), []
+    groundtruth, losses = images.make_groundtruth(OBJECTS), []
     for model in ("", weights):
-        detector = conformance.build_variant(NAME, model=model)
+        detector = variants.build_variant(NAME, model=model)
         detector.sample_order = parity.lowest_first
-        inputs, shapes = detector.preprocess(conformance.make_images())
+        inputs, shapes = detector.preprocess(images.make_images())
         losses.append(detector.losses(detector.predict_raw(inputs, shapes), groundtruth))
     names = (Losses.RPN_LOCALIZATION, Losses.RPN_OBJECTNESS, Losses.BOX_LOCALIZATION, Losses.BOX_CLASSIFICATION)
     for name, factor in zip(names, (2, 3, 4, 5)):
@@ -181,7 +181,7 @@ def test_weights_multiply_losses():
 )
 def test_configurations_that_make_no_sense(changes, word):
     with pytest.raises(errors.ConfigError, match=word):
-        conformance.build_variant(NAME, **changes)
+        variants.build_variant(NAME, **changes)
 
 
 @pytest.mark.parametrize(("slim", "stride"), [(False, 16), (False, 8), (True, 16), (True, 8)])
@@ -197,10 +197,10 @@ def test_strides_of_resnet(slim, stride):
 
 def test_static_shapes_compile():
     """XLA gives the losses, gradients and detections of the plain graph."""
-    detector = conformance.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
+    detector = variants.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
     detector.sample_order = parity.highest_first
-    groundtruth = conformance.make_groundtruth(OBJECTS)
-    inputs, shapes = detector.preprocess(conformance.make_images())
+    groundtruth = images.make_groundtruth(OBJECTS)
+    inputs, shapes = detector.preprocess(images.make_images())
 
     def run():
         with tf.GradientTape() as tape:

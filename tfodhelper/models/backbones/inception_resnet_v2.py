@@ -3,19 +3,23 @@
 All convolutions and poolings keep the alignment of the maps ("SAME" padding), as the published detectors have it.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers as convolution
+from tfodhelper.models import keras_keys, layers, normalization, slim_naming
+
+SLIM_SCOPE = "InceptionResnetV2"
 
 
 def make_hyperparams(regularizer=None):
     """Hyperparameters of the published networks: batch norm without gamma."""
-    return convolution.ConvHyperparams(
+    return layers.ConvHyperparams(
         initializer=tf_keras.initializers.GlorotUniform(),
         regularizer=regularizer,
         activation=tf.nn.relu,
-        norm=convolution.NormHyperparams(momentum=0.9997, epsilon=1e-3, scale=False),
+        norm=normalization.NormHyperparams(momentum=0.9997, epsilon=1e-3, scale=False),
     )
 
 
@@ -36,17 +40,28 @@ class Pool:
         return self._operation(inputs, 3, self._strides, self._padding)
 
 
+class Named(NamedTuple):
+    """A `ConvBlock` and the name of its layers in TF-Slim."""
+
+    name: str
+    block: layers.ConvBlock
+
+
 class Branches(tf_keras.layers.Layer):
     """Rows of blocks and poolings over one input, whose outputs are concatenated.
 
     Args:
-      branches: a list of lists of `ConvBlock` and `Pool`.
+      branches: a list of lists of `Named` blocks and `Pool`s.
     """
 
     def __init__(self, branches, name=None):
         super().__init__(name=name)
-        self.branches = [[block for block in branch if not isinstance(block, Pool)] for branch in branches]
-        self._calls = tuple(tuple(branch) for branch in branches)
+        named = [[step for step in branch if isinstance(step, Named)] for branch in branches]
+        self.branches = [[step.block for step in branch] for branch in named]
+        self._slim_names = tuple(tuple(step.name for step in branch) for branch in named)
+        self._calls = tuple(
+            tuple(step.block if isinstance(step, Named) else step for step in branch) for branch in branches
+        )
         self.built = True
 
     def call(self, inputs, training=False):
@@ -61,7 +76,15 @@ class Branches(tf_keras.layers.Layer):
 
     def layers_in_order(self):
         """Convolutions and batch norms, as Keras orders them."""
-        return convolution.order_of_branches([branch for branch in self.branches if branch])
+        return keras_keys.order_of_branches([branch for branch in self.branches if branch])
+
+    def slim_blocks(self):
+        """[(name of its scope in TF-Slim, block)]; only where there are several branches are they scopes as well."""
+        named = []
+        for number, (names, blocks) in enumerate(zip(self._slim_names, self.branches)):
+            scope = f"Branch_{number}/" if len(self.branches) > 1 else ""
+            named += [(f"{scope}{name}", block) for name, block in zip(names, blocks)]
+        return named
 
     def regularization_losses(self):
         """A list of scalars."""
@@ -94,6 +117,10 @@ class ResidualBranches(tf_keras.layers.Layer):
         """Convolutions and batch norms, as Keras orders them."""
         return [*self.branches.layers_in_order(), self.projection.convolution]
 
+    def slim_blocks(self):
+        """[(name of its scope in TF-Slim, block)]."""
+        return [*self.branches.slim_blocks(), ("Conv2d_1x1", self.projection)]
+
     def regularization_losses(self):
         """A list of scalars."""
         return self.branches.regularization_losses() + self.projection.regularization_losses()
@@ -103,13 +130,15 @@ class Sequence(tf_keras.layers.Layer):
     """Modules in a row.
 
     Args:
-      modules: a list of `Branches` and `ResidualBranches`.
+      modules: {scope in TF-Slim: `Branches` or `ResidualBranches`}; "" for a module that is not a scope there.
       depth: channels of the output.
+      scopes_alone: {scope: scope in a checkpoint of the classification network}, where it differs.
     """
 
-    def __init__(self, modules, depth, name=None):
+    def __init__(self, modules, depth, scopes_alone=None, name=None):
         super().__init__(name=name)
-        self.modules = list(modules)
+        self.modules = list(modules.values())
+        self._scopes = tuple((scope, (scopes_alone or {}).get(scope, scope)) for scope in modules)
         self.depths = [depth]
         self.built = True
 
@@ -128,9 +157,18 @@ class Sequence(tf_keras.layers.Layer):
         """A list of scalars."""
         return [loss for module in self.modules for loss in module.regularization_losses()]
 
-    def checkpoint_keys(self):
-        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order."""
-        return convolution.number_keys(self.layers_in_order())
+    def checkpoint_keys(self, first=0):
+        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order from `first`."""
+        return keras_keys.number_keys(self.layers_in_order(), first)
+
+    def slim_names(self, stage):
+        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`."""
+        scoped = []
+        for (scope, scope_alone), module in zip(self._scopes, self.modules):
+            above = (f"{stage}/{SLIM_SCOPE}/{scope}", f"{SLIM_SCOPE}/{scope_alone}")
+            for name, block in module.slim_blocks():
+                scoped.append(([f"{outer.rstrip('/')}/{name}" for outer in above], block))
+        return slim_naming.name_variables(self, scoped)
 
 
 class _Builder:
@@ -144,20 +182,23 @@ class _Builder:
     def __init__(self, hyperparams, frozen):
         self._hyperparams, self._frozen = hyperparams, frozen
 
-    def row(self, in_channels, *layers, strides=1, padding="SAME", dilation=1):
+    def row(self, in_channels, *steps, strides=1, padding="SAME", dilation=1):
         """Blocks in a row.
 
         Args:
           in_channels: channels of the input.
-          *layers: (channels, kernel size) of each.
+          *steps: (name in TF-Slim, channels, kernel size) of each.
           strides: of the last block.
           padding: of the last block: "SAME" or "VALID".
           dilation: of all blocks whose kernel is larger than 1x1.
+
+        Returns:
+          A list of `Named`.
         """
         blocks = []
-        for number, (channels, kernel_size) in enumerate(layers):
-            is_last = number == len(layers) - 1
-            block = convolution.build_block(
+        for number, (name, channels, kernel_size) in enumerate(steps):
+            is_last = number == len(steps) - 1
+            block = layers.build_block(
                 self._hyperparams,
                 self._frozen,
                 in_channels,
@@ -167,15 +208,15 @@ class _Builder:
                 dilation=1 if kernel_size == 1 else dilation,
                 padded=not is_last or padding == "SAME",
             )
-            blocks.append(block)
+            blocks.append(Named(name, block))
             in_channels = channels
         return blocks
 
     def residual(self, in_channels, rows, scale, activation=tf.nn.relu, dilation=1):
-        """A `ResidualBranches` of rows of (channels, kernel size)."""
+        """A `ResidualBranches` of rows as in `row`."""
         branches = Branches([self.row(in_channels, *row, dilation=dilation) for row in rows])
-        last = convolution.Convolution(
-            sum(row[-1][0] for row in rows),
+        last = layers.Convolution(
+            sum(row[-1][1] for row in rows),
             in_channels,
             1,
             initializer=self._hyperparams.initializer,
@@ -183,12 +224,22 @@ class _Builder:
             use_bias=True,
             regularize_bias=True,
         )
-        return ResidualBranches(branches, convolution.ConvBlock(last, None, None), scale, activation)
+        return ResidualBranches(branches, layers.ConvBlock(last, None, None), scale, activation)
 
 
-_BLOCK_35 = [[(32, 1)], [(32, 1), (32, 3)], [(32, 1), (48, 3), (64, 3)]]
-_BLOCK_17 = [[(192, 1)], [(128, 1), (160, (1, 7)), (192, (7, 1))]]
-_BLOCK_8 = [[(192, 1)], [(192, 1), (224, (1, 3)), (256, (3, 1))]]
+_BLOCK_35 = [
+    [("Conv2d_1x1", 32, 1)],
+    [("Conv2d_0a_1x1", 32, 1), ("Conv2d_0b_3x3", 32, 3)],
+    [("Conv2d_0a_1x1", 32, 1), ("Conv2d_0b_3x3", 48, 3), ("Conv2d_0c_3x3", 64, 3)],
+]
+_BLOCK_17 = [
+    [("Conv2d_1x1", 192, 1)],
+    [("Conv2d_0a_1x1", 128, 1), ("Conv2d_0b_1x7", 160, (1, 7)), ("Conv2d_0c_7x1", 192, (7, 1))],
+]
+_BLOCK_8 = [
+    [("Conv2d_1x1", 192, 1)],
+    [("Conv2d_0a_1x1", 192, 1), ("Conv2d_0b_1x3", 224, (1, 3)), ("Conv2d_0c_3x1", 256, (3, 1))],
+]
 
 
 def build_first_half(hyperparams, frozen, output_stride=16, counts=(10, 20), name="backbone"):
@@ -203,30 +254,48 @@ def build_first_half(hyperparams, frozen, output_stride=16, counts=(10, 20), nam
     """
     make = _Builder(hyperparams, frozen)
     strides, dilation = (1, 2) if output_stride == 8 else (2, 1)
-    modules = [
-        Branches([[*make.row(3, (32, 3), strides=2), *make.row(32, (32, 3), (64, 3)), Pool(tf.nn.max_pool2d, 2)]]),
-        Branches([[*make.row(64, (80, 1), (192, 3)), Pool(tf.nn.max_pool2d, 2)]]),
-        Branches(
-            [
-                make.row(192, (96, 1)),
-                make.row(192, (48, 1), (64, 5)),
-                make.row(192, (64, 1), (96, 3), (96, 3)),
-                [Pool(tf.nn.avg_pool2d, 1), *make.row(192, (64, 1))],
-            ]
-        ),
-    ]
-    modules += [make.residual(320, _BLOCK_35, 0.17) for _ in range(counts[0])]
-    modules.append(
-        Branches(
-            [
-                make.row(320, (384, 3), strides=strides),
-                make.row(320, (256, 1), (256, 3), (384, 3), strides=strides),
-                [Pool(tf.nn.max_pool2d, strides)],
-            ]
-        )
+    modules = {"": _build_stem(make), "Mixed_5b": _build_mixed_5b(make)}
+    for number in range(1, counts[0] + 1):
+        modules[f"Repeat/block35_{number}"] = make.residual(320, _BLOCK_35, 0.17)
+    modules["Mixed_6a"] = Branches(
+        [
+            make.row(320, ("Conv2d_1a_3x3", 384, 3), strides=strides),
+            make.row(
+                320, ("Conv2d_0a_1x1", 256, 1), ("Conv2d_0b_3x3", 256, 3), ("Conv2d_1a_3x3", 384, 3), strides=strides
+            ),
+            [Pool(tf.nn.max_pool2d, strides)],
+        ]
     )
-    modules += [make.residual(1088, _BLOCK_17, 0.1, dilation=dilation) for _ in range(counts[1])]
+    for number in range(1, counts[1] + 1):
+        modules[f"Repeat_1/block17_{number}"] = make.residual(1088, _BLOCK_17, 0.1, dilation=dilation)
     return Sequence(modules, 1088, name=name)
+
+
+def _build_stem(make):
+    """RGB -> 192 channels at an eighth of the size."""
+    return Branches(
+        [
+            [
+                *make.row(3, ("Conv2d_1a_3x3", 32, 3), strides=2),
+                *make.row(32, ("Conv2d_2a_3x3", 32, 3), ("Conv2d_2b_3x3", 64, 3)),
+                Pool(tf.nn.max_pool2d, 2),
+                *make.row(64, ("Conv2d_3b_1x1", 80, 1), ("Conv2d_4a_3x3", 192, 3)),
+                Pool(tf.nn.max_pool2d, 2),
+            ]
+        ]
+    )
+
+
+def _build_mixed_5b(make):
+    """192 -> 320 channels."""
+    return Branches(
+        [
+            make.row(192, ("Conv2d_1x1", 96, 1)),
+            make.row(192, ("Conv2d_0a_1x1", 48, 1), ("Conv2d_0b_5x5", 64, 5)),
+            make.row(192, ("Conv2d_0a_1x1", 64, 1), ("Conv2d_0b_3x3", 96, 3), ("Conv2d_0c_3x3", 96, 3)),
+            [Pool(tf.nn.avg_pool2d, 1), *make.row(192, ("Conv2d_0b_1x1", 64, 1))],
+        ]
+    )
 
 
 def build_second_half(hyperparams, frozen, slim=False, count=9, name="classifier_backbone"):
@@ -241,17 +310,17 @@ def build_second_half(hyperparams, frozen, slim=False, count=9, name="classifier
     """
     make = _Builder(hyperparams, frozen)
     shrink = {"strides": 2, "padding": "VALID" if slim else "SAME"}
-    modules = [
-        Branches(
-            [
-                make.row(1088, (256, 1), (384, 3), **shrink),
-                make.row(1088, (256, 1), (288, 3), **shrink),
-                make.row(1088, (256, 1), (288, 3), (320, 3), **shrink),
-                [Pool(tf.nn.max_pool2d, 2, shrink["padding"])],
-            ]
-        )
-    ]
-    modules += [make.residual(2080, _BLOCK_8, 0.2) for _ in range(count)]
-    modules.append(make.residual(2080, _BLOCK_8, 1.0, activation=None))
-    modules.append(Branches([make.row(2080, (1536, 1))]))
-    return Sequence(modules, 1536, name=name)
+    mixed_7a = Branches(
+        [
+            make.row(1088, ("Conv2d_0a_1x1", 256, 1), ("Conv2d_1a_3x3", 384, 3), **shrink),
+            make.row(1088, ("Conv2d_0a_1x1", 256, 1), ("Conv2d_1a_3x3", 288, 3), **shrink),
+            make.row(1088, ("Conv2d_0a_1x1", 256, 1), ("Conv2d_0b_3x3", 288, 3), ("Conv2d_1a_3x3", 320, 3), **shrink),
+            [Pool(tf.nn.max_pool2d, 2, shrink["padding"])],
+        ]
+    )
+    # A detector counts the repeated blocks of its second stage anew; the classification network has them third.
+    repeated = {f"Repeat/block8_{number}": f"Repeat_2/block8_{number}" for number in range(1, count + 1)}
+    modules = {"Mixed_7a": mixed_7a, **{scope: make.residual(2080, _BLOCK_8, 0.2) for scope in repeated}}
+    modules["Block8"] = make.residual(2080, _BLOCK_8, 1.0, activation=None)
+    modules[""] = Branches([make.row(2080, ("Conv2d_7b_1x1", 1536, 1))])
+    return Sequence(modules, 1536, scopes_alone=repeated, name=name)

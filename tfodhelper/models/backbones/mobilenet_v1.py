@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers as convolution
+from tfodhelper.models import keras_keys, layers, normalization, slim_naming
 
 STEM_DEPTH = 32
 # (stride, output channels) of the 13 pairs of a depthwise 3x3 and a pointwise 1x1 convolution.
@@ -24,11 +24,11 @@ PAIRS = (
 )
 
 # What the convolutions have where the configuration does not override them.
-DEFAULT_HYPERPARAMS = convolution.ConvHyperparams(
+DEFAULT_HYPERPARAMS = layers.ConvHyperparams(
     initializer=tf_keras.initializers.TruncatedNormal(stddev=0.09),
     regularizer=lambda kernel: 4e-5 * tf.nn.l2_loss(kernel),
     activation=tf.nn.relu6,
-    norm=convolution.NormHyperparams(momentum=0.9997, epsilon=1e-3),
+    norm=normalization.NormHyperparams(momentum=0.9997, epsilon=1e-3),
 )
 
 
@@ -40,7 +40,7 @@ class MobileNetV1(tf_keras.layers.Layer):
       frozen: whether batch norm statistics stay as they are in training.
       depth_multiplier: of all numbers of channels, applied once.
       min_depth: least number of channels.
-      explicit_padding: see `convolution.Convolution.call`.
+      explicit_padding: see `layers.Convolution.call`.
       endpoints: numbers of the pairs (1 to 13) whose outputs are returned.
     """
 
@@ -63,13 +63,13 @@ class MobileNetV1(tf_keras.layers.Layer):
                 hyperparams, frozen, in_channels, out_channels, kernel_size, strides, explicit_padding, block_name
             )
 
-        channels = convolution.scale_depth(STEM_DEPTH, depth_multiplier, min_depth)
+        channels = layers.scale_depth(STEM_DEPTH, depth_multiplier, min_depth)
         blocks = [block(3, channels, 3, 2, "conv_0")]
         self._depths = {}
         for number, (strides, depth) in enumerate(PAIRS, start=1):
             if number > max(endpoints):
                 break
-            out_channels = convolution.scale_depth(depth, depth_multiplier, min_depth)
+            out_channels = layers.scale_depth(depth, depth_multiplier, min_depth)
             blocks.append(block(channels, None, 3, strides, f"conv_{number}_depthwise"))
             blocks.append(block(channels, out_channels, 1, 1, f"conv_{number}_pointwise"))
             self._depths[number] = channels = out_channels
@@ -96,17 +96,35 @@ class MobileNetV1(tf_keras.layers.Layer):
 
     def checkpoint_keys(self):
         """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order."""
-        layers = [layer for block in self.blocks for layer in (block.convolution, block.norm) if layer is not None]
-        return convolution.number_keys(layers)
+        return keras_keys.number_keys([layer for block in self.blocks for layer in block.layers_in_order()])
+
+    @property
+    def slim_scope(self):
+        """Scope of the network in first-generation checkpoints."""
+        return "MobilenetV1"
+
+    @property
+    def slim_output(self):
+        """The layer there that the last output comes from."""
+        return f"Conv2d_{max(self._endpoints)}_pointwise"
+
+    def slim_names(self, stage):
+        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`."""
+        scopes = [f"{stage}/MobilenetV1", f"{stage}/MobilenetV1/MobilenetV1", "MobilenetV1"]
+        names = ["Conv2d_0"]
+        for number in range(1, len(self.blocks) // 2 + 1):
+            names += [f"Conv2d_{number}_depthwise", f"Conv2d_{number}_pointwise"]
+        scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in zip(names, self.blocks)]
+        return slim_naming.name_variables(self, scoped)
 
 
 def _build_block(hyperparams, frozen, in_channels, out_channels, kernel_size, strides, explicit_padding, name):
-    without_bias = convolution.Convolution(
+    without_bias = layers.Convolution(
         in_channels, out_channels, kernel_size, initializer=hyperparams.initializer, regularizer=hyperparams.regularizer
     )
     norm = None
     if hyperparams.norm is not None:
-        norm = convolution.BatchNorm(without_bias.out_channels, hyperparams.norm, frozen)
-    return convolution.ConvBlock(
+        norm = normalization.BatchNorm(without_bias.out_channels, hyperparams.norm, frozen)
+    return layers.ConvBlock(
         without_bias, norm, hyperparams.activation, strides=strides, explicit_padding=explicit_padding, name=name
     )

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers as convolution
+from tfodhelper.models import keras_keys, layers, normalization, slim_naming
 
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_DEPTH = 64
@@ -14,11 +14,11 @@ _EXPANSION = 4  # channels that leave a unit, for each channel inside
 
 def make_hyperparams(regularizer=None):
     """Hyperparameters of the published classification networks."""
-    return convolution.ConvHyperparams(
+    return layers.ConvHyperparams(
         initializer=tf_keras.initializers.VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal"),
         regularizer=regularizer,
         activation=tf.nn.relu,
-        norm=convolution.NormHyperparams(momentum=0.997, epsilon=1e-5),
+        norm=normalization.NormHyperparams(momentum=0.997, epsilon=1e-5),
     )
 
 
@@ -33,6 +33,7 @@ class Stage:
       dilation: of the 3x3 convolutions.
       strides_last: whether the 3x3 convolution of the last unit has the strides, as in TF-Slim; else the first 1x1
         convolution of the first unit has them, as in Keras.
+      number: which of the network's four stages this is, from 1.
     """
 
     num_units: int
@@ -40,6 +41,7 @@ class Stage:
     strides: int = 1
     dilation: int = 1
     strides_last: bool = False
+    number: int = 1
 
 
 def make_stages(units=UNITS[50], depth=STEM_DEPTH, output_stride=16, slim=False):
@@ -49,7 +51,7 @@ def make_stages(units=UNITS[50], depth=STEM_DEPTH, output_stride=16, slim=False)
       units: numbers of units of the stages.
       depth: channels inside the units of the first stage, doubled from stage to stage.
       output_stride: of the third stage's output: 16, or 8 with atrous convolutions in its place.
-      slim: whether strides lie as in TF-Slim; the fourth stage has none then.
+      slim: whether strides are placed as in TF-Slim; the fourth stage has none then.
 
     Returns:
       A list of four `Stage`s.
@@ -60,7 +62,7 @@ def make_stages(units=UNITS[50], depth=STEM_DEPTH, output_stride=16, slim=False)
     else:
         strides = (1, 2, 1 if atrous else 2, 2)
     return [
-        Stage(count, depth * 2**i, strides[i], strides_last=slim, **(atrous if i == 2 else {}))
+        Stage(count, depth * 2**i, strides[i], strides_last=slim, number=i + 1, **(atrous if i == 2 else {}))
         for i, count in enumerate(units)
     ]
 
@@ -84,7 +86,7 @@ class ResidualUnit(tf_keras.layers.Layer):
         self._strides = first * second
         self._activation = hyperparams.activation
         linear = dataclasses.replace(hyperparams, activation=None)
-        block = convolution.build_block
+        block = layers.build_block
         self.main = [
             block(hyperparams, frozen, in_channels, depth, 1, strides=first, name="conv_1"),
             block(
@@ -120,7 +122,11 @@ class ResidualUnit(tf_keras.layers.Layer):
 
     def layers_in_order(self):
         """Convolutions and batch norms, as Keras orders them."""
-        return convolution.order_of_branches([self.shortcut, self.main] if self.shortcut else [self.main])
+        return keras_keys.order_of_branches([self.shortcut, self.main] if self.shortcut else [self.main])
+
+    def slim_blocks(self):
+        """[(name of its scope in TF-Slim, block)]."""
+        return [*zip(("conv1", "conv2", "conv3"), self.main), *zip(("shortcut",), self.shortcut)]
 
     def regularization_losses(self):
         """A list of scalars."""
@@ -128,7 +134,7 @@ class ResidualUnit(tf_keras.layers.Layer):
 
 
 class ResNetV1(tf_keras.layers.Layer):
-    """Stages in a row, perhaps behind the stem: a 7x7 convolution and max pooling, each of stride 2.
+    """Stages in a row, perhaps after the stem: a 7x7 convolution and max pooling, each of stride 2.
 
     Args:
       stages: list of `Stage`.
@@ -143,9 +149,10 @@ class ResNetV1(tf_keras.layers.Layer):
         super().__init__(name=name)
         hyperparams = dataclasses.replace(hyperparams, force_use_bias=False)
         self._outputs = [index % len(stages) for index in outputs]
+        self._numbers = [stage.number for stage in stages]
         self.stem, self.units, self._depths = None, [], []
         if stem_depth:
-            self.stem = convolution.build_block(
+            self.stem = layers.build_block(
                 hyperparams, frozen, in_channels, stem_depth, 7, strides=2, explicit_padding=True, name="stem"
             )
             in_channels = stem_depth
@@ -198,9 +205,23 @@ class ResNetV1(tf_keras.layers.Layer):
 
     def layers_in_order(self):
         """Convolutions and batch norms, as Keras orders them."""
-        layers = [] if self.stem is None else [self.stem.convolution, self.stem.norm]
-        return layers + [layer for units in self.units for unit in units for layer in unit.layers_in_order()]
+        of_stem = [] if self.stem is None else self.stem.layers_in_order()
+        return of_stem + [layer for units in self.units for unit in units for layer in unit.layers_in_order()]
 
-    def checkpoint_keys(self):
-        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order."""
-        return convolution.number_keys(self.layers_in_order())
+    def checkpoint_keys(self, first=0):
+        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order from `first`."""
+        return keras_keys.number_keys(self.layers_in_order(), first)
+
+    def slim_names(self, stage):
+        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`.
+
+        Networks of all depths name their layers alike, and so it is the layers that decide whether a checkpoint fits.
+        """
+        blocks = [] if self.stem is None else [("conv1", self.stem)]
+        for number, units in zip(self._numbers, self.units):
+            for count, unit in enumerate(units, start=1):
+                scope = f"block{number}/unit_{count}/bottleneck_v1"
+                blocks += [(f"{scope}/{name}", block) for name, block in unit.slim_blocks()]
+        scopes = slim_naming.scopes_of(stage, [f"resnet_v1_{depth}" for depth in UNITS])
+        scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in blocks]
+        return slim_naming.name_variables(self, scoped)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfodhelper import errors, losses, resizers
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
-from tfodhelper.models.faster_rcnn import detector
+from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
 from tfodhelper.models.heads import box_classifier, convolutional
 from tfodhelper.models.necks import feature_pyramid
 from tfodhelper.ops import anchors as anchor_ops
@@ -36,16 +36,29 @@ def build_faster_rcnn(message, is_training):
             received=len(anchors.num_per_location),
         )
     rpn_block, rpn_head = _build_rpn(message, depths, anchors.num_per_location, not is_training)
-    head = None
-    if has_two_stages:
-        head = _build_head(message, features["classifier_backbone"].depths[0], not is_training)
+    first = proposal_network.ProposalLayers(
+        backbone=features["backbone"],
+        neck=features["neck"],
+        block=rpn_block,
+        head=rpn_head,
+        pad_to_multiple=features.get("pad_to_multiple", 1),
+    )
     return detector.FasterRCNNDetector(
         num_classes=message.num_classes,
         resizer=resizer,
-        network=detector.Network(rpn_block=rpn_block, rpn_head=rpn_head, head=head, **features),
-        first_stage=_build_first_stage(message, anchors),
-        second_stage=_build_second_stage(message) if has_two_stages else None,
+        scaling=features["scaling"],
+        proposal_network=proposal_network.ProposalNetwork(first, _build_first_stage(message, anchors)),
+        region_head=_build_region_head(message, features["classifier_backbone"], is_training)
+        if has_two_stages
+        else None,
     )
+
+
+def _build_region_head(message, backbone, is_training):
+    """A `RegionHead` from a FasterRcnn message and the layers that its crops go through."""
+    head = _build_head(message, backbone.depths[0], not is_training)
+    layers_of_stage = region_head.RegionLayers(backbone=backbone, head=head)
+    return region_head.RegionHead(message.num_classes, layers_of_stage, _build_second_stage(message))
 
 
 def _check(message, is_training):
@@ -80,7 +93,7 @@ def _check(message, is_training):
 
 
 def _pooled_side(message):
-    """Side of the crops behind the pooling."""
+    """Side of the crops after the pooling."""
     return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
 
 
@@ -241,10 +254,10 @@ def _build_head(message, depth, frozen):
 
 
 def _build_first_stage(message, anchors):
-    """A `FirstStage` from a FasterRcnn message."""
+    """A `proposal_network.FirstStage` from a FasterRcnn message."""
     draw = sampler.BalancedSampler(message.first_stage_minibatch_size, message.first_stage_positive_balance_fraction)
     static_in_evaluation = message.use_static_shapes and message.use_static_shapes_for_eval
-    return detector.FirstStage(
+    return proposal_network.FirstStage(
         anchors=anchors,
         assigner=target_assigner.TargetAssigner(_PROPOSAL_MATCHER, num_columns=2),
         sampler=dataclasses.replace(
@@ -268,7 +281,7 @@ def _build_first_stage(message, anchors):
 
 
 def _build_second_stage(message):
-    """A `SecondStage` from a FasterRcnn message."""
+    """A `region_head.SecondStage` from a FasterRcnn message."""
     localization_weight = message.second_stage_localization_loss_weight
     classification_weight = message.second_stage_classification_loss_weight
     post_processing = message.second_stage_post_processing
@@ -277,7 +290,7 @@ def _build_second_stage(message):
         miner = parts.build_miner(message.hard_example_miner, localization_weight, classification_weight)
         # Which proposals are negatives does not count here, as in the published code.
         miner = dataclasses.replace(miner, max_negatives_per_positive=None)
-    return detector.SecondStage(
+    return region_head.SecondStage(
         assigner=target_assigner.TargetAssigner(_DETECTION_MATCHER, num_columns=message.num_classes + 1),
         sampler=sampler.BalancedSampler(message.second_stage_batch_size, message.second_stage_balance_fraction),
         crop=crops.crop_by_matmul if message.use_matmul_crop_and_resize else crops.crop_native,

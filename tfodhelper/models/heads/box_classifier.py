@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers
+from tfodhelper.models import keras_keys, layers, normalization, slim_naming
 from tfodhelper.ops import box_coder
 
 
@@ -17,13 +17,13 @@ class HeadLayout:
       num_classes: K, without background.
       share_boxes: whether one box serves all classes; else there is one for each.
       dropout_rate: fraction of the features that the predictions do not see in training; None: no dropout.
-      norm: `NormHyperparams` of a batch norm behind the predictions, or None.
+      norm: `NormHyperparams` of a batch norm after the predictions, or None.
     """
 
     num_classes: int
     share_boxes: bool = False
     dropout_rate: float | None = None
-    norm: layers.NormHyperparams | None = None
+    norm: normalization.NormHyperparams | None = None
 
 
 class BoxClassifierHead(tf_keras.layers.Layer):
@@ -43,7 +43,7 @@ class BoxClassifierHead(tf_keras.layers.Layer):
         self.dense = [layers.Dense(in_channels, width) for width in widths]
         self.norms = []
         if layout.norm is not None:
-            self.norms = [layers.BatchNorm(width, layout.norm, frozen) for width in widths]
+            self.norms = [normalization.BatchNorm(width, layout.norm, frozen) for width in widths]
         self.built = True
 
     def call(self, features, training=False):
@@ -78,10 +78,24 @@ class BoxClassifierHead(tf_keras.layers.Layer):
         for index, prefix in enumerate(
             ("_box_prediction_head/_box_encoder_layers", "_class_prediction_head/_class_predictor_layers")
         ):
-            keys.update(layers.keys_under(f"{prefix}/{place}", self.dense[index]))
+            keys.update(keras_keys.keys_under(f"{prefix}/{place}", self.dense[index]))
             if self.norms:
-                keys.update(layers.keys_under(f"{prefix}/{place + 1}", self.norms[index]))
+                keys.update(keras_keys.keys_under(f"{prefix}/{place + 1}", self.norms[index]))
         return keys
+
+    def class_keys(self):
+        """Own keys of the variables whose last dimension follows from the number of classes."""
+        indices = (1,) if self._layout.share_boxes else (0, 1)
+        widened = [layer for index in indices for layer in (self.dense[index], *self.norms[index : index + 1])]
+        ids = {id(variable) for layer in widened for variable in layer.checkpoint_keys().values()}
+        return frozenset(key for key, variable in self.checkpoint_keys().items() if id(variable) in ids)
+
+    def slim_names(self, scope):
+        """{own key: names in first-generation checkpoints}."""
+        boxes, classes = self.dense
+        return slim_naming.name_variables(
+            self, [([f"{scope}/BoxEncodingPredictor"], boxes), ([f"{scope}/ClassPredictor"], classes)]
+        )
 
 
 class DenseFeatures(tf_keras.layers.Layer):
@@ -100,7 +114,7 @@ class DenseFeatures(tf_keras.layers.Layer):
         self.first, self.second = layers.Dense(in_size, depth), layers.Dense(depth, depth)
         self.norm = None
         if hyperparams.norm is not None:
-            self.norm = layers.BatchNorm(depth, hyperparams.norm, frozen)
+            self.norm = normalization.BatchNorm(depth, hyperparams.norm, frozen)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -116,4 +130,9 @@ class DenseFeatures(tf_keras.layers.Layer):
 
     def checkpoint_keys(self):
         """{`layer_with_weights-N/name`: variable}."""
-        return layers.number_keys([layer for layer in (self.first, self.norm, self.second) if layer is not None])
+        return keras_keys.number_keys([layer for layer in (self.first, self.norm, self.second) if layer is not None])
+
+    def slim_names(self, stage):
+        """An empty dict: the first generation has no such layers."""
+        del stage
+        return {}

@@ -8,7 +8,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers
+from tfodhelper.models import keras_keys, layers, slim_naming
 from tfodhelper.ops import box_coder
 
 
@@ -159,6 +159,23 @@ class ConvolutionalHead(tf_keras.layers.Layer):
             )
         return keys
 
+    def class_keys(self):
+        """Own keys of the variables whose last dimension follows from the number of columns."""
+        last = {id(v) for blocks in self.class_layers for v in blocks[-1].convolution.checkpoint_keys().values()}
+        return frozenset(key for key, variable in self.checkpoint_keys().items() if id(variable) in last)
+
+    def slim_names(self, scopes):
+        """{own key: names in first-generation checkpoints}.
+
+        Args:
+          scopes: one for each feature map, the finest first; the layers of further maps have no names.
+        """
+        scoped = []
+        for scope, boxes, classes in zip(scopes, self.box_layers, self.class_layers):
+            scoped.append(([f"{scope}/BoxEncodingPredictor"], boxes[-1]))
+            scoped.append(([f"{scope}/ClassPredictor"], classes[-1]))
+        return slim_naming.name_variables(self, scoped)
+
 
 def _apply(blocks, features, training):
     for block in blocks:
@@ -178,6 +195,6 @@ def _block_keys(prefix, blocks, first=0):
     """Keys of blocks in a row, each of which counts as convolution, batch norm and activation."""
     keys = {}
     for index, block in enumerate(blocks):
-        keys.update(layers.keys_under(f"{prefix}/{first + 3 * index}", block.convolution))
-        keys.update(layers.keys_under(f"{prefix}/{first + 3 * index + 1}", block.norm))
+        keys.update(keras_keys.keys_under(f"{prefix}/{first + 3 * index}", block.convolution))
+        keys.update(keras_keys.keys_under(f"{prefix}/{first + 3 * index + 1}", block.norm))
     return keys

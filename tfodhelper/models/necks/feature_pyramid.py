@@ -1,15 +1,15 @@
-"""Feature pyramid (Lin et al. 2016; arXiv 1612.03144) behind a backbone, for Faster R-CNN."""
+"""Feature pyramid (Lin et al. 2016; arXiv 1612.03144) after a backbone, for Faster R-CNN."""
 
 import dataclasses
 
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers
+from tfodhelper.models import keras_keys, layers
 
 
 class FeaturePyramid(tf_keras.layers.Layer):
-    """Maps of one depth at each level: what the backbone has, from coarse to fine, and coarser ones behind.
+    """Maps of one depth at each level: what the backbone has, from coarse to fine, followed by coarser ones.
 
     Args:
       in_depths: numbers of channels of the backbone's maps, the finest first.
@@ -63,13 +63,13 @@ class FeaturePyramid(tf_keras.layers.Layer):
     def checkpoint_keys(self):
         """{name in checkpoints: variable}; a smoothing or coarse block counts as convolution, then batch norm."""
         generator = "fpn_features_generator"
-        keys = layers.keys_under(f"{generator}/top_layers/0", self.top.convolution)
+        keys = keras_keys.keys_under(f"{generator}/top_layers/0", self.top.convolution)
         for i, block in enumerate(self.lateral):
-            keys.update(layers.keys_under(f"{generator}/residual_blocks/{i}/0", block.convolution))
+            keys.update(keras_keys.keys_under(f"{generator}/residual_blocks/{i}/0", block.convolution))
         for place, blocks in ((f"{generator}/conv_layers", self.smoothing), ("coarse_feature_layers", self.coarse)):
             for i, block in enumerate(blocks):
-                keys.update(layers.keys_under(f"{place}/{i}/0", block.convolution))
-                keys.update(layers.keys_under(f"{place}/{i}/1", block.norm))
+                keys.update(keras_keys.keys_under(f"{place}/{i}/0", block.convolution))
+                keys.update(keras_keys.keys_under(f"{place}/{i}/1", block.norm))
         return keys
 
 

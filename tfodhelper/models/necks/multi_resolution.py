@@ -4,7 +4,7 @@ import dataclasses
 
 import tf_keras
 
-from tfodhelper.models import layers
+from tfodhelper.models import keras_keys, layers, slim_naming
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         return list(self._depths)
 
     def call(self, feature_maps, training=False):
-        """A list of maps float32 [b, h, w, c] -> the same list with the further maps behind."""
+        """A list of maps float32 [b, h, w, c] -> the same list followed by the further maps."""
         feature_maps = list(feature_maps)
         for stage in self.stages:
             outputs = feature_maps[-1]
@@ -96,7 +96,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         return [loss for stage in self.stages for block in stage for loss in block.regularization_losses()]
 
     def checkpoint_keys(self):
-        """{`convolutions/MAP/PLACE/name`: variable}.
+        """{`_feature_map_generator/convolutions/MAP/PLACE/name`: variable}.
 
         MAP counts all maps; PLACE counts convolution, batch norm and activation, and explicit padding as a step of
         its own.
@@ -107,8 +107,23 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
             for index, block in enumerate(stage):
                 if index == 1 and self._layout.explicit_padding:
                     place += 1
-                prefix = f"convolutions/{number}"
-                keys.update(layers.keys_under(f"{prefix}/{place}", block.convolution))
-                keys.update(layers.keys_under(f"{prefix}/{place + 1}", block.norm))
+                prefix = f"_feature_map_generator/convolutions/{number}"
+                keys.update(keras_keys.keys_under(f"{prefix}/{place}", block.convolution))
+                keys.update(keras_keys.keys_under(f"{prefix}/{place + 1}", block.norm))
                 place += 3
         return keys
+
+    def slim_names(self, stage, backbone):
+        """{own key: names in first-generation checkpoints}; depthwise and pointwise convolutions have none.
+
+        Args:
+          stage: scope of the feature extractor.
+          backbone: has `slim_scope` and `slim_output`, after which the layers are named.
+        """
+        scoped = []
+        sizes = ("1x1",) if self._layout.use_depthwise else ("1x1", "3x3_s2")
+        for number, blocks in enumerate(self.stages, start=self._num_backbone_maps):
+            for index, (size, block) in enumerate(zip(sizes, blocks), start=1):
+                name = f"{backbone.slim_output}_{index}_Conv2d_{number}_{size}_{block.convolution.out_channels}"
+                scoped.append(([f"{stage}/{backbone.slim_scope}/{name}", f"{stage}/{name}"], block))
+        return slim_naming.name_variables(self, scoped)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfodhelper.checkpoints import keys as checkpoint_keys
+from tfodhelper.checkpoints.keys import Part
+from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
-from tfodhelper.models import detector, layers, pixels
+from tfodhelper.models import detector, pixels
 from tfodhelper.ops import anchors as anchor_ops
 from tfodhelper.ops import box_coder, hard_mining, nms, target_assigner
 
@@ -99,7 +100,7 @@ class SSDDetector(detector.Detector):
         """See `Detector.preprocess`.
 
         Scales before it resizes, as the OD API does. The order changes nothing but the last bit of the result; yet
-        batch norm in training multiplies that bit by ten thousand, and published numbers are compared with.
+        batch norm in training multiplies that bit by ten thousand, and the result is compared with published numbers.
         """
         return self.resizer(self._scaling.scale_pixels(images))
 
@@ -182,25 +183,35 @@ class SSDDetector(detector.Detector):
             Detections.RAW_SCORES: scores,
         }
 
-    def regularization_losses(self):
-        """See `Detector.regularization_losses`."""
-        return [loss for part in (self.backbone, self.neck, self.head) for loss in part.regularization_losses()]
-
-    def checkpoint_keys(self):
-        """See `Detector.checkpoint_keys`."""
-        places = {
-            "_feature_extractor/classification_backbone": self.backbone,
-            "_feature_extractor/_feature_map_generator": self.neck,
-            "_box_predictor": self.head,
-        }
-        keys = {}
-        for place, part in places.items():
-            keys.update(layers.keys_under(f"{checkpoint_keys.ROOT}/{place}", part))
-        return {key + checkpoint_keys.SUFFIX: variable for key, variable in keys.items()}
+    def parts(self):
+        """See `Detector.parts`."""
+        stage = "FeatureExtractor"  # in first-generation checkpoints
+        return [
+            Part(
+                scope="_feature_extractor/classification_backbone",
+                module=self.backbone,
+                role=roles.BACKBONE,
+                classification_keys={key: key for key in self.backbone.checkpoint_keys()},
+                slim_names=self.backbone.slim_names(stage),
+            ),
+            Part(
+                scope="_feature_extractor",
+                module=self.neck,
+                role=roles.NECK,
+                slim_names=self.neck.slim_names(stage, self.backbone),
+            ),
+            Part(
+                scope="_box_predictor",
+                module=self.head,
+                role=roles.HEAD,
+                class_keys=self.head.class_keys(),
+                slim_names=self.head.slim_names([f"BoxPredictor_{i}" for i in range(len(self.head.box_layers))]),
+            ),
+        ]
 
 
 def _true_windows(image_shape, true_image_shapes):
-    """float32 [B, 4]: where the true images lie in the padded model inputs, normalized to these."""
+    """float32 [B, 4]: where the true images are in the padded model inputs, normalized to these."""
     true_sizes = tf.cast(true_image_shapes[:, :2], tf.float32)
     far_corners = true_sizes / tf.cast(image_shape[1:3], tf.float32)
     return tf.concat([tf.zeros_like(far_corners), far_corners], axis=1)

@@ -1,4 +1,4 @@
-"""The kinds of rules of `supported`: what becomes of a field that a pipeline.config sets."""
+"""Kinds of rules for the fields of a pipeline.config. `config.supported` applies them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Unsupported:
-    """Not supported; `reason` may name a way out."""
+    """Not supported; `reason` may say what to do instead."""
 
     reason: str = ""
     judges_default = False
@@ -74,7 +74,7 @@ class When:
 
 
 def make(names="", **others):
-    """{field: rule}: the names, divided by spaces, are supported."""
+    """{field: rule}; the fields in `names`, separated by spaces, are supported."""
     return {name: Supported() for name in names.split()} | others
 
 

@@ -1,15 +1,16 @@
-"""Which layer of a first-generation backbone the N-th layer with weights of a two-stage detector is.
+"""Which layer of a first-generation backbone the N-th layer with weights of a two-stage detector is, by tables.
 
 The second generation numbers convolutions and batch norms as they follow from the input, layers of equal distance in
 the order in which the branches were made; the first generation names them by block, unit and branch. Each table below
-is a list whose N-th entry is the slim scope of layer N; a convolution and its batch norm have the same scope.
+is a list whose N-th entry is the TF-Slim scope of layer N; a convolution and its batch norm have the same scope. The
+program names its layers where it makes them, and does not need this: the tables are what it is compared with.
 
 ResNet V1: `resnet_v1_50/block1/unit_1/bottleneck_v1/conv1`. Inception-ResNet V2:
 `InceptionResnetV2/Repeat/block35_1/Branch_0/Conv2d_1x1`. Blocks 1 to 3, and all up to the twenty blocks of 17 x 17,
 make the features that proposals come from; the rest classifies them.
 """
 
-RESNET_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+from tfodhelper.models.backbones.resnet_v1 import UNITS
 
 # Scopes of the layers of one unit. The first unit of a block also has a convolution on its shortcut.
 _UNIT = ("conv1", "conv1", "conv2", "conv2", "conv3", "conv3")
@@ -57,7 +58,7 @@ def _under(scope, layers):
 
 def _resnet_block(depth, number):
     layers = []
-    for unit in range(1, RESNET_UNITS[depth][number - 1] + 1):
+    for unit in range(1, UNITS[depth][number - 1] + 1):
         scope = f"resnet_v1_{depth}/block{number}/unit_{unit}/bottleneck_v1"
         layers += _under(scope, _FIRST_UNIT if unit == 1 else _UNIT)
     return layers
@@ -89,10 +90,9 @@ def _inception_classifier_layers():
 
 
 # backbone -> scopes of its layers, by number.
-PROPOSAL_LAYERS = {f"resnet_v1_{depth}": _resnet_proposal_layers(depth) for depth in RESNET_UNITS}
+PROPOSAL_LAYERS = {f"resnet_v1_{depth}": _resnet_proposal_layers(depth) for depth in UNITS}
 PROPOSAL_LAYERS["inception_resnet_v2"] = _inception_proposal_layers()
-CLASSIFIER_LAYERS = {f"resnet_v1_{depth}": _resnet_block(depth, 4) for depth in RESNET_UNITS}
-WHOLE_RESNETS = {name: PROPOSAL_LAYERS[name] + layers for name, layers in CLASSIFIER_LAYERS.items()}
+CLASSIFIER_LAYERS = {f"resnet_v1_{depth}": _resnet_block(depth, 4) for depth in UNITS}
 CLASSIFIER_LAYERS["inception_resnet_v2"] = _inception_classifier_layers()
 
 

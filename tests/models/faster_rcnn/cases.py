@@ -1,0 +1,144 @@
+"""Small two-stage detectors."""
+
+import contextlib
+import functools
+from unittest import mock
+
+from tests.models.cases import BATCH, Cases, Variant
+from tests.models.ssd import cases as ssd
+from tfodhelper.fields import Losses, Predictions
+from tfodhelper.models.faster_rcnn import build
+
+TEXT = """
+faster_rcnn {
+  num_classes: 3
+  image_resizer { %(resizer)s }
+  feature_extractor { type: "%(type)s" %(extractor)s }
+  first_stage_anchor_generator { %(anchors)s }
+  first_stage_box_predictor_conv_hyperparams { %(hyperparams)s }
+  first_stage_box_predictor_depth: 16 first_stage_minibatch_size: 16 first_stage_max_proposals: 12
+  initial_crop_size: 8 maxpool_kernel_size: 2 maxpool_stride: 2
+  second_stage_box_predictor { mask_rcnn_box_predictor { fc_hyperparams { op: FC %(fc)s } %(predictor)s } }
+  second_stage_batch_size: 6
+  second_stage_post_processing {
+    batch_non_max_suppression { iou_threshold: 0.6 max_total_detections: 20 max_detections_per_class: 9 }
+    score_converter: %(converter)s
+  }
+  %(model)s
+}
+"""
+PIECES = {
+    "type": "faster_rcnn_resnet50_keras",
+    "resizer": ssd.PIECES["resizer"],
+    "extractor": "batch_norm_trainable: true",
+    "anchors": "grid_anchor_generator { height: 64 width: 64 height_stride: 16 width_stride: 16 "
+    "scales: 0.25 scales: 0.5 aspect_ratios: 1 aspect_ratios: 2 }",
+    "hyperparams": "regularizer { l2_regularizer { weight: 1e-4 } } "
+    "initializer { truncated_normal_initializer { stddev: 0.1 } }",
+    "fc": "",
+    "predictor": "",
+    "converter": "SOFTMAX",
+    "model": "",
+}
+
+# A small ResNet has 17 batch norms: the stem's, and four of the one unit of each stage.
+VARIANTS = {
+    "Faster R-CNN": Variant(17, 17),
+    "Faster R-CNN, frozen, padded": Variant(
+        17, 0, {"extractor": "", "resizer": ssd.PADDED, "predictor": "share_box_across_classes: true"}
+    ),
+    "Faster R-CNN, static": Variant(
+        17,
+        17,
+        {
+            "predictor": "share_box_across_classes: true use_dropout: true dropout_keep_probability: 0.9",
+            "model": "use_static_shapes: true use_static_shapes_for_eval: true use_static_balanced_label_sampler: true "
+            "clip_anchors_to_image: true use_matmul_crop_and_resize: true use_matmul_gather_in_matcher: true",
+        },
+    ),
+    # Those of the backbone are frozen; one before the proposals and two after the predictions are not.
+    "Faster R-CNN, first generation, stride 8, any size": Variant(
+        17 + 3,
+        3,
+        {
+            "type": "faster_rcnn_resnet50",
+            "extractor": "first_stage_features_stride: 8",
+            "resizer": ssd.ANY_SIZE,
+            "anchors": PIECES["anchors"].replace("stride: 16", "stride: 8"),
+            "hyperparams": PIECES["hyperparams"] + " batch_norm { scale: true decay: 0.9 }",
+            "fc": "batch_norm { scale: true decay: 0.9 }",
+            "model": "first_stage_atrous_rate: 2",
+        },
+    ),
+    "Faster R-CNN, sigmoid, hard mining": Variant(
+        17,
+        17,
+        {
+            "converter": "SIGMOID",
+            "model": "second_stage_classification_loss { weighted_sigmoid { } } "
+            "hard_example_miner { num_hard_examples: 5 iou_threshold: 0.9 loss_type: BOTH }",
+        },
+    ),
+    # All convolutions but the projections of the four residual modules have one.
+    "Faster R-CNN, Inception-ResNet": Variant(
+        5 + 7 + 6 + 4 + 4 + 7 + 4 + 4 + 1,
+        5 + 7 + 6 + 4 + 4 + 7 + 4 + 4 + 1,
+        {
+            "type": "faster_rcnn_inception_resnet_v2_keras",
+            "predictor": "share_box_across_classes: true",
+            "model": "initial_crop_size: 7 maxpool_kernel_size: 1 maxpool_stride: 1",
+        },
+    ),
+    # Three smoothing layers, a coarse one, and one between the dense layers.
+    "Faster R-CNN, pyramid": Variant(
+        17 + 5,
+        17 + 5,
+        {
+            "type": "faster_rcnn_resnet50_fpn_keras",
+            "extractor": "batch_norm_trainable: true fpn { min_level: 2 max_level: 6 additional_layer_depth: 16 } "
+            f"conv_hyperparams {{ {ssd.PIECES['hyperparams']} }} override_base_feature_extractor_hyperparams: true",
+            "anchors": "multiscale_anchor_generator { min_level: 2 max_level: 6 aspect_ratios: 1 "
+            "normalize_coordinates: false }",
+        },
+    ),
+}
+
+
+@contextlib.contextmanager
+def make_small(units=(1, 1, 1, 1), counts=(1, 1, 1)):
+    """Networks of few channels, and of one unit a stage unless said otherwise."""
+    small = {
+        name: functools.partial(
+            builder, **({"counts": counts} if "inception" in name else {"units": units, "depth": 8})
+        )
+        for name, builder in build.FEATURE_EXTRACTORS.items()
+    }
+    with mock.patch.dict(build.FEATURE_EXTRACTORS, small):
+        yield
+
+
+def check_raw_predictions(detector, predictions):
+    """See `cases.Cases`."""
+    anchors = predictions[Predictions.ANCHORS].shape[0]
+    columns = predictions[Predictions.CLASS_LOGITS].shape[-1]
+    assert columns == detector.num_classes + 1
+    assert predictions[Predictions.RPN_BOX_CODES].shape == [BATCH, anchors, 4]
+    assert predictions[Predictions.RPN_LOGITS].shape == [BATCH, anchors, 2]
+    assert predictions[Predictions.PROPOSALS].shape == [BATCH, 12, 4]
+    assert predictions[Predictions.NUM_PROPOSALS].shape == [BATCH]
+    assert predictions[Predictions.CLASS_LOGITS].shape == [BATCH * 12, columns]
+    assert predictions[Predictions.REFINED_BOX_CODES].shape[1] in (1, detector.num_classes)
+    return 12, columns
+
+
+CASES = Cases(
+    text=TEXT,
+    pieces=PIECES,
+    variants=VARIANTS,
+    object_loss=Losses.RPN_LOCALIZATION,
+    check_raw_predictions=check_raw_predictions,
+    raw_boxes_of_padded_input=False,
+    has_box_of_each_class=lambda predictions: predictions[Predictions.REFINED_BOX_CODES].shape[1] > 1,
+    runs_in_parts=False,
+    make_small=make_small,
+)

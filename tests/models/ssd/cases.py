@@ -1,0 +1,102 @@
+"""Small single-shot detectors."""
+
+from tests.models.cases import BATCH, Cases, Variant
+from tfodhelper.fields import Losses, Predictions
+
+TEXT = """
+ssd {
+  num_classes: 3
+  image_resizer { %(resizer)s }
+  feature_extractor {
+    type: "%(type)s" depth_multiplier: 0.25 min_depth: 8
+    conv_hyperparams { %(hyperparams)s } override_base_feature_extractor_hyperparams: true
+    %(extractor)s
+  }
+  box_coder { faster_rcnn_box_coder { } }
+  matcher { argmax_matcher { force_match_for_each_row: true } }
+  similarity_calculator { iou_similarity { } }
+  box_predictor { convolutional_box_predictor { conv_hyperparams { %(hyperparams)s } %(predictor)s } }
+  anchor_generator { ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 aspect_ratios: 0.5 } }
+  post_processing {
+    batch_non_max_suppression { score_threshold: 1e-8 iou_threshold: 0.6 max_total_detections: 20
+      max_detections_per_class: 9 }
+    score_converter: SIGMOID
+  }
+  loss {
+    localization_loss { weighted_smooth_l1 { } } classification_loss { weighted_sigmoid_focal { alpha: 0.25 } }
+    %(loss)s
+  }
+  %(ssd)s
+}
+"""
+PIECES = {
+    "type": "ssd_mobilenet_v1_keras",
+    "resizer": "fixed_shape_resizer { height: 64 width: 96 }",
+    "hyperparams": "activation: RELU_6 regularizer { l2_regularizer { weight: 4e-5 } } "
+    "initializer { truncated_normal_initializer { stddev: 0.1 } } batch_norm { scale: true decay: 0.9 }",
+    "extractor": "",
+    "predictor": "use_dropout: false",
+    "loss": "",
+    "ssd": "",
+}
+PADDED = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 80 pad_to_max_dimension: true }"
+ANY_SIZE = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 96 }"
+
+# 27 batch norms of the backbone, 8 of the neck.
+VARIANTS = {
+    "plain": Variant(35, 35),
+    "first generation's name": Variant(35, 35, {"type": "ssd_mobilenet_v1"}),
+    "frozen": Variant(35, 0, {"ssd": "freeze_batchnorm: true"}),
+    "padded": Variant(35, 35, {"resizer": PADDED}),
+    "any size": Variant(35, 35, {"resizer": ANY_SIZE}),
+    # Depthwise layers have batch norms too: one more on each map of the neck, three more on each of the head's six.
+    "explicit padding and depthwise": Variant(
+        35 + 4 + 18,
+        35 + 4 + 18,
+        {
+            "extractor": "use_explicit_padding: true use_depthwise: true num_layers: 6 pad_to_multiple: 32",
+            "predictor": "use_dropout: true kernel_size: 3 use_depthwise: true num_layers_before_predictor: 1 "
+            "max_depth: 32 min_depth: 8 box_encodings_clip_range { min: -10 max: 10 }",
+        },
+    ),
+    "no batch norm, no background": Variant(
+        0,
+        0,
+        {
+            "hyperparams": "activation: RELU initializer { variance_scaling_initializer { } } "
+            "regularizer { l1_regularizer { weight: 1e-5 } }",
+            "ssd": "add_background_class: false encode_background_as_zeros: true normalize_loss_by_num_matches: false",
+        },
+    ),
+    "hard mining": Variant(
+        35,
+        35,
+        {
+            "loss": "hard_example_miner { num_hard_examples: 300 iou_threshold: 0.99 loss_type: CLASSIFICATION "
+            "max_negatives_per_positive: 3 min_negatives_per_image: 2 }",
+            "ssd": "normalize_loc_loss_by_codesize: true",
+        },
+    ),
+}
+
+
+def check_raw_predictions(detector, predictions):
+    """See `cases.Cases`."""
+    anchors = predictions[Predictions.ANCHORS].shape[0]
+    columns = predictions[Predictions.CLASS_LOGITS].shape[-1]
+    assert columns in (detector.num_classes, detector.num_classes + 1)
+    assert predictions[Predictions.BOX_CODES].shape == [BATCH, anchors, 4]
+    assert predictions[Predictions.CLASS_LOGITS].shape == [BATCH, anchors, columns]
+    return anchors, columns
+
+
+CASES = Cases(
+    text=TEXT,
+    pieces=PIECES,
+    variants=VARIANTS,
+    object_loss=Losses.LOCALIZATION,
+    check_raw_predictions=check_raw_predictions,
+    raw_boxes_of_padded_input=True,
+    has_box_of_each_class=lambda predictions: False,
+    runs_in_parts=True,
+)

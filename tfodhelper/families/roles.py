@@ -1,0 +1,33 @@
+"""The roles of a detector's parts, and which of them are restored for each type of fine-tuning checkpoint."""
+
+from tfodhelper import errors
+
+BACKBONE = "backbone"  # from images to feature maps; classification networks have it too
+NECK = "neck"  # from feature maps to other feature maps
+REGION_FEATURES = "region features"  # from crops of feature maps to features; classification networks do not have it
+PROPOSAL_HEAD = "proposal head"  # from feature maps to boxes of any object
+HEAD = "head"  # from features to the detector's predictions
+
+ALL = frozenset({BACKBONE, NECK, REGION_FEATURES, PROPOSAL_HEAD, HEAD})
+
+# fine_tune_checkpoint_type -> roles of the parts to restore, as in the Object Detection API.
+CHECKPOINT_TYPES = {
+    "classification": frozenset({BACKBONE}),
+    "detection": frozenset({BACKBONE, NECK, REGION_FEATURES}),
+    "full": ALL,
+}
+
+
+def restored_by(checkpoint_type):
+    """Roles of the parts that are restored for a type of checkpoint.
+
+    Raises:
+      ConfigError: the type is unknown.
+    """
+    if checkpoint_type not in CHECKPOINT_TYPES:
+        raise errors.ConfigError(
+            "train_config.fine_tune_checkpoint_type is unknown",
+            expected=" or ".join(CHECKPOINT_TYPES),
+            received=checkpoint_type,
+        )
+    return CHECKPOINT_TYPES[checkpoint_type]

@@ -1,0 +1,77 @@
+"""Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
+
+from tfodhelper.families import anchors, spec
+from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.fields import Losses
+
+BATCH_SIZE = 8
+
+_ONE_ANCHOR_GENERATOR = Unsupported("only ssd_anchor_generator")
+_RULES = {
+    "Ssd": make(
+        "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
+        "encode_background_as_zeros negative_class_weight anchor_generator post_processing loss freeze_batchnorm "
+        "normalize_loss_by_num_matches normalize_loc_loss_by_codesize add_background_class explicit_background_class",
+        inplace_batchnorm_update=SAME_NUMBERS,
+        implicit_example_weight=Hint("only counts with use_confidences_as_targets, which is not supported"),
+        return_raw_detections_during_predict=Hint("raw detections are always returned"),
+    ),
+    "BoxCoder": make("faster_rcnn_box_coder"),
+    "FasterRcnnBoxCoder": make("y_scale x_scale height_scale width_scale"),
+    "Matcher": make("argmax_matcher"),
+    "ArgMaxMatcher": make(
+        "matched_threshold unmatched_threshold ignore_thresholds negatives_lower_than_unmatched "
+        "force_match_for_each_row",
+        use_matmul_gather=SAME_NUMBERS,
+    ),
+    "RegionSimilarityCalculator": make("iou_similarity"),
+    "IouSimilarity": {},
+    "AnchorGenerator": make(
+        "ssd_anchor_generator",
+        grid_anchor_generator=_ONE_ANCHOR_GENERATOR,
+        multiscale_anchor_generator=_ONE_ANCHOR_GENERATOR,
+    ),
+    "SsdAnchorGenerator": make(
+        "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
+        "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width height_stride width_stride height_offset "
+        "width_offset"
+    ),
+    "BoxPredictor": make(
+        "convolutional_box_predictor", mask_rcnn_box_predictor=Unsupported("only convolutional_box_predictor")
+    ),
+    "ConvolutionalBoxPredictor": make(
+        "conv_hyperparams min_depth max_depth num_layers_before_predictor use_dropout dropout_keep_probability "
+        "kernel_size class_prediction_bias_init use_depthwise box_encodings_clip_range",
+        box_code_size=Only(("4",)),
+        apply_sigmoid_to_scores=Unsupported("post_processing.score_converter: SIGMOID does it"),
+    ),
+    "ConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
+}
+_MOBILENET_V1 = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
+    "use_explicit_padding use_depthwise num_layers"
+)
+
+FAMILY = spec.Family(
+    name="ssd",
+    builder="tfodhelper.models.ssd.build:build_ssd",
+    rules=_RULES,
+    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
+    default_batch_size=lambda model: BATCH_SIZE,
+    smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
+    batch_norm_switch=spec.BatchNormSwitch("freeze_batchnorm", frozen=True),
+    training_fields=frozenset(
+        {
+            "class_prediction_bias_init",
+            "encode_background_as_zeros",
+            "freeze_batchnorm",
+            "loss",
+            "matcher",
+            "negative_class_weight",
+            "normalize_loc_loss_by_codesize",
+            "normalize_loss_by_num_matches",
+            "post_processing",
+        }
+    ),
+)

@@ -1,0 +1,211 @@
+"""The second stage: a class and a corrected box for what is cut out of the feature maps at each proposal.
+
+It runs once over the proposals of all images. Boxes are in pixels of the model input. Shape letters: B batch,
+P proposals of an image, N = B x P, K classes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+from tfodhelper import losses as loss_ops
+from tfodhelper.fields import Losses, Predictions
+from tfodhelper.models.faster_rcnn import frames
+from tfodhelper.ops import box_coder, crops, hard_mining, nms, sampler, target_assigner
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionLayers:
+    """The parts of the second stage with variables.
+
+    Attributes:
+      backbone: crops [N, S, S, c] -> a list of one [N, h, w, c].
+      head: features of crops -> box codes [N, 1 or K, 4], class logits [N, K + 1].
+    """
+
+    backbone: tf.Module
+    head: tf.Module
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondStage:
+    """How proposals become detections, and what they are trained with.
+
+    Attributes:
+      assigner: a `TargetAssigner` of K + 1 columns, background first.
+      sampler: a `BalancedSampler` of proposals in training.
+      crop: a function of `ops.crops`.
+      crop_size: side of the crops before the pooling.
+      pool: (kernel size, strides) of the max pooling of the crops.
+      suppression: a `BatchNonMaxSuppression` that changes the frame.
+      to_scores: class logits -> scores, same shape.
+      classification: class logits, targets, weights -> [B, P], see `losses`.
+      localization_weight: of its localization loss.
+      classification_weight: of its classification loss.
+      miner: a `HardExampleMiner` in place of the sampler, or None.
+    """
+
+    assigner: target_assigner.TargetAssigner
+    sampler: sampler.BalancedSampler
+    crop: Callable
+    crop_size: int
+    pool: tuple
+    suppression: nms.BatchNonMaxSuppression
+    to_scores: Callable
+    classification: Callable
+    localization_weight: float = 1.0
+    classification_weight: float = 1.0
+    miner: hard_mining.HardExampleMiner | None = None
+
+
+class RegionHead(tf_keras.layers.Layer):
+    """Detections from feature maps and proposals.
+
+    Args:
+      num_classes: K.
+      layers: `RegionLayers`.
+      settings: a `SecondStage`.
+    """
+
+    def __init__(self, num_classes, layers, settings, name="region_head"):
+        super().__init__(name=name)
+        self.backbone, self.head = layers.backbone, layers.head
+        self._num_classes = num_classes
+        self._settings: SecondStage = settings
+        self.built = True
+
+    def draw(self, proposals, count, groundtruth, image_shape, sample_order):
+        """Draws the proposals that the stage is trained with; with hard example mining it takes them all.
+
+        Args:
+          proposals: float32 [B, P, 4].
+          count: int32 [B], how many of them are proposals.
+          groundtruth: see `Detector.losses`.
+          image_shape: int32 [4], of the model inputs.
+          sample_order: see `BalancedSampler.sample`.
+
+        Returns:
+          Proposals float32 [B, size of the sample, 4] and their number, int32 [B].
+        """
+        draw = self._settings.sampler
+        if self._settings.miner is not None:
+            return proposals, count
+        if groundtruth is None:
+            raise ValueError("a two-stage detector draws its proposals by ground truth in training; received None")
+        targets = frames.assign(self._settings.assigner, proposals, groundtruth, image_shape)
+        is_candidate = tf.sequence_mask(count, proposals.shape[1]) & (targets.class_weights > 0.0)
+        is_drawn = draw.sample(is_candidate, targets.matches >= 0, sample_order)
+        count, proposals = sampler.gather_drawn(is_drawn, draw.size, proposals)
+        return proposals, count
+
+    def predict(self, feature_maps, image_shape, proposals, training):
+        """Runs the network, once over the proposals of all images.
+
+        Args:
+          feature_maps: list of float32 [B, h, w, c].
+          image_shape: int32 [4], of the model inputs.
+          proposals: float32 [B, P, 4].
+          training: whether dropout works and batch norm moves.
+
+        Returns:
+          Raw predictions of proposals, keys of `fields.Predictions`.
+        """
+        settings, (height, width) = self._settings, (image_shape[1], image_shape[2])
+        normalized = frames.normalize(proposals, height, width)
+        levels = None
+        if len(feature_maps) > 1:
+            levels = crops.choose_levels(normalized, len(feature_maps), (height, width))
+        features = settings.crop(feature_maps, normalized, levels, settings.crop_size)
+        kernel_size, strides = settings.pool
+        if kernel_size > 1 or strides > 1:
+            features = tf.nn.max_pool2d(features, kernel_size, strides, "VALID")
+        (features,) = self.backbone(features, training=training)
+        codes, class_logits = self.head(features, training=training)
+        return {
+            Predictions.PROPOSALS: normalized,
+            Predictions.PROPOSALS_PX: proposals,
+            Predictions.CLASSIFIER_FEATURES: features,
+            Predictions.REFINED_BOX_CODES: codes,
+            Predictions.CLASS_LOGITS: class_logits,
+        }
+
+    def losses_of(self, predictions, groundtruth):
+        """Means over the images of the proposals' mean losses.
+
+        Args:
+          predictions: from `predict`, with the number of proposals and the image shape.
+          groundtruth: see `Detector.losses`.
+
+        Returns:
+          {name of `fields.Losses`: scalar}.
+        """
+        settings, proposals = self._settings, predictions[Predictions.PROPOSALS_PX]
+        num_proposals = proposals.shape[1]
+        targets = frames.assign(settings.assigner, proposals, groundtruth, predictions[Predictions.IMAGE_SHAPE])
+        codes = _codes_of_targets(predictions[Predictions.REFINED_BOX_CODES], targets.class_targets)
+        count = predictions[Predictions.NUM_PROPOSALS]
+        counts = tf.cast(tf.sequence_mask(count, num_proposals), tf.float32)
+        scale = counts / tf.cast(tf.maximum(count, 1), tf.float32)[:, tf.newaxis]
+        localization = loss_ops.smooth_l1(codes, targets.box_targets, targets.box_weights) * scale
+        classification = (
+            settings.classification(self._class_logits(predictions), targets.class_targets, targets.class_weights)
+            * scale
+        )
+        if settings.miner is not None:
+            mined = settings.miner.select(localization, classification, proposals, targets.matches)
+            localization, classification = localization * mined, classification * mined
+
+        def mean(values, weight):
+            return weight * tf.reduce_mean(tf.reduce_sum(values, axis=1))
+
+        return {
+            Losses.BOX_LOCALIZATION: mean(localization, settings.localization_weight),
+            Losses.BOX_CLASSIFICATION: mean(classification, settings.classification_weight),
+        }
+
+    def postprocess(self, predictions, true_image_shapes, score_threshold):
+        """See `Detector.postprocess`; raw boxes are clipped, and normalized to the true image."""
+        proposals = predictions[Predictions.PROPOSALS_PX]
+        num_proposals = proposals.shape[1]
+        codes = predictions[Predictions.REFINED_BOX_CODES]
+        codes = tf.reshape(codes, [-1, num_proposals, codes.shape[1], box_coder.CODE_SIZE])
+        boxes = box_coder.decode(codes, proposals[:, :, tf.newaxis], self._settings.assigner.scale_factors)
+        class_logits = self._class_logits(predictions)
+        scores = self._settings.to_scores(class_logits)
+        is_proposal = tf.sequence_mask(predictions[Predictions.NUM_PROPOSALS], num_proposals)
+        if boxes.shape[2] == 1:
+            boxes = raw_boxes = boxes[:, :, 0]
+        else:
+            best = tf.argmax(class_logits[..., 1:], axis=-1, output_type=tf.int32)
+            raw_boxes = tf.gather(boxes, best, batch_dims=2)
+        windows = frames.true_windows(true_image_shapes)
+        selected = self._settings.suppression.select(
+            boxes, tf.where(is_proposal[..., tf.newaxis], scores[..., 1:], -1.0), windows, score_threshold
+        )
+        return frames.make_detections(selected, raw_boxes, scores, windows)
+
+    def _class_logits(self, predictions):
+        """float32 [B, P, K + 1], background first."""
+        num_proposals = predictions[Predictions.PROPOSALS_PX].shape[1]
+        return tf.reshape(predictions[Predictions.CLASS_LOGITS], [-1, num_proposals, self._num_classes + 1])
+
+
+def _codes_of_targets(codes, class_targets):
+    """The box codes of the classes that are asked for.
+
+    Args:
+      codes: float32 [N, 1 or K, 4].
+      class_targets: float32 [B, P, K + 1], one-hot, background first.
+
+    Returns:
+      float32 [B, P, 4]; zero where the background is asked for and every class has its own box.
+    """
+    num_proposals = class_targets.shape[1]
+    if codes.shape[1] == 1:
+        return tf.reshape(codes, [-1, num_proposals, box_coder.CODE_SIZE])
+    columns = tf.argmax(class_targets, axis=-1, output_type=tf.int32)
+    codes = tf.reshape(codes, [-1, num_proposals, codes.shape[1], box_coder.CODE_SIZE])
+    chosen = tf.gather(codes, tf.maximum(columns - 1, 0), batch_dims=2)
+    return tf.where(columns[..., tf.newaxis] > 0, chosen, 0.0)
