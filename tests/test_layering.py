@@ -10,7 +10,7 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
+OPEN_TO_ALL = {"version", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
 
 _TRAINING = {
     *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),
@@ -118,8 +118,6 @@ APART = {
     *("cli.probe", "render.figures"),
 }
 
-FACE_NAMES = set(tfodhelper.__all__) - {"__version__"}
-
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
@@ -162,7 +160,7 @@ def find_violations(module, source):
     layer = layer_of(module)
     internal, external = LAYERS[layer]
     tree = ast.parse(source)
-    problems = [f"{module}:{line}: {name} is for users of the package" for name, line in _uses_of_the_face(tree)]
+    problems = []
     if not module:
         tree, seen_by_checkers = _split_type_checking(tree)
         names = [(name, line) for name, line in imported_names(seen_by_checkers) if not _is_of_face(name)]
@@ -192,17 +190,10 @@ def _is_of_face(name):
     return target != name and any(is_within(target, allowed) for allowed in FACE)
 
 
-def _uses_of_the_face(tree):
-    """Public functions and classes that a module of the package takes from the root, over all rooms."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "tfodhelper" and node.attr in FACE_NAMES:
-            yield f"tfodhelper.{node.attr}", node.lineno
-
-
 def _is_open(name, layer, internal):
     target = name.removeprefix("tfodhelper").removeprefix(".")
     first = target.split(".")[0]
-    if first in OPEN_TO_ALL or first == "__version__" or any(is_within(target, allowed) for allowed in internal):
+    if first in OPEN_TO_ALL or any(is_within(target, allowed) for allowed in internal):
         return True
     top = layer.split(".")[0]
     return bool(top) and is_within(target, top) and (layer_of(target) == layer or layer_of(target) not in APART)
@@ -335,8 +326,8 @@ def test_what_is_not_allowed_is_found(module, source):
         ("exporting.saved_model", "from tfodhelper.checkpoints import restore"),
         ("training.task", "from official.core import base_task\nfrom tfodhelper.render import boxes"),
         ("prediction.predictor", "import tensorflow as tf\nfrom tfodhelper.prediction import detections"),
-        ("zoo.catalogue", "import json\nfrom tfodhelper import errors, fields\nimport tfodhelper"),
-        ("zoo.catalogue", "import tfodhelper\nprint(tfodhelper.__version__, tfodhelper.__file__)"),
+        ("zoo.catalogue", "import json\nfrom tfodhelper import errors, fields"),
+        ("zoo.catalogue", "from tfodhelper.version import __version__"),
         ("", "import importlib\nif TYPE_CHECKING:\n    from tfodhelper.api.predictor import Predictor as Predictor"),
     ],
 )

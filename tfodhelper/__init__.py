@@ -24,7 +24,7 @@ was expected, what came and how to fix it.
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from tfodhelper.version import __version__
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editors; a test compares them
     from tfodhelper.active_learning.structures import Answer as Answer

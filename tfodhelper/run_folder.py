@@ -12,13 +12,13 @@ import pathlib
 import shutil
 import time
 
-import tfodhelper
 from tfodhelper import console, errors, run_layout, storage
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.options import Path, complete, option, options_of, pick
 from tfodhelper.records.options import ConvertOptions, RecordOptions
 from tfodhelper.training.options import TrainOptions
+from tfodhelper.version import __version__
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def _read_state(folder):
 
 def _start(folder, state):
     verb = "resuming" if (folder / run_layout.STATE).exists() else "starting"
-    console.say(f"{verb} {folder} (tfodhelper {tfodhelper.__version__})")
+    console.say(f"{verb} {folder} (tfodhelper {__version__})")
     storage.write_json(folder / run_layout.STATE, state)
 
 

@@ -18,8 +18,8 @@ import shutil
 import subprocess
 import sys
 
-import tfodhelper
 from tfodhelper import console, options
+from tfodhelper.version import __version__
 
 # As in setup.cfg, which a test compares: a checkout that was never installed has no metadata to ask.
 REQUIREMENTS = (
@@ -82,7 +82,7 @@ def report(folder="."):
     Returns:
       0, or 1 if something is missing.
     """
-    console.say(f"tfodhelper {tfodhelper.__version__} in {pathlib.Path(tfodhelper.__file__).parent}")
+    console.say(f"tfodhelper {__version__} in {pathlib.Path(__file__).parents[1]}")
     console.say(f"Python {platform.python_version()} ({sys.executable}), {platform.platform()}")
     console.say("")
     rows = [(text, *installed_version(text)) for text in REQUIREMENTS]
@@ -158,7 +158,7 @@ def run_probe():
     Returns:
       What it found; {"errors": {"tensorflow": why}} when the process did not answer.
     """
-    root = str(pathlib.Path(tfodhelper.__file__).parents[1])
+    root = str(pathlib.Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "tfodhelper.cli.probe"]

@@ -10,8 +10,8 @@ import os
 import sys
 import traceback
 
-import tfodhelper
 from tfodhelper import errors, storage
+from tfodhelper.version import __version__
 
 VERBS = {
     "run": ("tfodhelper.cli.run", "all in one: convert, config, train with evaluation, export"),
@@ -95,7 +95,7 @@ def _dispatch(argv):
         print(_format_help(), end="")
         return 0 if argv else errors.UsageError.exit_status
     if argv[0] in ("--version", "-version", "version"):
-        print(f"tfodhelper {tfodhelper.__version__}")
+        print(f"tfodhelper {__version__}")
         return 0
     if argv[0] == "help":
         argv = [argv[1], "--help"]
@@ -156,7 +156,7 @@ def _format_part_help(verb, module):
 def _format_help():
     width = max(len(verb) for verb in VERBS)
     lines = [
-        f"tfodhelper {tfodhelper.__version__}: from a folder of labelled images to a trained, evaluated, exported",
+        f"tfodhelper {__version__}: from a folder of labelled images to a trained, evaluated, exported",
         "TensorFlow object detector.",
         "",
         "Usage: tfodhelper VERB --flags      (or: python -m tfodhelper VERB --flags)",

@@ -9,10 +9,10 @@ import dataclasses
 import json
 import pathlib
 
-import tfodhelper
 from tfodhelper import errors, storage
 from tfodhelper.dataset.split.split import SPLITS, TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
+from tfodhelper.version import __version__
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -48,7 +48,7 @@ class Manifest:
     left_out: collections.abc.Sequence
     unlabelled: collections.abc.Sequence
     findings: dict
-    version: str = tfodhelper.__version__
+    version: str = __version__
 
     def count_images(self, side):
         """Number of images on a side."""

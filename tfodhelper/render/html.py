@@ -12,9 +12,9 @@ import re
 
 import jinja2
 
-import tfodhelper
 from tfodhelper import storage
 from tfodhelper.render import palette
+from tfodhelper.version import __version__
 
 _MAX_LINES = 8  # shown below a picture
 # Control characters but for tab and line feed, halves of characters from undecodable file names, and non-characters.
@@ -77,7 +77,7 @@ def _environment():
         keep_trailing_newline=True,
     )
     environment.filters["data_uri"] = _to_data_uri
-    environment.globals |= {"palette": palette, "version": tfodhelper.__version__}
+    environment.globals |= {"palette": palette, "version": __version__}
     return environment
 
 

@@ -5,7 +5,6 @@ In a checkout they are in `pipelines/` and `labelmaps/` next to the package, in 
 
 import pathlib
 
-import tfodhelper
 from tfodhelper import errors, spelling
 
 
@@ -15,7 +14,7 @@ def folder(name):
     Raises:
       ConfigError: the installation lacks it.
     """
-    package = pathlib.Path(tfodhelper.__file__).resolve().parent
+    package = pathlib.Path(__file__).resolve().parents[1]
     for path in (package / name, package.parent / name):
         if path.is_dir():
             return path
