@@ -151,14 +151,14 @@ def test_wrong_paths(detector, tmp_path):
         detector.predict(tmp_path / "nowhere.jpg")
     with pytest.raises(errors.PredictionError, match="nowhere"):
         detector.predict_folder(tmp_path / "nowhere")  # when it is called, not when it is iterated
-    with pytest.raises(errors.PredictionError, match="no image in this folder"):
+    with pytest.raises(errors.PredictionError, match="no image found"):
         detector.predict_folder(tmp_path)
     with pytest.raises(errors.PredictionError, match="takes several images(.*\n)*  fix: predict"):
         detector.predict_all("photo.jpg")
 
 
 def test_wrong_folders_and_settings(run_dir, tmp_path):
-    with pytest.raises(errors.PredictionError, match="no SavedModel here"):
+    with pytest.raises(errors.PredictionError, match="no SavedModel found"):
         tfodhelper.Predictor(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(errors.PredictionError, match="this run has not exported a model yet"):
