@@ -16,6 +16,8 @@ from tfodhelper.fields import Detections
 from tfodhelper.models import build
 from tfodhelper.prediction import predictor, reading, sources
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):

@@ -21,6 +21,8 @@ from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exercise(tmp_path_factory):

@@ -11,6 +11,8 @@ from tests.shared_data import shared, unpack_shared
 from tfodhelper.cli import main as cli
 from tfodhelper.prediction import detections, predictor, reading
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
 TOLERANCE = 1e-3
 TOP = 20

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.shared_data import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 
 def test_two_devices_are_as_one():

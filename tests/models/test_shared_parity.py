@@ -15,6 +15,8 @@ from tfodhelper.checkpoints import restore
 from tfodhelper.config import supported
 from tfodhelper.models import build
 
+pytestmark = pytest.mark.slow
+
 EXISTING = [
     "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",
     "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",

@@ -13,6 +13,8 @@ from tests.models import variants
 from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, reading, servable, single_thread
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def export_dir(tmp_path_factory):

@@ -18,7 +18,7 @@ from tfodhelper.records import convert
 
 _PATIENCE_S = 30.0
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")]
 
 # Each worker writes its process id and then hangs in the middle of its work until it is killed.
 _HANGING = """

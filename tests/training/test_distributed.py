@@ -12,6 +12,8 @@ from tests.shared_data import REPOSITORY
 from tests.training import tiny
 from tfodhelper.config import pipeline as pipelines
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):

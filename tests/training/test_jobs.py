@@ -20,6 +20,8 @@ from tfodhelper.models import normalization
 from tfodhelper.training import jobs, loop, task
 from tfodhelper.training.options import TrainOptions
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = TrainOptions(eval_every=3, log_every=1, strategy="cpu", seed=5)
 
 

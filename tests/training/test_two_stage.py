@@ -17,6 +17,8 @@ from tfodhelper.records import convert
 from tfodhelper.training import jobs
 from tfodhelper.training.options import TrainOptions
 
+pytestmark = pytest.mark.slow
+
 MODEL = "model.faster_rcnn"
 SMALL = (
     f"{MODEL}.image_resizer.keep_aspect_ratio_resizer={{min_dimension: 64 max_dimension: 96}}",

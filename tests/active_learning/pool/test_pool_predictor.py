@@ -21,6 +21,8 @@ from tfodhelper.exporting import serving
 from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor, reading
 
+pytestmark = pytest.mark.slow
+
 NUM_IMAGES, BROKEN = 23, (3, 4, 20)
 OPTIONS = {"part_size": 4, "batch_size": 3}
 
