@@ -5,13 +5,19 @@ value, or ten times what the tensor moves when the input moves by 1e-6; losses a
 least 95 % found again, of the same class, with an intersection over union above 0.99 and a score within 1e-3.
 """
 
+import pathlib
+
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 
 from tests.golden import formula
+from tfodhelper import protos
 from tfodhelper.fields import Detections, Groundtruth, Predictions
+from tfodhelper.models import build
 from tfodhelper.ops import boxes as box_ops
 
+_FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 EXACT = (Predictions.ANCHORS, "preprocessed", "true_image_shapes")
 
 
@@ -48,6 +54,20 @@ class Golden:
     def names_under(self, prefix):
         """Stored names that begin so, without their prefix."""
         return sorted(name.removeprefix(prefix) for name in self.arrays if name.startswith(prefix))
+
+
+def read_golden(name, noise):
+    """The `Golden` of a model in tests/golden."""
+    with np.load(_FOLDER / f"{name}.npz") as file:
+        return Golden(dict(file), noise)
+
+
+def build_filled(name, is_training):
+    """The detector of a model in tests/golden, every variable filled by formula."""
+    message = text_format.Parse((_FOLDER / f"{name}.config").read_text(), protos.message("DetectionModel")())
+    detector = build.build_detector(message, is_training)
+    fill(detector)
+    return detector
 
 
 def fill(detector, weight=formula.weight):

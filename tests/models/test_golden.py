@@ -1,18 +1,12 @@
 """SSD MobileNet V1 against numbers that the OD API computed; see tests/golden/README.md."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 
 from tests.golden import formula
 from tests.models import parity
-from tfodhelper import protos
-from tfodhelper.models import build
 
-FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 NAME = "ssd_mobilenet_v1_300x300_coco"
 NOISE = {  # of the raw predictions, when Gaussian noise of 1e-6 is added to the input
     "box_encodings": 1.7e-05,
@@ -24,20 +18,12 @@ NOISE = {  # of the raw predictions, when Gaussian noise of 1e-6 is added to the
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(FOLDER / f"{NAME}.npz") as file:
-        return parity.Golden(dict(file), NOISE)
-
-
-def build_filled(is_training):
-    message = text_format.Parse((FOLDER / f"{NAME}.config").read_text(), protos.message("DetectionModel")())
-    detector = build.build_detector(message, is_training)
-    parity.fill(detector)
-    return detector
+    return parity.read_golden(NAME, NOISE)
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return build_filled(is_training=False)
+    return parity.build_filled(NAME, is_training=False)
 
 
 def test_has_the_published_variables(golden, detector):
@@ -64,4 +50,6 @@ def test_regularization_loss(detector):
 def test_training_step(golden):
     images = [formula.image(*arguments) for arguments in formula.TRAIN_IMAGES]
     groundtruth = parity.make_groundtruth([0, 1], 90)
-    parity.check_training(golden, build_filled(is_training=True), images, groundtruth, gradient_tolerance=5e-2)
+    parity.check_training(
+        golden, parity.build_filled(NAME, is_training=True), images, groundtruth, gradient_tolerance=5e-2
+    )

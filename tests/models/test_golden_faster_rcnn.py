@@ -1,18 +1,12 @@
 """Faster R-CNN ResNet-50 against numbers that the OD API computed; see tests/golden/README.md."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 
 from tests.golden import formula
 from tests.models import parity
-from tfodhelper import protos
-from tfodhelper.models import build
 
-FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 NAME = "faster_rcnn_resnet50_v1_256x256_coco17"
 NOISE = {  # of the raw predictions, when Gaussian noise of 1e-6 is added to the input
     "class_predictions_with_background": 2.3e-05,
@@ -26,17 +20,13 @@ NOISE = {  # of the raw predictions, when Gaussian noise of 1e-6 is added to the
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(FOLDER / f"{NAME}.npz") as file:
-        return parity.Golden(dict(file), NOISE)
+    return parity.read_golden(NAME, NOISE)
 
 
 @pytest.fixture(scope="module")
 def detector():
     """A detector for training; without training its batch norm uses the moving statistics."""
-    message = text_format.Parse((FOLDER / f"{NAME}.config").read_text(), protos.message("DetectionModel")())
-    filled = build.build_detector(message, is_training=True)
-    parity.fill(filled)
-    return filled
+    return parity.build_filled(NAME, is_training=True)
 
 
 def test_has_the_published_variables(golden, detector):

@@ -1,6 +1,5 @@
 """Pages: hostile values stay text, nothing is fetched, and a page appears whole or not at all."""
 
-import html.parser
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import weakref
 import jinja2
 import pytest
 
+from tests.pages import Page
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors
 from tfodhelper.render import html as pages
@@ -34,23 +34,6 @@ SPELT_OUT = {
     "control character of Latin 1": ("a\x9bb", r"a\x9bb"),
     "no character": ("a\uffffb", r"a\xffffb"),
 }
-
-
-class Tags(html.parser.HTMLParser):
-    """What a browser makes of a page: tags, attributes, and text by tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.names, self.attributes, self.texts = [], [], {}
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.names.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        if self.names:
-            self.texts.setdefault(self.names[-1], []).append(data)
 
 
 def card(name="a.jpg", picture=None, lines=(), kind=""):
@@ -90,14 +73,14 @@ def write(folder, template, **values):
 
 
 def tags_of_quiet_page(folder):
-    return Tags(write(folder, "rounds.html", **rounds_values("quiet", [card("quiet", None, ["quiet"])])))
+    return Page(write(folder, "rounds.html", **rounds_values("quiet", [card("quiet", None, ["quiet"])])))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_values_are_text(tmp_path, text):
-    page = Tags(write(tmp_path, "rounds.html", **rounds_values(text, [card(text, None, [text])])))
+    page = Page(write(tmp_path, "rounds.html", **rounds_values(text, [card(text, None, [text])])))
     quiet = tags_of_quiet_page(tmp_path)
-    assert page.names == quiet.names
+    assert page.tags == quiet.tags
     assert [name for name, _ in page.attributes] == [name for name, _ in quiet.attributes]
     for tag in (
         "title",
@@ -125,7 +108,7 @@ def test_hostile_values_are_text(tmp_path, text):
 
 @pytest.mark.parametrize("text, expected", SPELT_OUT.values(), ids=SPELT_OUT)
 def test_what_no_page_may_hold_is_spelt_out(tmp_path, text, expected):
-    page = Tags(write(tmp_path, "rounds.html", **rounds_values(text, [card(text, None, [text])])))
+    page = Page(write(tmp_path, "rounds.html", **rounds_values(text, [card(text, None, [text])])))
     assert "".join(page.texts["h1"]).strip() == expected
     assert "".join(page.texts["code"]).strip() == expected
     assert expected in page.texts["li"]
@@ -170,7 +153,7 @@ def test_a_card_shows_its_picture_and_eight_lines(tmp_path):
     text = write(tmp_path, "rounds.html", **rounds_values("t", cards))
     assert '<img loading="lazy" alt="" src="data:image/jpeg;base64,/9g=">' in text
     assert '<div class="card adopted">' in text
-    page = Tags(text)
+    page = Page(text)
     assert [line for line in page.texts["li"] if line.strip()] == [
         *(f"line {i}" for i in range(8)),
         *("... and 3 more", "one"),
@@ -179,8 +162,8 @@ def test_a_card_shows_its_picture_and_eight_lines(tmp_path):
 
 
 def test_pages_fetch_nothing_and_run_nothing(tmp_path):
-    page = Tags(write(tmp_path, "rounds.html", **rounds_values("t", [card("a", b"jpeg")])))
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.names)
+    page = Page(write(tmp_path, "rounds.html", **rounds_values("t", [card("a", b"jpeg")])))
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     addresses = [value for name, value in page.attributes if name in ("src", "href", "srcset", "action")]
     assert addresses and all(address.startswith(("#", "data:image/")) for address in addresses)

@@ -1,7 +1,6 @@
 """The page, its pictures, and the whole of `check`: report, fixed copies, exit status."""
 
 import base64
-import html.parser
 import io
 import json
 import re
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
+from tests.pages import Page
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
@@ -23,24 +23,6 @@ from tfodhelper.review import page
 from tfodhelper.review.suspects import Suspect
 
 EVIL = '<script>alert("x")</script>'
-
-
-class Tags(html.parser.HTMLParser):
-    """Collects the tags of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.names, self.addresses, self.attributes, self.texts = [], [], set(), {}
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.names.append(tag)
-        self.attributes |= dict(attrs).keys()
-        self.addresses += [value for key, value in attrs if key in ("src", "href")]
-
-    def handle_data(self, data):
-        if self.names:
-            self.texts.setdefault(self.names[-1], []).append(data)
 
 
 def make_wild_set(folder):
@@ -96,9 +78,9 @@ def test_the_page_is_one_file_with_escaped_text_and_pictures(tmp_path):
     planned = plan.make_plan(plan.SetOptions(data_dir=folder), show_progress=False)
     page.write_page(tmp_path / "a.html", planned)
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
-    tags = Tags(text)
-    assert "script" not in tags.names and "<script" not in text and "alert" in text
-    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in tags.addresses)
+    parsed = Page(text)
+    assert "script" not in parsed.tags and "<script" not in text and "alert" in text
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in parsed.addresses)
     pictures = re.findall(r"base64,([^\"]+)", text)
     assert len(pictures) >= 5
     assert all(max(Image.open(io.BytesIO(base64.b64decode(match))).size) <= thumbnails.LONG_SIDE for match in pictures)
@@ -113,16 +95,16 @@ def test_names_of_files_and_classes_are_text(tmp_path):
     by_image = {image.name: suspected for image in planned.examination.images}
     assert len(by_image) == 3
     page.write_page(tmp_path / "a.html", planned, by_image)
-    tags = Tags((tmp_path / "a.html").read_text(encoding="utf-8"))
-    assert "Check of a<b>" in tags.texts["h1"]
-    assert {f"{name}.jpg" for name in names} <= set(tags.texts["code"])
-    lines = "\n".join(tags.texts["li"])
+    parsed = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "Check of a<b>" in parsed.texts["h1"]
+    assert {f"{name}.jpg" for name in names} <= set(parsed.texts["code"])
+    lines = "\n".join(parsed.texts["li"])
     for name in names:
         assert f"missing: {name} 90% (xmin 1, ymin 1, xmax 20, ymax 20)" in lines
         assert f"object 1 ({name})" in lines
-    assert not {attribute for attribute in tags.attributes if attribute.startswith("on")}
-    assert tags.names.count("b") == 6  # those of the tiles
-    assert tags.names.count("img") == sum(address.startswith("data:image/jpeg") for address in tags.addresses) == 6
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    assert parsed.tags.count("b") == 6  # those of the tiles
+    assert parsed.tags.count("img") == sum(address.startswith("data:image/jpeg") for address in parsed.addresses) == 6
 
 
 def test_the_page_is_bounded(tmp_path):

@@ -86,7 +86,7 @@ def read_answers(path):
     form = storage.LineForm(
         content="an answer",
         expected='{"name", "verdict", "reason", "edits", "scores", "annotation"}',
-        fix="restore the file, or remove it, so that the oracle is asked again",
+        fix="restore the file, or remove it to ask the oracle again",
         parse=from_json,
     )
     return storage.read_json_lines(path, form)

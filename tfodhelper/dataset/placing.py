@@ -51,13 +51,13 @@ def is_inside(name):
 
 
 class FreeNames:
-    """Gives each name once: of equal ones, whatever their capitals, the later ones are numbered from 2."""
+    """Returns each name only once; names that differ at most in case are numbered from 2."""
 
     def __init__(self):
         self._taken = set()
 
     def take(self, stem, ending=""):
-        """`stem + ending`, or the first of `stem_2 + ending`, `stem_3 + ending` ... that is free."""
+        """Returns and reserves `stem + ending`, or the first free name of `stem_2 + ending`, `stem_3 + ending` ..."""
         name, number = stem + ending, 1
         while name.casefold() in self._taken:
             number += 1

@@ -116,7 +116,7 @@ def test_a_folder_without_plan_is_named(tmp_path):
 def test_a_damaged_part_is_named(tmp_path, name, content):
     write_pool(tmp_path)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(errors.PredictionError, match=f"{name[:10]}.*(is not what was written|does not hold a)"):
+    with pytest.raises(errors.PredictionError, match=f"{name[:10]}.*(is damaged|does not hold a)"):
         list(predictions.read_predictions(tmp_path))
         list(predictions.read_unreadable(tmp_path))
 

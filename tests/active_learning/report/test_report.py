@@ -1,7 +1,6 @@
 """The report as a whole: its page, its plots, its files, and the images that the page shows."""
 
 import base64
-import html.parser
 import io
 import re
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.scan.picture_set import save_image
+from tests.pages import Page
 from tfodhelper import errors
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
@@ -20,28 +20,6 @@ from tfodhelper.prediction.detections import Detection
 from tfodhelper.render import palette
 
 EVIL = '<script>alert("x")</script>'
-
-
-class Page(html.parser.HTMLParser):
-    """A page as a browser parses it: tags, addresses, and texts by tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.addresses, self.texts, self._open = [], [], {}, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self._open.append(tag)
-        self.addresses += [value for key, value in attrs if key in ("src", "href")]
-
-    def handle_endtag(self, tag):
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if self._open:
-            self.texts.setdefault(self._open[-1], []).append(data)
 
 
 def make_space(folder, num_images=6, labels=("cat", "dog")):

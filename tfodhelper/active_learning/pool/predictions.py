@@ -32,7 +32,7 @@ PLAN = "plan.json"
 _SHARDS = ".shards"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
-_FIX = "remove the files of this part; its images are then predicted again"
+_FIX = "remove the files of this part and predict the pool again; only this part is repeated"
 _TEMPORARY = re.compile(r"\.part-(\d{5,})(\.unreadable)?\.(jsonl|npz)\.\d+\.tmp")  # as storage.open_whole names them
 
 
