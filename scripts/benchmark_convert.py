@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Images per second of `tfodhelper convert`, beside a straightforward single-process writer on the same files.
+"""Images per second of `tfodhelper convert`, compared with a straightforward single-process writer on the same files.
 
     python scripts/benchmark_convert.py [--num_images=20000] [--rounds=3] [--data_dir=FOLDER] [--few=300]
     python scripts/benchmark_convert.py --num_images=1000000 --memory_only
@@ -11,7 +11,7 @@ clock stand the seconds of processor time and the greatest resident memory over 
 machine that others use distorts the first, so the load is printed too.
 
 The images are drawn once (160 x 120 pixels, about 4 KB, one to three boxes; beyond 20,000 they differ in a comment
-only), or taken from --data_dir, where each NAME.jpg lies beside NAME.xml.
+only), or taken from --data_dir, where NAME.xml is next to each NAME.jpg.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def link_first(source, target, count):
 
 
 def compare(title, data, num_images, work, rounds):
-    """Prints a line a round and the medians."""
+    """Prints one line per round and the medians."""
     print(f"\n{title}\n{'':8}{'convert':>36}{'straightforward':>36}{'of which':>10}{'':8}{'without':>10}")
     head = f"{'s':>8}{'CPU s':>8}{'img/s':>10}{'peak MB':>10}" * 2
     print(f"{'round':8}{head}{'start s':>10}{'ratio':>8}{'start':>10}{'load':>7}")
@@ -149,7 +149,7 @@ def measure_memory(work, sets):
     for count, peak in peaks.items():
         print(f"  {count:8d} images: {peak:8.1f} MB")
     (few, low), (many, high) = sorted(peaks.items())
-    print(f"  {(high - low) * 1024 / (many - few):.2f} KB an image more")
+    print(f"  {(high - low) * 1024 / (many - few):.2f} KB per additional image")
 
 
 def convert_command(data, output):

@@ -25,7 +25,7 @@ import tempfile
 import time
 
 MODEL = "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"
-BOXES = 16  # an image
+BOXES = 16  # per image
 
 
 def main():
@@ -48,7 +48,7 @@ def main():
 
 
 def report(rounds):
-    """Prints one line a round and the medians."""
+    """Prints one line per round and the medians."""
     print(f"{'round':>6}  {'s/step':>8}  {'yardstick':>9}  {'ratio':>6}  {'peak MB':>8}  {'of it own':>9}")
     ratios = [step["seconds"] / yardstick["seconds"] for step, yardstick in rounds]
     for number, ((step, yardstick), ratio) in enumerate(zip(rounds, ratios), start=1):

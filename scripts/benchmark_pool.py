@@ -32,7 +32,9 @@ def main():
     """Runs the rounds and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--saved_model_dir", required=True)
-    parser.add_argument("--image_dir", required=True, help="folder, searched with its folders; several with commas")
+    parser.add_argument(
+        "--image_dir", required=True, help="folder, searched with its subfolders; several separated by commas"
+    )
     parser.add_argument("--num_images", type=int, default=1000)
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--score_threshold", type=float, default=0.05)

@@ -49,7 +49,7 @@ def main():
 
 
 def report(rounds):
-    """Prints one line a round and the medians."""
+    """Prints one line per round and the medians."""
     print(f"{'round':>6}  {'s/step':>8}  {'yardstick':>9}  {'ratio':>6}  {'peak MB':>8}")
     ratios = [step["seconds"] / yardstick["seconds"] for step, yardstick in rounds]
     for number, ((step, yardstick), ratio) in enumerate(zip(rounds, ratios), start=1):

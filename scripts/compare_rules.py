@@ -4,9 +4,9 @@
     python scripts/compare_rules.py --data_dir=FOLDER --val_list=FILE --output_dir=comparison \\
         --flag=--pipeline_config_path=MODEL/pipeline.config --flag=--fine_tune_checkpoint=MODEL/checkpoint
 
-The annotations of --data_dir are hidden, but for --start images drawn by each seed; `active run` with the oracle
-`simulated` then uncovers --budget images a round, as each rule chooses. The validation is the same for all. Each --flag
-goes to `active init`. A comparison that was interrupted goes on. --output_dir gets curve.csv, summary.csv, curve.png
+The annotations of --data_dir are hidden, except those of --start images drawn by each seed; `active run` with the oracle
+`simulated` then uncovers --budget images per round, as each rule chooses. The validation is the same for all. Each --flag
+goes to `active init`. The same command resumes an interrupted comparison. --output_dir gets curve.csv, summary.csv, curve.png
 and the workspaces.
 """
 
@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--rules", default=DEFAULT_RULES, help=f"default: {DEFAULT_RULES}")
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--start", type=int, default=40, help="labelled images at the start")
-    parser.add_argument("--budget", type=int, default=20, help="images a round")
+    parser.add_argument("--budget", type=int, default=20, help="images per round")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--flag", action="append", default=[], help="a flag of `active init`, as --num_steps=200")
     arguments = parser.parse_args()

@@ -28,7 +28,7 @@ def compile_protos():
 
 
 def main():
-    """Writes the compiled schema beside its sources."""
+    """Writes the compiled schema next to its sources."""
     target = FOLDER / "schema.binpb"
     target.write_bytes(compile_protos().SerializeToString(deterministic=True))
     print(f"{target}: {target.stat().st_size} bytes")

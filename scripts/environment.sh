@@ -1,8 +1,8 @@
-# Sourced by the scripts beside it: sets PYTHON to an interpreter that has all that tfodhelper needs, making a virtual
-# environment where that is necessary. POSIX sh; the caller stands in the root of the checkout.
+# Sourced by the scripts in this folder: sets PYTHON to an interpreter that has all that tfodhelper needs, making a virtual
+# environment if necessary. POSIX sh; the caller must be in the root of the checkout.
 #
 #   TFODHELPER_PYTHON  this interpreter, as it is
-#   TFODHELPER_VENV    where the virtual environment lies; .venv by default
+#   TFODHELPER_VENV    path of the virtual environment; .venv by default
 
 say() { printf '%s\n' "$*"; }
 
@@ -20,7 +20,7 @@ find_python() {
     return 1
 }
 
-# Whether an interpreter has every package in its range; it asks their metadata, nothing is imported.
+# Whether an interpreter has every package in its range; it reads their metadata and imports nothing.
 has_packages() {
     "$1" - <<'PYTHON' >/dev/null 2>&1
 import sys
@@ -31,12 +31,12 @@ sys.exit(any(doctor.installed_version(requirement)[1] for requirement in wanted)
 PYTHON
 }
 
-# Makes the virtual environment; where the interpreter comes without ensurepip, with the pip that it has.
+# Makes the virtual environment; if the interpreter has no ensurepip, with its pip.
 make_environment() {
     base=$(find_python) || fail "Python 3.10 to 3.13 is needed, and python3 is none of them"
     say "Making a virtual environment in $venv with $base"
     if [ -e "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ]; then
-        fail "$venv is there and is no virtual environment; choose another place with TFODHELPER_VENV"
+        fail "$venv exists and is not a virtual environment; choose another folder with TFODHELPER_VENV"
     fi
     rm -rf "$venv"
     if ! "$base" -m venv "$venv" >/dev/null 2>&1; then
@@ -52,7 +52,7 @@ set_up() {
         PYTHON=$TFODHELPER_PYTHON
         return 0
     fi
-    # An activated environment, or the machine's own Python, when all is there already.
+    # An activated environment, or the machine's own Python, if it already has everything.
     PYTHON=$(find_python) || PYTHON=
     if [ -n "$PYTHON" ] && has_packages "$PYTHON"; then
         return 0
@@ -67,9 +67,9 @@ set_up() {
     say "Installing tfodhelper and its packages (about 3 GB on disk)"
     # The pip that comes with an older Python cannot build some packages that have no wheel.
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --upgrade "pip>=24.1" ||
-        fail "pip could not be brought up to date; look above for the first line that says ERROR"
+        fail "pip could not be upgraded; see the first line above that says ERROR"
     PYTHONWARNINGS=ignore "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e ".[dev]" ||
-        fail "the packages could not be installed; look above for the first line that says ERROR"
+        fail "the packages could not be installed; see the first line above that says ERROR"
     has_packages "$PYTHON" || fail "packages are missing after the installation: $PYTHON -m tfodhelper doctor"
     printf '%s\n' "$stamp" >"$venv/.tfodhelper"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the boxes that a workspace adopted against a hidden truth.
+"""Compares the boxes that a workspace adopted with a hidden truth.
 
     python scripts/judge_adopted.py --workspace=FOLDER --truth_dir=FOLDER
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the table of `convert` for the class counts of a log of 2018, beside what that log says.
+"""Prints the table of `convert` for the class counts of a log of 2018, next to the figures in that log.
 
     python scripts/split_table.py
 
@@ -33,7 +33,7 @@ def list_counts(num_images, printed):
 
 
 def main():
-    """Prints a table for each set; the exit status is 1 when a figure of the log does not come out."""
+    """Prints a table for each set; the exit status is 1 when a figure of the log is not reproduced."""
     is_equal = True
     for num_images, printed in LOG.items():
         labels = {

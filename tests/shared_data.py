@@ -1,7 +1,7 @@
-"""Large reference data that lies beside the checkout and is no part of it.
+"""Large reference data that is next to the checkout, not in it.
 
-`TFODHELPER_SHARED` names the folder; without it, a folder `shared` beside the checkout is taken. Tests that need it are
-skipped where it is not there; the numbers that always have to hold stand in tests/golden.
+`TFODHELPER_SHARED` names the folder; without it, a folder `shared` next to the checkout is used. Tests that need it are
+skipped if it does not exist; the numbers that are always checked are in tests/golden.
 """
 
 import os

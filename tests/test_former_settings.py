@@ -1,6 +1,6 @@
 """Settings that the version before options dataclasses stored (commit f677f88, which wrote RUN and WORKSPACE).
 
-They have "allow_unhonoured", which is called "ignore_unsupported_fields" today.
+They contain "allow_unhonoured", which is called "ignore_unsupported_fields" today.
 """
 
 import copy

@@ -128,7 +128,7 @@ def module_name(path, root=PACKAGE):
 
 
 def layer_of(module):
-    """The longest key of `LAYERS` that is the module or stands above it."""
+    """The longest key of `LAYERS` that is the module or a parent of it."""
     found = [layer for layer in LAYERS if layer and is_within(module, layer)]
     return max(found, key=len) if found else ""
 
@@ -232,7 +232,7 @@ def test_no_module_is_a_drawer_for_everything():
 
 def test_the_table_has_no_cycles():
     graph = {layer: internal for layer, (internal, _) in LAYERS.items() if "." not in layer}
-    # These stand in a higher folder and import nothing of it but their like.
+    # These are in a room of a higher floor, but import nothing of it except each other.
     graph |= {"checkpoints.find": set(), "checkpoints.keys": {"families"}, "prediction.saved_models": set()}
     graph["training.options"] = {"config"}
     done = set()
@@ -269,7 +269,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_no_rooms_import_each_other_in_a_circle():
-    """A room is a folder with what is in it; the modules that stand alone are rooms as well."""
+    """A room is a folder with everything in it; top-level modules are rooms as well."""
     rooms = {}
     for module, targets in read_arrows().items():
         room = module.split(".")[0]

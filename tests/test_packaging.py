@@ -1,4 +1,4 @@
-"""What setup.cfg says, and a wheel that is built from it and used away from the checkout."""
+"""The contents of setup.cfg, and a wheel that is built from it and used away from the checkout."""
 
 import configparser
 import fnmatch
@@ -23,7 +23,7 @@ def setup_cfg():
 
 
 def source_files():
-    """Files that have to be in a wheel, as (package, path below the checkout); caches and hidden files are none."""
+    """Files that have to be in a wheel, as (package, path below the checkout); except caches and hidden files."""
     for top, package in FOLDERS.items():
         for path in sorted((REPOSITORY / top).rglob("*")):
             path = path.relative_to(REPOSITORY)

@@ -1,4 +1,4 @@
-"""The Python of the README: it runs as it stands there, on small drawn images, and names only what is public."""
+"""The Python of the README: it runs as it is there, on small drawn images, and names only what is public."""
 
 import dataclasses
 import json
@@ -72,7 +72,7 @@ def finish_a_run(folder, **settings):
 
 
 def test_a_run_and_its_detector(tmp_path, monkeypatch):
-    """The run is a finished one, as at the second start of a script; training it would take minutes."""
+    """The run is a finished one, as on the second start of a script; training it would take minutes."""
     monkeypatch.chdir(tmp_path)
     (photo,) = shapes.draw_dataset(tmp_path / "photos", 1, seed=1)
     shutil.copy(photo, tmp_path / "photo.jpg")

@@ -1,4 +1,4 @@
-"""The main job from a folder of images to an export, and what a second start makes of it."""
+"""The main job from a folder of images to an export, and what a second start does with it."""
 
 import json
 import shutil

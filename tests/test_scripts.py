@@ -50,7 +50,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("text")
     done = source(f'venv="{tmp_path}"; make_environment')
     assert done.returncode == 1
-    assert "no virtual environment" in done.stderr
+    assert "is not a virtual environment" in done.stderr
     assert (tmp_path / "thesis.txt").exists()
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whoever kills the process and whenever; JSON lines."""
+"""Files and folders that are written atomically, whenever the process is killed; JSON lines."""
 
 import errno
 import os

@@ -234,7 +234,7 @@ class Options:
 
 @functools.cache
 def options_of(kind):
-    """The `Option`s of an options class, in the order of its fields; fields without description are passed over."""
+    """The `Option`s of an options class, in the order of its fields; fields without description are skipped."""
     return tuple(_describe(kind, field) for field in dataclasses.fields(kind) if _KEY in field.metadata)
 
 

@@ -110,7 +110,7 @@ def choose_folder(options, settings):
     """The run folder: the one that is named, an unfinished one of the same settings, or the next free name.
 
     Raises:
-      UsageError: the named folder holds something else.
+      UsageError: the named folder contains something else.
     """
     if options.output_dir:
         return _check_named_folder(pathlib.Path(options.output_dir), settings)

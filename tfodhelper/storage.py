@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and folders that only one process uses at a time."""
+"""Files and folders that are written atomically, and folders that only one process uses at a time."""
 
 import collections.abc
 import contextlib
@@ -115,7 +115,7 @@ def whole_folder(path):
       pathlib.Path of the folder to fill.
 
     Raises:
-      StorageError: when `path` is a file or holds something, when it cannot be written, or when another process is
+      StorageError: when `path` is a file or not empty, when it cannot be written, or when another process is
         making it.
     """
     path = pathlib.Path(os.path.abspath(path))
@@ -174,13 +174,13 @@ def _sync(folder):
 
 
 def write_text(path, text):
-    """Writes a text file, whole or not at all."""
+    """Writes a text file atomically."""
     with open_whole(path) as file:
         file.write(text)
 
 
 def write_json(path, value):
-    """Writes a JSON file, whole or not at all; keys stay in their order."""
+    """Writes a JSON file atomically; keys stay in their order."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -200,7 +200,7 @@ def read_json(path):
 
 @dataclasses.dataclass(frozen=True)
 class LineForm:
-    """What the lines of a JSON lines file hold, and what is said about a line that holds something else.
+    """What the lines of a JSON lines file contain, and what is said about a malformed line.
 
     Attributes:
       content: what a line holds, as "an answer".
@@ -222,7 +222,7 @@ _OTHER_FORM = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErr
 
 
 def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
-    """Reads a JSON lines file line by line; blank lines are passed over.
+    """Reads a JSON lines file line by line; blank lines are skipped.
 
     A last line that is cut off is an error like any other: files of this kind are written by `open_whole`.
 
@@ -235,7 +235,7 @@ def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
       What the lines hold.
 
     Raises:
-      TfodhelperError: of the class that `form` says, for a file that cannot be read, and for a line of another form;
+      TfodhelperError: of the class that `form` says, for a file that cannot be read, and for a malformed line;
         it names the file and the number of the line.
     """
     try:

@@ -1,4 +1,4 @@
-"""Settings that must stand in the environment before TensorFlow is imported."""
+"""Settings that must be in the environment before TensorFlow is imported."""
 
 import contextlib
 import logging

@@ -179,7 +179,7 @@ def test_names_from_elsewhere(run_dir, tmp_path):
     ):
         (detection,) = tfodhelper.Predictor(run_dir, label_map=label_map).predict(red(255), score_threshold=0.1)
         assert detection.name == name
-    with pytest.raises(errors.UsageError, match="there is no such file"):
+    with pytest.raises(errors.UsageError, match="no such file"):
         tfodhelper.Predictor(run_dir, label_map="nowhere.pbtxt")
 
 

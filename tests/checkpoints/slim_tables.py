@@ -99,7 +99,7 @@ CLASSIFIER_LAYERS["inception_resnet_v2"] = _inception_classifier_layers()
 def name_in_classification(layer, is_for_proposals):
     """The name that a layer, or a variable of it, has in a classification checkpoint.
 
-    A detector counts the repeated blocks of its second stage anew; the classification network has them third.
+    A detector restarts the count of the repeated blocks in its second stage; the classification network has them third.
     """
     if is_for_proposals:
         return layer

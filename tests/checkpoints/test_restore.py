@@ -89,7 +89,7 @@ def test_other_classes_are_initialized_anew_and_said_so(saved):
     report = restore.restore_for_fine_tuning(detector, saved[1], "full")
     assert len(report.initialized) == 12
     assert all("class_predictions" in key and "number of classes" in reason for key, reason in report.initialized)
-    assert "12 initialized anew, because the number of classes differs" in str(report)
+    assert "12 freshly initialized, because the number of classes differs" in str(report)
 
 
 def test_another_width_is_an_error_that_changes_nothing(saved):

@@ -1,4 +1,4 @@
-"""`check --model`: an exported detector held against the labels, to the drafts and the page."""
+"""`check --model`: an exported detector compared with the labels, up to the drafts and the page."""
 
 import json
 

@@ -14,7 +14,7 @@ from tfodhelper.dataset import manifest as manifests
 
 @pytest.fixture
 def converted(tmp_path):
-    """A converted folder, as far as `config` looks at it."""
+    """A converted folder, as far as `config` reads it."""
     folder = tmp_path / "data"
     folder.mkdir()
     label_maps.write_label_map(folder / "label_map.pbtxt", label_maps.make_label_map(["cat", "dog"]))

@@ -117,7 +117,7 @@ def test_a_tensorflow_that_kills_its_process_is_an_answer(monkeypatch):
 
 
 def test_doctor_works_without_any_package():
-    """`python -S` leaves site-packages out: not even absl is there."""
+    """`python -S` leaves site-packages out: not even absl is available."""
     code = "import sys; from tfodhelper.cli import doctor, main; doctor.run_probe = lambda: {'errors': {}}"
     code += "; sys.exit(main.main(['doctor']))"
     command = [sys.executable, "-S", "-c", code]

@@ -1,7 +1,7 @@
-"""The flags of every verb, held against those of the version that defined each of them by hand.
+"""The flags of every verb, compared with those of the version that defined each of them by hand.
 
 flag_table.json was written from the flags of commit f677f88: {verb: {flag: [type, default, choices]}}. Scripts rely on
-all of it; a flag that is added since then is named here.
+all of it; flags added since then are listed here.
 """
 
 import importlib

@@ -136,9 +136,9 @@ def test_help_is_asked_anywhere_before_a_double_dash(verb, capsys):
 
 
 def test_an_error_of_the_user_is_printed_without_a_traceback(verb, capsys):
-    verb.main = raising(errors.DatasetError("a.xml: broken", expected="XML", fix="mend it"))
+    verb.main = raising(errors.DatasetError("a.xml: broken", expected="XML", fix="correct it"))
     assert main.main(["probe"]) == 1
-    assert capsys.readouterr().err == "error: a.xml: broken\n  expected: XML\n  fix: mend it\n"
+    assert capsys.readouterr().err == "error: a.xml: broken\n  expected: XML\n  fix: correct it\n"
 
 
 def test_a_fault_of_the_program_is_printed_with_its_traceback(verb, capsys):

@@ -86,7 +86,7 @@ def test_a_label_map_that_comes_along(saved_model_dir, photos, tmp_path):
     [
         ([], 2, "no image given"),
         (["nowhere.jpg"], 1, "nowhere.jpg: no such file or folder"),
-        (["--label_map=nowhere.pbtxt", "{photos}"], 2, "there is no such file"),
+        (["--label_map=nowhere.pbtxt", "{photos}"], 2, "nowhere.pbtxt: no such file"),
         (["--label_map=nothing_like_it", "{photos}"], 1, "mscoco"),
     ],
 )

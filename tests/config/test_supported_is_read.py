@@ -1,4 +1,4 @@
-"""Each field that is called supported is really read by the builders: a recorder stands in for the configuration."""
+"""Each field that is listed as supported is read by the builders; a recorder replaces the configuration."""
 
 import pytest
 

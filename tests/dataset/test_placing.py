@@ -37,7 +37,7 @@ def test_an_image_that_is_named_after_another_one_by_hand():
     wished = ["a.jpg.png", "a.jpg", "a.png"]
     names = placing.Names(wished)
     assert [names.take(name) for name in wished] == [(name, name) for name in wished]
-    names = placing.Names([])  # nobody knows what will come
+    names = placing.Names([])  # the names that follow are unknown
     assert [names.take(name) for name in ("a.png", "a.jpg.png", "a.jpg")] == [
         *(("a.png", "a"), ("a.jpg.png", "a.jpg"), ("a_2.jpg", "a_2")),
     ]

@@ -1,4 +1,4 @@
-"""A detector with one variable whose answers can be computed by hand: the contract, and nothing more."""
+"""A detector with one variable whose outputs can be computed by hand: the contract, and nothing more."""
 
 import numpy as np
 import tensorflow as tf
@@ -66,7 +66,7 @@ class FreeSizeDetector(FakeDetector):
 
 
 def save_model(folder, detector=None, input_type="image_tensor", batch_size=1):
-    """Writes the SavedModel of a detector into a folder, as an export has it; returns the folder."""
+    """Writes the SavedModel of a detector into a folder with the layout of an export; returns the folder."""
     module = serving.ServingModule(detector or FakeDetector(), input_type, batch_size)
     tf.saved_model.save(module, str(folder / "saved_model"), signatures=module.signatures)
     return folder

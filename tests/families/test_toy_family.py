@@ -122,7 +122,7 @@ def test_it_is_fine_tuned_for_other_classes(data, trained, tmp_path, capfd):
     result = jobs.train_model(config, tmp_path / "model", OPTIONS)
     said = capfd.readouterr().out
     assert "weights: 17 variables restored" in said
-    assert "2 initialized anew, because the number of classes differs: model/_toy_head/presence/" in said
+    assert "2 freshly initialized, because the number of classes differs: model/_toy_head/presence/" in said
     assert result.step == 1
 
 

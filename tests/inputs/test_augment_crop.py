@@ -1,4 +1,4 @@
-"""Crops and paddings: what becomes of pixels and boxes."""
+"""Crops and paddings: what happens to pixels and boxes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Images and boxes are mirrored and turned together."""
+"""Images and boxes are mirrored and rotated together."""
 
 import hypothesis
 import numpy as np
@@ -95,7 +95,7 @@ CHAINS = st.lists(st.sampled_from(["mirror", "upside_down", "rotate", "crop"]), 
 @hypothesis.given(CHAINS, st.integers(0, 2**31), st.booleans())
 @hypothesis.settings(max_examples=60)
 def test_noted_steps_equal_steps_carried_out(chain, seed, as_jpeg):
-    """A picture that notes crops and turns gives the pixels that carrying them out one by one gives."""
+    """A picture that notes crops and turns gives the pixels that applying them one by one gives."""
     random = np.random.default_rng(seed)
     image = random.integers(0, 256, (9, 14, 3), np.uint8)
     if as_jpeg:

@@ -1,4 +1,4 @@
-"""The order of records: every one once an epoch, the same for the same seed, from any position on."""
+"""The order of records: each one once per epoch, the same for the same seed, starting at any position."""
 
 import itertools
 
@@ -95,7 +95,7 @@ def test_number_of_epochs_and_every_nth(pattern):
 
 
 def test_shuffling_is_even(pattern):
-    """Over many epochs every record stands in the first third of an epoch equally often."""
+    """Over many epochs every record is in the first third of an epoch equally often."""
     order = np.array(numbers(read(source(pattern), 300 * 23, seed=4))).reshape(300, 23)
     counts = np.bincount(order[:, :8].ravel(), minlength=23)
     expected, deviation = 300 * 8 / 23, np.sqrt(300 * 8 / 23 * 15 / 23)

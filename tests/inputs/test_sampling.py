@@ -1,4 +1,4 @@
-"""Sampling at the input: exact counts, determinism, going on at any position."""
+"""Sampling at the input: exact counts, determinism, resuming at any position."""
 
 import collections
 
@@ -83,7 +83,7 @@ def test_random_is_with_replacement_and_unbiased():
 def test_the_order_follows_from_seed_and_epoch(mode):
     chosen = sampling.Sampling(mode, 0.3)
     first, second = (sampling.Draw(SKEWED, chosen, seed=5) for _ in range(2))
-    assert list(first.epoch(4)) == list(second.epoch(4))  # whatever was asked for before
+    assert list(first.epoch(4)) == list(second.epoch(4))  # whatever was requested before
     assert list(first.epoch(4)) != list(first.epoch(5))
     assert list(first.epoch(4)) != list(sampling.Draw(SKEWED, chosen, seed=6).epoch(4))
 
@@ -110,7 +110,7 @@ def test_the_distribution_is_shown():
     rows = {row["class"]: row for row in facts["classes"]}
     assert [rows[name]["stored_boxes"] for name in "123"] == [80, 15, 10]
     assert [rows[name]["drawn_images"] for name in "123"] == pytest.approx([33.3] * 3, abs=0.1)
-    assert rows["3"]["drawn_share"] == 0.5  # two boxes an image
+    assert rows["3"]["drawn_share"] == 0.5  # two boxes per image
     assert "balanced, negatives 0.5: 200 images" in sampling.format_distribution(
         sampling.Sampling("balanced", 0.5), facts
     )

@@ -6,5 +6,5 @@ NOTHING = {"boxes": [], "classes": [], "scores": []}
 
 
 def found_of(*rows, classes=None):
-    """Detections from (box, score), of class 1 where none is given."""
+    """Detections from (box, score), of class 1 if none is given."""
     return {"boxes": [r[0] for r in rows], "scores": [r[1] for r in rows], "classes": classes or [1] * len(rows)}

@@ -1,4 +1,4 @@
-"""What a metric is told about an image."""
+"""The input of a metric for one image."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ A, B, FAR = [0, 0, 10, 10], [20, 20, 30, 30], [80, 80, 90, 90]
 
 
 def result_of(*images, **options):
-    """{tag without its prefix: value} of (ground truth boxes, their classes, proposals) an image."""
+    """{tag without its prefix: value} of (ground truth boxes, their classes, proposals) per image."""
     metrics = ProposalRecall(CATEGORIES, **options)
     for index, (boxes, classes, proposals) in enumerate(images):
         metrics.update(index, {"boxes": boxes, "classes": classes}, proposals)

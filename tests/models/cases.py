@@ -1,4 +1,4 @@
-"""What the conformance suite knows of a family: its small detectors as rows, and in which form their answers come."""
+"""What the conformance suite knows about a family: its small detectors as rows, and the form of their outputs."""
 
 import contextlib
 import dataclasses
@@ -13,8 +13,8 @@ class Variant:
 
     Attributes:
       num_norms: how many batch norms it has.
-      num_moving: of how many of them the statistics move in training.
-      pieces: {piece of the family's text: what stands for it}; the others are the family's own.
+      num_moving: how many of them have statistics that move in training.
+      pieces: {piece of the family's text: its replacement}; the others are the family's own.
     """
 
     num_norms: int
@@ -29,7 +29,7 @@ class Cases:
     Attributes:
       text: a DetectionModel message as protobuf text, with `%(piece)s` where variants differ.
       pieces: {piece: text}.
-      variants: {name: `Variant`}; names are unique over all families. Inputs have 64 to 128 pixels a side.
+      variants: {name: `Variant`}; names are unique over all families. Inputs have 64 to 128 pixels per side.
       object_loss: name of the loss that is above 0 exactly where there are objects.
       check_raw_predictions: checks the shapes of raw predictions; returns how many boxes and class columns there are.
       raw_boxes_of_padded_input: whether raw boxes are normalized to the padded model input; else to the true image.

@@ -22,7 +22,7 @@ EXACT = (Predictions.ANCHORS, "preprocessed", "true_image_shapes")
 
 
 class Golden:
-    """Reads stored tensors; big ones are stored at a fixed set of places.
+    """Reads stored tensors; large ones are stored at a fixed set of positions.
 
     Args:
       arrays: {name: array}.
@@ -52,7 +52,7 @@ class Golden:
         return name in self.arrays or f"{name}/indices" in self.arrays
 
     def names_under(self, prefix):
-        """Stored names that begin so, without their prefix."""
+        """Stored names with this prefix, without it."""
         return sorted(name.removeprefix(prefix) for name in self.arrays if name.startswith(prefix))
 
 
@@ -113,7 +113,7 @@ def align_proposals(golden, prefix, predictions, values):
     Args:
       golden: a `Golden`.
       prefix: of its names.
-      predictions: of the detector; where it has no proposals, nothing is done.
+      predictions: of the detector; without proposals, nothing is done.
       values: {key: tensor}, those of `OF_PROPOSALS` are brought into order.
 
     Returns:

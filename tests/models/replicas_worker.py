@@ -1,4 +1,4 @@
-"""Losses and gradients of one batch on one device and on two; prints the greatest differences, relative."""
+"""Losses and gradients of one batch on one device and on two; prints the largest relative differences."""
 
 import sys
 

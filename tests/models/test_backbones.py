@@ -1,4 +1,4 @@
-"""Where the windows of backbones lie, by hand, and the backbones of the first generation against their own numbers."""
+"""The positions of the windows of backbones, by hand, and the backbones of the first generation against their own numbers."""
 
 import pathlib
 import zlib
@@ -24,7 +24,7 @@ def set_to_center(block):
 
 
 def make_ramp(length, channels):
-    """Every line counts its places from 1."""
+    """Every line counts its layers from 1."""
     ramp = np.arange(1, length + 1, dtype=np.float32)
     return np.tile(ramp[np.newaxis, np.newaxis, :, np.newaxis], [1, length, 1, channels])
 

@@ -1,4 +1,4 @@
-"""What every detector of every family must do. A model that is added is one more row of its family's `cases`."""
+"""What every detector of every family must do. To add a model, add a row to its family's `cases`."""
 
 import sys
 
@@ -43,7 +43,7 @@ def detector(name):
 
 @pytest.fixture
 def in_order(detector, monkeypatch):
-    """The detector without chance, where it has any."""
+    """The detector without random choices, if it makes any."""
     if hasattr(detector, "sample_order"):
         monkeypatch.setattr(detector, "sample_order", parity.lowest_first)
     return detector
@@ -139,7 +139,7 @@ def test_checkpoint_keys_name_every_variable_once(detector):
 
 
 def test_parts_name_their_own_variables_and_no_other(detector):
-    """Names that belong to nothing, or to two variables, would restore the wrong values without a word."""
+    """Names that belong to nothing, or to two variables, would silently restore the wrong values."""
     parts = detector.parts()
     assert roles.BACKBONE in {part.role for part in parts} and roles.HEAD in {part.role for part in parts}
     for part in parts:

@@ -1,4 +1,4 @@
-"""Every detector family that exists against all reference numbers of the OD API that lie beside the checkout."""
+"""Every detector family that exists against all reference numbers of the OD API next to the checkout."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ EXISTING = [
 
 
 def folders():
-    """Names of the folders whose family exists; those that must be there are named even when nothing is."""
+    """Names of the folders whose family exists; the required ones are listed even if none exists."""
     try:
         root = shared("odapi_parity")
     except pytest.skip.Exception:

@@ -1,6 +1,6 @@
 """The small detectors of all families of the table, and how they are built.
 
-A family that is added brings `tests/models/NAME/cases.py`; a model that is added is one more row there.
+A new family adds `tests/models/NAME/cases.py`; a new model adds a row there.
 """
 
 import importlib
@@ -22,7 +22,7 @@ def cases_of(name):
 
 
 def parse_variant(name, **changes):
-    """The DetectionModel message of a variant, with other pieces where they are given."""
+    """The DetectionModel message of a variant, with other pieces if they are given."""
     cases = cases_of(name)
     text = cases.text % {**cases.pieces, **cases.variants[name].pieces, **changes}
     return text_format.Merge(text, protos.message("DetectionModel")())

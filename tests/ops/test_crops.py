@@ -1,4 +1,4 @@
-"""Crops of feature maps: by hand, and the two ways against each other."""
+"""Crops of feature maps: by hand, and the two methods compared with each other."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ AWKWARD = [  # of ymin, xmin, ymax, xmax
 
 
 def dense_gradient(upstream, boxes, shape, mine):
-    """What each place of a map gets from the boxes in `mine`, point by point, in double precision."""
+    """What each position of a map gets from the boxes in `mine`, point by point, in double precision."""
     gradient = np.zeros(shape)
     size = upstream.shape[1]
     upstream = upstream.reshape(*boxes.shape[:2], *upstream.shape[1:]).astype(np.float64)
@@ -113,7 +113,7 @@ def test_the_native_gradient_is_exact_and_always_the_same(with_levels, size):
 
 
 def test_what_the_forward_pass_puts_outside_has_no_gradient():
-    """At sides whose last point rounding may move over the border, forward and backward say the same."""
+    """At sides whose last point rounding may move over the border, forward and backward agree."""
     sides = np.linspace(0.5, 1.0, 4001, dtype=np.float32)
     boxes = tf.constant(np.stack([1 - sides, 1 - sides, np.ones_like(sides), np.ones_like(sides)], axis=1)[np.newaxis])
     features = tf.ones([1, 20, 20, 1])

@@ -144,7 +144,7 @@ def test_only_images_that_are_not_sure_are_selected_anew():
 
 
 def assert_same(boxes, scores, windows, score_threshold=0.0, **options):
-    """Holds the operation over all classes against the one over each of them; to the bit."""
+    """Compares the operation over all classes with the one over each class, bit for bit."""
     suppression = nms.BatchNonMaxSuppression(**options)
     raised = dataclasses.replace(suppression, score_threshold=max(score_threshold, suppression.score_threshold))
     boxes, scores, windows = tf.constant(boxes), tf.constant(scores), tf.constant(windows)
@@ -156,7 +156,7 @@ def assert_same(boxes, scores, windows, score_threshold=0.0, **options):
 
 
 def draw(random, batch, num_boxes, num_classes, levels=None, own_boxes=False, num_heaps=6):
-    """Boxes in heaps, some with corners the wrong way round or without area, and scores; `levels`: of few values."""
+    """Boxes in clusters, some with corners the wrong way round or without area, and scores; `levels`: of few values."""
     shape = [batch, num_boxes] + ([num_classes] if own_boxes else [])
     heaps = random.uniform(-0.1, 0.9, size=[num_heaps, 2])
     corners = heaps[random.randint(num_heaps, size=shape)] + random.uniform(0, 0.05, size=[*shape, 2])

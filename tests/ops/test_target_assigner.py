@@ -63,7 +63,7 @@ def test_padding_rows_change_nothing():
 
 
 def test_a_batch_whose_width_is_known_late_may_have_no_box_at_all():
-    """As in an evaluation batch of images without objects: the width is 0, but only when the batch is there."""
+    """As in an evaluation batch of images without objects: the width is 0, but only when the batch is known."""
     anchors = tf.constant([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
     assigner = target_assigner.TargetAssigner(matcher.ArgmaxMatcher(force_match_for_each_row=True), num_columns=3)
 

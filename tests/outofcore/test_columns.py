@@ -1,4 +1,4 @@
-"""Columns hold what arrays and lists hold, whether they lie in memory or in a file."""
+"""Columns contain what arrays and lists contain, whether they are in memory or in a file."""
 
 import array
 import random

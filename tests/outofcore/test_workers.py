@@ -1,4 +1,4 @@
-"""Worker processes of a script that has imported TensorFlow: they are started anew, and leave its lines alone."""
+"""Worker processes of a script that has imported TensorFlow: they are started as new processes and do not print its lines."""
 
 import os
 import subprocess

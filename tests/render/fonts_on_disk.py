@@ -27,7 +27,7 @@ def installed(folder, letters_by_file):
 
 
 def forget():
-    """Has fonts looked for anew."""
+    """Clears the caches, so that fonts are searched for again."""
     fonts.find_fonts.cache_clear()
     fonts.choose_font.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Pages: hostile values stay text, nothing is fetched, and a page appears whole or not at all."""
+"""Pages: hostile values stay text, nothing is fetched, and a page is written atomically."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The training loop as a whole: what it leaves behind, and how it resumes after interruptions."""
+"""The training loop as a whole: what it writes, and how it resumes after interruptions."""
 
 import json
 import os

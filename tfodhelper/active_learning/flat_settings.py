@@ -60,12 +60,12 @@ def arrange(values):
 
 def _by_name():
     """{name: (part, Option)} of the settings that belong to a part; the pool's have names of their own here."""
-    found = {}
+    settings = {}
     for part in active_options.PARTS:
         for option in active_options.part_options(part):
             name = option.flag if part == "prediction" else option.name
-            found[name] = part, option
-    return found
+            settings[name] = part, option
+    return settings
 
 
 def _read_oracle_options(oracle, given):

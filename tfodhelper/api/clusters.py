@@ -128,8 +128,8 @@ def _import_extra(module: str, package: str, extra: str) -> types.ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package:
             raise
-        what = f"the Python package {package!r} is not installed"
-        raise errors.TfodhelperError(what, fix=_how_to_install(extra)) from error
+        problem = f"the Python package {package!r} is not installed"
+        raise errors.TfodhelperError(problem, fix=_how_to_install(extra)) from error
 
 
 def _how_to_install(extra: str) -> str:

@@ -21,7 +21,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
       path: the XML file.
 
     Returns:
-      An `Annotation`; boxes are as they stand in the file. Objects without a readable box are in its `skipped`.
+      An `Annotation`; boxes are as in the file. Objects without a readable box are in its `skipped`.
 
     Raises:
       AnnotationError: the file cannot be read, or is not an annotation.
@@ -33,7 +33,7 @@ def read_annotation(path: str | os.PathLike[str]) -> Annotation:
 def write_annotation(
     path: str | os.PathLike[str], annotation: Annotation, *, image_path: str | os.PathLike[str] | None = None
 ) -> None:
-    """Writes one annotation file exactly as LabelImg does; the file appears whole or not at all.
+    """Writes one annotation file exactly as LabelImg does, atomically.
 
     Args:
       path: the XML file; an existing one is replaced.
@@ -58,7 +58,7 @@ def read_label_map(path: str | os.PathLike[str]) -> LabelMap:
 
 
 def write_label_map(path: str | os.PathLike[str], label_map: LabelMap | Sequence[str]) -> None:
-    """Writes a label_map.pbtxt; the file appears whole or not at all.
+    """Writes a label_map.pbtxt atomically.
 
     Args:
       path: the file; an existing one is replaced.
@@ -94,7 +94,7 @@ def read_pipeline(path: str | os.PathLike[str]) -> Any:
 
 
 def write_pipeline(path: str | os.PathLike[str], pipeline: Any) -> None:
-    """Writes a pipeline.config; the file appears whole or not at all.
+    """Writes a pipeline.config atomically.
 
     Args:
       path: the file; an existing one is replaced.

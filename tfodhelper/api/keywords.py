@@ -103,9 +103,9 @@ def _explain(option: Any) -> str:
 def _find_attribute(options: Any, name: str) -> str | None:
     """The description of a field without a flag, from the docstring of the class that defines it."""
     for base in options.__mro__:
-        found = re.search(rf"^  {name}: (.*(?:\n    .*)*)", inspect.getdoc(base) or "", re.MULTILINE)
-        if found:
-            text = " ".join(found[1].split())
+        match = re.search(rf"^  {name}: (.*(?:\n    .*)*)", inspect.getdoc(base) or "", re.MULTILINE)
+        if match:
+            text = " ".join(match[1].split())
             return text[0].upper() + text[1:]
     return None
 

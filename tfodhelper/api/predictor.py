@@ -140,9 +140,9 @@ class Predictor:
         outcomes = self._stream.stream(map(_to_input, images), batch_size=batch_size, score_threshold=threshold)
         for outcome in outcomes:
             if outcome.found is not None:
-                found = outcome.found
+                detected = outcome.found
                 pixels = outcome.path if isinstance(outcome.path, np.ndarray) else None
-                yield Prediction(found.path, found.width, found.height, found.detections, pixels)
+                yield Prediction(detected.path, detected.width, detected.height, detected.detections, pixels)
             elif on_unreadable is None:
                 fix = "repair the image, or leave it out" if os.path.exists(outcome.path) else "check the path"
                 raise errors.PredictionError(outcome.problem, fix=fix)

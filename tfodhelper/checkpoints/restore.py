@@ -42,7 +42,7 @@ class RestoreReport:
         for key, reason in self.initialized:
             reasons.setdefault(reason, []).append(_short(key))
         for reason, names in reasons.items():
-            lines.append(f"  {len(names)} initialized anew, {reason}: {_abridge(names)}")
+            lines.append(f"  {len(names)} freshly initialized, {reason}: {_abridge(names)}")
         if self.unused:
             lines.append(f"  {len(self.unused)} in the checkpoint are not used: {_abridge(self.unused)}")
         return "\n".join(lines)
@@ -105,13 +105,13 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     prefix = find.find_checkpoint(path)
     reader = _open(prefix)
     shapes = reader.get_variable_to_shape_map()
-    found, other_classes, missing, initialized = {}, [], [], list(initialized)
+    names, other_classes, missing, initialized = {}, [], [], list(initialized)
     for named in wanted:
         name = _find_name(named, shapes)
         if name is None:
             missing.append(named.key)
         elif list(named.variable.shape) == list(shapes[name]):
-            found[named.key] = name
+            names[named.key] = name
         elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
             initialized.append((named.key, "because the number of classes differs"))
             other_classes.append(name)
@@ -125,11 +125,11 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)
     for named in wanted:
-        if named.key in found:
-            named.variable.assign(reader.get_tensor(found[named.key]))
-    known = {*found.values(), *other_classes, *(named.key for named in wanted), *(key for key, _ in initialized)}
+        if named.key in names:
+            named.variable.assign(reader.get_tensor(names[named.key]))
+    known = {*names.values(), *other_classes, *(named.key for named in wanted), *(key for key, _ in initialized)}
     unused = tuple(sorted(name for name in shapes if name not in known and not _BOOKKEEPING.search(name)))
-    return RestoreReport(prefix, tuple(found), tuple(initialized), unused)
+    return RestoreReport(prefix, tuple(names), tuple(initialized), unused)
 
 
 def _open(prefix):

@@ -44,9 +44,7 @@ def find_label_map(value):
     path = pathlib.Path(value)
     if not path.is_file():
         if path.name != os.fspath(value) or path.suffix:
-            raise errors.UsageError(
-                f"--label_map={value}: there is no such file", fix="give the path of a label_map.pbtxt"
-            )
+            raise errors.UsageError(f"--label_map={value}: no such file", fix="give the path of a label_map.pbtxt")
         path = pathlib.Path(base_configs.label_map_path(path.name))
     label_map.read_label_map(path)
     return path

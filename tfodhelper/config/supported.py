@@ -1,10 +1,10 @@
-"""Which fields of a pipeline.config this program supports, so that nothing in one is ever silently ignored.
+"""Which fields of a pipeline.config this program supports, so that none is ever silently ignored.
 
-A field that is set to something else than its default is one of these:
+A field that is set to a value other than its default is one of these:
 
-* supported: it is read, and what it says happens;
-* a hint: it only chooses how the same numbers are computed, or concerns work that is done otherwise here;
-* bound to certain values;
+* supported: it is read and applied;
+* a hint: it only chooses how the same numbers are computed, or concerns work that is done differently here;
+* limited to certain values;
 * not supported, which is an error (or a warning, with --ignore_unsupported_fields).
 
 This module applies the rules. The rules themselves are data, by type of message: those of the model's family
@@ -32,7 +32,7 @@ class SetField:
       path: as in --set, with indices.
       value: a short text of what is set.
       status: SUPPORTED, HINT or UNSUPPORTED.
-      reason: why it is a hint or not supported; "" where there is nothing to say.
+      reason: why it is a hint or not supported; "" if there is nothing to add.
     """
 
     path: str
@@ -42,23 +42,23 @@ class SetField:
 
 
 def classify(pipeline):
-    """Judges every field that is set to something else than its default.
+    """Judges every field that is set to a value other than its default.
 
     Args:
       pipeline: a TrainEvalPipelineConfig message.
 
     Returns:
-      A list of `SetField`, in the order of the schema. A message that is not supported stands for all its fields.
+      A list of `SetField`, in the order of the schema. A message that is not supported is listed instead of its fields.
     """
     return list(_classify(pipeline, "", Rules(families.find_family(pipeline.model))))
 
 
 def check_supported(pipeline, ignore_unsupported_fields=False):
-    """Checks that the program does all that a configuration asks for.
+    """Checks that the program supports everything that a configuration sets.
 
     Args:
       pipeline: a TrainEvalPipelineConfig message.
-      ignore_unsupported_fields: whether fields that are not supported are only warned of.
+      ignore_unsupported_fields: whether fields that are not supported only cause a warning.
 
     Returns:
       The `SetField`s that are hints; they are written to the process log.
@@ -73,7 +73,7 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
         raise errors.ConfigError(
             f"pipeline.config: {len(unsupported)} field{'s' * (len(unsupported) > 1)} that tfodhelper does not support",
             received="\n    ".join(lines),
-            fix="take them out (--set 'FIELD=' sets one back), or --ignore_unsupported_fields to go on without them",
+            fix="remove them (--set 'FIELD=' resets one), or use --ignore_unsupported_fields to ignore them",
         )
     for line in lines:
         console.warn(f"not supported: {line}")
@@ -87,7 +87,7 @@ class Rules:
     """The rules for the configuration of one family.
 
     Args:
-      family: a `families.spec.Family`, or None where the configuration has no model or one that is not supported.
+      family: a `families.spec.Family`, or None if the configuration has no model or one that is not supported.
     """
 
     def __init__(self, family):
@@ -109,7 +109,7 @@ class Rules:
         return self._by_type.get(name, {})
 
     def of_path(self, path, otherwise):
-        """The rule for one place; `otherwise` where the rule of the type holds."""
+        """The rule for one path; `otherwise` if the rule of the type applies."""
         return self._by_path.get(path, otherwise)
 
 

@@ -24,8 +24,8 @@ _AUGMENTATION = {
         "random_scale_crop_and_pad_to_square adjust_gamma",
         rgb_to_gray=Unsupported("the detectors take three channels; random_rgb_to_gray {probability: 1.0} does it"),
         scale_boxes_to_pixel_coordinates=Unsupported("the detectors take normalized boxes"),
-        convert_class_logits_to_softmax=Unsupported("records hold classes, not class logits"),
-        autoaugment_image=Unsupported("name the operations one by one"),
+        convert_class_logits_to_softmax=Unsupported("records contain classes, not class logits"),
+        autoaugment_image=Unsupported("list the operations individually"),
     ),
     "NormalizeImage": make("original_minval original_maxval target_minval target_maxval"),
     "RandomHorizontalFlip": make("probability"),
@@ -75,7 +75,7 @@ _TRAINING = {
     "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
         "fine_tune_checkpoint_type from_detection_checkpoint num_steps add_regularization_loss max_number_of_boxes",
-        fine_tune_checkpoint_version=Hint("the checkpoint's files tell their version"),
+        fine_tune_checkpoint_version=Hint("the version is detected from the checkpoint's files"),
         run_fine_tune_checkpoint_dummy_computation=SAME_NUMBERS,
         keep_checkpoint_every_n_hours=Hint("the last checkpoints and the best one are kept, counted in steps"),
         sync_replicas=_SYNCHRONOUS,
@@ -84,8 +84,8 @@ _TRAINING = {
         batch_queue_capacity=_NO_QUEUES,
         num_batch_queue_threads=_NO_QUEUES,
         prefetch_queue_capacity=_NO_QUEUES,
-        unpad_groundtruth_tensors=Hint("padded ground truth never counts"),
-        retain_original_images=Hint("images are kept where pictures are drawn"),
+        unpad_groundtruth_tensors=Hint("padded ground truth is always ignored"),
+        retain_original_images=Hint("images are kept if pictures are drawn"),
         load_all_detection_checkpoint_vars=Unsupported('fine_tune_checkpoint_type: "full" loads all'),
     ),
     "Optimizer": make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),
@@ -110,14 +110,12 @@ _EVALUATION_AND_READING = {
     "EvalConfig": make(
         "batch_size num_visualizations num_examples metrics_set min_score_threshold max_num_boxes_to_visualize "
         "include_metrics_per_category all_metrics_per_category super_categories recall_lower_bound recall_upper_bound",
-        eval_interval_secs=Hint("evaluation goes by steps: --eval_every"),
+        eval_interval_secs=Hint("evaluation is scheduled in steps: --eval_every"),
         max_evals=Hint("evaluation is part of training and ends with it"),
         save_graph=Hint("there is no graph to save"),
-        retain_original_images=Hint("images are kept where pictures are drawn"),
-        visualize_groundtruth_boxes=Hint("ground truth is always drawn beside the detections"),
-        use_moving_averages=Hint(
-            "averaged weights are evaluated where train_config.optimizer.use_moving_average is on"
-        ),
+        retain_original_images=Hint("images are kept if pictures are drawn"),
+        visualize_groundtruth_boxes=Hint("ground truth is always drawn next to the detections"),
+        use_moving_averages=Hint("averaged weights are evaluated if train_config.optimizer.use_moving_average is on"),
     ),
     "InputReader": make(
         "label_map_path shuffle shuffle_buffer_size num_epochs sample_1_of_n_examples num_readers num_prefetch_batches "
@@ -129,8 +127,8 @@ _EVALUATION_AND_READING = {
         prefetch_size=SAME_NUMBERS,
         queue_capacity=_NO_QUEUES,
         min_after_dequeue=_NO_QUEUES,
-        use_display_name=Hint("names and display names are both understood"),
-        include_source_id=Hint("source ids always come along"),
+        use_display_name=Hint("both names and display names are accepted"),
+        include_source_id=Hint("source ids are always included"),
         mask_type=Hint("masks are not read"),
         input_type=Only(("TF_EXAMPLE", "INPUT_DEFAULT")),
     ),
@@ -141,6 +139,6 @@ RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING
 
 # Rules for a single field; they take precedence over those of the type.
 RULES_BY_PATH = {
-    "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its set once"),
-    "eval_input_reader[1]": Unsupported("one set is evaluated"),
+    "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its dataset once"),
+    "eval_input_reader[1]": Unsupported("only one dataset is evaluated"),
 }

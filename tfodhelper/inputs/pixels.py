@@ -157,7 +157,7 @@ def _decode_jpeg_window(encoded, window):
     size = tf.io.extract_jpeg_shape(encoded)
     top, left = tf.maximum(y - _MARGIN, 0), tf.maximum(x - _MARGIN, 0)
     bottom, right = tf.minimum(y + height + _MARGIN, size[0]), tf.minimum(x + width + _MARGIN, size[1])
-    # The accurate transform gives the same pixels as Pillow, OpenCV and `predict`, to the bit, and is as fast.
+    # The accurate transform gives bit for bit the same pixels as Pillow, OpenCV and `predict`, and is as fast.
     wide = tf.io.decode_and_crop_jpeg(
         encoded, tf.stack([top, left, bottom - top, right - left]), channels=3, dct_method="INTEGER_ACCURATE"
     )

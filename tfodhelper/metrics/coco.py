@@ -1,7 +1,7 @@
 """COCO detection metrics, under the Object Detection API's tags.
 
 The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval), and
-the overlaps are computed by pycocotools itself. Matching and accumulation are written anew because COCOeval keeps a
+the overlaps are computed by pycocotools itself. Matching and accumulation are reimplemented because COCOeval keeps a
 dictionary for each detection and loops over pairs in Python: here an image is matched when it arrives, and 53 bytes
 remain of each detection. Tests compare every figure with COCOeval's.
 """

@@ -54,7 +54,7 @@ def _match(ious, difficult, iou_threshold):
     Args:
       ious: [D, N], detections in descending order of score; below 0 where the classes differ.
       difficult: bool [N].
-      iou_threshold: the least overlap of a match.
+      iou_threshold: the minimum overlap of a match.
 
     Returns:
       hits: bool [D], true positives.
@@ -80,7 +80,7 @@ class PascalVocMetrics(image_metric.ImageMetric):
     Args:
       categories: {id: name}, ids from 1.
       prefix: beginning of the tags.
-      iou_threshold: the least overlap of a match.
+      iou_threshold: the minimum overlap of a match.
       weighted: the mean is the average precision of all classes' detections in one list (of the classes that
         have ground truth) instead of the mean over classes.
       recall_bounds: only points of the curve within these recalls count.

@@ -9,11 +9,11 @@ from tfodhelper.models import hyperparams
 from tfodhelper.ops import hard_mining, nms
 
 
-def look_up(table, name, what):
+def look_up(table, name, field):
     """table[name]; a ConfigError lists what is known."""
     if name not in table:
         raise errors.ConfigError(
-            f"{what}: {name!r} is not known" if name else f"{what}: nothing is set",
+            f"{field}: {name!r} is not known" if name else f"{field}: nothing is set",
             expected="one of " + ", ".join(sorted(table)),
             received=name or "nothing",
         )

@@ -65,7 +65,7 @@ class BatchNonMaxSuppression:
           clip_windows: float32 [B, 4], in the frame of `boxes`.
           score_threshold: scalar, a further score that boxes have to be above, or None. With it, one operation handles
             all classes at once, first with the boxes of the best scores, which are usually enough; where scores of a
-            class are equal, the other operation decides. The detections are the same, to the bit, and many times faster
+            class are equal, the other operation decides. The detections are the same bit for bit, and many times faster
             with many classes. Without it, only operations are used that every converter of SavedModels knows.
 
         Returns:

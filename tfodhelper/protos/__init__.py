@@ -1,6 +1,6 @@
 """The messages of pipeline.config and label_map.pbtxt, in a descriptor pool of their own.
 
-The schema stands in the .proto files of this folder; `scripts/compile_protos.py` compiles them into `schema.binpb`,
+The schema is in the .proto files of this folder; `scripts/compile_protos.py` compiles them into `schema.binpb`,
 which is all that is read at run time: neither protoc nor generated Python code is needed, so any protobuf runtime since
 4.21 serves. The package name is the OD API's (object_detection.protos); because the pool is not protobuf's default
 pool, an installed `object_detection` does not get in the way, nor do we in its.

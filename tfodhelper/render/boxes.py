@@ -64,12 +64,12 @@ def draw_detections(image, detections, show_names=True, show_scores=True):
     return _draw_enlarged(_to_picture(image), marks, 1.0)
 
 
-def side_by_side(image, found, groundtruth, names, show_names=True, show_scores=True):
-    """One picture: what was found on the left, what is known on the right.
+def side_by_side(image, detected, groundtruth, names, show_names=True, show_scores=True):
+    """One picture: detections on the left, ground truth on the right.
 
     Args:
       image: uint8 [height, width, 3] RGB.
-      found: dict with "boxes" [n, 4] ymin, xmin, ymax, xmax in pixels of the image, "classes" [n] (ids from 1) and
+      detected: dict with "boxes" [n, 4] ymin, xmin, ymax, xmax in pixels of the image, "classes" [n] (ids from 1) and
         "scores" [n].
       groundtruth: dict with "boxes", "classes" and, where they are known, "difficult" and "is_crowd" [n].
       names: {id: name}; a class without a name is called "class_<id>".
@@ -84,7 +84,7 @@ def side_by_side(image, found, groundtruth, names, show_names=True, show_scores=
     if scale < 1.0:
         picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
     names = names if show_names else None
-    left = _make_marks(found, names, found["scores"] if show_scores else None)
+    left = _make_marks(detected, names, detected["scores"] if show_scores else None)
     right = _make_marks(groundtruth, names)
     panels = [
         _with_title(_draw_enlarged(picture.copy(), left, scale), f"found: {len(left)}"),

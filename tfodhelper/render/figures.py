@@ -69,7 +69,7 @@ def new_figure(width, height):
 
 @style()
 def save(path, figure):
-    """Writes a figure as PNG, whole or not at all.
+    """Writes a figure as PNG, atomically.
 
     Letters that no installed font has are shown as empty frames, without a warning for each.
 

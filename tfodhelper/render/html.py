@@ -49,7 +49,7 @@ class Card:
 
 
 def write_page(path, template, **values):
-    """Writes a page, whole or not at all.
+    """Writes a page atomically.
 
     Args:
       path: of the HTML file.

@@ -106,7 +106,7 @@ VARIANTS = {
 
 @contextlib.contextmanager
 def make_small(units=(1, 1, 1, 1), counts=(1, 1, 1)):
-    """Networks of few channels, and of one unit a stage unless said otherwise."""
+    """Networks of few channels, and with one unit per stage unless stated otherwise."""
     small = {
         name: functools.partial(
             builder, **({"counts": counts} if "inception" in name else {"units": units, "depth": 8})

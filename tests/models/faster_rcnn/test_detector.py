@@ -1,4 +1,4 @@
-"""What two-stage detectors have of their own, on tiny networks."""
+"""What is specific to two-stage detectors, on tiny networks."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_images_of_any_size_train_with_one_trace():
 
 
 def test_a_batch_of_differently_sized_images():
-    """Each image has its own frame, in which its proposals and detections lie."""
+    """Each image has its own frame, which contains its proposals and detections."""
     detector = variants.build_variant(NAME, is_training=False)
     shapes = tf.constant([[64, 96, 3], [40, 50, 3]])
     pixels = np.zeros([2, 64, 96, 3], np.float32)

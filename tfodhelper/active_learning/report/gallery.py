@@ -176,7 +176,7 @@ def _add_predictions(facts, galleries):
 
 
 def make_cards(gallery, names):
-    """Yields a `html.Card` for each image of a `Gallery`, with its picture, as it is asked for.
+    """Yields a `html.Card` for each image of a `Gallery`, with its picture, one at a time.
 
     Args:
       gallery: a `Gallery`.
@@ -213,7 +213,7 @@ def _color_of(name, ids):
 
 
 def lines_of(shown):
-    """The lines below an image: what is known of it, and its boxes with their scores."""
+    """The lines below an image: what is known about it, and its boxes with their scores."""
     lines = []
     if shown.classes:
         lines.append("known to show " + ", ".join(shown.classes))

@@ -8,7 +8,7 @@ FOLDER = "fixed"
 
 
 def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True):
-    """Writes all usable images with their corrected annotations; the folder appears whole or not at all.
+    """Writes all usable images with their corrected annotations, atomically.
 
     Images keep their names, except for extensions that do not match the content. Images that TensorFlow cannot decode
     are re-encoded, and images whose boxes refer to the rotated image are rotated. What is left out is not copied.

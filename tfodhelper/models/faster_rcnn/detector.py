@@ -99,7 +99,7 @@ def _backbone_part(first):
 
 
 def _region_features_part(first, second):
-    """Without a feature pyramid this is the end of the backbone, whose layers are counted anew."""
+    """Without a feature pyramid this is the end of the backbone, whose layers are counted from the start."""
     is_end_of_backbone = first.neck is None
     classification_keys = {}
     if is_end_of_backbone:

@@ -193,14 +193,14 @@ class RegionHead(tf_keras.layers.Layer):
 
 
 def _codes_of_targets(codes, class_targets):
-    """The box codes of the classes that are asked for.
+    """The box codes of the target classes.
 
     Args:
       codes: float32 [N, 1 or K, 4].
       class_targets: float32 [B, P, K + 1], one-hot, background first.
 
     Returns:
-      float32 [B, P, 4]; zero where the background is asked for and every class has its own box.
+      float32 [B, P, 4]; zero where the target is the background and every class has its own box.
     """
     num_proposals = class_targets.shape[1]
     if codes.shape[1] == 1:

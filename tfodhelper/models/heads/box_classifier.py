@@ -73,14 +73,14 @@ class BoxClassifierHead(tf_keras.layers.Layer):
 
     def checkpoint_keys(self):
         """{name in checkpoints: variable}; flattening and dropout count as layers before the dense one."""
-        place = 1 if self._layout.dropout_rate is None else 2
+        dense_index = 1 if self._layout.dropout_rate is None else 2
         keys = {}
         for index, prefix in enumerate(
             ("_box_prediction_head/_box_encoder_layers", "_class_prediction_head/_class_predictor_layers")
         ):
-            keys.update(keras_keys.keys_under(f"{prefix}/{place}", self.dense[index]))
+            keys.update(keras_keys.keys_under(f"{prefix}/{dense_index}", self.dense[index]))
             if self.norms:
-                keys.update(keras_keys.keys_under(f"{prefix}/{place + 1}", self.norms[index]))
+                keys.update(keras_keys.keys_under(f"{prefix}/{dense_index + 1}", self.norms[index]))
         return keys
 
     def class_keys(self):

@@ -66,10 +66,10 @@ class FeaturePyramid(tf_keras.layers.Layer):
         keys = keras_keys.keys_under(f"{generator}/top_layers/0", self.top.convolution)
         for i, block in enumerate(self.lateral):
             keys.update(keras_keys.keys_under(f"{generator}/residual_blocks/{i}/0", block.convolution))
-        for place, blocks in ((f"{generator}/conv_layers", self.smoothing), ("coarse_feature_layers", self.coarse)):
+        for scope, blocks in ((f"{generator}/conv_layers", self.smoothing), ("coarse_feature_layers", self.coarse)):
             for i, block in enumerate(blocks):
-                keys.update(keras_keys.keys_under(f"{place}/{i}/0", block.convolution))
-                keys.update(keras_keys.keys_under(f"{place}/{i}/1", block.norm))
+                keys.update(keras_keys.keys_under(f"{scope}/{i}/0", block.convolution))
+                keys.update(keras_keys.keys_under(f"{scope}/{i}/1", block.norm))
         return keys
 
 

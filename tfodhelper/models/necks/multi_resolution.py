@@ -103,14 +103,14 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         """
         keys = {}
         for number, stage in enumerate(self.stages, start=self._num_backbone_maps):
-            place = 0
+            index_in_map = 0
             for index, block in enumerate(stage):
                 if index == 1 and self._layout.explicit_padding:
-                    place += 1
+                    index_in_map += 1
                 prefix = f"_feature_map_generator/convolutions/{number}"
-                keys.update(keras_keys.keys_under(f"{prefix}/{place}", block.convolution))
-                keys.update(keras_keys.keys_under(f"{prefix}/{place + 1}", block.norm))
-                place += 3
+                keys.update(keras_keys.keys_under(f"{prefix}/{index_in_map}", block.convolution))
+                keys.update(keras_keys.keys_under(f"{prefix}/{index_in_map + 1}", block.norm))
+                index_in_map += 3
         return keys
 
     def slim_names(self, stage, backbone):
