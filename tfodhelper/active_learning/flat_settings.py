@@ -12,7 +12,7 @@ _WHOLE = {each.name: each for each in options_of(active_options.RoundOptions)}
 
 
 def to_init_options(chosen):
-    """What `create_workspace.init` takes.
+    """Converts to the options of `create_workspace.init`.
 
     Args:
       chosen: `FlatOptions`.
@@ -21,7 +21,7 @@ def to_init_options(chosen):
       `InitOptions`.
 
     Raises:
-      UsageError, ZooError, ConfigError, CheckpointError: settings that no round could use.
+      UsageError, ZooError, ConfigError, CheckpointError: the settings are invalid.
     """
     from tfodhelper.active_learning import round_settings
 
@@ -60,12 +60,12 @@ def arrange(values):
 
 def _by_name():
     """{name: (part, Option)} of the settings that belong to a part; the pool's have names of their own here."""
-    found = {}
+    entries = {}
     for part in active_options.PARTS:
         for option in active_options.part_options(part):
             name = option.flag if part == "prediction" else option.name
-            found[name] = part, option
-    return found
+            entries[name] = part, option
+    return entries
 
 
 def _read_oracle_options(oracle, given):
