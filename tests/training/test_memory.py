@@ -14,9 +14,9 @@ def read(name):
 
 
 def test_a_two_stage_detector_names_its_proposals():
-    found = memory.find_what_to_lower(read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
+    settings = memory.find_what_to_lower(read("faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"))
     resizer = "model.faster_rcnn.image_resizer.keep_aspect_ratio_resizer"
-    assert found == [
+    assert settings == [
         ("train_config.batch_size", 64, 32),
         ("model.faster_rcnn.second_stage_batch_size", 64, 32),
         ("model.faster_rcnn.first_stage_max_proposals", 300, 150),

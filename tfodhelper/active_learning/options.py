@@ -129,7 +129,7 @@ class GrowingSetOptions(SetOptions, WorkspaceOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitOptions(GrowingSetOptions):
-    """All that `active init` is told: the images, and how rounds are made.
+    """The options of `active init`: the images, and the settings of rounds.
 
     Attributes:
       settings: of the rounds, plain values; see `workspace.Workspace`.
@@ -170,7 +170,7 @@ def part_options(part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlatOptions(ChoiceOptions, RoundOptions, RoundTrainingOptions, GrowingSetOptions):
-    """All that makes a workspace and its rounds, each under one name, for a call from Python.
+    """The options of a workspace and its rounds, each under one name, for a call from Python.
 
     Attributes:
       oracle_options: {name: value} of the options of the oracle; see `oracles.options`.

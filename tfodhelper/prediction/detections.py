@@ -61,7 +61,7 @@ class ImageDetections:
         """Makes an annotation that LabelImg opens: boxes in whole pixels, inside the image.
 
         Args:
-          score_threshold: detections of a lower score are left out.
+          score_threshold: detections with a lower score are left out.
         """
         annotation: structures.Annotation = to_annotation(self, score_threshold)
         return annotation

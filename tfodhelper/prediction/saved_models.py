@@ -10,7 +10,7 @@ def find_saved_model(path):
 
     Args:
       path: the folder of the SavedModel itself, the folder around it (an export, an unpacked archive of the zoo), or a
-        run folder, which stands for its best export.
+        run folder, meaning its best export.
 
     Returns:
       pathlib.Path.

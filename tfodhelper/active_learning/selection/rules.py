@@ -37,7 +37,7 @@ def explain(rule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChoiceOptions(options.Options):
-    """What a user sets about a selection.
+    """The options of a selection that a user sets.
 
     Attributes:
       budget: None or 0 for all.
@@ -71,12 +71,12 @@ class ChoiceOptions(options.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectOptions(ChoiceOptions):
-    """All that may be set about a selection.
+    """All options of a selection.
 
     Attributes:
-      score_threshold: detections below it are not looked at.
+      score_threshold: detections below it are ignored.
       found_threshold: the minimum score for a class to count as found in an image, for strata and class balance.
-      box_threshold: the score from which a detection counts as a box to be labelled.
+      box_threshold: the minimum score for a detection to count as a box to be labelled.
       seed: the same seed draws differently in each round.
       expand: candidates for diversity, as a multiple of the budget.
       max_candidates: maximum number of images among which k-means++ and k-center choose; from a larger pool, that many
