@@ -4,10 +4,10 @@
     python scripts/compare_rules.py --data_dir=FOLDER --val_list=FILE --output_dir=comparison \\
         --flag=--pipeline_config_path=MODEL/pipeline.config --flag=--fine_tune_checkpoint=MODEL/checkpoint
 
-The annotations of --data_dir are hidden, except those of --start images drawn by each seed; `active run` with the oracle
-`simulated` then uncovers --budget images per round, as each rule chooses. The validation is the same for all. Each --flag
-goes to `active init`. The same command resumes an interrupted comparison. --output_dir gets curve.csv, summary.csv, curve.png
-and the workspaces.
+The annotations of --data_dir are hidden, except those of --start images drawn by each seed; `active run` with the
+oracle `simulated` then uncovers --budget images per round, as each rule chooses. The validation set is the same for
+all. Each --flag is passed to `active init`. The same command resumes an interrupted comparison. curve.csv, summary.csv,
+curve.png and the workspaces are written to --output_dir.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The figures that the Object Detection API itself computes; tests/golden/metrics_odapi.json says how they were made."""
+"""The figures that the Object Detection API computes; tests/golden/metrics_odapi.json says how they were made."""
 
 import json
 import math

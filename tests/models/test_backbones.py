@@ -1,4 +1,4 @@
-"""The positions of the windows of backbones, by hand, and the backbones of the first generation against their own numbers."""
+"""The windows of backbones, by hand, and the backbones of the first generation against their own numbers."""
 
 import pathlib
 import zlib

@@ -1,4 +1,4 @@
-"""Worker processes of a script that has imported TensorFlow: they are started as new processes and do not print its lines."""
+"""Workers of a script that has imported TensorFlow: they start as new processes and print none of its lines."""
 
 import os
 import subprocess
