@@ -1,4 +1,4 @@
-"""The positions of the windows of backbones, by hand, and the backbones of the first generation against their own numbers."""
+"""Positions of the windows of backbones, by hand, and first-generation backbones compared with their own numbers."""
 
 import pathlib
 import zlib

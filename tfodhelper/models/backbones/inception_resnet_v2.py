@@ -318,7 +318,8 @@ def build_second_half(hyperparams, frozen, slim=False, count=9, name="classifier
             [Pool(tf.nn.max_pool2d, 2, shrink["padding"])],
         ]
     )
-    # A detector restarts the count of the repeated blocks in its second stage; the classification network has them third.
+    # A detector restarts the count of the repeated blocks in its second stage; in the classification network they are
+    # the third repetition.
     repeated = {f"Repeat/block8_{number}": f"Repeat_2/block8_{number}" for number in range(1, count + 1)}
     modules = {"Mixed_7a": mixed_7a, **{scope: make.residual(2080, _BLOCK_8, 0.2) for scope in repeated}}
     modules["Block8"] = make.residual(2080, _BLOCK_8, 1.0, activation=None)
