@@ -151,7 +151,7 @@ def test_it_is_exported_and_predicts(data, trained, tmp_path):
     )
     noise = np.random.default_rng(0).integers(0, 256, [50, 80, 3], dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    (found,) = predictor.Predictor(folder).predict([tmp_path / "noise.png"])
+    (found,) = predictor.StreamPredictor(folder).predict([tmp_path / "noise.png"])
     names = {item.name for item in label_maps.read_label_map(data.label_map_path)}
     assert 0 < len(found.detections) <= 10 and {detection.name for detection in found.detections} <= names
     detector = build.build_detector(config.model, is_training=False)
@@ -173,5 +173,5 @@ def test_a_family_without_a_row_is_an_error_that_lists_the_known_ones():
             build.build_detector(model, is_training=False)
     assert caught.value.expected == "one of faster_rcnn, ssd"
     model.Clear()
-    with pytest.raises(errors.ConfigError, match="no architecture is chosen"):
+    with pytest.raises(errors.ConfigError, match="no architecture is set"):
         families.family_of(model)

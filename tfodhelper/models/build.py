@@ -1,6 +1,6 @@
 """From a DetectionModel message to a detector.
 
-The modules `build` are the only readers of configuration in this layer. Their tables name what is known; an unknown
+The modules `build`, `parts` and `hyperparams` are the only readers of configuration in this layer. An unknown
 name is an error that lists them.
 """
 

@@ -120,7 +120,7 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
     path = pathlib.Path(model_dir) / SAMPLING
     known = storage.read_json(path) if path.exists() else {"mode": sampling.BASE, "negatives": None}
     previous = sampling.Sampling(known["mode"], known["negatives"])
-    if previous != chosen and tf.train.latest_checkpoint(str(model_dir)):
+    if previous != chosen and find.find_newest_in(model_dir):
         raise errors.UsageError(
             f"{model_dir}: its checkpoints were trained with another sampling",
             expected=f"--sampling={previous.mode}, negatives {previous.negatives}",
@@ -230,4 +230,4 @@ def say_evaluation(step, metrics):
 def is_finished(model_dir, num_steps):
     """Whether a folder contains a training up to `num_steps` with its last evaluation."""
     history = evaluation.History(pathlib.Path(model_dir) / "evaluations.jsonl")
-    return history.has(num_steps) and tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "last")) is not None
+    return history.has(num_steps) and find.find_newest_in(pathlib.Path(model_dir) / "last") is not None

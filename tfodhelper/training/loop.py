@@ -12,7 +12,7 @@ from official.core import config_definitions
 from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors, families
-from tfodhelper.checkpoints import moving_averages, restore, save
+from tfodhelper.checkpoints import find, moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import normalization
 from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
@@ -292,11 +292,11 @@ class Session:
 
     def last_prefix(self):
         """Prefix of the weights of the last evaluation."""
-        return tf.train.latest_checkpoint(str(self.model_dir / "last"))
+        return find.find_newest_in(self.model_dir / "last")
 
     def best_prefix(self):
         """Prefix of the weights with the highest mAP."""
-        return tf.train.latest_checkpoint(str(self.model_dir / "best"))
+        return find.find_newest_in(self.model_dir / "best")
 
 
 def check_batch_size(batch_size, strategy_):
