@@ -6,9 +6,9 @@
 
 The straightforward writer reads each XML file with lxml, the image's size from its header with Pillow, and writes
 tf.train.Examples with tf.io.TFRecordWriter, one after the other: no check, no split, no manifest. Both run in turn,
-each in a process of its own and from the start of the interpreter to its end, so that start-up counts. Beside the wall
-clock stand the seconds of processor time and the greatest resident memory over all processes of the conversion; a
-machine that others use distorts the first, so the load is printed too.
+each in its own process, and are measured from the start of the interpreter to its end, so that start-up counts. The
+table shows wall-clock time, processor time, and the peak resident memory over all processes of the conversion. Other
+users of the machine distort the wall-clock time, so the load is printed too.
 
 The images are drawn once (160 x 120 pixels, about 4 KB, one to three boxes; beyond 20,000 they differ in a comment
 only), or taken from --data_dir, where NAME.xml is next to each NAME.jpg.

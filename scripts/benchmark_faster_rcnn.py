@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Seconds and memory of a two-stage detector's step, beside a yardstick measured in the same run.
+"""Seconds and memory of a two-stage detector's step, compared with a baseline measured in the same run.
 
     python scripts/benchmark_faster_rcnn.py [--num_steps=12] [--rounds=3] [--size=320] [--batch_size=2] [--profile]
 
-The step is forward, losses and backward of Faster R-CNN ResNet-50 V1 (the configuration of 640 x 640 of the second zoo,
-with another size of input) on images with 16 boxes each that are already in memory. Batch norm is frozen, as it is with
-small batches. The yardstick is forward and backward of the ResNet-50 of tf_keras.applications on the same images: its
-first three blocks are the detector's first stage. Both run in turn, each in a process of its own, whose peak memory is
-told with and without what TensorFlow itself takes; the ratio of the times holds when the machine's speed does not.
+The step is forward, losses and backward of Faster R-CNN ResNet-50 V1 (the 640 x 640 configuration of the TF2 zoo with
+a different input size) on images with 16 boxes each that are already in memory. Batch norm is frozen, as it is with
+small batches. The baseline is forward and backward of the ResNet-50 of tf_keras.applications on the same images: its
+first three blocks are the detector's first stage. Both run in turn, each in its own process, whose peak memory is
+printed with and without that of TensorFlow itself. The ratio of the times is comparable between machines.
 
-With --profile the share of each kind of operation follows, of one step.
+--profile adds the share of each kind of operation in one step.
 """
 
 import argparse

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Images per second of the pool prediction, beside a loop over single images through the same SavedModel.
+"""Images per second of the pool prediction, compared with a loop over single images through the same SavedModel.
 
     python scripts/benchmark_pool.py --saved_model_dir=EXPORT --image_dir=IMAGES [--num_images=1000] [--rounds=3]
 
-The loop is what a program does that takes a SavedModel as it is: read a file, decode it, call `serving_default` with
-one image, take the arrays. The pool prediction is all of `active predict`: each call has a core of its own, and
-detections, doubts and features are written in parts; with --verb=round it is that of `active round`, whose process has
-trained before, with all cores for each operation. Both see the same files in the same order, each in a
-process of its own, in turn; loading the model and the first calls are not counted. The images of a folder are repeated
-until there are enough; a machine that other work disturbs wants many of them.
+The loop is what a simple program does with a SavedModel: read a file, decode it, call `serving_default` with one image,
+get the arrays. The pool prediction is everything that `active predict` does: each call has a core of its own, and
+detections, doubts and features are written in parts. With --verb=round it is that of `active round`, whose process has
+trained before, with all cores for each operation. Both see the same files in the same order, in turn, each in its own
+process; loading the model and the first calls are not counted. The images of a folder are repeated until there are
+enough; use many of them on a machine with other work.
 
-With --memory_at=1000,10000 the pool prediction alone is run over so many images, and its memory is compared.
+--memory_at=1000,10000 runs only the pool prediction, on that many images, and compares its memory use.
 """
 
 import argparse
@@ -107,8 +107,8 @@ def find_images(arguments):
     """Paths of as many images as asked for."""
     from tfodhelper.prediction import sources
 
-    found = [str(source.path) for source in sources.find_images(arguments.image_dir.split(","))]
-    return [found[number % len(found)] for number in range(arguments.num_images)]
+    paths = [str(source.path) for source in sources.find_images(arguments.image_dir.split(","))]
+    return [paths[number % len(paths)] for number in range(arguments.num_images)]
 
 
 def measure_loop(saved_model_dir, paths):

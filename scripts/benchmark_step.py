@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Seconds and memory of one training step, beside a yardstick measured in the same run.
+"""Seconds and memory of one training step, compared with a baseline measured in the same run.
 
     python scripts/benchmark_step.py [--data_dir=CONVERTED] [--fine_tune_checkpoint=PATH] [--num_steps=60] [--rounds=3]
 
-The step is the whole of what `tfodhelper train` does for one batch of 8 images: read, decode, augment (flip and
+The step is everything that `tfodhelper train` does for one batch of 8 images: read, decode, augment (flip and
 ssd_random_crop), forward, losses, backward, update, on SSD MobileNet V1 0.75 at 300 x 300 with frozen batch norm. The
-yardstick is forward and backward of the MobileNet of tf_keras.applications (alpha 0.75, 300 x 300, batch 8, batch norm
+baseline is forward and backward of the MobileNet of tf_keras.applications (alpha 0.75, 300 x 300, batch 8, batch norm
 not training) on images that are already in memory: less work than a detector's step can be, and the same on every
-machine. Both run in turn, each in a process of its own; the ratio holds when the machine's speed does not.
+machine. Both run in turn, each in its own process; the ratio is comparable between machines.
 """
 
 import argparse

@@ -94,9 +94,9 @@ def run_rule(arguments, exercise, rule, seed):
     from tfodhelper.active_learning.report import round_facts
 
     return [
-        (rule, seed, one.number, one.train.images, one.train.boxes, one.map50, one.map5095)
-        for one in round_facts.read_rounds(space)
-        if one.train is not None and one.map50 is not None
+        (rule, seed, facts.number, facts.train.images, facts.train.boxes, facts.map50, facts.map5095)
+        for facts in round_facts.read_rounds(space)
+        if facts.train is not None and facts.map50 is not None
     ]
 
 

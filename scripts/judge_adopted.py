@@ -3,7 +3,7 @@
 
     python scripts/judge_adopted.py --workspace=FOLDER --truth_dir=FOLDER
 
-For each round and class: boxes adopted, how many of them lie on a true box of their class with an intersection over
+For each round and class: boxes adopted, how many of them are on a true box of their class with an intersection over
 union above 0.5 and above 0.75 (each true box serves once), and how many true boxes of the adopted images were left
 unlabelled. The truth is LabelImg XML, found by the stem of the image.
 """
@@ -29,10 +29,10 @@ def main():
     arguments = parser.parse_args()
     truths = {path.stem: path for path in pathlib.Path(arguments.truth_dir).rglob("*.xml")}
     rows = []
-    for one in workspace.Workspace(arguments.workspace).rounds():
-        if one.has("merge"):
-            adopted = [answer for answer in answers.read_answers(one.answers_path) if answer.verdict == ADOPTED]
-            rows += judge_round(one.number, adopted, truths)
+    for round_ in workspace.Workspace(arguments.workspace).rounds():
+        if round_.has("merge"):
+            adopted = [answer for answer in answers.read_answers(round_.answers_path) if answer.verdict == ADOPTED]
+            rows += judge_round(round_.number, adopted, truths)
     header = ("round", "class", "images", "boxes", "IoU > 0.5", "share", "IoU > 0.75", "share", "true boxes left out")
     print(console.format_table(header, rows, numbers=(0, 2, 3, 4, 5, 6, 7, 8)))
 
@@ -63,12 +63,12 @@ def best_overlaps(ours, theirs):
     """Intersection over union of each of our boxes with a true one; each true box serves once, best pairs first."""
     if not ours or not theirs:
         return [0.0] * len(ours)
-    table, found = pairwise_iou(corners_of(ours), corners_of(theirs)), [0.0] * len(ours)
+    table, overlaps = pairwise_iou(corners_of(ours), corners_of(theirs)), [0.0] * len(ours)
     for _ in range(min(table.shape)):
         row, column = np.unravel_index(np.argmax(table), table.shape)
-        found[row] = float(table[row, column])
+        overlaps[row] = float(table[row, column])
         table[row, :], table[:, column] = -1, -1
-    return found
+    return overlaps
 
 
 def _cells(count):

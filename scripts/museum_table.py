@@ -2,7 +2,7 @@
 
   python scripts/museum_table.py FOLDER [--markdown]
 
-Each folder below FOLDER is taken for a set of its own, as `check` takes it; record files are read as
+Each folder below FOLDER is treated as a separate dataset, as by `check`; record files are read as
 `import --from=records` reads them. Every file of a case is in the table.
 """
 

@@ -3,7 +3,7 @@
 
     python scripts/split_table.py
 
-Two sets with 18 classes and one box an image, split 8:2. The log's figures are known for some of the classes; the
+Two sets with 18 classes and one box per image, split 8:2. The log's figures are known for some of the classes; the
 others fill the sets up to their number of images.
 """
 
@@ -48,9 +48,9 @@ def main():
         console.say(f"{num_images} images, {NUM_CLASSES} classes, one box each, 8:2")
         console.say(class_counts.format_summary(label_map, counted))
         for name, expected in printed.items():
-            found = tuple(counted.boxes[side][name] for side in (split.TRAIN, split.VALIDATE))
-            is_equal &= found == expected
-            console.say(f"  {name}: {found[0]}/{found[1]}, in the log {expected[0]}/{expected[1]}")
+            counted_boxes = tuple(counted.boxes[side][name] for side in (split.TRAIN, split.VALIDATE))
+            is_equal &= counted_boxes == expected
+            console.say(f"  {name}: {counted_boxes[0]}/{counted_boxes[1]}, in the log {expected[0]}/{expected[1]}")
         console.say("")
     return 0 if is_equal else 1
 

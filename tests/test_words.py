@@ -268,7 +268,7 @@ def test_vague_names_are_found(source, names):
 
 def test_variables_are_named_after_what_they_hold():
     problems = []
-    for path in sorted((REPOSITORY / "tfodhelper").rglob("*.py")):
+    for path in sorted([*(REPOSITORY / "tfodhelper").rglob("*.py"), *(REPOSITORY / "scripts").glob("*.py")]):
         source = path.read_text(encoding="utf-8")
         fields = _fields(source)
         where = path.relative_to(REPOSITORY).as_posix()
