@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tests.checkpoints.two_stage_keys import BOX_HEAD, CLASS_HEAD, Keys, write, write_slim
 from tests.models.faster_rcnn import cases
 from tfodhelper import errors, protos
-from tfodhelper.checkpoints import restore
+from tfodhelper.checkpoints import restore, save
 from tfodhelper.checkpoints.keys import SUFFIX
 from tfodhelper.models import build
 from tfodhelper.models.backbones import resnet_v1
@@ -182,6 +182,21 @@ def test_second_generation_classification_checkpoint_counts_on_in_the_second_sta
     assert len(report.restored) == 265 and not report.unused
     for key in report.restored:
         np.testing.assert_array_equal(ours.checkpoint_keys()[key], theirs.checkpoint_keys()[key])
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_type", "scope"),
+    [
+        ("classification", "model/_feature_extractor_for_proposal_features/classification_backbone/"),
+        ("detection", "model/_feature_extractor_for_"),
+        ("full", "model/"),
+    ],
+)
+def test_what_each_type_restores_with_a_pyramid(checkpoint_type, scope, tmp_path):
+    detector = build_real("resnet_v1_50", **PYRAMID)
+    prefix = tf.train.Checkpoint(model=save.ModelView(detector)).save(str(tmp_path / "ckpt"))
+    report = restore.restore_for_fine_tuning(detector, prefix, checkpoint_type)
+    assert set(report.restored) == {key for key in detector.checkpoint_keys() if key.startswith(scope)}
 
 
 def test_a_shallower_network_is_an_error(tmp_path):
