@@ -207,6 +207,7 @@ import pathlib
 import tfodhelper
 
 result = tfodhelper.run(data_dir="photos", model="ssd_mobilenet_v1", output_dir="runs/first", num_steps=500)
+tfodhelper.run(data_dir=pathlib.Path("photos"), overrides=["train_config.batch_size=4"])
 detector = tfodhelper.Predictor(result)
 for prediction in detector.predict_folder(pathlib.Path("photos")):
     names: list[str] = [detection.name for detection in prediction]

@@ -19,11 +19,12 @@ import numbers
 import os
 import types
 import typing
+from collections.abc import Sequence
 
 from tfodhelper import errors
 
 Path = str | os.PathLike
-Texts = tuple[str, ...]
+Texts = Sequence[str]  # kept as a tuple
 REQUIRED = dataclasses.MISSING
 
 _KEY = "option"
