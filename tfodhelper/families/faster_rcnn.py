@@ -39,7 +39,6 @@ _RULES = {
     "MultiscaleAnchorGenerator": make(
         "min_level max_level anchor_scale aspect_ratios scales_per_octave", normalize_coordinates=Only(("false",))
     ),
-    "FeaturePyramidNetworks": make("min_level max_level additional_layer_depth"),
     "BoxPredictor": make(
         "mask_rcnn_box_predictor", convolutional_box_predictor=Unsupported("only mask_rcnn_box_predictor")
     ),

@@ -8,6 +8,7 @@ RULES = {
     "KeepAspectRatioResizer": make(
         "min_dimension max_dimension resize_method pad_to_max_dimension per_channel_pad_value"
     ),
+    "FeaturePyramidNetworks": make("min_level max_level additional_layer_depth"),
     "Hyperparams": make(
         "regularizer initializer activation batch_norm force_use_bias",
         op=Only(("CONV",)),
