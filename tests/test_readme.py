@@ -71,6 +71,7 @@ def finish_a_run(folder, **settings):
     (folder / options.output_dir / "run.json").write_text(json.dumps(state))
 
 
+@pytest.mark.slow
 def test_a_run_and_its_detector(tmp_path, monkeypatch):
     """The run is a finished one, as on the second start of a script; training it would take minutes."""
     monkeypatch.chdir(tmp_path)
@@ -134,6 +135,7 @@ def growing(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_round_with_an_oracle_of_ones_own(growing):
     said = run_block("tfodhelper.run_rounds(", growing)
     (folder,) = (growing / "growing/rounds").iterdir()

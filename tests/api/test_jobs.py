@@ -16,6 +16,8 @@ from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 from tfodhelper.records import reader
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).with_name("jobs_script.py")
 
 

@@ -84,6 +84,7 @@ def test_files_and_memory_give_the_same_update(tmp_path, request):
     assert manifests.read_manifest(folders[1]).findings["unlabelled"] == 21
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_dataset(tmp_path, in_files, monkeypatch):
     """Measured in the main process; a worker keeps some hundred files in memory."""
     monkeypatch.setattr(discover, "_MIN_FOR_PROCESSES", 0)

@@ -49,6 +49,7 @@ def run_step(step, detector, groundtruth, height, width, seed=0):
     return losses, num_proposals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [NAME, "Faster R-CNN, static", "Faster R-CNN, pyramid", "Faster R-CNN, sigmoid, hard mining"]
 )
@@ -195,6 +196,7 @@ def test_strides_of_resnet(slim, stride):
     assert crops.shape == ([3, 7, 7, 128] if slim else [3, 4, 4, 128])
 
 
+@pytest.mark.slow
 def test_static_shapes_compile():
     """XLA gives the losses, gradients and detections of the plain graph."""
     detector = variants.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
