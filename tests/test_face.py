@@ -18,6 +18,8 @@ import pytest
 import tfodhelper
 from tests.shared_data import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(set(tfodhelper.__all__) - {"__version__"})
 
 

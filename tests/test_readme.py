@@ -147,6 +147,7 @@ def test_a_round_with_an_oracle_of_ones_own(growing):
     assert "confident: " in said
 
 
+@pytest.mark.slow
 def test_what_came_before_is_not_done_again(growing):
     """Runs after the round above: a target that is reached, a phase to stop at, a setting that comes too late."""
     assert tfodhelper.run_rounds(growing / "growing", 1) == "done"

@@ -7,6 +7,8 @@ import pytest
 from tests.shared_data import REPOSITORY
 from tfodhelper import tensorflow_setup
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_settings_stand_and_those_of_the_user_stay(monkeypatch):
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")

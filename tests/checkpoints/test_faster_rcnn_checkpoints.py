@@ -16,6 +16,8 @@ from tfodhelper.checkpoints.keys import SUFFIX
 from tfodhelper.models import build
 from tfodhelper.models.backbones import resnet_v1
 
+pytestmark = pytest.mark.slow
+
 BACKBONES = ("resnet_v1_50", "resnet_v1_101", "inception_resnet_v2")
 HEADS = (
     "model/_first_stage_box_predictor_first_conv/",

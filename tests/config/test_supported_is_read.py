@@ -10,6 +10,8 @@ from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.families import rules
 from tfodhelper.zoo import base_configs
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = {family.name: family for family in families.TABLE}
 SSD = "model.ssd"
 HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"

@@ -24,6 +24,8 @@ from tfodhelper.prediction import predictor
 from tfodhelper.training import evaluation, jobs, memory, task
 from tfodhelper.training.options import TrainOptions
 
+pytestmark = pytest.mark.slow
+
 BASE = """
 model { center_net { num_classes: 90 image_resizer { fixed_shape_resizer { height: 64 width: 64 } } } }
 train_config {

@@ -10,6 +10,8 @@ from tfodhelper import errors, protos, resizers
 from tfodhelper.fields import Groundtruth, Inputs
 from tfodhelper.inputs import build, sampling
 
+pytestmark = pytest.mark.slow
+
 FIXED = "fixed_shape_resizer { height: 32 width: 48 }"
 AUGMENTATION = "random_horizontal_flip {}", "ssd_random_crop {}", "random_adjust_brightness {}"
 

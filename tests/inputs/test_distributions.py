@@ -11,6 +11,8 @@ from tests.inputs import examples
 from tfodhelper.inputs import augment, pixels
 from tfodhelper.inputs import sample as samples
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = json.loads(
     (pathlib.Path(__file__).parents[1] / "golden" / "augmentation_statistics.json").read_text(encoding="utf-8")
 )

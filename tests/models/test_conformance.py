@@ -15,6 +15,8 @@ from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Predictions
 from tfodhelper.models import build
 
+pytestmark = pytest.mark.slow
+
 LOSS_PREFIX = "Loss/"  # by which evaluation tells losses from the rest
 EXPORTED = ("plain", "Faster R-CNN", "Faster R-CNN, first generation, stride 8, any size")
 

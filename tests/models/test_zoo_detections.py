@@ -13,6 +13,8 @@ from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections
 from tfodhelper.models import build
 
+pytestmark = pytest.mark.slow
+
 NAME = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
 
 

@@ -23,6 +23,8 @@ from tfodhelper.fields import Losses
 from tfodhelper.render import figures, fonts, palette
 from tfodhelper.training import curves, evaluation
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["红细胞", "白血球 <b>", "小血板"]
 
 

@@ -10,6 +10,8 @@ from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models.backbones import resnet_v1
 
+pytestmark = pytest.mark.slow
+
 NAME = "Faster R-CNN"
 OBJECTS = [(1, 0.1, 0.1, 0.5, 0.6), (2, 0.3, 0.4, 0.9, 0.9)]
 
@@ -49,7 +51,6 @@ def run_step(step, detector, groundtruth, height, width, seed=0):
     return losses, num_proposals
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [NAME, "Faster R-CNN, static", "Faster R-CNN, pyramid", "Faster R-CNN, sigmoid, hard mining"]
 )
@@ -196,7 +197,6 @@ def test_strides_of_resnet(slim, stride):
     assert crops.shape == ([3, 7, 7, 128] if slim else [3, 4, 4, 128])
 
 
-@pytest.mark.slow
 def test_static_shapes_compile():
     """XLA gives the losses, gradients and detections of the plain graph."""
     detector = variants.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
