@@ -1,9 +1,11 @@
 """What metrics of detections have in common: each image is checked, counted once, and kept as a row."""
 
+import abc
+
 from tfodhelper.metrics import examples
 
 
-class ImageMetric:
+class ImageMetric(abc.ABC):
     """A metric that turns each image into a row when it arrives; `_make_row` and `result` are those of the metric.
 
     Args:
@@ -32,9 +34,9 @@ class ImageMetric:
         if self._seen.add(image_id) is not None:
             self._rows.append(self._make_row(gt, predictions))
 
+    @abc.abstractmethod
     def _make_row(self, gt, predictions):
         """Counts the ground truth of an image and returns a tuple of arrays [D, ...] of its detections."""
-        raise NotImplementedError
 
     def _sorted_rows(self):
         """The rows in an order that does not depend on the order of arrival; warns of repeated ids."""
