@@ -164,12 +164,15 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         last = {id(v) for blocks in self.class_layers for v in blocks[-1].convolution.checkpoint_keys().values()}
         return frozenset(key for key, variable in self.checkpoint_keys().items() if id(variable) in last)
 
-    def slim_names(self, scopes):
+    def slim_names(self, scopes=None):
         """{own key: names in first-generation checkpoints}.
 
         Args:
-          scopes: one for each feature map, the finest first; the layers of further maps have no names.
+          scopes: one for each feature map, the finest first; the layers of further maps have no names. When omitted,
+            those of SSD.
         """
+        if scopes is None:
+            scopes = [f"BoxPredictor_{i}" for i in range(len(self.box_layers))]
         scoped = []
         for scope, boxes, classes in zip(scopes, self.box_layers, self.class_layers):
             scoped.append(([f"{scope}/BoxEncodingPredictor"], boxes[-1]))

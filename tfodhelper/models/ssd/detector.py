@@ -64,6 +64,7 @@ class SSDNetwork:
       neck: feature maps -> more feature maps.
       head: feature maps -> box codes [B, A, 4], class logits [B, A, C].
       pad_to_multiple: height and width of the input are padded with zeros to a multiple of this.
+      backbone_scope: place of the backbone in object-graph checkpoints, below `model/_feature_extractor/`.
     """
 
     scaling: pixels.PixelScaling
@@ -71,6 +72,7 @@ class SSDNetwork:
     neck: tf.Module
     head: tf.Module
     pad_to_multiple: int = 1
+    backbone_scope: str = "classification_backbone"
 
 
 class SSDDetector(detector.Detector):
@@ -90,6 +92,7 @@ class SSDDetector(detector.Detector):
         super().__init__(num_classes, resizer, name=name)
         self.backbone, self.neck, self.head = network.backbone, network.neck, network.head
         self._scaling, self._pad_to_multiple = network.scaling, network.pad_to_multiple
+        self._backbone_scope: str = network.backbone_scope
         self._anchors: anchor_ops.GridAnchors = anchors
         self._assigner: target_assigner.TargetAssigner = assigner
         self._loss: SSDLoss = loss
@@ -188,7 +191,7 @@ class SSDDetector(detector.Detector):
         stage = "FeatureExtractor"  # in first-generation checkpoints
         return [
             Part(
-                scope="_feature_extractor/classification_backbone",
+                scope=f"_feature_extractor/{self._backbone_scope}",
                 module=self.backbone,
                 role=roles.BACKBONE,
                 classification_keys={key: key for key in self.backbone.checkpoint_keys()},
@@ -205,7 +208,7 @@ class SSDDetector(detector.Detector):
                 module=self.head,
                 role=roles.HEAD,
                 class_keys=self.head.class_keys(),
-                slim_names=self.head.slim_names([f"BoxPredictor_{i}" for i in range(len(self.head.box_layers))]),
+                slim_names=self.head.slim_names(),
             ),
         ]
 
