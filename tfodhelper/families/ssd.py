@@ -6,6 +6,7 @@ from tfodhelper.fields import Losses
 
 BATCH_SIZE = 8
 
+_NOT_OF_ONE_STAGE = Unsupported("only convolutional_box_predictor and weight_shared_convolutional_box_predictor")
 _ONE_ANCHOR_GENERATOR = Unsupported("only ssd_anchor_generator")
 _RULES = {
     "Ssd": make(
@@ -37,7 +38,9 @@ _RULES = {
         "width_offset"
     ),
     "BoxPredictor": make(
-        "convolutional_box_predictor", mask_rcnn_box_predictor=Unsupported("only convolutional_box_predictor")
+        "convolutional_box_predictor weight_shared_convolutional_box_predictor",
+        mask_rcnn_box_predictor=_NOT_OF_ONE_STAGE,
+        rfcn_box_predictor=_NOT_OF_ONE_STAGE,
     ),
     "ConvolutionalBoxPredictor": make(
         "conv_hyperparams min_depth max_depth num_layers_before_predictor use_dropout dropout_keep_probability "
@@ -46,6 +49,13 @@ _RULES = {
         apply_sigmoid_to_scores=Unsupported("post_processing.score_converter: SIGMOID does it"),
     ),
     "ConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
+    "WeightSharedConvolutionalBoxPredictor": make(
+        "conv_hyperparams depth num_layers_before_predictor kernel_size class_prediction_bias_init use_dropout "
+        "dropout_keep_probability share_prediction_tower use_depthwise score_converter box_encodings_clip_range "
+        "apply_conv_hyperparams_to_heads apply_conv_hyperparams_pointwise",
+        box_code_size=Only(("4",)),
+    ),
+    "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
 _MOBILENET_V1 = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
