@@ -31,6 +31,8 @@ SHARED = (
     "apply_conv_hyperparams_pointwise: true"
 )
 
+OF_LEVELS = "min_level: 2 max_level: 7 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
+
 # Together they set every field of the model that the rules call supported.
 VARIANTS = {
     "coco": [],
@@ -103,6 +105,10 @@ VARIANTS = {
     "shared weights": [
         f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
         f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",
+    ],
+    "anchors of a pyramid": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.feature_extractor.num_layers=6",
     ],
     "bootstrapped": [
         f"{SSD}.loss.localization_loss.weighted_l2={{}}",

@@ -7,7 +7,7 @@ from tfodhelper.fields import Losses
 BATCH_SIZE = 8
 
 _NOT_OF_ONE_STAGE = Unsupported("only convolutional_box_predictor and weight_shared_convolutional_box_predictor")
-_ONE_ANCHOR_GENERATOR = Unsupported("only ssd_anchor_generator")
+_NO_SUCH_ANCHORS = Unsupported("only ssd_anchor_generator and multiscale_anchor_generator")
 _RULES = {
     "Ssd": make(
         "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
@@ -28,14 +28,18 @@ _RULES = {
     "RegionSimilarityCalculator": make("iou_similarity"),
     "IouSimilarity": {},
     "AnchorGenerator": make(
-        "ssd_anchor_generator",
-        grid_anchor_generator=_ONE_ANCHOR_GENERATOR,
-        multiscale_anchor_generator=_ONE_ANCHOR_GENERATOR,
+        "ssd_anchor_generator multiscale_anchor_generator",
+        grid_anchor_generator=_NO_SUCH_ANCHORS,
+        flexible_grid_anchor_generator=_NO_SUCH_ANCHORS,
     ),
     "SsdAnchorGenerator": make(
         "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
         "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width height_stride width_stride height_offset "
         "width_offset"
+    ),
+    "MultiscaleAnchorGenerator": make(
+        "min_level max_level anchor_scale aspect_ratios scales_per_octave",
+        normalize_coordinates=Only(("true",), "anchors are always normalized here"),
     ),
     "BoxPredictor": make(
         "convolutional_box_predictor weight_shared_convolutional_box_predictor",

@@ -71,6 +71,13 @@ VARIANTS = {
         35 + 6 + 24,
         SHARED | {"predictor": "depth: 12 num_layers_before_predictor: 2 class_prediction_bias_init: -4.6"},
     ),
+    "anchors of a pyramid": Variant(
+        35,
+        35,
+        {
+            "anchors": "multiscale_anchor_generator { min_level: 4 max_level: 9 aspect_ratios: 1 aspect_ratios: 2 }",
+        },
+    ),
     "weights shared, depthwise, one tower": Variant(
         35 + 6 + 12,
         35 + 6 + 12,
