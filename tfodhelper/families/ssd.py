@@ -61,7 +61,7 @@ _RULES = {
     ),
     "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
-_MOBILENET_V1 = make(
+_MOBILENET = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
@@ -70,7 +70,12 @@ FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    feature_extractors={
+        "ssd_mobilenet_v1": _MOBILENET,
+        "ssd_mobilenet_v1_keras": _MOBILENET,
+        "ssd_mobilenet_v2": _MOBILENET,
+        "ssd_mobilenet_v2_keras": _MOBILENET,
+    },
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=lambda model: BATCH_SIZE,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
