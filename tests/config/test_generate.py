@@ -198,7 +198,7 @@ def test_own_config_determines_the_checkpoint(tmp_path):
 def test_unknown_and_untrainable_models():
     with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
         generate.find_base("ssd_mobilnet_v1")
-    with pytest.raises(errors.ConfigError, match="cannot be trained yet"):
+    with pytest.raises(errors.ConfigError, match="cannot be trained here yet"):
         generate.find_base("faster_rcnn_nas")
     with pytest.raises(errors.UsageError, match="--model"):
         generate.find_base()

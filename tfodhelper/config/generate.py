@@ -84,9 +84,8 @@ def find_base(model=None, pipeline_config_path=None):
     if not model and not pipeline_config_path:
         raise errors.UsageError(
             "no model is given",
-            expected="--model=NAME, one of "
-            + ", ".join(base_configs.base_names())
-            + "; or --pipeline_config_path=FILE",
+            expected="--model=NAME, for example ssd_mobilenet_v2, or --pipeline_config_path=FILE",
+            fix="`tfodhelper zoo --trainable` lists the models that can be trained",
         )
     if not pipeline_config_path and (model.endswith(".config") or pathlib.Path(model).is_dir()):
         model, pipeline_config_path = None, model

@@ -1,7 +1,7 @@
 """Two-stage detectors (Ren et al. 2015; arXiv 1506.01497), with both stages or with the first one alone."""
 
 from tfodhelper.families import anchors, shared_rules, spec
-from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, Untrainable, make
 from tfodhelper.fields import Losses
 
 BATCH_SIZE = 2  # where the input is at most SMALL_INPUT_PIXELS, else 1: a card of 8 GB holds it
@@ -40,7 +40,9 @@ _RULES = {
         "min_level max_level anchor_scale aspect_ratios scales_per_octave", normalize_coordinates=Only(("false",))
     ),
     "BoxPredictor": make(
-        "mask_rcnn_box_predictor", convolutional_box_predictor=Unsupported("only mask_rcnn_box_predictor")
+        "mask_rcnn_box_predictor",
+        convolutional_box_predictor=Unsupported("only mask_rcnn_box_predictor"),
+        rfcn_box_predictor=Untrainable("R-FCN cannot be trained here yet"),
     ),
     "MaskRCNNBoxPredictor": make(
         "fc_hyperparams use_dropout dropout_keep_probability share_box_across_classes",
