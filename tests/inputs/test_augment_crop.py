@@ -143,7 +143,6 @@ def test_padding_color_defaults_to_the_mean():
         ("random_pad_image { pad_color: 3 }", "3 numbers"),
         ("random_crop_image { min_area: 0.9 max_area: 0.5 }", "min_area"),
         ("ssd_random_crop { operations { min_object_covered: 0.1 } }", r"operations\[0\]"),
-        ("random_horizontal_flip { keypoint_flip_permutation: 1 }", "keypoints"),
         ("random_distort_color { color_ordering: 2 }", "color_ordering"),
         ("random_patch_gaussian { min_patch_size: 0 }", "min_patch_size"),
         ("normalize_image {}", "differ"),

@@ -64,9 +64,6 @@ def build_step(option, path="data_augmentation_options"):
     if name not in _BUILDERS:
         raise errors.ConfigError(f"{path}: unknown operation {name}", expected=f"one of {', '.join(sorted(_BUILDERS))}")
     config = getattr(option, name)
-    for field in ("keypoint_flip_permutation", "keypoint_rot_permutation"):
-        if hasattr(config, field) and len(getattr(config, field)):
-            raise errors.ConfigError(f"{path}.{name}.{field}: keypoints are not supported", fix="remove it")
     return _BUILDERS[name](config, f"{path}.{name}")
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts, pixels
-from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2
+from tfodhelper.models.backbones import inception_v2, mobilenet_v1, mobilenet_v2
 from tfodhelper.models.necks import multi_resolution
 from tfodhelper.models.ssd import build_backbones
 
@@ -44,6 +44,29 @@ def _build_ssd_mobilenet_v2(message, frozen, padding):
     }
 
 
+def _build_ssd_inception_v2(message, frozen, padding):
+    """See `build.FEATURE_EXTRACTORS`."""
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    if not message.override_base_feature_extractor_hyperparams:
+        raise errors.ConfigError(
+            "feature_extractor.override_base_feature_extractor_hyperparams: Inception V2 has no others",
+            expected="true",
+            received="false",
+        )
+    backbone = inception_v2.InceptionV2(
+        own,
+        frozen=frozen,
+        depth_multiplier=message.depth_multiplier,
+        min_depth=message.min_depth,
+        endpoints=("Mixed_4c", "Mixed_5c")[: message.num_layers],
+    )
+    return {
+        "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
+        "backbone": backbone,
+        "neck": _build_neck(message, backbone, frozen),
+    }
+
+
 def _build_neck(message, backbone, frozen, **layout):
     """The neck of an SsdFeatureExtractor message whose backbone has two maps; `layout` is for `Layout`."""
     slim = parts.is_first_generation(message.type)
@@ -60,6 +83,7 @@ def _build_neck(message, backbone, frozen, **layout):
 
 
 FEATURE_EXTRACTORS = {
+    "ssd_inception_v2": _build_ssd_inception_v2,  # of the first generation alone
     "ssd_mobilenet_v1": _build_ssd_mobilenet_v1,  # the first generation's names have no _keras
     "ssd_mobilenet_v1_keras": _build_ssd_mobilenet_v1,
     "ssd_mobilenet_v2": _build_ssd_mobilenet_v2,
