@@ -7,16 +7,24 @@ from google.protobuf import text_format
 from tests.shared_data import shared
 from tfodhelper import protos
 from tfodhelper.models import build
+from tfodhelper.models.backbones import inception_v2, resnet_v1
 
 pytestmark = pytest.mark.slow
 
 BOOKKEEPING = {"global_step", "save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"}
 # index: (folder in odapi_parity that has the configuration, changes of it, whether the classes are the same)
 CASES = {
+    "ssd_inception_v2_coco": ("ssd_inception_v2_coco__slim", {}, True),
     "ssdlite_mobilenet_v2_coco_2018_05_09": ("ssdlite_mobilenet_v2_coco__slim", {}, True),
     # The archive's own configuration: depthwise layers behind the backbone, predictors of 3x3 without any.
     "export_ssd_mobilenet_v2_2018_03_29": ("ssd_mobilenet_v2_coco__slim", {"kernel_size": 3, "depthwise": True}, False),
 }
+
+
+def read_index(name):
+    """{name in a published checkpoint: shape}."""
+    path = shared(f"zoo/indices/{name}.index")
+    return tf.train.load_checkpoint(str(path).removesuffix(".index")).get_variable_to_shape_map()
 
 
 def read_model(folder, kernel_size=None, depthwise=None):
@@ -32,8 +40,7 @@ def read_model(folder, kernel_size=None, depthwise=None):
 @pytest.mark.parametrize("index", CASES)
 def test_all_variables_have_their_published_names(index):
     folder, changes, has_its_classes = CASES[index]
-    path = shared(f"zoo/indices/{index}.index")
-    published = tf.train.load_checkpoint(str(path).removesuffix(".index")).get_variable_to_shape_map()
+    published = read_index(index)
     detector = build.build_detector(read_model(folder, **changes), False)
     variables = [named for part in detector.parts() for named in part.variables()]
     names = {}
@@ -45,3 +52,15 @@ def test_all_variables_have_their_published_names(index):
     for name, named in names.items():
         if has_its_classes or not named.depends_on_classes:
             assert list(named.variable.shape) == published[name], name
+
+
+def test_inception_v2_in_two_stages_has_its_published_names():
+    published = read_index("export_faster_rcnn_inception_v2")
+    own = resnet_v1.make_hyperparams()  # any with a full batch norm
+    first = inception_v2.InceptionV2(own, endpoints=("Mixed_4e",))
+    second = inception_v2.InceptionV2(own, endpoints=("Mixed_5c",), first="Mixed_5a", in_channels=first.depths[0])
+    assert second.depths == [1024]
+    for stage, part in (("FirstStageFeatureExtractor", first), ("SecondStageFeatureExtractor", second)):
+        names, keys = part.slim_names(stage), part.checkpoint_keys()
+        shapes = {names[key][0]: variable.shape.as_list() for key, variable in keys.items()}
+        assert shapes == {name: shape for name, shape in published.items() if name.startswith(stage)}

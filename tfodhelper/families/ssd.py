@@ -69,6 +69,10 @@ _MOBILENET = make(
 _INCEPTION_V2 = _MOBILENET | {
     "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
 }
+_MOBILENET_V1_PPN = _MOBILENET | {
+    "num_layers": Only(("6",), "a pooling pyramid has 6 maps"),
+    "use_depthwise": Hint("a pooling pyramid has no convolutions"),
+}
 
 
 def _default_batch_size(model):
@@ -85,6 +89,7 @@ FAMILY = spec.Family(
         "ssd_inception_v2": _INCEPTION_V2,
         "ssd_mobilenet_v1": _MOBILENET,
         "ssd_mobilenet_v1_keras": _MOBILENET,
+        "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
         "ssd_mobilenet_v2": _MOBILENET,
         "ssd_mobilenet_v2_keras": _MOBILENET,
     },

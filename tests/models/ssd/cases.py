@@ -98,6 +98,21 @@ VARIANTS = {
             "predictor": "kernel_size: 3 use_depthwise: true",
         },
     ),
+    # 69 batch norms of the backbone, 8 of the neck.
+    "Inception V2": Variant(69 + 8, 69 + 8, {"type": "ssd_inception_v2"}),
+    # 23 batch norms of the backbone up to its eleventh pair, none of the neck, one of the tower on each of six maps.
+    "pooling pyramid": Variant(
+        23 + 6,
+        23 + 6,
+        SHARED
+        | {
+            "type": "ssd_mobilenet_v1_ppn",
+            "extractor": "use_explicit_padding: true pad_to_multiple: 32",
+            "predictor": "depth: 12 num_layers_before_predictor: 1 kernel_size: 1 share_prediction_tower: true "
+            "class_prediction_bias_init: -2",
+            "ssd": "encode_background_as_zeros: true",
+        },
+    ),
     "no batch norm, no background": Variant(
         0,
         0,
