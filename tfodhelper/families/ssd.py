@@ -66,6 +66,9 @@ _MOBILENET_V1 = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
+_INCEPTION_V2 = _MOBILENET_V1 | {
+    "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
+}
 
 
 def _default_batch_size(model):
@@ -78,7 +81,11 @@ FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    feature_extractors={
+        "ssd_inception_v2": _INCEPTION_V2,
+        "ssd_mobilenet_v1": _MOBILENET_V1,
+        "ssd_mobilenet_v1_keras": _MOBILENET_V1,
+    },
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

@@ -40,11 +40,11 @@ class ConvHyperparams:
 
 
 class Convolution(tf_keras.layers.Layer):
-    """The variables of a convolution: kernel [h, w, in, out], depthwise [h, w, channels, 1], and perhaps a bias.
+    """The variables of a convolution: kernel [h, w, in, out], depthwise [h, w, in, multiplier], and perhaps a bias.
 
     Args:
       in_channels: channels of the input.
-      out_channels: channels of the output; None: a depthwise convolution with as many as the input.
+      out_channels: channels of the output; None: a depthwise convolution with `multiplier` times those of the input.
       kernel_size: height and width of the kernel, one number or two.
       initializer: of the kernel.
       regularizer: kernel -> scalar, or None.
@@ -53,6 +53,7 @@ class Convolution(tf_keras.layers.Layer):
       dilation: distance of the kernel's points on the input (atrous convolution); without strides and explicit padding.
       regularize_bias: whether the regularizer holds for the bias too.
       padded: whether the input is padded so that the output is the input's size divided by the stride.
+      multiplier: outputs of a depthwise convolution per channel of the input.
     """
 
     def __init__(
@@ -68,15 +69,16 @@ class Convolution(tf_keras.layers.Layer):
         dilation=1,
         regularize_bias=False,
         padded=True,
+        multiplier=1,
         name=None,
     ):
         super().__init__(name=name)
         self.is_depthwise = out_channels is None
         self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
         self._dilation, self._padding = dilation, "SAME" if padded else "VALID"
-        self.out_channels = in_channels if self.is_depthwise else out_channels
+        self.out_channels = in_channels * multiplier if self.is_depthwise else out_channels
         self._kernel_regularizer = regularizer
-        shape = [*self.kernel_size, in_channels, 1 if self.is_depthwise else out_channels]
+        shape = [*self.kernel_size, in_channels, multiplier if self.is_depthwise else out_channels]
         kernel_name = "depthwise_kernel" if self.is_depthwise else "kernel"
         self.kernel = self.add_weight(name=kernel_name, shape=shape, initializer=_fresh(initializer))
         self.bias = None
@@ -100,7 +102,7 @@ class Convolution(tf_keras.layers.Layer):
         """
         kernel, bias = self.kernel, self.bias
         if scale is not None:
-            kernel = kernel * (scale[:, tf.newaxis] if self.is_depthwise else scale)
+            kernel = kernel * (tf.reshape(scale, kernel.shape[2:]) if self.is_depthwise else scale)
             bias = None if bias is None else bias * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
@@ -156,7 +158,7 @@ class ConvBlock(tf_keras.layers.Layer):
     """Convolution, normalization, activation.
 
     Args:
-      convolution: a `Convolution`.
+      convolution: a `Convolution` or a `separable.SeparableConvolution`.
       norm: a `BatchNorm`, or None.
       activation: tensor -> tensor, or None.
       strides: of the convolution.
