@@ -62,11 +62,11 @@ _RULES = {
     ),
     "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
-_MOBILENET_V1 = make(
+_MOBILENET = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
-_INCEPTION_V2 = _MOBILENET_V1 | {
+_INCEPTION_V2 = _MOBILENET | {
     "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
 }
 
@@ -83,8 +83,10 @@ FAMILY = spec.Family(
     rules=_RULES,
     feature_extractors={
         "ssd_inception_v2": _INCEPTION_V2,
-        "ssd_mobilenet_v1": _MOBILENET_V1,
-        "ssd_mobilenet_v1_keras": _MOBILENET_V1,
+        "ssd_mobilenet_v1": _MOBILENET,
+        "ssd_mobilenet_v1_keras": _MOBILENET,
+        "ssd_mobilenet_v2": _MOBILENET,
+        "ssd_mobilenet_v2_keras": _MOBILENET,
     },
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,

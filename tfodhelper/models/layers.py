@@ -25,6 +25,9 @@ class ConvHyperparams:
       activation: tensor -> tensor, or None.
       norm: `NormHyperparams`, or None for no normalization.
       force_use_bias: whether convolutions have a bias although the normalization has one.
+      covers_depthwise: whether initializer and regularizer hold for the depthwise kernels of necks and heads too, as
+        in TF-Slim. In the published Keras models these are drawn from Glorot's uniform distribution and not
+        regularized.
     """
 
     initializer: Callable
@@ -32,6 +35,7 @@ class ConvHyperparams:
     activation: Callable | None = tf.nn.relu6
     norm: normalization.NormHyperparams | None = None
     force_use_bias: bool = False
+    covers_depthwise: bool = False
 
     @property
     def use_bias(self):
@@ -208,6 +212,7 @@ def build_block(
     padded=True,
     initializer=None,
     regularize=True,
+    use_bias=None,
     name=None,
 ):
     """A `ConvBlock` with its layers.
@@ -224,6 +229,7 @@ def build_block(
       padded: see `Convolution`.
       initializer: of the kernel, in place of that of `hyperparams`.
       regularize: whether the regularizer of `hyperparams` holds for this kernel.
+      use_bias: whether the convolution has a bias, in place of that of `hyperparams`.
       name: of the layer.
     """
     convolution = Convolution(
@@ -232,7 +238,7 @@ def build_block(
         kernel_size,
         initializer=initializer or hyperparams.initializer,
         regularizer=hyperparams.regularizer if regularize else None,
-        use_bias=hyperparams.use_bias,
+        use_bias=hyperparams.use_bias if use_bias is None else use_bias,
         dilation=dilation,
         padded=padded,
     )
@@ -244,6 +250,21 @@ def build_block(
     )
 
 
+def build_depthwise_block(hyperparams, frozen, channels, kernel_size, **others):
+    """A depthwise `ConvBlock` of a neck or a head, see `ConvHyperparams.covers_depthwise`.
+
+    Args:
+      hyperparams: `ConvHyperparams`.
+      frozen: whether batch norm statistics stay as they are.
+      channels: of input and output.
+      kernel_size: height and width of the kernel.
+      **others: see `build_block`.
+    """
+    if not hyperparams.covers_depthwise:
+        others = {**others, "regularize": False, "initializer": tf_keras.initializers.GlorotUniform()}
+    return build_block(hyperparams, frozen, channels, None, kernel_size, **others)
+
+
 def _fresh(initializer):
     """A copy of an initializer: tf_keras gives equal values to all variables that share one."""
     initializer = tf_keras.initializers.get(initializer)
@@ -253,3 +274,9 @@ def _fresh(initializer):
 def scale_depth(depth, multiplier, minimum):
     """Number of channels of a layer whose width is multiplied, rounded down, and at least `minimum`."""
     return max(int(depth * multiplier), minimum)
+
+
+def round_depth(depth, divisor=8):
+    """The multiple of `divisor` next to a number of channels, at least `divisor`, and at least 90 % of `depth`."""
+    rounded = max(int(depth + divisor / 2) // divisor * divisor, divisor)
+    return rounded + divisor if rounded < 0.9 * depth else rounded
