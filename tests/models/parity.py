@@ -243,9 +243,18 @@ class TrainingStep:
         excess = np.abs(ours - norms) / np.maximum(norms, least * norms.max())
         assert excess.max() <= tolerance, f"{np.sum(excess > tolerance)} gradients differ, by up to {excess.max():.1e}"
 
-    def check_statistics(self, golden):
-        """Compares norms of the moving statistics after the step."""
+    def check_statistics(self, golden, least_share=1.0):
+        """Compares norms of the moving statistics after the step.
+
+        Args:
+          golden: a `Golden`.
+          least_share: of the norms that have to agree to 1e-4; the others have to agree to 1e-2. Maps of a few pixels
+            amplify the last bit, maps of many do not.
+        """
         stored = zip(golden.arrays["train/moving_index"], golden.arrays["train/moving_norm_after"])
         stored = [(self._variables[i], norm) for i, norm in stored if self._variables[i] is not None]
         moved = [np.linalg.norm(variable) for variable, _ in stored]
-        np.testing.assert_allclose(moved, [norm for _, norm in stored], rtol=1e-4)
+        wanted = np.array([norm for _, norm in stored])
+        if least_share < 1.0:
+            assert np.mean(np.abs(moved - wanted) <= 1e-4 * wanted) >= least_share
+        np.testing.assert_allclose(moved, wanted, rtol=1e-4 if least_share == 1.0 else 1e-2)

@@ -32,7 +32,7 @@ SLIM = "__slim"
 # What batch statistics of two images make depend on the processor that ran the OD API, by architecture: those of maps
 # of one or two pixels amplify the last bit, hard mining and proposals make another choice.
 OF_THE_PROCESSOR = {
-    "ssd": {"predictions", "gradients"},
+    "ssd": {"predictions", "gradients", "statistics"},
     "faster_rcnn": {"predictions", "losses", "gradients", "statistics"},
 }
 
@@ -195,6 +195,8 @@ def test_training_step(case):
         "gradients": step.check_gradients,
         "statistics": step.check_statistics,
     }
+    if case.model.HasField("ssd"):
+        step.check_statistics(case.golden, least_share=0.9)
     failures = {name: failure_with_all(check, case.goldens) for name, check in checks.items()}
     failures = {name: failure for name, failure in failures.items() if failure is not None}
     for name in failures.keys() - case.of_the_processor():
