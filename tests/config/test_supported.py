@@ -145,18 +145,14 @@ def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
             "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor",
         ),
         (
-            "model { ssd { anchor_generator { multiscale_anchor_generator {} } } }",
-            "model.ssd.anchor_generator.multiscale_anchor_generator",
+            "model { ssd { anchor_generator { grid_anchor_generator {} } } }",
+            "model.ssd.anchor_generator.grid_anchor_generator",
         ),
         ("model { ssd { feature_extractor { type: 'ssd_unknown' } } }", "model.ssd.feature_extractor.type"),
         ("model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' fpn {} } } }", "model.ssd.feature_extractor.fpn"),
         (
             "model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' conv_hyperparams { op: FC } } } }",
             "model.ssd.feature_extractor.conv_hyperparams.op",
-        ),
-        (
-            "train_config { data_augmentation_options { autoaugment_image {} } }",
-            "train_config.data_augmentation_options[0].autoaugment_image",
         ),
         ("eval_input_reader {} eval_input_reader {}", "eval_input_reader[1]"),
         ("eval_input_reader { num_epochs: 2 }", "eval_input_reader[0].num_epochs"),

@@ -162,7 +162,7 @@ def _differs_by_classes(named, other_shape):
 
 
 def _raise_other_shape(prefix, named, name, received):
-    """The error for a variable of another shape, which says so if only the number of classes can be the cause."""
+    """The error for a variable of a different shape, which says so if only the number of classes can be the cause."""
     problem = f"variable {name} has another shape than the model's {_short(named.key)}"
     fix = "use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was"
     if _differs_by_classes(named, received):
