@@ -52,5 +52,5 @@ def test_training_step(golden):
     groundtruth = parity.make_groundtruth([0, 1], 90)
     step = parity.take_step(parity.build_filled(NAME, is_training=True), images, groundtruth)
     step.check_losses(golden)
-    step.check_gradients(golden, least=0.5)  # processors differ by up to 3e-2 of the largest norm
+    step.check_gradients(golden, tolerance=5e-2, least=0.5)  # processors differ by up to 3e-2 of the largest norm
     step.check_statistics(golden)
