@@ -31,7 +31,7 @@ SHARED = (
     "apply_conv_hyperparams_pointwise: true"
 )
 
-OF_LEVELS = "min_level: 2 max_level: 7 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
+OF_LEVELS = "min_level: 2 max_level: 8 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
 
 # Together they set every field of the model that the rules call supported.
 VARIANTS = {
@@ -106,9 +106,21 @@ VARIANTS = {
         f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
         f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",
     ],
-    "anchors of a pyramid": [
+    "pyramid": [
         f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
-        f"{SSD}.feature_extractor.num_layers=6",
+        f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
+        f"{SSD}.feature_extractor.type=ssd_mobilenet_v1_fpn_keras",
+        f"{SSD}.feature_extractor.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{SSD}.feature_extractor.use_depthwise=true",
+        f"{SSD}.feature_extractor.use_explicit_padding=true",
+    ],
+    "pyramid of a ResNet": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.feature_extractor.type=ssd_resnet50_v1_fpn",
+        f"{SSD}.feature_extractor.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{SSD}.feature_extractor.depth_multiplier=0.5",
+        f"{SSD}.feature_extractor.min_depth=8",
+        f"{SSD}.feature_extractor.pad_to_multiple=32",
     ],
     "bootstrapped": [
         f"{SSD}.loss.localization_loss.weighted_l2={{}}",

@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from google.protobuf import text_format
 
 from tests.models import parity

@@ -1,7 +1,7 @@
 """Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
 
 from tfodhelper.families import anchors, spec
-from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, make
 from tfodhelper.fields import Losses
 
 BATCH_SIZE = 8
@@ -65,12 +65,38 @@ _MOBILENET_V1 = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
+_LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
+_MOBILENET_V1_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
+    "use_explicit_padding use_depthwise fpn",
+    num_layers=_LEVELS,
+)
+_RESNET_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple fpn",
+    num_layers=_LEVELS,
+    use_depthwise=LEGACY,
+    use_explicit_padding=LEGACY,
+)
+_RESNET_FPN_SLIM = _RESNET_FPN | {"use_explicit_padding": Unsupported("the published network has no such option")}
+_RESNETS_FPN = {
+    f"ssd_resnet{depth}_v1_fpn{ending}": fields
+    for depth in (50, 101, 152)
+    for ending, fields in (("", _RESNET_FPN_SLIM), ("_keras", _RESNET_FPN))
+}
+# The names of the first generation have no _keras.
+_FEATURE_EXTRACTORS = {
+    "ssd_mobilenet_v1": _MOBILENET_V1,
+    "ssd_mobilenet_v1_keras": _MOBILENET_V1,
+    "ssd_mobilenet_v1_fpn": _MOBILENET_V1_FPN,
+    "ssd_mobilenet_v1_fpn_keras": _MOBILENET_V1_FPN,
+    **_RESNETS_FPN,
+}
 
 FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    feature_extractors=_FEATURE_EXTRACTORS,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=lambda model: BATCH_SIZE,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

@@ -3,22 +3,14 @@
 import dataclasses
 
 from tfodhelper.models import hyperparams, pixels
-from tfodhelper.models.backbones import mobilenet_v1
 from tfodhelper.models.necks import multi_resolution
+from tfodhelper.models.ssd import build_backbones
 
 
 def _build_ssd_mobilenet_v1(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
     own = hyperparams.build_hyperparams(message.conv_hyperparams)
-    override = message.override_base_feature_extractor_hyperparams
-    backbone = mobilenet_v1.MobileNetV1(
-        own if override else mobilenet_v1.DEFAULT_HYPERPARAMS,
-        frozen=frozen,
-        depth_multiplier=message.depth_multiplier,
-        min_depth=message.min_depth,
-        explicit_padding=message.use_explicit_padding,
-        endpoints=(11, 13)[: message.num_layers],
-    )
+    backbone = build_backbones.build_mobilenet_v1(message, frozen, endpoints=(11, 13)[: message.num_layers])
     layout = multi_resolution.Layout(
         depths=(512, 256, 256, 128)[: max(message.num_layers - 2, 0)],
         depth_multiplier=message.depth_multiplier,
