@@ -26,6 +26,7 @@ EXISTING = [
     "ssd_mobilenet_v1_300x300_coco__hand",
     "ssd_mobilenet_v2_320x320_coco17_tpu-8",
     "ssd_mobilenet_v2_coco__slim",
+    "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
     "ssdlite_mobilenet_v2_320x320_coco__hand",
     "ssdlite_mobilenet_v2_coco__slim",
 ]
