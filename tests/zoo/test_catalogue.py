@@ -162,7 +162,9 @@ def test_models_with_a_base_file_are_trainable():
     assert families == {
         "ssd_inception_v2": 1,
         "ssd_mobilenet_v1": 2,
+        "ssd_mobilenet_v1_quantized": 2,
         "ssd_mobilenet_v2": 3,
+        "ssd_mobilenet_v2_quantized": 2,
         "ssdlite_mobilenet_v2": 1,
         "faster_rcnn_resnet": 9 + 5,
         "faster_rcnn_inception_resnet_v2": 2 + 2,
@@ -227,9 +229,10 @@ PUBLISHED = {
 def test_base_is_the_published_network(name):
     published = pipeline.read_pipeline(shared(f"odapi_parity/{PUBLISHED[name].format(name)}/pipeline.config"))
     ours = pipeline.read_pipeline(base_configs.base_pipeline_path(name))
-    assert [
-        path for path, _, _ in comparison.differences(ours.model, published.model) if "image_resizer" not in path
-    ] == []
+    differences = [path for path, _, _ in comparison.differences(ours.model, published.model)]
+    if "inception_v2" in name and "ssd" in name:  # the archive is older than this field, which says nothing new there
+        differences.remove("model.ssd.feature_extractor.override_base_feature_extractor_hyperparams")
+    assert [path for path in differences if "image_resizer" not in path] == []
     if "faster_rcnn" not in name:  # whose reduced folders have other training settings
         assert schedule_of(ours) == schedule_of(published)
         assert augmentation_of(ours) == augmentation_of(published)
