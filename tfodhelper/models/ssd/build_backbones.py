@@ -85,6 +85,10 @@ def build_resnet_v1(message, frozen, units, outputs, slim_scope):
         )
     if message.override_base_feature_extractor_hyperparams:
         own = hyperparams.build_hyperparams(message.conv_hyperparams)
+        if slim and own.norm is not None:  # whose batch norm is that of ResNet, whatever the configuration says
+            own = dataclasses.replace(
+                own, norm=dataclasses.replace(resnet_v1.make_hyperparams().norm, moves=own.norm.moves)
+            )
     else:
         decay = 1e-4 if slim else 2e-4
         own = resnet_v1.make_hyperparams(regularizer=lambda kernel: decay * tf.nn.l2_loss(kernel))
