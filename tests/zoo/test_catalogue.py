@@ -162,9 +162,12 @@ def test_models_with_a_base_file_are_trainable():
     assert families == {
         "ssd_inception_v2": 1,
         "ssd_mobilenet_v1": 2,
+        "ssd_mobilenet_v1_fpn": 2,
         "ssd_mobilenet_v1_quantized": 2,
         "ssd_mobilenet_v2": 3,
+        "ssd_mobilenet_v2_fpnlite": 2,
         "ssd_mobilenet_v2_quantized": 2,
+        "ssd_resnet_v1_fpn": 6 + 2,
         "ssdlite_mobilenet_v2": 1,
         "faster_rcnn_resnet": 9 + 5,
         "faster_rcnn_inception_resnet_v2": 2 + 2,
@@ -219,7 +222,12 @@ PUBLISHED = {
     "faster_rcnn_inception_resnet_v2_640x640_coco17_tpu-8": (
         "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256"
     ),
+    "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8": "{}",
     "ssd_mobilenet_v2_320x320_coco17_tpu-8": "{}",
+    "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8": "{}",
+    "ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8": "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
+    "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8": "{}__reduced256",
+    "ssd_mobilenet_v1_fpn_shared_box_predictor_640x640_coco14_sync_2018_07_03": "ssd_mobilenet_v1_fpn_coco__slim",
     "ssd_inception_v2_coco_2018_01_28": "ssd_inception_v2_coco__slim",
     "ssdlite_mobilenet_v2_coco_2018_05_09": "ssdlite_mobilenet_v2_coco__slim",
 }
