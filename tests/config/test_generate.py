@@ -318,6 +318,35 @@ def test_configuration_without_weights_says_so():
 
 
 @pytest.mark.parametrize(
+    ("model", "batch_size", "rate"),
+    [
+        ("ssd_mobilenet_v2", 8, 0.8 / 512),
+        ("ssd_mobilenet_v2_fpnlite_320x320", 8, 0.08 / 128),
+        ("ssd_mobilenet_v2_fpnlite_640x640", 4, 0.08 / 128),
+        ("ssd_mobilenet_v1_fpn", 4, 0.04 / 64),
+        ("ssd_resnet50_v1_fpn", 4, 0.04 / 64),
+        ("retinanet152_1024x1024", 1, 0.04 / 64),
+        ("ssd_mobilenet_v1_quantized", 8, 0.2 / 128),
+        ("ssd_mobilenet_v2_coco", 8, 0.004 / 24),
+        ("ssdlite_mobilenet_v2", 8, 0.004 / 24),
+        ("facessd_mobilenet_v2_quantized", 8, 0.004 / 32),
+        ("ssd_resnet101_v1_fpn_512x512", 4, 0.04 / 64),
+    ],
+)
+def test_schedules_of_large_batches_fit_small_ones(model, batch_size, rate):
+    """The base rate is the published one per image of a batch, and the schedule ends with the training."""
+    result, _ = make(model, fine_tune_checkpoint="/zoo/checkpoint/ckpt-0")
+    train = result.train_config
+    assert train.batch_size == batch_size
+    assert schedule_scaling.base_rate(train.optimizer) == pytest.approx(rate * batch_size, rel=1e-5)
+    assert train.fine_tune_checkpoint_type == "full" and result.model.ssd.freeze_batchnorm
+    cosine = train.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    if train.optimizer.HasField("momentum_optimizer"):
+        assert cosine.total_steps == train.num_steps and 50 <= cosine.warmup_steps < train.num_steps / 5
+        assert 0 < cosine.warmup_learning_rate < cosine.learning_rate_base
+
+
+@pytest.mark.parametrize(
     ("side", "batch_size"), [(300, 8), (320, 8), (400, 8), (512, 4), (640, 4), (768, 2), (896, 1), (1536, 1)]
 )
 def test_large_inputs_have_small_batches(side, batch_size):
@@ -344,12 +373,3 @@ def test_augmentation_follows_the_input_size():
     assert jitter_size(side % "pad_to_max_dimension: true") == (256, [note])
     own.pipeline.train_config.data_augmentation_options[-1].random_scale_crop_and_pad_to_square.output_size = 200
     assert jitter_size(side % "") == (200, [])
-
-
-@pytest.mark.parametrize(("old", "new", "delay"), [(50_000, 1000, 960), (50_000, 50_000, 48_000), (0, 1000, 500)])
-def test_the_delay_of_quantization_is_scaled_to_the_steps(old, new, delay):
-    message = pipeline.parse_pipeline("graph_rewriter { quantization { delay: 48000 } }")
-    notes = schedule_scaling.scale_quantization_delay(message.graph_rewriter, old, new)
-    assert message.graph_rewriter.quantization.delay == delay
-    assert notes == ([] if old == new else [f"quantization.delay: {delay} (was 48000), scaled to {new} steps"])
-    assert schedule_scaling.scale_quantization_delay(pipeline.new_pipeline().graph_rewriter, old, new) == []

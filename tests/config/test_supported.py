@@ -47,17 +47,15 @@ def test_error_lists_every_field(base):
         [
             "train_config.freeze_variables+=a",
             "train_config.bias_grad_multiplier=2",
-            "graph_rewriter.quantization.delay=1",
             "model.ssd.mask_head_config.mask_height=3",
         ],
     )
     with pytest.raises(errors.ConfigError) as caught:
         supported.check_supported(changed)
-    assert caught.value.what == "pipeline.config: 4 fields that tfodhelper does not support"
+    assert caught.value.what == "pipeline.config: 3 fields that tfodhelper does not support"
     for path in (
         "train_config.freeze_variables: [a]",
         "train_config.bias_grad_multiplier: 2",
-        "graph_rewriter: {quantization}",
         "model.ssd.mask_head_config: {mask_height}",
     ):
         assert path in caught.value.received
@@ -118,6 +116,12 @@ def test_hints_are_returned(base):
     assert hints[0].reason
 
 
+def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
+    hints = supported.check_supported(apply_overrides(base, ["graph_rewriter.quantization.delay=1"]))
+    assert [hint.path for hint in hints] == ["graph_rewriter"]
+    assert "export --format=tflite --quantization=int8" in hints[0].reason
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
@@ -141,18 +145,14 @@ def test_hints_are_returned(base):
             "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor",
         ),
         (
-            "model { ssd { anchor_generator { multiscale_anchor_generator {} } } }",
-            "model.ssd.anchor_generator.multiscale_anchor_generator",
+            "model { ssd { anchor_generator { grid_anchor_generator {} } } }",
+            "model.ssd.anchor_generator.grid_anchor_generator",
         ),
         ("model { ssd { feature_extractor { type: 'ssd_unknown' } } }", "model.ssd.feature_extractor.type"),
         ("model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' fpn {} } } }", "model.ssd.feature_extractor.fpn"),
         (
             "model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' conv_hyperparams { op: FC } } } }",
             "model.ssd.feature_extractor.conv_hyperparams.op",
-        ),
-        (
-            "train_config { data_augmentation_options { autoaugment_image {} } }",
-            "train_config.data_augmentation_options[0].autoaugment_image",
         ),
         ("eval_input_reader {} eval_input_reader {}", "eval_input_reader[1]"),
         ("eval_input_reader { num_epochs: 2 }", "eval_input_reader[0].num_epochs"),

@@ -1,7 +1,7 @@
 """Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
 
 from tfodhelper.families import anchors, input_size, spec
-from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, make
 from tfodhelper.fields import Losses
 
 # Images per step that a card of 8 GB holds, by the pixels of the input that they are the largest batch for.
@@ -67,11 +67,43 @@ _MOBILENET = make(
     "use_explicit_padding use_depthwise num_layers"
 )
 _INCEPTION_V2 = _MOBILENET | {
-    "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
+    "override_base_feature_extractor_hyperparams": Hint("Inception V2 always has conv_hyperparams")
 }
 _MOBILENET_V1_PPN = _MOBILENET | {
     "num_layers": Only(("6",), "a pooling pyramid has 6 maps"),
     "use_depthwise": Hint("a pooling pyramid has no convolutions"),
+}
+_LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
+_MOBILENET_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
+    "use_explicit_padding use_depthwise fpn",
+    num_layers=_LEVELS,
+)
+_RESNET_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple fpn",
+    num_layers=_LEVELS,
+    use_depthwise=LEGACY,
+    use_explicit_padding=LEGACY,
+)
+_RESNET_FPN_SLIM = _RESNET_FPN | {"use_explicit_padding": Unsupported("the published network has no such option")}
+_RESNETS_FPN = {
+    f"ssd_resnet{depth}_v1_fpn{ending}": fields
+    for depth in (50, 101, 152)
+    for ending, fields in (("", _RESNET_FPN_SLIM), ("_keras", _RESNET_FPN))
+}
+# The names of the first generation have no _keras.
+_FEATURE_EXTRACTORS = {
+    "ssd_inception_v2": _INCEPTION_V2,
+    "ssd_mobilenet_v1": _MOBILENET,
+    "ssd_mobilenet_v1_keras": _MOBILENET,
+    "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
+    "ssd_mobilenet_v2": _MOBILENET,
+    "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
+    **_RESNETS_FPN,
 }
 
 
@@ -85,14 +117,7 @@ FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={
-        "ssd_inception_v2": _INCEPTION_V2,
-        "ssd_mobilenet_v1": _MOBILENET,
-        "ssd_mobilenet_v1_keras": _MOBILENET,
-        "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
-        "ssd_mobilenet_v2": _MOBILENET,
-        "ssd_mobilenet_v2_keras": _MOBILENET,
-    },
+    feature_extractors=_FEATURE_EXTRACTORS,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

@@ -1,7 +1,11 @@
 """Small single-shot detectors."""
 
+import contextlib
+from unittest import mock
+
 from tests.models.cases import BATCH, Cases, Variant
 from tfodhelper.fields import Losses, Predictions
+from tfodhelper.models.backbones import resnet_v1
 
 TEXT = """
 ssd {
@@ -46,6 +50,17 @@ ANY_SIZE = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 96 }"
 SHARED = {
     "head": "weight_shared_convolutional_box_predictor",
     "anchors": "ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 reduce_boxes_in_lowest_layer: false }",
+}
+PYRAMID = {
+    "type": "ssd_mobilenet_v1_fpn_keras",
+    "extractor": "fpn { min_level: 3 max_level: 7 additional_layer_depth: 32 }",
+    "head": SHARED["head"],
+    "predictor": "depth: 12 num_layers_before_predictor: 2 class_prediction_bias_init: -4.6",
+    "anchors": "multiscale_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 scales_per_octave: 1 }",
+}
+RETINANET = PYRAMID | {
+    "type": "ssd_resnet50_v1_fpn_keras",
+    "predictor": "depth: 12 num_layers_before_predictor: 1",
 }
 
 # 27 batch norms of the backbone, 8 of the neck.
@@ -113,6 +128,57 @@ VARIANTS = {
             "ssd": "encode_background_as_zeros: true",
         },
     ),
+    # Of the pyramid, two batch norms of finer maps and two of coarser ones; of the towers, one for each layer and map.
+    "FPN": Variant(27 + 4 + 20, 27 + 4 + 20, PYRAMID),
+    "FPN, frozen, padded": Variant(27 + 4 + 20, 0, PYRAMID | {"resizer": PADDED, "ssd": "freeze_batchnorm: true"}),
+    "FPN, first generation, any size": Variant(
+        27 + 4 + 20, 27 + 4 + 20, PYRAMID | {"type": "ssd_mobilenet_v1_fpn", "resizer": ANY_SIZE}
+    ),
+    "FPN, depthwise, explicit padding, one tower, odd size": Variant(
+        27 + 4 + 5,
+        27 + 4 + 5,
+        PYRAMID
+        | {
+            "resizer": "fixed_shape_resizer { height: 75 width: 101 }",
+            "extractor": "use_depthwise: true use_explicit_padding: true fpn { additional_layer_depth: 32 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true use_depthwise: true "
+            "apply_conv_hyperparams_to_heads: true apply_conv_hyperparams_pointwise: true",
+        },
+    ),
+    "FPNLite": Variant(
+        52 + 4 + 10,
+        52 + 4 + 10,
+        PYRAMID
+        | {
+            "type": "ssd_mobilenet_v2_fpn_keras",
+            "extractor": "use_depthwise: true fpn { additional_layer_depth: 32 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+        },
+    ),
+    # Up to layer 14 the backbone has 1 + 2 + 12 * 3 batch norms.
+    "FPNLite, first generation, two levels": Variant(
+        39 + 1 + 2,
+        39 + 1 + 2,
+        PYRAMID
+        | {
+            "type": "ssd_mobilenet_v2_fpn",
+            "extractor": "use_depthwise: true fpn { min_level: 3 max_level: 4 additional_layer_depth: 64 }",
+            "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 4 aspect_ratios: 1 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true use_depthwise: true",
+        },
+    ),
+    "RetinaNet": Variant(17 + 4 + 10, 17 + 4 + 10, RETINANET),
+    "RetinaNet, first generation, two levels": Variant(
+        1 + 3 * 4 + 1 + 2,
+        1 + 3 * 4 + 1 + 2,
+        RETINANET
+        | {
+            "type": "ssd_resnet50_v1_fpn",
+            "extractor": "fpn { min_level: 3 max_level: 4 additional_layer_depth: 64 } pad_to_multiple: 32",
+            "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 4 aspect_ratios: 1 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true",
+        },
+    ),
     "no batch norm, no background": Variant(
         0,
         0,
@@ -134,6 +200,13 @@ VARIANTS = {
 }
 
 
+@contextlib.contextmanager
+def make_small():
+    """ResNets with one unit per stage."""
+    with mock.patch.dict(resnet_v1.UNITS, {50: (1, 1, 1, 1)}):
+        yield
+
+
 def check_raw_predictions(detector, predictions):
     """See `cases.Cases`."""
     anchors = predictions[Predictions.ANCHORS].shape[0]
@@ -153,4 +226,5 @@ CASES = Cases(
     raw_boxes_of_padded_input=True,
     has_box_of_each_class=lambda predictions: False,
     runs_in_parts=True,
+    make_small=make_small,
 )

@@ -144,7 +144,7 @@ def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STE
         base = resnet_v1.make_hyperparams(regularizer=lambda kernel: 2e-4 * tf.nn.l2_loss(kernel))
     coarsest = min(high, 5)
     backbone = resnet_v1.ResNetV1(
-        [dataclasses.replace(s, strides=1 if i == 0 else 2) for i, s in enumerate(resnet_v1.make_stages(units, depth))],
+        resnet_v1.make_stages(units, depth),
         base,
         frozen,
         stem_depth=depth,

@@ -16,6 +16,8 @@ class Layout:
       depth: number of channels of all results.
       num_coarse: number of maps that are made from the backbone's coarsest one, each half the size of the last.
       use_depthwise: whether 3x3 convolutions are separable ones.
+      doubles_smoothed: whether what is added to a finer map comes from the result of a level, as in the published Keras
+        models, or from the sum before its 3x3 convolution, as in the paper and in the first generation.
       explicit_padding: see `layers.Convolution.call`; it counts as a step of its own in checkpoints.
       key_prefix: before the names of the neck's parts in object-graph checkpoints.
       slim_coarse: what a name of a coarse layer begins with in first-generation checkpoints, and the number with which
@@ -25,6 +27,7 @@ class Layout:
     depth: int
     num_coarse: int
     use_depthwise: bool = False
+    doubles_smoothed: bool = True
     explicit_padding: bool = False
     key_prefix: str = "_"
     slim_coarse: tuple = ("bottom_up_Conv2d_", 14)
@@ -80,10 +83,12 @@ class FeaturePyramid(tf_keras.layers.Layer):
     def call(self, feature_maps, training=False):
         """A list of maps float32 [b, h, w, c], each half the size of the last -> all levels, the finest first."""
         *finer, coarsest = feature_maps
-        levels = [self.top(coarsest, training=training)]
+        merged = self.top(coarsest, training=training)
+        levels = [merged]
         for features, lateral, smoothing in zip(reversed(finer), self.lateral, self.smoothing):
             features = lateral(features, training=training)
-            levels.insert(0, smoothing(features + _double(levels[0], features), training=training))
+            merged = features + _double(levels[0] if self._layout.doubles_smoothed else merged, features)
+            levels.insert(0, smoothing(merged, training=training))
         for block in self.coarse:
             levels.append(block(levels[-1], training=training))
         return levels

@@ -4,7 +4,7 @@ import dataclasses
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts, pixels
-from tfodhelper.models.backbones import inception_v2, mobilenet_v1, mobilenet_v2
+from tfodhelper.models.backbones import inception_v2, mobilenet_v2
 from tfodhelper.models.necks import multi_resolution
 from tfodhelper.models.ssd import build_backbones
 
@@ -13,16 +13,7 @@ DEPTHS = (512, 256, 256, 128)  # of the maps behind the backbone's two
 
 def _build_ssd_mobilenet_v1(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
-    own = hyperparams.build_hyperparams(message.conv_hyperparams)
-    override = message.override_base_feature_extractor_hyperparams
-    backbone = mobilenet_v1.MobileNetV1(
-        own if override else mobilenet_v1.DEFAULT_HYPERPARAMS,
-        frozen=frozen,
-        depth_multiplier=message.depth_multiplier,
-        min_depth=message.min_depth,
-        explicit_padding=message.use_explicit_padding,
-        endpoints=(11, 13)[: message.num_layers],
-    )
+    backbone = build_backbones.build_mobilenet_v1(message, frozen, endpoints=(11, 13)[: message.num_layers])
     return {
         "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
         "backbone": backbone,
@@ -47,12 +38,6 @@ def _build_ssd_mobilenet_v2(message, frozen, padding):
 def _build_ssd_inception_v2(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
     own = hyperparams.build_hyperparams(message.conv_hyperparams)
-    if not message.override_base_feature_extractor_hyperparams:
-        raise errors.ConfigError(
-            "feature_extractor.override_base_feature_extractor_hyperparams: Inception V2 has no others",
-            expected="true",
-            received="false",
-        )
     backbone = inception_v2.InceptionV2(
         own,
         frozen=frozen,
