@@ -193,41 +193,68 @@ def check_losses(golden, prefix, losses):
         np.testing.assert_allclose(float(losses[name]), golden.arrays[prefix + name], rtol=1e-3, err_msg=name)
 
 
-def check_training(golden, detector, images, groundtruth, gradient_tolerance=1e-3, variables=None):
-    """One step of training: predictions, losses, norms of gradients and of moving statistics.
+class TrainingStep:
+    """One step of training and how it compares with stored numbers.
 
     Batch norm in training makes these numbers sensitive: a change of the input's last bit moves gradients of SSD
-    MobileNet V1 by 3e-3, and other processors' convolutions by up to 3e-2. So predictions are compared only where
-    `gradient_tolerance` is strict, and gradients are otherwise held to the largest norm.
+    MobileNet V1 by 3e-3, and the convolutions of other processors move predictions and gradients further.
 
     Args:
-      golden: a `Golden`.
       detector: built for training and filled.
       images: list of uint8 [height, width, 3].
       groundtruth: of the batch of these images.
-      gradient_tolerance: of norms of gradients.
-      variables: the list that the golden's indices of variables mean, None for one that the detector does not have;
-        when omitted, the detector's in the order of their keys.
+      variables: the list that indices of variables in goldens mean, None for one that the detector does not have; when
+        omitted, the detector's in the order of their keys.
     """
-    if variables is None:
-        variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
-    inputs, shapes = (tf.concat(parts, axis=0) for parts in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
-    trained = detector.trainable_variables
-    with tf.GradientTape() as tape:
-        predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
-        losses = detector.losses(predictions, groundtruth, training=True)
-        total = tf.add_n(list(losses.values()))
-    gradients = {id(variable): gradient for variable, gradient in zip(trained, tape.gradient(total, trained))}
-    if gradient_tolerance <= 1e-3:
-        check_predictions(golden, "train", predictions)
-    check_losses(golden, "train/loss/", losses)
-    if golden.has("train/grad_norm"):
+
+    def __init__(self, detector, images, groundtruth, variables=None):
+        if variables is None:
+            variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
+        inputs, shapes = (tf.concat(p, axis=0) for p in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
+        trained = detector.trainable_variables
+        with tf.GradientTape() as tape:
+            self._predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
+            self._losses = detector.losses(self._predictions, groundtruth, training=True)
+            total = tf.add_n(list(self._losses.values()))
+        gradients = tape.gradient(total, trained)
+        self._gradients = {id(variable): gradient for variable, gradient in zip(trained, gradients)}
+        self._variables = variables
+
+    def check_predictions(self, golden):
+        """Compares every raw prediction that is stored."""
+        check_predictions(golden, "train", self._predictions)
+
+    def check_losses(self, golden):
+        """Compares losses by name."""
+        check_losses(golden, "train/loss/", self._losses)
+
+    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM):
+        """Compares norms of gradients, where they are stored.
+
+        Args:
+          golden: a `Golden`.
+          tolerance: relative to the norm itself.
+          least: fraction of the largest norm to which smaller ones are held.
+        """
+        if not golden.has("train/grad_norm"):
+            return
         norms = golden.arrays["train/grad_norm"]
-        ours = [np.linalg.norm(gradients[id(variables[i])]) for i in golden.arrays["train/grad_index"]]
-        is_strict = gradient_tolerance <= 1e-3
-        held_to = np.maximum(norms, (LEAST_NORM if is_strict else 1.0) * norms.max())
-        np.testing.assert_array_less(np.abs(ours - norms), gradient_tolerance * held_to)
-    statistics = zip(golden.arrays["train/moving_index"], golden.arrays["train/moving_norm_after"])
-    statistics = [(variables[i], norm) for i, norm in statistics if variables[i] is not None]
-    moved = [np.linalg.norm(variable) for variable, _ in statistics]
-    np.testing.assert_allclose(moved, [norm for _, norm in statistics], rtol=1e-4)
+        ours = [np.linalg.norm(self._gradients[id(self._variables[i])]) for i in golden.arrays["train/grad_index"]]
+        excess = np.abs(ours - norms) / np.maximum(norms, least * norms.max())
+        assert excess.max() <= tolerance, f"{np.sum(excess > tolerance)} gradients differ, by up to {excess.max():.1e}"
+
+    def check_statistics(self, golden, least_share=1.0):
+        """Compares norms of the moving statistics after the step.
+
+        Args:
+          golden: a `Golden`.
+          least_share: of the norms that have to agree to 1e-4; the others have to agree to 1e-2. Maps of a few pixels
+            amplify the last bit, maps of many do not.
+        """
+        stored = zip(golden.arrays["train/moving_index"], golden.arrays["train/moving_norm_after"])
+        stored = [(self._variables[i], norm) for i, norm in stored if self._variables[i] is not None]
+        moved = [np.linalg.norm(variable) for variable, _ in stored]
+        wanted = np.array([norm for _, norm in stored])
+        if least_share < 1.0:
+            assert np.mean(np.abs(moved - wanted) <= 1e-4 * wanted) >= least_share
+        np.testing.assert_allclose(moved, wanted, rtol=1e-4 if least_share == 1.0 else 1e-2)

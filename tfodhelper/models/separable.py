@@ -54,8 +54,9 @@ def build_separable(
 ):
     """A `SeparableConvolution`.
 
-    The published models give the configured initializer and regularizer to the depthwise kernel of most of these
-    layers, and to the pointwise kernel only where the configuration asks for it.
+    The published Keras models give the configured initializer and regularizer to the depthwise kernel of most of these
+    layers, and to the pointwise kernel only where the configuration asks for it. Those of the first generation give
+    them to both, see `ConvHyperparams.covers_depthwise`.
 
     Args:
       hyperparams: `ConvHyperparams`.
@@ -69,6 +70,8 @@ def build_separable(
       for_pointwise: likewise for the pointwise kernel.
       name: of the layer.
     """
+    for_depthwise = for_depthwise or hyperparams.covers_depthwise
+    for_pointwise = for_pointwise or hyperparams.covers_depthwise
     glorot = tf_keras.initializers.GlorotUniform()
     depthwise = layers.Convolution(
         in_channels,

@@ -36,13 +36,9 @@ def build_pyramid(message, depths, frozen, **others):
     if depth < 1:
         raise errors.ConfigError("feature_extractor.fpn.additional_layer_depth", expected="at least 1", received=depth)
     num_coarse = message.fpn.max_level - levels_of_backbone(message)[-1]
-    layout = feature_pyramid.Layout(
-        depth=depth,
-        num_coarse=num_coarse,
-        doubles_smoothed=not parts.is_first_generation(message.type),
-        **others,
-    )
-    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    slim = parts.is_first_generation(message.type)
+    layout = feature_pyramid.Layout(depth=depth, num_coarse=num_coarse, doubles_smoothed=not slim, **others)
+    own = hyperparams.build_hyperparams(message.conv_hyperparams, slim)
     return feature_pyramid.FeaturePyramid(depths, layout, own, frozen, name="neck")
 
 
