@@ -47,17 +47,15 @@ def test_error_lists_every_field(base):
         [
             "train_config.freeze_variables+=a",
             "train_config.bias_grad_multiplier=2",
-            "graph_rewriter.quantization.delay=1",
             "model.ssd.mask_head_config.mask_height=3",
         ],
     )
     with pytest.raises(errors.ConfigError) as caught:
         supported.check_supported(changed)
-    assert caught.value.what == "pipeline.config: 4 fields that tfodhelper does not support"
+    assert caught.value.what == "pipeline.config: 3 fields that tfodhelper does not support"
     for path in (
         "train_config.freeze_variables: [a]",
         "train_config.bias_grad_multiplier: 2",
-        "graph_rewriter: {quantization}",
         "model.ssd.mask_head_config: {mask_height}",
     ):
         assert path in caught.value.received
@@ -116,6 +114,12 @@ def test_hints_are_returned(base):
     hints = supported.check_supported(changed)
     assert [hint.path for hint in hints] == ["model.ssd.matcher.argmax_matcher.use_matmul_gather"]
     assert hints[0].reason
+
+
+def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
+    hints = supported.check_supported(apply_overrides(base, ["graph_rewriter.quantization.delay=1"]))
+    assert [hint.path for hint in hints] == ["graph_rewriter"]
+    assert "export --format=tflite --quantization=int8" in hints[0].reason
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,18 @@ VARIANTS = {
         f"{SSD}.feature_extractor.use_depthwise=true",
         f"{SSD}.feature_extractor.use_explicit_padding=true",
     ],
+    "pyramid of MobileNet V2": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2_fpn",
+        f"{EXTRACTOR}.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+    ],
     "pyramid of a ResNet": [
         f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
         f"{SSD}.feature_extractor.type=ssd_resnet50_v1_fpn",

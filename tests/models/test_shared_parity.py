@@ -1,21 +1,18 @@
 """Every detector family that exists against all reference numbers of the OD API next to the checkout.
 
-Folders named `NAME__slim` hold those of the first generation: their variables have the names of TF-Slim.
+The numbers of training with moving batch norm follow from the last bits, and these from the processor and the number
+of threads: the OD API itself, run again elsewhere, gives other ones.
 """
 
-import importlib
-import json
+import subprocess
 import sys
 
 import numpy as np
 import pytest
-from google.protobuf import text_format
 
-from tests.models import parity
-from tests.shared_data import shared
-from tfodhelper import protos
+from tests.models import parity, shared_case
+from tests.shared_data import REPOSITORY, shared
 from tfodhelper.checkpoints import restore
-from tfodhelper.config import supported
 from tfodhelper.models import build
 
 pytestmark = pytest.mark.slow
@@ -27,10 +24,14 @@ EXISTING = [
     "faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",
     "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
     "ssd_mobilenet_v1_300x300_coco__hand",
+    "ssd_mobilenet_v2_320x320_coco17_tpu-8",
+    "ssd_mobilenet_v2_coco__slim",
+    "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
+    "ssdlite_mobilenet_v2_320x320_coco__hand",
+    "ssdlite_mobilenet_v2_coco__slim",
 ]
-SLIM = "__slim"
 # What batch statistics of two images make depend on the processor that ran the OD API, by architecture: those of maps
-# of one or two pixels amplify the last bit, hard mining and proposals make another choice.
+# of a few pixels amplify the last bit, and then hard mining and the samplers choose otherwise.
 OF_THE_PROCESSOR = {
     "ssd": {"predictions", "gradients", "statistics"},
     "faster_rcnn": {"predictions", "losses", "gradients", "statistics"},
@@ -43,104 +44,18 @@ def folders():
         root = shared("odapi_parity")
     except pytest.skip.Exception:
         return EXISTING
-    return sorted(folder.name for folder in root.iterdir() if (folder / "golden.npz").exists() and has_family(folder))
-
-
-def has_family(folder):
-    """Whether the network of a folder is supported."""
-    pipeline = protos.message("TrainEvalPipelineConfig")(model=read_model(folder))
-    return all(field.status != supported.UNSUPPORTED for field in supported.classify(pipeline))
-
-
-def read_model(folder):
-    message = protos.message("TrainEvalPipelineConfig")()
-    return text_format.Parse((folder / "pipeline.config").read_text(), message).model
+    return sorted(
+        folder.name for folder in root.iterdir() if (folder / "golden.npz").exists() and shared_case.has_family(folder)
+    )
 
 
 def test_all_existing_families_are_compared():
     assert set(EXISTING) <= set(folders())
 
 
-def load_module(folder, name):
-    """A module beside the folders, which may import its neighbours."""
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(folder))
-
-
-class Case:
-    """One folder: configuration, weights, images and numbers."""
-
-    def __init__(self, folder):
-        self.folder, self.is_slim = folder, folder.name.endswith(SLIM)
-        self.formula = load_module(folder.parent, "golden_weights_slim" if self.is_slim else "golden_weights")
-        self.checkpoints = load_module(folder.parent, "check_slim_example" if self.is_slim else "check_example")
-        self.model = read_model(folder)
-        self.variables = json.loads((folder / "variables.json").read_text())
-        meta = json.loads((folder / "meta.json").read_text())
-        noise = {key: moved for key, (moved, _) in meta["noise_1e-6"]["max_abs_diff_and_max_abs"].items()}
-        self.regularization = meta["regularization"]
-        self.golden = parity.Golden(read_arrays(folder / "golden.npz"), noise)
-        elsewhere = sorted(folder.glob("golden_*.npz"))  # the same numbers, computed on other processors
-        self.goldens = [self.golden, *(parity.Golden(read_arrays(file), noise) for file in elsewhere)]
-
-    def named(self, detector):
-        """{name in variables.json: variable of the detector}."""
-        if not self.is_slim:
-            return detector.checkpoint_keys()
-        variables = {}
-        for part in detector.parts():
-            for named in part.variables():
-                names = [name for name in named.slim_names if name in self.variables]
-                assert len(names) == 1, (named.key, named.slim_names)
-                variables[names[0]] = named.variable
-        return variables
-
-    def without_influence(self):
-        """Names of the first generation's variables that no loss depends on: a detector may do without them."""
-        if not self.is_slim or not self.golden.has("train/grad_index"):
-            return set()
-        names = sorted(self.variables)
-        layers_with_gradient = {layer_of(names[i]) for i in self.golden.arrays["train/grad_index"]}
-        return {name for name in names if layer_of(name) not in layers_with_gradient}
-
-    def build(self, is_training):
-        detector = build.build_detector(self.model, is_training)
-        for name, variable in self.named(detector).items():
-            variable.assign(self.formula.weight(name, tuple(variable.shape)))
-        if self.model.HasField("faster_rcnn"):
-            is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
-            detector.sample_order = parity.highest_first if is_static else parity.lowest_first
-        return detector
-
-    def groundtruth(self, variants, num_classes):
-        def of_variant(variant, classes):
-            values = self.formula.groundtruth(variant, classes, 300, 300)
-            return values["boxes"], values["classes"].argmax(axis=1).astype(np.int32), values["weights"]
-
-        return parity.make_groundtruth(variants, num_classes, of_variant)
-
-    def of_the_processor(self):
-        """Which numbers of training depend on the processor; none where no statistics move."""
-        moves = len(self.golden.arrays["train/moving_index"]) > 0
-        return OF_THE_PROCESSOR[self.model.WhichOneof("model")] if moves else set()
-
-
-def read_arrays(path):
-    with np.load(path) as file:
-        return dict(file)
-
-
-def layer_of(name):
-    """Scope of the layer that a variable of the first generation belongs to, with or without its own batch norm."""
-    return name.rpartition("/")[0].removesuffix("/BatchNorm")
-
-
 @pytest.fixture(scope="module", params=folders())
 def case(request):
-    return Case(shared(f"odapi_parity/{request.param}"))
+    return shared_case.Case(shared(f"odapi_parity/{request.param}"))
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +98,24 @@ def missing_terms(case, detector):
     return [weight * float(np.sum(np.square(value, dtype=np.float64))) / 2 for value in values]
 
 
-def test_training_step(case):
-    detector = case.build(is_training=True)
-    named = case.named(detector)
-    images = [case.formula.image(*arguments) for arguments in case.formula.TRAIN_IMAGES]
-    groundtruth = case.groundtruth([0, 1], detector.num_classes)
-    step = parity.TrainingStep(detector, images, groundtruth, [named.get(name) for name in sorted(case.variables)])
+def test_training_step(case, tmp_path):
+    step = case.take_step()
+    failures = failed_checks(case, step)
+    moves = len(case.golden.arrays["train/moving_index"]) > 0
+    if moves and case.model.HasField("ssd"):
+        step.check_statistics(case.golden, least_share=0.9)
+    if failures:
+        failures_in_one_thread = failed_checks(case, step_in_one_thread(case, tmp_path / "step.npz"))
+        failures = {name: failure for name, failure in failures.items() if name in failures_in_one_thread}
+    may_differ = OF_THE_PROCESSOR[case.model.WhichOneof("model")] if moves else set()
+    for name in failures.keys() - may_differ:
+        raise failures[name]
+    if failures:
+        pytest.skip(f"only references of other processors: {', '.join(f'{n}: {f}' for n, f in failures.items())}")
+
+
+def failed_checks(case, step):
+    """{what differs from all references: what the check says}."""
     checks = {
         "predictions": step.check_predictions,
         "losses": step.check_losses,
@@ -198,11 +125,7 @@ def test_training_step(case):
     if case.model.HasField("ssd"):
         step.check_statistics(case.golden, least_share=0.9)
     failures = {name: failure_with_all(check, case.goldens) for name, check in checks.items()}
-    failures = {name: failure for name, failure in failures.items() if failure is not None}
-    for name in failures.keys() - case.of_the_processor():
-        raise failures[name]
-    if failures:
-        pytest.skip(f"only references of other processors: {', '.join(f'{n}: {f}' for n, f in failures.items())}")
+    return {name: failure for name, failure in failures.items() if failure is not None}
 
 
 def failure_with_all(check, goldens):
@@ -214,6 +137,20 @@ def failure_with_all(check, goldens):
         except AssertionError as failure:
             failures.append(failure)
     return failures[0]
+
+
+def step_in_one_thread(case, path):
+    """The `parity.TrainingStep` of a process with one thread, in which the first generation's numbers were made."""
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.models.one_thread_worker", str(case.folder), str(path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    return parity.load_step(path)
 
 
 def test_checkpoint_of_the_published_shape_loads(case, tmp_path):

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 BOOKKEEPING = {"global_step", "save_counter/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"}
 # index: (folder in odapi_parity that has the configuration, changes of it, whether the classes are the same)
 CASES = {
+    "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8": ("ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8", {}, True),
     "ssdlite_mobilenet_v2_coco_2018_05_09": ("ssdlite_mobilenet_v2_coco__slim", {}, True),
     # The archive's own configuration: depthwise layers behind the backbone, predictors of 3x3 without any.
     "export_ssd_mobilenet_v2_2018_03_29": ("ssd_mobilenet_v2_coco__slim", {"kernel_size": 3, "depthwise": True}, False),

@@ -20,6 +20,10 @@ _BOOKKEEPING = re.compile(
 )
 
 
+# Ranges of values that training with quantization found, and their moving averages: a float network has none.
+_RANGES = re.compile(r"(^|/)\w+_quant/")
+
+
 @dataclasses.dataclass(frozen=True)
 class RestoreReport:
     """What became of the variables of a detector and of those of the checkpoint.
@@ -29,12 +33,14 @@ class RestoreReport:
       restored: keys of the detector's variables that were filled.
       initialized: (key, reason) of those that keep their initial values.
       unused: names in the checkpoint that the model does not know; optimizer state and counters are not mentioned.
+      num_ranges: variables of the checkpoint that say which ranges 8-bit values had; a float network needs none.
     """
 
     prefix: str
     restored: tuple
     initialized: tuple
     unused: tuple
+    num_ranges: int = 0
 
     def __str__(self):
         lines = [f"weights: {len(self.restored)} variables restored from {self.prefix}"]
@@ -45,6 +51,10 @@ class RestoreReport:
             lines.append(f"  {len(names)} freshly initialized, {reason}: {_abridge(names)}")
         if self.unused:
             lines.append(f"  {len(self.unused)} in the checkpoint are not used: {_abridge(self.unused)}")
+        if self.num_ranges:
+            lines.append(
+                f"  {self.num_ranges} in the checkpoint are ranges of 8-bit values, not needed by float weights"
+            )
         return "\n".join(lines)
 
 
@@ -123,8 +133,9 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
         if named.key in names:
             named.variable.assign(reader.get_tensor(names[named.key]))
     known = {*names.values(), *other_classes, *(named.key for named in wanted), *(key for key, _ in initialized)}
-    unused = tuple(sorted(name for name in shapes if name not in known and not _BOOKKEEPING.search(name)))
-    return RestoreReport(prefix, tuple(names), tuple(initialized), unused)
+    others = [name for name in shapes if name not in known and not _BOOKKEEPING.search(name)]
+    unused = tuple(sorted(name for name in others if not _RANGES.search(name)))
+    return RestoreReport(prefix, tuple(names), tuple(initialized), unused, num_ranges=len(others) - len(unused))
 
 
 def _open(prefix):

@@ -73,7 +73,12 @@ _AUGMENTATION = {
 }
 
 _TRAINING = {
-    "TrainEvalPipelineConfig": make("model train_config train_input_reader eval_config eval_input_reader"),
+    "TrainEvalPipelineConfig": make(
+        "model train_config train_input_reader eval_config eval_input_reader",
+        graph_rewriter=Hint(
+            "weights are trained as float32; quantize them afterwards: export --format=tflite --quantization=int8"
+        ),
+    ),
     "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
         "fine_tune_checkpoint_type from_detection_checkpoint load_all_detection_checkpoint_vars num_steps "

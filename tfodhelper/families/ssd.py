@@ -67,10 +67,10 @@ _MOBILENET = make(
     "use_explicit_padding use_depthwise num_layers"
 )
 _INCEPTION_V2 = _MOBILENET | {
-    "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
+    "override_base_feature_extractor_hyperparams": Hint("Inception V2 always has conv_hyperparams")
 }
 _LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
-_MOBILENET_V1_FPN = make(
+_MOBILENET_FPN = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise fpn",
     num_layers=_LEVELS,
@@ -91,11 +91,13 @@ _RESNETS_FPN = {
 _FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _INCEPTION_V2,
     "ssd_mobilenet_v1": _MOBILENET,
-    "ssd_mobilenet_v1_fpn": _MOBILENET_V1_FPN,
-    "ssd_mobilenet_v1_fpn_keras": _MOBILENET_V1_FPN,
     "ssd_mobilenet_v1_keras": _MOBILENET,
     "ssd_mobilenet_v2": _MOBILENET,
     "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
     **_RESNETS_FPN,
 }
 

@@ -25,9 +25,9 @@ class ConvHyperparams:
       activation: tensor -> tensor, or None.
       norm: `NormHyperparams`, or None for no normalization.
       force_use_bias: whether convolutions have a bias although the normalization has one.
-      covers_depthwise: whether initializer and regularizer hold for the depthwise and separable kernels of necks and
-        heads too, as in TF-Slim. In the published Keras models these are drawn from Glorot's uniform distribution and
-        not regularized.
+      covers_depthwise: whether initializer and regularizer hold for all kernels of the depthwise and separable
+        convolutions of necks and heads, as in TF-Slim. In the published Keras models some of these are drawn from
+        Glorot's uniform distribution and not regularized.
     """
 
     initializer: Callable

@@ -55,11 +55,10 @@ def build_separable(
     """A `SeparableConvolution`.
 
     The published Keras models give the configured initializer and regularizer to the depthwise kernel of most of these
-    layers, and to the pointwise kernel only where the configuration asks for it. Those of the first generation give
-    them to both, see `ConvHyperparams.covers_depthwise`.
+    layers, and to the pointwise kernel only where the configuration asks for it; TF-Slim gives them to both.
 
     Args:
-      hyperparams: `ConvHyperparams`.
+      hyperparams: `ConvHyperparams`; if it `covers_depthwise`, it holds for both kernels.
       in_channels: channels of the input.
       out_channels: channels of the output.
       kernel_size: height and width of the depthwise kernel.

@@ -102,6 +102,17 @@ VARIANTS = {
             "use_dropout: true box_encodings_clip_range { min: -10 max: 10 }"
         },
     ),
+    # 52 batch norms of the backbone, 8 of the neck.
+    "MobileNet V2": Variant(52 + 8, 52 + 8, {"type": "ssd_mobilenet_v2_keras"}),
+    "MobileNet V2, first generation, depthwise": Variant(
+        52 + 12 + 12,
+        52 + 12 + 12,
+        {
+            "type": "ssd_mobilenet_v2",
+            "extractor": "use_depthwise: true override_base_feature_extractor_hyperparams: false",
+            "predictor": "kernel_size: 3 use_depthwise: true",
+        },
+    ),
     # Of the pyramid, two batch norms of finer maps and two of coarser ones; of the towers, one for each layer and map.
     "FPN": Variant(27 + 4 + 20, 27 + 4 + 20, PYRAMID),
     "FPN, frozen, padded": Variant(27 + 4 + 20, 0, PYRAMID | {"resizer": PADDED, "ssd": "freeze_batchnorm: true"}),
@@ -119,6 +130,28 @@ VARIANTS = {
             "apply_conv_hyperparams_to_heads: true apply_conv_hyperparams_pointwise: true",
         },
     ),
+    "FPNLite": Variant(
+        52 + 4 + 10,
+        52 + 4 + 10,
+        PYRAMID
+        | {
+            "type": "ssd_mobilenet_v2_fpn_keras",
+            "extractor": "use_depthwise: true fpn { additional_layer_depth: 32 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+        },
+    ),
+    # Up to layer 14 the backbone has 1 + 2 + 12 * 3 batch norms.
+    "FPNLite, first generation, two levels": Variant(
+        39 + 1 + 2,
+        39 + 1 + 2,
+        PYRAMID
+        | {
+            "type": "ssd_mobilenet_v2_fpn",
+            "extractor": "use_depthwise: true fpn { min_level: 3 max_level: 4 additional_layer_depth: 64 }",
+            "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 4 aspect_ratios: 1 }",
+            "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true use_depthwise: true",
+        },
+    ),
     "RetinaNet": Variant(17 + 4 + 10, 17 + 4 + 10, RETINANET),
     "RetinaNet, first generation, two levels": Variant(
         1 + 3 * 4 + 1 + 2,
@@ -129,17 +162,6 @@ VARIANTS = {
             "extractor": "fpn { min_level: 3 max_level: 4 additional_layer_depth: 64 } pad_to_multiple: 32",
             "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 4 aspect_ratios: 1 }",
             "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true",
-        },
-    ),
-    # 52 batch norms of the backbone, 8 of the neck.
-    "MobileNet V2": Variant(52 + 8, 52 + 8, {"type": "ssd_mobilenet_v2_keras"}),
-    "MobileNet V2, first generation, depthwise": Variant(
-        52 + 12 + 12,
-        52 + 12 + 12,
-        {
-            "type": "ssd_mobilenet_v2",
-            "extractor": "use_depthwise: true override_base_feature_extractor_hyperparams: false",
-            "predictor": "kernel_size: 3 use_depthwise: true",
         },
     ),
     "no batch norm, no background": Variant(

@@ -126,7 +126,9 @@ class InvertedResidual(tf_keras.layers.Layer):
 
 
 class MobileNetV2(tf_keras.layers.Layer):
-    """The stem, 17 inverted residuals and the last convolution; each convolution has batch norm.
+    """The stem, 17 inverted residuals and the last convolution, up to the last layer that an output needs.
+
+    Each convolution has batch norm.
 
     Args:
       hyperparams: `ConvHyperparams`; its bias setting is not used, since these convolutions never have one.
@@ -174,12 +176,14 @@ class MobileNetV2(tf_keras.layers.Layer):
 
         channels = widths.of_stem()
         self.stem = block(hyperparams, frozen, 3, channels, 3, strides=2, name="layer_1", **padding)
-        self.units = []
-        for number, (strides, depth) in enumerate(UNITS, start=FIRST_UNIT):
+        self.units, self.last = [], None
+        num_layers = max(int(endpoint.partition("/")[0].removeprefix("layer_")) for endpoint in endpoints)
+        for number, (strides, depth) in enumerate(UNITS[: num_layers - FIRST_UNIT + 1], start=FIRST_UNIT):
             self.units.append(build_unit(number, channels, strides, depth))
             channels = widths.of_unit(depth)
-        self._depths[f"layer_{LAST_LAYER}"] = widths.of_last()
-        self.last = block(hyperparams, frozen, channels, widths.of_last(), 1, name=f"layer_{LAST_LAYER}")
+        if num_layers == LAST_LAYER:
+            self._depths[f"layer_{LAST_LAYER}"] = widths.of_last()
+            self.last = block(hyperparams, frozen, channels, widths.of_last(), 1, name=f"layer_{LAST_LAYER}")
         self.built = True
 
     @property
@@ -193,7 +197,8 @@ class MobileNetV2(tf_keras.layers.Layer):
         for number, unit in enumerate(self.units, start=FIRST_UNIT):
             outputs, expanded = unit(outputs, training=training)
             features[f"layer_{number}"], features[f"layer_{number}/expansion_output"] = outputs, expanded
-        features[f"layer_{LAST_LAYER}"] = self.last(outputs, training=training)
+        if self.last is not None:
+            features[f"layer_{LAST_LAYER}"] = self.last(outputs, training=training)
         return [features[endpoint] for endpoint in self._endpoints]
 
     def _scoped_blocks(self):
@@ -202,7 +207,7 @@ class MobileNetV2(tf_keras.layers.Layer):
         for index, unit in enumerate(self.units):
             scope = f"expanded_conv_{index}" if index else "expanded_conv"
             scoped += [(f"{scope}/{name}", block) for name, block in unit.scoped_blocks()]
-        return [*scoped, ("Conv_1", self.last)]
+        return scoped if self.last is None else [*scoped, ("Conv_1", self.last)]
 
     def regularization_losses(self):
         """A list of scalars."""

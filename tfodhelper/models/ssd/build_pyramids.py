@@ -5,12 +5,14 @@ import functools
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, layers, parts, pixels
-from tfodhelper.models.backbones import mobilenet_v1, resnet_v1
+from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1
 from tfodhelper.models.necks import feature_pyramid
 from tfodhelper.models.ssd import build_backbones
 
 COARSEST_OF_BACKBONE = 5  # level with stride 32; coarser maps are the neck's own
 _MOBILENET_V1_ENDPOINTS = {2: 3, 3: 5, 4: 11, 5: 13}
+_MOBILENET_V2_ENDPOINTS = {2: "layer_4", 3: "layer_7", 4: "layer_14", 5: "layer_19"}
+_SLENDER_LAST_DEPTH = 256  # of MobileNet V2 in the first generation, if the pyramid is depthwise
 
 
 def levels_of_backbone(message):
@@ -61,6 +63,27 @@ def _build_mobilenet_v1_fpn(message, frozen, padding):
     return {"scaling": scaling, "backbone": backbone, "neck": neck}
 
 
+def _build_mobilenet_v2_fpn(message, frozen, padding):
+    """See `build.FEATURE_EXTRACTORS`."""
+    is_slender = message.use_depthwise and parts.is_first_generation(message.type)
+    backbone = build_backbones.build_mobilenet_v2(
+        message,
+        frozen,
+        endpoints=[_MOBILENET_V2_ENDPOINTS[level] for level in levels_of_backbone(message)],
+        last_depth=_SLENDER_LAST_DEPTH if is_slender else mobilenet_v2.LAST_DEPTH,
+    )
+    neck = build_pyramid(
+        message,
+        backbone.depths,
+        frozen,
+        use_depthwise=message.use_depthwise,
+        explicit_padding=message.use_explicit_padding,
+        slim_coarse=("bottom_up_Conv2d_", 20),
+    )
+    scaling = dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding)
+    return {"scaling": scaling, "backbone": backbone, "neck": neck}
+
+
 def _build_resnet_v1_fpn(message, frozen, padding, depth):
     """See `build.FEATURE_EXTRACTORS`."""
     levels = levels_of_backbone(message)
@@ -76,9 +99,11 @@ def _build_resnet_v1_fpn(message, frozen, padding, depth):
     return {"scaling": scaling, "backbone": backbone, "neck": neck}
 
 
-FEATURE_EXTRACTORS = {
-    "ssd_mobilenet_v1_fpn": _build_mobilenet_v1_fpn,  # the first generation's name
+FEATURE_EXTRACTORS = {  # the first generation's names have no _keras
+    "ssd_mobilenet_v1_fpn": _build_mobilenet_v1_fpn,
     "ssd_mobilenet_v1_fpn_keras": _build_mobilenet_v1_fpn,
+    "ssd_mobilenet_v2_fpn": _build_mobilenet_v2_fpn,
+    "ssd_mobilenet_v2_fpn_keras": _build_mobilenet_v2_fpn,
 }
 for _depth in resnet_v1.UNITS:
     FEATURE_EXTRACTORS[f"ssd_resnet{_depth}_v1_fpn"] = functools.partial(_build_resnet_v1_fpn, depth=_depth)
