@@ -133,6 +133,69 @@ class Convolution(tf_keras.layers.Layer):
         return keys
 
 
+class SeparableConvolution(tf_keras.layers.Layer):
+    """A depthwise convolution and, with nothing between, a 1x1 one (Chollet 2016; arXiv 1610.02357).
+
+    Args:
+      in_channels: channels of the input.
+      out_channels: channels of the output.
+      kernel_size: of the depthwise kernel [h, w, in, 1]; the pointwise one is [1, 1, in, out].
+      depthwise_initializer: of the depthwise kernel.
+      depthwise_regularizer: depthwise kernel -> scalar, or None.
+      initializer: of the pointwise kernel.
+      regularizer: pointwise kernel -> scalar, or None.
+      use_bias: whether there is a bias, at the end.
+      bias_initializer: of the bias.
+    """
+
+    is_depthwise = False
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        *,
+        depthwise_initializer="glorot_uniform",
+        depthwise_regularizer=None,
+        initializer="glorot_uniform",
+        regularizer=None,
+        use_bias=False,
+        bias_initializer="zeros",
+        name=None,
+    ):
+        super().__init__(name=name)
+        self.out_channels = out_channels
+        self.depthwise = Convolution(
+            in_channels, None, kernel_size, initializer=depthwise_initializer, regularizer=depthwise_regularizer
+        )
+        self.pointwise = Convolution(
+            in_channels,
+            out_channels,
+            1,
+            initializer=initializer,
+            regularizer=regularizer,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+        )
+        self.built = True
+
+    def call(self, inputs, strides=1, explicit_padding=False, scale=None, offset=None):
+        """See `Convolution.call`."""
+        return self.pointwise(self.depthwise(inputs, strides, explicit_padding), scale=scale, offset=offset)
+
+    def regularization_losses(self):
+        """A list of scalars, at most one for each kernel."""
+        return self.depthwise.regularization_losses() + self.pointwise.regularization_losses()
+
+    def checkpoint_keys(self):
+        """{name in checkpoints: variable}."""
+        keys = {"depthwise_kernel": self.depthwise.kernel, "pointwise_kernel": self.pointwise.kernel}
+        if self.pointwise.bias is not None:
+            keys["bias"] = self.pointwise.bias
+        return keys
+
+
 class Dense(tf_keras.layers.Layer):
     """A fully connected layer: kernel [in, out], drawn from Glorot's uniform distribution, and bias."""
 
@@ -156,7 +219,7 @@ class ConvBlock(tf_keras.layers.Layer):
     """Convolution, normalization, activation.
 
     Args:
-      convolution: a `Convolution`.
+      convolution: a `Convolution` or `SeparableConvolution`.
       norm: a `BatchNorm`, or None.
       activation: tensor -> tensor, or None.
       strides: of the convolution.
