@@ -22,6 +22,17 @@ PADDED = (
     "per_channel_pad_value: [1, 2, 3]"
 )
 
+SHARED = (
+    "conv_hyperparams {activation: RELU_6 initializer {random_normal_initializer {stddev: 0.01}} "
+    "regularizer {l2_regularizer {weight: 4e-5}} batch_norm {decay: 0.9 scale: true}} depth: 16 "
+    "num_layers_before_predictor: 2 kernel_size: 5 class_prediction_bias_init: -4.6 use_dropout: true "
+    "dropout_keep_probability: 0.7 share_prediction_tower: true use_depthwise: true score_converter: SIGMOID "
+    "box_encodings_clip_range {min: -10 max: 10} apply_conv_hyperparams_to_heads: true "
+    "apply_conv_hyperparams_pointwise: true"
+)
+
+OF_LEVELS = "min_level: 2 max_level: 7 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
+
 # Together they set every field of the model that the rules call supported.
 VARIANTS = {
     "coco": [],
@@ -90,6 +101,14 @@ VARIANTS = {
         f"{SSD}.loss.localization_loss.l1_localization_loss={{}}",
         f"{SSD}.loss.classification_loss.weighted_softmax={{logit_scale: 2}}",
         f"{HEAD}.conv_hyperparams.initializer.random_normal_initializer={{mean: 0.1 stddev: 0.2}}",
+    ],
+    "shared weights": [
+        f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
+        f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",
+    ],
+    "anchors of a pyramid": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.feature_extractor.num_layers=6",
     ],
     "bootstrapped": [
         f"{SSD}.loss.localization_loss.weighted_l2={{}}",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfodhelper.ops import anchors
 
@@ -78,3 +79,31 @@ def test_pyramid_anchors():
     np.testing.assert_allclose(boxes[1, 2] - boxes[1, 0], 32 * 2**0.5, rtol=1e-6)
     np.testing.assert_allclose(boxes[2], [4 - 32, 4 - 8, 4 + 32, 4 + 8])
     np.testing.assert_allclose(boxes[4], [8 - 32, 8 - 32, 8 + 32, 8 + 32])
+
+
+def test_pyramid_anchors_of_a_normalized_input():
+    pyramid = anchors.PyramidAnchors(anchors.make_pyramid_anchors(3, 4, aspect_ratios=(1.0, 4.0), scales_per_octave=1))
+    assert pyramid.num_per_location == [2, 2]
+    boxes = pyramid.generate([(4, 8), (2, 4)], (32, 64)).numpy()
+    assert boxes.shape == ((4 * 8 + 2 * 4) * 2, 4)
+    # Level 3: 32 pixels at (4, 4); 16 high and 64 wide there; next at (4, 12). Level 4: 64 pixels at (8, 8).
+    size = np.array([32, 64, 32, 64])
+    np.testing.assert_allclose(boxes[0] * size, [-12, -12, 20, 20], atol=1e-4)
+    np.testing.assert_allclose(boxes[1] * size, [-4, -28, 12, 36], atol=1e-4)
+    np.testing.assert_allclose(boxes[2] * size, [-12, -4, 20, 28], atol=1e-4)
+    np.testing.assert_allclose(boxes[64] * size, [-24, -24, 40, 40], atol=1e-4)
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+def test_grid_begins_at_the_border_where_the_stride_does_not_divide_the_input(as_tensors):
+    in_pixels = anchors.make_pyramid_anchors(3, 4, aspect_ratios=(1.0,), scales_per_octave=1)
+    size = tuple(tf.constant(side) for side in (24, 36)) if as_tensors else (24, 36)
+    first_of_level = [0, 3 * 5]  # 24 is a multiple of 8, not of 16; 36 of neither
+
+    def centers(pyramid):
+        boxes = pyramid.generate([(3, 5), (2, 3)], size).numpy()[first_of_level] * [24, 36, 24, 36]
+        return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+    np.testing.assert_allclose(centers(anchors.PyramidAnchors(in_pixels)), [[4, 0], [0, 0]], atol=1e-4)
+    free = anchors.PyramidAnchors(in_pixels, has_fixed_size=False)
+    np.testing.assert_allclose(centers(free), [[4, 4], [8, 8]], atol=1e-4)

@@ -6,7 +6,8 @@ from tfodhelper.fields import Losses
 
 BATCH_SIZE = 8
 
-_ONE_ANCHOR_GENERATOR = Unsupported("only ssd_anchor_generator")
+_NOT_OF_ONE_STAGE = Unsupported("only convolutional_box_predictor and weight_shared_convolutional_box_predictor")
+_NO_SUCH_ANCHORS = Unsupported("only ssd_anchor_generator and multiscale_anchor_generator")
 _RULES = {
     "Ssd": make(
         "num_classes image_resizer feature_extractor box_coder matcher similarity_calculator box_predictor "
@@ -27,17 +28,23 @@ _RULES = {
     "RegionSimilarityCalculator": make("iou_similarity"),
     "IouSimilarity": {},
     "AnchorGenerator": make(
-        "ssd_anchor_generator",
-        grid_anchor_generator=_ONE_ANCHOR_GENERATOR,
-        multiscale_anchor_generator=_ONE_ANCHOR_GENERATOR,
+        "ssd_anchor_generator multiscale_anchor_generator",
+        grid_anchor_generator=_NO_SUCH_ANCHORS,
+        flexible_grid_anchor_generator=_NO_SUCH_ANCHORS,
     ),
     "SsdAnchorGenerator": make(
         "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
         "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width height_stride width_stride height_offset "
         "width_offset"
     ),
+    "MultiscaleAnchorGenerator": make(
+        "min_level max_level anchor_scale aspect_ratios scales_per_octave",
+        normalize_coordinates=Only(("true",), "anchors are always normalized here"),
+    ),
     "BoxPredictor": make(
-        "convolutional_box_predictor", mask_rcnn_box_predictor=Unsupported("only convolutional_box_predictor")
+        "convolutional_box_predictor weight_shared_convolutional_box_predictor",
+        mask_rcnn_box_predictor=_NOT_OF_ONE_STAGE,
+        rfcn_box_predictor=_NOT_OF_ONE_STAGE,
     ),
     "ConvolutionalBoxPredictor": make(
         "conv_hyperparams min_depth max_depth num_layers_before_predictor use_dropout dropout_keep_probability "
@@ -46,6 +53,13 @@ _RULES = {
         apply_sigmoid_to_scores=Unsupported("post_processing.score_converter: SIGMOID does it"),
     ),
     "ConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
+    "WeightSharedConvolutionalBoxPredictor": make(
+        "conv_hyperparams depth num_layers_before_predictor kernel_size class_prediction_bias_init use_dropout "
+        "dropout_keep_probability share_prediction_tower use_depthwise score_converter box_encodings_clip_range "
+        "apply_conv_hyperparams_to_heads apply_conv_hyperparams_pointwise",
+        box_code_size=Only(("4",)),
+    ),
+    "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
 _MOBILENET_V1 = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "

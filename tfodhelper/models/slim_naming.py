@@ -5,7 +5,12 @@ A layer is a scope there, and a convolution has the same one as its batch norm: 
 
 from tfodhelper.models import layers
 
-_LEAVES = {"kernel": "weights", "depthwise_kernel": "depthwise_weights", "bias": "biases"}
+_LEAVES = {
+    "kernel": "weights",
+    "depthwise_kernel": "depthwise_weights",
+    "pointwise_kernel": "pointwise_weights",
+    "bias": "biases",
+}
 
 
 def name_variables(module, scoped):

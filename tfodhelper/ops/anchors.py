@@ -159,6 +159,44 @@ def make_pyramid_anchors(min_level, max_level, anchor_scale=4.0, aspect_ratios=(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class PyramidAnchors:
+    """The anchors of `make_pyramid_anchors`, normalized to the model input.
+
+    Where a stride does not divide a side of the input, the convolutions pad as much before as behind, and their first
+    output looks at the border: so the first grid point is there, and not half a stride inside. This is the rule of the
+    published models for inputs of a fixed size; for inputs of any size they are half a stride inside in every case.
+
+    Attributes:
+      in_pixels: `PixelAnchors` with one stride for both directions of each map.
+      has_fixed_size: whether all model inputs have one size.
+    """
+
+    in_pixels: PixelAnchors
+    has_fixed_size: bool = True
+
+    @property
+    def num_per_location(self):
+        """How many anchors each map has at a grid point."""
+        return self.in_pixels.num_per_location
+
+    def generate(self, grid_sizes, image_size):
+        """As `GridAnchors.generate`."""
+        in_pixels = self.in_pixels
+        if self.has_fixed_size:
+            offsets = [tuple(map(_first_grid_point, strides, image_size)) for strides in in_pixels.strides]
+            in_pixels = dataclasses.replace(in_pixels, offsets=offsets)
+        height, width = (tf.cast(side, tf.float32) for side in image_size)
+        return in_pixels.generate(grid_sizes) / tf.stack([height, width, height, width])
+
+
+def _first_grid_point(stride, side):
+    """Pixels from the border of an input with this side, a number or a scalar tensor."""
+    if not tf.is_tensor(side):
+        return 0.0 if side % stride else stride / 2.0
+    return tf.where(tf.cast(side, tf.float32) % stride == 0.0, stride / 2.0, 0.0)
+
+
 def tile(specification, base_size, grid_size, stride, offset):
     """Puts one set of anchors on every point of one grid.
 

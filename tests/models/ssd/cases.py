@@ -15,8 +15,8 @@ ssd {
   box_coder { faster_rcnn_box_coder { } }
   matcher { argmax_matcher { force_match_for_each_row: true } }
   similarity_calculator { iou_similarity { } }
-  box_predictor { convolutional_box_predictor { conv_hyperparams { %(hyperparams)s } %(predictor)s } }
-  anchor_generator { ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 aspect_ratios: 0.5 } }
+  box_predictor { %(head)s { conv_hyperparams { %(hyperparams)s } %(predictor)s } }
+  anchor_generator { %(anchors)s }
   post_processing {
     batch_non_max_suppression { score_threshold: 1e-8 iou_threshold: 0.6 max_total_detections: 20
       max_detections_per_class: 9 }
@@ -35,12 +35,18 @@ PIECES = {
     "hyperparams": "activation: RELU_6 regularizer { l2_regularizer { weight: 4e-5 } } "
     "initializer { truncated_normal_initializer { stddev: 0.1 } } batch_norm { scale: true decay: 0.9 }",
     "extractor": "",
+    "head": "convolutional_box_predictor",
     "predictor": "use_dropout: false",
+    "anchors": "ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 aspect_ratios: 0.5 }",
     "loss": "",
     "ssd": "",
 }
 PADDED = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 80 pad_to_max_dimension: true }"
 ANY_SIZE = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 96 }"
+SHARED = {
+    "head": "weight_shared_convolutional_box_predictor",
+    "anchors": "ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 reduce_boxes_in_lowest_layer: false }",
+}
 
 # 27 batch norms of the backbone, 8 of the neck.
 VARIANTS = {
@@ -57,6 +63,28 @@ VARIANTS = {
             "extractor": "use_explicit_padding: true use_depthwise: true num_layers: 6 pad_to_multiple: 32",
             "predictor": "use_dropout: true kernel_size: 3 use_depthwise: true num_layers_before_predictor: 1 "
             "max_depth: 32 min_depth: 8 box_encodings_clip_range { min: -10 max: 10 }",
+        },
+    ),
+    # Maps of different depths: a projection on each of the six; two towers of two layers with batch norms on each.
+    "weights shared": Variant(
+        35 + 6 + 24,
+        35 + 6 + 24,
+        SHARED | {"predictor": "depth: 12 num_layers_before_predictor: 2 class_prediction_bias_init: -4.6"},
+    ),
+    "anchors of a pyramid": Variant(
+        35,
+        35,
+        {
+            "anchors": "multiscale_anchor_generator { min_level: 4 max_level: 9 aspect_ratios: 1 aspect_ratios: 2 }",
+        },
+    ),
+    "weights shared, depthwise, one tower": Variant(
+        35 + 6 + 12,
+        35 + 6 + 12,
+        SHARED
+        | {
+            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true "
+            "use_dropout: true box_encodings_clip_range { min: -10 max: 10 }"
         },
     ),
     "no batch norm, no background": Variant(

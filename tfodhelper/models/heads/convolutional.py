@@ -126,10 +126,10 @@ class ConvolutionalHead(tf_keras.layers.Layer):
             map_codes = _apply(self.box_layers[number], features, training)
             if self._layout.box_code_range is not None:
                 map_codes = tf.clip_by_value(map_codes, *self._layout.box_code_range)
-            codes.append(_by_anchor(map_codes, box_coder.CODE_SIZE))
+            codes.append(by_anchor(map_codes, box_coder.CODE_SIZE))
             if training and self._layout.dropout_rate is not None:
                 features = tf.nn.dropout(features, self._layout.dropout_rate)
-            logits.append(_by_anchor(_apply(self.class_layers[number], features, training), self._num_columns))
+            logits.append(by_anchor(_apply(self.class_layers[number], features, training), self._num_columns))
         return tf.concat(codes, axis=1), tf.concat(logits, axis=1)
 
     def regularization_losses(self):
@@ -186,8 +186,8 @@ def _apply(blocks, features, training):
     return features
 
 
-def _by_anchor(predictions, width):
-    """[B, h, w, anchors * width] -> [B, h * w * anchors, width]."""
+def by_anchor(predictions, width):
+    """One row for each anchor of a map: float32 [B, h, w, a * width] -> [B, h * w * a, width]."""
     _, height, map_width, channels = predictions.shape
     if height is None or map_width is None:
         return tf.reshape(predictions, [tf.shape(predictions)[0], -1, width])

@@ -16,7 +16,7 @@ def build_ssd(message, is_training):
         raise errors.ConfigError("ssd: add_background_class and explicit_background_class cannot both be set")
     resizer = resizers.build_resizer(message.image_resizer)
     _check_input_size(resizer)
-    anchors = build_anchors.build_anchors(message.anchor_generator)
+    anchors = build_anchors.build_anchors(message.anchor_generator, resizer)
     num_columns = message.num_classes + (1 if message.add_background_class else 0)
     scale_factors = _build_box_coder(message.box_coder)
     frozen = message.freeze_batchnorm or not is_training

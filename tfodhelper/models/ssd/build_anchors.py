@@ -5,13 +5,14 @@ from tfodhelper.models import parts
 from tfodhelper.ops import anchors as anchor_ops
 
 
-def build_anchors(message):
-    """`GridAnchors` from an AnchorGenerator message."""
+def build_anchors(message, resizer):
+    """Anchors that are normalized to the model input, from an AnchorGenerator message and the model's `Resizer`."""
     build, values = parts.choose(message, "anchor_generator_oneof", ANCHOR_GENERATORS)
-    return build(values)
+    return build(values, resizer)
 
 
-def _build_ssd_anchors(message):
+def _build_ssd_anchors(message, resizer):
+    del resizer
     specifications = anchor_ops.make_ssd_specifications(
         message.num_layers,
         min_scale=message.min_scale,
@@ -38,4 +39,29 @@ def _build_ssd_anchors(message):
     )
 
 
-ANCHOR_GENERATORS = {"ssd_anchor_generator": _build_ssd_anchors}
+def _build_multiscale_anchors(message, resizer):
+    checks = {
+        "min_level": (0 <= message.min_level <= message.max_level, f"0 to max_level={message.max_level}"),
+        "anchor_scale": (message.anchor_scale > 0, "above 0"),
+        "aspect_ratios": (min(message.aspect_ratios, default=0) > 0, "at least one, all above 0"),
+        "scales_per_octave": (message.scales_per_octave >= 1, "at least 1"),
+        "normalize_coordinates": (message.normalize_coordinates, "true in ssd"),
+    }
+    for name, (is_right, expected) in checks.items():
+        if not is_right:
+            received = getattr(message, name)
+            raise errors.ConfigError(f"multiscale_anchor_generator.{name}", expected=expected, received=received)
+    in_pixels = anchor_ops.make_pyramid_anchors(
+        message.min_level,
+        message.max_level,
+        anchor_scale=message.anchor_scale,
+        aspect_ratios=list(message.aspect_ratios),
+        scales_per_octave=message.scales_per_octave,
+    )
+    return anchor_ops.PyramidAnchors(in_pixels, has_fixed_size=resizer.height is not None and resizer.width is not None)
+
+
+ANCHOR_GENERATORS = {
+    "ssd_anchor_generator": _build_ssd_anchors,
+    "multiscale_anchor_generator": _build_multiscale_anchors,
+}

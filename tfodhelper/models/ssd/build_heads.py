@@ -1,8 +1,10 @@
 """From a BoxPredictor message to a head."""
 
+import tensorflow as tf
+
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts
-from tfodhelper.models.heads import convolutional
+from tfodhelper.models.heads import convolutional, weight_shared
 
 
 def build_head(message, depths, num_anchors, num_columns, frozen):
@@ -10,7 +12,7 @@ def build_head(message, depths, num_anchors, num_columns, frozen):
     build, values = parts.choose(message, "box_predictor_oneof", HEADS)
     if len(depths) != len(num_anchors):
         raise errors.ConfigError(
-            "anchor_generator.num_layers and feature_extractor.num_layers differ",
+            "anchor_generator and feature_extractor differ in the number of feature maps",
             expected=len(depths),
             received=len(num_anchors),
         )
@@ -18,29 +20,73 @@ def build_head(message, depths, num_anchors, num_columns, frozen):
 
 
 def _build_convolutional_head(message, depths, num_anchors, num_columns, frozen):
-    if message.box_code_size != 4:
-        raise errors.ConfigError("box_predictor.box_code_size", expected=4, received=message.box_code_size)
+    _check_common(message)
     if message.min_depth > message.max_depth:
         raise errors.ConfigError(
             "box_predictor", expected="min_depth <= max_depth", received=f"{message.min_depth} > {message.max_depth}"
         )
-    if message.use_depthwise and message.kernel_size == 1:
-        raise errors.ConfigError("box_predictor.kernel_size", expected="above 1 with use_depthwise", received=1)
-    code_range = None
-    if message.HasField("box_encodings_clip_range"):
-        code_range = (message.box_encodings_clip_range.min, message.box_encodings_clip_range.max)
     layout = convolutional.HeadLayout(
         kernel_size=message.kernel_size,
         use_depthwise=message.use_depthwise,
         num_layers_before=message.num_layers_before_predictor,
         min_depth=message.min_depth,
         max_depth=message.max_depth,
-        dropout_rate=1.0 - message.dropout_keep_probability if message.use_dropout else None,
+        dropout_rate=_dropout_rate(message),
         class_bias=message.class_prediction_bias_init,
-        box_code_range=code_range,
+        box_code_range=_code_range(message),
     )
     own = hyperparams.build_hyperparams(message.conv_hyperparams)
     return convolutional.ConvolutionalHead(depths, num_anchors, num_columns, layout, own, frozen)
 
 
-HEADS = {"convolutional_box_predictor": _build_convolutional_head}
+def _build_weight_shared_head(message, depths, num_anchors, num_columns, frozen):
+    _check_common(message)
+    if message.num_layers_before_predictor > 0 and message.depth < 1:
+        raise errors.ConfigError("box_predictor.depth", expected="at least 1", received=message.depth)
+    if len(set(num_anchors)) > 1:
+        raise errors.ConfigError(
+            "box_predictor: a weight-shared one needs as many anchors on every feature map",
+            received=", ".join(str(number) for number in num_anchors),
+            fix="with ssd_anchor_generator: reduce_boxes_in_lowest_layer: false",
+        )
+    layout = weight_shared.HeadLayout(
+        depth=message.depth,
+        num_layers_before=message.num_layers_before_predictor,
+        kernel_size=message.kernel_size,
+        use_depthwise=message.use_depthwise,
+        share_tower=message.share_prediction_tower,
+        dropout_rate=_dropout_rate(message),
+        class_bias=message.class_prediction_bias_init,
+        box_code_range=_code_range(message),
+        to_scores={"IDENTITY": None, "SIGMOID": tf.sigmoid}[hyperparams.enum_name(message, "score_converter")],
+        hyperparams_for_pointwise=message.apply_conv_hyperparams_pointwise,
+        hyperparams_for_last=message.apply_conv_hyperparams_to_heads,
+    )
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    return weight_shared.WeightSharedHead(depths, num_anchors[0], num_columns, layout, own, frozen)
+
+
+def _check_common(message):
+    """Raises a ConfigError for values that no head can have."""
+    if message.box_code_size != 4:
+        raise errors.ConfigError("box_predictor.box_code_size", expected=4, received=message.box_code_size)
+    if message.use_depthwise and message.kernel_size == 1:
+        raise errors.ConfigError("box_predictor.kernel_size", expected="above 1 with use_depthwise", received=1)
+
+
+def _dropout_rate(message):
+    """The fraction that is dropped, or None for no dropout."""
+    return 1.0 - message.dropout_keep_probability if message.use_dropout else None
+
+
+def _code_range(message):
+    """(least, greatest) value of box codes, or None."""
+    if not message.HasField("box_encodings_clip_range"):
+        return None
+    return (message.box_encodings_clip_range.min, message.box_encodings_clip_range.max)
+
+
+HEADS = {
+    "convolutional_box_predictor": _build_convolutional_head,
+    "weight_shared_convolutional_box_predictor": _build_weight_shared_head,
+}

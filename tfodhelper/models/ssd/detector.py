@@ -82,7 +82,7 @@ class SSDDetector(detector.Detector):
       num_classes: K.
       resizer: see `detector.Detector`.
       network: an `SSDNetwork`.
-      anchors: a `GridAnchors`.
+      anchors: a `GridAnchors` or `PyramidAnchors`.
       assigner: a `TargetAssigner`.
       loss: an `SSDLoss`.
       output: an `SSDOutput`.
@@ -93,7 +93,7 @@ class SSDDetector(detector.Detector):
         self.backbone, self.neck, self.head = network.backbone, network.neck, network.head
         self._scaling, self._pad_to_multiple = network.scaling, network.pad_to_multiple
         self._backbone_scope: str = network.backbone_scope
-        self._anchors: anchor_ops.GridAnchors = anchors
+        self._anchors: anchor_ops.GridAnchors | anchor_ops.PyramidAnchors = anchors
         self._assigner: target_assigner.TargetAssigner = assigner
         self._loss: SSDLoss = loss
         self._output: SSDOutput = output
