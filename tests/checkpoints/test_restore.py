@@ -67,6 +67,7 @@ def test_restore_trained_wants_the_right_number_of_classes(saved):
     with pytest.raises(errors.CheckpointError) as caught:
         restore.restore_trained(build_detector(num_classes=5), saved[1])
     assert "class_predictions" in caught.value.what and caught.value.expected[-1] == 3 * 6
+    assert "another number of classes" in caught.value.what and "num_classes" in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     ("changes", "status", "words"),
     [
         (["--model=ssd_mobilnet_v1"], 1, "did you mean ssd_mobilenet_v1"),
-        (["--model=faster_rcnn_nas"], 1, "cannot be trained yet"),
+        (["--model=faster_rcnn_nas"], 1, "cannot be trained here yet"),
         (["--set=train_config.batch_sise=4"], 1, "did you mean train_config.batch_size"),
-        (["--set=train_config.use_bfloat16=true"], 1, "train_config.use_bfloat16: true"),
+        (["--set=train_config.bias_grad_multiplier=2"], 1, "train_config.bias_grad_multiplier: 2"),
         (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "no checkpoint found"),
         (["--data_dir=/no/such/folder"], 1, "tfodhelper convert"),
         (["stray"], 2, "is not a flag"),
@@ -106,9 +106,9 @@ def test_config_stops_with_a_way_out(converted, tmp_path, capsys, changes, statu
 
 def test_unsupported_fields_may_be_allowed(converted, tmp_path, capsys):
     argv = ["--model=ssd_mobilenet_v1", f"--data_dir={converted}", f"--output_dir={tmp_path / 'out'}"]
-    argv += ["--fine_tune_checkpoint=none", "--set=train_config.use_bfloat16=true", "--ignore_unsupported_fields"]
+    argv += ["--fine_tune_checkpoint=none", "--set=train_config.bias_grad_multiplier=2", "--ignore_unsupported_fields"]
     assert run("config", *argv) == 0
-    assert "warning: not supported: train_config.use_bfloat16" in capsys.readouterr().err
+    assert "warning: not supported: train_config.bias_grad_multiplier" in capsys.readouterr().err
 
 
 def test_neither_verb_imports_tensorflow(converted, tmp_path):

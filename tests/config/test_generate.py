@@ -198,7 +198,7 @@ def test_own_config_determines_the_checkpoint(tmp_path):
 def test_unknown_and_untrainable_models():
     with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
         generate.find_base("ssd_mobilnet_v1")
-    with pytest.raises(errors.ConfigError, match="cannot be trained yet"):
+    with pytest.raises(errors.ConfigError, match="cannot be trained here yet"):
         generate.find_base("faster_rcnn_nas")
     with pytest.raises(errors.UsageError, match="--model"):
         generate.find_base()
@@ -315,3 +315,41 @@ def test_configuration_without_weights_says_so():
     assert "--fine_tune_checkpoint=" in caught.value.fix
     result, _ = make("faster_rcnn_resnet50_v1_fpn_640x640", fine_tune_checkpoint="/resnet50/ckpt-1")
     assert result.train_config.fine_tune_checkpoint_type == "classification"
+
+
+@pytest.mark.parametrize(
+    ("side", "batch_size"), [(300, 8), (320, 8), (400, 8), (512, 4), (640, 4), (768, 2), (896, 1), (1536, 1)]
+)
+def test_large_inputs_have_small_batches(side, batch_size):
+    """The size that --set asks for counts, not that of the base file."""
+    size = [f"model.ssd.image_resizer.fixed_shape_resizer.{name}={side}" for name in ("height", "width")]
+    result, _ = make(overrides=size)
+    assert result.train_config.batch_size == result.eval_config.batch_size == batch_size
+    assert schedule_scaling.base_rate(result.train_config.optimizer) == pytest.approx(0.9 * batch_size / 2048, rel=1e-5)
+
+
+def test_augmentation_follows_the_input_size():
+    jitter = "train_config.data_augmentation_options+={random_scale_crop_and_pad_to_square {output_size: 300}}"
+    side = "model.ssd.image_resizer={keep_aspect_ratio_resizer {min_dimension: 256 max_dimension: 256 %s}}"
+    own = generate.find_base(QUARTERS)
+    own.pipeline.CopyFrom(apply_overrides(own.pipeline, [jitter]))
+
+    def jitter_size(*overrides):
+        result, notes = generate.generate_pipeline(own, make_facts(), overrides=overrides)
+        crop = result.train_config.data_augmentation_options[-1].random_scale_crop_and_pad_to_square
+        return crop.output_size, [note for note in notes if note.startswith("random_scale")]
+
+    assert jitter_size() == (300, [])
+    note = "random_scale_crop_and_pad_to_square.output_size: 256 (was 300)"
+    assert jitter_size(side % "pad_to_max_dimension: true") == (256, [note])
+    own.pipeline.train_config.data_augmentation_options[-1].random_scale_crop_and_pad_to_square.output_size = 200
+    assert jitter_size(side % "") == (200, [])
+
+
+@pytest.mark.parametrize(("old", "new", "delay"), [(50_000, 1000, 960), (50_000, 50_000, 48_000), (0, 1000, 500)])
+def test_the_delay_of_quantization_is_scaled_to_the_steps(old, new, delay):
+    message = pipeline.parse_pipeline("graph_rewriter { quantization { delay: 48000 } }")
+    notes = schedule_scaling.scale_quantization_delay(message.graph_rewriter, old, new)
+    assert message.graph_rewriter.quantization.delay == delay
+    assert notes == ([] if old == new else [f"quantization.delay: {delay} (was 48000), scaled to {new} steps"])
+    assert schedule_scaling.scale_quantization_delay(pipeline.new_pipeline().graph_rewriter, old, new) == []

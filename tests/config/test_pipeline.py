@@ -167,6 +167,9 @@ def test_missing_file_and_binary_file(tmp_path):
         ({}, "classification"),
         ({"from_detection_checkpoint": True}, "detection"),
         ({"fine_tune_checkpoint_type": "full"}, "full"),
+        ({"fine_tune_checkpoint_type": "detection", "load_all_detection_checkpoint_vars": True}, "full"),
+        ({"from_detection_checkpoint": True, "load_all_detection_checkpoint_vars": True}, "full"),
+        ({"load_all_detection_checkpoint_vars": True}, "classification"),
         ({"fine_tune_checkpoint_type": "classification", "from_detection_checkpoint": True}, "classification"),
     ],
 )

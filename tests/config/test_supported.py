@@ -38,7 +38,6 @@ def test_published_configs_of_the_families_are_supported():
         "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",
     ):
         published = pipeline.read_pipeline(shared(f"odapi_parity/{name}/pipeline.config"))
-        published.train_config.use_bfloat16 = False
         assert supported.check_supported(published) is not None
 
 
@@ -47,7 +46,7 @@ def test_error_lists_every_field(base):
         base,
         [
             "train_config.freeze_variables+=a",
-            "train_config.use_bfloat16=true",
+            "train_config.bias_grad_multiplier=2",
             "graph_rewriter.quantization.delay=1",
             "model.ssd.mask_head_config.mask_height=3",
         ],
@@ -57,7 +56,7 @@ def test_error_lists_every_field(base):
     assert caught.value.what == "pipeline.config: 4 fields that tfodhelper does not support"
     for path in (
         "train_config.freeze_variables: [a]",
-        "train_config.use_bfloat16: true",
+        "train_config.bias_grad_multiplier: 2",
         "graph_rewriter: {quantization}",
         "model.ssd.mask_head_config: {mask_height}",
     ):
@@ -65,15 +64,51 @@ def test_error_lists_every_field(base):
 
 
 def test_allowed_ones_are_printed_as_warnings(base, capsys):
-    changed = apply_overrides(base, ["train_config.use_bfloat16=true"])
+    changed = apply_overrides(base, ["train_config.bias_grad_multiplier=2"])
     supported.check_supported(changed, ignore_unsupported_fields=True)
-    assert "warning: not supported: train_config.use_bfloat16: true" in capsys.readouterr().err
+    assert "warning: not supported: train_config.bias_grad_multiplier: 2" in capsys.readouterr().err
 
 
 def test_unsupported_field_at_its_default_is_fine(base):
-    changed = apply_overrides(base, ["train_config.use_bfloat16=false", "train_config.bias_grad_multiplier=0"])
-    assert changed.train_config.HasField("use_bfloat16")
+    changed = apply_overrides(base, ["train_config.bias_grad_multiplier=0"])
+    assert changed.train_config.HasField("bias_grad_multiplier")
     supported.check_supported(changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "received", "known"),
+    [
+        ("center_net { num_classes: 3 feature_extractor { type: 'hourglass_104' } }", "model.center_net: ", "ssd"),
+        (
+            "ssd { feature_extractor { type: 'ssd_mobilenet_v2_mnasfpn' use_depthwise: true fpn { min_level: 3 } } }",
+            "model.ssd.feature_extractor.type: ssd_mobilenet_v2_mnasfpn",
+            "ssd_mobilenet_v1",
+        ),
+        ("ssd { feature_extractor { type: 'ssd_mobiledet_cpu' } }", "ssd_mobiledet_cpu", "ssd_mobilenet_v1"),
+        ("ssd { feature_extractor { type: 'spaghettinet' } }", "spaghettinet", "ssd_mobilenet_v1"),
+        ("faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } }", "faster_rcnn_nas", "faster_rcnn_resnet50"),
+        (
+            "faster_rcnn { second_stage_box_predictor { rfcn_box_predictor { depth: 9 } } }",
+            "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor: ",
+            None,
+        ),
+    ],
+)
+@pytest.mark.parametrize("ignore", [False, True])
+def test_a_kind_of_model_that_cannot_be_trained_is_said_in_one_line(text, received, known, ignore):
+    message = pipeline.parse_pipeline(f"model {{ {text} }} train_config {{ freeze_variables: 'a' }}")
+    with pytest.raises(errors.ConfigError, match="cannot be trained here yet") as caught:
+        supported.check_supported(message, ignore_unsupported_fields=ignore)
+    assert received in caught.value.received and "\n" not in caught.value.received
+    assert caught.value.expected is None if known is None else known in caught.value.expected
+    assert "`tfodhelper zoo --trainable`" in caught.value.fix and "remove" not in caught.value.fix
+
+
+def test_a_misspelt_feature_extractor_is_suggested():
+    message = pipeline.parse_pipeline("model { ssd { feature_extractor { type: 'ssd_mobilnet_v1' fpn {} } } }")
+    with pytest.raises(errors.ConfigError, match="did you mean ssd_mobilenet_v1"):
+        supported.check_supported(message)
+    assert [field.path for field in supported.classify(message)][-1] == "model.ssd.feature_extractor.type"
 
 
 def test_hints_are_returned(base):
@@ -106,22 +141,14 @@ def test_hints_are_returned(base):
             "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor",
         ),
         (
-            "model { ssd { anchor_generator { multiscale_anchor_generator {} } } }",
-            "model.ssd.anchor_generator.multiscale_anchor_generator",
+            "model { ssd { anchor_generator { grid_anchor_generator {} } } }",
+            "model.ssd.anchor_generator.grid_anchor_generator",
         ),
         ("model { ssd { feature_extractor { type: 'ssd_unknown' } } }", "model.ssd.feature_extractor.type"),
         ("model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' fpn {} } } }", "model.ssd.feature_extractor.fpn"),
         (
             "model { ssd { feature_extractor { type: 'ssd_mobilenet_v1' conv_hyperparams { op: FC } } } }",
             "model.ssd.feature_extractor.conv_hyperparams.op",
-        ),
-        (
-            "train_config { data_augmentation_options { autoaugment_image {} } }",
-            "train_config.data_augmentation_options[0].autoaugment_image",
-        ),
-        (
-            "train_config { data_augmentation_options { random_horizontal_flip { keypoint_flip_permutation: 1 } } }",
-            "train_config.data_augmentation_options[0].random_horizontal_flip.keypoint_flip_permutation",
         ),
         ("eval_input_reader {} eval_input_reader {}", "eval_input_reader[1]"),
         ("eval_input_reader { num_epochs: 2 }", "eval_input_reader[0].num_epochs"),
@@ -142,6 +169,17 @@ def test_not_supported(text, path):
         ("eval_input_reader { num_epochs: 1 }", "eval_input_reader[0].num_epochs", supported.SUPPORTED),
         ("train_input_reader { num_epochs: 2 }", "train_input_reader.num_epochs", supported.SUPPORTED),
         ("train_config { num_steps: 2 }", "train_config.num_steps", supported.SUPPORTED),
+        ("train_config { use_bfloat16: true }", "train_config.use_bfloat16", supported.HINT),
+        (
+            "train_config { load_all_detection_checkpoint_vars: true }",
+            "train_config.load_all_detection_checkpoint_vars",
+            supported.SUPPORTED,
+        ),
+        (
+            "train_config { data_augmentation_options { random_horizontal_flip { keypoint_flip_permutation: 1 } } }",
+            "train_config.data_augmentation_options[0].random_horizontal_flip.keypoint_flip_permutation",
+            supported.HINT,
+        ),
         (
             "model { ssd { post_processing { batch_non_max_suppression { use_hard_nms: true } } } }",
             "model.ssd.post_processing.batch_non_max_suppression.use_hard_nms",

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 FAMILIES = {family.name: family for family in families.TABLE}
 SSD = "model.ssd"
+EXTRACTOR = f"{SSD}.feature_extractor"
 HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"
 ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
 SCALED = "variance_scaling_initializer {factor: 1.5 uniform: true mode: FAN_AVG}"
@@ -101,6 +102,21 @@ VARIANTS = {
         f"{SSD}.loss.localization_loss.l1_localization_loss={{}}",
         f"{SSD}.loss.classification_loss.weighted_softmax={{logit_scale: 2}}",
         f"{HEAD}.conv_hyperparams.initializer.random_normal_initializer={{mean: 0.1 stddev: 0.2}}",
+    ],
+    "MobileNet V2": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2_keras",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
+    "MobileNet V2, first generation": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.use_depthwise=true",
     ],
     "shared weights": [
         f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",

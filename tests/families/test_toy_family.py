@@ -171,7 +171,7 @@ def test_a_family_without_a_row_is_an_error_that_lists_the_known_ones():
     model = pipeline.parse_pipeline(BASE).model
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(families, "TABLE", families.TABLE[:-1])
-        with pytest.raises(errors.ConfigError, match="center_net is not supported") as caught:
+        with pytest.raises(errors.ConfigError, match="the family center_net cannot be trained here yet") as caught:
             build.build_detector(model, is_training=False)
     assert caught.value.expected == "one of faster_rcnn, ssd"
     model.Clear()

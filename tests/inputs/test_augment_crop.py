@@ -138,12 +138,11 @@ def test_padding_color_defaults_to_the_mean():
     [
         ("", "no operation is named"),
         ("rgb_to_gray {}", "random_rgb_to_gray"),
-        ("autoaugment_image {}", "not supported"),
+        ("autoaugment_image { policy_name: 'v9' }", "v0, v1, v2, v3, test"),
         ("random_pad_image { min_image_height: 3 }", "both or neither"),
         ("random_pad_image { pad_color: 3 }", "3 numbers"),
         ("random_crop_image { min_area: 0.9 max_area: 0.5 }", "min_area"),
         ("ssd_random_crop { operations { min_object_covered: 0.1 } }", r"operations\[0\]"),
-        ("random_horizontal_flip { keypoint_flip_permutation: 1 }", "keypoints"),
         ("random_distort_color { color_ordering: 2 }", "color_ordering"),
         ("random_patch_gaussian { min_patch_size: 0 }", "min_patch_size"),
         ("normalize_image {}", "differ"),

@@ -116,12 +116,7 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
             initialized.append((named.key, "because the number of classes differs"))
             other_classes.append(name)
         else:
-            raise errors.CheckpointError(
-                f"{prefix}: variable {name} has another shape than the model's {_short(named.key)}",
-                expected=list(named.variable.shape),
-                received=list(shapes[name]),
-                fix="use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was",
-            )
+            _raise_other_shape(prefix, named, name, list(shapes[name]))
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)
     for named in wanted:
@@ -153,6 +148,21 @@ def _find_name(named, names):
 def _differs_by_classes(named, other_shape):
     """Whether a shape differs from that of a `NamedVariable` only in what follows from the number of classes."""
     return named.depends_on_classes and list(named.variable.shape)[:-1] == list(other_shape)[:-1]
+
+
+def _raise_other_shape(prefix, named, name, received):
+    """The error for a variable of a different shape, which says so if only the number of classes can be the cause."""
+    problem = f"variable {name} has another shape than the model's {_short(named.key)}"
+    fix = "use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was"
+    if _differs_by_classes(named, received):
+        problem = f"the checkpoint has another number of classes than the model: {problem}"
+        fix = (
+            "set num_classes of the model to that of the checkpoint, which is in its pipeline.config; or start a new "
+            "training from it with --fine_tune_checkpoint, which restores all but the layers of the classes"
+        )
+    raise errors.CheckpointError(
+        f"{prefix}: {problem}", expected=list(named.variable.shape), received=received, fix=fix
+    )
 
 
 def _raise_missing(prefix, missing, num_wanted, names):

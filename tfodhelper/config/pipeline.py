@@ -139,16 +139,17 @@ def write_pipeline(path, pipeline):
 def fine_tune_checkpoint_type(train_config):
     """Which weights to restore from the fine-tuning checkpoint: "classification", "detection" or "full".
 
-    Older files specify it only by from_detection_checkpoint.
+    Older files specify it only by from_detection_checkpoint; their load_all_detection_checkpoint_vars turns "detection"
+    into "full".
 
     Raises:
       ConfigError: the type is none of these.
     """
     kind = train_config.fine_tune_checkpoint_type
     if not kind:
-        return "detection" if train_config.from_detection_checkpoint else "classification"
+        kind = "detection" if train_config.from_detection_checkpoint else "classification"
     roles.restored_by(kind)
-    return kind
+    return "full" if kind == "detection" and train_config.load_all_detection_checkpoint_vars else kind
 
 
 def walk_strings(message, prefix=""):

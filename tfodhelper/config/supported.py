@@ -14,7 +14,7 @@ is not supported.
 
 import dataclasses
 
-from tfodhelper import console, errors, families, protos
+from tfodhelper import console, errors, families, protos, spelling
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config import supported_rules
 from tfodhelper.families import rules, shared_rules
@@ -33,12 +33,14 @@ class SetField:
       value: a short text of what is set.
       status: SUPPORTED, HINT or UNSUPPORTED.
       reason: why it is a hint or not supported; "" if there is nothing to add.
+      untrainable: the `families.rules.Untrainable` that forbids the whole model, or None.
     """
 
     path: str
     value: str
     status: str
     reason: str = ""
+    untrainable: rules.Untrainable | None = None
 
 
 def classify(pipeline):
@@ -64,9 +66,11 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
       The `SetField`s that are hints; they are written to the process log.
 
     Raises:
-      ConfigError: with all fields that are not supported.
+      ConfigError: with all fields that are not supported; or the model is of a kind that cannot be trained here at
+        all, whatever its fields.
     """
     fields = classify(pipeline)
+    _check_kind_of_model(fields)
     unsupported = [field for field in fields if field.status == UNSUPPORTED]
     lines = [f"{field.path}: {field.value}" + (f" ({field.reason})" if field.reason else "") for field in unsupported]
     if unsupported and not ignore_unsupported_fields:
@@ -83,6 +87,21 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
     return hints
 
 
+def _check_kind_of_model(fields):
+    """Raises an error for a model that no change of single fields makes trainable."""
+    for field in fields:
+        if field.untrainable is not None:
+            known = field.untrainable.known
+            near = spelling.nearest(field.value, known, count=1)
+            raise errors.ConfigError(
+                f"pipeline.config: {field.reason}",
+                expected="one of " + ", ".join(known) if known else None,
+                received=f"{field.path}: {field.value}",
+                fix=(f"did you mean {near[0]}? " if near else "")
+                + "`tfodhelper zoo --trainable` lists the models that can be trained",
+            )
+
+
 class Rules:
     """The rules for the configuration of one family.
 
@@ -92,7 +111,7 @@ class Rules:
 
     def __init__(self, family):
         self._by_type = supported_rules.RULES | shared_rules.RULES
-        self._by_type["DetectionModel"] = rules.make(" ".join(families.names()))
+        self._by_type["DetectionModel"] = _rules_of_families()
         self._by_path = dict(supported_rules.RULES_BY_PATH)
         self._feature_extractors = {}
         if family is not None:
@@ -105,18 +124,30 @@ class Rules:
         """{field: rule} of a message; for a feature extractor those of its type."""
         name = message.DESCRIPTOR.full_name.removeprefix(f"{protos.PACKAGE}.")
         if "type" in message.DESCRIPTOR.fields_by_name and name.endswith("FeatureExtractor"):
-            return self._feature_extractors.get(message.type) or _rules_of_unknown_extractor(message)
+            return self._feature_extractors.get(message.type) or self._rules_of_unknown_extractor(message)
         return self._by_type.get(name, {})
 
     def of_path(self, path, otherwise):
         """The rule for one path; `otherwise` if the rule of the type applies."""
         return self._by_path.get(path, otherwise)
 
+    def _rules_of_unknown_extractor(self, message):
+        """Only the type is reported; the other fields depend on it."""
+        others = {field.name: rules.Unjudged() for field in message.DESCRIPTOR.fields}
+        known = sorted({name.removesuffix("_keras") for name in self._feature_extractors})
+        reason = f"the feature extractor {message.type} cannot be trained here yet"
+        return others | {"type": rules.Untrainable(reason, tuple(known))}
 
-def _rules_of_unknown_extractor(message):
-    """Only the type is reported; the other fields depend on it."""
-    others = {field.name: rules.Supported() for field in message.DESCRIPTOR.fields}
-    return others | {"type": rules.Unsupported("this feature extractor is not supported yet")}
+
+def _rules_of_families():
+    """Rules of DetectionModel: a family without a row cannot be trained."""
+    known = tuple(sorted(families.names()))
+    return {
+        field.name: rules.Supported()
+        if field.name in known
+        else rules.Untrainable(f"models of the family {field.name} cannot be trained here yet", known)
+        for field in protos.message("DetectionModel").DESCRIPTOR.fields
+    }
 
 
 def _classify(message, prefix, own_rules):
@@ -125,6 +156,8 @@ def _classify(message, prefix, own_rules):
         name = field.name
         path = f"{prefix}.{name}" if prefix else name
         rule = own_rules.of_path(path, of_fields.get(name, rules.Unsupported()))
+        if isinstance(rule, rules.Unjudged):
+            continue
         is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
         if field.message_type is None or is_map:
             repeated = pipelines.is_repeated(field)
@@ -149,7 +182,7 @@ def _classify(message, prefix, own_rules):
 
 def _judge(path, rule, text, message):
     status, reason = rule.judge(text, message)
-    return SetField(path, text, status, reason)
+    return SetField(path, text, status, reason, rule if isinstance(rule, rules.Untrainable) else None)
 
 
 def _text(field, value):

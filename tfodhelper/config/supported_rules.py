@@ -8,6 +8,8 @@ from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, mak
 _NO_QUEUES = Hint("there are no queues here; the input pipeline sizes itself")
 _SYNCHRONOUS = Hint("training is always synchronous over all replicas")
 
+_NO_KEYPOINTS = Hint("records are read without keypoints")
+
 _CROP = "min_object_covered min_aspect_ratio max_aspect_ratio min_area max_area overlap_thresh clip_boxes random_coef"
 _PADDED = "min_padded_size_ratio max_padded_size_ratio"
 
@@ -21,16 +23,15 @@ _AUGMENTATION = {
         "ssd_random_crop_pad_fixed_aspect_ratio random_vertical_flip random_rotation90 random_absolute_pad_image "
         "random_self_concat_image drop_label_probabilistically remap_labels random_jpeg_quality "
         "random_downscale_to_target_pixels random_patch_gaussian random_square_crop_by_scale "
-        "random_scale_crop_and_pad_to_square adjust_gamma",
+        "random_scale_crop_and_pad_to_square adjust_gamma autoaugment_image",
         rgb_to_gray=Unsupported("the detectors take three channels; random_rgb_to_gray {probability: 1.0} does it"),
         scale_boxes_to_pixel_coordinates=Unsupported("the detectors take normalized boxes"),
         convert_class_logits_to_softmax=Unsupported("records contain classes, not class logits"),
-        autoaugment_image=Unsupported("list the operations individually"),
     ),
     "NormalizeImage": make("original_minval original_maxval target_minval target_maxval"),
-    "RandomHorizontalFlip": make("probability"),
-    "RandomVerticalFlip": make("probability"),
-    "RandomRotation90": make("probability"),
+    "RandomHorizontalFlip": make("probability", keypoint_flip_permutation=_NO_KEYPOINTS),
+    "RandomVerticalFlip": make("probability", keypoint_flip_permutation=_NO_KEYPOINTS),
+    "RandomRotation90": make("probability", keypoint_rot_permutation=_NO_KEYPOINTS),
     "RandomPixelValueScale": make("minval maxval"),
     "RandomImageScale": make("min_scale_ratio max_scale_ratio"),
     "RandomRGBtoGray": make("probability"),
@@ -68,13 +69,15 @@ _AUGMENTATION = {
     "RandomSquareCropByScale": make("max_border scale_min scale_max num_scales"),
     "RandomScaleCropAndPadToSquare": make("output_size scale_min scale_max"),
     "AdjustGamma": make("gamma gain"),
+    "AutoAugmentImage": make("policy_name"),
 }
 
 _TRAINING = {
     "TrainEvalPipelineConfig": make("model train_config train_input_reader eval_config eval_input_reader"),
     "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
-        "fine_tune_checkpoint_type from_detection_checkpoint num_steps add_regularization_loss max_number_of_boxes",
+        "fine_tune_checkpoint_type from_detection_checkpoint load_all_detection_checkpoint_vars num_steps "
+        "add_regularization_loss max_number_of_boxes",
         fine_tune_checkpoint_version=Hint("the version is detected from the checkpoint's files"),
         run_fine_tune_checkpoint_dummy_computation=SAME_NUMBERS,
         keep_checkpoint_every_n_hours=Hint("the last checkpoints and the best one are kept, counted in steps"),
@@ -86,7 +89,7 @@ _TRAINING = {
         prefetch_queue_capacity=_NO_QUEUES,
         unpad_groundtruth_tensors=Hint("padded ground truth is always ignored"),
         retain_original_images=Hint("images are kept if pictures are drawn"),
-        load_all_detection_checkpoint_vars=Unsupported('fine_tune_checkpoint_type: "full" loads all'),
+        use_bfloat16=Hint("only counts on TPUs in the Object Detection API; training is in float32 here"),
     ),
     "Optimizer": make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),
     "RMSPropOptimizer": make("learning_rate momentum_optimizer_value decay epsilon"),

@@ -34,9 +34,12 @@ def family_of(model):
     if family is None:
         name = model.WhichOneof("model")
         raise errors.ConfigError(
-            f"model: the architecture {name} is not supported" if name else "model: no architecture is set",
+            f"model: models of the family {name} cannot be trained here yet"
+            if name
+            else "model: no architecture is set",
             expected="one of " + ", ".join(sorted(names())),
             received=name or "nothing",
+            fix="`tfodhelper zoo --trainable` lists the models that can be trained" if name else None,
         )
     return family
 

@@ -18,6 +18,22 @@ class Unsupported:
 
 
 @dataclasses.dataclass(frozen=True)
+class Untrainable(Unsupported):
+    """A kind of model that cannot be trained here yet; removing the field would leave another model, or none.
+
+    Attributes:
+      known: the kinds that can be trained instead.
+    """
+
+    known: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Unjudged:
+    """Depends on another field of the same message, which is not supported; left out, with all that is below it."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Supported:
     """Read, and done."""
 

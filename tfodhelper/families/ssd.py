@@ -1,10 +1,11 @@
 """Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
 
-from tfodhelper.families import anchors, spec
+from tfodhelper.families import anchors, input_size, spec
 from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
 from tfodhelper.fields import Losses
 
-BATCH_SIZE = 8
+# Images per step that a card of 8 GB holds, by the pixels of the input that they are the largest batch for.
+BATCH_SIZES = ((400 * 400, 8), (640 * 640, 4), (768 * 768, 2))
 
 _NOT_OF_ONE_STAGE = Unsupported("only convolutional_box_predictor and weight_shared_convolutional_box_predictor")
 _NO_SUCH_ANCHORS = Unsupported("only ssd_anchor_generator and multiscale_anchor_generator")
@@ -61,18 +62,34 @@ _RULES = {
     ),
     "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
-_MOBILENET_V1 = make(
+_MOBILENET = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
+_INCEPTION_V2 = _MOBILENET | {
+    "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
+}
+
+
+def _default_batch_size(model):
+    """Images per step, by how much memory their features take."""
+    area = input_size.largest_area(model.ssd.image_resizer)
+    return next((size for most, size in BATCH_SIZES if area is not None and area <= most), 1)
+
 
 FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    feature_extractors={
+        "ssd_inception_v2": _INCEPTION_V2,
+        "ssd_mobilenet_v1": _MOBILENET,
+        "ssd_mobilenet_v1_keras": _MOBILENET,
+        "ssd_mobilenet_v2": _MOBILENET,
+        "ssd_mobilenet_v2_keras": _MOBILENET,
+    },
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
-    default_batch_size=lambda model: BATCH_SIZE,
+    default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
     batch_norm_switch=spec.BatchNormSwitch("freeze_batchnorm", frozen=True),
     training_fields=frozenset(

@@ -36,14 +36,14 @@ def base_pipeline_path(name):
       name: one of `base_names`, the name of the model's archive in the zoo.
 
     Raises:
-      ConfigError: there is none; the message lists the existing ones.
+      ConfigError: there is none; the message names the most similar one.
     """
     if name not in base_names():
         near = spelling.nearest(name, base_names(), count=1)
         raise errors.ConfigError(
-            f"{name} cannot be trained yet: there is no base pipeline.config for it",
-            expected="one of " + ", ".join(base_names()),
-            fix=f"did you mean {near[0]}?" if near else "`tfodhelper zoo` shows which models can be trained",
+            f"{name} cannot be trained here yet: there is no base pipeline.config for it",
+            fix=(f"did you mean {near[0]}? " if near else "")
+            + "`tfodhelper zoo --trainable` lists the models that can be trained",
         )
     return folder("pipelines") / f"{name}.config"
 

@@ -87,6 +87,17 @@ VARIANTS = {
             "use_dropout: true box_encodings_clip_range { min: -10 max: 10 }"
         },
     ),
+    # 52 batch norms of the backbone, 8 of the neck.
+    "MobileNet V2": Variant(52 + 8, 52 + 8, {"type": "ssd_mobilenet_v2_keras"}),
+    "MobileNet V2, first generation, depthwise": Variant(
+        52 + 12 + 12,
+        52 + 12 + 12,
+        {
+            "type": "ssd_mobilenet_v2",
+            "extractor": "use_depthwise: true override_base_feature_extractor_hyperparams: false",
+            "predictor": "kernel_size: 3 use_depthwise: true",
+        },
+    ),
     "no batch norm, no background": Variant(
         0,
         0,

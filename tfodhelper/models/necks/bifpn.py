@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import keras_keys, layers, normalization
+from tfodhelper.models import keras_keys, layers, normalization, separable
 
 _EPSILON = 1e-4  # of fast attention
 
@@ -240,15 +240,8 @@ def resample(features, level, new_level):
 
 def _build_smoothing(hyperparams, frozen, depth):
     """The 3x3 separable convolution with batch norm after a combination; both its kernels are regularized."""
-    convolution = layers.SeparableConvolution(
-        depth,
-        depth,
-        3,
-        depthwise_initializer=hyperparams.initializer,
-        depthwise_regularizer=hyperparams.regularizer,
-        initializer=hyperparams.initializer,
-        regularizer=hyperparams.regularizer,
-        use_bias=hyperparams.use_bias,
+    convolution = separable.build_separable(
+        hyperparams, depth, depth, 3, use_bias=hyperparams.use_bias, for_pointwise=True
     )
     norm = None if hyperparams.norm is None else normalization.BatchNorm(depth, hyperparams.norm, frozen)
     return layers.ConvBlock(convolution, norm, None, name="smoothing")

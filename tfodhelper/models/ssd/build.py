@@ -24,7 +24,12 @@ def build_ssd(message, is_training):
         message.feature_extractor, frozen, resizer.padding
     )
     head = build_heads.build_head(
-        message.box_predictor, network["neck"].depths, anchors.num_per_location, num_columns, frozen
+        message.box_predictor,
+        network["neck"].depths,
+        anchors.num_per_location,
+        num_columns,
+        frozen,
+        slim=parts.is_first_generation(message.feature_extractor.type),
     )
     return detector.SSDDetector(
         num_classes=message.num_classes,
