@@ -113,6 +113,8 @@ class Case:
         if self.model.HasField("faster_rcnn"):
             is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
             detector.sample_order = parity.highest_first if is_static else parity.lowest_first
+        if hasattr(detector.backbone, "drop_connect_rate"):
+            detector.backbone.drop_connect_rate = 0.0  # the reference numbers were made without
         return detector
 
     def groundtruth(self, variants, num_classes):

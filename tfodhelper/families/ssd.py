@@ -69,6 +69,15 @@ _MOBILENET = make(
 _INCEPTION_V2 = _MOBILENET | {
     "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
 }
+_EFFICIENTNET = make(
+    "type min_depth conv_hyperparams pad_to_multiple bifpn",
+    depth_multiplier=Only(("1.0",), "the type says how wide EfficientNet is"),
+    use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
+    use_depthwise=Unsupported("the type says which convolutions are depthwise"),
+    override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
+    num_layers=Unsupported("bifpn says which feature maps there are"),
+    fpn=Unsupported("EfficientNet has a bifpn"),
+)
 
 
 def _default_batch_size(model):
@@ -82,6 +91,7 @@ FAMILY = spec.Family(
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
     feature_extractors={
+        **{f"ssd_efficientnet-b{number}_bifpn_keras": _EFFICIENTNET for number in range(8)},
         "ssd_inception_v2": _INCEPTION_V2,
         "ssd_mobilenet_v1": _MOBILENET,
         "ssd_mobilenet_v1_keras": _MOBILENET,

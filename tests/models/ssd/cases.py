@@ -1,7 +1,14 @@
 """Small single-shot detectors."""
 
+import contextlib
+import dataclasses
+import functools
+from unittest import mock
+
 from tests.models.cases import BATCH, Cases, Variant
 from tfodhelper.fields import Losses, Predictions
+from tfodhelper.models.backbones import efficientnet
+from tfodhelper.models.ssd import build
 
 TEXT = """
 ssd {
@@ -46,6 +53,15 @@ ANY_SIZE = "keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 96 }"
 SHARED = {
     "head": "weight_shared_convolutional_box_predictor",
     "anchors": "ssd_anchor_generator { aspect_ratios: 1 aspect_ratios: 2 reduce_boxes_in_lowest_layer: false }",
+}
+EFFICIENTDET = {
+    "type": "ssd_efficientnet-b0_bifpn_keras",
+    "hyperparams": PIECES["hyperparams"].replace("RELU_6", "SWISH") + " force_use_bias: true",
+    "extractor": "depth_multiplier: 1 override_base_feature_extractor_hyperparams: false "
+    "bifpn { max_level: 6 num_iterations: 1 num_filters: 8 }",
+    "head": "weight_shared_convolutional_box_predictor",
+    "predictor": "depth: 8 num_layers_before_predictor: 1 use_depthwise: true",
+    "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 6 aspect_ratios: 1 scales_per_octave: 1 }",
 }
 
 # 27 batch norms of the backbone, 8 of the neck.
@@ -98,6 +114,24 @@ VARIANTS = {
             "predictor": "kernel_size: 3 use_depthwise: true",
         },
     ),
+    # 15 batch norms of the small backbone, 6 before and 6 after combinations, one in each of two towers on each of four
+    # maps; one of the classifier, which does not move.
+    "EfficientDet": Variant(15 + 12 + 8 + 1, 15 + 12 + 8, EFFICIENTDET),
+    # Every stage has one block more, the last one's is left to the classifier; two iterations.
+    "EfficientDet, frozen sums, padded": Variant(
+        26 + 18 + 8 + 4,
+        0,
+        EFFICIENTDET
+        | {
+            "type": "ssd_efficientnet-b1_bifpn_keras",
+            "resizer": PADDED,
+            "extractor": EFFICIENTDET["extractor"].replace(
+                "num_iterations: 1", "num_iterations: 2 combine_method: 'sum'"
+            )
+            + " pad_to_multiple: 64",
+            "ssd": "freeze_batchnorm: true",
+        },
+    ),
     "no batch norm, no background": Variant(
         0,
         0,
@@ -119,6 +153,25 @@ VARIANTS = {
 }
 
 
+@contextlib.contextmanager
+def make_small():
+    """EfficientNet of few channels and blocks; the other networks have settings for it."""
+    stages = tuple(efficientnet.STAGES[number] for number in (0, 1, 2, 4, 6))
+    stages = [dataclasses.replace(stage, num_blocks=1, strides=min(i, 1) + 1) for i, stage in enumerate(stages)]
+    small = {
+        name: functools.partial(builder, scaling=dataclasses.replace(builder.keywords["scaling"], width=0.25))
+        for name, builder in build.FEATURE_EXTRACTORS.items()
+        if "efficientnet" in name
+    }
+    with (
+        mock.patch.dict(build.FEATURE_EXTRACTORS, small),
+        mock.patch.object(efficientnet, "STAGES", stages),
+        mock.patch.object(efficientnet, "ENDPOINTS", {3: (2, 0), 4: (3, 0), 5: (4, 0)}),
+        mock.patch.object(efficientnet, "NUM_CLASSES", 10),
+    ):
+        yield
+
+
 def check_raw_predictions(detector, predictions):
     """See `cases.Cases`."""
     anchors = predictions[Predictions.ANCHORS].shape[0]
@@ -138,4 +191,5 @@ CASES = Cases(
     raw_boxes_of_padded_input=True,
     has_box_of_each_class=lambda predictions: False,
     runs_in_parts=True,
+    make_small=make_small,
 )

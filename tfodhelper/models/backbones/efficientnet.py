@@ -11,10 +11,10 @@ import tf_keras
 
 from tfodhelper.models import keras_keys, layers, normalization
 
-CLASSIFIER_SCOPE = "classification_backbone"
 _DEPTH_DIVISOR = 8
 _STEM_DEPTH, _TOP_DEPTH = 32, 1280
 _SQUEEZE_RATIO = 0.25
+NUM_CLASSES = 1000  # of ImageNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,15 +200,14 @@ class Classifier(tf_keras.layers.Layer):
     Args:
       blocks: `InvertedBottleneck`s.
       top: the last `ConvBlock`.
-      num_classes: of the classification.
       first: number of layers with variables before these.
     """
 
-    def __init__(self, blocks, top, num_classes, first, name="classifier"):
+    def __init__(self, blocks, top, first, name="classifier"):
         super().__init__(name=name)
         self._first = first
         self.blocks, self.top = blocks, top
-        self.logits = layers.Dense(top.convolution.out_channels, num_classes)
+        self.logits = layers.Dense(top.convolution.out_channels, NUM_CLASSES)
         self.built = True
 
     def _layers_in_order(self):
@@ -233,7 +232,6 @@ class EfficientNet(tf_keras.layers.Layer):
       scaling: a `Scaling`.
       frozen: whether batch norm statistics stay as they are in training.
       levels: ascending levels whose maps are returned, keys of `ENDPOINTS`; a map of level n has 1/2^n of the size.
-      num_classes: of the classification network, see `Classifier`.
 
     Attributes:
       classifier: the `Classifier` that follows; its variables belong to this layer, but not to its keys and losses.
@@ -241,7 +239,7 @@ class EfficientNet(tf_keras.layers.Layer):
         from 0 with the number of the block (0.2 in the published networks).
     """
 
-    def __init__(self, scaling, frozen, levels=(3, 4, 5), num_classes=1000, name="efficientnet"):
+    def __init__(self, scaling, frozen, levels=(3, 4, 5), name="efficientnet"):
         super().__init__(name=name)
         self.drop_connect_rate = 0.2
         hyperparams = make_hyperparams()
@@ -253,16 +251,14 @@ class EfficientNet(tf_keras.layers.Layer):
                 depth, strides = scaling.num_channels(stage.depth), stage.strides if index == 0 else 1
                 name = f"stage_{number}_block_{index}"
                 numbers[number, index] = len(blocks)
-                blocks.append(
-                    InvertedBottleneck(in_channels, depth, stage, strides, hyperparams, frozen, name=name)
-                )
+                blocks.append(InvertedBottleneck(in_channels, depth, stage, strides, hyperparams, frozen, name=name))
                 in_channels = depth
         self._num_blocks = len(blocks)
         self._outputs = [numbers[ENDPOINTS[level]] for level in levels]
         self.blocks = blocks[: self._outputs[-1] + 1]
         top = layers.build_block(hyperparams, True, in_channels, scaling.num_channels(_TOP_DEPTH), 1, name="top")
         unused = blocks[self._outputs[-1] + 1 :]
-        self.classifier = Classifier(unused, top, num_classes, first=len(self._layers_in_order()))
+        self.classifier = Classifier(unused, top, first=len(self._layers_in_order()))
         self.built = True
 
     @property

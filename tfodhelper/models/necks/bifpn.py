@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import keras_keys, layers, normalization, separable
+from tfodhelper.models import keras_keys, layers, normalization, pixels, separable
 
 _EPSILON = 1e-4  # of fast attention
 
@@ -135,10 +135,13 @@ class NodeLayers(tf_keras.layers.Layer):
 
     def call(self, maps, training=False):
         """All maps so far, float32 [b, h, w, c] each -> the map of this node."""
-        inputs = []
-        for index, level, lateral in zip(self._sources, self._levels, self.lateral):
-            features = maps[index] if lateral is None else lateral(maps[index], training=training)
-            inputs.append(resample(features, level, self._level))
+        sources = [
+            maps[index] if lateral is None else lateral(maps[index], training=training)
+            for index, lateral in zip(self._sources, self.lateral)
+        ]
+        inputs = [
+            resample(features, self._level - level, like=sources[0]) for features, level in zip(sources, self._levels)
+        ]
         if self.combination is None:
             return inputs[0]
         return self.smoothing(self._activation(self.combination(inputs)), training=training)
@@ -220,21 +223,25 @@ class BiFPN(tf_keras.layers.Layer):
         return {}
 
 
-def resample(features, level, new_level):
-    """Brings a map to the size of its own level or of one next to it.
+def resample(features, steps, like):
+    """Brings a map to the next level, or to the one before.
+
+    Sides need not be multiples of the strides: where the finer map has an odd side, the doubled map is one row or
+    column larger and loses its last one. (The published code asks for inputs of multiples of the largest stride.)
 
     Args:
       features: float32 [b, h, w, c].
-      level: of the map.
-      new_level: one above: the largest of 3 x 3 at every second position; one below: each value 2 x 2 times.
+      steps: 1: the largest of 3 x 3 at every second position; -1: each value 2 x 2 times; 0: nothing is done.
+      like: a map of the finer level; needed for -1.
 
     Returns:
       float32 [b, height, width, c].
     """
-    if new_level > level:
+    if steps > 0:
         return tf.nn.max_pool2d(features, 3, 2, "SAME")
-    if new_level < level:
-        return tf.repeat(tf.repeat(features, 2, axis=1), 2, axis=2)
+    if steps < 0:
+        height, width = pixels.size_of(like)
+        return tf.repeat(tf.repeat(features, 2, axis=1), 2, axis=2)[:, :height, :width]
     return features
 
 

@@ -2,7 +2,7 @@
 
 from tfodhelper import errors, resizers
 from tfodhelper.models import parts
-from tfodhelper.models.ssd import build_anchors, build_heads, build_multi_resolution, detector
+from tfodhelper.models.ssd import build_anchors, build_efficientdet, build_heads, build_multi_resolution, detector
 from tfodhelper.ops import matcher, target_assigner
 
 MIN_INPUT_SIZE_PX = 33  # below, the coarsest feature maps of SSD have no room
@@ -123,4 +123,4 @@ def _build_ssd_output(message):
 
 # {type: function}; the function takes an SsdFeatureExtractor message, whether batch norm is frozen, and the colour of
 # padding, and returns values of `detector.SSDNetwork`: scaling, backbone, neck, perhaps backbone_scope.
-FEATURE_EXTRACTORS = build_multi_resolution.FEATURE_EXTRACTORS
+FEATURE_EXTRACTORS = build_multi_resolution.FEATURE_EXTRACTORS | build_efficientdet.FEATURE_EXTRACTORS
