@@ -137,6 +137,13 @@ VARIANTS = {
         f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
         f"{EXTRACTOR}.num_layers=6",
     ],
+    "EfficientDet": [
+        f"{EXTRACTOR}.type=ssd_efficientnet-b0_bifpn_keras",
+        f"{EXTRACTOR}.depth_multiplier=1",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.bifpn={{min_level: 4 max_level: 9 num_iterations: 1 num_filters: 16 combine_method: 'sum'}}",
+    ],
     "shared weights": [
         f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
         f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",

@@ -91,6 +91,15 @@ _RESNETS_FPN = {
     for depth in (50, 101, 152)
     for ending, fields in (("", _RESNET_FPN_SLIM), ("_keras", _RESNET_FPN))
 }
+_EFFICIENTNET = make(
+    "type min_depth conv_hyperparams pad_to_multiple bifpn",
+    depth_multiplier=Only(("1.0",), "the type says how wide EfficientNet is"),
+    use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
+    use_depthwise=Unsupported("the type says which convolutions are depthwise"),
+    override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
+    num_layers=Unsupported("bifpn says which feature maps there are"),
+    fpn=Unsupported("EfficientNet has a bifpn"),
+)
 # The names of the first generation have no _keras.
 _FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _INCEPTION_V2,
@@ -104,6 +113,7 @@ _FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
     **_RESNETS_FPN,
+    **{f"ssd_efficientnet-b{number}_bifpn_keras": _EFFICIENTNET for number in range(8)},
 }
 
 
