@@ -344,12 +344,3 @@ def test_augmentation_follows_the_input_size():
     assert jitter_size(side % "pad_to_max_dimension: true") == (256, [note])
     own.pipeline.train_config.data_augmentation_options[-1].random_scale_crop_and_pad_to_square.output_size = 200
     assert jitter_size(side % "") == (200, [])
-
-
-@pytest.mark.parametrize(("old", "new", "delay"), [(50_000, 1000, 960), (50_000, 50_000, 48_000), (0, 1000, 500)])
-def test_the_delay_of_quantization_is_scaled_to_the_steps(old, new, delay):
-    message = pipeline.parse_pipeline("graph_rewriter { quantization { delay: 48000 } }")
-    notes = schedule_scaling.scale_quantization_delay(message.graph_rewriter, old, new)
-    assert message.graph_rewriter.quantization.delay == delay
-    assert notes == ([] if old == new else [f"quantization.delay: {delay} (was 48000), scaled to {new} steps"])
-    assert schedule_scaling.scale_quantization_delay(pipeline.new_pipeline().graph_rewriter, old, new) == []

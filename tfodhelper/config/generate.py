@@ -295,8 +295,7 @@ def _set_num_steps(pipeline, base, facts, num_steps):
         reason = f", {passes:.0f} passes over the training images; change it with --num_steps"
     train.num_steps = num_steps
     notes = [f"steps: {num_steps} (was {old or 'unlimited'}){reason}"]
-    notes += schedule_scaling.scale_steps(train.optimizer, old, num_steps)
-    return notes + schedule_scaling.scale_quantization_delay(pipeline.graph_rewriter, old, num_steps)
+    return notes + schedule_scaling.scale_steps(train.optimizer, old, num_steps)
 
 
 def _follow_input_size(pipeline, changed_model):

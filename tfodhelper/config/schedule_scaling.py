@@ -1,4 +1,4 @@
-"""Scales the learning rates and the steps of an optimizer's schedule, and the steps before quantization."""
+"""Scales the learning rates and the steps of an optimizer's schedule."""
 
 SHORTEST_WARMUP = 50  # steps, if the training is long enough
 
@@ -70,25 +70,6 @@ def scale_steps(optimizer, old, new):
     if name == "cosine_decay_learning_rate":
         _fit_cosine(schedule)
     return notes
-
-
-def scale_quantization_delay(rewriter, old, new):
-    """Scales the steps before quantization begins to another number of training steps, in place.
-
-    Args:
-      rewriter: a GraphRewriter message.
-      old: training steps that the delay was made for; if it is 0, quantization begins halfway.
-      new: training steps.
-
-    Returns:
-      A list of notes.
-    """
-    quantization = rewriter.quantization
-    if not rewriter.HasField("quantization") or not quantization.delay or old == new:
-        return []
-    before = quantization.delay
-    quantization.delay = round(before * new / old) if old else new // 2
-    return [f"quantization.delay: {quantization.delay} (was {before}), scaled to {new} steps"]
 
 
 def _fit_cosine(schedule):

@@ -67,7 +67,7 @@ _MOBILENET = make(
     "use_explicit_padding use_depthwise num_layers"
 )
 _INCEPTION_V2 = _MOBILENET | {
-    "override_base_feature_extractor_hyperparams": Only(("true",), "set it to true: Inception V2 has no others")
+    "override_base_feature_extractor_hyperparams": Hint("Inception V2 always has conv_hyperparams")
 }
 _LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
 _MOBILENET_FPN = make(

@@ -38,12 +38,6 @@ def _build_ssd_mobilenet_v2(message, frozen, padding):
 def _build_ssd_inception_v2(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
     own = hyperparams.build_hyperparams(message.conv_hyperparams)
-    if not message.override_base_feature_extractor_hyperparams:
-        raise errors.ConfigError(
-            "feature_extractor.override_base_feature_extractor_hyperparams: Inception V2 has no others",
-            expected="true",
-            received="false",
-        )
     backbone = inception_v2.InceptionV2(
         own,
         frozen=frozen,
