@@ -326,6 +326,7 @@ def test_configuration_without_weights_says_so():
         ("ssd_mobilenet_v1_fpn", 4, 0.04 / 64),
         ("ssd_resnet50_v1_fpn", 4, 0.04 / 64),
         ("retinanet152_1024x1024", 1, 0.04 / 64),
+        ("ssd_mobilenet_v1_ppn", 8, 0.7 / 512),
         ("ssd_mobilenet_v1_quantized", 8, 0.2 / 128),
         ("ssd_mobilenet_v2_coco", 8, 0.004 / 24),
         ("ssdlite_mobilenet_v2", 8, 0.004 / 24),
