@@ -181,6 +181,25 @@ def test_own_config_keeps_its_training_settings(tmp_path):
     assert generate.find_base(str(tmp_path / "own.config")).is_own
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssd_mobilenet_v2_coco__slim",
+        "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
+        "ssd_inception_v2_coco__slim",
+    ],
+)
+def test_published_config_as_own_one(name):
+    """As in `config --pipeline_config_path=FILE --fine_tune_checkpoint=none`: only the data changes."""
+    published = shared(f"odapi_parity/{name}/pipeline.config")
+    result, _ = generate.generate_pipeline(generate.find_base(None, str(published)), make_facts())
+    supported.check_supported(result)
+    before = pipeline.read_pipeline(published)
+    assert result.train_config.batch_size == before.train_config.batch_size
+    assert result.train_config.optimizer == before.train_config.optimizer
+    assert [path for path, _, _ in comparison.differences(result.model, before.model)] == []
+
+
 def test_own_config_determines_the_checkpoint(tmp_path):
     (tmp_path / "ckpt-0.index").write_bytes(b"")
     own = generate.find_base(QUARTERS).pipeline
@@ -326,6 +345,7 @@ def test_configuration_without_weights_says_so():
         ("ssd_mobilenet_v1_fpn", 4, 0.04 / 64),
         ("ssd_resnet50_v1_fpn", 4, 0.04 / 64),
         ("retinanet152_1024x1024", 1, 0.04 / 64),
+        ("ssd_mobilenet_v1_ppn", 8, 0.7 / 512),
         ("ssd_mobilenet_v1_quantized", 8, 0.2 / 128),
         ("ssd_mobilenet_v2_coco", 8, 0.004 / 24),
         ("ssdlite_mobilenet_v2", 8, 0.004 / 24),

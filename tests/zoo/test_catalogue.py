@@ -163,6 +163,7 @@ def test_models_with_a_base_file_are_trainable():
         "ssd_inception_v2": 1,
         "ssd_mobilenet_v1": 2,
         "ssd_mobilenet_v1_fpn": 2,
+        "ssd_mobilenet_v1_ppn": 1,
         "ssd_mobilenet_v1_quantized": 2,
         "ssd_mobilenet_v2": 3,
         "ssd_mobilenet_v2_fpnlite": 2,
@@ -228,6 +229,7 @@ PUBLISHED = {
     "ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8": "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
     "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8": "{}__reduced256",
     "ssd_mobilenet_v1_fpn_shared_box_predictor_640x640_coco14_sync_2018_07_03": "ssd_mobilenet_v1_fpn_coco__slim",
+    "ssd_mobilenet_v1_ppn_shared_box_predictor_300x300_coco14_sync_2018_07_03": "ssd_mobilenet_v1_ppn_coco__slim",
     "ssd_inception_v2_coco_2018_01_28": "ssd_inception_v2_coco__slim",
     "ssdlite_mobilenet_v2_coco_2018_05_09": "ssdlite_mobilenet_v2_coco__slim",
 }
