@@ -168,6 +168,7 @@ def test_models_with_a_base_file_are_trainable():
         "ssd_mobilenet_v2": 3,
         "ssd_mobilenet_v2_fpnlite": 2,
         "ssd_mobilenet_v2_quantized": 2,
+        "ssd_mobilenet_v3": 2,
         "ssd_resnet_v1_fpn": 6 + 2,
         "ssdlite_mobilenet_v2": 1,
         "faster_rcnn_resnet": 9 + 5,
