@@ -59,7 +59,38 @@ def test_widths_of_mobilenet_v3_small():
     assert backbone.depths == [288, 288]
 
 
-@pytest.mark.parametrize("network", [mobilenet_v3.LARGE, mobilenet_v3.SMALL], ids=["large", "small"])
+def test_widths_of_mobilenet_edgetpu():
+    """Fused bottlenecks have one 3x3 convolution in place of a 1x1 and a depthwise one; the first does not expand."""
+    backbone = mobilenet_v3.MobileNetV3(mobilenet_v3.EDGETPU)
+    early = [32, 128, 128, 128, 128, 256, 192, 192, 192]
+    assert inside_of(backbone) == [*early, 384, 384, 384, 384, 768, 384, 384, 384, 768, 640, 640, 640, 1280]
+    kernels = [dict(unit.scoped_blocks()) for unit in backbone.units]
+    sizes = [blocks["expand"].convolution.kernel_size[0] if "expand" in blocks else None for blocks in kernels]
+    assert sizes == [None, *[3] * 8, *[1] * 13]
+    depthwise = [blocks["depthwise"].convolution.kernel_size[0] for blocks in kernels if "depthwise" in blocks]
+    assert depthwise == [*[3] * 8, *[5] * 4, 3]
+    assert backbone.depths == [384, 192]
+
+
+def test_which_bottlenecks_of_mobilenet_edgetpu_add_their_input():
+    """Where neither stride nor width changes, except at layer 15, which has eight times more channels inside."""
+    backbone = mobilenet_v3.MobileNetV3(mobilenet_v3.EDGETPU)
+    adding = []
+    for number, unit in enumerate(backbone.units, start=mobilenet_v3.FIRST_UNIT):
+        _, project = unit.scoped_blocks()[-1]
+        project.convolution.kernel.assign(tf.zeros_like(project.convolution.kernel))
+        _, first = unit.scoped_blocks()[0]
+        inputs = tf.ones([1, 4, 4, first.convolution.kernel.shape[2]])
+        outputs, _ = unit(inputs)
+        if np.all(outputs == 1):
+            adding.append(number)
+    assert adding == [4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20, 21, 22]
+
+
+NETWORKS = {"large": mobilenet_v3.LARGE, "small": mobilenet_v3.SMALL, "edgetpu": mobilenet_v3.EDGETPU}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_places_of_outputs(network):
     """The first map has stride 16, the second one 32; sides are rounded up."""
     backbone = mobilenet_v3.MobileNetV3(network, depth_multiplier=0.25, min_depth=8)

@@ -112,6 +112,7 @@ _FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
     "ssd_mobilenet_v2": _MOBILENET,
     "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_edgetpu": _MOBILENET_V3,
     "ssd_mobilenet_v3_large": _MOBILENET_V3,
     "ssd_mobilenet_v3_small": _MOBILENET_V3,
     "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,

@@ -144,6 +144,8 @@ VARIANTS = {
             "extractor": "override_base_feature_extractor_hyperparams: false pad_to_multiple: 32",
         },
     ),
+    # The stem, a projection, eight fused bottlenecks of two batch norms, thirteen of three; 8 of the neck.
+    "MobileNet EdgeTPU": Variant(1 + 1 + 16 + 39 + 8, 1 + 1 + 16 + 39 + 8, {"type": "ssd_mobilenet_edgetpu"}),
     # 69 batch norms of the backbone, 8 of the neck.
     "Inception V2": Variant(69 + 8, 69 + 8, {"type": "ssd_inception_v2"}),
     # 23 batch norms of the backbone up to its eleventh pair, none of the neck, one of the tower on each of six maps.

@@ -110,6 +110,28 @@ SMALL = Network(
     last_depth=288,
     endpoints=("layer_10/expansion_output", "layer_13"),
 )
+# Howard, Gupta 2019, https://research.google/blog/introducing-the-next-generation-of-on-device-vision-models
+EDGETPU = Network(
+    stem_depth=32,
+    stem_activation=tf.nn.relu,
+    units=(
+        Unit(1, 16, is_fused=True),
+        Unit(8, 32, strides=2, is_fused=True),
+        *[Unit(4, 32, is_fused=True)] * 3,
+        Unit(8, 48, strides=2, is_fused=True),
+        *[Unit(4, 48, is_fused=True)] * 3,
+        Unit(8, 96, strides=2),
+        *[Unit(4, 96)] * 3,
+        Unit(8, 96, may_add=False),
+        *[Unit(4, 96)] * 3,
+        Unit(8, 160, 5, strides=2),
+        *[Unit(4, 160, 5)] * 3,
+        Unit(8, 192),
+    ),
+    last_depth=None,
+    endpoints=("layer_18/expansion_output", "layer_23"),
+    slim_scope="MobilenetEdgeTPU",
+)
 
 
 class MobileNetV3(tf_keras.layers.Layer):

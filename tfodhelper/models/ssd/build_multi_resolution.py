@@ -84,6 +84,7 @@ FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v1_keras": _build_ssd_mobilenet_v1,
     "ssd_mobilenet_v2": _build_ssd_mobilenet_v2,
     "ssd_mobilenet_v2_keras": _build_ssd_mobilenet_v2,
+    "ssd_mobilenet_edgetpu": functools.partial(_build_ssd_mobilenet_v3, network=mobilenet_v3.EDGETPU),
     "ssd_mobilenet_v3_large": functools.partial(_build_ssd_mobilenet_v3, network=mobilenet_v3.LARGE),
     "ssd_mobilenet_v3_small": functools.partial(_build_ssd_mobilenet_v3, network=mobilenet_v3.SMALL),
 }
