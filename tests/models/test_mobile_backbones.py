@@ -1,7 +1,8 @@
 """Backbones for phones: their parts and widths by hand.
 
 The Object Detection API's numbers of these networks are not at hand. The names and shapes of MobileNet V3 Large are
-compared with those of a published checkpoint in `test_zoo_indices`.
+compared with those of a published checkpoint in `test_zoo_indices`; of others, the numbers of parameters and of
+multiplications are compared with those that the published configurations state.
 """
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers
-from tfodhelper.models.backbones import bottlenecks, mobilenet_v3
+from tfodhelper.config import pipeline
+from tfodhelper.models import build, layers
+from tfodhelper.models.backbones import bottlenecks, mobiledet, mobilenet_v3
+from tfodhelper.zoo import base_configs
 
 
 def test_hard_swish():
@@ -106,3 +109,75 @@ def test_a_multiplier_gives_multiples_of_8():
     assert depths == [8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16]
     wider = mobilenet_v3.MobileNetV3(mobilenet_v3.SMALL, depth_multiplier=0.35, min_depth=12)
     assert wider.stem.convolution.out_channels == 12
+
+
+@pytest.mark.parametrize(
+    ("depth", "multiplier", "wanted"), [(8, 0.25, 8), (72, 0.25, 16), (24, 0.5, 16), (16, 0.75, 16)]
+)
+def test_mobiledet_rounds_to_the_next_multiple_of_8(depth, multiplier, wanted):
+    assert mobiledet.scale(depth, multiplier) == wanted
+
+
+def shapes_of(unit):
+    """[(scope, kernel's shape)] of a bottleneck's convolutions."""
+    return [(scope, tuple(block.convolution.kernel.shape)) for scope, block in unit.scoped_blocks()]
+
+
+def test_kinds_of_blocks_of_mobiledet():
+    unexpanded = mobiledet.MobileDet(mobiledet.CPU).units[0]
+    assert shapes_of(unexpanded) == [
+        ("SeparableConv2d", (3, 3, 16, 1)),
+        ("SqueezeExcite/Conv", (1, 1, 16, 8)),
+        ("SqueezeExcite/Conv_1", (1, 1, 8, 16)),
+        ("Conv", (1, 1, 16, 8)),
+    ]
+    _, fused, _, inverted, tucker = mobiledet.MobileDet(mobiledet.DSP).units[:5]
+    assert shapes_of(fused) == [("Conv", (3, 3, 24, 96)), ("Conv_1", (1, 1, 96, 32))]
+    assert shapes_of(inverted) == [
+        ("Conv", (1, 1, 32, 128)),
+        ("SeparableConv2d", (3, 3, 128, 1)),
+        ("Conv_1", (1, 1, 128, 32)),
+    ]
+    assert shapes_of(tucker) == [("Conv", (1, 1, 32, 8)), ("Conv_1", (3, 3, 8, 24)), ("Conv_2", (1, 1, 24, 32))]
+
+
+def test_scopes_of_mobiledet_count_each_kind():
+    backbone = mobiledet.MobileDet(mobiledet.DSP)
+    scopes = list(dict.fromkeys(name.split("/")[0] for name, _ in backbone.scoped_blocks()))
+    wanted = "Conv IBNNoExpansion FusedConv FusedConv_1 IBN TuckerConv FusedConv_2 IBN_1 FusedConv_3 FusedConv_4"
+    assert scopes[:10] == wanted.split()
+    names = backbone.slim_names("FeatureExtractor").values()
+    assert "FeatureExtractor/MobileDetDSP/IBN/SeparableConv2d/depthwise_weights" in {name for name, *_ in names}
+
+
+PUBLISHED = {  # millions of parameters, milliards of multiplications with an addition; of V3, these are half its FLOPs
+    "ssdlite_mobiledet_cpu_320x320_coco_2020_05_19": (4.21, 0.45),
+    "ssdlite_mobiledet_dsp_320x320_coco_2020_05_19": (7.16, 2.82),
+    "ssdlite_mobiledet_edgetpu_320x320_coco_2020_05_19": (4.20, 1.53),
+    "ssd_mobilenet_v3_large_coco_2020_01_14": (None, 1.02 / 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_size_is_as_published(name):
+    message = pipeline.read_pipeline(base_configs.base_pipeline_path(name))
+    detector = build.build_detector(message.model, is_training=False)
+    parameters, multiplications = PUBLISHED[name]
+    if parameters is not None:
+        count = sum(int(np.prod(variable.shape)) for variable in detector.variables)
+        assert count / 1e6 == pytest.approx(parameters, abs=0.005)
+    run = tf.function(lambda images: detector.predict_raw(images, tf.constant([[320, 320, 3]])))
+    graph = run.get_concrete_function(tf.TensorSpec([1, 320, 320, 3])).graph
+    assert count_multiplications(graph) / 1e9 == pytest.approx(multiplications, rel=0.02)
+
+
+def count_multiplications(graph):
+    """Multiplications of all convolutions of a graph whose shapes are known."""
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
+            height, width, channels, _ = operation.inputs[1].shape
+            per_output = height * width * (channels if operation.type == "Conv2D" else 1)
+            total += per_output * int(np.prod(operation.outputs[0].shape))
+    return total

@@ -161,6 +161,7 @@ def test_models_with_a_base_file_are_trainable():
     families = collections.Counter(catalogue.find_model(name).family for name in base_configs.base_names())
     assert families == {
         "ssd_inception_v2": 1,
+        "ssd_mobiledet": 3,
         "ssd_mobilenet_edgetpu": 1,
         "ssd_mobilenet_v1": 2,
         "ssd_mobilenet_v1_fpn": 2,

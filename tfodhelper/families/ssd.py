@@ -77,6 +77,10 @@ _MOBILENET_V3 = _MOBILENET | {
     "num_layers": Only(("6",), "this network always has 6 maps"),
     "use_explicit_padding": Unsupported("the published code of this network pads maps too often"),
 }
+_MOBILEDET = _MOBILENET_V3 | {
+    "override_base_feature_extractor_hyperparams": Hint("MobileDet always has hyperparameters of its own"),
+    "use_explicit_padding": Unsupported("the published network has no such option"),
+}
 _LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
 _MOBILENET_FPN = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
@@ -107,6 +111,9 @@ _EFFICIENTNET = make(
 # The names of the first generation have no _keras.
 _FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _INCEPTION_V2,
+    "ssd_mobiledet_cpu": _MOBILEDET,
+    "ssd_mobiledet_dsp": _MOBILEDET,
+    "ssd_mobiledet_edgetpu": _MOBILEDET,
     "ssd_mobilenet_v1": _MOBILENET,
     "ssd_mobilenet_v1_keras": _MOBILENET,
     "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,

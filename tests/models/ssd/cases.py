@@ -146,6 +146,14 @@ VARIANTS = {
     ),
     # The stem, a projection, eight fused bottlenecks of two batch norms, thirteen of three; 8 of the neck.
     "MobileNet EdgeTPU": Variant(1 + 1 + 16 + 39 + 8, 1 + 1 + 16 + 39 + 8, {"type": "ssd_mobilenet_edgetpu"}),
+    # MobileDets have 57, 58 and 57 batch norms.
+    "MobileDet for processors": Variant(57 + 8, 57 + 8, {"type": "ssd_mobiledet_cpu"}),
+    "MobileDet for DSPs, frozen, padded": Variant(
+        58 + 8, 0, {"type": "ssd_mobiledet_dsp", "resizer": PADDED, "ssd": "freeze_batchnorm: true"}
+    ),
+    "MobileDet for Edge TPUs, any size": Variant(
+        57 + 8, 57 + 8, {"type": "ssd_mobiledet_edgetpu", "resizer": ANY_SIZE}
+    ),
     # 69 batch norms of the backbone, 8 of the neck.
     "Inception V2": Variant(69 + 8, 69 + 8, {"type": "ssd_inception_v2"}),
     # 23 batch norms of the backbone up to its eleventh pair, none of the neck, one of the tower on each of six maps.

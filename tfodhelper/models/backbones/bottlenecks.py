@@ -1,9 +1,11 @@
 """Bottlenecks of networks for phones: rows of convolutions, perhaps with squeeze and excitation, beside a shortcut."""
 
+import abc
+
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers
+from tfodhelper.models import keras_keys, layers, slim_naming
 
 
 def hard_swish(features):
@@ -78,3 +80,38 @@ class Bottleneck(tf_keras.layers.Layer):
             else:
                 scoped.append((scope, step))
         return scoped
+
+
+class ScopedBackbone(tf_keras.layers.Layer, abc.ABC):
+    """A backbone of the first generation whose layers follow one another.
+
+    Args:
+      slim_scope: scope of the network in first-generation checkpoints.
+      slim_output: the layer there that the last output comes from.
+    """
+
+    def __init__(self, slim_scope, slim_output, name=None):
+        super().__init__(name=name)
+        self.slim_scope: str = slim_scope
+        self.slim_output: str = slim_output
+
+    @abc.abstractmethod
+    def scoped_blocks(self):
+        """[(name of its scope in TF-Slim, `ConvBlock`)], in order."""
+
+    def regularization_losses(self):
+        """A list of scalars."""
+        return [loss for _, block in self.scoped_blocks() for loss in block.regularization_losses()]
+
+    def checkpoint_keys(self):
+        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order.
+
+        The Object Detection API has no object-graph checkpoints of these networks; ours count as Keras would.
+        """
+        return keras_keys.number_keys([layer for _, block in self.scoped_blocks() for layer in block.layers_in_order()])
+
+    def slim_names(self, stage):
+        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`."""
+        scopes = slim_naming.scopes_of(stage, [self.slim_scope])
+        scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in self.scoped_blocks()]
+        return slim_naming.name_variables(self, scoped)

@@ -9,7 +9,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import keras_keys, layers, normalization, slim_naming
+from tfodhelper.models import layers, normalization
 from tfodhelper.models.backbones import bottlenecks
 from tfodhelper.models.backbones.bottlenecks import hard_swish
 
@@ -134,7 +134,7 @@ EDGETPU = Network(
 )
 
 
-class MobileNetV3(tf_keras.layers.Layer):
+class MobileNetV3(bottlenecks.ScopedBackbone):
     """Stem, bottlenecks, perhaps a last convolution; batch norm follows all but those of squeeze and excitation.
 
     Args:
@@ -157,7 +157,7 @@ class MobileNetV3(tf_keras.layers.Layer):
         regularize_depthwise=False,
         name="mobilenet_v3",
     ):
-        super().__init__(name=name)
+        super().__init__(network.slim_scope, network.endpoints[-1], name=name)
         self._network, self._depths = network, {}
         make = _Builder(hyperparams, frozen, regularize_depthwise)
 
@@ -194,42 +194,13 @@ class MobileNetV3(tf_keras.layers.Layer):
             features[f"layer_{FIRST_UNIT + len(self.units)}"] = self.last(outputs, training=training)
         return [features[endpoint] for endpoint in self._network.endpoints]
 
-    def _scoped_blocks(self):
-        """[(name of its scope in TF-Slim, block)], in order."""
+    def scoped_blocks(self):
+        """See `ScopedBackbone`."""
         scoped = [("Conv", self.stem)]
         for index, unit in enumerate(self.units):
             scope = f"expanded_conv_{index}" if index else "expanded_conv"
             scoped += [(f"{scope}/{name}", block) for name, block in unit.scoped_blocks()]
         return scoped if self.last is None else [*scoped, ("Conv_1", self.last)]
-
-    def regularization_losses(self):
-        """A list of scalars."""
-        return [loss for _, block in self._scoped_blocks() for loss in block.regularization_losses()]
-
-    def checkpoint_keys(self):
-        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order.
-
-        The Object Detection API has no object-graph checkpoints of this network; ours count as Keras would.
-        """
-        return keras_keys.number_keys(
-            [layer for _, block in self._scoped_blocks() for layer in block.layers_in_order()]
-        )
-
-    @property
-    def slim_scope(self):
-        """Scope of the network in first-generation checkpoints."""
-        return self._network.slim_scope
-
-    @property
-    def slim_output(self):
-        """The layer there that the last output comes from."""
-        return self._network.endpoints[-1]
-
-    def slim_names(self, stage):
-        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`."""
-        scopes = slim_naming.scopes_of(stage, [self.slim_scope])
-        scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in self._scoped_blocks()]
-        return slim_naming.name_variables(self, scoped)
 
 
 class _Builder:

@@ -5,7 +5,7 @@ import functools
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts, pixels
-from tfodhelper.models.backbones import inception_v2, mobilenet_v2, mobilenet_v3
+from tfodhelper.models.backbones import inception_v2, mobiledet, mobilenet_v2, mobilenet_v3
 from tfodhelper.models.necks import multi_resolution
 from tfodhelper.models.ssd import build_backbones
 
@@ -39,6 +39,16 @@ def _build_ssd_mobilenet_v2(message, frozen, padding):
 def _build_ssd_mobilenet_v3(message, frozen, padding, network):
     """See `build.FEATURE_EXTRACTORS`."""
     backbone = build_backbones.build_mobilenet_v3(message, frozen, network)
+    return {
+        "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
+        "backbone": backbone,
+        "neck": _build_neck(message, backbone, frozen),
+    }
+
+
+def _build_ssd_mobiledet(message, frozen, padding, network):
+    """See `build.FEATURE_EXTRACTORS`."""
+    backbone = mobiledet.MobileDet(network, frozen=frozen, depth_multiplier=message.depth_multiplier)
     return {
         "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
         "backbone": backbone,
@@ -80,6 +90,9 @@ def _build_neck(message, backbone, frozen, **layout):
 
 FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _build_ssd_inception_v2,  # of the first generation alone
+    "ssd_mobiledet_cpu": functools.partial(_build_ssd_mobiledet, network=mobiledet.CPU),
+    "ssd_mobiledet_dsp": functools.partial(_build_ssd_mobiledet, network=mobiledet.DSP),
+    "ssd_mobiledet_edgetpu": functools.partial(_build_ssd_mobiledet, network=mobiledet.EDGETPU),
     "ssd_mobilenet_v1": _build_ssd_mobilenet_v1,  # the first generation's names have no _keras
     "ssd_mobilenet_v1_keras": _build_ssd_mobilenet_v1,
     "ssd_mobilenet_v2": _build_ssd_mobilenet_v2,
