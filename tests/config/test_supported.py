@@ -29,7 +29,7 @@ def test_base_files_are_supported_in_full(name):
     assert len(fields) > 40
 
 
-UNTRAINABLE = ("centernet", "ssd_efficientdet", "faster_rcnn_inception_v2", "faster_rcnn_nas", "mask_rcnn", "rfcn")
+UNTRAINABLE = ("centernet", "faster_rcnn_inception_v2", "faster_rcnn_nas", "mask_rcnn", "rfcn")
 
 
 def published_configs():
