@@ -187,6 +187,11 @@ def test_not_supported(text, path):
         ("train_config { num_steps: 2 }", "train_config.num_steps", supported.SUPPORTED),
         ("train_config { use_bfloat16: true }", "train_config.use_bfloat16", supported.HINT),
         (
+            "model { ssd { feature_extractor { type: 'ssd_efficientnet-b0_bifpn_keras' depth_multiplier: 1.0 } } }",
+            "model.ssd.feature_extractor.depth_multiplier",
+            supported.SUPPORTED,
+        ),
+        (
             "train_config { load_all_detection_checkpoint_vars: true }",
             "train_config.load_all_detection_checkpoint_vars",
             supported.SUPPORTED,

@@ -93,7 +93,7 @@ _RESNETS_FPN = {
 }
 _EFFICIENTNET = make(
     "type min_depth conv_hyperparams pad_to_multiple bifpn",
-    depth_multiplier=Only(("1.0",), "the type says how wide EfficientNet is"),
+    depth_multiplier=Only(("1",), "the type says how wide EfficientNet is"),
     use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
     use_depthwise=Unsupported("the type says which convolutions are depthwise"),
     override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
