@@ -128,6 +128,15 @@ VARIANTS = {
         f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
         f"{EXTRACTOR}.num_layers=6",
     ],
+    "MobileNet V3": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v3_large",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
     "pooling pyramid": [
         f"{EXTRACTOR}.type=ssd_mobilenet_v1_ppn",
         f"{EXTRACTOR}.depth_multiplier=0.5",

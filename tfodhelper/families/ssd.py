@@ -73,6 +73,10 @@ _MOBILENET_V1_PPN = _MOBILENET | {
     "num_layers": Only(("6",), "a pooling pyramid has 6 maps"),
     "use_depthwise": Hint("a pooling pyramid has no convolutions"),
 }
+_MOBILENET_V3 = _MOBILENET | {
+    "num_layers": Only(("6",), "this network always has 6 maps"),
+    "use_explicit_padding": Unsupported("the published code of this network pads maps too often"),
+}
 _LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
 _MOBILENET_FPN = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
@@ -108,6 +112,8 @@ _FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
     "ssd_mobilenet_v2": _MOBILENET,
     "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_v3_large": _MOBILENET_V3,
+    "ssd_mobilenet_v3_small": _MOBILENET_V3,
     "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,
     "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,

@@ -125,6 +125,25 @@ VARIANTS = {
             "predictor": "kernel_size: 3 use_depthwise: true",
         },
     ),
+    # 46 batch norms of the backbone, 12 of the depthwise neck, 12 of the depthwise head.
+    "MobileNet V3 Large": Variant(
+        46 + 12 + 12,
+        46 + 12 + 12,
+        {
+            "type": "ssd_mobilenet_v3_large",
+            "extractor": "use_depthwise: true",
+            "predictor": "kernel_size: 3 use_depthwise: true",
+        },
+    ),
+    # 34 batch norms of the backbone, 8 of the neck.
+    "MobileNet V3 Small, own hyperparameters": Variant(
+        34 + 8,
+        34 + 8,
+        {
+            "type": "ssd_mobilenet_v3_small",
+            "extractor": "override_base_feature_extractor_hyperparams: false pad_to_multiple: 32",
+        },
+    ),
     # 69 batch norms of the backbone, 8 of the neck.
     "Inception V2": Variant(69 + 8, 69 + 8, {"type": "ssd_inception_v2"}),
     # 23 batch norms of the backbone up to its eleventh pair, none of the neck, one of the tower on each of six maps.
@@ -164,7 +183,7 @@ VARIANTS = {
         | {
             "type": "ssd_mobilenet_v2_fpn_keras",
             "extractor": "use_depthwise: true fpn { additional_layer_depth: 32 }",
-            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+            "predictor": "depth: 32 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
         },
     ),
     # Up to layer 14 the backbone has 1 + 2 + 12 * 3 batch norms.
