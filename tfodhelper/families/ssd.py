@@ -71,6 +71,7 @@ FAMILY = spec.Family(
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
     feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    is_single_shot=True,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=lambda model: BATCH_SIZE,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
