@@ -1,6 +1,6 @@
 """What we save restores whole in the OD API's own model, as its object graph describes it.
 
-`tf.train.Checkpoint.restore` walks the graph in the file and the model's objects side by side: a child is the same object
+`tf.train.Checkpoint.restore` walks the graph in the file and the model's objects side by side: a child is the same one
 if its name is the same. Doing so with the object graph of a reference model shows which of its variables get a value.
 """
 

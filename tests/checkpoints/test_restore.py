@@ -67,6 +67,7 @@ def test_restore_trained_wants_the_right_number_of_classes(saved):
     with pytest.raises(errors.CheckpointError) as caught:
         restore.restore_trained(build_detector(num_classes=5), saved[1])
     assert "class_predictions" in caught.value.what and caught.value.expected[-1] == 3 * 6
+    assert "another number of classes" in caught.value.what and "num_classes" in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -123,9 +124,9 @@ def test_a_broken_file_is_an_error(saved, tmp_path):
         restore.restore_trained(build_detector(), tmp_path)
 
 
-def write_slim_checkpoint(detector, prefix, skip_scope=""):
-    """Writes a first-generation checkpoint: plain names, no object graph."""
-    values = {"global_step": tf.constant(7, tf.int64)}
+def write_slim_checkpoint(detector, prefix, skip_scope="", others=()):
+    """Writes a first-generation checkpoint: plain names, no object graph; `others` are names of further scalars."""
+    values = {"global_step": tf.constant(7, tf.int64)} | {name: tf.constant(1.0) for name in others}
     for named in [named for part in detector.parts() for named in part.variables()]:
         name = named.slim_names[0]
         if not skip_scope or name.startswith(skip_scope):
@@ -146,6 +147,19 @@ def test_first_generation_checkpoint(saved, tmp_path):
     assert len(report.restored) == len(detector.variables) and not report.unused
     for ours, theirs in zip(detector.checkpoint_keys().values(), other.checkpoint_keys().values()):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_pyramid_of_the_other_generation_is_said_in_words(tmp_path):
+    """Both have the same shapes, and the weights of one make no sense in the other."""
+    pieces = cases.PYRAMID | {"resizer": "fixed_shape_resizer { height: 64 width: 64 }"}
+    first = build_detector(**pieces | {"type": "ssd_mobilenet_v1_fpn"})
+    write_slim_checkpoint(first, str(tmp_path / "model.ckpt"))
+    second = build_detector(**pieces)
+    assert [variable.shape for variable in second.variables] == [variable.shape for variable in first.variables]
+    with pytest.raises(errors.CheckpointError, match="variables are not in this checkpoint") as caught:
+        restore.restore_for_fine_tuning(second, tmp_path, "full")
+    assert "of the first generation" in caught.value.fix and "without _keras" in caught.value.fix
+    assert restore.restore_for_fine_tuning(second, tmp_path, "classification").restored
 
 
 def test_first_generation_classification_checkpoint(saved, tmp_path):
@@ -221,13 +235,35 @@ def test_first_generation_names_do_not_depend_on_padding_and_dropout():
     assert plain == changed
 
 
-def test_depthwise_layers_outside_of_the_backbone_have_no_first_generation_names():
-    pieces = {"extractor": "use_depthwise: true", "predictor": "use_depthwise: true kernel_size: 3"}
-    backbone, *others = build_detector(**pieces).parts()
-    assert all(named.slim_names for named in backbone.variables())
-    variables = [named for part in others for named in part.variables()]
-    depthwise = [named for named in variables if named.key.endswith(f"depthwise_kernel{SUFFIX}")]
-    assert depthwise and not any(named.slim_names for named in depthwise)
+def test_first_generation_names_of_depthwise_layers_outside_of_the_backbone():
+    pieces = {
+        "extractor": "use_depthwise: true",
+        "predictor": "use_depthwise: true kernel_size: 3 num_layers_before_predictor: 1 min_depth: 8 max_depth: 16",
+    }
+    detector = build_detector(depth_multiplier=1.0, **pieces)
+    variables = [named for part in detector.parts() for named in part.variables()]
+    names = {named.slim_names[0]: named.variable.shape.as_list() for named in variables}
+    assert len(names) == len(variables)
+    neck = "FeatureExtractor/MobilenetV1/Conv2d_13_pointwise_2_Conv2d_2_3x3_s2_512"
+    assert names[f"{neck}_depthwise/depthwise_weights"] == [3, 3, 256, 1]
+    assert names[f"{neck}/weights"] == [1, 1, 256, 512]
+    assert names["BoxPredictor_0/Conv2d_0_1x1_16/weights"] == [1, 1, 512, 16]
+    assert names["BoxPredictor_5/ClassPredictor_depthwise/BatchNorm/beta"] == [16]
+
+
+def test_ranges_of_quantization_are_counted_not_missed(saved, tmp_path):
+    detector, _ = saved
+    scope = "FeatureExtractor/MobilenetV1/Conv2d_0"
+    ranges = (
+        "weights_quant/min",
+        "act_quant/max",
+        f"act_quant/{scope}/act_quant/max/biased",
+        "act_quant/min/local_step",
+    )
+    write_slim_checkpoint(detector, str(tmp_path / "model.ckpt"), others=[f"{scope}/{name}" for name in ranges])
+    report = restore.restore_trained(build_detector(), tmp_path)
+    assert report.num_ranges == len(ranges) and not report.unused
+    assert "4 in the checkpoint are ranges of 8-bit values" in str(report)
 
 
 def test_a_part_has_a_known_role():

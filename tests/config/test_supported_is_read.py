@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 FAMILIES = {family.name: family for family in families.TABLE}
 SSD = "model.ssd"
+EXTRACTOR = f"{SSD}.feature_extractor"
 HEAD = f"{SSD}.box_predictor.convolutional_box_predictor"
 ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
 SCALED = "variance_scaling_initializer {factor: 1.5 uniform: true mode: FAN_AVG}"
@@ -31,7 +32,7 @@ SHARED = (
     "apply_conv_hyperparams_pointwise: true"
 )
 
-OF_LEVELS = "min_level: 2 max_level: 7 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
+OF_LEVELS = "min_level: 2 max_level: 8 anchor_scale: 3 aspect_ratios: [1, 2] scales_per_octave: 3"
 
 # Together they set every field of the model that the rules call supported.
 VARIANTS = {
@@ -102,13 +103,87 @@ VARIANTS = {
         f"{SSD}.loss.classification_loss.weighted_softmax={{logit_scale: 2}}",
         f"{HEAD}.conv_hyperparams.initializer.random_normal_initializer={{mean: 0.1 stddev: 0.2}}",
     ],
+    "MobileNet V2": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2_keras",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
+    "MobileNet V2, first generation": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.use_depthwise=true",
+    ],
+    "Inception V2": [
+        f"{EXTRACTOR}.type=ssd_inception_v2",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
+    "MobileNet V3": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v3_large",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
+    "pooling pyramid": [
+        f"{EXTRACTOR}.type=ssd_mobilenet_v1_ppn",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.num_layers=6",
+    ],
+    "EfficientDet": [
+        f"{EXTRACTOR}.type=ssd_efficientnet-b0_bifpn_keras",
+        f"{EXTRACTOR}.depth_multiplier=1",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.bifpn={{min_level: 4 max_level: 9 num_iterations: 1 num_filters: 16 combine_method: 'sum'}}",
+    ],
     "shared weights": [
         f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
         f"{ANCHORS}.reduce_boxes_in_lowest_layer=false",
     ],
-    "anchors of a pyramid": [
+    "pyramid": [
         f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
-        f"{SSD}.feature_extractor.num_layers=6",
+        f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
+        f"{SSD}.feature_extractor.type=ssd_mobilenet_v1_fpn_keras",
+        f"{SSD}.feature_extractor.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{SSD}.feature_extractor.use_depthwise=true",
+        f"{SSD}.feature_extractor.use_explicit_padding=true",
+    ],
+    "pyramid of MobileNet V2": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.box_predictor.weight_shared_convolutional_box_predictor={{{SHARED}}}",
+        f"{EXTRACTOR}.type=ssd_mobilenet_v2_fpn",
+        f"{EXTRACTOR}.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{EXTRACTOR}.override_base_feature_extractor_hyperparams=true",
+        f"{EXTRACTOR}.depth_multiplier=0.5",
+        f"{EXTRACTOR}.min_depth=8",
+        f"{EXTRACTOR}.pad_to_multiple=32",
+        f"{EXTRACTOR}.use_depthwise=true",
+        f"{EXTRACTOR}.use_explicit_padding=true",
+    ],
+    "pyramid of a ResNet": [
+        f"{SSD}.anchor_generator.multiscale_anchor_generator={{{OF_LEVELS}}}",
+        f"{SSD}.feature_extractor.type=ssd_resnet50_v1_fpn",
+        f"{SSD}.feature_extractor.fpn={{min_level: 2 max_level: 8 additional_layer_depth: 64}}",
+        f"{SSD}.feature_extractor.depth_multiplier=0.5",
+        f"{SSD}.feature_extractor.min_depth=8",
+        f"{SSD}.feature_extractor.pad_to_multiple=32",
     ],
     "bootstrapped": [
         f"{SSD}.loss.localization_loss.weighted_l2={{}}",

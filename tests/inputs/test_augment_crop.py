@@ -138,7 +138,7 @@ def test_padding_color_defaults_to_the_mean():
     [
         ("", "no operation is named"),
         ("rgb_to_gray {}", "random_rgb_to_gray"),
-        ("autoaugment_image {}", "not supported"),
+        ("autoaugment_image { policy_name: 'v9' }", "v0, v1, v2, v3, test"),
         ("random_pad_image { min_image_height: 3 }", "both or neither"),
         ("random_pad_image { pad_color: 3 }", "3 numbers"),
         ("random_crop_image { min_area: 0.9 max_area: 0.5 }", "min_area"),

@@ -67,4 +67,5 @@ def test_distribution_is_that_of_the_reference(text):
 
 def test_each_operation_but_the_plainest_is_compared():
     compared = {text.split("{")[0].strip() for text in GOLDEN["operations"]}
-    assert compared == set(augment.OPERATIONS)
+    # autoaugment_image of the Object Detection API does not run on TensorFlow 2; see test_autoaugment.
+    assert compared == set(augment.OPERATIONS) - {"autoaugment_image"}

@@ -2,10 +2,11 @@
 
 Tolerances: anchors, preprocessed images and true shapes 1e-5 of the largest value; other tensors 1e-4 of the largest
 value, or ten times what the tensor moves when the input moves by 1e-6, but no more than 1 % of the largest value;
-losses 1e-3; norms of gradients 1e-3 of themselves, or of 1e-4 of the largest norm. Detections: at least 95 % found
-again, of the same class, with an intersection over union above 0.99 and a score within 1e-3.
+losses 1e-3; norms of gradients 1e-3 of themselves, those below 1e-4 of the largest norm 1e-5 of that. Detections: at
+least 95 % found again, of the same class, with an intersection over union above 0.99 and a score within 1e-3.
 """
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -21,7 +22,7 @@ from tfodhelper.ops import boxes as box_ops
 _FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 EXACT = (Predictions.ANCHORS, "preprocessed", "true_image_shapes")
 MOST_NOISE = 0.01  # of a tensor's largest value
-LEAST_NORM = 1e-4  # of the largest norm of a gradient: smaller gradients are held to the tolerance of this norm
+LEAST_NORM = 1e-4  # of the largest norm of a gradient: smaller ones are sums of far larger terms
 
 
 class Golden:
@@ -146,14 +147,19 @@ def align_proposals(golden, prefix, predictions, values):
 def check_predictions(golden, prefix, predictions):
     """Compares every raw prediction that is stored."""
     compared = 0
-    predictions = align_proposals(golden, prefix, predictions, predictions)
-    for key, value in predictions.items():
-        parts = {f"{key}[{i}]": part for i, part in enumerate(value)} if isinstance(value, list) else {key: value}
-        for name, part in parts.items():
-            if golden.has(f"{prefix}/predict/{name}"):
-                golden.check(f"{prefix}/predict/{name}", part)
-                compared += 1
+    for name, value in flatten(align_proposals(golden, prefix, predictions, predictions)).items():
+        if golden.has(f"{prefix}/predict/{name}"):
+            golden.check(f"{prefix}/predict/{name}", value)
+            compared += 1
     assert compared >= 2
+
+
+def flatten(predictions):
+    """Predictions by the names of goldens: a list is one entry per part."""
+    flat = {}
+    for key, value in predictions.items():
+        flat |= {f"{key}[{i}]": part for i, part in enumerate(value)} if isinstance(value, list) else {key: value}
+    return flat
 
 
 def check_image(golden, name, detector, image):
@@ -193,21 +199,90 @@ def check_losses(golden, prefix, losses):
         np.testing.assert_allclose(float(losses[name]), golden.arrays[prefix + name], rtol=1e-3, err_msg=name)
 
 
-def check_training(golden, detector, images, groundtruth, gradient_tolerance=1e-3, variables=None):
-    """One step of training: predictions, losses, norms of gradients and of moving statistics.
+@dataclasses.dataclass(frozen=True)
+class TrainingStep:
+    """What one step of training computes.
 
     Batch norm in training makes these numbers sensitive: a change of the input's last bit moves gradients of SSD
-    MobileNet V1 by 3e-3, and other processors' convolutions by up to 3e-2. So predictions are compared only where
-    `gradient_tolerance` is strict, and gradients are otherwise held to the largest norm.
+    MobileNet V1 by 3e-3, and the convolutions of other processors move predictions and gradients further.
+
+    Attributes:
+      predictions: {name in goldens: array}.
+      losses: {name: number}.
+      gradients: norms, in the order of the variables that indices in goldens mean; NaN for those without any.
+      statistics: norms of these variables after the step.
+    """
+
+    predictions: dict
+    losses: dict
+    gradients: np.ndarray
+    statistics: np.ndarray
+
+    def check_predictions(self, golden):
+        """Compares every raw prediction that is stored."""
+        check_predictions(golden, "train", self.predictions)
+
+    def check_losses(self, golden):
+        """Compares losses by name."""
+        check_losses(golden, "train/loss/", self.losses)
+
+    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM):
+        """Compares norms of gradients, where they are stored.
+
+        Args:
+          golden: a `Golden`.
+          tolerance: relative to the norm itself.
+          least: fraction of the largest norm; smaller norms are held to a tenth of it.
+        """
+        if not golden.has("train/grad_norm"):
+            return
+        norms = golden.arrays["train/grad_norm"]
+        threshold = least * norms.max()
+        limits = np.where(norms > threshold, tolerance * norms, threshold / 10)
+        excess = np.abs(self.gradients[golden.arrays["train/grad_index"]] - norms) / limits
+        assert excess.max() <= 1, f"{np.sum(excess > 1)} gradients differ, up to {excess.max():.1f} times the tolerance"
+
+    def check_statistics(self, golden, least_share=1.0):
+        """Compares norms of the moving statistics after the step; those that the detector does without are left out.
+
+        Args:
+          golden: a `Golden`.
+          least_share: of the norms that have to agree to 1e-4; the others have to agree to 1e-2. Maps of a few pixels
+            amplify the last bit, maps of many do not.
+        """
+        moved, wanted = self.statistics[golden.arrays["train/moving_index"]], golden.arrays["train/moving_norm_after"]
+        moved, wanted = moved[~np.isnan(moved)], wanted[~np.isnan(moved)]
+        if least_share < 1.0 and wanted.size:
+            assert np.mean(np.abs(moved - wanted) <= 1e-4 * wanted) >= least_share
+        np.testing.assert_allclose(moved, wanted, rtol=1e-4 if least_share == 1.0 else 1e-2)
+
+    def save(self, path):
+        """Writes the numbers to a .npz file."""
+        predictions = {f"predict/{name}": value for name, value in self.predictions.items()}
+        losses = {f"loss/{name}": value for name, value in self.losses.items()}
+        np.savez(path, gradients=self.gradients, statistics=self.statistics, **predictions, **losses)
+
+
+def load_step(path):
+    """The `TrainingStep` in a file that `TrainingStep.save` wrote."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    by_kind = {
+        kind: {name.removeprefix(kind): value for name, value in arrays.items() if name.startswith(kind)}
+        for kind in ("predict/", "loss/")
+    }
+    return TrainingStep(by_kind["predict/"], by_kind["loss/"], arrays["gradients"], arrays["statistics"])
+
+
+def take_step(detector, images, groundtruth, variables=None):
+    """A `TrainingStep`.
 
     Args:
-      golden: a `Golden`.
       detector: built for training and filled.
       images: list of uint8 [height, width, 3].
       groundtruth: of the batch of these images.
-      gradient_tolerance: of norms of gradients.
-      variables: the list that the golden's indices of variables mean, None for one that the detector does not have;
-        when omitted, the detector's in the order of their keys.
+      variables: the list that indices of variables in goldens mean, None for one that the detector does not have; when
+        omitted, the detector's in the order of their keys.
     """
     if variables is None:
         variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
@@ -218,16 +293,13 @@ def check_training(golden, detector, images, groundtruth, gradient_tolerance=1e-
         losses = detector.losses(predictions, groundtruth, training=True)
         total = tf.add_n(list(losses.values()))
     gradients = {id(variable): gradient for variable, gradient in zip(trained, tape.gradient(total, trained))}
-    if gradient_tolerance <= 1e-3:
-        check_predictions(golden, "train", predictions)
-    check_losses(golden, "train/loss/", losses)
-    if golden.has("train/grad_norm"):
-        norms = golden.arrays["train/grad_norm"]
-        ours = [np.linalg.norm(gradients[id(variables[i])]) for i in golden.arrays["train/grad_index"]]
-        is_strict = gradient_tolerance <= 1e-3
-        held_to = np.maximum(norms, (LEAST_NORM if is_strict else 1.0) * norms.max())
-        np.testing.assert_array_less(np.abs(ours - norms), gradient_tolerance * held_to)
-    statistics = zip(golden.arrays["train/moving_index"], golden.arrays["train/moving_norm_after"])
-    statistics = [(variables[i], norm) for i, norm in statistics if variables[i] is not None]
-    moved = [np.linalg.norm(variable) for variable, _ in statistics]
-    np.testing.assert_allclose(moved, [norm for _, norm in statistics], rtol=1e-4)
+
+    def norm(value):
+        return np.nan if value is None else np.linalg.norm(value)
+
+    return TrainingStep(
+        predictions={name: np.asarray(value) for name, value in flatten(predictions).items()},
+        losses={name: float(value) for name, value in losses.items()},
+        gradients=np.array([norm(gradients.get(id(variable))) for variable in variables]),
+        statistics=np.array([norm(variable) for variable in variables]),
+    )

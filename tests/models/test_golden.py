@@ -50,6 +50,7 @@ def test_regularization_loss(detector):
 def test_training_step(golden):
     images = [formula.image(*arguments) for arguments in formula.TRAIN_IMAGES]
     groundtruth = parity.make_groundtruth([0, 1], 90)
-    parity.check_training(
-        golden, parity.build_filled(NAME, is_training=True), images, groundtruth, gradient_tolerance=5e-2
-    )
+    step = parity.take_step(parity.build_filled(NAME, is_training=True), images, groundtruth)
+    step.check_losses(golden)
+    step.check_gradients(golden, tolerance=5e-2, least=0.5)  # processors differ by up to 3e-2 of the largest norm
+    step.check_statistics(golden)

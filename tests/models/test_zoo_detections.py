@@ -1,5 +1,6 @@
-"""A real zoo checkpoint: its detections on photographs are those of the OD API's own export."""
+"""Real checkpoints: their detections on photographs are those of the OD API's own export."""
 
+import functools
 import json
 
 import numpy as np
@@ -16,11 +17,22 @@ from tfodhelper.models import build
 pytestmark = pytest.mark.slow
 
 NAME = "ssd_mobilenet_v1_0.75_depth_300x300_coco"
+# archive: (file with its detections, number of its variables)
+ARCHIVES = {
+    NAME: ("reference_detections.json", 199),
+    "ssd_mobilenet_v2_fpnlite_320x320_drowsiness": ("reference_detections_fpnlite.json", 384),
+}
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    return unpack_shared(f"zoo/{NAME}.tar.gz", tmp_path_factory.mktemp("zoo"))
+def unpack(tmp_path_factory):
+    """name -> folder of an archive."""
+    return functools.cache(lambda name: unpack_shared(f"zoo/{name}.tar.gz", tmp_path_factory.mktemp("zoo")))
+
+
+@pytest.fixture(scope="module")
+def archive(unpack):
+    return unpack(NAME)
 
 
 def read_model(archive):
@@ -28,12 +40,14 @@ def read_model(archive):
     return text_format.Parse(text, protos.message("TrainEvalPipelineConfig")()).model
 
 
-def test_reference_detections(archive):
-    detector = build.build_detector(read_model(archive), is_training=False)
-    report = restore.restore_trained(detector, archive)
-    assert len(report.restored) == 199 and not report.unused and not report.initialized
-    for name, wanted in json.loads(shared("zoo/reference_detections.json").read_text()).items():
-        image = np.asarray(Image.open(shared(f"zoo/photos/{name}")).convert("RGB"))
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_reference_detections(unpack, name):
+    file, num_variables = ARCHIVES[name]
+    detector = build.build_detector(read_model(unpack(name)), is_training=False)
+    report = restore.restore_trained(detector, unpack(name))
+    assert len(report.restored) == num_variables and not report.unused and not report.initialized
+    for photo, wanted in json.loads(shared(f"zoo/{file}").read_text()).items():
+        image = np.asarray(Image.open(shared(f"zoo/photos/{photo}")).convert("RGB"))
         inputs, shapes = detector.preprocess(image[np.newaxis])
         detections = detector.postprocess(detector.predict_raw(inputs, shapes), shapes)
         assert int(detections[Detections.NUM][0]) == wanted["num_detections"]

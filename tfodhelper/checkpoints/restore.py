@@ -20,6 +20,10 @@ _BOOKKEEPING = re.compile(
 )
 
 
+# Ranges of values that training with quantization found, and their moving averages: a float network has none.
+_RANGES = re.compile(r"(^|/)\w+_quant/")
+
+
 @dataclasses.dataclass(frozen=True)
 class RestoreReport:
     """What became of the variables of a detector and of those of the checkpoint.
@@ -29,12 +33,14 @@ class RestoreReport:
       restored: keys of the detector's variables that were filled.
       initialized: (key, reason) of those that keep their initial values.
       unused: names in the checkpoint that the model does not know; optimizer state and counters are not mentioned.
+      num_ranges: variables of the checkpoint that say which ranges 8-bit values had; a float network needs none.
     """
 
     prefix: str
     restored: tuple
     initialized: tuple
     unused: tuple
+    num_ranges: int = 0
 
     def __str__(self):
         lines = [f"weights: {len(self.restored)} variables restored from {self.prefix}"]
@@ -45,6 +51,10 @@ class RestoreReport:
             lines.append(f"  {len(names)} freshly initialized, {reason}: {_abridge(names)}")
         if self.unused:
             lines.append(f"  {len(self.unused)} in the checkpoint are not used: {_abridge(self.unused)}")
+        if self.num_ranges:
+            lines.append(
+                f"  {self.num_ranges} in the checkpoint are ranges of 8-bit values, not needed by float weights"
+            )
         return "\n".join(lines)
 
 
@@ -109,27 +119,23 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     for named in wanted:
         name = _find_name(named, shapes)
         if name is None:
-            missing.append(named.key)
+            missing.append(named)
         elif list(named.variable.shape) == list(shapes[name]):
             names[named.key] = name
         elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
             initialized.append((named.key, "because the number of classes differs"))
             other_classes.append(name)
         else:
-            raise errors.CheckpointError(
-                f"{prefix}: variable {name} has another shape than the model's {_short(named.key)}",
-                expected=list(named.variable.shape),
-                received=list(shapes[name]),
-                fix="use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was",
-            )
+            _raise_other_shape(prefix, named, name, list(shapes[name]))
     if missing:
         _raise_missing(prefix, missing, len(wanted), shapes)
     for named in wanted:
         if named.key in names:
             named.variable.assign(reader.get_tensor(names[named.key]))
     known = {*names.values(), *other_classes, *(named.key for named in wanted), *(key for key, _ in initialized)}
-    unused = tuple(sorted(name for name in shapes if name not in known and not _BOOKKEEPING.search(name)))
-    return RestoreReport(prefix, tuple(names), tuple(initialized), unused)
+    others = [name for name in shapes if name not in known and not _BOOKKEEPING.search(name)]
+    unused = tuple(sorted(name for name in others if not _RANGES.search(name)))
+    return RestoreReport(prefix, tuple(names), tuple(initialized), unused, num_ranges=len(others) - len(unused))
 
 
 def _open(prefix):
@@ -155,15 +161,39 @@ def _differs_by_classes(named, other_shape):
     return named.depends_on_classes and list(named.variable.shape)[:-1] == list(other_shape)[:-1]
 
 
+def _raise_other_shape(prefix, named, name, received):
+    """The error for a variable of a different shape, which says so if only the number of classes can be the cause."""
+    problem = f"variable {name} has another shape than the model's {_short(named.key)}"
+    fix = "use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was"
+    if _differs_by_classes(named, received):
+        problem = f"the checkpoint has another number of classes than the model: {problem}"
+        fix = (
+            "set num_classes of the model to that of the checkpoint, which is in its pipeline.config; or start a new "
+            "training from it with --fine_tune_checkpoint, which restores all but the layers of the classes"
+        )
+    raise errors.CheckpointError(
+        f"{prefix}: {problem}", expected=list(named.variable.shape), received=received, fix=fix
+    )
+
+
 def _raise_missing(prefix, missing, num_wanted, names):
     first_names = sorted(name for name in names if not _BOOKKEEPING.search(name))[:3]
+    fix = (
+        "use a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
+        "(classification, detection, full)"
+    )
+    if first_names and _OBJECT_GRAPH not in names and any(not named.slim_names for named in missing):
+        fix = (
+            "this is a checkpoint of the first generation, whose network of this name is a different one: use a "
+            "checkpoint of the second generation (ckpt-N), or the feature extractor of the first (its type without "
+            "_keras)"
+        )
     raise errors.CheckpointError(
         f"{prefix}: {len(missing)} of {num_wanted} variables are not in this checkpoint: "
-        + _abridge([_short(key) for key in missing]),
-        expected=_short(missing[0]),
+        + _abridge([_short(named.key) for named in missing]),
+        expected=_short(missing[0].key),
         received="variables such as " + ", ".join(first_names) if first_names else "no variables",
-        fix="use a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
-        "(classification, detection, full)",
+        fix=fix,
     )
 
 

@@ -17,6 +17,7 @@ from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
+from tfodhelper.families import input_size
 from tfodhelper.zoo import base_configs, cache, catalogue
 
 UNFILLED = "PATH_TO_BE_CONFIGURED"
@@ -181,23 +182,26 @@ def generate_pipeline(
       ConfigError: the result would not fit the data.
     """
     facts = data if isinstance(data, DataFacts) else read_data_facts(getattr(data, "output_dir", data))
-    asked = _asked(base, overrides, num_steps=num_steps, batch_size=batch_size)
+    changed = apply_overrides(base.pipeline, overrides)
+    asked = _asked(changed, overrides, num_steps=num_steps, batch_size=batch_size)
     pipeline = pipelines.new_pipeline()
     pipeline.CopyFrom(base.pipeline)
     notes = [f"base: {base.source}"]
     notes += _fill_in_data(pipeline, facts)
-    notes += _set_batch_size_and_rate(pipeline, base, facts, asked["batch_size"], learning_rate)
+    if asked["batch_size"] is None:
+        asked["batch_size"] = _default_batch_size(changed, base, facts)
+    notes += _set_batch_size_and_rate(pipeline, base, asked["batch_size"], learning_rate)
     notes += _set_num_steps(pipeline, base, facts, asked["num_steps"])
     notes += _set_checkpoint(pipeline, base, fine_tune_checkpoint)
+    notes += _follow_input_size(pipeline, changed.model)
     pipeline = apply_overrides(pipeline, overrides)
     notes += [f"set: {change}" for change in overrides]
     _check(pipeline, facts)
     return pipeline, notes
 
 
-def _asked(base, changes, **given):
+def _asked(changed, changes, **given):
     """Batch size and steps requested by flags or by --set, so that the schedule can be adapted."""
-    changed = apply_overrides(base.pipeline, changes)
     named = {change.partition("=")[0].strip() for change in changes}
     for name in given:
         if f"train_config.{name}" in named:
@@ -240,12 +244,16 @@ def _fill_in_data(pipeline, facts):
     return notes
 
 
-def _set_batch_size_and_rate(pipeline, base, facts, batch_size, learning_rate):
+def _default_batch_size(changed, base, facts):
+    """The user's own batch size, or what the family prescribes for the input size, at most all images."""
+    if base.is_own:
+        return base.pipeline.train_config.batch_size
+    return min(families.family_of(changed.model).default_batch_size(changed.model), facts.num_train)
+
+
+def _set_batch_size_and_rate(pipeline, base, batch_size, learning_rate):
     train = pipeline.train_config
     old = train.batch_size
-    if batch_size is None:
-        default = families.family_of(pipeline.model).default_batch_size(pipeline.model)
-        batch_size = old if base.is_own else min(default, facts.num_train)
     train.batch_size = batch_size
     if not base.is_own:
         one_size = _input_has_one_size(families.architecture_of(pipeline.model).image_resizer)
@@ -288,6 +296,23 @@ def _set_num_steps(pipeline, base, facts, num_steps):
     train.num_steps = num_steps
     notes = [f"steps: {num_steps} (was {old or 'unlimited'}){reason}"]
     return notes + schedule_scaling.scale_steps(train.optimizer, old, num_steps)
+
+
+def _follow_input_size(pipeline, changed_model):
+    """Crops that augmentation makes to the size of the input keep doing so when --set changes that size."""
+    before, after = (
+        input_size.largest_size(families.architecture_of(model).image_resizer)
+        for model in (pipeline.model, changed_model)
+    )
+    if before == after or None in (before, after):
+        return []
+    notes = []
+    for option in pipeline.train_config.data_augmentation_options:
+        crop = option.random_scale_crop_and_pad_to_square
+        if option.HasField("random_scale_crop_and_pad_to_square") and before == (crop.output_size, crop.output_size):
+            notes.append(f"random_scale_crop_and_pad_to_square.output_size: {max(after)} (was {crop.output_size})")
+            crop.output_size = max(after)
+    return notes
 
 
 def _set_checkpoint(pipeline, base, checkpoint):

@@ -23,11 +23,10 @@ _AUGMENTATION = {
         "ssd_random_crop_pad_fixed_aspect_ratio random_vertical_flip random_rotation90 random_absolute_pad_image "
         "random_self_concat_image drop_label_probabilistically remap_labels random_jpeg_quality "
         "random_downscale_to_target_pixels random_patch_gaussian random_square_crop_by_scale "
-        "random_scale_crop_and_pad_to_square adjust_gamma",
+        "random_scale_crop_and_pad_to_square adjust_gamma autoaugment_image",
         rgb_to_gray=Unsupported("the detectors take three channels; random_rgb_to_gray {probability: 1.0} does it"),
         scale_boxes_to_pixel_coordinates=Unsupported("the detectors take normalized boxes"),
         convert_class_logits_to_softmax=Unsupported("records contain classes, not class logits"),
-        autoaugment_image=Unsupported("list the operations individually"),
     ),
     "NormalizeImage": make("original_minval original_maxval target_minval target_maxval"),
     "RandomHorizontalFlip": make("probability", keypoint_flip_permutation=_NO_KEYPOINTS),
@@ -70,10 +69,16 @@ _AUGMENTATION = {
     "RandomSquareCropByScale": make("max_border scale_min scale_max num_scales"),
     "RandomScaleCropAndPadToSquare": make("output_size scale_min scale_max"),
     "AdjustGamma": make("gamma gain"),
+    "AutoAugmentImage": make("policy_name"),
 }
 
 _TRAINING = {
-    "TrainEvalPipelineConfig": make("model train_config train_input_reader eval_config eval_input_reader"),
+    "TrainEvalPipelineConfig": make(
+        "model train_config train_input_reader eval_config eval_input_reader",
+        graph_rewriter=Hint(
+            "weights are trained as float32; quantize them afterwards: export --format=tflite --quantization=int8"
+        ),
+    ),
     "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
         "fine_tune_checkpoint_type from_detection_checkpoint load_all_detection_checkpoint_vars num_steps "

@@ -1,6 +1,6 @@
 """Two-stage detectors (Ren et al. 2015; arXiv 1506.01497), with both stages or with the first one alone."""
 
-from tfodhelper.families import anchors, shared_rules, spec
+from tfodhelper.families import anchors, input_size, shared_rules, spec
 from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, Untrainable, make
 from tfodhelper.fields import Losses
 
@@ -90,17 +90,8 @@ def _loss_terms(model):
 
 def _default_batch_size(model):
     """Images per step, by how much memory their features take."""
-    resizer = model.faster_rcnn.image_resizer
-    kind = resizer.WhichOneof("image_resizer_oneof")
-    options = getattr(resizer, kind) if kind else None
-    if kind == "fixed_shape_resizer":
-        pixels = options.height * options.width
-    elif kind == "keep_aspect_ratio_resizer":
-        other_side = options.max_dimension if options.pad_to_max_dimension else options.min_dimension
-        pixels = options.max_dimension * other_side
-    else:
-        return 1
-    return BATCH_SIZE if pixels <= SMALL_INPUT_PIXELS else 1
+    area = input_size.largest_area(model.faster_rcnn.image_resizer)
+    return BATCH_SIZE if area is not None and area <= SMALL_INPUT_PIXELS else 1
 
 
 def _memory_settings(model):

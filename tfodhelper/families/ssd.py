@@ -1,10 +1,11 @@
 """Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
 
-from tfodhelper.families import anchors, spec
-from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.families import anchors, input_size, spec
+from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, make
 from tfodhelper.fields import Losses
 
-BATCH_SIZE = 8
+# Images per step that a card of 8 GB holds, by the pixels of the input that they are the largest batch for.
+BATCH_SIZES = ((400 * 400, 8), (640 * 640, 4), (768 * 768, 2))
 
 _NOT_OF_ONE_STAGE = Unsupported("only convolutional_box_predictor and weight_shared_convolutional_box_predictor")
 _NO_SUCH_ANCHORS = Unsupported("only ssd_anchor_generator and multiscale_anchor_generator")
@@ -61,19 +62,81 @@ _RULES = {
     ),
     "WeightSharedConvolutionalBoxPredictor.BoxEncodingsClipRange": make("min max"),
 }
-_MOBILENET_V1 = make(
+_MOBILENET = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
     "use_explicit_padding use_depthwise num_layers"
 )
+_INCEPTION_V2 = _MOBILENET | {
+    "override_base_feature_extractor_hyperparams": Hint("Inception V2 always has conv_hyperparams")
+}
+_MOBILENET_V1_PPN = _MOBILENET | {
+    "num_layers": Only(("6",), "a pooling pyramid has 6 maps"),
+    "use_depthwise": Hint("a pooling pyramid has no convolutions"),
+}
+_MOBILENET_V3 = _MOBILENET | {
+    "num_layers": Only(("6",), "this network always has 6 maps"),
+    "use_explicit_padding": Unsupported("the published code of this network pads maps too often"),
+}
+_LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
+_MOBILENET_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
+    "use_explicit_padding use_depthwise fpn",
+    num_layers=_LEVELS,
+)
+_RESNET_FPN = make(
+    "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple fpn",
+    num_layers=_LEVELS,
+    use_depthwise=LEGACY,
+    use_explicit_padding=LEGACY,
+)
+_RESNET_FPN_SLIM = _RESNET_FPN | {"use_explicit_padding": Unsupported("the published network has no such option")}
+_RESNETS_FPN = {
+    f"ssd_resnet{depth}_v1_fpn{ending}": fields
+    for depth in (50, 101, 152)
+    for ending, fields in (("", _RESNET_FPN_SLIM), ("_keras", _RESNET_FPN))
+}
+_EFFICIENTNET = make(
+    "type min_depth conv_hyperparams pad_to_multiple bifpn",
+    depth_multiplier=Only(("1",), "the type says how wide EfficientNet is"),
+    use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
+    use_depthwise=Unsupported("the type says which convolutions are depthwise"),
+    override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
+    num_layers=Unsupported("bifpn says which feature maps there are"),
+    fpn=Unsupported("EfficientNet has a bifpn"),
+)
+# The names of the first generation have no _keras.
+_FEATURE_EXTRACTORS = {
+    "ssd_inception_v2": _INCEPTION_V2,
+    "ssd_mobilenet_v1": _MOBILENET,
+    "ssd_mobilenet_v1_keras": _MOBILENET,
+    "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
+    "ssd_mobilenet_v2": _MOBILENET,
+    "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_v3_large": _MOBILENET_V3,
+    "ssd_mobilenet_v3_small": _MOBILENET_V3,
+    "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
+    **_RESNETS_FPN,
+    **{f"ssd_efficientnet-b{number}_bifpn_keras": _EFFICIENTNET for number in range(8)},
+}
+
+
+def _default_batch_size(model):
+    """Images per step, by how much memory their features take."""
+    area = input_size.largest_area(model.ssd.image_resizer)
+    return next((size for most, size in BATCH_SIZES if area is not None and area <= most), 1)
+
 
 FAMILY = spec.Family(
     name="ssd",
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
-    feature_extractors={"ssd_mobilenet_v1": _MOBILENET_V1, "ssd_mobilenet_v1_keras": _MOBILENET_V1},
+    feature_extractors=_FEATURE_EXTRACTORS,
     is_single_shot=True,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
-    default_batch_size=lambda model: BATCH_SIZE,
+    default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
     batch_norm_switch=spec.BatchNormSwitch("freeze_batchnorm", frozen=True),
     training_fields=frozenset(

@@ -7,7 +7,15 @@ that its code takes instead (`random_downscale_to_target_pixels.max_target_pixel
 import functools
 
 from tfodhelper import errors
-from tfodhelper.inputs import augment_color, augment_crop, augment_pad, augment_position, augment_size
+from tfodhelper.inputs import (
+    augment_color,
+    augment_crop,
+    augment_pad,
+    augment_position,
+    augment_size,
+    autoaugment,
+    autoaugment_policies,
+)
 
 _JITTER_MODES = {
     0: "DEFAULT",
@@ -23,7 +31,6 @@ _REFUSED = {
     "rgb_to_gray": "it leaves one channel, and detectors take three; use random_rgb_to_gray {probability: 1.0}",
     "scale_boxes_to_pixel_coordinates": "detectors take normalized boxes; remove it",
     "convert_class_logits_to_softmax": "records hold classes, not class logits; remove it",
-    "autoaugment_image": "its policies are not supported; list the operations that you want one by one",
 }
 
 
@@ -138,6 +145,15 @@ def _remap_labels(config, path):
         original_labels=[label - 1 for label in config.original_labels],
         new_label=config.new_label - 1,
     )
+
+
+def _autoaugment_image(config, path):
+    policies = autoaugment_policies.POLICIES
+    if config.policy_name not in policies:
+        raise errors.ConfigError(
+            f"{path}.policy_name", expected="one of " + ", ".join(policies), received=config.policy_name or "nothing"
+        )
+    return functools.partial(autoaugment.autoaugment_image, policy=policies[config.policy_name])
 
 
 def _resize_image(config, path):
@@ -308,6 +324,7 @@ _BUILDERS = {
         augment_color.random_jpeg_quality, "random_coef", "min_jpeg_quality", "max_jpeg_quality"
     ),
     "random_patch_gaussian": _random_patch_gaussian,
+    "autoaugment_image": _autoaugment_image,
     "random_horizontal_flip": _plain(augment_position.random_horizontal_flip, "probability"),
     "random_vertical_flip": _plain(augment_position.random_vertical_flip, "probability"),
     "random_rotation90": _plain(augment_position.random_rotation90, "probability"),

@@ -9,8 +9,12 @@ from tfodhelper.models import layers, normalization
 _ACTIVATIONS = {"NONE": None, "RELU": tf.nn.relu, "RELU_6": tf.nn.relu6, "SWISH": tf.nn.silu}
 
 
-def build_hyperparams(message):
+def build_hyperparams(message, slim=False):
     """Builds `ConvHyperparams` from a Hyperparams message.
+
+    Args:
+      message: a Hyperparams message.
+      slim: whether they hold for a network of the first generation.
 
     Raises:
       ConfigError: on a normalizer that is not known.
@@ -35,6 +39,7 @@ def build_hyperparams(message):
         activation=_ACTIVATIONS[enum_name(message, "activation")],
         norm=norm,
         force_use_bias=message.force_use_bias,
+        covers_depthwise=slim,
     )
 
 

@@ -25,6 +25,9 @@ class ConvHyperparams:
       activation: tensor -> tensor, or None.
       norm: `NormHyperparams`, or None for no normalization.
       force_use_bias: whether convolutions have a bias although the normalization has one.
+      covers_depthwise: whether initializer and regularizer hold for all kernels of the depthwise and separable
+        convolutions of necks and heads, as in TF-Slim. In the published Keras models some of these are drawn from
+        Glorot's uniform distribution and not regularized.
     """
 
     initializer: Callable
@@ -32,6 +35,7 @@ class ConvHyperparams:
     activation: Callable | None = tf.nn.relu6
     norm: normalization.NormHyperparams | None = None
     force_use_bias: bool = False
+    covers_depthwise: bool = False
 
     @property
     def use_bias(self):
@@ -40,11 +44,11 @@ class ConvHyperparams:
 
 
 class Convolution(tf_keras.layers.Layer):
-    """The variables of a convolution: kernel [h, w, in, out], depthwise [h, w, channels, 1], and perhaps a bias.
+    """The variables of a convolution: kernel [h, w, in, out], depthwise [h, w, in, multiplier], and perhaps a bias.
 
     Args:
       in_channels: channels of the input.
-      out_channels: channels of the output; None: a depthwise convolution with as many as the input.
+      out_channels: channels of the output; None: a depthwise convolution with `multiplier` times those of the input.
       kernel_size: height and width of the kernel, one number or two.
       initializer: of the kernel.
       regularizer: kernel -> scalar, or None.
@@ -53,6 +57,7 @@ class Convolution(tf_keras.layers.Layer):
       dilation: distance of the kernel's points on the input (atrous convolution); without strides and explicit padding.
       regularize_bias: whether the regularizer holds for the bias too.
       padded: whether the input is padded so that the output is the input's size divided by the stride.
+      multiplier: outputs of a depthwise convolution per channel of the input.
     """
 
     def __init__(
@@ -68,15 +73,16 @@ class Convolution(tf_keras.layers.Layer):
         dilation=1,
         regularize_bias=False,
         padded=True,
+        multiplier=1,
         name=None,
     ):
         super().__init__(name=name)
         self.is_depthwise = out_channels is None
         self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
         self._dilation, self._padding = dilation, "SAME" if padded else "VALID"
-        self.out_channels = in_channels if self.is_depthwise else out_channels
+        self.out_channels = in_channels * multiplier if self.is_depthwise else out_channels
         self._kernel_regularizer = regularizer
-        shape = [*self.kernel_size, in_channels, 1 if self.is_depthwise else out_channels]
+        shape = [*self.kernel_size, in_channels, multiplier if self.is_depthwise else out_channels]
         kernel_name = "depthwise_kernel" if self.is_depthwise else "kernel"
         self.kernel = self.add_weight(name=kernel_name, shape=shape, initializer=_fresh(initializer))
         self.bias = None
@@ -100,7 +106,7 @@ class Convolution(tf_keras.layers.Layer):
         """
         kernel, bias = self.kernel, self.bias
         if scale is not None:
-            kernel = kernel * (scale[:, tf.newaxis] if self.is_depthwise else scale)
+            kernel = kernel * (tf.reshape(scale, kernel.shape[2:]) if self.is_depthwise else scale)
             bias = None if bias is None else bias * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
@@ -156,7 +162,7 @@ class ConvBlock(tf_keras.layers.Layer):
     """Convolution, normalization, activation.
 
     Args:
-      convolution: a `Convolution`.
+      convolution: a `Convolution` or a `separable.SeparableConvolution`.
       norm: a `BatchNorm`, or None.
       activation: tensor -> tensor, or None.
       strides: of the convolution.
@@ -206,6 +212,7 @@ def build_block(
     padded=True,
     initializer=None,
     regularize=True,
+    use_bias=None,
     name=None,
 ):
     """A `ConvBlock` with its layers.
@@ -222,6 +229,7 @@ def build_block(
       padded: see `Convolution`.
       initializer: of the kernel, in place of that of `hyperparams`.
       regularize: whether the regularizer of `hyperparams` holds for this kernel.
+      use_bias: whether the convolution has a bias, in place of that of `hyperparams`.
       name: of the layer.
     """
     convolution = Convolution(
@@ -230,7 +238,7 @@ def build_block(
         kernel_size,
         initializer=initializer or hyperparams.initializer,
         regularizer=hyperparams.regularizer if regularize else None,
-        use_bias=hyperparams.use_bias,
+        use_bias=hyperparams.use_bias if use_bias is None else use_bias,
         dilation=dilation,
         padded=padded,
     )
@@ -242,6 +250,21 @@ def build_block(
     )
 
 
+def build_depthwise_block(hyperparams, frozen, channels, kernel_size, **others):
+    """A depthwise `ConvBlock` of a neck or a head, see `ConvHyperparams.covers_depthwise`.
+
+    Args:
+      hyperparams: `ConvHyperparams`.
+      frozen: whether batch norm statistics stay as they are.
+      channels: of input and output.
+      kernel_size: height and width of the kernel.
+      **others: see `build_block`.
+    """
+    if not hyperparams.covers_depthwise:
+        others = {**others, "regularize": False, "initializer": tf_keras.initializers.GlorotUniform()}
+    return build_block(hyperparams, frozen, channels, None, kernel_size, **others)
+
+
 def _fresh(initializer):
     """A copy of an initializer: tf_keras gives equal values to all variables that share one."""
     initializer = tf_keras.initializers.get(initializer)
@@ -251,3 +274,9 @@ def _fresh(initializer):
 def scale_depth(depth, multiplier, minimum):
     """Number of channels of a layer whose width is multiplied, rounded down, and at least `minimum`."""
     return max(int(depth * multiplier), minimum)
+
+
+def round_depth(depth, divisor=8):
+    """The multiple of `divisor` next to a number of channels, at least `divisor`, and at least 90 % of `depth`."""
+    rounded = max(int(depth + divisor / 2) // divisor * divisor, divisor)
+    return rounded + divisor if rounded < 0.9 * depth else rounded

@@ -27,6 +27,11 @@ def choose(message, oneof, table):
     return entry, getattr(message, name)
 
 
+def is_first_generation(feature_extractor_type):
+    """Whether the type of a feature extractor names a network of the first generation, made of TF-Slim's layers."""
+    return not feature_extractor_type.endswith("_keras")
+
+
 def build_focal(message):
     """The focal loss, from a SigmoidFocalClassificationLoss message."""
     return functools.partial(

@@ -54,11 +54,11 @@ def build_separable(
 ):
     """A `SeparableConvolution`.
 
-    The published models give the configured initializer and regularizer to the depthwise kernel of most of these
-    layers, and to the pointwise kernel only where the configuration asks for it.
+    The published Keras models give the configured initializer and regularizer to the depthwise kernel of most of these
+    layers, and to the pointwise kernel only where the configuration asks for it; TF-Slim gives them to both.
 
     Args:
-      hyperparams: `ConvHyperparams`.
+      hyperparams: `ConvHyperparams`; if it `covers_depthwise`, it holds for both kernels.
       in_channels: channels of the input.
       out_channels: channels of the output.
       kernel_size: height and width of the depthwise kernel.
@@ -69,6 +69,8 @@ def build_separable(
       for_pointwise: likewise for the pointwise kernel.
       name: of the layer.
     """
+    for_depthwise = for_depthwise or hyperparams.covers_depthwise
+    for_pointwise = for_pointwise or hyperparams.covers_depthwise
     glorot = tf_keras.initializers.GlorotUniform()
     depthwise = layers.Convolution(
         in_channels,

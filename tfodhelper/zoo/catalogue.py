@@ -28,9 +28,20 @@ _WITHOUT_WEIGHTS = (
 )
 
 _SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
-# Parts of an archive's name other than the model: dataset, date, hardware, kind of training.
-_DROPPED = re.compile(
-    r"_(20\d\d_\d\d_\d\d|coco(14|17)?|sync|tpu-\d+|gpu-\d+|od|shared_box_predictor|quant(?=$)|kitti|fgvc|oid(_v4)?)(?=_|$)"
+# Parts of an archive's name other than the model, which short names leave out one after the other.
+_DROPPED = (
+    r"20\d\d_\d\d_\d\d",  # date
+    r"sync|tpu-\d+|gpu-\d+|od|quant(?=$)",  # hardware, kind of training
+    r"coco(14|17)?",
+    "shared_box_predictor",
+    r"kitti|fgvc|oid(_v4)?|open_image_v4",  # further datasets
+)
+_ALIAS = re.compile(r"\((RetinaNet\d+)\)")  # in titles
+# The published configuration files have names of their own; folded: ssd_efficientdet_d0_512x512_coco17_tpu_8.
+_OF_CONFIGURATIONS = (
+    (r"_(tpu|gpu)_\d+$", ""),
+    (r"_coco17$", ""),
+    (r"^ssd_(efficientdet_d\d)(_\d+x\d+)?$", r"\1"),
 )
 
 
@@ -67,11 +78,15 @@ class ZooModel:
 
     @property
     def short_names(self) -> tuple[str, ...]:
-        """Names that people use, most specific first: without dataset, date and hardware; then without the size."""
-        plain = _DROPPED.sub("", _DROPPED.sub("", self.name))
-        names = [plain, _SIZE.sub("", plain)]
+        """Names that people use, most specific first: without date, hardware and dataset; finally without the size."""
+        names = [self.name]
+        for part in _DROPPED:
+            names.append(re.sub(rf"_({part})(?=_|$)", "", names[-1]))
+        names.append(_SIZE.sub("", names[-1]))
+        if alias := _ALIAS.search(self.title):
+            names += [alias[1].lower() + "".join(match[0] for match in _SIZE.finditer(self.name)), alias[1].lower()]
         names += [re.sub(r"(resnet\d+|hg104)_v1(?!_fpn)", r"\1", name) for name in names]
-        return tuple(dict.fromkeys(names))
+        return tuple(name for name in dict.fromkeys(names) if name != self.name)
 
     @property
     def rank(self) -> tuple[bool, bool, bool, int, int]:
@@ -113,13 +128,17 @@ def find_model(name):
       ZooError: no model matches; the message suggests similar names.
     """
     wanted = _fold(name)
-    for names_of in (
-        lambda model: (model.name,),
-        lambda model: (model.title,),
-        lambda model: model.short_names,
-        lambda model: [f"{short}_coco" for short in model.short_names],
+    of_configuration = wanted
+    for pattern, instead in _OF_CONFIGURATIONS:
+        of_configuration = re.sub(pattern, instead, of_configuration)
+    for wanted_now, names_of in (
+        (wanted, lambda model: (model.name,)),
+        (wanted, lambda model: (model.title,)),
+        (wanted, lambda model: model.short_names),
+        (wanted, lambda model: [f"{short}_coco" for short in model.short_names]),
+        (of_configuration, lambda model: model.short_names),
     ):
-        matches = [model for model in all_models() if wanted in map(_fold, names_of(model))]
+        matches = [model for model in all_models() if wanted_now in map(_fold, names_of(model))]
         if matches:
             return min(matches, key=lambda model: model.rank)
     near = near_models(name)

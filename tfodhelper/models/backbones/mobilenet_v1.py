@@ -23,6 +23,9 @@ PAIRS = (
     (1, 1024),
 )
 
+# With fewer channels at the end, as feature pyramids with separable convolutions take them.
+SLENDER_PAIRS = (*PAIRS[:11], (2, 512), (1, 256))
+
 # What the convolutions have where the configuration does not override them.
 DEFAULT_HYPERPARAMS = layers.ConvHyperparams(
     initializer=tf_keras.initializers.TruncatedNormal(stddev=0.09),
@@ -42,6 +45,7 @@ class MobileNetV1(tf_keras.layers.Layer):
       min_depth: least number of channels.
       explicit_padding: see `layers.Convolution.call`.
       endpoints: numbers of the pairs (1 to 13) whose outputs are returned.
+      pairs: (stride, output channels) of the pairs.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class MobileNetV1(tf_keras.layers.Layer):
         min_depth=16,
         explicit_padding=False,
         endpoints=(11, 13),
+        pairs=PAIRS,
         name="mobilenet_v1",
     ):
         super().__init__(name=name)
@@ -66,7 +71,7 @@ class MobileNetV1(tf_keras.layers.Layer):
         channels = layers.scale_depth(STEM_DEPTH, depth_multiplier, min_depth)
         blocks = [block(3, channels, 3, 2, "conv_0")]
         self._depths = {}
-        for number, (strides, depth) in enumerate(PAIRS, start=1):
+        for number, (strides, depth) in enumerate(pairs, start=1):
             if number > max(endpoints):
                 break
             out_channels = layers.scale_depth(depth, depth_multiplier, min_depth)

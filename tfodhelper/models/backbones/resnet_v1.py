@@ -78,13 +78,14 @@ class ResidualUnit(tf_keras.layers.Layer):
       project: whether the shortcut has a convolution.
       hyperparams: `ConvHyperparams`.
       frozen: whether batch norm statistics stay as they are in training.
+      activation: of the sum; when omitted, that of the convolutions.
     """
 
-    def __init__(self, in_channels, depth, strides, dilation, project, hyperparams, frozen, name=None):
+    def __init__(self, in_channels, depth, strides, dilation, project, hyperparams, frozen, activation=None, name=None):
         super().__init__(name=name)
         first, second = strides
         self._strides = first * second
-        self._activation = hyperparams.activation
+        self._activation = activation or hyperparams.activation or tf.identity
         linear = dataclasses.replace(hyperparams, activation=None)
         block = layers.build_block
         self.main = [
@@ -143,10 +144,24 @@ class ResNetV1(tf_keras.layers.Layer):
       in_channels: channels of the input.
       stem_depth: channels of the stem; 0: no stem.
       outputs: indices of the stages whose outputs are returned.
+      unit_activation: of the units' sums; when omitted, that of the convolutions.
+      slim_scope: scope of the network in first-generation checkpoints of single-shot detectors.
     """
 
-    def __init__(self, stages, hyperparams, frozen, in_channels=3, stem_depth=STEM_DEPTH, outputs=(-1,), name=None):
+    def __init__(
+        self,
+        stages,
+        hyperparams,
+        frozen,
+        in_channels=3,
+        stem_depth=STEM_DEPTH,
+        outputs=(-1,),
+        unit_activation=None,
+        slim_scope="resnet_v1_50",
+        name=None,
+    ):
         super().__init__(name=name)
+        self.slim_scope: str = slim_scope
         hyperparams = dataclasses.replace(hyperparams, force_use_bias=False)
         self._outputs = [index % len(stages) for index in outputs]
         self._numbers = [stage.number for stage in stages]
@@ -171,6 +186,7 @@ class ResNetV1(tf_keras.layers.Layer):
                         index == 0,
                         hyperparams,
                         frozen,
+                        unit_activation,
                         name=f"stage_{number}_unit_{index}",
                     )
                 )

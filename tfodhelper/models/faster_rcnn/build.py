@@ -144,7 +144,7 @@ def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STE
         base = resnet_v1.make_hyperparams(regularizer=lambda kernel: 2e-4 * tf.nn.l2_loss(kernel))
     coarsest = min(high, 5)
     backbone = resnet_v1.ResNetV1(
-        [dataclasses.replace(s, strides=1 if i == 0 else 2) for i, s in enumerate(resnet_v1.make_stages(units, depth))],
+        resnet_v1.make_stages(units, depth),
         base,
         frozen,
         stem_depth=depth,
@@ -152,13 +152,14 @@ def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STE
         name="backbone",
     )
     pyramid_depth = message.fpn.additional_layer_depth
+    layout = feature_pyramid.Layout(depth=pyramid_depth, num_coarse=high - coarsest, key_prefix="")
     classifier_backbone = None
     if crop_side is not None:
         classifier_backbone = box_classifier.DenseFeatures(crop_side * crop_side * pyramid_depth, own, frozen)
     return {
         "scaling": pixels.MINUS_MEANS,
         "backbone": backbone,
-        "neck": feature_pyramid.FeaturePyramid(backbone.depths, pyramid_depth, high - coarsest, own, frozen),
+        "neck": feature_pyramid.FeaturePyramid(backbone.depths, layout, own, frozen),
         "classifier_backbone": classifier_backbone,
         "pad_to_multiple": message.pad_to_multiple,
     }

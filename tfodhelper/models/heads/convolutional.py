@@ -86,15 +86,8 @@ class ConvolutionalHead(tf_keras.layers.Layer):
         layout, blocks = self._layout, []
         if layout.use_depthwise:
             blocks.append(
-                layers.build_block(
-                    hyperparams,
-                    frozen,
-                    in_channels,
-                    None,
-                    layout.kernel_size,
-                    name=f"{name}_depthwise",
-                    regularize=False,
-                    initializer=tf_keras.initializers.GlorotUniform(),
+                layers.build_depthwise_block(
+                    hyperparams, frozen, in_channels, layout.kernel_size, name=f"{name}_depthwise"
                 )
             )
         last = layers.Convolution(
@@ -169,14 +162,20 @@ class ConvolutionalHead(tf_keras.layers.Layer):
 
         Args:
           scopes: one for each feature map, the finest first; the layers of further maps have no names. When omitted,
-            those of SSD.
+            those of SSD, where a single map has none.
         """
         if scopes is None:
-            scopes = [f"BoxPredictor_{i}" for i in range(len(self.box_layers))]
+            count = len(self.box_layers)
+            scopes = [f"BoxPredictor_{i}/" for i in range(count)] if count > 1 else [""]
+        else:
+            scopes = [f"{scope}/" for scope in scopes]
         scoped = []
-        for scope, boxes, classes in zip(scopes, self.box_layers, self.class_layers):
-            scoped.append(([f"{scope}/BoxEncodingPredictor"], boxes[-1]))
-            scoped.append(([f"{scope}/ClassPredictor"], classes[-1]))
+        for scope, shared, boxes, classes in zip(scopes, self.shared, self.box_layers, self.class_layers):
+            for index, block in enumerate(shared):
+                scoped.append(([f"{scope}Conv2d_{index}_1x1_{block.convolution.out_channels}"], block))
+            for name, blocks in (("BoxEncodingPredictor", boxes), ("ClassPredictor", classes)):
+                names = [f"{scope}{name}_depthwise", f"{scope}{name}"] if len(blocks) > 1 else [f"{scope}{name}"]
+                scoped += [([layer_name], block) for layer_name, block in zip(names, blocks)]
         return slim_naming.name_variables(self, scoped)
 
 

@@ -17,6 +17,7 @@ class Layout:
       min_depth: least number of channels.
       explicit_padding: see `convolution.Convolution.call`.
       use_depthwise: whether the 3x3 convolution is split into a depthwise and a pointwise one.
+      scope: of the further maps in object-graph checkpoints.
     """
 
     depths: tuple = (512, 256, 256, 128)
@@ -24,6 +25,7 @@ class Layout:
     min_depth: int = 16
     explicit_padding: bool = False
     use_depthwise: bool = False
+    scope: str = "_feature_map_generator"
 
 
 class MultiResolutionNeck(tf_keras.layers.Layer):
@@ -59,19 +61,8 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
                 layers.build_block(hyperparams, frozen, middle, out_channels, 3, name=f"map_{number}_3x3", **shrink)
             )
             return blocks
-        # The published models neither regularize this depthwise kernel nor draw it from the configured distribution.
         blocks.append(
-            layers.build_block(
-                hyperparams,
-                frozen,
-                middle,
-                None,
-                3,
-                name=f"map_{number}_depthwise",
-                regularize=False,
-                initializer=tf_keras.initializers.GlorotUniform(),
-                **shrink,
-            )
+            layers.build_depthwise_block(hyperparams, frozen, middle, 3, name=f"map_{number}_depthwise", **shrink)
         )
         blocks.append(layers.build_block(hyperparams, frozen, middle, out_channels, 1, name=f"map_{number}_pointwise"))
         return blocks
@@ -96,7 +87,7 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
         return [loss for stage in self.stages for block in stage for loss in block.regularization_losses()]
 
     def checkpoint_keys(self):
-        """{`_feature_map_generator/convolutions/MAP/PLACE/name`: variable}.
+        """{`SCOPE/convolutions/MAP/PLACE/name`: variable}.
 
         MAP counts all maps; PLACE counts convolution, batch norm and activation, and explicit padding as a step of
         its own.
@@ -107,23 +98,25 @@ class MultiResolutionNeck(tf_keras.layers.Layer):
             for index, block in enumerate(stage):
                 if index == 1 and self._layout.explicit_padding:
                     index_in_map += 1
-                prefix = f"_feature_map_generator/convolutions/{number}"
+                prefix = f"{self._layout.scope}/convolutions/{number}"
                 keys.update(keras_keys.keys_under(f"{prefix}/{index_in_map}", block.convolution))
                 keys.update(keras_keys.keys_under(f"{prefix}/{index_in_map + 1}", block.norm))
                 index_in_map += 3
         return keys
 
     def slim_names(self, stage, backbone):
-        """{own key: names in first-generation checkpoints}; depthwise and pointwise convolutions have none.
+        """{own key: names in first-generation checkpoints}.
 
         Args:
           stage: scope of the feature extractor.
           backbone: has `slim_scope` and `slim_output`, after which the layers are named.
         """
         scoped = []
-        sizes = ("1x1",) if self._layout.use_depthwise else ("1x1", "3x3_s2")
         for number, blocks in enumerate(self.stages, start=self._num_backbone_maps):
-            for index, (size, block) in enumerate(zip(sizes, blocks), start=1):
-                name = f"{backbone.slim_output}_{index}_Conv2d_{number}_{size}_{block.convolution.out_channels}"
+            middle, out_channels = (block.convolution.out_channels for block in (blocks[0], blocks[-1]))
+            last = f"{backbone.slim_output}_2_Conv2d_{number}_3x3_s2_{out_channels}"
+            names = [f"{backbone.slim_output}_1_Conv2d_{number}_1x1_{middle}"]
+            names += [f"{last}_depthwise", last] if self._layout.use_depthwise else [last]
+            for name, block in zip(names, blocks):
                 scoped.append(([f"{stage}/{backbone.slim_scope}/{name}", f"{stage}/{name}"], block))
         return slim_naming.name_variables(self, scoped)

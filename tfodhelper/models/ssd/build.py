@@ -2,10 +2,18 @@
 
 from tfodhelper import errors, resizers
 from tfodhelper.models import parts
-from tfodhelper.models.ssd import build_anchors, build_heads, build_multi_resolution, detector
+from tfodhelper.models.ssd import (
+    build_anchors,
+    build_efficientdet,
+    build_heads,
+    build_multi_resolution,
+    build_pyramids,
+    detector,
+)
 from tfodhelper.ops import matcher, target_assigner
 
-MIN_INPUT_SIZE_PX = 33  # below, the coarsest feature maps of SSD have no room
+# The published networks take nothing smaller, those of ResNets nothing below 129 pixels; there, too, all layers work.
+MIN_INPUT_SIZE_PX = 33
 
 
 def build_ssd(message, is_training):
@@ -16,6 +24,7 @@ def build_ssd(message, is_training):
         raise errors.ConfigError("ssd: add_background_class and explicit_background_class cannot both be set")
     resizer = resizers.build_resizer(message.image_resizer)
     _check_input_size(resizer)
+    _check_levels(message)
     anchors = build_anchors.build_anchors(message.anchor_generator, resizer)
     num_columns = message.num_classes + (1 if message.add_background_class else 0)
     scale_factors = _build_box_coder(message.box_coder)
@@ -24,7 +33,12 @@ def build_ssd(message, is_training):
         message.feature_extractor, frozen, resizer.padding
     )
     head = build_heads.build_head(
-        message.box_predictor, network["neck"].depths, anchors.num_per_location, num_columns, frozen
+        message.box_predictor,
+        network["neck"].depths,
+        anchors.num_per_location,
+        num_columns,
+        frozen,
+        slim=parts.is_first_generation(message.feature_extractor.type),
     )
     return detector.SSDDetector(
         num_classes=message.num_classes,
@@ -50,6 +64,26 @@ def _check_input_size(resizer):
             "image_resizer: the model input is too small",
             expected=f"height and width of at least {MIN_INPUT_SIZE_PX} pixels",
             received=f"{resizer.height} x {resizer.width}",
+        )
+
+
+def _check_levels(message):
+    """Raises a ConfigError where the anchors of a pyramid have other strides than its feature maps."""
+    neck = message.feature_extractor.WhichOneof("feature_pyramid_oneof")
+    if neck is None or message.anchor_generator.WhichOneof("anchor_generator_oneof") != "multiscale_anchor_generator":
+        return
+    of_maps, of_anchors = (
+        f"min_level: {levels.min_level} max_level: {levels.max_level}"
+        for levels in (
+            getattr(message.feature_extractor, neck),
+            message.anchor_generator.multiscale_anchor_generator,
+        )
+    )
+    if of_maps != of_anchors:
+        raise errors.ConfigError(
+            f"multiscale_anchor_generator has other levels than feature_extractor.{neck}",
+            expected=of_maps,
+            received=of_anchors,
         )
 
 
@@ -118,4 +152,8 @@ def _build_ssd_output(message):
 
 # {type: function}; the function takes an SsdFeatureExtractor message, whether batch norm is frozen, and the colour of
 # padding, and returns values of `detector.SSDNetwork`: scaling, backbone, neck, perhaps backbone_scope.
-FEATURE_EXTRACTORS = build_multi_resolution.FEATURE_EXTRACTORS
+FEATURE_EXTRACTORS = (
+    build_multi_resolution.FEATURE_EXTRACTORS
+    | build_pyramids.FEATURE_EXTRACTORS
+    | build_efficientdet.FEATURE_EXTRACTORS
+)

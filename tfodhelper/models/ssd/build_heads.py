@@ -7,8 +7,17 @@ from tfodhelper.models import hyperparams, parts
 from tfodhelper.models.heads import convolutional, weight_shared
 
 
-def build_head(message, depths, num_anchors, num_columns, frozen):
-    """A head from a BoxPredictor message."""
+def build_head(message, depths, num_anchors, num_columns, frozen, slim=False):
+    """A head from a BoxPredictor message.
+
+    Args:
+      message: a BoxPredictor message.
+      depths: numbers of channels of the feature maps.
+      num_anchors: numbers of anchors at one place of each map.
+      num_columns: width of the class predictions.
+      frozen: whether batch norm statistics stay as they are in training.
+      slim: whether the network is one of the first generation.
+    """
     build, values = parts.choose(message, "box_predictor_oneof", HEADS)
     if len(depths) != len(num_anchors):
         raise errors.ConfigError(
@@ -16,10 +25,11 @@ def build_head(message, depths, num_anchors, num_columns, frozen):
             expected=len(depths),
             received=len(num_anchors),
         )
-    return build(values, depths, num_anchors, num_columns, frozen)
+    own = hyperparams.build_hyperparams(values.conv_hyperparams, slim)
+    return build(values, depths, num_anchors, num_columns, own, frozen)
 
 
-def _build_convolutional_head(message, depths, num_anchors, num_columns, frozen):
+def _build_convolutional_head(message, depths, num_anchors, num_columns, own, frozen):
     _check_common(message)
     if message.min_depth > message.max_depth:
         raise errors.ConfigError(
@@ -35,11 +45,10 @@ def _build_convolutional_head(message, depths, num_anchors, num_columns, frozen)
         class_bias=message.class_prediction_bias_init,
         box_code_range=_code_range(message),
     )
-    own = hyperparams.build_hyperparams(message.conv_hyperparams)
     return convolutional.ConvolutionalHead(depths, num_anchors, num_columns, layout, own, frozen)
 
 
-def _build_weight_shared_head(message, depths, num_anchors, num_columns, frozen):
+def _build_weight_shared_head(message, depths, num_anchors, num_columns, own, frozen):
     _check_common(message)
     if message.num_layers_before_predictor > 0 and message.depth < 1:
         raise errors.ConfigError("box_predictor.depth", expected="at least 1", received=message.depth)
@@ -62,7 +71,6 @@ def _build_weight_shared_head(message, depths, num_anchors, num_columns, frozen)
         hyperparams_for_pointwise=message.apply_conv_hyperparams_pointwise,
         hyperparams_for_last=message.apply_conv_hyperparams_to_heads,
     )
-    own = hyperparams.build_hyperparams(message.conv_hyperparams)
     return weight_shared.WeightSharedHead(depths, num_anchors[0], num_columns, layout, own, frozen)
 
 

@@ -1,0 +1,114 @@
+"""A folder of reference numbers of the OD API next to the checkout.
+
+Folders named `NAME__slim` hold those of the first generation: their variables have the names of TF-Slim.
+"""
+
+import importlib
+import json
+import sys
+
+import numpy as np
+from google.protobuf import text_format
+
+from tests.models import parity
+from tfodhelper import protos
+from tfodhelper.config import supported
+from tfodhelper.models import build
+
+SLIM = "__slim"
+
+
+def has_family(folder):
+    """Whether the network of a folder is supported."""
+    pipeline = protos.message("TrainEvalPipelineConfig")(model=read_model(folder))
+    return all(field.status != supported.UNSUPPORTED for field in supported.classify(pipeline))
+
+
+def read_model(folder):
+    message = protos.message("TrainEvalPipelineConfig")()
+    return text_format.Parse((folder / "pipeline.config").read_text(), message).model
+
+
+def load_module(folder, name):
+    """A module beside the folders, which may import its neighbours."""
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+
+
+class Case:
+    """One folder: configuration, weights, images and numbers."""
+
+    def __init__(self, folder):
+        self.folder, self.is_slim = folder, folder.name.endswith(SLIM)
+        self.formula = load_module(folder.parent, "golden_weights_slim" if self.is_slim else "golden_weights")
+        self.checkpoints = load_module(folder.parent, "check_slim_example" if self.is_slim else "check_example")
+        self.model = read_model(folder)
+        self.variables = json.loads((folder / "variables.json").read_text())
+        meta = json.loads((folder / "meta.json").read_text())
+        noise = {key: moved for key, (moved, _) in meta["noise_1e-6"]["max_abs_diff_and_max_abs"].items()}
+        self.regularization = meta["regularization"]
+        self.golden = parity.Golden(read_arrays(folder / "golden.npz"), noise)
+        elsewhere = sorted(folder.glob("golden_*.npz"))  # the same numbers, computed on other processors
+        self.goldens = [self.golden, *(parity.Golden(read_arrays(file), noise) for file in elsewhere)]
+
+    def named(self, detector):
+        """{name in variables.json: variable of the detector}."""
+        if not self.is_slim:
+            return detector.checkpoint_keys()
+        variables = {}
+        for part in detector.parts():
+            for named in part.variables():
+                names = [name for name in named.slim_names if name in self.variables]
+                assert len(names) == 1, (named.key, named.slim_names)
+                variables[names[0]] = named.variable
+        return variables
+
+    def without_influence(self):
+        """Names of the first generation's variables that no loss depends on: a detector may do without them."""
+        if not self.is_slim or not self.golden.has("train/grad_index"):
+            return set()
+        names = sorted(self.variables)
+        layers_with_gradient = {layer_of(names[i]) for i in self.golden.arrays["train/grad_index"]}
+        return {name for name in names if layer_of(name) not in layers_with_gradient}
+
+    def build(self, is_training):
+        detector = build.build_detector(self.model, is_training)
+        for name, variable in self.named(detector).items():
+            variable.assign(self.formula.weight(name, tuple(variable.shape)))
+        if hasattr(getattr(detector, "backbone", None), "drop_connect_rate"):
+            detector.backbone.drop_connect_rate = 0.0  # the reference numbers were made without
+        if self.model.HasField("faster_rcnn"):
+            is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
+            detector.sample_order = parity.highest_first if is_static else parity.lowest_first
+        return detector
+
+    def groundtruth(self, variants, num_classes):
+        def of_variant(variant, classes):
+            values = self.formula.groundtruth(variant, classes, 300, 300)
+            return values["boxes"], values["classes"].argmax(axis=1).astype(np.int32), values["weights"]
+
+        return parity.make_groundtruth(variants, num_classes, of_variant)
+
+    def take_step(self):
+        """The `parity.TrainingStep` of the two images for training."""
+        detector = self.build(is_training=True)
+        named = self.named(detector)
+        return parity.take_step(
+            detector,
+            [self.formula.image(*arguments) for arguments in self.formula.TRAIN_IMAGES],
+            self.groundtruth([0, 1], detector.num_classes),
+            [named.get(name) for name in sorted(self.variables)],
+        )
+
+
+def read_arrays(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+def layer_of(name):
+    """Scope of the layer that a variable of the first generation belongs to, with or without its own batch norm."""
+    return name.rpartition("/")[0].removesuffix("/BatchNorm")
