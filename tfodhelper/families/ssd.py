@@ -134,6 +134,7 @@ FAMILY = spec.Family(
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
     feature_extractors=_FEATURE_EXTRACTORS,
+    is_single_shot=True,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),
