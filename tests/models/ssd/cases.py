@@ -154,7 +154,7 @@ VARIANTS = {
         | {
             "type": "ssd_mobilenet_v1_ppn",
             "extractor": "use_explicit_padding: true pad_to_multiple: 32",
-            "predictor": "depth: 12 num_layers_before_predictor: 1 kernel_size: 1 share_prediction_tower: true "
+            "predictor": "depth: 64 num_layers_before_predictor: 1 kernel_size: 1 share_prediction_tower: true "
             "class_prediction_bias_init: -2",
             "ssd": "encode_background_as_zeros: true",
         },
