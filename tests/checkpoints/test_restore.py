@@ -149,6 +149,19 @@ def test_first_generation_checkpoint(saved, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_pyramid_of_the_other_generation_is_said_in_words(tmp_path):
+    """Both have the same shapes, and the weights of one make no sense in the other."""
+    pieces = cases.PYRAMID | {"resizer": "fixed_shape_resizer { height: 64 width: 64 }"}
+    first = build_detector(**pieces | {"type": "ssd_mobilenet_v1_fpn"})
+    write_slim_checkpoint(first, str(tmp_path / "model.ckpt"))
+    second = build_detector(**pieces)
+    assert [variable.shape for variable in second.variables] == [variable.shape for variable in first.variables]
+    with pytest.raises(errors.CheckpointError, match="variables are not in this checkpoint") as caught:
+        restore.restore_for_fine_tuning(second, tmp_path, "full")
+    assert "of the first generation" in caught.value.fix and "without _keras" in caught.value.fix
+    assert restore.restore_for_fine_tuning(second, tmp_path, "classification").restored
+
+
 def test_first_generation_classification_checkpoint(saved, tmp_path):
     detector, _ = saved
     write_slim_checkpoint(detector, str(tmp_path / "model.ckpt"), skip_scope="FeatureExtractor/")

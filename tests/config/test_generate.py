@@ -181,6 +181,25 @@ def test_own_config_keeps_its_training_settings(tmp_path):
     assert generate.find_base(str(tmp_path / "own.config")).is_own
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssd_mobilenet_v2_coco__slim",
+        "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
+        "ssd_inception_v2_coco__slim",
+    ],
+)
+def test_published_config_as_own_one(name):
+    """As in `config --pipeline_config_path=FILE --fine_tune_checkpoint=none`: only the data changes."""
+    published = shared(f"odapi_parity/{name}/pipeline.config")
+    result, _ = generate.generate_pipeline(generate.find_base(None, str(published)), make_facts())
+    supported.check_supported(result)
+    before = pipeline.read_pipeline(published)
+    assert result.train_config.batch_size == before.train_config.batch_size
+    assert result.train_config.optimizer == before.train_config.optimizer
+    assert [path for path, _, _ in comparison.differences(result.model, before.model)] == []
+
+
 def test_own_config_determines_the_checkpoint(tmp_path):
     (tmp_path / "ckpt-0.index").write_bytes(b"")
     own = generate.find_base(QUARTERS).pipeline
@@ -315,6 +334,39 @@ def test_configuration_without_weights_says_so():
     assert "--fine_tune_checkpoint=" in caught.value.fix
     result, _ = make("faster_rcnn_resnet50_v1_fpn_640x640", fine_tune_checkpoint="/resnet50/ckpt-1")
     assert result.train_config.fine_tune_checkpoint_type == "classification"
+
+
+@pytest.mark.parametrize(
+    ("model", "batch_size", "rate"),
+    [
+        ("ssd_mobilenet_v2", 8, 0.8 / 512),
+        ("ssd_mobilenet_v2_fpnlite_320x320", 8, 0.08 / 128),
+        ("ssd_mobilenet_v2_fpnlite_640x640", 4, 0.08 / 128),
+        ("ssd_mobilenet_v1_fpn", 4, 0.04 / 64),
+        ("ssd_resnet50_v1_fpn", 4, 0.04 / 64),
+        ("retinanet152_1024x1024", 1, 0.04 / 64),
+        ("efficientdet_d0", 4, 0.08 / 128),
+        ("efficientdet_d2", 2, 0.08 / 128),
+        ("efficientdet_d7", 1, 0.08 / 128),
+        ("ssd_mobilenet_v1_ppn", 8, 0.7 / 512),
+        ("ssd_mobilenet_v1_quantized", 8, 0.2 / 128),
+        ("ssd_mobilenet_v2_coco", 8, 0.004 / 24),
+        ("ssdlite_mobilenet_v2", 8, 0.004 / 24),
+        ("facessd_mobilenet_v2_quantized", 8, 0.004 / 32),
+        ("ssd_resnet101_v1_fpn_512x512", 4, 0.04 / 64),
+    ],
+)
+def test_schedules_of_large_batches_fit_small_ones(model, batch_size, rate):
+    """The base rate is the published one per image of a batch, and the schedule ends with the training."""
+    result, _ = make(model, fine_tune_checkpoint="/zoo/checkpoint/ckpt-0")
+    train = result.train_config
+    assert train.batch_size == batch_size
+    assert schedule_scaling.base_rate(train.optimizer) == pytest.approx(rate * batch_size, rel=1e-5)
+    assert train.fine_tune_checkpoint_type == "full" and result.model.ssd.freeze_batchnorm
+    cosine = train.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    if train.optimizer.HasField("momentum_optimizer"):
+        assert cosine.total_steps == train.num_steps and 50 <= cosine.warmup_steps < train.num_steps / 5
+        assert 0 < cosine.warmup_learning_rate < cosine.learning_rate_base
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,16 @@ _RECTANGLES = (  # ymin, xmin, ymax, xmax as fractions of the image, colour
 
 
 def weight(key, shape):
-    """Value of a variable of SSD MobileNet V1 or Faster R-CNN ResNet V1, float32."""
+    """Value of a variable of SSD MobileNet V1, SSD MobileNet V2 FPNLite or Faster R-CNN ResNet V1, float32."""
     shape = tuple(int(size) for size in shape)
     random = np.random.RandomState(zlib.crc32(key.encode()))
     x = random.standard_normal(shape).astype(np.float32)
     path = key.removesuffix(SUFFIX)
     leaf = path.split("/")[-1]
     if leaf == "depthwise_kernel":
-        return x * np.float32(np.sqrt(2.0 / (shape[0] * shape[1])))
-    if leaf == "kernel":
+        gain = 1.0 if "/_box_predictor/" in path else 2.0
+        return x * np.float32(np.sqrt(gain / (shape[0] * shape[1])))
+    if leaf in ("kernel", "pointwise_kernel"):
         if shape[-2] != 3:  # all but the stem: the weights of each output sum to zero
             mean = x.mean(axis=tuple(range(len(shape) - 1)), keepdims=True, dtype=np.float64)
             x = x - (np.rint(mean * 2.0**24) / 2.0**24).astype(np.float32)
@@ -51,10 +52,14 @@ def _gain(path, shape):
         return 16.0
     if "_class_predictor_layers" in path or "_box_encoder_layers" in path:
         return 1.0
+    if path.endswith("/pointwise_kernel"):
+        return 1.0
     if shape[2] == 3:
         return 1.0 / 8192.0 if shape[0] == 7 else 2.0  # ResNet's inputs lie around -128..128
     if shape[:2] == (1, 1) and shape[3] == 4 * shape[2]:  # the last convolution of a residual unit
         return 1.0 if shape[2] == 64 else 0.08
+    if shape[:2] == (1, 1) and shape[2] == 6 * shape[3]:  # an inverted residual with a shortcut
+        return 0.25
     is_quarter = shape[2] == 4 * shape[3] and shape[3] in (64, 128, 256, 512)
     if shape[:2] == (1, 1) and shape[2] >= 2 * shape[3] and not is_quarter:
         return 1.0

@@ -78,6 +78,8 @@ class Case:
         detector = build.build_detector(self.model, is_training)
         for name, variable in self.named(detector).items():
             variable.assign(self.formula.weight(name, tuple(variable.shape)))
+        if hasattr(getattr(detector, "backbone", None), "drop_connect_rate"):
+            detector.backbone.drop_connect_rate = 0.0  # the reference numbers were made without
         if self.model.HasField("faster_rcnn"):
             is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
             detector.sample_order = parity.highest_first if is_static else parity.lowest_first

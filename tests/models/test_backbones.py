@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tfodhelper import protos
-from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
+from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, resnet_v1
 from tfodhelper.models.faster_rcnn import build
+from tfodhelper.models.necks import pooling_pyramid
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "slim_features.npz"
 STAGES = {"first": "FirstStageFeatureExtractor", "second": "SecondStageFeatureExtractor"}
@@ -67,6 +68,65 @@ def test_reduction_of_inception_crops(slim, side):
     # The largest of three: places 1 to 3, 3 to 5, ... without padding; with it the first window ends at place 2.
     pooled = [3, 5, 7, 9, 11, 13, 15, 17] if slim else [2, 4, 6, 8, 10, 12, 14, 16, 17]
     np.testing.assert_allclose(reduced[0, 0, :, -1], pooled)
+
+
+def test_stem_of_inception_v2():
+    """7x7 with stride 2 ("SAME"): 2 4 6 .. 16; a pooling of three with stride 2: 6 10 14 16; another: 14 16."""
+    backbone = inception_v2.InceptionV2(resnet_v1.make_hyperparams(), frozen=True, endpoints=("stem",))
+    first, *others = backbone.modules[0].branches[0]
+    depthwise, pointwise = first.convolution.depthwise.kernel, first.convolution.pointwise.kernel
+    assert depthwise.shape == [7, 7, 3, 8] and pointwise.shape == [1, 1, 24, 64]
+    middle, selection = np.zeros(depthwise.shape, np.float32), np.zeros(pointwise.shape, np.float32)
+    middle[3, 3, 1, 2] = np.sqrt(1 + 1e-5)  # the third output of the second colour
+    selection[0, 0, 1 * 8 + 2, 0] = 1
+    depthwise.assign(middle)
+    pointwise.assign(selection)
+    for block in others:
+        set_to_center(block)
+    images = make_ramp(16, 3) * np.float32([0, 1, 0])
+    (outputs,) = backbone(images)
+    np.testing.assert_allclose(outputs[0, 0, :, 0], [14, 16], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "in_channels", "pooled"),
+    [
+        ("Mixed_3b", 192, [1.5, 2, 3, 3.5]),  # means of two or three: padding does not count
+        ("Mixed_5c", 1024, [2, 3, 4, 4]),  # largest of two or three
+    ],
+)
+def test_branches_of_inception_v2(name, in_channels, pooled):
+    """Each branch has its own value: the first three through beta, the last one the pooled input."""
+    own = resnet_v1.make_hyperparams()
+    backbone = inception_v2.InceptionV2(own, frozen=True, endpoints=(name,), first=name, in_channels=in_channels)
+    branches = backbone.modules[0].branches
+    assert [len(branch) for branch in branches] == [1, 2, 3, 1]
+    for number, branch in enumerate(branches[:3], start=1):
+        branch[-1].convolution.kernel.assign(tf.zeros_like(branch[-1].convolution.kernel))
+        branch[-1].norm.beta.assign(tf.fill(branch[-1].norm.beta.shape, 100.0 * number))
+    set_to_center(branches[3][0])
+    (outputs,) = backbone(make_ramp(4, in_channels))
+    layout = inception_v2.MODULES[name]
+    ends = np.cumsum([layout.direct, layout.single[-1], layout.double[-1], layout.projection])
+    assert outputs.shape == [1, 4, 4, ends[-1]] and backbone.depths == [ends[-1]]
+    for number, values in enumerate(np.split(outputs[0, 0], ends[:3], axis=-1)[:3], start=1):
+        np.testing.assert_array_equal(values, 100.0 * number)
+    np.testing.assert_allclose(outputs[0, 0, :, ends[2]], pooled, rtol=1e-5)
+
+
+def test_reduction_of_inception_v2_keeps_its_input():
+    own = resnet_v1.make_hyperparams()
+    backbone = inception_v2.InceptionV2(own, endpoints=("Mixed_4a",), first="Mixed_4a", in_channels=320)
+    (outputs,) = backbone(make_ramp(5, 320))
+    assert outputs.shape == [1, 3, 3, 160 + 96 + 320]
+    np.testing.assert_array_equal(outputs[0, 0, :, 160 + 96], [2, 4, 5])  # the first window begins in the padding
+
+
+def test_pooling_pyramid_rounds_up():
+    neck = pooling_pyramid.PoolingPyramid(2, 4)
+    maps = neck([make_ramp(5, 2)])
+    assert [features[0, 0, :, 1].numpy().tolist() for features in maps] == [[1, 2, 3, 4, 5], [2, 4, 5], [4, 5], [5]]
+    assert neck.depths == [2] * 4
 
 
 def value_of(name, shape):

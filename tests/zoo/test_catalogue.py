@@ -2,10 +2,11 @@
 
 import collections
 import csv
+import re
 
 import pytest
 
-from tests.shared_data import shared
+from tests.shared_data import REPOSITORY, shared
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import comparison, pipeline
@@ -160,16 +161,29 @@ def test_models_with_a_base_file_are_trainable():
     assert {model.name for model in catalogue.all_models() if model.trainable_here} == set(base_configs.base_names())
     families = collections.Counter(catalogue.find_model(name).family for name in base_configs.base_names())
     assert families == {
+        "ssd_efficientnet_bifpn": 8,
         "ssd_inception_v2": 1,
         "ssd_mobilenet_v1": 2,
+        "ssd_mobilenet_v1_fpn": 2,
+        "ssd_mobilenet_v1_ppn": 1,
         "ssd_mobilenet_v1_quantized": 2,
         "ssd_mobilenet_v2": 3,
+        "ssd_mobilenet_v2_fpnlite": 2,
         "ssd_mobilenet_v2_quantized": 2,
+        "ssd_resnet_v1_fpn": 6 + 2,
         "ssdlite_mobilenet_v2": 1,
         "faster_rcnn_resnet": 9 + 5,
         "faster_rcnn_inception_resnet_v2": 2 + 2,
         "faster_rcnn_resnet_fpn": 1,
     }
+
+
+def test_models_in_the_readme_can_be_trained():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = text[text.index("## Models\n") : text.index("## Two-stage detectors\n")]
+    models = {catalogue.find_model(name) for name in re.findall(r"`([a-z]\w+(?:\.75\w+)?)`", text)}
+    assert [model.name for model in models if not model.trainable_here] == []
+    assert len(models) > 30
 
 
 def test_preferred_name_finds_the_model_again():
@@ -219,7 +233,15 @@ PUBLISHED = {
     "faster_rcnn_inception_resnet_v2_640x640_coco17_tpu-8": (
         "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256"
     ),
+    "efficientdet_d0_coco17_tpu-32": "ssd_efficientdet_d0_512x512_coco17_tpu-8",
+    "efficientdet_d1_coco17_tpu-32": "ssd_efficientdet_d1_640x640_coco17_tpu-8",
+    "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8": "{}",
     "ssd_mobilenet_v2_320x320_coco17_tpu-8": "{}",
+    "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8": "{}",
+    "ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8": "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8",
+    "ssd_resnet50_v1_fpn_640x640_coco17_tpu-8": "{}__reduced256",
+    "ssd_mobilenet_v1_fpn_shared_box_predictor_640x640_coco14_sync_2018_07_03": "ssd_mobilenet_v1_fpn_coco__slim",
+    "ssd_mobilenet_v1_ppn_shared_box_predictor_300x300_coco14_sync_2018_07_03": "ssd_mobilenet_v1_ppn_coco__slim",
     "ssd_inception_v2_coco_2018_01_28": "ssd_inception_v2_coco__slim",
     "ssdlite_mobilenet_v2_coco_2018_05_09": "ssdlite_mobilenet_v2_coco__slim",
 }

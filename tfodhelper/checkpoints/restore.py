@@ -119,7 +119,7 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     for named in wanted:
         name = _find_name(named, shapes)
         if name is None:
-            missing.append(named.key)
+            missing.append(named)
         elif list(named.variable.shape) == list(shapes[name]):
             names[named.key] = name
         elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
@@ -178,13 +178,22 @@ def _raise_other_shape(prefix, named, name, received):
 
 def _raise_missing(prefix, missing, num_wanted, names):
     first_names = sorted(name for name in names if not _BOOKKEEPING.search(name))[:3]
+    fix = (
+        "use a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
+        "(classification, detection, full)"
+    )
+    if first_names and _OBJECT_GRAPH not in names and any(not named.slim_names for named in missing):
+        fix = (
+            "this is a checkpoint of the first generation, whose network of this name is a different one: use a "
+            "checkpoint of the second generation (ckpt-N), or the feature extractor of the first (its type without "
+            "_keras)"
+        )
     raise errors.CheckpointError(
         f"{prefix}: {len(missing)} of {num_wanted} variables are not in this checkpoint: "
-        + _abridge([_short(key) for key in missing]),
-        expected=_short(missing[0]),
+        + _abridge([_short(named.key) for named in missing]),
+        expected=_short(missing[0].key),
         received="variables such as " + ", ".join(first_names) if first_names else "no variables",
-        fix="use a checkpoint of this model, or set fine_tune_checkpoint_type to the parts that it has "
-        "(classification, detection, full)",
+        fix=fix,
     )
 
 

@@ -1,6 +1,7 @@
 """Finds where two configurations describe different networks."""
 
 import pathlib
+import re
 
 from tfodhelper import errors, families
 from tfodhelper.config import pipeline as pipelines
@@ -76,8 +77,13 @@ def _differences(ours, theirs, prefix, ignored):
 
 
 def _same_type_name(field, ours, theirs):
-    """Whether two type names mean the same network; those of the second generation end in _keras."""
-    return field.name == "type" and ours.removesuffix("_keras") == theirs.removesuffix("_keras")
+    """Whether two type names mean the same network; those of the second generation end in _keras.
+
+    Residual networks and feature pyramids of the two generations differ.
+    """
+    if field.name != "type" or re.search(r"resnet|_fpn", ours):
+        return False
+    return ours.removesuffix("_keras") == theirs.removesuffix("_keras")
 
 
 def _show(values):

@@ -3,17 +3,18 @@
 from tfodhelper import errors
 
 BACKBONE = "backbone"  # from images to feature maps; classification networks have it too
+CLASSIFIER = "classifier"  # the rest of a classification network, which checkpoints of some detectors contain
 NECK = "neck"  # from feature maps to other feature maps
 REGION_FEATURES = "region features"  # from crops of feature maps to features; classification networks do not have it
 PROPOSAL_HEAD = "proposal head"  # from feature maps to boxes of any object
 HEAD = "head"  # from features to the detector's predictions
 
-ALL = frozenset({BACKBONE, NECK, REGION_FEATURES, PROPOSAL_HEAD, HEAD})
+ALL = frozenset({BACKBONE, CLASSIFIER, NECK, REGION_FEATURES, PROPOSAL_HEAD, HEAD})
 
 # fine_tune_checkpoint_type -> roles of the parts to restore, as in the Object Detection API.
 CHECKPOINT_TYPES = {
-    "classification": frozenset({BACKBONE}),
-    "detection": frozenset({BACKBONE, NECK, REGION_FEATURES}),
+    "classification": frozenset({BACKBONE, CLASSIFIER}),
+    "detection": frozenset({BACKBONE, CLASSIFIER, NECK, REGION_FEATURES}),
     "full": ALL,
 }
 

@@ -9,6 +9,9 @@ RULES = {
         "min_dimension max_dimension resize_method pad_to_max_dimension per_channel_pad_value"
     ),
     "FeaturePyramidNetworks": make("min_level max_level additional_layer_depth"),
+    "BidirectionalFeaturePyramidNetworks": make(
+        "min_level max_level num_iterations num_filters combine_method", use_native_resize_op=SAME_NUMBERS
+    ),
     "Hyperparams": make(
         "regularizer initializer activation batch_norm force_use_bias",
         op=Only(("CONV",)),

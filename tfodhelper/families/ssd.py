@@ -69,6 +69,14 @@ _MOBILENET = make(
 _INCEPTION_V2 = _MOBILENET | {
     "override_base_feature_extractor_hyperparams": Hint("Inception V2 always has conv_hyperparams")
 }
+_MOBILENET_V1_PPN = _MOBILENET | {
+    "num_layers": Only(("6",), "a pooling pyramid has 6 maps"),
+    "use_depthwise": Hint("a pooling pyramid has no convolutions"),
+}
+_MOBILENET_V3 = _MOBILENET | {
+    "num_layers": Only(("6",), "this network always has 6 maps"),
+    "use_explicit_padding": Unsupported("the published code of this network pads maps too often"),
+}
 _LEVELS = Unsupported("the levels of fpn say how many feature maps there are")
 _MOBILENET_FPN = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple "
@@ -87,18 +95,31 @@ _RESNETS_FPN = {
     for depth in (50, 101, 152)
     for ending, fields in (("", _RESNET_FPN_SLIM), ("_keras", _RESNET_FPN))
 }
+_EFFICIENTNET = make(
+    "type min_depth conv_hyperparams pad_to_multiple bifpn",
+    depth_multiplier=Only(("1",), "the type says how wide EfficientNet is"),
+    use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
+    use_depthwise=Unsupported("the type says which convolutions are depthwise"),
+    override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
+    num_layers=Unsupported("bifpn says which feature maps there are"),
+    fpn=Unsupported("EfficientNet has a bifpn"),
+)
 # The names of the first generation have no _keras.
 _FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _INCEPTION_V2,
     "ssd_mobilenet_v1": _MOBILENET,
     "ssd_mobilenet_v1_keras": _MOBILENET,
+    "ssd_mobilenet_v1_ppn": _MOBILENET_V1_PPN,
     "ssd_mobilenet_v2": _MOBILENET,
     "ssd_mobilenet_v2_keras": _MOBILENET,
+    "ssd_mobilenet_v3_large": _MOBILENET_V3,
+    "ssd_mobilenet_v3_small": _MOBILENET_V3,
     "ssd_mobilenet_v1_fpn": _MOBILENET_FPN,
     "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
     **_RESNETS_FPN,
+    **{f"ssd_efficientnet-b{number}_bifpn_keras": _EFFICIENTNET for number in range(8)},
 }
 
 
@@ -113,6 +134,7 @@ FAMILY = spec.Family(
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
     feature_extractors=_FEATURE_EXTRACTORS,
+    is_single_shot=True,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

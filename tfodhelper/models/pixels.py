@@ -12,12 +12,12 @@ class PixelScaling:
     """`pixels * scale + offset`, with a value of its own for padding.
 
     Attributes:
-      scale: number.
+      scale: number, or three of them.
       offset: number, or three of them.
       padding: three numbers that padding has after the scaling; None: the resizer does not pad.
     """
 
-    scale: float
+    scale: float | tuple
     offset: float | tuple
     padding: tuple | None = None
 
@@ -45,6 +45,11 @@ class PixelScaling:
 
 MINUS_ONE_TO_ONE = PixelScaling(scale=2.0 / 255.0, offset=-1.0)
 MINUS_MEANS = PixelScaling(scale=1.0, offset=(-123.68, -116.779, -103.939))  # of ImageNet, as VGG and ResNet take them
+_MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, from 0 to 1
+STANDARDIZED = PixelScaling(
+    scale=tuple(1.0 / (255.0 * deviation) for deviation in _DEVIATIONS),
+    offset=tuple(-mean / deviation for mean, deviation in zip(_MEANS, _DEVIATIONS)),
+)
 
 
 def size_of(images):

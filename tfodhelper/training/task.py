@@ -140,7 +140,8 @@ class DetectionTask(base_task.Task):
         limit = self._pipeline.train_config.gradient_clipping_by_norm
         if limit > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, limit)
-        optimizer.apply_gradients(list(zip(gradients, variables)))
+        # Some networks have variables that nothing depends on; they are kept for checkpoints (roles.CLASSIFIER).
+        optimizer.apply_gradients([pair for pair in zip(gradients, variables) if pair[0] is not None])
         for metric in metrics or []:
             metric.update_state(losses[metric.name])
         return losses

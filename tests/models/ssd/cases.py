@@ -1,11 +1,14 @@
 """Small single-shot detectors."""
 
 import contextlib
+import dataclasses
+import functools
 from unittest import mock
 
 from tests.models.cases import BATCH, Cases, Variant
 from tfodhelper.fields import Losses, Predictions
-from tfodhelper.models.backbones import resnet_v1
+from tfodhelper.models.backbones import efficientnet, resnet_v1
+from tfodhelper.models.ssd import build
 
 TEXT = """
 ssd {
@@ -62,6 +65,15 @@ RETINANET = PYRAMID | {
     "type": "ssd_resnet50_v1_fpn_keras",
     "predictor": "depth: 12 num_layers_before_predictor: 1",
 }
+EFFICIENTDET = {
+    "type": "ssd_efficientnet-b0_bifpn_keras",
+    "hyperparams": PIECES["hyperparams"].replace("RELU_6", "SWISH") + " force_use_bias: true",
+    "extractor": "depth_multiplier: 1 override_base_feature_extractor_hyperparams: false "
+    "bifpn { max_level: 6 num_iterations: 1 num_filters: 8 }",
+    "head": "weight_shared_convolutional_box_predictor",
+    "predictor": "depth: 8 num_layers_before_predictor: 1 use_depthwise: true",
+    "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 6 aspect_ratios: 1 scales_per_octave: 1 }",
+}
 
 # 27 batch norms of the backbone, 8 of the neck.
 VARIANTS = {
@@ -113,6 +125,40 @@ VARIANTS = {
             "predictor": "kernel_size: 3 use_depthwise: true",
         },
     ),
+    # 46 batch norms of the backbone, 12 of the depthwise neck, 12 of the depthwise head.
+    "MobileNet V3 Large": Variant(
+        46 + 12 + 12,
+        46 + 12 + 12,
+        {
+            "type": "ssd_mobilenet_v3_large",
+            "extractor": "use_depthwise: true",
+            "predictor": "kernel_size: 3 use_depthwise: true",
+        },
+    ),
+    # 34 batch norms of the backbone, 8 of the neck.
+    "MobileNet V3 Small, own hyperparameters": Variant(
+        34 + 8,
+        34 + 8,
+        {
+            "type": "ssd_mobilenet_v3_small",
+            "extractor": "override_base_feature_extractor_hyperparams: false pad_to_multiple: 32",
+        },
+    ),
+    # 69 batch norms of the backbone, 8 of the neck.
+    "Inception V2": Variant(69 + 8, 69 + 8, {"type": "ssd_inception_v2"}),
+    # 23 batch norms of the backbone up to its eleventh pair, none of the neck, one of the tower on each of six maps.
+    "pooling pyramid": Variant(
+        23 + 6,
+        23 + 6,
+        SHARED
+        | {
+            "type": "ssd_mobilenet_v1_ppn",
+            "extractor": "use_explicit_padding: true pad_to_multiple: 32",
+            "predictor": "depth: 64 num_layers_before_predictor: 1 kernel_size: 1 share_prediction_tower: true "
+            "class_prediction_bias_init: -2",
+            "ssd": "encode_background_as_zeros: true",
+        },
+    ),
     # Of the pyramid, two batch norms of finer maps and two of coarser ones; of the towers, one for each layer and map.
     "FPN": Variant(27 + 4 + 20, 27 + 4 + 20, PYRAMID),
     "FPN, frozen, padded": Variant(27 + 4 + 20, 0, PYRAMID | {"resizer": PADDED, "ssd": "freeze_batchnorm: true"}),
@@ -137,7 +183,7 @@ VARIANTS = {
         | {
             "type": "ssd_mobilenet_v2_fpn_keras",
             "extractor": "use_depthwise: true fpn { additional_layer_depth: 32 }",
-            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+            "predictor": "depth: 32 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
         },
     ),
     # Up to layer 14 the backbone has 1 + 2 + 12 * 3 batch norms.
@@ -164,6 +210,24 @@ VARIANTS = {
             "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true",
         },
     ),
+    # 15 batch norms of the small backbone, 6 before and 6 after combinations, one in each of two towers on each of four
+    # maps; one of the classifier, which does not move.
+    "EfficientDet": Variant(15 + 12 + 8 + 1, 15 + 12 + 8, EFFICIENTDET),
+    # Every stage has one block more, the last one's is left to the classifier; two iterations.
+    "EfficientDet, frozen sums, padded": Variant(
+        26 + 18 + 8 + 4,
+        0,
+        EFFICIENTDET
+        | {
+            "type": "ssd_efficientnet-b1_bifpn_keras",
+            "resizer": PADDED,
+            "extractor": EFFICIENTDET["extractor"].replace(
+                "num_iterations: 1", "num_iterations: 2 combine_method: 'sum'"
+            )
+            + " pad_to_multiple: 64",
+            "ssd": "freeze_batchnorm: true",
+        },
+    ),
     "no batch norm, no background": Variant(
         0,
         0,
@@ -187,8 +251,21 @@ VARIANTS = {
 
 @contextlib.contextmanager
 def make_small():
-    """ResNets with one unit per stage."""
-    with mock.patch.dict(resnet_v1.UNITS, {50: (1, 1, 1, 1)}):
+    """ResNets with one unit per stage, EfficientNet of few channels and blocks; the others have settings for it."""
+    stages = tuple(efficientnet.STAGES[number] for number in (0, 1, 2, 4, 6))
+    stages = [dataclasses.replace(stage, num_blocks=1, strides=min(i, 1) + 1) for i, stage in enumerate(stages)]
+    small = {
+        name: functools.partial(builder, scaling=dataclasses.replace(builder.keywords["scaling"], width=0.25))
+        for name, builder in build.FEATURE_EXTRACTORS.items()
+        if "efficientnet" in name
+    }
+    with (
+        mock.patch.dict(resnet_v1.UNITS, {50: (1, 1, 1, 1)}),
+        mock.patch.dict(build.FEATURE_EXTRACTORS, small),
+        mock.patch.object(efficientnet, "STAGES", stages),
+        mock.patch.object(efficientnet, "ENDPOINTS", {3: (2, 0), 4: (3, 0), 5: (4, 0)}),
+        mock.patch.object(efficientnet, "NUM_CLASSES", 10),
+    ):
         yield
 
 

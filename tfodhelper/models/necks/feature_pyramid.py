@@ -113,12 +113,16 @@ class FeaturePyramid(tf_keras.layers.Layer):
         return keys
 
     def slim_names(self, stage, backbone):
-        """{own key: names in first-generation checkpoints}.
+        """{own key: names in first-generation checkpoints}; empty for the pyramid of the second generation.
+
+        That is another network of the same shapes, in which the weights of the first one would not fit together.
 
         Args:
           stage: scope of the feature extractor.
           backbone: has `slim_scope`, in which the pyramid is.
         """
+        if self._layout.doubles_smoothed:
+            return {}
         named = [(f"projection_{len(self.lateral) + 1}", self.top)]
         for name, blocks in (("projection", self.lateral), ("smoothing", self.smoothing)):
             named += [(f"{name}_{number}", block) for number, block in enumerate(reversed(blocks), start=1)]

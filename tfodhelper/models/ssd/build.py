@@ -2,7 +2,14 @@
 
 from tfodhelper import errors, resizers
 from tfodhelper.models import parts
-from tfodhelper.models.ssd import build_anchors, build_heads, build_multi_resolution, build_pyramids, detector
+from tfodhelper.models.ssd import (
+    build_anchors,
+    build_efficientdet,
+    build_heads,
+    build_multi_resolution,
+    build_pyramids,
+    detector,
+)
 from tfodhelper.ops import matcher, target_assigner
 
 # The published networks take nothing smaller, those of ResNets nothing below 129 pixels; there, too, all layers work.
@@ -145,4 +152,8 @@ def _build_ssd_output(message):
 
 # {type: function}; the function takes an SsdFeatureExtractor message, whether batch norm is frozen, and the colour of
 # padding, and returns values of `detector.SSDNetwork`: scaling, backbone, neck, perhaps backbone_scope.
-FEATURE_EXTRACTORS = build_multi_resolution.FEATURE_EXTRACTORS | build_pyramids.FEATURE_EXTRACTORS
+FEATURE_EXTRACTORS = (
+    build_multi_resolution.FEATURE_EXTRACTORS
+    | build_pyramids.FEATURE_EXTRACTORS
+    | build_efficientdet.FEATURE_EXTRACTORS
+)

@@ -7,7 +7,7 @@ import tf_keras
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts
-from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1
+from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3, resnet_v1
 
 
 def build_mobilenet_v1(message, frozen, endpoints, pairs=mobilenet_v1.PAIRS):
@@ -46,10 +46,7 @@ def build_mobilenet_v2(message, frozen, endpoints, last_depth=mobilenet_v2.LAST_
     override = message.override_base_feature_extractor_hyperparams
     own = mobilenet_v2.DEFAULT_HYPERPARAMS
     if override:
-        own = hyperparams.build_hyperparams(message.conv_hyperparams)
-        if slim:  # which leaves these convolutions their activation, and a batch norm with all its parameters
-            norm = dataclasses.replace(own.norm or mobilenet_v2.DEFAULT_HYPERPARAMS.norm, center=True, scale=True)
-            own = dataclasses.replace(own, activation=tf.nn.relu6, norm=norm)
+        own = _override(message, own) if slim else hyperparams.build_hyperparams(message.conv_hyperparams)
     return mobilenet_v2.MobileNetV2(
         own,
         frozen=frozen,
@@ -58,6 +55,40 @@ def build_mobilenet_v2(message, frozen, endpoints, last_depth=mobilenet_v2.LAST_
         regularize_depthwise=override or not slim,
         endpoints=endpoints,
     )
+
+
+def build_mobilenet_v3(message, frozen, network):
+    """A `MobileNetV3`.
+
+    Args:
+      message: an SsdFeatureExtractor message.
+      frozen: whether batch norm statistics stay as they are in training.
+      network: a `mobilenet_v3.Network`.
+    """
+    override = message.override_base_feature_extractor_hyperparams
+    own = mobilenet_v3.DEFAULT_HYPERPARAMS
+    return mobilenet_v3.MobileNetV3(
+        network,
+        _override(message, own) if override else own,
+        frozen=frozen,
+        depth_multiplier=message.depth_multiplier,
+        min_depth=message.min_depth,
+        regularize_depthwise=override,
+    )
+
+
+def _override(message, defaults):
+    """Hyperparameters of TF-Slim's MobileNets V2 and V3, where the configuration overrides them.
+
+    It leaves these convolutions their activation, and a batch norm with all its parameters.
+
+    Args:
+      message: an SsdFeatureExtractor message.
+      defaults: `ConvHyperparams` without it.
+    """
+    own = hyperparams.build_hyperparams(message.conv_hyperparams)
+    norm = dataclasses.replace(own.norm or defaults.norm, center=True, scale=True)
+    return dataclasses.replace(own, activation=defaults.activation, norm=norm)
 
 
 def build_resnet_v1(message, frozen, units, outputs, slim_scope):
@@ -85,6 +116,10 @@ def build_resnet_v1(message, frozen, units, outputs, slim_scope):
         )
     if message.override_base_feature_extractor_hyperparams:
         own = hyperparams.build_hyperparams(message.conv_hyperparams)
+        if slim and own.norm is not None:  # whose batch norm is that of ResNet, whatever the configuration says
+            own = dataclasses.replace(
+                own, norm=dataclasses.replace(resnet_v1.make_hyperparams().norm, moves=own.norm.moves)
+            )
     else:
         decay = 1e-4 if slim else 2e-4
         own = resnet_v1.make_hyperparams(regularizer=lambda kernel: decay * tf.nn.l2_loss(kernel))

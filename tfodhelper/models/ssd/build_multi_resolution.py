@@ -1,10 +1,11 @@
 """Networks whose neck makes smaller and smaller maps (Liu et al. 2016, section 2.1; arXiv 1512.02325)."""
 
 import dataclasses
+import functools
 
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts, pixels
-from tfodhelper.models.backbones import inception_v2, mobilenet_v2
+from tfodhelper.models.backbones import inception_v2, mobilenet_v2, mobilenet_v3
 from tfodhelper.models.necks import multi_resolution
 from tfodhelper.models.ssd import build_backbones
 
@@ -32,6 +33,16 @@ def _build_ssd_mobilenet_v2(message, frozen, padding):
         "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
         "backbone": backbone,
         "neck": _build_neck(message, backbone, frozen, scope="feature_map_generator"),
+    }
+
+
+def _build_ssd_mobilenet_v3(message, frozen, padding, network):
+    """See `build.FEATURE_EXTRACTORS`."""
+    backbone = build_backbones.build_mobilenet_v3(message, frozen, network)
+    return {
+        "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
+        "backbone": backbone,
+        "neck": _build_neck(message, backbone, frozen),
     }
 
 
@@ -73,4 +84,6 @@ FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v1_keras": _build_ssd_mobilenet_v1,
     "ssd_mobilenet_v2": _build_ssd_mobilenet_v2,
     "ssd_mobilenet_v2_keras": _build_ssd_mobilenet_v2,
+    "ssd_mobilenet_v3_large": functools.partial(_build_ssd_mobilenet_v3, network=mobilenet_v3.LARGE),
+    "ssd_mobilenet_v3_small": functools.partial(_build_ssd_mobilenet_v3, network=mobilenet_v3.SMALL),
 }

@@ -1,4 +1,4 @@
-"""Networks with a feature pyramid (Lin et al. 2016; arXiv 1612.03144), for RetinaNet and its like."""
+"""Networks with a feature pyramid (Lin et al. 2016; arXiv 1612.03144), for RetinaNet and its like, or a pooling one."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ import functools
 from tfodhelper import errors
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1
-from tfodhelper.models.necks import feature_pyramid
+from tfodhelper.models.necks import feature_pyramid, pooling_pyramid
 from tfodhelper.models.ssd import build_backbones
 
 COARSEST_OF_BACKBONE = 5  # level with stride 32; coarser maps are the neck's own
@@ -99,9 +99,23 @@ def _build_resnet_v1_fpn(message, frozen, padding, depth):
     return {"scaling": scaling, "backbone": backbone, "neck": neck}
 
 
+def _build_mobilenet_v1_ppn(message, frozen, padding):
+    """See `build.FEATURE_EXTRACTORS`.
+
+    Published checkpoints also have the last two pairs of MobileNet V1, on which nothing depends; they are not built.
+    """
+    backbone = build_backbones.build_mobilenet_v1(message, frozen, endpoints=(11,))
+    return {
+        "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
+        "backbone": backbone,
+        "neck": pooling_pyramid.PoolingPyramid(backbone.depths[-1], message.num_layers),
+    }
+
+
 FEATURE_EXTRACTORS = {  # the first generation's names have no _keras
     "ssd_mobilenet_v1_fpn": _build_mobilenet_v1_fpn,
     "ssd_mobilenet_v1_fpn_keras": _build_mobilenet_v1_fpn,
+    "ssd_mobilenet_v1_ppn": _build_mobilenet_v1_ppn,  # of the first generation alone
     "ssd_mobilenet_v2_fpn": _build_mobilenet_v2_fpn,
     "ssd_mobilenet_v2_fpn_keras": _build_mobilenet_v2_fpn,
 }

@@ -60,7 +60,8 @@ class SSDNetwork:
 
     Attributes:
       scaling: a `PixelScaling`.
-      backbone: images -> list of feature maps.
+      backbone: images -> list of feature maps; may have a `classifier`, layers that checkpoints contain and nothing
+        uses.
       neck: feature maps -> more feature maps.
       head: feature maps -> box codes [B, A, 4], class logits [B, A, C].
       pad_to_multiple: height and width of the input are padded with zeros to a multiple of this.
@@ -186,10 +187,19 @@ class SSDDetector(detector.Detector):
             Detections.RAW_SCORES: scores,
         }
 
+    def single_shot_output(self):
+        """See `Detector.single_shot_output`."""
+        return detector.SingleShotOutput(
+            scale_factors=self._assigner.scale_factors,
+            to_scores=self._output.to_scores,
+            num_background_columns=self._output.num_background_columns,
+            suppression=self._output.suppression,
+        )
+
     def parts(self):
         """See `Detector.parts`."""
         stage = "FeatureExtractor"  # in first-generation checkpoints
-        return [
+        parts = [
             Part(
                 scope=f"_feature_extractor/{self._backbone_scope}",
                 module=self.backbone,
@@ -211,6 +221,17 @@ class SSDDetector(detector.Detector):
                 slim_names=self.head.slim_names(),
             ),
         ]
+        classifier = getattr(self.backbone, "classifier", None)
+        if classifier is not None:
+            parts.append(
+                Part(
+                    scope="_feature_extractor/classification_backbone",
+                    module=classifier,
+                    role=roles.CLASSIFIER,
+                    classification_keys={key: key for key in classifier.checkpoint_keys()},
+                )
+            )
+        return parts
 
 
 def _true_windows(image_shape, true_image_shapes):
