@@ -15,7 +15,7 @@ OPEN_TO_ALL = {"version", "errors", "fields", "options", "run_layout", "spelling
 _TRAINING = {
     *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),
     *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
-    *("training", "zoo"),
+    *("tflite", "training", "zoo"),
 }
 EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder"}
 
@@ -64,6 +64,10 @@ LAYERS = {
     "render": (set(), {"numpy", "PIL"}),
     "render.figures": (set(), {"matplotlib", "numpy"}),
     "render.html": (set(), {"jinja2"}),
+    "tflite": (
+        {"box_geometry", "ops", "protos", "resizers", "tensorflow_setup"},
+        {"ai_edge_litert", "flatbuffers", "google.protobuf", "numpy", "tensorflow"},
+    ),
     "training": (
         {
             *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config", "families"),
@@ -75,12 +79,23 @@ LAYERS = {
         },
     ),
     "training.options": ({"config.options", "inputs.options"}, set()),
-    "exporting": ({"models", "inputs", "checkpoints", "config"}, {"tensorflow", "numpy", "google.protobuf"}),
+    "exporting": (
+        {"models", "inputs", "checkpoints", "config", "families", "metrics", "tensorflow_setup", "tflite"},
+        {"tensorflow", "numpy", "google.protobuf"},
+    ),
+    "exporting.options": ({"config.options"}, set()),
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
     "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
-    "prediction.servable": ({"prediction.saved_models", "prediction.single_thread"}, {"numpy", "tensorflow"}),
+    "prediction.servable": (
+        {
+            *("annotations.label_map", "prediction.saved_models", "prediction.single_thread"),
+            *("prediction.tflite_servable", "tensorflow_setup"),
+        },
+        {"numpy", "tensorflow"},
+    ),
+    "prediction.tflite_servable": ({"annotations.label_map", "prediction.saved_models", "tflite"}, {"numpy"}),
     "prediction.single_thread": (set(), {"tensorflow"}),
     "features": (
         {"annotations", "resizers", "config", "families", "models", "prediction.saved_models", "checkpoints"},
@@ -114,6 +129,7 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 # What the rest of its own folder must not import, since it needs TensorFlow or matplotlib and the rest does not.
 APART = {
     *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
+    "prediction.tflite_servable",
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
     *("cli.probe", "render.figures"),
 }

@@ -59,7 +59,7 @@ def option(
       text: what the option means, in sentences; the help of its flag.
       flag: name of the flag where it differs from the field's.
       former: a name that the option had before; as a flag and in stored files it is still read.
-      choices: the values that are allowed, or {value: explanation}.
+      choices: the values that are allowed, or {value: explanation}; of `Texts`, those of each text.
       words: of a path or a number, further values, such as "none".
       least, most: bounds of a number, both allowed; None for no bound.
       may_change: whether a job that is resumed may have another value than it began with.
@@ -146,7 +146,7 @@ class Option:
                 fix=f"--{self.flag}=VALUE",
             )
         value = self._convert(text)
-        return value if self.kind == "texts" else self.check(value)
+        return self.check((value,))[0] if self.kind == "texts" else self.check(value)
 
     def _convert(self, text):
         if text.lower() in self.words:
@@ -174,8 +174,11 @@ class Option:
             return value
         if self.kind == "texts" and isinstance(value, list):
             value = tuple(value)
-        if not _is_a(self.kind, value) or (self.choices and value not in self.choices):
+        if not _is_a(self.kind, value):
             raise self.refuse(value)
+        for each in value if self.kind == "texts" else (value,):
+            if self.choices and each not in self.choices:
+                raise self.refuse(each)
         is_low = self.least is not None and not value >= self.least
         if is_low or self.most is not None and not value <= self.most:
             raise self.refuse(value)

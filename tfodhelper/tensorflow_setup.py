@@ -3,7 +3,10 @@
 import contextlib
 import logging
 import os
+import threading
 import warnings
+
+_SILENCE = threading.Lock()
 
 
 def quiet_tensorflow():
@@ -31,3 +34,22 @@ def give_sessions_own_threads():
     predicts many images calls this before its first import of TensorFlow; see `prediction.single_thread`.
     """
     os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")
+
+
+@contextlib.contextmanager
+def stderr_is_silent():
+    """Silences what TensorFlow's C++ library writes: notes of optimizers and converters, which no setting turns off."""
+    with _SILENCE:  # of two threads, the second would otherwise take the silence for what to restore
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no stderr
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

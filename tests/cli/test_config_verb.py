@@ -40,9 +40,9 @@ def run(*argv):
 def test_zoo_lists_all(capsys):
     assert run("zoo") == 0
     out = capsys.readouterr().out
-    assert "91 models, 21 of them can be trained here" in out
+    assert "91 models, 51 of them can be trained here" in out
     assert "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8" in out
-    assert "--model=faster_rcnn_resnet50 " in out
+    assert "--model=ssd_mobilenet_v2 " in out
 
 
 def test_zoo_narrows_by_words(capsys):
@@ -50,7 +50,7 @@ def test_zoo_narrows_by_words(capsys):
     assert "error: no model matches 'hourglass'" in capsys.readouterr().err
     assert run("zoo", "mobilenet v1", "--trainable", "--url") == 0
     out = capsys.readouterr().out
-    assert "2 models, 2 of them" in out
+    assert "7 models, 7 of them" in out
     assert "ssd_mobilenet_v1_coco_2018_01_28: http://" in out
 
 

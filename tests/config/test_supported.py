@@ -29,7 +29,7 @@ def test_base_files_are_supported_in_full(name):
     assert len(fields) > 40
 
 
-UNTRAINABLE = ("centernet", "ssd_efficientdet", "faster_rcnn_inception_v2", "faster_rcnn_nas", "mask_rcnn", "rfcn")
+UNTRAINABLE = ("centernet", "faster_rcnn_inception_v2", "faster_rcnn_nas", "mask_rcnn", "rfcn")
 
 
 def published_configs():
@@ -186,6 +186,11 @@ def test_not_supported(text, path):
         ("train_input_reader { num_epochs: 2 }", "train_input_reader.num_epochs", supported.SUPPORTED),
         ("train_config { num_steps: 2 }", "train_config.num_steps", supported.SUPPORTED),
         ("train_config { use_bfloat16: true }", "train_config.use_bfloat16", supported.HINT),
+        (
+            "model { ssd { feature_extractor { type: 'ssd_efficientnet-b0_bifpn_keras' depth_multiplier: 1.0 } } }",
+            "model.ssd.feature_extractor.depth_multiplier",
+            supported.SUPPORTED,
+        ),
         (
             "train_config { load_all_detection_checkpoint_vars: true }",
             "train_config.load_all_detection_checkpoint_vars",

@@ -21,6 +21,8 @@ CASES = {
     "ssdlite_mobilenet_v2_coco_2018_05_09": ("ssdlite_mobilenet_v2_coco_2018_05_09", True),
     "export_ssd_mobilenet_v2_2018_03_29": ("ssd_mobilenet_v2_coco_2018_03_29", False),
     "ssd_mobilenet_v3_large_coco_2019_08_14": ("ssd_mobilenet_v3_large_coco_2020_01_14", True),
+    "efficientdet_d0_coco17_tpu-32": ("efficientdet_d0_coco17_tpu-32", True),
+    "export_efficientdet_d4": ("efficientdet_d4_coco17_tpu-32", False),
     "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8": ("ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8", True),
 }
 

@@ -2,10 +2,11 @@
 
 import collections
 import csv
+import re
 
 import pytest
 
-from tests.shared_data import shared
+from tests.shared_data import REPOSITORY, shared
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import comparison, pipeline
@@ -160,6 +161,7 @@ def test_models_with_a_base_file_are_trainable():
     assert {model.name for model in catalogue.all_models() if model.trainable_here} == set(base_configs.base_names())
     families = collections.Counter(catalogue.find_model(name).family for name in base_configs.base_names())
     assert families == {
+        "ssd_efficientnet_bifpn": 8,
         "ssd_inception_v2": 1,
         "ssd_mobiledet": 3,
         "ssd_mobilenet_edgetpu": 1,
@@ -177,6 +179,14 @@ def test_models_with_a_base_file_are_trainable():
         "faster_rcnn_inception_resnet_v2": 2 + 2,
         "faster_rcnn_resnet_fpn": 1,
     }
+
+
+def test_models_in_the_readme_can_be_trained():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = text[text.index("## Models\n") : text.index("## Two-stage detectors\n")]
+    models = {catalogue.find_model(name) for name in re.findall(r"`([a-z]\w+(?:\.75\w+)?)`", text)}
+    assert [model.name for model in models if not model.trainable_here] == []
+    assert len(models) > 30
 
 
 def test_preferred_name_finds_the_model_again():
@@ -226,6 +236,8 @@ PUBLISHED = {
     "faster_rcnn_inception_resnet_v2_640x640_coco17_tpu-8": (
         "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256"
     ),
+    "efficientdet_d0_coco17_tpu-32": "ssd_efficientdet_d0_512x512_coco17_tpu-8",
+    "efficientdet_d1_coco17_tpu-32": "ssd_efficientdet_d1_640x640_coco17_tpu-8",
     "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8": "{}",
     "ssd_mobilenet_v2_320x320_coco17_tpu-8": "{}",
     "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8": "{}",

@@ -137,6 +137,13 @@ def evaluate(options: EvalOptions) -> Evaluation:
 def export(options: ExportOptions) -> pathlib.Path:
     """Writes a checkpoint, or an archive of the zoo, as a SavedModel with the signature of the Object Detection API.
 
+        tfodhelper.export(trained_checkpoint_dir="runs/first", output_directory="exported")
+        tfodhelper.export(
+            trained_checkpoint_dir="runs/first", output_directory="tflite", format="tflite", quantization=["int8"]
+        )
+
+    With `format="tflite"` it writes TFLite files, and prints their precision next to that of the SavedModel.
+
     The folder appears complete or not at all, and nothing is ever overwritten.
 
     Returns:

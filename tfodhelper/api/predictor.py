@@ -28,7 +28,8 @@ class Predictor:
     Detection API, or a model of its zoo. Image files are read as they are stored: an EXIF orientation is not applied.
 
     Args:
-      saved_model_dir: a run folder (its best export is taken), the folder of an export, or the SavedModel in it.
+      saved_model_dir: a run folder (its best export is taken), the folder of an export, or the SavedModel in it; or a
+        .tflite file.
       label_map: the names of the classes: a `LabelMap`, the path of a label_map.pbtxt, or the name of one that is
         included in this program, such as "mscoco". When omitted, the one next to the SavedModel; if there is none,
         classes are named after their ids, as in "class_17".

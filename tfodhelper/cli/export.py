@@ -1,18 +1,25 @@
-"""write a trained checkpoint as a SavedModel
+"""write a trained checkpoint as a SavedModel, or as TFLite files
 
-The folder has the layout of the Object Detection API's exports: saved_model/, checkpoint/, pipeline.config and, where
-one is known, label_map.pbtxt. It appears complete or not at all, and existing files are never overwritten. The
-SavedModel is read back and compared with the model before the folder gets its name.
+The folder of a SavedModel has the layout of the Object Detection API's exports: saved_model/, checkpoint/,
+pipeline.config and, where one is known, label_map.pbtxt. Every folder appears complete or not at all, and existing
+files are never overwritten. A SavedModel is read back and compared with the model before the folder gets its name.
 
 An archive of the zoo can be exported as it is:
 
   tfodhelper export --input_type=image_tensor --pipeline_config_path=ARCHIVE/pipeline.config
       --trained_checkpoint_dir=ARCHIVE/checkpoint --output_directory=exported --label_map=mscoco
+
+For phones and edge devices, detectors of one stage:
+
+  tfodhelper export --format=tflite --quantization=float32 --quantization=int8 --trained_checkpoint_dir=runs/first
+      --output_directory=tflite
+
+Each file is run over validation images, and its precision, size and speed are printed next to those of the SavedModel.
 """
 
 from tfodhelper import console
 from tfodhelper.cli import flagging, option_flags
-from tfodhelper.exporting.options import ExportOptions
+from tfodhelper.exporting.options import TFLITE, ExportOptions
 
 
 def define_flags(fv):
@@ -27,7 +34,7 @@ def main(fv, args):
     from tfodhelper.exporting import export_file
 
     export_file.export(options)
-    console.say_next(
-        f"tfodhelper predict --saved_model_dir={options.output_directory} --output_dir=predictions --draw "
-        "IMAGES_OR_FOLDERS"
-    )
+    model = options.output_directory
+    if options.format == TFLITE:
+        model = f"{model}/detector_{options.quantization[0]}.tflite"
+    console.say_next(f"tfodhelper predict --saved_model_dir={model} --output_dir=predictions --draw IMAGES_OR_FOLDERS")

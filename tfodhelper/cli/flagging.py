@@ -97,7 +97,7 @@ def _format_flag(flag):
     if option.is_required:
         text += " (required)"
     if flag.default is not None and flag.default is not False and flag.default != []:
-        text += f" (default: {str(flag.default).lower() if flag.default is True else flag.default})"
+        text += f" (default: {_show(flag.default)})"
     lines = textwrap.wrap(text, _WIDTH - _COLUMN)
     if isinstance(option.choices, dict):
         lines += _format_choices(option.choices)
@@ -106,6 +106,12 @@ def _format_flag(flag):
     else:
         lines[0] = f"{head}\n{' ' * _COLUMN}{lines[0]}"
     return f"\n{' ' * _COLUMN}".join(lines)
+
+
+def _show(default):
+    if isinstance(default, list):
+        return ", ".join(default)
+    return "true" if default is True else default
 
 
 def _spelling(option):

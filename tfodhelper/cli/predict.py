@@ -1,6 +1,6 @@
-"""run a SavedModel on images: JSON lines, LabelImg XML, pictures
+"""run a SavedModel or a TFLite file on images: JSON lines, LabelImg XML, pictures
 
-The SavedModel may come from this program, the Object Detection API or the zoo. Images are given as arguments after the
+The model may come from this program, the Object Detection API or the zoo. Images are given as arguments after the
 flags, as files or as folders; subfolders are searched, too.
 
   tfodhelper predict --saved_model_dir=exported --output_dir=predictions --write_xml --draw photos more/photo.jpg

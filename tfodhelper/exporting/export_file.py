@@ -1,9 +1,10 @@
-"""Exports a pipeline.config and a checkpoint to a SavedModel: the verb `export`."""
+"""Exports a pipeline.config and a checkpoint to a SavedModel or to TFLite files: the verb `export`."""
 
 from tfodhelper import console, run_layout, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import label_maps as included
 from tfodhelper.config import overrides, pipeline, supported
+from tfodhelper.exporting import options as export_options
 
 
 def export(options):
@@ -31,6 +32,8 @@ def export(options):
     if label_map_path is None:
         label_map_path = saved_model.find_label_map(config, config_path)
     _compare_classes(config, label_map_path)
+    if options.format == export_options.TFLITE:
+        return _export_tflite(config, checkpoint, options, label_map_path)
     with console.phase("export"):
         folder = saved_model.export_trained(
             config,
@@ -41,8 +44,23 @@ def export(options):
             label_map_path=label_map_path,
         )
     console.say(f"exported to {options.output_directory}, input type {options.input_type}")
-    console.say(f"label map: {label_map_path or 'none; classes are named after their ids (--label_map gives names)'}")
+    _say_label_map(label_map_path)
     return folder
+
+
+def _export_tflite(config, checkpoint, options, label_map_path):
+    from tfodhelper.exporting import tflite_files
+
+    label_map = None if label_map_path is None else label_maps.read_label_map(label_map_path)
+    folder = tflite_files.export_tflite(config, checkpoint, options, label_map, label_map_path)
+    console.say("")
+    console.say(f"exported to {options.output_directory}; {tflite_files.DESCRIPTION} describes inputs and outputs")
+    _say_label_map(label_map_path)
+    return folder
+
+
+def _say_label_map(path):
+    console.say(f"label map: {path or 'none; classes are named after their ids (--label_map gives names)'}")
 
 
 def _compare_classes(config, label_map_path):

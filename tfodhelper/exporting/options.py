@@ -2,9 +2,27 @@
 
 import dataclasses
 
-from tfodhelper import options
+from tfodhelper import errors, options
 from tfodhelper.config.options import ChangeOptions
 
+SAVED_MODEL, TFLITE = "saved_model", "tflite"
+FORMATS = {
+    SAVED_MODEL: "a SavedModel, laid out as the Object Detection API does",
+    TFLITE: "TFLite files, for phones and edge devices",
+}
+FLOAT32, FLOAT16, DYNAMIC, INT8 = "float32", "float16", "dynamic", "int8"
+QUANTIZATIONS = {
+    FLOAT32: "as trained",
+    FLOAT16: "weights of 16 bits: half the size",
+    DYNAMIC: "weights of 8 bits, computed with floats: a quarter of the size; needs no images",
+    INT8: "8 bits throughout, uint8 input: for accelerators; calibrated with images",
+}
+FAST, REGULAR, NO_NMS = "fast", "regular", "none"
+NMS = {
+    FAST: "one suppression for all classes, by the best class of each anchor",
+    REGULAR: "one for each class, as in the SavedModel: slower, the more so with many classes",
+    NO_NMS: "outputs of raw boxes and scores, for delegates that do not know TFLite_Detection_PostProcess",
+}
 INPUT_TYPES = {
     "image_tensor": "uint8 [1, height, width, 3]",
     "float_image_tensor": "float32 [any, height, width, 3], values from 0 to 255",
@@ -15,10 +33,46 @@ _ANY = ("any", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions(ChangeOptions):
+class TFLiteOptions(options.Options):
+    """What `export` does with --format=tflite."""
+
+    title = "With --format=tflite"
+
+    quantization: options.Texts = options.option(
+        (FLOAT32,), "Types of numbers. May be repeated: there is one file for each.", choices=QUANTIZATIONS
+    )
+    nms: str = options.option(FAST, "How boxes that overlap are suppressed.", choices=NMS)
+    max_detections: int | None = options.option(
+        None, "Detections per image; when omitted, what the pipeline.config says.", least=1
+    )
+    score_threshold: float | None = options.option(
+        None,
+        "Detections with a lower score are left out; when omitted, what the pipeline.config says. A higher one makes "
+        "suppression faster.",
+        least=0,
+        most=1,
+    )
+    iou_threshold: float | None = options.option(
+        None, "Overlap that a box may have with a better one; when omitted, what the pipeline.config says.", most=1
+    )
+    data_dir: options.Path | None = options.option(
+        None,
+        "Folder that `tfodhelper convert` has written, or a run folder: images for the calibration of int8 and for the "
+        "check. When omitted, the records that the pipeline.config names.",
+    )
+    num_calibration_images: int = options.option(100, "Training images for the calibration of int8.", least=1)
+    num_check_images: int = options.option(
+        200, "Validation images on which the files are compared with the SavedModel; 0 leaves this out.", least=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions(TFLiteOptions, ChangeOptions):
     """The options of `export`."""
 
     title = "Model and configuration"
+
+    format: str = options.option(SAVED_MODEL, "What is written.", choices=FORMATS)
 
     pipeline_config_path: options.Path | None = options.option(
         None,
@@ -41,6 +95,21 @@ class ExportOptions(ChangeOptions):
         "label_map.pbtxt with the names of the classes, or the name of one that is included, such as mscoco. When "
         "omitted, the one that the pipeline.config names.",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        other = ExportOptions if self.format == TFLITE else TFLiteOptions
+        names = ("input_type", "batch_size") if self.format == TFLITE else None
+        for option in options.options_of(other):
+            is_given = getattr(self, option.name) != option.default
+            if is_given and (names is None or option.name in names):
+                raise errors.UsageError(
+                    f"--{option.flag} cannot be combined with --format={self.format}", fix=f"leave out --{option.flag}"
+                )
+        if self.iou_threshold is not None and self.iou_threshold <= 0:
+            raise errors.UsageError(
+                "--iou_threshold: invalid value", expected="above 0, at most 1", received=self.iou_threshold
+            )
 
     @property
     def images_per_call(self):

@@ -57,20 +57,37 @@ def export_trained(
       ExportError, StorageError: see `export_saved_model`.
     """
     check_output_directory(output_directory)
-    detector = build.build_detector(pipeline_config.model, is_training=False)
-    report = restore.restore_trained(detector, trained_checkpoint_dir)
-    console.say(str(report))
-    num_averages = moving_averages.restore_averages(detector, report.prefix)
-    if num_averages:
-        console.say(f"weights: {num_averages} replaced by the averages that training kept")
     return export_saved_model(
-        detector,
+        restore_detector(pipeline_config, trained_checkpoint_dir),
         pipeline_config,
         output_directory,
         input_type=input_type,
         batch_size=batch_size,
         label_map_path=label_map_path,
     )
+
+
+def restore_detector(pipeline_config, trained_checkpoint_dir):
+    """Builds the model of a pipeline.config and restores all of a checkpoint, as it was evaluated.
+
+    Args:
+      pipeline_config: TrainEvalPipelineConfig message.
+      trained_checkpoint_dir: folder with a checkpoint (its newest is taken), or a checkpoint's prefix.
+
+    Returns:
+      `models.detector.Detector`.
+
+    Raises:
+      CheckpointError: the checkpoint does not belong to the model.
+      ConfigError: the model cannot be built.
+    """
+    detector = build.build_detector(pipeline_config.model, is_training=False)
+    report = restore.restore_trained(detector, trained_checkpoint_dir)
+    console.say(str(report))
+    num_averages = moving_averages.restore_averages(detector, report.prefix)
+    if num_averages:
+        console.say(f"weights: {num_averages} replaced by the averages that training kept")
+    return detector
 
 
 def export_saved_model(

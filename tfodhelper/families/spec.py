@@ -59,6 +59,7 @@ class Family:
       training_fields: names of fields that affect training or the processing of outputs, but not the meaning of the
         weights. Configurations that differ only in these describe the same network.
       outputs: model -> what it detects: a frozenset of `BOXES` and `PROPOSALS`.
+      is_single_shot: whether its detectors have a `single_shot_output`, so that TFLite files can contain them.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Family:
     batch_norm_switch: BatchNormSwitch | None = None
     training_fields: frozenset = frozenset()
     outputs: Callable = boxes_alone
+    is_single_shot: bool = False
 
     def architecture(self, model):
         """The architecture's message (Ssd, FasterRcnn, ...)."""

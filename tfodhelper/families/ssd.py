@@ -101,7 +101,7 @@ _RESNETS_FPN = {
 }
 _EFFICIENTNET = make(
     "type min_depth conv_hyperparams pad_to_multiple bifpn",
-    depth_multiplier=Only(("1.0",), "the type says how wide EfficientNet is"),
+    depth_multiplier=Only(("1",), "the type says how wide EfficientNet is"),
     use_explicit_padding=Unsupported("EfficientNet pads as much as an input needs"),
     use_depthwise=Unsupported("the type says which convolutions are depthwise"),
     override_base_feature_extractor_hyperparams=Unsupported("EfficientNet always has its own"),
@@ -142,6 +142,7 @@ FAMILY = spec.Family(
     builder="tfodhelper.models.ssd.build:build_ssd",
     rules=_RULES,
     feature_extractors=_FEATURE_EXTRACTORS,
+    is_single_shot=True,
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

@@ -4,8 +4,29 @@ Images go in as pixels; ground truth is an argument; nothing is remembered betwe
 """
 
 import abc
+import dataclasses
+from collections.abc import Callable
 
 import tf_keras
+
+from tfodhelper.ops import nms
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleShotOutput:
+    """What turns the raw predictions of one stage into detections, for exporters that do it in a different way.
+
+    Attributes:
+      scale_factors: of the box codes, see `ops.box_coder`.
+      to_scores: class logits -> scores, same shape.
+      num_background_columns: columns of the scores before class 0.
+      suppression: a `BatchNonMaxSuppression`.
+    """
+
+    scale_factors: tuple
+    to_scores: Callable
+    num_background_columns: int
+    suppression: nms.BatchNonMaxSuppression
 
 
 class Detector(tf_keras.Model, abc.ABC):
@@ -119,6 +140,13 @@ class Detector(tf_keras.Model, abc.ABC):
         Returns:
           Keys of `fields.Detections`. Boxes are normalized to the true image, without its padding; raw boxes of one
           stage to the padded model input. Classes are 0-based; rows past the number of detections are zero.
+        """
+
+    def single_shot_output(self):
+        """What `postprocess` is made of, if it is only the decoding and the suppression of the boxes of all anchors.
+
+        Returns:
+          A `SingleShotOutput`; None for detectors of two stages.
         """
 
     @abc.abstractmethod

@@ -12,7 +12,8 @@ class PredictOptions(options.Options):
     title = "Prediction"
 
     saved_model_dir: options.Path = options.option(
-        options.REQUIRED, "Folder of the SavedModel, of the export that contains it, or of the run that exported it."
+        options.REQUIRED,
+        "Folder of the SavedModel, of the export that contains it, or of the run that exported it; or a .tflite file.",
     )
     image_dir: options.Path | None = options.option(None, "Folder with images; the same as an argument.")
     output_dir: options.Path = options.option(
@@ -21,7 +22,7 @@ class PredictOptions(options.Options):
     label_map: options.Path | None = options.option(
         None,
         "label_map.pbtxt with the names of the classes, or the name of one that is included, such as mscoco. When "
-        "omitted, the one next to the SavedModel.",
+        "omitted, the one next to the model, or in the TFLite file.",
     )
     score_threshold: float = options.option(0.5, "Detections with a lower score are dropped.", least=0, most=1)
     batch_size: int = options.option(8, "Images per call, where the SavedModel takes several.", least=1)

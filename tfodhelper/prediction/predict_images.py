@@ -1,4 +1,4 @@
-"""Runs a SavedModel on images and writes the results: the verb `predict`."""
+"""Runs a model on images and writes the results: the verb `predict`."""
 
 from tfodhelper import console, errors, tensorflow_setup
 from tfodhelper.config import label_maps
@@ -22,7 +22,7 @@ def predict_images(options, paths=()):
     paths = ([options.image_dir] if options.image_dir else []) + list(paths)
     if not paths:
         raise errors.UsageError("no image given", fix="give images or folders, or use --image_dir")
-    saved_models.find_saved_model(options.saved_model_dir)
+    saved_models.find_model(options.saved_model_dir)
     images = sources.find_images(paths)
     label_map_path = label_maps.find_label_map(options.label_map)
     write.check_output_dir(options.output_dir)
@@ -31,9 +31,7 @@ def predict_images(options, paths=()):
 
     model = predictor.StreamPredictor(options.saved_model_dir, label_map_path)
     if model.label_map is None:
-        console.warn(
-            "no label map next to the SavedModel: classes are named after their ids; use --label_map for names"
-        )
+        console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:
         _predict(options, model, images, writer)
     _summarize(options, writer, len(images))

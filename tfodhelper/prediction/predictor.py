@@ -1,4 +1,4 @@
-"""Runs a SavedModel on images, as users have it: any with the Object Detection API's signature.
+"""Runs a SavedModel on images, as users have it: any with the Object Detection API's signature; or a TFLite file.
 
 The SavedModel is self-contained: what a signature takes is read from it, and none of the code that made it is needed.
 Threads decode images while the model works; they read the stored frame and ignore any EXIF orientation.
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, fields
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections, reading, saved_models, servable
+from tfodhelper.prediction import detections, reading, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
@@ -59,12 +59,12 @@ class _Read:
 
 
 class StreamPredictor:
-    """A SavedModel with the names of its classes, for streams of images; `api.predictor.Predictor` is built on it.
+    """A model with the names of its classes, for streams of images; `api.predictor.Predictor` is built on it.
 
     Args:
-      saved_model_dir: folder of the SavedModel, or of the export around it.
-      label_map: `LabelMap`, path of one, or None for the one next to the SavedModel. Without any, classes are named
-        after their ids, as in "class_17".
+      saved_model_dir: folder of the SavedModel, or of the export around it; or a .tflite file.
+      label_map: `LabelMap`, path of one, or None for the one next to the model, or in the TFLite file. Without any,
+        classes are named after their ids, as in "class_17".
       is_for_many: see `servable.Servable`.
 
     Attributes:
@@ -72,9 +72,9 @@ class StreamPredictor:
     """
 
     def __init__(self, saved_model_dir, label_map=None, is_for_many=False):
-        self._servable = servable.Servable(saved_model_dir, is_for_many)
+        self._servable = servable.load(saved_model_dir, is_for_many)
         if label_map is None:
-            label_map = saved_models.find_label_map(saved_model_dir)
+            label_map = self._servable.find_label_map()
         if isinstance(label_map, (str, os.PathLike)):
             label_map = label_maps.read_label_map(label_map)
         self.label_map = label_map

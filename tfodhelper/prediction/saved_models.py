@@ -1,8 +1,50 @@
-"""Where a SavedModel and its label map are."""
+"""Where a SavedModel or a TFLite file and its label map are."""
 
 import pathlib
 
 from tfodhelper import errors, run_layout
+
+_TFLITE = ".tflite"
+
+
+def find_model(path):
+    """Finds what a path of a model means: a TFLite file or a SavedModel.
+
+    Args:
+      path: a .tflite file, a folder with one, or what `find_saved_model` takes.
+
+    Returns:
+      pathlib.Path of the file, or of the folder of the SavedModel.
+
+    Raises:
+      PredictionError: there is none, or there are several TFLite files in the folder.
+    """
+    path = pathlib.Path(path)
+    if path.is_file():
+        if path.suffix.lower() == _TFLITE:
+            return path
+        raise errors.PredictionError(
+            f"{path}: this file is not a model", expected="a file *.tflite, or the folder of a SavedModel"
+        )
+    files = sorted(path.glob(f"*{_TFLITE}"))
+    if len(files) > 1 and not is_saved_model(path):
+        names = ", ".join(file.name for file in files)
+        raise errors.PredictionError(
+            f"{path}: there are several TFLite files in this folder",
+            received=names,
+            fix=f"name one, such as {files[0]}",
+        )
+    return files[0] if files and not is_saved_model(path) else find_saved_model(path)
+
+
+def is_tflite(path):
+    """Whether a path that `find_model` returned is that of a TFLite file."""
+    return pathlib.Path(path).suffix.lower() == _TFLITE
+
+
+def is_saved_model(folder):
+    """Whether a folder is that of a SavedModel."""
+    return any((pathlib.Path(folder) / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt"))
 
 
 def find_saved_model(path):
@@ -20,8 +62,15 @@ def find_saved_model(path):
     """
     path = pathlib.Path(path)
     for folder in (path, path / "saved_model", run_layout.export_of(path, "best") / "saved_model"):
-        if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
+        if is_saved_model(folder):
             return folder
+    if path.is_file() or any(path.glob(f"*{_TFLITE}")):
+        raise errors.PredictionError(
+            f"{path}: a SavedModel is needed here",
+            expected="a folder with saved_model.pb or saved_model/saved_model.pb, or a run folder",
+            received="a TFLite file" if is_tflite(path) else "a file" if path.is_file() else "a folder of TFLite files",
+            fix="export the checkpoint without --format=tflite",
+        )
     if run_layout.is_run(path):
         raise errors.PredictionError(
             f"{path}: this run has not exported a model yet",
@@ -36,14 +85,21 @@ def find_saved_model(path):
     )
 
 
-def find_label_map(saved_model_dir):
-    """Finds the label map of a SavedModel: in its folder, in its assets or in the folder above.
+def find_label_map(path):
+    """Finds the label map of a model.
+
+    Args:
+      path: as for `find_model`.
 
     Returns:
-      pathlib.Path of label_map.pbtxt, or of the only other *.pbtxt; None if there is neither.
+      pathlib.Path of label_map.pbtxt, or of the only other *.pbtxt; None if there is neither. It is looked for in the
+      folder of a SavedModel, in its assets and in the folder above, and next to a TFLite file.
     """
-    folder = find_saved_model(saved_model_dir)
-    for parent in (folder, folder / "assets", folder / "assets.extra", folder.parent):
+    model = find_model(path)
+    if is_tflite(model):
+        label_map = model.parent / "label_map.pbtxt"
+        return label_map if label_map.is_file() else None
+    for parent in (model, model / "assets", model / "assets.extra", model.parent):
         if (parent / "label_map.pbtxt").is_file():
             return parent / "label_map.pbtxt"
         candidates = [path for path in sorted(parent.glob("*.pbtxt")) if path.name != "saved_model.pbtxt"]

@@ -6,8 +6,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import errors, fields
-from tfodhelper.prediction import saved_models, single_thread
+from tfodhelper import errors, fields, tensorflow_setup
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.prediction import saved_models, single_thread, tflite_servable
 
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
@@ -52,6 +53,25 @@ def _count_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load(path, is_for_many=False):
+    """A model as functions from images to detections.
+
+    Args:
+      path: see `saved_models.find_model`.
+      is_for_many: see `Servable`.
+
+    Returns:
+      `Servable` or `tflite_servable.TFLiteServable`.
+
+    Raises:
+      PredictionError: it cannot be loaded, or is not a detector.
+    """
+    path = saved_models.find_model(path)
+    if saved_models.is_tflite(path):
+        return tflite_servable.TFLiteServable(path)
+    return Servable(path, is_for_many)
+
+
 class Servable:
     """The signatures of a SavedModel, as functions from images to detections.
 
@@ -92,6 +112,11 @@ class Servable:
         self._spec = None if self._prepare else self._check_signature()
         self.batch_size = self._spec[1].shape[0] if self._spec else None
         self._encode = self._choose_encoding() if self._spec and not self.mixes_sizes else None
+
+    def find_label_map(self):
+        """The `LabelMap` next to the SavedModel, or None."""
+        path = saved_models.find_label_map(self._folder)
+        return None if path is None else label_maps.read_label_map(path)
 
     def plan_calls(self, batch_size):
         """Plans calls that keep the devices busy.
@@ -178,7 +203,7 @@ class Servable:
     def _get_ready(self, extract, conclude):
         """Makes what `prepare_jpeg` and `detect_in_thread` need, and runs it once."""
         self._num_in_thread = single_thread.count_together(extract, _MOST_ON_ONE_CORE)
-        with single_thread.stderr_is_silent():
+        with tensorflow_setup.stderr_is_silent():
             self._prepare_in_thread = single_thread.make_prepare(self._prepare)
             self._detect_in_thread = single_thread.make_detect(self._prepare, extract, conclude, self._num_in_thread)
             noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)

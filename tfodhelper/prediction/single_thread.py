@@ -4,9 +4,6 @@ For processes that predict many images on processors: each call then stays on on
 backbone, a call takes several images.
 """
 
-import contextlib
-import os
-
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import convert_to_constants
@@ -120,21 +117,3 @@ def _freeze(function):
         func=function, lower_control_flow=True, aggressive_inlining=False
     )
     return convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
-
-
-@contextlib.contextmanager
-def stderr_is_silent():
-    """Silences what TensorFlow's C++ library writes: notes on its optimizer, which no setting turns off."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

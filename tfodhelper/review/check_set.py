@@ -50,7 +50,7 @@ def _check_options(options):
     if options.reviewed and not options.fix:
         raise errors.UsageError("--reviewed requires --fix", fix="add --fix")
     if options.model:
-        saved_models.find_saved_model(options.model)
+        saved_models.find_model(options.model)
 
 
 def _make_folders(options, source):

@@ -42,8 +42,8 @@ def base_pipeline_path(name):
         near = spelling.nearest(name, base_names(), count=1)
         raise errors.ConfigError(
             f"{name} cannot be trained here yet: there is no base pipeline.config for it",
-            fix=(f"did you mean {near[0]}? " if near else "")
-            + "`tfodhelper zoo --trainable` lists the models that can be trained",
+            fix="`tfodhelper zoo --trainable` lists the models that can be trained"
+            + (f"; the one with the most similar name is {near[0]}" if near else ""),
         )
     return folder("pipelines") / f"{name}.config"
 

@@ -1,5 +1,7 @@
 """Lists the published models: implements the verb `zoo`."""
 
+import math
+
 from tfodhelper import console, errors
 from tfodhelper.zoo import catalogue
 
@@ -12,7 +14,7 @@ def say_models(options, words=""):
       words: only models that match all of these words are listed.
 
     Returns:
-      The short name of a model that can be trained.
+      The short name of a model that can be trained: the fastest of the newer generation in the list.
 
     Raises:
       ZooError: no model matches all words.
@@ -30,6 +32,11 @@ def say_models(options, words=""):
         for model in models:
             console.say(f"{model.name}: {model.url}")
     console.say("")
-    trainable = [model.name for model in models if model.trainable_here]
+    trainable = [model for model in models if model.trainable_here]
     console.say(f"{len(models)} models, {len(trainable)} of them can be trained here")
-    return catalogue.preferred_name(trainable[0]) if trainable else "ssd_mobilenet_v1"
+    return catalogue.preferred_name(min(trainable, key=_newest_and_fastest).name) if trainable else "ssd_mobilenet_v2"
+
+
+def _newest_and_fastest(model):
+    speed = float(model.speed_ms) if model.speed_ms.isdecimal() else math.inf
+    return model.generation != "tf2", speed

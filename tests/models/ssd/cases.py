@@ -193,7 +193,7 @@ VARIANTS = {
         | {
             "type": "ssd_mobilenet_v2_fpn_keras",
             "extractor": "use_depthwise: true fpn { additional_layer_depth: 32 }",
-            "predictor": "depth: 12 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+            "predictor": "depth: 32 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
         },
     ),
     # Up to layer 14 the backbone has 1 + 2 + 12 * 3 batch norms.

@@ -286,10 +286,11 @@ def _hold_shard(folder, shard):
 
 
 def _digest_model(saved_model_dir):
-    """Digest of the files of a SavedModel and of its label map."""
-    folder = saved_models.find_saved_model(saved_model_dir)
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    label_map = saved_models.find_label_map(folder)
+    """Digest of the files of a model and of its label map."""
+    model = saved_models.find_model(saved_model_dir)
+    paths = [model] if saved_models.is_tflite(model) else sorted(model.rglob("*"))
+    paths = [path for path in paths if path.is_file() and not path.name.startswith(".")]
+    label_map = saved_models.find_label_map(model)
     digest = hashlib.sha256()
     for path in paths + ([label_map] if label_map else []):
         digest.update(f"{path.name}\n{storage.sha256_of(path)}\n".encode())

@@ -187,6 +187,15 @@ class SSDDetector(detector.Detector):
             Detections.RAW_SCORES: scores,
         }
 
+    def single_shot_output(self):
+        """See `Detector.single_shot_output`."""
+        return detector.SingleShotOutput(
+            scale_factors=self._assigner.scale_factors,
+            to_scores=self._output.to_scores,
+            num_background_columns=self._output.num_background_columns,
+            suppression=self._output.suppression,
+        )
+
     def parts(self):
         """See `Detector.parts`."""
         stage = "FeatureExtractor"  # in first-generation checkpoints
