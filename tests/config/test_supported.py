@@ -94,7 +94,7 @@ def test_unsupported_field_at_its_default_is_fine(base):
             "model.ssd.feature_extractor.type: ssd_mobilenet_v2_mnasfpn",
             "ssd_mobilenet_v1",
         ),
-        ("ssd { feature_extractor { type: 'ssd_mobiledet_cpu' } }", "ssd_mobiledet_cpu", "ssd_mobilenet_v1"),
+        ("ssd { feature_extractor { type: 'ssd_mobiledet_gpu' } }", "ssd_mobiledet_gpu", "ssd_mobilenet_v1"),
         ("ssd { feature_extractor { type: 'spaghettinet' } }", "spaghettinet", "ssd_mobilenet_v1"),
         ("faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } }", "faster_rcnn_nas", "faster_rcnn_resnet50"),
         (

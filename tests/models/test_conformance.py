@@ -191,10 +191,14 @@ def test_the_parts_of_a_detector_make_the_whole(detector, cases):
         return
     image_by_image = [detector.extract_features(image) for image in tf.split(inputs, BATCH)]
     together = [tf.concat(level, axis=0) for level in zip(*image_by_image)]
+
+    def assert_near(ours, other):
+        np.testing.assert_allclose(ours, other, atol=1e-5 * max(1.0, np.abs(other).max()))
+
     for received, other in zip(together, features):
-        np.testing.assert_allclose(received, other, atol=1e-5)
+        assert_near(received, other)
     tf.nest.map_structure(
-        lambda ours, other: np.testing.assert_allclose(ours, other, atol=1e-5),
+        assert_near,
         detector.predict_from_features(features, tuple(inputs.shape[1:3])),
         detector.predict_raw(inputs, shapes),
     )
