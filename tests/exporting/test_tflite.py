@@ -347,6 +347,24 @@ def test_a_network_with_a_mean_for_each_channel_takes_pixels_where_they_are_inte
     assert np.abs(scores - expected).mean() < 0.02
 
 
+@pytest.mark.parametrize("name", ["EfficientDet", "FPN"])
+def test_other_members_of_the_family_are_converted_in_the_same_way(name, tmp_path):
+    detector = variants.build_variant(name, is_training=False)
+    suppression = detector.single_shot_output().suppression
+    network = tflite_graph.build_network(detector, suppression, "none", takes_pixels=False)
+    with tflite_convert.Converter(network, suppression) as converter:
+        (tmp_path / "model.tflite").write_bytes(model_file.serialize(converter.convert("float32")))
+    model = runtime.load_interpreter_class()(model_path=str(tmp_path / "model.tflite"))
+    model.allocate_tensors()
+    inputs = np.random.RandomState(0).uniform(-1, 1, [1, *network.size, 3]).astype(np.float32)
+    model.set_tensor(model.get_input_details()[0]["index"], inputs)
+    model.invoke()
+    shapes = tf.constant([[*network.size, 3]])
+    expected = detector.postprocess(detector.predict_raw(tf.constant(inputs), shapes), shapes)
+    for output, key in zip(model.get_output_details(), (Detections.RAW_BOXES, Detections.RAW_SCORES)):
+        np.testing.assert_allclose(model.get_tensor(output["index"]), expected[key], atol=1e-5)
+
+
 def test_a_detector_of_two_stages_is_refused_before_it_is_built():
     config = pipelines.new_pipeline()
     config.model.CopyFrom(variants.parse_variant("Faster R-CNN"))
