@@ -11,6 +11,7 @@ from PIL import Image
 from tests.exporting import fake_detector
 from tests.models import variants
 from tfodhelper.exporting import serving
+from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor, reading, servable, single_thread
 
 pytestmark = pytest.mark.slow
