@@ -3,12 +3,12 @@
 
     python scripts/one_stage_table.py [NAME ...] [--output=docs/one_stage.md] [--seconds=10]
 
-Every model of the zoo with a base file in pipelines/ is built from it and measured in processes of its own: the forward
+Every model of the zoo with a base file in pipelines/ is built from it and measured in a process of its own: the forward
 pass of one image, from pixels to detections, and a training step with a batch of one (forward, losses, backward,
-update). Milliseconds are medians of the calls within `--seconds`, at least two, the first call left out. In the same
-minute a yardstick is timed, the forward pass of the MobileNet of tf_keras.applications at 224 x 224; the columns with
-an x are multiples of it and can be compared between machines, and between times of day. Peak memory is that of the
-whole process, TensorFlow's own 0.4 GB included. mAP on COCO is the published one, with the published weights.
+update). Milliseconds are medians of the calls within `--seconds`, at least two, the first call left out. Before them a
+yardstick is timed, the forward pass of the MobileNet of tf_keras.applications at 224 x 224; the columns with an x are
+multiples of it and can be compared between machines, and between times of day. Peak memory is that of the whole process
+so far, TensorFlow's own 0.4 GB included. mAP is the published one, with the published weights.
 """
 
 import argparse
@@ -41,11 +41,10 @@ def main():
     parser.add_argument("names", nargs="*", help="names of archives; all one-stage models when left out")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file to write; printed only when left out")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each part is measured")
-    parser.add_argument("--part", choices=("yardstick", "forward", "step"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.part:
-        measured = {"yardstick": measure_yardstick, "forward": measure_forward, "step": measure_step}[arguments.part]
-        print("RESULT " + json.dumps(measured(arguments)))
+    if arguments.measure:
+        measure(arguments.names[0], arguments.seconds)
         return
     lines = [_row(HEADER), _row(["---"] + ["---:"] * (len(HEADER) - 1))]
     print("\n".join(lines), flush=True)
@@ -73,13 +72,13 @@ def one_stage_models():
 
 def measure_model(model, arguments):
     """The cells of one row; what a machine has no memory for is a dash."""
-    yardstick = run_part("yardstick", model.name, arguments)["seconds"]
-    forward, step = (run_part(part, model.name, arguments) for part in ("forward", "step"))
-    known = forward or step or {}
+    parts = run_parts(model.name, arguments)
+    facts, yardstick = parts.get("facts", {}), parts.get("yardstick", {}).get("seconds")
+    forward, step = parts.get("forward"), parts.get("step")
     return (
         model.name,
-        known.get("input", "-"),
-        f"{known['parameters'] / 1e6:.1f}" if known else "-",
+        facts.get("input", "-"),
+        f"{facts['parameters'] / 1e6:.1f}" if facts else "-",
         *_times(forward, yardstick),
         *_times(step, yardstick),
         *(f"{part['peak_gb']:.1f}" if part else "-" for part in (forward, step)),
@@ -97,17 +96,30 @@ def _row(cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def run_part(part, name, arguments):
-    """Measures one part in a process of its own; None if it did not survive."""
-    command = [sys.executable, __file__, name, f"--part={part}", f"--seconds={arguments.seconds}"]
+def run_parts(name, arguments):
+    """{part: what was measured}, from a process of its own, as far as that came."""
+    command = [sys.executable, __file__, name, "--measure", f"--seconds={arguments.seconds}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        print(f"{name}, {part}: exit status {done.returncode} {done.stderr.strip()[-300:]}", file=sys.stderr)
-        return None
-    return json.loads(done.stdout.rpartition("RESULT ")[2])
+        print(f"{name}: exit status {done.returncode} {done.stderr.strip()[-300:]}", file=sys.stderr)
+    lines = [line.partition("RESULT ")[2] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    return {part: measured for line in lines for part, measured in json.loads(line).items()}
 
 
-def build_model(name, is_training):
+def measure(name, seconds):
+    """Prints a line for each part as soon as it is measured."""
+    detector, images, facts = build_model(name)
+    parts = {
+        "facts": lambda: facts,
+        "yardstick": lambda: time_calls(make_yardstick(), min(seconds, 2.0)),
+        "forward": lambda: time_calls(make_forward(detector, images), seconds),
+        "step": lambda: time_calls(make_step(detector, images), seconds),
+    }
+    for part, run in parts.items():
+        print("RESULT " + json.dumps({part: run()}), flush=True)
+
+
+def build_model(name):
     """(detector, a batch of one image that fills its input, `input` and `parameters` for the table)."""
     from tfodhelper import tensorflow_setup
 
@@ -119,37 +131,42 @@ def build_model(name, is_training):
     from tfodhelper.zoo import base_configs
 
     model = pipeline.read_pipeline(base_configs.base_pipeline_path(name)).model
-    detector = build.build_detector(model, is_training)
-    resizer = detector.resizer
-    height, width = resizer.height, resizer.width
+    detector = build.build_detector(model, is_training=True)
+    height, width = detector.resizer.height, detector.resizer.width
     images = tf.random.stateless_uniform([1, height, width, 3], seed=[1, 2], maxval=255.0)
-    facts = {"input": f"{height} x {width}", "parameters": sum(int(tf.size(v)) for v in detector.variables)}
-    return detector, images, facts
+    num_parameters = sum(variable.shape.num_elements() for variable in detector.variables)
+    return detector, images, {"input": f"{height} x {width}", "parameters": num_parameters}
 
 
-def measure_forward(arguments):
-    """From pixels to detections."""
+def make_yardstick():
+    """The forward pass of the stock MobileNet."""
+    import tensorflow as tf
+    import tf_keras
+
+    network = tf_keras.applications.MobileNet(weights=None)
+    images = tf.random.stateless_uniform([1, 224, 224, 3], seed=[1, 2])
+    return tf.function(lambda: network(images, training=False))
+
+
+def make_forward(detector, images):
+    """From pixels to detections, suppressing as evaluation and `predict` do with many classes."""
     import tensorflow as tf
 
-    detector, images, facts = build_model(arguments.names[0], is_training=False)
-
     @tf.function
-    def forward(images):
+    def forward():
         inputs, shapes = detector.preprocess(images)
-        # as evaluation and `predict` do with many classes
         return detector.postprocess(detector.predict_raw(inputs, shapes), shapes, score_threshold=0.0)
 
-    return facts | time_calls(lambda: forward(images), arguments.seconds)
+    return forward
 
 
-def measure_step(arguments):
-    """Forward, losses, backward and update; all anchors are far from the boxes or near, as it happens."""
+def make_step(detector, images):
+    """Forward, losses, backward and update for some boxes."""
     import tensorflow as tf
     import tf_keras
 
     from tfodhelper.fields import Groundtruth
 
-    detector, images, facts = build_model(arguments.names[0], is_training=True)
     corners = tf.random.stateless_uniform([1, NUM_BOXES, 2], seed=[3, 4], maxval=0.7)
     groundtruth = {
         Groundtruth.BOXES: tf.concat([corners, corners + 0.3], axis=-1),
@@ -157,34 +174,20 @@ def measure_step(arguments):
         Groundtruth.WEIGHTS: tf.ones([1, NUM_BOXES]),
     }
     optimizer = tf_keras.optimizers.legacy.SGD(1e-4, momentum=0.9)
+    variables = detector.trainable_variables
 
     @tf.function
-    def step(images):
+    def step():
         inputs, shapes = detector.preprocess(images)
         with tf.GradientTape() as tape:
             predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
             losses = list(detector.losses(predictions, groundtruth, training=True).values())
             total = tf.add_n(losses + detector.regularization_losses())
-        variables = detector.trainable_variables
         gradients = tape.gradient(total, variables)
         optimizer.apply_gradients([pair for pair in zip(gradients, variables) if pair[0] is not None])
         return total
 
-    return facts | time_calls(lambda: step(images), arguments.seconds)
-
-
-def measure_yardstick(arguments):
-    """The forward pass of the stock MobileNet."""
-    from tfodhelper import tensorflow_setup
-
-    tensorflow_setup.quiet_tensorflow()
-    import tensorflow as tf
-    import tf_keras
-
-    network = tf_keras.applications.MobileNet(weights=None)
-    images = tf.random.stateless_uniform([1, 224, 224, 3], seed=[1, 2])
-    forward = tf.function(lambda images: network(images, training=False))
-    return time_calls(lambda: forward(images), min(arguments.seconds, 3.0))
+    return step
 
 
 def time_calls(call, seconds):

@@ -137,8 +137,12 @@ def test_in_a_thread_images_have_the_detections_that_they_have_in_a_batch(varian
             assert len(received) == len(expected[some])
             for output, other in zip(received, expected[some]):
                 assert set(output) == set(other)
+                sure = other[Detections.SCORES] > 1e-4  # below, the last bit decides whether there is a box
                 for key, value in other.items():
-                    np.testing.assert_allclose(output[key], value, rtol=1e-4, atol=2e-5, err_msg=key)
+                    ours, theirs = output[key], value
+                    if key in (Detections.BOXES, Detections.CLASSES):
+                        ours, theirs = ours[sure], theirs[sure]
+                    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5, err_msg=key)
         assert capfd.readouterr().err == ""
 
 
