@@ -40,7 +40,7 @@ def inside_of(backbone):
 
 def squeezed_of(backbone):
     """{number of the layer: channels between the convolutions of its squeeze and excitation}."""
-    scoped = {n: dict(unit.scoped_blocks()) for n, unit in enumerate(backbone.units, start=mobilenet_v3.FIRST_UNIT)}
+    scoped = {n: dict(unit.scoped_blocks()) for n, unit in enumerate(backbone.units, start=backbone.FIRST_UNIT)}
     name = "squeeze_excite/Conv"
     return {n: blocks[name].convolution.out_channels for n, blocks in scoped.items() if name in blocks}
 
@@ -79,7 +79,7 @@ def test_which_bottlenecks_of_mobilenet_edgetpu_add_their_input():
     """Where neither stride nor width changes, except at layer 15, which has eight times more channels inside."""
     backbone = mobilenet_v3.MobileNetV3(mobilenet_v3.EDGETPU)
     adding = []
-    for number, unit in enumerate(backbone.units, start=mobilenet_v3.FIRST_UNIT):
+    for number, unit in enumerate(backbone.units, start=backbone.FIRST_UNIT):
         _, project = unit.scoped_blocks()[-1]
         project.convolution.kernel.assign(tf.zeros_like(project.convolution.kernel))
         _, first = unit.scoped_blocks()[0]

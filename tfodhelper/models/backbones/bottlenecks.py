@@ -83,7 +83,7 @@ class Bottleneck(tf_keras.layers.Layer):
 
 
 class ScopedBackbone(tf_keras.layers.Layer, abc.ABC):
-    """A backbone of the first generation whose layers follow one another.
+    """A backbone whose layers follow one another.
 
     Args:
       slim_scope: scope of the network in first-generation checkpoints.
@@ -104,9 +104,9 @@ class ScopedBackbone(tf_keras.layers.Layer, abc.ABC):
         return [loss for _, block in self.scoped_blocks() for loss in block.regularization_losses()]
 
     def checkpoint_keys(self):
-        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order.
+        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order, as Keras does.
 
-        The Object Detection API has no object-graph checkpoints of these networks; ours count as Keras would.
+        Of these networks, the Object Detection API has object-graph checkpoints of MobileNet V2 alone.
         """
         return keras_keys.number_keys([layer for _, block in self.scoped_blocks() for layer in block.layers_in_order()])
 
@@ -115,3 +115,45 @@ class ScopedBackbone(tf_keras.layers.Layer, abc.ABC):
         scopes = slim_naming.scopes_of(stage, [self.slim_scope])
         scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in self.scoped_blocks()]
         return slim_naming.name_variables(self, scoped)
+
+
+class BottleneckNetwork(ScopedBackbone):
+    """Stem, bottlenecks and perhaps a last convolution; layer 1 is the stem, the bottlenecks follow.
+
+    A network sets `stem`, `units`, `last` and `channels`, {endpoint: number of channels}.
+
+    Args:
+      slim_scope: see `ScopedBackbone`.
+      endpoints: what is returned: `layer_N` for the output of that layer, `layer_N/expansion_output` for what its
+        expanding convolution gives.
+    """
+
+    FIRST_UNIT = 2  # number of its layer
+
+    def __init__(self, slim_scope, endpoints, name=None):
+        super().__init__(slim_scope, endpoints[-1], name=name)
+        self._endpoints = tuple(endpoints)
+        self.stem, self.units, self.last, self.channels = None, [], None, {}
+
+    @property
+    def depths(self):
+        """Numbers of channels of the outputs."""
+        return [self.channels[endpoint] for endpoint in self._endpoints]
+
+    def call(self, inputs, training=False):
+        """float32 [b, h, w, 3], -1..1 -> list of float32 [b, h / stride, w / stride, depth], one per endpoint."""
+        features, outputs = {}, self.stem(inputs, training=training)
+        for number, unit in enumerate(self.units, start=self.FIRST_UNIT):
+            outputs, expanded = unit(outputs, training=training)
+            features[f"layer_{number}"], features[f"layer_{number}/expansion_output"] = outputs, expanded
+        if self.last is not None:
+            features[f"layer_{self.FIRST_UNIT + len(self.units)}"] = self.last(outputs, training=training)
+        return [features[endpoint] for endpoint in self._endpoints]
+
+    def scoped_blocks(self):
+        """See `ScopedBackbone`."""
+        scoped = [("Conv", self.stem)]
+        for index, unit in enumerate(self.units):
+            scope = f"expanded_conv_{index}" if index else "expanded_conv"
+            scoped += [(f"{scope}/{name}", block) for name, block in unit.scoped_blocks()]
+        return scoped if self.last is None else [*scoped, ("Conv_1", self.last)]

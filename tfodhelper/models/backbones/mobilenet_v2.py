@@ -9,7 +9,8 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import keras_keys, layers, normalization, slim_naming
+from tfodhelper.models import layers, normalization
+from tfodhelper.models.backbones import bottlenecks
 
 STEM_DEPTH, LAST_DEPTH = 32, 1280
 EXPANSION = 6
@@ -33,7 +34,7 @@ UNITS = (
     (1, 160),
     (1, 320),
 )
-FIRST_UNIT, LAST_LAYER = 2, 19  # numbers of layers
+FIRST_UNIT, LAST_LAYER = bottlenecks.BottleneckNetwork.FIRST_UNIT, 19  # numbers of layers
 SSD_ENDPOINTS = ("layer_15/expansion_output", "layer_19")
 
 # What the convolutions have where the configuration does not override them.
@@ -89,43 +90,7 @@ class Widths:
         return layers.round_depth(depth if self.slim else int(depth))
 
 
-class InvertedResidual(tf_keras.layers.Layer):
-    """A 1x1 expansion, a depthwise 3x3 and a linear 1x1 convolution, perhaps beside a shortcut (section 3.3).
-
-    Args:
-      expand: 1x1 `ConvBlock`, or None.
-      depthwise: depthwise `ConvBlock`.
-      project: 1x1 `ConvBlock` without activation.
-      has_shortcut: whether the input is added to the output.
-    """
-
-    def __init__(self, expand, depthwise, project, has_shortcut, name=None):
-        super().__init__(name=name)
-        self.expand, self.depthwise, self.project = expand, depthwise, project
-        self._has_shortcut = has_shortcut
-        self.built = True
-
-    def call(self, inputs, training=False):
-        """Returns the output and what the depthwise convolution takes.
-
-        Args:
-          inputs: float32 [b, h, w, in_channels].
-          training: whether batch norm moves.
-
-        Returns:
-          float32 [b, h / strides, w / strides, depth] and float32 [b, h, w, channels inside].
-        """
-        expanded = inputs if self.expand is None else self.expand(inputs, training=training)
-        outputs = self.project(self.depthwise(expanded, training=training), training=training)
-        return (inputs + outputs if self._has_shortcut else outputs), expanded
-
-    def scoped_blocks(self):
-        """[(name of its scope in TF-Slim, block)], in order."""
-        named = [("expand", self.expand), ("depthwise", self.depthwise), ("project", self.project)]
-        return [(name, block) for name, block in named if block is not None]
-
-
-class MobileNetV2(tf_keras.layers.Layer):
+class MobileNetV2(bottlenecks.BottleneckNetwork):
     """The stem, 17 inverted residuals and the last convolution, up to the last layer that an output needs.
 
     Each convolution has batch norm.
@@ -151,8 +116,7 @@ class MobileNetV2(tf_keras.layers.Layer):
         endpoints=SSD_ENDPOINTS,
         name="mobilenet_v2",
     ):
-        super().__init__(name=name)
-        self._endpoints, self._depths = tuple(endpoints), {}
+        super().__init__("MobilenetV2", endpoints, name=name)
         padding = {"explicit_padding": explicit_padding}
         linear = dataclasses.replace(hyperparams, activation=None)
 
@@ -165,72 +129,24 @@ class MobileNetV2(tf_keras.layers.Layer):
             if number > FIRST_UNIT:
                 inside = widths.inside_unit(in_channels)
                 expand = block(hyperparams, frozen, in_channels, inside, 1, name="expand")
-            self._depths[f"layer_{number}/expansion_output"] = inside
-            self._depths[f"layer_{number}"] = out_channels
+            self.channels[f"layer_{number}/expansion_output"] = inside
+            self.channels[f"layer_{number}"] = out_channels
             depthwise = block(
                 hyperparams, frozen, inside, None, 3, strides=strides, regularize=regularize_depthwise, **padding
             )
             project = block(linear, frozen, inside, out_channels, 1, name="project")
             has_shortcut = strides == 1 and widths.keeps_width(in_channels, depth)
-            return InvertedResidual(expand, depthwise, project, has_shortcut, name=f"layer_{number}")
+            steps = {"expand": expand, "depthwise": depthwise, "project": project}
+            steps = {scope: step for scope, step in steps.items() if step is not None}
+            return bottlenecks.Bottleneck(steps, has_shortcut, name=f"layer_{number}")
 
         channels = widths.of_stem()
         self.stem = block(hyperparams, frozen, 3, channels, 3, strides=2, name="layer_1", **padding)
-        self.units, self.last = [], None
         num_layers = max(int(endpoint.partition("/")[0].removeprefix("layer_")) for endpoint in endpoints)
         for number, (strides, depth) in enumerate(UNITS[: num_layers - FIRST_UNIT + 1], start=FIRST_UNIT):
             self.units.append(build_unit(number, channels, strides, depth))
             channels = widths.of_unit(depth)
         if num_layers == LAST_LAYER:
-            self._depths[f"layer_{LAST_LAYER}"] = widths.of_last()
+            self.channels[f"layer_{LAST_LAYER}"] = widths.of_last()
             self.last = block(hyperparams, frozen, channels, widths.of_last(), 1, name=f"layer_{LAST_LAYER}")
         self.built = True
-
-    @property
-    def depths(self):
-        """Numbers of channels of the outputs."""
-        return [self._depths[endpoint] for endpoint in self._endpoints]
-
-    def call(self, inputs, training=False):
-        """float32 [b, h, w, 3], -1..1 -> list of float32 [b, h / stride, w / stride, depth], one for each endpoint."""
-        features, outputs = {}, self.stem(inputs, training=training)
-        for number, unit in enumerate(self.units, start=FIRST_UNIT):
-            outputs, expanded = unit(outputs, training=training)
-            features[f"layer_{number}"], features[f"layer_{number}/expansion_output"] = outputs, expanded
-        if self.last is not None:
-            features[f"layer_{LAST_LAYER}"] = self.last(outputs, training=training)
-        return [features[endpoint] for endpoint in self._endpoints]
-
-    def _scoped_blocks(self):
-        """[(name of its scope in TF-Slim, block)], in order."""
-        scoped = [("Conv", self.stem)]
-        for index, unit in enumerate(self.units):
-            scope = f"expanded_conv_{index}" if index else "expanded_conv"
-            scoped += [(f"{scope}/{name}", block) for name, block in unit.scoped_blocks()]
-        return scoped if self.last is None else [*scoped, ("Conv_1", self.last)]
-
-    def regularization_losses(self):
-        """A list of scalars."""
-        return [loss for _, block in self._scoped_blocks() for loss in block.regularization_losses()]
-
-    def checkpoint_keys(self):
-        """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms in order."""
-        return keras_keys.number_keys(
-            [layer for _, block in self._scoped_blocks() for layer in block.layers_in_order()]
-        )
-
-    @property
-    def slim_scope(self):
-        """Scope of the network in first-generation checkpoints."""
-        return "MobilenetV2"
-
-    @property
-    def slim_output(self):
-        """The layer there that the last output comes from."""
-        return self._endpoints[-1]
-
-    def slim_names(self, stage):
-        """{own key: names in first-generation checkpoints}; see `slim_naming.scopes_of`."""
-        scopes = slim_naming.scopes_of(stage, [self.slim_scope])
-        scoped = [([f"{scope}/{name}" for scope in scopes], block) for name, block in self._scoped_blocks()]
-        return slim_naming.name_variables(self, scoped)

@@ -13,7 +13,6 @@ from tfodhelper.models import layers, normalization
 from tfodhelper.models.backbones import bottlenecks
 from tfodhelper.models.backbones.bottlenecks import hard_swish
 
-FIRST_UNIT = 2  # number of its layer
 _SQUEEZE = 4  # how many times fewer channels there are between the convolutions of squeeze and excitation
 
 # What the convolutions have where the configuration does not override them; activations are the networks' own.
@@ -134,7 +133,7 @@ EDGETPU = Network(
 )
 
 
-class MobileNetV3(bottlenecks.ScopedBackbone):
+class MobileNetV3(bottlenecks.BottleneckNetwork):
     """Stem, bottlenecks, perhaps a last convolution; batch norm follows all but those of squeeze and excitation.
 
     Args:
@@ -157,8 +156,7 @@ class MobileNetV3(bottlenecks.ScopedBackbone):
         regularize_depthwise=False,
         name="mobilenet_v3",
     ):
-        super().__init__(network.slim_scope, network.endpoints[-1], name=name)
-        self._network, self._depths = network, {}
+        super().__init__(network.slim_scope, network.endpoints, name=name)
         make = _Builder(hyperparams, frozen, regularize_depthwise)
 
         def scale(depth):
@@ -166,41 +164,16 @@ class MobileNetV3(bottlenecks.ScopedBackbone):
 
         channels = scale(network.stem_depth)
         self.stem = make.block(network.stem_activation, 3, channels, 3, strides=2, name="layer_1")
-        self.units = []
-        for number, unit in enumerate(network.units, start=FIRST_UNIT):
+        for number, unit in enumerate(network.units, start=self.FIRST_UNIT):
             inside, out_channels = max(layers.round_depth(channels * unit.expansion), channels), scale(unit.depth)
             self.units.append(make.unit(unit, channels, inside, out_channels, name=f"layer_{number}"))
-            self._depths |= {f"layer_{number}": out_channels, f"layer_{number}/expansion_output": inside}
+            self.channels |= {f"layer_{number}": out_channels, f"layer_{number}/expansion_output": inside}
             channels = out_channels
-        self.last = None
         if network.last_depth is not None:
-            last_depth, number = scale(network.last_depth), FIRST_UNIT + len(self.units)
+            last_depth, number = scale(network.last_depth), self.FIRST_UNIT + len(self.units)
             self.last = make.block(network.stem_activation, channels, last_depth, 1, name=f"layer_{number}")
-            self._depths[f"layer_{number}"] = last_depth
+            self.channels[f"layer_{number}"] = last_depth
         self.built = True
-
-    @property
-    def depths(self):
-        """Numbers of channels of the outputs."""
-        return [self._depths[endpoint] for endpoint in self._network.endpoints]
-
-    def call(self, inputs, training=False):
-        """float32 [b, h, w, 3], -1..1 -> list of float32 [b, h / stride, w / stride, depth], one per endpoint."""
-        features, outputs = {}, self.stem(inputs, training=training)
-        for number, unit in enumerate(self.units, start=FIRST_UNIT):
-            outputs, expanded = unit(outputs, training=training)
-            features[f"layer_{number}"], features[f"layer_{number}/expansion_output"] = outputs, expanded
-        if self.last is not None:
-            features[f"layer_{FIRST_UNIT + len(self.units)}"] = self.last(outputs, training=training)
-        return [features[endpoint] for endpoint in self._network.endpoints]
-
-    def scoped_blocks(self):
-        """See `ScopedBackbone`."""
-        scoped = [("Conv", self.stem)]
-        for index, unit in enumerate(self.units):
-            scope = f"expanded_conv_{index}" if index else "expanded_conv"
-            scoped += [(f"{scope}/{name}", block) for name, block in unit.scoped_blocks()]
-        return scoped if self.last is None else [*scoped, ("Conv_1", self.last)]
 
 
 class _Builder:
