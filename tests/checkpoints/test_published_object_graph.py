@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+from tests.models import shared_case
 from tests.models import test_shared_parity as parity
 from tests.shared_data import shared
 from tfodhelper.checkpoints import save
@@ -43,7 +44,7 @@ def restore(saved, model):
 @pytest.mark.parametrize("folder", [name for name in parity.folders() if not name.endswith("__slim")])
 def test_every_variable_of_the_published_model_gets_its_value(folder, tmp_path):
     folder = shared(f"odapi_parity/{folder}")
-    detector = build.build_detector(parity.read_model(folder), is_training=False)
+    detector = build.build_detector(shared_case.read_model(folder), is_training=False)
     prefix = tf.train.Checkpoint(model=save.ModelView(detector)).save(str(tmp_path / "ckpt"))
     reader = tf.train.load_checkpoint(prefix)
     saved = read_graph(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
