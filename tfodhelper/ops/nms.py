@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
 
+# Some threads take smaller numbers for 0 and others do not, so whether they are above 0 depends on who computes.
+_SMALLEST_SCORE = float(np.finfo(np.float32).tiny)
 _NEAR = 3  # candidates that are tried first, for each detection that is wanted
 
 
@@ -37,7 +39,8 @@ class BatchNonMaxSuppression:
     """Greedy suppression inside each class, or over all classes at once.
 
     Attributes:
-      score_threshold: boxes of a lower or equal score are left out.
+      score_threshold: boxes of a lower or equal score are left out; for 0, also those of the scores next to 0 that
+        float32 only represents with fewer digits.
       iou_threshold: a box that overlaps a better one by more is left out.
       max_per_class: maximum number of detections of one class.
       max_total: maximum number of detections of an image: D.
@@ -81,7 +84,7 @@ class BatchNonMaxSuppression:
             max_per_class = self.max_total
         if boxes.shape.rank == 4:
             boxes = tf.transpose(boxes, [0, 2, 1, 3])
-        threshold = self.score_threshold
+        threshold = max(self.score_threshold, _SMALLEST_SCORE) if self.score_threshold >= 0.0 else self.score_threshold
         if score_threshold is not None:
             threshold = tf.maximum(tf.cast(score_threshold, tf.float32), threshold)
 
