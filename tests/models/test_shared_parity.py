@@ -37,7 +37,7 @@ KERAS_SUMS, SLIM_SUMS = ("1", "2"), ("0", "1")
 # What may differ where they do not, by architecture: batch statistics of maps of a few pixels amplify the last bit, and
 # then hard mining and the samplers choose otherwise.
 OF_THE_PROCESSOR = {
-    "ssd": {"predictions", "gradients", "statistics"},
+    "ssd": {"predictions", "gradients"},
     "faster_rcnn": {"predictions", "losses", "gradients", "statistics"},
 }
 
@@ -106,8 +106,6 @@ def test_training_step(case, tmp_path):
     moves = len(case.golden.arrays["train/moving_index"]) > 0
     step = step_of_worker(case, tmp_path / "step.npz") if moves else case.take_step()
     failures = failed_checks(case, step)
-    if moves and case.model.HasField("ssd"):
-        step.check_statistics(case.golden, least_share=0.9)
     if failures and moves:
         failures_here = failed_checks(case, case.take_step())
         failures = {name: failure for name, failure in failures.items() if name in failures_here}
@@ -126,8 +124,6 @@ def failed_checks(case, step):
         "gradients": step.check_gradients,
         "statistics": step.check_statistics,
     }
-    if case.model.HasField("ssd"):
-        step.check_statistics(case.golden, least_share=0.9)
     failures = {name: failure_with_all(check, case.goldens) for name, check in checks.items()}
     return {name: failure for name, failure in failures.items() if failure is not None}
 

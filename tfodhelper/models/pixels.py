@@ -46,7 +46,17 @@ class PixelScaling:
 MINUS_ONE_TO_ONE = PixelScaling(scale=2.0 / 255.0, offset=-1.0)
 MINUS_MEANS = PixelScaling(scale=1.0, offset=(-123.68, -116.779, -103.939))  # of ImageNet, as VGG and ResNet take them
 _MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, from 0 to 1
-STANDARDIZED = PixelScaling(
+
+
+class Standardization(PixelScaling):
+    """The same, in the order in which the reference computes it: batch norm in training multiplies the last bit."""
+
+    def scale_pixels(self, images):
+        """See `PixelScaling.scale_pixels`."""
+        return (tf.cast(images, tf.float32) / 255.0 - _MEANS) / _DEVIATIONS
+
+
+STANDARDIZED = Standardization(
     scale=tuple(1.0 / (255.0 * deviation) for deviation in _DEVIATIONS),
     offset=tuple(-mean / deviation for mean, deviation in zip(_MEANS, _DEVIATIONS)),
 )
