@@ -1,4 +1,4 @@
-"""Bottlenecks of networks for phones: rows of convolutions, perhaps with squeeze and excitation, beside a shortcut."""
+"""Bottlenecks of efficient networks: rows of convolutions, perhaps with squeeze and excitation, beside a shortcut."""
 
 import abc
 
@@ -19,14 +19,19 @@ class SqueezeExcitation(tf_keras.layers.Layer):
     Args:
       channels: of input and output.
       reduced: number of channels between the two 1x1 convolutions.
-      hyperparams: `ConvHyperparams`, for initializer, regularizer and the activation between the convolutions. Their
-        biases are not regularized.
+      hyperparams: `ConvHyperparams`, for initializer, regularizer and the activation between the convolutions.
       gate: tensor -> tensor; makes weights of channels from the second convolution.
+      regularize_bias: whether the regularizer holds for biases too.
     """
 
-    def __init__(self, channels, reduced, hyperparams, gate, name=None):
+    def __init__(self, channels, reduced, hyperparams, gate, regularize_bias=False, name=None):
         super().__init__(name=name)
-        own = {"initializer": hyperparams.initializer, "regularizer": hyperparams.regularizer, "use_bias": True}
+        own = {
+            "initializer": hyperparams.initializer,
+            "regularizer": hyperparams.regularizer,
+            "use_bias": True,
+            "regularize_bias": regularize_bias,
+        }
         self.reduce = layers.ConvBlock(layers.Convolution(channels, reduced, 1, **own), None, hyperparams.activation)
         self.expand = layers.ConvBlock(layers.Convolution(reduced, channels, 1, **own), None, gate)
         self.built = True

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper.models import keras_keys, layers, normalization
+from tfodhelper.models.backbones import bottlenecks
 
 _DEPTH_DIVISOR = 8
 _STEM_DEPTH, _TOP_DEPTH = 32, 1280
@@ -105,36 +106,6 @@ def drop_connect(features, rate):
     return features * tf.where(survives, 1.0 / (1.0 - rate), 0.0)
 
 
-class SqueezeExcitation(tf_keras.layers.Layer):
-    """Weights channels by what all of them are on average in the image (Hu et al. 2017; arXiv 1709.01507).
-
-    Args:
-      channels: of input and output.
-      reduced: number of channels between the two 1x1 convolutions.
-      hyperparams: `ConvHyperparams`.
-    """
-
-    def __init__(self, channels, reduced, hyperparams, name=None):
-        super().__init__(name=name)
-        own = {
-            "initializer": hyperparams.initializer,
-            "regularizer": hyperparams.regularizer,
-            "use_bias": True,
-            "regularize_bias": True,
-        }
-        self.reduce = layers.ConvBlock(layers.Convolution(channels, reduced, 1, **own), None, hyperparams.activation)
-        self.expand = layers.ConvBlock(layers.Convolution(reduced, channels, 1, **own), None, tf.sigmoid)
-        self.built = True
-
-    def call(self, inputs):
-        """float32 [b, h, w, channels] -> same shape."""
-        return inputs * self.expand(self.reduce(tf.reduce_mean(inputs, axis=[1, 2], keepdims=True)))
-
-    def blocks(self):
-        """`ConvBlock`s in order."""
-        return [self.reduce, self.expand]
-
-
 class InvertedBottleneck(tf_keras.layers.Layer):
     """1x1 expansion, depthwise convolution, squeeze and excitation, 1x1 projection (Tan and Le 2019, section 4).
 
@@ -158,7 +129,9 @@ class InvertedBottleneck(tf_keras.layers.Layer):
             hyperparams, frozen, width, None, stage.kernel_size, strides=strides, regularize=False, name="depthwise"
         )
         reduced = max(1, int(in_channels * _SQUEEZE_RATIO))
-        self.excitation = SqueezeExcitation(width, reduced, hyperparams, name="excitation")
+        self.excitation = bottlenecks.SqueezeExcitation(
+            width, reduced, hyperparams, tf.sigmoid, regularize_bias=True, name="excitation"
+        )
         linear = dataclasses.replace(hyperparams, activation=None)
         self.projection = build(linear, frozen, width, depth, 1, name="project")
         self.built = True
@@ -180,7 +153,7 @@ class InvertedBottleneck(tf_keras.layers.Layer):
         return inputs + (drop_connect(features, drop_rate) if drop_rate > 0 else features)
 
     def _blocks(self):
-        return [*self.expansion, self.depthwise, *self.excitation.blocks(), self.projection]
+        return [*self.expansion, self.depthwise, self.excitation.reduce, self.excitation.expand, self.projection]
 
     def layers_in_order(self):
         """Convolutions and batch norms, as Keras orders them."""

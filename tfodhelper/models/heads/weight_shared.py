@@ -74,7 +74,7 @@ class WeightSharedHead(tf_keras.layers.Layer):
             channels = _commonest(depths)
             linear = dataclasses.replace(hyperparams, activation=None)
             self.projections = [
-                _build_projection(depth, channels, linear, frozen, use_bias, f"projection_{level}")
+                layers.build_block(linear, frozen, depth, channels, 1, use_bias=use_bias, name=f"projection_{level}")
                 for level, depth in enumerate(depths)
             ]
         names = ["PredictionTower"] if layout.share_tower else ["BoxPredictionTower", "ClassPredictionTower"]
@@ -269,22 +269,6 @@ def _build_shared(in_channels, layout, hyperparams, use_bias):
         regularizer=hyperparams.regularizer,
         use_bias=use_bias,
     )
-
-
-def _build_projection(in_channels, out_channels, hyperparams, frozen, use_bias, name):
-    """The 1x1 block, without activation, that brings a map to the depth of the others."""
-    convolution = layers.Convolution(
-        in_channels,
-        out_channels,
-        1,
-        initializer=hyperparams.initializer,
-        regularizer=hyperparams.regularizer,
-        use_bias=use_bias,
-    )
-    norm = None
-    if hyperparams.norm is not None:
-        norm = normalization.BatchNorm(out_channels, hyperparams.norm, frozen)
-    return layers.ConvBlock(convolution, norm, None, name=name)
 
 
 def _commonest(depths):

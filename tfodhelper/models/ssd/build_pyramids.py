@@ -52,15 +52,7 @@ def _build_mobilenet_v1_fpn(message, frozen, padding):
         endpoints=[_MOBILENET_V1_ENDPOINTS[level] for level in levels_of_backbone(message)],
         pairs=mobilenet_v1.SLENDER_PAIRS if message.use_depthwise else mobilenet_v1.PAIRS,
     )
-    neck = build_pyramid(
-        message,
-        backbone.depths,
-        frozen,
-        use_depthwise=message.use_depthwise,
-        explicit_padding=message.use_explicit_padding,
-    )
-    scaling = dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding)
-    return {"scaling": scaling, "backbone": backbone, "neck": neck}
+    return _add_to_mobilenet(message, backbone, frozen, padding)
 
 
 def _build_mobilenet_v2_fpn(message, frozen, padding):
@@ -72,13 +64,18 @@ def _build_mobilenet_v2_fpn(message, frozen, padding):
         endpoints=[_MOBILENET_V2_ENDPOINTS[level] for level in levels_of_backbone(message)],
         last_depth=_SLENDER_LAST_DEPTH if is_slender else mobilenet_v2.LAST_DEPTH,
     )
+    return _add_to_mobilenet(message, backbone, frozen, padding, slim_coarse=("bottom_up_Conv2d_", 20))
+
+
+def _add_to_mobilenet(message, backbone, frozen, padding, **others):
+    """A MobileNet with the pyramid that follows it; `others`: see `feature_pyramid.Layout`."""
     neck = build_pyramid(
         message,
         backbone.depths,
         frozen,
         use_depthwise=message.use_depthwise,
         explicit_padding=message.use_explicit_padding,
-        slim_coarse=("bottom_up_Conv2d_", 20),
+        **others,
     )
     scaling = dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding)
     return {"scaling": scaling, "backbone": backbone, "neck": neck}
