@@ -10,7 +10,18 @@ import tfodhelper
 
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
-OPEN_TO_ALL = {"version", "errors", "fields", "options", "run_layout", "spelling", "storage", "console"}
+OPEN_TO_ALL = {
+    "version",
+    "errors",
+    "fields",
+    "options",
+    "run_layout",
+    "spelling",
+    "storage",
+    "console",
+    "plain_text",
+    "sheets",
+}
 
 _TRAINING = {
     *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),

@@ -1,4 +1,7 @@
-"""What the user reads: tables, progress, phases with their durations, and what to type next."""
+"""What the user reads: tables, progress, phases with their durations, and what to type next.
+
+Nothing that is printed or logged here steers the terminal, whatever names and messages contain (see `plain_text`).
+"""
 
 import contextlib
 import datetime
@@ -6,14 +9,14 @@ import pathlib
 import sys
 import time
 
-from tfodhelper import storage
+from tfodhelper import plain_text, storage
 
 _LOG_FILES = []
 
 
 def say(text=""):
     """Prints a line and adds it with the time to every open process log."""
-    print(text, flush=True)
+    print(plain_text.visible(text), flush=True)
     note(text)
 
 
@@ -22,13 +25,13 @@ def note(text):
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     for path in _LOG_FILES:
         with open(path, "a", encoding="utf-8") as file:
-            for line in str(text).splitlines():
+            for line in plain_text.visible(text).splitlines():
                 file.write(f"{stamp} {line}\n" if line else "\n")
 
 
 def warn(text):
     """Prints a warning to standard error and to the process logs."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(plain_text.visible(f"warning: {text}"), file=sys.stderr, flush=True)
     note(f"warning: {text}")
 
 
@@ -82,7 +85,7 @@ def format_table(header, rows, numbers=()):
       rows: sequences of cells, as long as the header.
       numbers: indices of the columns that are aligned to the right.
     """
-    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    cells = [[plain_text.one_line(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
     def line(row):
@@ -140,7 +143,7 @@ class Progress:
             if self._total is not None and not final:
                 parts.append(f"ETA {format_seconds(max(self._total - self._done, 0) / rate)}")
         parts += [text] if text else []
-        line = ", ".join(parts)
+        line = plain_text.one_line(", ".join(parts))
         if self._tty:
             sys.stdout.write("\r\x1b[2K" + line + ("\n" if final else ""))
             sys.stdout.flush()

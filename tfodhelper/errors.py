@@ -2,9 +2,14 @@
 
 Every error that a user can see derives from `TfodhelperError`. A message names the file and the object, what was
 expected, what was received, and how to fix it; the command line prints it without a traceback.
+Characters that would steer a terminal are written as escapes, and very long lines are shortened.
 """
 
 from typing import Any
+
+from tfodhelper import plain_text
+
+_LONGEST_LINE = 5000  # characters; the names of all models of the zoo fit
 
 
 class TfodhelperError(Exception):
@@ -31,7 +36,7 @@ class TfodhelperError(Exception):
             lines.append(f"  received: {received}")
         if fix is not None:
             lines.append(f"  fix: {fix}")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(plain_text.shorten(line, _LONGEST_LINE) for line in _visible_lines(lines)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors are sent by worker processes; since constructors differ, they are restored without calling them."""
@@ -78,6 +83,10 @@ class PredictionError(TfodhelperError):
 
 class StorageError(TfodhelperError):
     """A folder that cannot be written, a full disk, or a folder that another process is using."""
+
+
+def _visible_lines(parts):
+    return plain_text.visible("\n".join(parts)).split("\n")
 
 
 def _restore(kind, args, state):

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from tfodhelper import sheets
 from tfodhelper.active_learning import answers, workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.selection import rules, selection
@@ -29,8 +30,8 @@ def start(folder, classes, pool=()):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     label_map.write_label_map(folder / "label_map.pbtxt", label_map.make_label_map(classes))
-    workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, [(name, path, "") for name, path in pool])
-    workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, [])
+    sheets.write_csv(folder / "pool.csv", workspace.POOL_HEADER, [(name, path, "") for name, path in pool])
+    sheets.write_csv(folder / "labelled.csv", workspace.LABELLED_HEADER, [])
     workspace.write_new(folder, SETTINGS)
     return workspace.Workspace(folder)
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from tfodhelper import errors
+from tfodhelper import errors, sheets
 from tfodhelper.active_learning import create_workspace, workspace
 from tfodhelper.active_learning.options import InitOptions
 from tfodhelper.dataset import shapes
@@ -68,7 +68,7 @@ def test_a_pool_image_that_looks_like_the_validation_is_kept_out(photos, tmp_pat
 
 
 def refused_of(started):
-    return list(workspace.read_rows(started.workspace.folder / "pool_refused.csv"))
+    return list(sheets.read_csv(started.workspace.folder / "pool_refused.csv"))
 
 
 def test_a_separate_validation_folder_and_classes_of_folders(photos, tmp_path):

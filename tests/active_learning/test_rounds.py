@@ -13,7 +13,7 @@ import pytest
 
 from tests.active_learning import rounds_on_disk, tiny_workspace
 from tests.shared_data import REPOSITORY
-from tfodhelper import errors, storage
+from tfodhelper import errors, sheets, storage
 from tfodhelper.active_learning import answers, rounds, workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.selection import selection
@@ -43,7 +43,7 @@ def final_set(space):
         path.relative_to(space.set_dir).as_posix(): path.read_text(encoding="utf-8").replace(str(space.folder), "W")
         for path in sorted(space.set_dir.rglob("*.xml"))
     }
-    return texts, list(workspace.read_rows(space.folder / "lineage.csv"))
+    return texts, list(sheets.read_csv(space.folder / "lineage.csv"))
 
 
 def test_each_round_adopts_what_it_chose_with_the_true_boxes(finished, exercise):
@@ -81,7 +81,7 @@ def test_a_round_continues_from_the_last_model(finished):
 
 
 def test_the_lineage_names_round_model_oracle_and_edits(finished):
-    rows = list(workspace.read_rows(finished.folder / "lineage.csv"))
+    rows = list(sheets.read_csv(finished.folder / "lineage.csv"))
     assert len(rows) == 10
     for row in rows:
         assert row["round"] in ("1", "2") and row["oracle"] == "simulated"
@@ -191,7 +191,7 @@ def test_a_missing_pool_is_reported_before_the_training(finished, tmp_path, monk
             (image.name, image.path if image.name == stays and not is_refused else f"/gone{image.path}", "")
             for image in finished.pool()
         ]
-        workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
+        sheets.write_csv(folder / "pool.csv", workspace.POOL_HEADER, rows)
         if is_refused:
             with pytest.raises(errors.DatasetError, match="none of the images of the pool exists"):
                 rounds.run_rounds(folder, until="train")

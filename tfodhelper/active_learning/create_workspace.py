@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, sheets, storage
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.oracles import image_labels
 from tfodhelper.annotations import label_map as label_maps
@@ -69,7 +69,7 @@ def init(options):
         placed = _link_images(folder / "set" / "labelled", labelled.images_of(TRAIN))
         held_out = _link_images(folder / "set" / "validation", validation)
         rows = [(f"labelled/{name}", str(image.path.absolute())) for image, name in placed]
-        workspace.write_rows(folder / "labelled.csv", workspace.LABELLED_HEADER, rows)
+        sheets.write_csv(folder / "labelled.csv", workspace.LABELLED_HEADER, rows)
         names = "".join(f"validation/{name}\n" for _, name in held_out)
         storage.write_text(folder / "validation.txt", names)
         pool_images, classes_of = given or _find_unlabelled(options, labelled)
@@ -201,8 +201,8 @@ def _write_pool(folder, pool_images, classes_of, labelled, validation):
             fix="use --pool_dir with a folder of unlabelled images",
         )
     rows = ((name, path, workspace.join_classes(classes)) for name, path, classes in pool)
-    workspace.write_rows(folder / "pool.csv", workspace.POOL_HEADER, rows)
-    workspace.write_rows(folder / "pool_refused.csv", workspace.REFUSED_HEADER, refused)
+    sheets.write_csv(folder / "pool.csv", workspace.POOL_HEADER, rows)
+    sheets.write_csv(folder / "pool_refused.csv", workspace.REFUSED_HEADER, refused)
     _warn_of_unknown_classes(pool, labelled.label_map)
     return len(pool), collections.Counter(reason.split(":")[0] for _, reason in refused)
 

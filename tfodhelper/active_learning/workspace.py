@@ -14,11 +14,10 @@ Every file is written atomically. What belongs to a round is in its folder alone
 follows from the finished rounds.
 """
 
-import csv
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, sheets, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.options import PARTS, PHASES
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
@@ -170,7 +169,7 @@ class Workspace:
 
     def labelled(self):
         """[(name, path)] of the images that were labelled at the start."""
-        return [(row["name"], row["path"]) for row in read_rows(self.folder / "labelled.csv")]
+        return [(row["name"], row["path"]) for row in sheets.read_csv(self.folder / "labelled.csv")]
 
     def validation(self):
         """Names of the validation images."""
@@ -178,7 +177,7 @@ class Workspace:
 
     def pool(self):
         """Yields the `PoolImage`s of the initial pool, in its order."""
-        for row in read_rows(self.folder / "pool.csv"):
+        for row in sheets.read_csv(self.folder / "pool.csv"):
             yield PoolImage(row["name"], row["path"], split_classes(row["classes"]))
 
     def adopted(self, before=None):
@@ -207,7 +206,7 @@ class Workspace:
         for round_ in self.rounds():
             if round_.has("merge"):
                 rows += [_lineage(answer, round_, paths) for answer in answer_files.read_answers(round_.answers_path)]
-        write_rows(self.folder / "lineage.csv", LINEAGE_HEADER, [row for row in rows if row])
+        sheets.write_csv(self.folder / "lineage.csv", LINEAGE_HEADER, [row for row in rows if row])
 
 
 def _lineage(answer, round_, paths):
@@ -233,7 +232,7 @@ def count_labelled(training):
     manifest = manifests.read_manifest(training / "data")
     counts = {item["name"]: 0 for item in manifest.classes}
     seen = set()
-    for row in read_rows(training / "data" / manifest.files[f"{TRAIN}_csv"]):
+    for row in sheets.read_csv(training / "data" / manifest.files[f"{TRAIN}_csv"], is_neutralized=False):
         key = (row["filename"], row["class"])
         if key not in seen:
             seen.add(key)
@@ -249,23 +248,6 @@ def join_classes(classes):
 def split_classes(cell):
     """The inverse of `join_classes`."""
     return tuple(name for name in cell.split(_BETWEEN) if name) if cell else None
-
-
-def write_rows(path, header, rows):
-    """Writes a CSV file atomically."""
-    with storage.open_whole(path) as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
-
-
-def read_rows(path):
-    """Yields the rows of a CSV file as dicts."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
-    except OSError as error:
-        raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _read_settings(stored):

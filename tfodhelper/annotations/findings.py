@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from tfodhelper import plain_text
+
 NOTE, WARNING, ERROR = "note", "warning", "error"  # severities
 
 KEPT = "kept"  # nothing was changed
@@ -146,7 +148,7 @@ class Finding:
         parts += [f"received {self.received}"] if self.received else []
         parts += [self.action] if self.action != KEPT else []
         parts += [f"fix: {self.fix}"] if self.fix else []
-        return "; ".join(parts)
+        return plain_text.one_line("; ".join(plain_text.shorten(part) for part in parts))
 
     def to_json(self) -> dict[str, str | None]:
         """A dict of plain values, without the empty ones."""

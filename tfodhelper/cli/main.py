@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, plain_text, storage
 from tfodhelper.version import __version__
 
 VERBS = {
@@ -78,7 +78,7 @@ def main(argv=None):
 
 def _report_fault():
     """Prints the exception that is being handled, with its traceback."""
-    traceback.print_exc()
+    print(plain_text.visible(traceback.format_exc()), file=sys.stderr, end="")
     print("This is a fault of tfodhelper. Please report it with the lines above.", file=sys.stderr, flush=True)
     return _STATUS_BUG
 

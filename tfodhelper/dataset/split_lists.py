@@ -3,9 +3,8 @@
 import functools
 import os
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, sheets, storage
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import box_statistics
 from tfodhelper.dataset.scan import examine
 from tfodhelper.dataset.split import deviation, split
 
@@ -33,7 +32,7 @@ def write_split(options):
     write = _write_folds if options.num_folds else _write_sides
     sides, share_out = write(options, planned, labels, folder)
     rows = deviation.measure(labels, sides, share_out)
-    box_statistics.write_csv(folder / "split.csv", deviation.HEADER, rows)
+    sheets.write_csv(folder / "split.csv", deviation.HEADER, rows)
     console.say(deviation.format_report(rows))
     return folder / "fold-1" if options.num_folds else folder
 

@@ -4,12 +4,10 @@ A draft contains the labelled boxes and the detections without a box. It is not 
 corrects the rest and presses the space bar, which marks the image as verified. Only verified drafts are read back.
 """
 
-import csv
 import dataclasses
-import io
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, sheets, storage
 from tfodhelper.annotations import checks, findings, labelimg
 from tfodhelper.annotations.labelimg import CORNERS, format_number
 from tfodhelper.annotations.structures import UnusableFile
@@ -41,9 +39,7 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
     images = {image.name: image for image in planned.examination.images}
     order = suspects.rank(by_image)
     digits = max(4, len(str(len(order))))
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(HEADER)
+    rows = []
     with storage.whole_folder(folder) as filled:
         for number, name in enumerate(order, start=1):
             image, image_suspects = images[name], by_image[name]
@@ -57,8 +53,8 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
             for suspect in image_suspects:
                 corners = [format_number(getattr(suspect.box, tag)) for tag in CORNERS]
                 row = (number, target.name, name, image.xml, suspect.kind, suspect.box.name, suspect.labelled or "")
-                lines.writerow((*row, f"{suspect.score:.4f}", *corners))
-        storage.write_text(pathlib.Path(output_dir) / TABLE, text.getvalue())
+                rows.append((*row, f"{suspect.score:.4f}", *corners))
+        sheets.write_csv(pathlib.Path(output_dir) / TABLE, HEADER, rows)
     return folder
 
 
@@ -84,8 +80,7 @@ def read_reviewed(folder, planned):
             expected=f"the folder {FOLDER}, next to {TABLE}",
             fix="write drafts with `tfodhelper check --model=EXPORTED_FOLDER --output_dir=FOLDER`",
         )
-    with open(table, encoding="utf-8", newline="") as file:
-        image_of = {row.get("draft") or "": row.get("image") or "" for row in csv.DictReader(file)}
+    image_of = {row.get("draft", ""): row.get("image", "") for row in sheets.read_csv(table)}
     images = {image.name: image for image in planned.examination.images}
     reviewed, notes = {}, []
     for draft, name in sorted(image_of.items()):

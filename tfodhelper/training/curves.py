@@ -1,10 +1,8 @@
 """The curves of a run in one picture, and its evaluations as a table for spreadsheets."""
 
-import csv
-import io
 import pathlib
 
-from tfodhelper import storage
+from tfodhelper import sheets
 from tfodhelper.fields import Losses
 from tfodhelper.training import evaluation
 
@@ -28,14 +26,13 @@ def write_curves(history, folder):
 def _write_csv(records, path):
     tags = sorted({tag for record in records for tag in record["metrics"]})
     losses = sorted({tag for record in records for tag in record.get("train", {})})
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", *("train/" + tag for tag in losses), *("eval/" + tag for tag in tags)])
-    for record in records:
-        train = record.get("train", {})
-        row = [train.get(tag) for tag in losses] + [record["metrics"].get(tag) for tag in tags]
-        writer.writerow([record["step"], *("" if value is None else value for value in row)])
-    storage.write_text(path, text.getvalue())
+    with sheets.open_csv(
+        path, ["step", *("train/" + tag for tag in losses), *("eval/" + tag for tag in tags)]
+    ) as add_row:
+        for record in records:
+            train = record.get("train", {})
+            row = [train.get(tag) for tag in losses] + [record["metrics"].get(tag) for tag in tags]
+            add_row([record["step"], *row])
 
 
 def _write_picture(records, path):

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from tfodhelper import console
+from tfodhelper import console, plain_text
 from tfodhelper.fields import Losses
 
 
@@ -46,7 +46,7 @@ class TrainingProgress:
         self._last = now
         line = self.line(step, logs)
         if self._tty:
-            sys.stdout.write("\r\x1b[2K" + line)
+            sys.stdout.write("\r\x1b[2K" + plain_text.one_line(line))
             sys.stdout.flush()
             console.note(line)
         else:

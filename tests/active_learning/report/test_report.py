@@ -11,7 +11,7 @@ from PIL import Image
 from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.scan.picture_set import save_image
 from tests.pages import Page
-from tfodhelper import errors
+from tfodhelper import errors, sheets
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.report import gallery, plots, report, round_facts, tfn_sheet
@@ -88,7 +88,7 @@ def test_the_report_is_whole_and_its_page_stands_alone(tmp_path):
 def test_names_of_any_kind_are_text(tmp_path):
     labels = [EVIL, "_$\\frac{1}$", "a\x1b[31mb", "класс 中文", "x" * 300]
     space = make_space(tmp_path, labels=labels)
-    workspace.write_rows(space.folder / "pool.csv", workspace.POOL_HEADER, [("pool/000.jpg", f"/no/{EVIL}", EVIL)])
+    sheets.write_csv(space.folder / "pool.csv", workspace.POOL_HEADER, [("pool/000.jpg", f"/no/{EVIL}", EVIL)])
     round_ = space.rounds()[0]
     disk.add_answers(round_, [disk.refused("pool/000.jpg", EVIL), disk.adopted(f"{EVIL}.jpg", labels)])
     made = report.write_report(space.folder)

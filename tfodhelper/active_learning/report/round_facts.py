@@ -10,7 +10,7 @@ import itertools
 import json
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, sheets, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.selection import selection as selections
@@ -235,7 +235,7 @@ def _count_table(path, num_images, names):
     """`SetCounts` of a table of boxes, in which the lines of an image are consecutive."""
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
     last, seen = None, set()
-    for row in workspace.read_rows(path):
+    for row in sheets.read_csv(path, is_neutralized=False):
         if row["filename"] != last:
             last, seen = row["filename"], set()
         name = names.find(row["class"])

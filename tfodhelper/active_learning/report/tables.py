@@ -3,8 +3,7 @@
 import collections
 import dataclasses
 
-from tfodhelper import console
-from tfodhelper.active_learning import workspace
+from tfodhelper import console, sheets
 from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
@@ -314,7 +313,7 @@ def write_tables(folder, rounds, names):
         ),
     }
     for name, (header, rows) in files.items():
-        workspace.write_rows(folder / name, header, [["" if cell is None else cell for cell in row] for row in rows])
+        sheets.write_csv(folder / name, header, rows)
     return [folder / name for name in files]
 
 

@@ -9,8 +9,7 @@ import dataclasses
 import hashlib
 import pathlib
 
-from tfodhelper import console, errors, storage
-from tfodhelper.active_learning import workspace
+from tfodhelper import console, errors, sheets, storage
 
 RIGHT, WRONG, NOTHING, UNREAD = _MARKS = "T", "F", "N", "?"
 HEADER = ("class", "name", "mark", "found", "score")
@@ -217,8 +216,8 @@ def write_sheet(folder, sheet):
         + ("" if row.share is None else round(row.share, _SCORE_DIGITS), row.mostly_taken_for)
         for row in rows
     ]
-    workspace.write_rows(folder / "tally.csv", HEADER, cells)
-    workspace.write_rows(folder / "tally_classes.csv", SUMMARY_HEADER, counts)
+    sheets.write_csv(folder / "tally.csv", HEADER, cells)
+    sheets.write_csv(folder / "tally_classes.csv", SUMMARY_HEADER, counts)
     storage.write_json(folder / _SHEET_FILE, dataclasses.asdict(sheet))
     return folder / "tally.csv", folder / "tally_classes.csv"
 

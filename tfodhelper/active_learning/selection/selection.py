@@ -1,12 +1,11 @@
 """A round's selection and its files: selection.json and scores.csv."""
 
 import contextlib
-import csv
 import dataclasses
 import json
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, sheets, storage
 from tfodhelper.active_learning.selection import rules
 
 SELECTION_FILE, SCORES_FILE = "selection.json", "scores.csv"
@@ -159,9 +158,7 @@ def open_scores(path):
     if path is None:
         yield lambda row: None
         return
-    with storage.open_whole(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SCORE_COLUMNS)
-        yield lambda row: writer.writerow(
+    with sheets.open_csv(path, SCORE_COLUMNS) as add_row:
+        yield lambda row: add_row(
             (row.name, f"{row.score:.6g}", row.boxes, row.best_class or "", f"{row.best_score:.6g}")
         )

@@ -1,14 +1,12 @@
 """Statistics of a dataset, per side of the split: boxes, sizes, shapes, classes that occur together."""
 
 import collections
-import csv
 import dataclasses
-import io
 import itertools
 
 import numpy as np
 
-from tfodhelper import console, storage
+from tfodhelper import console
 from tfodhelper.dataset.scan.entry import MEDIUM_AREA_PX, SMALL_AREA_PX
 
 ALL = "all"
@@ -136,16 +134,6 @@ def count_classes_per_image(table, side=ALL):
     for image, label in zip(table.image.tolist(), table.label):
         shown[image].add(label)
     return dict(sorted(collections.Counter(len(shown[n]) for n in np.flatnonzero(images)).items()))
-
-
-def write_csv(path, header, rows):
-    """Writes a table; undefined values (the mean of nothing) are empty cells."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(header)
-    for row in rows:
-        lines.writerow(["" if isinstance(cell, float) and cell != cell else cell for cell in row])
-    storage.write_text(path, text.getvalue())
 
 
 def format_rows(header, rows):

@@ -1,6 +1,6 @@
 """Statistics of a dataset as tables and images: implements the verb `stats`."""
 
-from tfodhelper import console, storage
+from tfodhelper import console, sheets, storage
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances
 from tfodhelper.dataset.scan import examine
@@ -22,23 +22,23 @@ def describe_set(options, extract=None):
     if options.strict:
         examine.check_strict(planned.findings)
     table = box_statistics.make_table(planned)
-    sheets = {
+    tables = {
         "splits": (box_statistics.SPLIT_HEADER, box_statistics.describe_splits(table)),
         "classes": (box_statistics.CLASS_HEADER, box_statistics.describe_classes(table)),
     }
-    for header, rows in sheets.values():
+    for header, rows in tables.values():
         console.say("")
         console.say(box_statistics.format_rows(header, rows))
     class_names, together = box_statistics.count_together(table)
     rows = [(name, *counts) for name, counts in zip(class_names, together.tolist())]
-    sheets["together"] = (("class", *class_names), rows)
+    tables["together"] = (("class", *class_names), rows)
     advice = anchor_clusters.advise(table.fractions, options.seed)
-    sheets["anchors"] = _say_anchors(advice, options.num_anchors)
+    tables["anchors"] = _say_anchors(advice, options.num_anchors)
     distances = None
     if extract is not None:
-        sheets["distances"], distances = _measure_distances(options, planned, extract)
+        tables["distances"], distances = _measure_distances(options, planned, extract)
     if folder is not None:
-        _write(folder, sheets, table, advice, distances)
+        _write(folder, tables, table, advice, distances)
 
 
 def _say_anchors(advice, num_anchors):
@@ -75,13 +75,13 @@ def _measure_distances(options, planned, extract):
     return (("class", *names), table), (names, matrix)
 
 
-def _write(folder, sheets, table, advice, distances):
+def _write(folder, tables, table, advice, distances):
     from tfodhelper.dataset.analysis import plots  # matplotlib takes a second to import
 
-    for name, (header, rows) in sheets.items():
-        box_statistics.write_csv(folder / f"{name}.csv", header, rows)
+    for name, (header, rows) in tables.items():
+        sheets.write_csv(folder / f"{name}.csv", header, rows)
     written = plots.write_plots(folder, table, advice)
     if distances is not None:
         written.append(plots.write_distances(folder / "distances.png", *distances))
     console.say("")
-    console.say(f"{folder}: {', '.join(f'{name}.csv' for name in sheets)}; {', '.join(p.name for p in written)}")
+    console.say(f"{folder}: {', '.join(f'{name}.csv' for name in tables)}; {', '.join(p.name for p in written)}")
