@@ -49,7 +49,7 @@ def test_flipped_bit_in_the_file(tmp_path):
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    assert "a.record: record 1 (from 0) cannot be read" in fail(str(path))
+    assert "a.record: record 1 (from 0) is damaged" in fail(str(path))
 
 
 def test_other_errors_are_not_explained(tmp_path):

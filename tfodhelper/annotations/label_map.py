@@ -64,6 +64,10 @@ class LabelMap:
     def _items_by_id(self) -> dict[int, LabelMapItem]:
         return {item.id: item for item in self.items}
 
+    def has_id(self, id: int) -> bool:
+        """Whether a class has this 1-based id."""
+        return id in self._items_by_id
+
     @property
     def num_classes(self) -> int:
         """The largest id, which is the value of `num_classes` in a pipeline.config."""

@@ -49,8 +49,12 @@ class Decoder:
     """
 
     def __init__(self, label_map=None, num_classes=None):
-        self._table = _build_table(label_map) if label_map is not None else None
-        self._num_classes = num_classes if label_map is None else label_map.num_classes
+        self._ids_by_name = self._known_ids = None
+        if label_map is not None:
+            shown = {item.display_name: item.id for item in label_map if item.display_name}
+            self._ids_by_name = _build_table(shown | {item.name: item.id for item in label_map})
+            self._known_ids = _build_table({item.id: item.id for item in label_map})
+        self._num_classes = num_classes
 
     def decode(self, serialized):
         """Decodes a record.
@@ -76,14 +80,14 @@ class Decoder:
 
     def _read_classes(self, features, count):
         """0-based classes, int32 [N]; `_UNKNOWN` for unknown ones."""
-        ids = tf.cast(_fill(features[Record.CLASS_LABEL], count, tf.constant(0, tf.int64)), tf.int32)
-        if self._num_classes is not None:
+        ids = _fill(features[Record.CLASS_LABEL], count, tf.constant(0, tf.int64))
+        if self._known_ids is not None:
+            names, by_id = features[Record.CLASS_TEXT], self._known_ids.lookup(ids)
+            ids = tf.cond(tf.size(names) > 0, lambda: self._ids_by_name.lookup(names), lambda: by_id)
+            ids = tf.ensure_shape(ids, [None])
+        elif self._num_classes is not None:
             ids = tf.where(ids <= self._num_classes, ids, 0)
-        ids = tf.maximum(ids, 0)
-        if self._table is not None:
-            names = features[Record.CLASS_TEXT]
-            ids = tf.cond(tf.size(names) > 0, lambda: tf.ensure_shape(self._table.lookup(names), [None]), lambda: ids)
-        return ids - 1
+        return tf.cast(tf.clip_by_value(ids, 0, tf.int32.max), tf.int32) - 1
 
 
 _FEATURES = {
@@ -108,14 +112,11 @@ _FEATURES = {
 }
 
 
-def _build_table(label_map):
-    """Name -> 1-based id, 0 for unknown names."""
-    ids = {item.display_name: item.id for item in label_map if item.display_name}
-    ids |= {item.name: item.id for item in label_map}
-    names = tf.constant(list(ids))
-    return tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(names, tf.constant(list(ids.values()), tf.int32)), default_value=0
-    )
+def _build_table(ids):
+    """Name or id -> 1-based id; 0 for what is not in the label map."""
+    keys, values = tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int64)
+    keys = keys if keys.dtype == tf.string else tf.cast(keys, tf.int64)
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=0)
 
 
 def _read_stored(features, picture, boxes, count):

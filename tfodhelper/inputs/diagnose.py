@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfodhelper import errors
 from tfodhelper.fields import Record
 from tfodhelper.inputs import decoder, pixels
+from tfodhelper.records import labels
 from tfodhelper.records import reader as records_reader
 
 # TensorFlow's message may hold the broken record itself, which is not text.
@@ -42,6 +43,8 @@ def _first_unreadable(path):
         for _ in tf.data.TFRecordDataset(path).prefetch(16):
             number += 1
     except _ERRORS as error:
+        if isinstance(error, tf.errors.DataLossError):
+            return labels.explain_damage(path, number)
         return errors.DatasetError(
             f"{path}: record {number} (from 0) cannot be read", received=_first_line(error), fix=_FIX
         )

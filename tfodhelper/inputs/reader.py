@@ -12,6 +12,7 @@ import threading
 import tensorflow as tf
 
 from tfodhelper import console, errors
+from tfodhelper.records import framing
 from tfodhelper.records import reader as records_reader
 
 _READ_BYTES = 1 << 20  # read ahead of each open file
@@ -167,7 +168,17 @@ class _OpenFiles:
         self._paths, self._lock, self._open = paths, threading.Lock(), {}
 
     def read(self, number, offset, length):
-        """Bytes of a file."""
+        """The content of a record, whose checksum is checked as TensorFlow does it for whole files.
+
+        Raises:
+          ValueError: the content does not fit the checksum; `diagnose.explain_input_error` then finds the record.
+        """
+        record = self._read_bytes(number, offset, length + framing.FOOTER.size)
+        if framing.FOOTER.pack(framing.masked_crc(record[:length])) != record[length:]:
+            raise ValueError(f"{self._paths[number]}: the record at byte {offset} does not fit its checksum")
+        return record[:length]
+
+    def _read_bytes(self, number, offset, length):
         with self._lock:
             if number not in self._open:
                 while len(self._open) >= _MOST_OPEN_FILES:

@@ -12,12 +12,10 @@ import mmap
 import numpy as np
 
 from tfodhelper import console, errors
-from tfodhelper.fields import Record
+from tfodhelper.inputs import usable
 from tfodhelper.inputs.options import BASE, MODES, RANDOM
+from tfodhelper.records import labels
 from tfodhelper.records import reader as records_reader
-from tfodhelper.records import wire_format
-
-_BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +71,13 @@ def read_catalogue(paths, label_map=None):
 
     Args:
       paths: of record files.
-      label_map: as for `decoder.Decoder`: class names take precedence over class ids; unknown classes do not count.
+      label_map: as for `decoder.Decoder`; boxes that it leaves out do not count.
 
     Returns:
       `Catalogue`.
+
+    Raises:
+      DatasetError: a record is damaged, or not one of annotated images; it is named.
     """
     files, offsets, lengths, classes = [], [], [], []
     for number, path in enumerate(paths):
@@ -84,11 +85,11 @@ def read_catalogue(paths, label_map=None):
         if not spans:
             continue
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for offset, length in spans:
+            for position, (offset, length) in enumerate(spans):
                 files.append(number)
                 offsets.append(offset)
                 lengths.append(length)
-                classes.append(_read_classes(data, offset, offset + length, label_map))
+                classes.append(_read_classes(path, position, data, (offset, length), label_map))
     return Catalogue(
         tuple(paths),
         np.array(files, np.int32),
@@ -98,40 +99,12 @@ def read_catalogue(paths, label_map=None):
     )
 
 
-def _read_classes(data, start, end, label_map):
-    """0-based classes of the tf.train.Example in data[start:end]."""
-    names, ids = [], []
-    for key, (low, high) in _iterate_features(data, start, end):
-        if key == Record.CLASS_TEXT:
-            names = [data[a:b].decode("utf-8", "replace") for a, b in _values(data, low, high, _BYTES_LIST)]
-        elif key == Record.CLASS_LABEL:
-            ids = [id for a, b in _values(data, low, high, _INT64_LIST) for id in wire_format.read_varints(data, a, b)]
-    if label_map is not None and names:
-        return tuple(label_map.index_of(name) for name in names if name in label_map)
-    return tuple(id - 1 for id in ids if id > 0)
-
-
-def _iterate_features(data, start, end):
-    """(name, (start, end) of the serialized tf.train.Feature) of each feature of an Example."""
-    for low, high in _fields(data, start, end, 1):
-        for entry_low, entry_high in _fields(data, low, high, 1):
-            keys = list(_fields(data, entry_low, entry_high, 1))
-            values = list(_fields(data, entry_low, entry_high, 2))
-            if keys and values:
-                yield data[keys[0][0] : keys[0][1]].decode("utf-8", "replace"), values[0]
-
-
-def _values(data, low, high, kind):
-    """Spans of the values of a Feature's list of one kind."""
-    for a, b in _fields(data, low, high, kind):
-        yield from _fields(data, a, b, 1)
-
-
-def _fields(data, start, end, wanted):
-    """Spans of the content of a message's fields of one number."""
-    for number, _, low, high in wire_format.iterate_fields(data, start, end):
-        if number == wanted:
-            yield low, high
+def _read_classes(path, number, data, span, label_map):
+    """0-based classes of the boxes of a record that training uses."""
+    try:
+        return usable.usable_classes(labels.read_labels(data, span[0], sum(span)), label_map)
+    except labels.UNREADABLE as error:
+        raise labels.explain(path, number, data, span, error) from error
 
 
 class Draw:

@@ -12,9 +12,8 @@ from tfodhelper.config import options as config_options
 from tfodhelper.config import overrides, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
-from tfodhelper.inputs import sampling
+from tfodhelper.inputs import left_out, sampling
 from tfodhelper.options import pick
-from tfodhelper.records import reader
 from tfodhelper.training import evaluation, loop, strategy
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
@@ -94,8 +93,8 @@ def train_model(pipeline, model_dir, options):
         raise errors.ConfigError("train_config.num_steps: the number of training steps is not set", fix="--num_steps=N")
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
-    count_images(pipeline.train_input_reader, "train_input_reader")
-    num_validation = count_images(pipeline.eval_input_reader[0], "eval_input_reader")
+    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True)
+    num_validation = check_eval_records(pipeline)
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
     with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
@@ -150,7 +149,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
       (step, {tag: value}).
     """
     label_map = read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
-    num_images = count_images(pipeline.eval_input_reader[0], "eval_input_reader")
+    num_images = check_eval_records(pipeline)
     where = checkpoint or model_dir
     if timeout_s and pathlib.Path(where).is_dir():
         prefixes = tf.train.checkpoints_iterator(str(where), timeout=timeout_s)
@@ -200,24 +199,26 @@ def read_matching_label_map(pipeline, input_reader, name):
     return label_map
 
 
-def count_images(input_reader, name):
-    """Number of records of an input reader.
+def check_eval_records(pipeline):
+    """Number of validation images, see `check_records`; without a label map of their own, ids alone are read."""
+    input_reader = pipeline.eval_input_reader[0]
+    label_map = label_maps.read_label_map(input_reader.label_map_path) if input_reader.label_map_path else None
+    return check_records(input_reader, "eval_input_reader", label_map, needs_boxes=False)
+
+
+def check_records(input_reader, name, label_map, needs_boxes):
+    """Number of records of an input reader, whose boxes are checked first: see `left_out.check_records`.
 
     Raises:
       ConfigError: no path is named.
-      DatasetError: there are no files, or the files are empty.
+      DatasetError: there are no files, the files are empty, or no box in them can be used.
     """
     patterns = list(input_reader.tf_record_input_reader.input_path)
     if not patterns or any(_UNFILLED in pattern for pattern in patterns):
         raise errors.ConfigError(
             f"{name}.tf_record_input_reader.input_path: no records named", fix="set it with `tfodhelper config`"
         )
-    count = reader.count_records(reader.list_shards(patterns))
-    if count == 0:
-        raise errors.DatasetError(
-            f"{name}: the records contain no images", received=", ".join(patterns), fix="convert the images again"
-        )
-    return count
+    return left_out.check_records(input_reader, name, label_map, needs_boxes).num_records
 
 
 def say_evaluation(step, metrics):
