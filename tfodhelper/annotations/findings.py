@@ -53,6 +53,7 @@ KINDS = {
     # finding the image
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),
+    "image-elsewhere": Kind(WARNING, KEPT, False, "images that were taken from an unrelated folder"),
     "filename-differs": Kind(WARNING, KEPT, False, "<filename> names a different image from the one used"),
     "filename-bare": Kind(WARNING, KEPT, False, "<filename> has no extension, as written by old tools"),
     "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name is not valid UTF-8"),

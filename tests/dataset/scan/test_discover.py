@@ -97,7 +97,7 @@ def test_copies_and_contradictions(tmp_path):
     assert sorted(codes) == ["xml-conflict", "xml-copy"]
     save_xml(tmp_path / "other" / "a.xml", "a.jpg", boxes=[Box("dog", 1, 2, 3, 4)])
     save_xml(tmp_path / "third" / "b.xml", "none.jpg")
-    assert pairs(tmp_path)[0] == {"third/b.xml": None}
+    assert pairs(tmp_path)[0] == {"a.xml": "a.jpg", "other/a.xml": None, "third/b.xml": None}
     assert "image-missing" in pairs(tmp_path)[1]
 
 

@@ -68,7 +68,7 @@ class Index:
       image_names, xml_names: names of all images and annotation files, sorted; `columns.Texts`.
       entries: an `entry_store.EntryStore` with one entry per annotation file, with the image given by `choices`.
       choices: `pairing.Choices`.
-      unlabelled: names of the images without an annotation file, sorted; `columns.Texts`.
+      unlabelled: names of the images that no annotation file may belong to, sorted; `columns.Texts`.
       num_foreign: number of other files: not hidden, neither images nor XML.
       findings: the findings of pairing.
     """
@@ -198,7 +198,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     _rescan_images(entries, choices, stems, image_names, options, num_workers)
     more += _find_bare_filenames(entries, xml_names, image_names, choices)
     claimed = columns.filled("B", 0, len(image_names), folder)
-    for image in choices.image:
+    for image in itertools.chain(choices.image, choices.contested):
         if image >= 0:
             claimed[image] = 1
     free = (name for name, is_claimed in zip(image_names, claimed) if not is_claimed)

@@ -9,20 +9,26 @@ import dataclasses
 import functools
 import os
 import posixpath
-import unicodedata
 
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.images import EXTENSIONS
-from tfodhelper.dataset.scan import entry_store
+from tfodhelper.dataset.scan import claims, entry_store
 from tfodhelper.outofcore import columns, sorting
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The image of one document, and whether it was found by the document's stem."""
+    """The image of one document.
+
+    Attributes:
+      image: its name, or None.
+      by_stem: whether it was found by the document's stem.
+      candidates: the images that the document may belong to if that cannot be decided.
+    """
 
     image: str | None
     by_stem: bool = False
+    candidates: tuple[str, ...] = ()
 
 
 class Choices:
@@ -35,9 +41,11 @@ class Choices:
       image: number of the image, or -1.
       by_stem: whether the image was found by the document's stem.
       is_used: whether the document is used at all.
+      contested: numbers of the images that an ambiguous document may belong to.
     """
 
     def __init__(self, folder=None):
+        self.contested = set()
         self.image = columns.Column("q", folder=folder)
         self.by_stem, self.is_used = (columns.Column("B", folder=folder) for _ in range(2))
 
@@ -86,9 +94,11 @@ def pair(documents, names, finder, stems, read_size):
             by_stem = finder.by_stem(names[position])
             choice, more = _choose(documents[position], by_stem, finder, owned, read_size)
             choices.add(-1 if choice.image is None else finder.number_of(choice.image), choice.by_stem)
+            choices.contested.update(map(finder.number_of, choice.candidates))
             findings += more
-    findings += _resolve_conflicts(documents, names, finder, choices)
-    return choices, findings
+    more = claims.settle(documents, names, finder, choices, read_size)
+    without_image = {finding.file for finding in more if finding.code == "image-missing"}
+    return choices, [finding for finding in findings if finding.file not in without_image] + more
 
 
 class ImageFinder:
@@ -113,11 +123,11 @@ class ImageFinder:
 
     @functools.cached_property
     def _loose_stems(self):
-        return self._collect(lambda name: _fold(_stem_of(name)))
+        return self._collect(lambda name: claims.fold(_stem_of(name)))
 
     @functools.cached_property
     def _loose_names(self):
-        return self._collect(lambda name: _fold(_name_of(name)))
+        return self._collect(lambda name: claims.fold(_name_of(name)))
 
     def number_of(self, image):
         """The number of an image: its index in `image_names`."""
@@ -141,13 +151,13 @@ class ImageFinder:
         if not filename:
             return []
         if os.path.splitext(filename)[1].lower() in EXTENSIONS:
-            return self._keep_nearest(xml_name, self._names(filename) or self._loose_names(_fold(filename)))
+            return self._keep_nearest(xml_name, self._names(filename) or self._loose_names(claims.fold(filename)))
         return self._nearest(xml_name, filename, with_names=False)
 
     def _nearest(self, xml_name, stem, with_names):
         numbers = self._stems(stem) or (with_names and self._names(stem))
         if not numbers:
-            loose = _fold(stem)
+            loose = claims.fold(stem)
             numbers = self._loose_stems(loose) or (with_names and self._loose_names(loose)) or []
         return self._keep_nearest(xml_name, numbers)
 
@@ -156,7 +166,7 @@ class ImageFinder:
         images = [self.image_names[number] for number in numbers]
         if len(images) < 2:
             return images
-        nearness = [_nearness(posixpath.dirname(xml_name), posixpath.dirname(image)) for image in images]
+        nearness = [claims.nearness(posixpath.dirname(xml_name), posixpath.dirname(image)) for image in images]
         return [image for image, value in zip(images, nearness) if value == max(nearness)]
 
 
@@ -168,21 +178,6 @@ def _stem_of(path):
     return path.rpartition("/")[2].rpartition(".")[0]
 
 
-def _fold(name):
-    """A name with case removed and with accents composed; macOS stores them as separate characters."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _nearness(folder, other):
-    """Infinite for equal folders, else the number of common leading and trailing parts."""
-    if folder == other:
-        return float("inf")
-    first, second = folder.split("/"), other.split("/")
-    front = os.path.commonprefix([first, second])
-    back = os.path.commonprefix([first[len(front) :][::-1], second[len(front) :][::-1]])
-    return len(front) + len(back)
-
-
 def _choose(document, by_stem, finder, owned, read_size):
     """Returns the `Choice` for one document, and findings."""
     by_name = finder.by_filename(document.name, document.filename)
@@ -191,75 +186,42 @@ def _choose(document, by_stem, finder, owned, read_size):
         by_stem = by_name = both
     candidates = by_stem or by_name
     if by_stem and by_name and not both:
-        return _decide_by_size(document, by_stem, by_name, finder, owned, read_size)
+        return _decide(document, by_stem, by_name, finder, owned, read_size)
     if not candidates:
         return Choice(None), [_missing(document)]
     if len(candidates) > 1:
-        fitting = [image for image in candidates if _has_size(document, read_size(image))]
+        fitting = [image for image in candidates if claims.has_size(document, read_size(image))]
         if len(fitting) != 1:
-            return Choice(None), [_ambiguous(document, candidates)]
+            return _undecided(document, candidates)
         candidates = fitting
     findings = _differing_filename(document, candidates[0]) if by_stem else []
     return Choice(candidates[0], bool(by_stem)), findings
 
 
-def _decide_by_size(document, by_stem, by_name, finder, owned, read_size):
-    """Chooses if the stem leads to one image and `<filename>` to another."""
-    fits_stem = [image for image in by_stem if _has_size(document, read_size(image))]
-    fits_name = [image for image in by_name if _has_size(document, read_size(image))]
+def _decide(document, by_stem, by_name, finder, owned, read_size):
+    """Chooses if the stem leads to one image and `<filename>` to another: by size, by folder, by other documents."""
+    fits_stem = [image for image in by_stem if claims.has_size(document, read_size(image))]
+    fits_name = [image for image in by_name if claims.has_size(document, read_size(image))]
     if len(fits_stem) == 1 and not fits_name:
-        return Choice(fits_stem[0], True), [_decided(document, fits_stem[0], "it has the size given in the XML")]
+        return _decided(document, Choice(fits_stem[0], True), fits_stem + by_name, "it has the size given in the XML")
     if len(fits_name) == 1 and not fits_stem:
-        return Choice(fits_name[0]), [_decided(document, fits_name[0], "it has the size given in the XML")]
+        return _decided(document, Choice(fits_name[0]), by_stem + fits_name, "it has the size given in the XML")
+    is_stem_nearer, is_name_nearer = _compare_nearness(document, by_stem, by_name)
+    if len(by_stem) == 1 and is_stem_nearer:
+        return _decided(document, Choice(by_stem[0], True), by_stem + by_name, "its folder is nearer")
+    if len(by_name) == 1 and is_name_nearer:
+        return _decided(document, Choice(by_name[0]), by_stem + by_name, "its folder is nearer")
     if len(by_stem) == 1 and all(owned[finder.number_of(image)] for image in by_name):
         reason = "the size does not decide, but the named image has its own annotation file"
-        return Choice(by_stem[0], True), [_decided(document, by_stem[0], reason)]
-    return Choice(None), [_ambiguous(document, [*by_stem, *by_name])]
+        return _decided(document, Choice(by_stem[0], True), by_stem + by_name, reason)
+    return _undecided(document, [*by_stem, *by_name])
 
 
-def _has_size(document, size):
-    """Whether the size in the XML is the stored size, or the size after the EXIF rotation."""
-    if size is None or document.width is None or document.height is None:
-        return False
-    width, height, orientation = size
-    given = (document.width, document.height)
-    return given == (width, height) or (orientation >= 5 and given == (height, width))
-
-
-def _resolve_conflicts(documents, names, finder, choices):
-    """Keeps one document per image, that with its stem; equal copies are dropped, contradictions are reported."""
-    counts, claims, findings = columns.filled("B", 0, len(finder.image_names), finder.folder), {}, []
-    for image in choices.image:
-        if image >= 0:
-            counts[image] = min(counts[image] + 1, 2)
-    for position, image in enumerate(choices.image):
-        if image >= 0 and counts[image] > 1:
-            claims.setdefault(image, []).append(position)
-    for number, positions in claims.items():
-        has_content = {p: bool(documents.flags[p] & entry_store.HAS_CONTENT) for p in positions}
-        ranked = sorted(positions, key=lambda p: (not choices.by_stem[p], not has_content[p], p))
-        winner, image = ranked[0], finder.image_names[number]
-        for position in ranked[1:]:
-            same = _have_equal_content(documents[winner].annotation, documents[position].annotation)
-            equal_rank = choices.by_stem[position] == choices.by_stem[winner]
-            choices.is_used[position] = False
-            name, other = names[position], names[winner]
-            if same:
-                findings.append(Finding("xml-copy", name, f"has the same content for {image} as {other}"))
-            elif has_content[position]:
-                code = "annotations-conflict" if equal_rank else "xml-conflict"
-                fix = "keep only one of the files, or select one folder with --annotation_dir"
-                problem = f"has different content for {image} than {other}"
-                findings.append(Finding(code, name, problem, fix=fix))
-                if equal_rank:
-                    choices.is_used[winner] = False
-    return findings
-
-
-def _have_equal_content(first, second):
-    if first is None or second is None:
-        return False
-    return set(first.boxes) == set(second.boxes) and first.skipped == second.skipped
+def _compare_nearness(document, by_stem, by_name):
+    """(whether the images found by stem are nearer than those found by name, the opposite)."""
+    folder = posixpath.dirname(document.name)
+    stem, name = (claims.nearness(folder, posixpath.dirname(images[0])) for images in (by_stem, by_name))
+    return stem > name, name > stem
 
 
 def _missing(document):
@@ -277,18 +239,20 @@ def _missing(document):
     )
 
 
-def _ambiguous(document, candidates):
-    return Finding(
-        "image-ambiguous",
-        document.name,
-        "it may belong to any of several images: " + ", ".join(sorted(set(candidates))),
-        fix="give the image and the annotation file the same name",
-    )
+def _undecided(document, candidates):
+    """(a `Choice` without an image, list of the finding)."""
+    names = tuple(sorted(set(candidates)))
+    problem = "it may belong to any of several images: " + ", ".join(names)
+    fix = "give the image and the annotation file the same name"
+    return Choice(None, candidates=names), [Finding("image-ambiguous", document.name, problem, fix=fix)]
 
 
-def _decided(document, image, reason):
-    problem = f"<filename> and the file's own name lead to different images; {image} is used: {reason}"
-    return Finding("filename-differs", document.name, problem, None, posixpath.basename(image), document.filename)
+def _decided(document, choice, candidates, reason):
+    """(the `Choice`, list of the finding)."""
+    others = ", ".join(sorted(set(candidates) - {choice.image}))
+    role, other = ("its own name", "<filename>") if choice.by_stem else ("<filename>", "its own name")
+    problem = f"{other} leads to {others}, but {choice.image} is used, to which {role} leads: {reason}"
+    return choice, [Finding("filename-differs", document.name, problem)]
 
 
 def _differing_filename(document, image):
@@ -297,7 +261,7 @@ def _differing_filename(document, image):
     if filename in ("", name, os.path.splitext(name)[0]):
         return []
     problem = "<filename> names another image; the image with the annotation file's own name is used"
-    if _fold(filename) == _fold(name):
+    if claims.fold(filename) == claims.fold(name):
         problem = "<filename> differs from the image's name only in case, or in the encoding of accents"
         problem = problem if filename.casefold() != name.casefold() else problem.partition(",")[0]
     return [Finding("filename-differs", document.name, problem, None, name, filename)]
