@@ -93,10 +93,10 @@ def test_coco_reports_what_it_cannot_import(tmp_path):
     read = coco.read_coco(write_coco_json(tmp_path / "a.json"))
     assert read.images[0].annotation.boxes == (Box("cat", 1, 2, 11.5, 22, difficult=True), Box("dog", 1, 1, 9, 30))
     assert read.images[1].annotation == Annotation("b.jpg", None, None, ())
-    assert read.class_ids == {"cat": 1, "dog": 4}
+    assert [finding.code for finding in read.images[0].lost] == ["box-unnamed", "box-not-a-number"]
+    assert read.class_ids == {"cat": 0, "dog": 3}
     assert sorted(finding.code for finding in read.findings) == [
-        *("box-approximated", "box-not-a-number", "box-unnamed", "crowd-as-difficult", "detail-dropped"),
-        "entry-unusable",
+        *("box-approximated", "crowd-as-difficult", "detail-dropped", "entry-unusable")
     ]
 
 
@@ -160,7 +160,8 @@ def test_a_table_in_another_order_with_semicolons(tmp_path):
     read = box_table.read_table(tmp_path / "a.csv")
     assert read.images[0] == ListedImage("x/a.jpg", Annotation("a.jpg", None, None, (Box("dog", 1, 2, 9, 8),)))
     assert read.images[1].annotation.boxes == ()
-    assert [finding.code for finding in read.findings] == ["entry-unusable", "box-not-a-number"]
+    assert [finding.code for finding in read.findings] == ["entry-unusable"]
+    assert [finding.code for finding in read.images[1].lost] == ["box-not-a-number"]
 
 
 def test_names_refer_only_to_images_inside_the_folder(tmp_path):
@@ -171,7 +172,7 @@ def test_names_refer_only_to_images_inside_the_folder(tmp_path):
         f"{tmp_path}/secret.jpg,cat,1,1,9,9\n",
         encoding="utf-8",
     )
-    made = importing.import_set("csv", [tmp_path / "in" / "t.csv"], tmp_path / "out", how=placing.COPY)
+    made = importing.import_set("csv", {"train": [tmp_path / "in" / "t.csv"]}, tmp_path / "out", how=placing.COPY)
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
     assert files == ["sub/a.jpg", "sub/a.xml"]
     assert [finding.code for finding in made.findings] == ["image-missing", "image-missing"]
@@ -189,7 +190,7 @@ def test_images_that_share_a_stem_keep_their_own_annotations(tmp_path):
     (tmp_path / "in" / "t.csv").write_text(
         "filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,1,9,9\na.jpeg,dog,1,1,9,9\n", encoding="utf-8"
     )
-    importing.import_set("csv", [tmp_path / "in" / "t.csv"], tmp_path / "out")
+    importing.import_set("csv", {"train": [tmp_path / "in" / "t.csv"]}, tmp_path / "out")
     assert labelimg.read_labelimg(tmp_path / "out" / "a.jpg.xml").boxes[0].name == "cat"
     assert labelimg.read_labelimg(tmp_path / "out" / "a.jpeg.xml").boxes[0].name == "dog"
     assert main.main(["check", f"--data_dir={tmp_path / 'out'}"]) == 0
@@ -223,10 +224,10 @@ def test_missing_parts_of_a_yolo_dataset_are_reported(tmp_path):
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n3 0.5 0.5 0.5 0.5\n", encoding="utf-8")
     (tmp_path / "labels" / "gone.txt").write_text("0 0.5 0.5 0.5 0.5\n", encoding="utf-8")
     with pytest.raises(errors.DatasetError, match="no file with class names was found"):
-        importing.import_set("yolo", [tmp_path], tmp_path.parent / "out1")
+        importing.import_set("yolo", {"train": [tmp_path]}, tmp_path.parent / "out1")
     (tmp_path / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
-    made = importing.import_set("yolo", [tmp_path], tmp_path.parent / "out2")
-    assert [finding.code for finding in made.findings] == ["names-uncertain", "box-unnamed", "image-missing"]
+    made = importing.import_set("yolo", {"train": [tmp_path]}, tmp_path.parent / "out2")
+    assert [finding.code for finding in made.findings] == ["names-uncertain", "image-missing", "box-unnamed"]
     assert made.counts == {"cat": 1} and made.unlisted == ("images/b.jpg",)
 
 
@@ -235,4 +236,4 @@ def test_results_never_mix_with_the_originals(tmp_path):
     (tmp_path / "t.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,c,1,1,9,9\n", encoding="utf-8")
     for folder in (tmp_path, tmp_path / "inside", tmp_path.parent):
         with pytest.raises(errors.DatasetError, match="apart|not empty|originals"):
-            importing.import_set("csv", [tmp_path / "t.csv"], folder)
+            importing.import_set("csv", {"train": [tmp_path / "t.csv"]}, folder)

@@ -5,19 +5,24 @@
   tfodhelper import --from=csv  --input=train.csv --val_input=validate.csv --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=records --input='train.record-*' --output_dir=FOLDER
 
-The images are linked, or copied with --images=copy. All other verbs continue from there: check, convert, run. The ids
-of classes are kept in label_map.pbtxt, and the two sides of a YOLO set or of --input and --val_input in train.txt and
-validate.txt, for --label_map, --train_list and --val_list.
+The images are linked, or copied with --images=copy; those of records are always written. All other verbs continue from
+there: check, convert, run. label_map.pbtxt keeps the ids of the classes that have boxes; if one of them has the id 0,
+which is the background, all ids are increased by one. The sides of a YOLO set, or of --input, --val_input and
+--test_input, are in train.txt, validate.txt and test.txt. The command that is printed at the end uses these files.
 
 Images that a COCO file lists without annotations, and empty label files of YOLO, become negatives; so does a CSV line
-without class and corners. Images that are not listed are not imported. Outlines become the boxes around them, crowds
-become difficult objects; both are counted. XML of CVAT, X-AnyLabeling, labelme2voc, VoTT, Roboflow and the VOC devkit
-needs no import. The exit status is 1 if something labelled could not be imported.
+without class and corners. An image none of whose objects can be used is left out; so are images that are not listed.
+A file name without extension is the image with that stem. A class id without a name is called class_ID. Outlines become
+the boxes around them, crowds become difficult objects. All of this is reported. XML of CVAT, X-AnyLabeling,
+labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status is 1 if something labelled could not be
+imported.
 """
 
 from tfodhelper import console
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.formats.options import ImportOptions
+
+_LIST_FLAGS = {"train": "train_list", "validate": "val_list", "test": "test_list"}
 
 
 def define_flags(fv):
@@ -30,21 +35,24 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, ImportOptions)
     from tfodhelper.annotations import findings
-    from tfodhelper.formats import exchange, importing
+    from tfodhelper.formats import exchange
 
     made = exchange.import_annotations(options)
-    data = _data_flags(options, made, importing.LISTS)
+    if not made.num_images:
+        return 1
+    data = _data_flags(options, made)
     console.say_next(f"tfodhelper check {data}", f"tfodhelper convert {data} --output_dir=CONVERTED")
     return 1 if any(finding.severity == findings.ERROR for finding in made.findings) else 0
 
 
-def _data_flags(options, made, lists):
-    """The flags by which other verbs find what was made."""
+def _data_flags(options, made):
+    """The flags by which other verbs find what was made, with the ids of its classes and its sides."""
     if options.images == "none":
-        data = f"--image_dir={options.image_dir or 'IMAGES'} --annotation_dir={made.output_dir}"
+        flags = {"image_dir": options.image_dir or "IMAGES", "annotation_dir": made.output_dir}
     else:
-        data = f"--data_dir={made.output_dir}"
-    if made.has_lists:
-        for flag, side in (("train_list", "train"), ("val_list", "validate")):
-            data += f" --{flag}={made.output_dir / lists[side]}"
-    return data
+        flags = {"data_dir": made.output_dir}
+    if made.label_map:
+        flags["label_map"] = made.output_dir / made.label_map
+    for side, name in made.lists.items():
+        flags[_LIST_FLAGS[side]] = made.output_dir / name
+    return " ".join(f"--{flag}={value}" for flag, value in flags.items())

@@ -17,6 +17,7 @@ from tfodhelper.formats.collection import Collection, ListedImage
 
 HEADER = ("filename", "width", "height", "class", *CORNERS)
 _FLAGS = ("difficult", "truncated")  # read if the table has them
+_COLUMNS = (*HEADER, *_FLAGS)
 
 
 def read_table(path):
@@ -29,17 +30,18 @@ def read_table(path):
       A `Collection`.
 
     Raises:
-      AnnotationError: the file cannot be read, or a column is missing.
+      AnnotationError: the file cannot be read, or a column is missing or occurs twice.
     """
     path = pathlib.Path(path)
     images, sizes, findings = {}, {}, []
     for number, row in _read_rows(path):
         where = f"line {number}"
-        name = collection.to_posix(row.get("filename") or "")
-        if not name:
-            findings.append(Finding("entry-unusable", path.name, "has no filename", where))
+        problem = _find_problem(row)
+        if problem:
+            findings.append(Finding("entry-unusable", path.name, problem, where))
             continue
-        boxes = images.setdefault(name, [])
+        name = collection.to_posix(row["filename"])
+        boxes, lost = images.setdefault(name, ([], []))
         size = tuple(collection.to_size(row.get(key) or "") for key in ("width", "height"))
         if sizes.setdefault(name, size) != size:
             problem = f"{name}: the size differs from that in a previous line"
@@ -47,12 +49,21 @@ def read_table(path):
         texts = [(row.get(key) or "").strip() for key in ("class", *CORNERS)]
         if any(texts):
             box = _read_box(row, texts, path, where)
-            (boxes if isinstance(box, Box) else findings).append(box)
+            (boxes if isinstance(box, Box) else lost).append(box)
     listed = [
-        ListedImage(name, Annotation(collection.base_name(name), *sizes[name], boxes=tuple(boxes)))
-        for name, boxes in images.items()
+        ListedImage(name, Annotation(collection.base_name(name), *sizes[name], boxes=tuple(boxes)), tuple(lost))
+        for name, (boxes, lost) in images.items()
     ]
     return Collection(tuple(listed), findings=tuple(findings))
+
+
+def _find_problem(row):
+    """Why it is unknown which image a row is about, or None."""
+    if None in row:  # the key of cells without a column
+        return "has more cells than the table has columns; a cell with a comma must be in quotation marks"
+    if any("\n" in (row.get(key) or "") for key in _COLUMNS):
+        return "a cell contains a line break; a quotation mark is not closed"
+    return None if (row["filename"] or "").strip() else "has no filename"
 
 
 def _read_rows(path):
@@ -68,20 +79,28 @@ def _read_rows(path):
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
-        missing = [name for name in ("filename", "class", *CORNERS) if name not in rows.fieldnames]
-        if missing:
-            raise errors.AnnotationError(
-                f"{path}: is not a table of boxes: no column {', '.join(missing)}",
-                expected=",".join(HEADER),
-                received=head.strip()[:200],
-            )
+        _check_columns(path, rows.fieldnames, head)
         for row in rows:
             yield rows.line_num, row
     except csv.Error as error:
         raise errors.AnnotationError(f"{path}, line {rows.line_num}: cannot be read as CSV: {error}") from None
 
 
+def _check_columns(path, columns, head):
+    missing = [name for name in ("filename", "class", *CORNERS) if name not in columns]
+    repeated = [name for name in _COLUMNS if columns.count(name) > 1]
+    if missing or repeated:
+        problem = f"no column {', '.join(missing)}" if missing else f"several columns are called {', '.join(repeated)}"
+        raise errors.AnnotationError(
+            f"{path}: is not a table of boxes: {problem}",
+            expected=",".join(HEADER),
+            received=head.strip()[:200],
+            fix="rename the columns" if missing else "rename or remove the columns that are not meant",
+        )
+
+
 def _read_box(row, texts, path, where):
+    """Returns a `Box`, or the `Finding` why there is none."""
     corners = [collection.to_number(text) for text in texts[1:]]
     if None in corners:
         received = ", ".join(f"{tag} {text!r}" for tag, text in zip(CORNERS, texts[1:]))

@@ -9,48 +9,63 @@ import pathlib
 
 from tfodhelper import errors, storage
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
 from tfodhelper.formats.collection import Collection, ListedImage
 
+_BBOX = "bbox [x, y, width, height]"
 _EXPECTED = '{"images": [...], "annotations": [...], "categories": [...]}'
 
 
 def read_coco(path):
     """Reads a JSON file.
 
-    Images without annotations are negatives: the file lists them explicitly, without objects.
+    Images without annotations are negatives: the file lists them explicitly, without objects. An id that several images
+    share says of none of them whose its annotations are, so that these images are left out.
 
     Args:
       path: the JSON file.
 
     Returns:
-      A `Collection`. Class ids are those of the file, increased by one where they begin at 0.
+      A `Collection`; class ids are those of the file.
 
     Raises:
       AnnotationError: the file cannot be read, or is not COCO JSON.
     """
     path = pathlib.Path(path)
     content = _load(path)
-    names, class_ids, findings = _read_categories(content["categories"], path)
-    boxes, more = _read_annotations(content, names, path)
+    names_of, findings = _read_categories(content["categories"], path)
+    images_of, more = _read_images(content["images"], path)
+    objects, details = _read_annotations(content["annotations"], names_of, images_of, path)
     images = []
-    for image in content["images"]:
-        name = collection.to_posix(image.get("file_name") or "")
-        if not name:
-            more.append(
-                Finding("entry-unusable", path.name, "an image without a file_name", f"image {image.get('id')!r}")
-            )
-            continue
-        annotation = Annotation(
-            filename=collection.base_name(name),
-            width=collection.to_size(image.get("width")),
-            height=collection.to_size(image.get("height")),
-            boxes=tuple(boxes.get(_key(image.get("id")), ())),
-            verified=image.get("verified") is True,
-        )
-        images.append(ListedImage(name, annotation))
-    return Collection(tuple(images), class_ids, {}, tuple(findings + more))
+    for id_, entries in images_of.items():
+        boxes, lost = objects.get(id_, ((), ()))
+        names = sorted({name for name, _ in entries})
+        if len(names) > 1 and (boxes or lost):
+            more += _report_shared_id(path, id_, names, len(boxes) + len(lost))
+        else:
+            images += [_make_image(name, entry, boxes, lost) for name, entry in entries]
+    class_ids = {}
+    for id_, names in names_of.items():
+        class_ids.setdefault(names[0], id_)
+    return Collection(tuple(images), class_ids, {}, (*findings, *more, *details))
+
+
+def _make_image(name, entry, boxes, lost):
+    annotation = Annotation(
+        filename=collection.base_name(name),
+        width=collection.to_size(entry.get("width")),
+        height=collection.to_size(entry.get("height")),
+        boxes=tuple(boxes),
+        verified=entry.get("verified") is True,
+    )
+    return ListedImage(name, annotation, tuple(lost))
+
+
+def _report_shared_id(path, id_, names, num_objects):
+    problem = f"{len(names)} images have the id {id_!r}, so that it is unknown whose its {num_objects} annotations are"
+    fix = f"give each image in {path.name} an id of its own"
+    return [Finding("image-id-shared", name, problem, fix=fix) for name in names]
 
 
 def _load(path):
@@ -74,62 +89,82 @@ def _load(path):
 
 
 def _read_categories(categories, path):
-    """Returns ({id: name}, {name: id from 1}, findings)."""
-    names, class_ids, findings = {}, {}, []
-    ids = [entry.get("id") for entry in categories if isinstance(entry.get("id"), int)]
-    shift = 1 - min([1, *ids])
+    """Returns ({id: names}, findings); a correct file has one name per id."""
+    names_of, ids, findings = {}, {}, []
     for entry in categories:
-        id_, name = entry.get("id"), collection.to_class_name(entry.get("name") or "")
-        if not isinstance(id_, int) or isinstance(id_, bool) or not name:
-            findings.append(
-                Finding("entry-unusable", path.name, "a category without an id or name", f"{str(entry)[:80]}")
-            )
+        id_, name = collection.to_id(entry.get("id")), collection.to_class_name(entry.get("name") or "")
+        if id_ is None or not name:
+            problem = "a category without an id or name"
+            findings.append(Finding("entry-unusable", path.name, problem, f"{str(entry)[:80]}"))
             continue
-        if name in class_ids:
-            problem = f"the ids {class_ids[name] - shift} and {id_} have this name; they become one class"
+        names = names_of.setdefault(id_, [])
+        if name in names:
+            continue
+        names.append(name)
+        if name in ids:
+            problem = f"the ids {ids[name]} and {id_} have this name; they become one class"
             findings.append(Finding("class-merged", path.name, problem, f"category {name!r}"))
-        names[id_] = name
-        class_ids.setdefault(name, id_ + shift)
-    return names, class_ids, findings
+        ids.setdefault(name, id_)
+    return names_of, findings
 
 
-def _read_annotations(content, names, path):
-    """Returns ({image id: list of boxes}, findings)."""
-    known = {_key(image.get("id")) for image in content["images"]}
-    boxes, findings, num_details = {}, [], 0
-    for entry in content["annotations"]:
-        where = f"annotation {entry.get('id')!r}"
-        image_id, name = _key(entry.get("image_id")), names.get(_key(entry.get("category_id")))
-        corners, note = _read_box(entry)
-        if image_id not in known:
-            findings.append(
-                Finding("entry-unusable", path.name, f"no image has the id {entry.get('image_id')!r}", where)
-            )
-        elif name is None:
-            problem = f"no category has the id {entry.get('category_id')!r}"
-            findings.append(Finding("box-unnamed", path.name, problem, where))
-        elif corners is None:
-            findings.append(Finding("box-not-a-number", path.name, note, where, "bbox [x, y, width, height]"))
+def _read_images(images, path):
+    """Returns ({id: list of (name, entry)}, findings); a correct file has one image per id."""
+    images_of, findings = {}, []
+    for entry in images:
+        name, id_ = collection.to_posix(entry.get("file_name") or ""), collection.to_id(entry.get("id"))
+        if name and id_ is not None:
+            images_of.setdefault(id_, []).append((name, entry))
         else:
-            findings += [Finding("box-approximated", path.name, note, where)] if note else []
-            crowd = entry.get("iscrowd") in (1, True)
-            if crowd:
-                problem = "a crowd becomes a difficult object, because LabelImg has no crowds"
-                findings.append(Finding("crowd-as-difficult", path.name, problem, where))
-            flags = {key: entry.get(key) in (1, True) for key in ("difficult", "truncated")}
-            flags["difficult"] |= crowd
-            pose = collection.to_class_name(entry.get("pose") or "") or "Unspecified"
-            boxes.setdefault(image_id, []).append(Box(name, *corners, **flags, pose=pose))
+            problem = "an image without a file_name" if not name else "an image without an id"
+            findings.append(Finding("image-unlisted", path.name, problem, f"image {name or entry.get('id')!r}"))
+    return images_of, findings
+
+
+def _read_annotations(annotations, names_of, images_of, path):
+    """Returns ({image id: (list of boxes, list of findings about lost objects)}, other findings)."""
+    objects, findings, num_details = {}, [], 0
+    for entry in annotations:
+        where = f"annotation {entry.get('id')!r}"
+        image_id = collection.to_id(entry.get("image_id"))
+        if image_id not in images_of:
+            problem = f"no image has the id {entry.get('image_id')!r}"
+            findings.append(Finding("entry-unusable", path.name, problem, where))
+            continue
+        boxes, lost = objects.setdefault(image_id, ([], []))
+        box, notes = _read_object(entry, names_of, path, where)
+        if box is None:
+            lost += notes
+        else:
+            boxes.append(box)
+            findings += notes
             num_details += bool(entry.get("segmentation") or entry.get("keypoints"))
     if num_details:
         problem = f"outlines or key points of {num_details} objects are not imported, only their boxes"
         findings.append(Finding("detail-dropped", path.name, problem))
-    return boxes, findings
+    return objects, findings
 
 
-def _key(value):
-    """An id as a dictionary key: a number or a string; None for everything else."""
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+def _read_object(entry, names_of, path, where):
+    """Returns (a box, or None if it is lost; findings)."""
+    names = names_of.get(collection.to_id(entry.get("category_id")), ())
+    if len(names) != 1:
+        problem = f"the category id has the names {', '.join(names)}" if names else "no category has this id"
+        return None, [Finding("box-unnamed", path.name, problem, where, received=repr(entry.get("category_id")))]
+    corners, note = _read_box(entry)
+    is_crowd = entry.get("iscrowd") in (1, True)
+    flags = {key: entry.get(key) in (1, True) for key in ("difficult", "truncated")}
+    flags["difficult"] |= is_crowd
+    pose = collection.to_class_name(entry.get("pose") or "") or "Unspecified"
+    box = None if corners is None else collection.make_box(names[0], corners, **flags, pose=pose)
+    if box is None:
+        received = note or str(entry.get("bbox"))[:80]
+        return None, [Finding("box-not-a-number", path.name, "a corner is not a number", where, _BBOX, received)]
+    findings = [Finding("box-approximated", path.name, note, where)] if note else []
+    if is_crowd:
+        problem = "a crowd becomes a difficult object, because LabelImg has no crowds"
+        findings.append(Finding("crowd-as-difficult", path.name, problem, where))
+    return box, findings
 
 
 def _read_box(entry):
@@ -145,7 +180,7 @@ def _read_box(entry):
         points = [collection.to_number(value) for ring in rings for value in ring]
         if len(points) >= 4 and None not in points and all(len(ring) % 2 == 0 for ring in rings):
             return collection.enclosing_box(points), "no bbox; the bounding box of the outline is used"
-    return None, f"received {str(given)[:80]}"
+    return None, str(given)[:80]
 
 
 def write_coco(path, images, label_map):

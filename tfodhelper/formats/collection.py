@@ -1,4 +1,8 @@
-"""Annotations of many images from one source: the result of reading COCO JSON, YOLO labels and CSV tables."""
+"""Annotations of many images from one source: the result of reading COCO JSON, YOLO labels, CSV tables and records.
+
+What all of these formats have in common is here: which texts are names and numbers, which numbers are a box, and which
+images remain when objects are lost.
+"""
 
 import dataclasses
 import math
@@ -6,8 +10,10 @@ import posixpath
 import re
 
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.annotations.structures import Annotation
+from tfodhelper.annotations.structures import Annotation, Box
 
+_MAX_SIDE_PX = 1 << 31  # no image format has larger sides
+_WHOLE_NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
 _SNAP_PX = 0.01  # above the rounding error of six digits or of a float32, even in large images
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -19,10 +25,12 @@ class ListedImage:
     Attributes:
       name: as given in the list, with "/" between folders; the image may not exist.
       annotation: its content; `filename` is the last part of the name.
+      lost: a finding for each of its objects that cannot be read as a box.
     """
 
     name: str
     annotation: Annotation
+    lost: tuple[Finding, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +39,14 @@ class Collection:
 
     Attributes:
       images: in the order in which they occur.
-      class_ids: {class name: 1-based id}; empty if the source does not number its classes.
-      sides: {image name: "train" or "validate"}, if the source distinguishes them.
+      class_ids: {class name: its id in the source}, see `class_ids.ClassIds`; empty if the source has no ids.
+      sides: {image name: set of sides of the split}, if the source distinguishes them.
       findings: what could not be imported unchanged.
     """
 
     images: tuple[ListedImage, ...]
-    class_ids: dict[str, int] = dataclasses.field(default_factory=dict)
-    sides: dict[str, str] = dataclasses.field(default_factory=dict)
+    class_ids: dict[str, int | str] = dataclasses.field(default_factory=dict)
+    sides: dict[str, set[str]] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
@@ -71,11 +79,68 @@ def to_number(value):
 def to_size(value):
     """An integer number of pixels, at least 1, or None."""
     number = to_number(value)
-    return int(number) if number is not None and number >= 1 else None
+    return int(number) if number is not None and 1 <= number <= _MAX_SIDE_PX else None
+
+
+def to_id(value):
+    """An id as a number, where it is one or is written as one, or as text; None for everything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        return int(value) if _WHOLE_NUMBER.fullmatch(value.strip()) else value.strip() or None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def make_box(name, corners, **flags):
+    """A `Box` in pixels, or None where a corner is not a finite number, as after an overflow.
+
+    Args:
+      name: the class.
+      corners: xmin, ymin, xmax, ymax.
+      **flags: further fields of the box.
+    """
+    return Box(name, *corners, **flags) if all(map(math.isfinite, corners)) else None
+
+
+def unnamed_class(id_):
+    """The name of a class whose name is unknown; it is always reported, see `report_unnamed`."""
+    return f"class_{id_}"
+
+
+def report_unnamed(counts, source):
+    """Findings about class ids without a name.
+
+    Args:
+      counts: {id: number of its boxes}.
+      source: the file that should have named them, as shown in findings.
+    """
+    return [
+        Finding(
+            "class-unnamed",
+            source,
+            f"no name for the class id {id_}; its {count} boxes are called {unnamed_class(id_)}",
+            fix="give the file with all class names with --classes, or rename the class",
+        )
+        for id_, count in sorted(counts.items())
+    ]
+
+
+def is_usable(image):
+    """Whether an image can be imported. One that lost all of its objects would teach a model that it is empty."""
+    return bool(image.annotation.boxes) or not image.lost
+
+
+def findings_of(image):
+    """The findings about the lost objects of a `ListedImage`, and about the image if it is left out for them."""
+    if is_usable(image):
+        return list(image.lost)
+    return [*image.lost, Finding("no-box-left", image.name, f"none of its {len(image.lost)} objects has a usable box")]
 
 
 def snap(value):
     """Rounds a coordinate that was computed from a fraction to a whole pixel, if that is within 0.01 pixels."""
+    if not math.isfinite(value):
+        return value
     nearest = round(value)
     return float(nearest) if abs(value - nearest) < _SNAP_PX else value
 

@@ -2,11 +2,21 @@
 
 import os
 
-from tfodhelper import console
+from tfodhelper import console, errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import plan, report
+from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
 from tfodhelper.formats import exporting, importing
-from tfodhelper.formats.options import RECORDS
+from tfodhelper.formats.options import COCO, CSV, NONE, RECORDS, YOLO
+
+_SEPARATE = (COCO, CSV, RECORDS)  # formats with files of their own for each side
+# Flags that concern some formats only: {flag: (name of the option, the formats, what to do instead)}.
+_LIMITED = {
+    "val_input": ("val_input", _SEPARATE, "name the folders of the sides in data.yaml"),
+    "test_input": ("test_input", _SEPARATE, "name the folders of the sides in data.yaml"),
+    "image_dir": ("image_dir", importing.FORMATS, "leave it out: records contain their images"),
+    "classes": ("classes", (YOLO, RECORDS), "leave it out: this format names its classes itself"),
+}
 
 
 def import_annotations(options):
@@ -16,20 +26,24 @@ def import_annotations(options):
       options: an `ImportOptions`.
 
     Returns:
-      An `importing.ImportResult`.
+      An `import_result.ImportResult`.
 
     Raises:
-      UsageError, AnnotationError, DatasetError, StorageError: see `importing.import_set`.
+      UsageError: an option that does not concern the format.
+      AnnotationError, DatasetError, StorageError: see `importing.import_set` and `tfrecord.import_records`.
     """
+    _refuse_idle(options)
+    inputs = {TRAIN: options.input, VALIDATE: options.val_input, TEST: options.test_input}
+    inputs = {side: os.fspath(text) for side, text in inputs.items() if text}
     if options.format_ == RECORDS:
         from tfodhelper.formats import tfrecord
 
         label_map = label_maps.read_label_map(options.classes) if options.classes else None
-        made = tfrecord.import_records(os.fspath(options.input), options.output_dir, label_map)
+        made = tfrecord.import_records(inputs, options.output_dir, label_map)
     else:
-        paths, val_paths = (os.fspath(text).split(",") if text else [] for text in (options.input, options.val_input))
+        paths_of = {side: text.split(",") for side, text in inputs.items()}
         made = importing.import_set(
-            options.format_, paths, options.output_dir, val_paths, options.image_dir, options.classes, options.images
+            options.format_, paths_of, options.output_dir, options.image_dir, options.classes, options.images
         )
     for line in report.format_findings(made.findings, options.max_shown):
         console.say(line)
@@ -38,9 +52,21 @@ def import_annotations(options):
     console.say("")
     console.say(
         f"{made.num_images} images, {made.num_boxes} boxes, {made.num_negatives} images without objects "
-        f"in {made.output_dir}; not listed and not imported: {len(made.unlisted)} images"
+        f"in {made.output_dir}; left out: {made.num_left_out} images; "
+        f"not listed and not imported: {len(made.unlisted)} images"
     )
     return made
+
+
+def _refuse_idle(options):
+    """Raises for options that would change nothing for this format."""
+    for flag, (name, formats, fix) in _LIMITED.items():
+        if getattr(options, name) is not None and options.format_ not in formats:
+            problem = f"--{flag} cannot be combined with --from={options.format_}"
+            raise errors.UsageError(problem, expected="--from=" + " or ".join(formats), fix=fix)
+    if options.format_ == RECORDS and options.images == NONE:
+        problem = "--images=none cannot be combined with --from=records"
+        raise errors.UsageError(problem, fix="leave it out: the images of records are in no other file")
 
 
 def export_annotations(options):

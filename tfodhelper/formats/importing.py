@@ -10,72 +10,64 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors
 from tfodhelper.annotations import images
-from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
 from tfodhelper.dataset.scan import discover
-from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.formats import box_table, coco, collection, yolo_folder
+from tfodhelper.formats.class_ids import ClassIds
+from tfodhelper.formats.import_result import Tally
 
 COCO, YOLO, CSV = "coco", "yolo", "csv"
 FORMATS = (COCO, YOLO, CSV)
-LABEL_MAP = "label_map.pbtxt"
-LISTS = {TRAIN: "train.txt", VALIDATE: "validate.txt"}
+_READERS = {COCO: coco.read_coco, CSV: box_table.read_table}
 
 
-@dataclasses.dataclass(frozen=True)
-class ImportResult:
-    """The result of an import.
-
-    Attributes:
-      output_dir: the folder.
-      num_images, num_boxes, num_negatives: how many were written.
-      counts: {class name: number of boxes}.
-      unlisted: names of images without an entry in the input; they are not imported.
-      has_lists: whether train.txt and validate.txt were written.
-      findings: what could not be imported unchanged.
-    """
-
-    output_dir: pathlib.Path
-    num_images: int
-    num_boxes: int
-    num_negatives: int
-    counts: dict[str, int]
-    unlisted: tuple[str, ...]
-    has_lists: bool
-    findings: tuple[Finding, ...]
-
-
-def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes=None, how=placing.LINK):
+def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=placing.LINK):
     """Imports annotations.
 
     Args:
-      format_: one of `FORMATS`.
-      paths: JSON or CSV files; for YOLO a single path, of data.yaml or of the dataset's folder.
+      format_: COCO, YOLO or CSV.
+      paths_of: {side: JSON or CSV files}; if only one side has files, the images are not assigned to sides. For YOLO a
+        single path, of data.yaml or of the dataset's folder, which names the sides itself.
       output_dir: an empty or new folder.
-      val_paths: further files, for validation; the images in `paths` are then for training.
       image_dir: searched recursively for the images; by default the folder of the first path.
       classes: file with the class names of a YOLO dataset, or None to search for it.
       how: `placing.LINK`, COPY or NONE.
 
     Returns:
-      An `ImportResult`.
+      An `import_result.ImportResult`.
 
     Raises:
       AnnotationError, DatasetError: an input that cannot be used; StorageError.
     """
-    paths, val_paths = [pathlib.Path(path) for path in paths], [pathlib.Path(path) for path in val_paths]
-    for path in (*paths, *val_paths):
+    paths_of = {side: [pathlib.Path(path) for path in paths] for side, paths in paths_of.items() if paths}
+    paths = [path for several in paths_of.values() for path in several]
+    for path in paths:
         if not path.exists():
-            raise errors.DatasetError(f"{path}: does not exist", fix="check --input and --val_input")
-    if format_ == YOLO and (len(paths) > 1 or val_paths):
-        raise errors.UsageError(
-            "a YOLO dataset is a single data.yaml or folder", received=f"{len(paths + val_paths)} paths"
-        )
+            raise errors.DatasetError(f"{path}: does not exist", fix="check the paths of the input")
+    if format_ == YOLO and len(paths) > 1:
+        raise errors.UsageError("a YOLO dataset is a single data.yaml or folder", received=f"{len(paths)} paths")
     path = paths[0]
     image_dir = pathlib.Path(image_dir) if image_dir else path if path.is_dir() else path.parent
+    names, findings = _list_images(image_dir)
+    if format_ == YOLO:
+        read, class_ids = yolo_folder.read_folder(path, image_dir, names, classes), ClassIds()
+        class_ids.add(read.class_ids.items())
+    else:
+        parts_of = {side: [_READERS[format_](path) for path in several] for side, several in paths_of.items()}
+        read, class_ids = _merge(parts_of)
+    if not read.images:
+        lost = [finding.message for finding in read.findings[:1]]
+        raise errors.DatasetError(f"{path}: no image is listed in it", received=lost[0] if lost else None)
+    output_dir = placing.make_new_folder(output_dir, image_dir)
+    read = dataclasses.replace(read, findings=(*read.findings, *findings))
+    return _write(read, class_ids, image_dir, names, output_dir, how)
+
+
+def _list_images(image_dir):
+    """(names of the images in a folder, findings about names that cannot be used)."""
     if not image_dir.is_dir():
         raise errors.DatasetError(f"{image_dir}: is not a folder", expected="the folder of the images")
     files, unwritable = discover.split_names(discover.list_files(image_dir))
@@ -84,75 +76,64 @@ def import_set(format_, paths, output_dir, val_paths=(), image_dir=None, classes
         raise errors.DatasetError(
             f"{image_dir}: no images in it or its folders", fix="give their folder with --image_dir"
         )
-    if format_ == YOLO:
-        read = yolo_folder.read_folder(path, image_dir, names, classes)
-    else:
-        reader = {COCO: coco.read_coco, CSV: box_table.read_table}[format_]
-        read = _merge([reader(path) for path in paths], [reader(path) for path in val_paths])
-    more = tuple(Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable)
-    read = dataclasses.replace(read, findings=read.findings + more)
-    output_dir = placing.make_new_folder(output_dir, image_dir)
-    return _write(read, image_dir, names, output_dir, how)
+    return names, [Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable]
 
 
-def _merge(train, validate):
-    """Merges collections; images are assigned the side of their file if there are files for both sides."""
-    parts = [*train, *validate]
-    class_ids, findings, sides = {}, [], {}
-    for part in parts:
-        findings += part.findings
-        for name, id_ in part.class_ids.items():
-            if class_ids.setdefault(name, id_) != id_:
-                problem = f"its id is {class_ids[name]} in one file and {id_} in another; no label map is written"
-                findings.append(Finding("class-merged", name, problem))
-    if len(set(class_ids.values())) < len(class_ids) or any(
-        part.class_ids.items() - class_ids.items() for part in parts
-    ):
-        class_ids = {}
-    for side, group in ((TRAIN, train), (VALIDATE, validate)):
-        sides |= {image.name: side for part in group for image in part.images if validate}
-    images_of_all = tuple(image for part in parts for image in part.images)
-    return collection.Collection(images_of_all, class_ids, sides, tuple(findings))
+def _merge(parts_of):
+    """Merges collections.
+
+    Args:
+      parts_of: {side: list of `Collection`s}; the images are assigned to the sides if there are several.
+
+    Returns:
+      (`Collection`, `ClassIds`).
+    """
+    listed, sides, findings, class_ids = [], {}, [], ClassIds()
+    for side, parts in parts_of.items():
+        for part in parts:
+            listed += part.images
+            findings += part.findings
+            class_ids.add(part.class_ids.items())
+            for image in part.images if len(parts_of) > 1 else ():
+                sides.setdefault(image.name, set()).add(side)
+    return collection.Collection(tuple(listed), {}, sides, tuple(findings)), class_ids
 
 
-def _write(read, image_dir, names, output_dir, how):
+def _write(read, class_ids, image_dir, names, output_dir, how):
     located, findings = locate(read.images, names)
     chosen, more = _settle(located)
-    own_names = placing.Names(names)
-    counts, num_negatives = collections.Counter(), 0
+    sides = collections.defaultdict(set)
+    for name, listed in located:
+        sides[name] |= read.sides.get(listed.name, set())
+    own_names, tally = placing.Names(names), Tally()
+    tally.report((*read.findings, *findings, *more))
     with console.Progress("images imported", len(chosen)) as progress:
         for name, listed in sorted(chosen.items()):
-            target, own = own_names.take(name)
-            size = images.read_size(image_dir / name) or (None, None)
-            annotation = listed.annotation
-            if annotation.width is None or annotation.height is None:
-                annotation = dataclasses.replace(annotation, width=size[0], height=size[1])
-            placing.place_image(image_dir / name, output_dir / target, how)
-            shown = output_dir / target if how != placing.NONE else image_dir / name
-            placing.write_annotation(output_dir / f"{own}.xml", shown, annotation)
-            counts.update(box.name for box in annotation.boxes)
-            num_negatives += not annotation.boxes
             progress.advance()
-    _write_label_map(read.class_ids, counts, output_dir)
-    sides = {name: read.sides[listed.name] for name, listed in chosen.items() if listed.name in read.sides}
-    for side, list_name in LISTS.items():
-        listed_names = [name for name in sorted(sides) if sides[name] == side]
-        if listed_names and len(set(sides.values())) == 2:
-            storage.write_text(output_dir / list_name, "".join(name + "\n" for name in listed_names))
-    return ImportResult(
-        output_dir=output_dir,
-        num_images=len(chosen),
-        num_boxes=sum(counts.values()),
-        num_negatives=num_negatives,
-        counts=dict(sorted(counts.items())),
-        unlisted=tuple(name for name in names if name not in chosen),
-        has_lists=len(set(sides.values())) == 2,
-        findings=(*read.findings, *findings, *more),
-    )
+            tally.report(collection.findings_of(listed))
+            if collection.is_usable(listed):
+                target = _write_image(image_dir, name, listed.annotation, output_dir, own_names, how)
+                tally.add(name if how == placing.NONE else target, listed.annotation, sides[name])
+    return tally.finish(output_dir, class_ids, [name for name in names if name not in sides])
+
+
+def _write_image(image_dir, name, annotation, output_dir, own_names, how):
+    """Places an image and writes its XML file; returns the new name of the image."""
+    target, own = own_names.take(name)
+    if annotation.width is None or annotation.height is None:
+        width, height, *_ = images.read_size(image_dir / name) or (None, None)
+        annotation = dataclasses.replace(annotation, width=width, height=height)
+    placing.place_image(image_dir / name, output_dir / target, how)
+    shown = output_dir / target if how != placing.NONE else image_dir / name
+    placing.write_annotation(output_dir / f"{own}.xml", shown, annotation)
+    return target
 
 
 def locate(listed, names):
     """Finds the images of a list in a folder.
+
+    A name is the path of an image, or its last parts. If it has no extension, as in the tables of Open Images, it is
+    the one image with this stem.
 
     Args:
       listed: `ListedImage`s.
@@ -161,17 +142,18 @@ def locate(listed, names):
     Returns:
       (list of (name of an existing image, `ListedImage`), findings for missing and ambiguous images).
     """
-    exact, loose, bases = set(names), collections.defaultdict(list), collections.defaultdict(list)
-    for name in names:
-        loose[name.casefold()].append(name)
-        bases[posixpath.basename(name).casefold()].append(name)
+    whole, stems = _NameIndex(names), _NameIndex(names, without_extension=True)
     located, findings = [], []
     for image in listed:
         wanted = posixpath.normpath(image.name)
-        matches = [wanted] if wanted in exact else loose.get(wanted.casefold())
-        matches = matches or _longest_tail(wanted, bases.get(posixpath.basename(wanted).casefold(), []))
+        matches = whole.find(wanted)
+        is_bare = not matches and not _has_extension(wanted)
+        matches = stems.find(wanted) if is_bare else matches
         if len(matches) == 1:
             located.append((matches[0], image))
+            if is_bare:
+                problem = f"the name has no extension; {matches[0]} is used"
+                findings.append(Finding("filename-bare", image.name, problem))
         elif matches:
             problem = "the name fits several images: " + ", ".join(matches[:3])
             findings.append(Finding("image-ambiguous", image.name, problem))
@@ -181,15 +163,36 @@ def locate(listed, names):
     return located, findings
 
 
-def _longest_tail(wanted, candidates):
-    """The candidates that share the most trailing parts with a path."""
+def _has_extension(name):
+    return os.path.splitext(name)[1].lower() in images.EXTENSIONS
 
-    def shared(candidate):
-        pairs = zip(reversed(wanted.casefold().split("/")), reversed(candidate.casefold().split("/")))
-        return next((depth for depth, (a, b) in enumerate(pairs) if a != b), 99)
 
-    best = max(map(shared, candidates), default=0)
-    return [candidate for candidate in candidates if shared(candidate) == best]
+class _NameIndex:
+    """Finds images by their names, or by their names without extension; the case decides only between several."""
+
+    def __init__(self, names, without_extension=False):
+        self._names = {name: os.path.splitext(name)[0] if without_extension else name for name in names}
+        self._exact, self._loose, self._bases = (collections.defaultdict(list) for _ in range(3))
+        for name, key in self._names.items():
+            self._exact[key].append(name)
+            self._loose[key.casefold()].append(name)
+            self._bases[posixpath.basename(key).casefold()].append(name)
+
+    def find(self, wanted):
+        """The images that a name may mean, best matches only."""
+        matches = self._exact.get(wanted) or self._loose.get(wanted.casefold())
+        if matches:
+            return matches
+        candidates = self._bases.get(posixpath.basename(wanted).casefold(), [])
+        depths = {name: _count_shared_parts(wanted, self._names[name]) for name in candidates}
+        best = max(depths.values(), default=0)
+        return [name for name in candidates if depths[name] == best]
+
+
+def _count_shared_parts(wanted, candidate):
+    """How many trailing parts of two paths are equal but for case."""
+    pairs = zip(reversed(wanted.casefold().split("/")), reversed(candidate.casefold().split("/")))
+    return next((depth for depth, (a, b) in enumerate(pairs) if a != b), 99)
 
 
 def _settle(located):
@@ -197,9 +200,9 @@ def _settle(located):
     chosen, findings, bad = {}, [], set()
     for name, image in located:
         other = chosen.setdefault(name, image)
-        if other is image:
+        if other is image or name in bad:
             continue
-        if set(other.annotation.boxes) == set(image.annotation.boxes):
+        if set(other.annotation.boxes) == set(image.annotation.boxes) and len(other.lost) == len(image.lost):
             findings.append(Finding("xml-copy", image.name, f"a second, equal entry for {name}"))
         else:
             fix = "merge the entries, or give the images distinct names"
@@ -207,11 +210,3 @@ def _settle(located):
             findings.append(Finding("annotations-conflict", image.name, problem, fix=fix))
             bad.add(name)
     return {name: image for name, image in chosen.items() if name not in bad}, findings
-
-
-def _write_label_map(class_ids, counts, output_dir):
-    """Writes the source's ids of the classes that have boxes; nothing if the source has no ids."""
-    items = [label_maps.LabelMapItem(id_, name) for name, id_ in class_ids.items() if counts.get(name)]
-    if items:
-        items.sort(key=lambda item: item.id)
-        label_maps.write_label_map(output_dir / LABEL_MAP, label_maps.LabelMap(tuple(items)))

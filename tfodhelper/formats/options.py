@@ -35,13 +35,17 @@ class ImportOptions(ImagesOptions):
         "JSON or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO.",
     )
     val_input: options.Path | None = options.option(
-        None, "The same for the validation images; --input is then for training."
+        None, "The same for the validation images; --input is then for training. Not for YOLO, which names the sides."
     )
+    test_input: options.Path | None = options.option(None, "The same for the test images. Not for YOLO.")
     image_dir: options.Path | None = options.option(
-        None, "Folder with the images; its subfolders are searched, too. When omitted, the folder of --input."
+        None,
+        "Folder with the images; its subfolders are searched, too. By default the folder of --input. Not for records.",
     )
     classes: options.Path | None = options.option(
-        None, "File with the class names of a YOLO dataset, by default searched near it; or label map for records."
+        None,
+        "File with the class names of a YOLO dataset, by default searched near it; or label map for records that "
+        "contain only class ids. Not for COCO and CSV.",
     )
     output_dir: options.Path = options.option(options.REQUIRED, "New folder for XML files and images.")
 

@@ -2,69 +2,97 @@
 
 import collections
 import os
+import posixpath
 
 from tfodhelper import console, storage
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
-from tfodhelper.formats import importing, tfrecord_reader
+from tfodhelper.formats import collection, tfrecord_reader
+from tfodhelper.formats.class_ids import ClassIds
+from tfodhelper.formats.import_result import Tally
 
 _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WEBP": ".webp"}
+_MAX_NAME_BYTES = 200
 
 
-def import_records(pattern, output_dir, label_map=None):
+def import_records(patterns_of, output_dir, label_map=None):
     """Writes the images of record files, as they are encoded, each with its XML file.
 
     Images are named after image/filename, with the extension of their real format. Names that would lead out of the
     folder are reduced to their last part; repeated names are made unique.
 
     Args:
-      pattern: glob pattern of the record files.
+      patterns_of: {side: glob pattern of the record files}; if there are several, the images are assigned to them.
       output_dir: an empty or new folder.
       label_map: a `LabelMap` for records that contain only class ids, or None.
 
     Returns:
-      An `importing.ImportResult`.
+      An `import_result.ImportResult`.
 
     Raises:
-      DatasetError, StorageError: files that cannot be read or written.
+      DatasetError, StorageError: files that cannot be read or written, or that contain no record.
     """
-    output_dir = placing.make_new_folder(output_dir)
+    paths_of = {side: tfrecord_reader.list_filled(pattern) for side, pattern in patterns_of.items()}
     names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
-    own_names, findings = placing.Names([]), []
-    counts, num_images, num_negatives = collections.Counter(), 0, 0
+    output_dir = placing.make_new_folder(output_dir)
+    writer = _Writer(output_dir, names)
     with console.Progress("records imported") as progress:
-        for record in tfrecord_reader.read_records(pattern, names):
-            progress.advance()
-            if isinstance(record, Finding):
-                findings.append(record)
-                continue
-            findings += record.findings
-            name, own = own_names.take(_safe_name(record), _ENDINGS.get(record.facts.format))
-            target = output_dir / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with storage.open_whole(target, "wb") as file:
-                file.write(record.data)
-            placing.write_annotation(output_dir / f"{own}.xml", target, record.annotation)
-            counts.update(box.name for box in record.annotation.boxes)
-            num_negatives += not record.annotation.boxes
-            num_images += 1
-    return importing.ImportResult(
-        output_dir=output_dir,
-        num_images=num_images,
-        num_boxes=sum(counts.values()),
-        num_negatives=num_negatives,
-        counts=dict(sorted(counts.items())),
-        unlisted=(),
-        has_lists=False,
-        findings=tuple(findings),
-    )
+        for side, paths in paths_of.items():
+            for record in tfrecord_reader.read_records(paths, names):
+                progress.advance()
+                writer.add(record, {side} if len(paths_of) > 1 else ())
+    return writer.finish()
+
+
+class _Writer:
+    """Writes images and their XML files, and collects what concerns all of them."""
+
+    def __init__(self, output_dir, names):
+        self._output_dir, self._names = output_dir, names
+        self._own_names, self._tally, self._class_ids = placing.Names([]), Tally(), ClassIds()
+        self._unnamed = collections.Counter()
+
+    def add(self, record, sides):
+        """Writes one image.
+
+        Args:
+          record: an `tfrecord_reader.UnpackedRecord`, or a `Finding` why there is none.
+          sides: see `Tally.add`.
+        """
+        if isinstance(record, Finding):
+            self._tally.report([record])
+            return
+        self._tally.report([*record.findings, *collection.findings_of(record.listed)])
+        if not collection.is_usable(record.listed):
+            return
+        name, own = self._own_names.take(_safe_name(record), _ENDINGS.get(record.facts.format))
+        target = self._output_dir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with storage.open_whole(target, "wb") as file:
+            file.write(record.data)
+        placing.write_annotation(self._output_dir / f"{own}.xml", target, record.listed.annotation)
+        self._tally.add(name, record.listed.annotation, sides)
+        self._class_ids.add(record.class_ids)
+        self._unnamed.update(record.unnamed)
+
+    def finish(self):
+        """Writes the files about all images; returns the `ImportResult`."""
+        source = "--classes" if self._names else "the records"
+        self._tally.report(collection.report_unnamed(self._unnamed, source))
+        if self._names:
+            self._class_ids.add((name, id_) for id_, name in self._names.items())
+        return self._tally.finish(self._output_dir, self._class_ids)
 
 
 def _safe_name(record):
-    """The record's name if it stays inside the folder, else its last part; a numbered name if there is none."""
-    name = "".join(c if c.isprintable() else "_" for c in record.name)
+    """The record's name if it stays inside the folder, else its last part; a numbered name if there is none.
+
+    Parts that begin with a dot, which would hide the image from every search, begin with "_" instead.
+    """
+    name = "".join(c if c.isprintable() else "_" for c in record.listed.name)
     if not placing.is_inside(name) or ":" in name:
         name = os.path.basename(name.replace(":", "/"))
-    if not name.strip(". ") or len(os.fsencode(name)) > 200:
-        name = "record_" + record.where.rsplit(" ", 1)[-1]
-    return name
+    if not name.strip(". ") or max(len(os.fsencode(part)) for part in name.split("/")) > _MAX_NAME_BYTES:
+        return "record_" + record.where.rsplit(" ", 1)[-1]
+    parts = posixpath.normpath(name).split("/")
+    return "/".join("_" + part[1:] if part.startswith(".") else part for part in parts)

@@ -5,15 +5,17 @@ is compared with the bytes, not trusted.
 """
 
 import dataclasses
+import os
 import struct
 
 from tfodhelper import errors
 from tfodhelper.annotations import images
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
+from tfodhelper.annotations.structures import Annotation, UnusableFile
 from tfodhelper.fields import Record
 from tfodhelper.formats import collection
-from tfodhelper.records import reader, wire_format
+from tfodhelper.formats.collection import ListedImage
+from tfodhelper.records import framing, reader, wire_format
 
 _CORNERS = (Record.XMIN, Record.YMIN, Record.XMAX, Record.YMAX)
 
@@ -24,40 +26,78 @@ class UnpackedRecord:
 
     Attributes:
       where: the file and the 1-based number of the record in it.
-      name: image/filename; "" when it is missing.
       data: the encoded image.
       facts: `ImageFacts` of it.
-      annotation: its boxes in pixels and its size.
-      findings: problems with the record.
+      listed: a `ListedImage` with its name, "" when that is missing, its size, and its boxes in pixels.
+      class_ids: (class name, id) of each box that has both.
+      unnamed: the class ids without a name, one for each box.
+      findings: problems with the record other than lost objects.
     """
 
     where: str
-    name: str
     data: bytes
     facts: images.ImageFacts
-    annotation: Annotation
+    listed: ListedImage
+    class_ids: tuple[tuple[str, int], ...]
+    unnamed: tuple[int, ...]
     findings: tuple[Finding, ...]
 
 
-def read_records(pattern, names=None):
-    """Reads the records of all files of a pattern, one by one.
+def list_filled(pattern):
+    """The files of a pattern, which must contain at least one record.
+
+    Raises:
+      DatasetError: a file is missing, or there is no record.
+    """
+    paths = reader.list_shards(pattern)
+    if not any(os.path.getsize(path) for path in paths):
+        raise errors.DatasetError(
+            f"{pattern}: the record files are empty", expected="at least one record", received=f"{len(paths)} files"
+        )
+    return paths
+
+
+def read_records(paths, names=None):
+    """Reads the records of files, one by one. A record that is damaged costs only itself.
 
     Args:
-      pattern: see `reader.list_shards`.
+      paths: of the files.
       names: {class id: name} for records that contain only ids.
 
     Yields:
-      An `UnpackedRecord` or, if its image cannot be used, a `Finding`.
+      An `UnpackedRecord` or, if the record or its image cannot be used, a `Finding`.
 
     Raises:
-      DatasetError: a file is missing, damaged, or contains other records.
+      DatasetError: a file does not begin with a record.
     """
-    for path in reader.list_shards(pattern):
-        spans = reader.iterate_spans(path)
+    for path in paths:
         with open(path, "rb") as file:
-            for number, (offset, length) in enumerate(spans, start=1):
+            for number, (offset, length) in enumerate(_iterate_spans(path), start=1):
+                where = f"{path}, record {number}"
+                if isinstance(offset, Finding):
+                    yield offset
+                    continue
                 file.seek(offset)
-                yield unpack(file.read(length), f"{path}, record {number}", names or {})
+                data, footer = file.read(length), file.read(framing.FOOTER.size)
+                if footer == framing.FOOTER.pack(framing.masked_crc(data)):
+                    yield unpack(data, where, names or {})
+                else:
+                    problem = "its checksum does not match its content"
+                    yield Finding("record-damaged", where, problem, fix="copy the file again from its source")
+
+
+def _iterate_spans(path):
+    """As `reader.iterate_spans`, but where the rest of a file cannot be read, (a `Finding`, None) is the last."""
+    number = 0
+    try:
+        for span in reader.iterate_spans(path):
+            number += 1
+            yield span
+    except errors.DatasetError as error:
+        if not number:
+            raise
+        problem = f"this record and all that follow in the file cannot be read ({error.what})"
+        yield Finding("record-damaged", f"{path}, record {number + 1}", problem, fix=error.fix), None
 
 
 def unpack(data, where, names):
@@ -65,19 +105,18 @@ def unpack(data, where, names):
     try:
         features = parse_example(data)
     except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
-        raise errors.DatasetError(
-            f"{where}: is not a tf.train.Example ({error})", fix="check that the file is a record file"
-        ) from None
+        return Finding("record-damaged", where, f"is not a tf.train.Example ({error})")
     encoded = _first(features, Record.ENCODED, b"")
     try:
         facts = images.inspect_image(encoded, where)
     except UnusableFile as error:
         return Finding(error.code, where, error.reason, None, error.expected, error.received, error.fix)
-    findings = _check_head(features, facts, where)
-    boxes, more = _read_boxes(features, facts, where, names)
+    boxes, lost, class_ids, unnamed = _read_boxes(features, facts, where, names)
     name = collection.to_posix(_text(_first(features, Record.FILENAME, b"")))
     annotation = Annotation(collection.base_name(name), facts.width, facts.height, tuple(boxes))
-    return UnpackedRecord(where, name, encoded, facts, annotation, tuple(findings + more))
+    listed = ListedImage(name, annotation, tuple(lost))
+    findings = tuple(_check_head(features, facts, where))
+    return UnpackedRecord(where, encoded, facts, listed, tuple(class_ids), tuple(unnamed), findings)
 
 
 def _check_head(features, facts, where):
@@ -94,23 +133,36 @@ def _check_head(features, facts, where):
 
 
 def _read_boxes(features, facts, where, names):
+    """Returns (boxes, findings about lost ones, (class name, id) pairs, ids without a name)."""
     columns = [features.get(key, []) for key in _CORNERS]
     count = len(columns[0])
     texts, ids = features.get(Record.CLASS_TEXT, []), features.get(Record.CLASS_LABEL, [])
     if any(len(column) != count for column in columns) or (len(texts) != count and len(ids) != count):
         lengths = f"{[len(column) for column in columns]} corners, {len(texts)} names, {len(ids)} ids"
-        return [], [Finding("entry-unusable", where, "its lists of boxes differ in length", None, None, lengths)]
-    boxes, findings = [], []
+        return [], [Finding("entry-unusable", where, "its lists of boxes differ in length", received=lengths)], [], []
+    boxes, lost, class_ids, unnamed = [], [], [], []
     for number, corners in enumerate(zip(*columns)):
-        name = _text(texts[number]) if len(texts) == count else names.get(ids[number], f"class_{ids[number]}")
-        name = collection.to_class_name(name)
-        pixels = [value * side for value, side in zip(corners, 2 * (facts.width, facts.height))]
-        if not name or None in map(collection.to_number, pixels):
-            findings.append(Finding("box-not-a-number", where, f"received {corners}", f"object {number + 1} ({name})"))
+        id_ = ids[number] if len(ids) == count and isinstance(ids[number], int) else None
+        text = collection.to_class_name(_text(texts[number])) if len(texts) == count else ""
+        name = text or names.get(id_) or ("" if id_ is None else collection.unnamed_class(id_))
+        box = _make_box(features, facts, number, name, corners) if name else None
+        if box is None:
+            code = "box-not-a-number" if name else "box-unnamed"
+            lost.append(Finding(code, where, f"received {corners}", f"object {number + 1} ({name})"))
             continue
-        flags = [_at(features, key, number) for key in (Record.DIFFICULT, Record.IS_CROWD, Record.TRUNCATED)]
-        boxes.append(Box(name, *map(collection.snap, pixels), bool(flags[0] or flags[1]), bool(flags[2])))
-    return boxes, findings
+        boxes.append(box)
+        class_ids += [] if id_ is None else [(name, id_)]
+        unnamed += [] if text or id_ in names else [id_]
+    return boxes, lost, class_ids, unnamed
+
+
+def _make_box(features, facts, number, name, corners):
+    """The box in pixels, or None where a corner is not a number."""
+    if None in map(collection.to_number, corners):
+        return None
+    pixels = [collection.snap(value * side) for value, side in zip(corners, 2 * (facts.width, facts.height))]
+    flags = [_at(features, key, number) for key in (Record.DIFFICULT, Record.IS_CROWD, Record.TRUNCATED)]
+    return collection.make_box(name, pixels, difficult=bool(flags[0] or flags[1]), truncated=bool(flags[2]))
 
 
 def _first(features, key, default):

@@ -4,13 +4,14 @@ Class names are in a separate file: data.yaml (`names`) or classes.txt. LabelImg
 with the labels of its session, so that such a list alone cannot be trusted.
 """
 
+import collections
 import pathlib
 
 import yaml
 
 from tfodhelper import errors
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.annotations.structures import Box, SkippedObject
+from tfodhelper.annotations.structures import SkippedObject
 from tfodhelper.formats import collection
 
 MAX_BYTES = 8 << 20  # of a file with labels or names
@@ -49,7 +50,7 @@ def parse_labels(text, names, width, height):
 
     Args:
       text: the content of the label file.
-      names: the class names, by index.
+      names: the class names, by index; None for an index without a name, which is then called class_INDEX.
       width, height: pixels of the image; the frame that the fractions refer to.
 
     Returns:
@@ -72,9 +73,14 @@ def parse_labels(text, names, width, height):
             skipped.append(SkippedObject("box-unnamed", where, problem))
             continue
         corners = _to_corners(values[1:], is_outline)
-        num_outlines += is_outline
         pixels = [collection.snap(value * side) for value, side in zip(corners, (width, height, width, height))]
-        boxes.append(Box(names[index], *pixels))
+        box = collection.make_box(names[index] or collection.unnamed_class(index), pixels)
+        if box is None:
+            problem = f"the box is too large for numbers; received {line[:80]!r}"
+            skipped.append(SkippedObject("box-not-a-number", where, problem))
+            continue
+        num_outlines += is_outline
+        boxes.append(box)
     return boxes, skipped, num_outlines
 
 
@@ -105,7 +111,7 @@ def read_names(path):
     """Reads class names from a data.yaml, or from a list with one name per line.
 
     Returns:
-      (list of names, content of the YAML file or {}, findings).
+      (list of names, in which None is an index without a name; content of the YAML file or {}; findings).
 
     Raises:
       AnnotationError: the file cannot be read, or has no names.
@@ -130,17 +136,29 @@ def read_names(path):
             raise errors.AnnotationError(
                 f"{path}: names are missing for nearly all indices", received=f"up to {size - 1}"
             )
-        names = [names.get(index, f"class_{index}") for index in range(size)]
+        names = [names.get(index) for index in range(size)]
     if not isinstance(names, list):
         raise errors.AnnotationError(
             f"{path}: has no class names", expected="names: [cat, dog] or names: {0: cat, 1: dog}"
         )
-    return _check_names([collection.to_class_name(name) for name in names], path), content, []
+    names = [None if name is None else collection.to_class_name(name) for name in names]
+    return _check_names(names, path), content, _check_count(content, names, path)
+
+
+def _check_count(content, names, path):
+    """A finding if `nc`, which older files have beside the names, is another number."""
+    count = content.get("nc")
+    if not isinstance(count, int) or count == len(names):
+        return []
+    fix = "correct the names or nc"
+    return [Finding("names-uncertain", path.name, f"nc is {count}, but it has {len(names)} names", fix=fix)]
 
 
 def _check_names(names, path):
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if not names or not all(names) or repeated:
+    filled = (collection.unnamed_class(index) if name is None else name for index, name in enumerate(names))
+    counts = collections.Counter(filled)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if not counts or "" in counts or repeated:
         received = f"{repeated[0]!r} twice" if repeated else "an empty name" if names else "none"
         raise errors.AnnotationError(
             f"{path}: the class names are invalid", expected="a distinct name for each class", received=received

@@ -4,19 +4,20 @@ Labels are next to their images, or under "labels" if the images are under "imag
 not treated as a negative; an image with an empty label file is.
 """
 
+import collections
 import os
 import pathlib
 import posixpath
 
 from tfodhelper import errors, storage
 from tfodhelper.annotations import images
-from tfodhelper.annotations.findings import Finding
+from tfodhelper.annotations.findings import IMAGE_LEFT_OUT, Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.dataset import placing
 from tfodhelper.dataset.scan import discover
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.formats import yolo
-from tfodhelper.formats.collection import Collection, ListedImage, base_name, to_posix
+from tfodhelper.formats.collection import Collection, ListedImage, base_name, report_unnamed, to_posix, unnamed_class
 
 DATA_YAML = "data.yaml"
 _NAME_FILES = (DATA_YAML, "data.yml", "dataset.yaml", "obj.names", "classes.txt", "predefined_classes.txt")
@@ -40,7 +41,8 @@ def read_folder(path, image_dir, image_names, classes=None):
     """
     path = pathlib.Path(path)
     folder = path if path.is_dir() else path.parent
-    names, content, findings = yolo.read_names(classes or _find_names(path, image_dir))
+    names_path = pathlib.Path(classes or _find_names(path, image_dir))
+    names, content, findings = yolo.read_names(names_path)
     texts = [name for name in discover.list_files(folder) if name.lower().endswith(".txt")]
     known = {name.casefold(): name for name in texts}
     stems = {}
@@ -62,9 +64,17 @@ def read_folder(path, image_dir, image_names, classes=None):
             received=f"{len(texts)} text files and {len(image_names)} images",
             fix="give the folder of the images with --image_dir",
         )
-    findings += _find_unclaimed(folder, texts, used)
-    ids = {name: number for number, name in enumerate(names, start=1)}
+    findings += _find_unclaimed(folder, texts, used) + _find_unnamed(listed, names, names_path)
+    ids = {name or unnamed_class(index): index + 1 for index, name in enumerate(names)}
     return Collection(tuple(listed), ids, _read_sides(content, folder, prefix, image_names), tuple(findings))
+
+
+def _find_unnamed(listed, names, names_path):
+    """Findings about the indices without a name that boxes have."""
+    unnamed = {unnamed_class(index): index for index, name in enumerate(names) if name is None}
+    boxes = (box for image in listed for box in image.annotation.boxes)
+    counts = collections.Counter(unnamed[box.name] for box in boxes if box.name in unnamed)
+    return report_unnamed(counts, names_path.name)
 
 
 def _find_names(path, image_dir):
@@ -109,16 +119,14 @@ def _read_image(label_path, image_path, name, names):
     try:
         text = yolo.read_text(label_path)
     except errors.AnnotationError as error:
-        return None, [*findings, Finding("entry-unusable", label_path.name, str(error.what))]
+        lost = Finding("entry-unusable", label_path.name, str(error.what), action=IMAGE_LEFT_OUT)
+        return None, [*findings, lost]
     boxes, skipped, num_outlines = yolo.parse_labels(text, names, width, height)
-    findings += [Finding(object_.code, label_path.name, object_.what, object_.where) for object_ in skipped]
+    lost = tuple(Finding(object_.code, label_path.name, object_.what, object_.where) for object_ in skipped)
     if num_outlines:
         problem = f"{num_outlines} outlines; their bounding boxes are used"
         findings.append(Finding("box-approximated", label_path.name, problem))
-    if skipped and not boxes:
-        findings.append(Finding("no-box-left", label_path.name, f"none of its {len(skipped)} lines can be used"))
-        return None, findings
-    return ListedImage(name, Annotation(base_name(name), width, height, tuple(boxes))), findings
+    return ListedImage(name, Annotation(base_name(name), width, height, tuple(boxes)), lost), findings
 
 
 def _find_unclaimed(folder, texts, used):
@@ -136,7 +144,7 @@ def _find_unclaimed(folder, texts, used):
 
 
 def _read_sides(content, folder, prefix, image_names):
-    """{image name: side}, if data.yaml names folders for the sides, relative to its own folder or to `path`."""
+    """{image name: set of sides}, if data.yaml names folders for the sides, relative to its own folder or to `path`."""
     sides = {}
     own_names = {name: posixpath.normpath(f"{prefix}/{name}") for name in image_names}
     for side, key in _KEYS.items():
@@ -144,7 +152,9 @@ def _read_sides(content, folder, prefix, image_names):
         for entry in given if isinstance(given, list) else [given]:
             if isinstance(entry, str):
                 prefixes = tuple(f"{path}/" for path in _possible_folders(entry, content.get("path"), folder))
-                sides |= {name: side for name, own in own_names.items() if own.startswith(prefixes)}
+                for name, own in own_names.items():
+                    if own.startswith(prefixes):
+                        sides.setdefault(name, set()).add(side)
     return sides
 
 
