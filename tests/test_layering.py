@@ -21,6 +21,7 @@ OPEN_TO_ALL = {
     "console",
     "plain_text",
     "sheets",
+    "limits",
 }
 
 _TRAINING = {

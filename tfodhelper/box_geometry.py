@@ -19,6 +19,49 @@ def area(boxes):
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
+def coinciding(boxes, threshold, most_pairs=2_000_000):
+    """Pairs of boxes that overlap by more than a threshold, without comparing all with all.
+
+    Two boxes whose low corners differ by more than (1 - threshold) of the first one's side cannot overlap that much, so
+    that each box, in the order of its low corner, is compared with the few that follow closely.
+
+    Args:
+      boxes: [N, 4] of finite numbers.
+      threshold: an IoU within 0..1, exclusive.
+      most_pairs: how many pairs may be close enough for a comparison.
+
+    Returns:
+      (int [P], int [P], float64 [P]): indices i < j and their IoU, sorted by i, then j. None if more than
+      `most_pairs` boxes would have to be compared.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    low = boxes[order, 0]
+    reach = low + (1.0 - threshold) * np.maximum(boxes[order, 2] - low, 0.0)
+    counts = np.searchsorted(low, reach, side="right") - np.arange(len(order)) - 1
+    if counts.sum() > most_pairs:
+        return None
+    first = np.repeat(np.arange(len(order)), counts)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts)
+    i, j = np.sort(np.stack([order[first], order[second]]), axis=0)
+    near = np.abs(boxes[i, 1] - boxes[j, 1]) <= (1.0 - threshold) * np.maximum(
+        *(boxes[k, 3] - boxes[k, 1] for k in (i, j))
+    )
+    i, j = i[near], j[near]
+    iou = _iou_of_pairs(boxes[i], boxes[j])
+    keep = np.flatnonzero(iou > threshold)
+    keep = keep[np.lexsort((j[keep], i[keep]))]
+    return i[keep], j[keep], iou[keep]
+
+
+def _iou_of_pairs(boxes, others):
+    """[P, 4], [P, 4] -> float64 [P]; see `pairwise_iou`."""
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    intersection = np.prod(np.maximum(sides, 0.0), axis=1)
+    union = area(boxes) + area(others) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
 def pairwise_iou(boxes, others):
     """Intersection over union of every box with every other box.
 

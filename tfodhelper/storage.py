@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import tempfile
 
-from tfodhelper import errors
+from tfodhelper import errors, limits
 
 try:
     import fcntl
@@ -191,7 +191,7 @@ def read_json(path):
       StorageError: when it cannot be read; names the file.
     """
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return limits.parse_json(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -244,7 +244,7 @@ def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
                 try:
                     if line.isspace() or (is_wanted is not None and not is_wanted(line)):
                         continue
-                    value = json.loads(line)
+                    value = limits.parse_json(line)
                     value = value if form.parse is None else form.parse(value)
                 except _OTHER_FORM as error:
                     raise _another_form(f"{path}, line {number}", form, error, line.strip()[:_SHOWN]) from error

@@ -6,13 +6,9 @@ lost all of its objects is left out too: as a negative it would teach the model 
 """
 
 import dataclasses
-import difflib
-import functools
 import itertools
 
-import numpy as np
-
-from tfodhelper import box_geometry
+from tfodhelper import box_geometry, spelling
 from tfodhelper.annotations.findings import BOX_LEFT_OUT, IMAGE_LEFT_OUT, Finding
 from tfodhelper.annotations.images import EXTENSIONS
 from tfodhelper.annotations.structures import Annotation
@@ -24,6 +20,7 @@ SIZE_TOLERANCE_FRACTION = 0.01  # smaller differences are attributed to rounding
 DUPLICATE_IOU = 0.95
 CLASS_CONFLICT_IOU = 0.9
 _FRACTIONS = "the corners look like fractions of the image; multiply them by its width and height"
+_MOST_SUGGESTIONS = 20  # of similar class names, in one file
 _FEW_BOXES = 12  # up to this many boxes are compared pair by pair
 
 
@@ -205,12 +202,14 @@ def fits(box, size):
 
 def _check_boxes(boxes, width, height, file, label_map, options):
     """Returns the usable boxes, clipped, and the findings."""
-    usable, findings = [], []
+    usable, findings, num_unknown = [], [], 0
     for number, box in enumerate(boxes, start=1):
         where = f"object {number} ({box.name})"
         unknown = label_map is not None and box.name not in label_map
         if unknown:
-            findings.append(_class_unknown(box, where, file, label_map, options))
+            num_unknown += 1
+            has_suggestion = num_unknown <= _MOST_SUGGESTIONS
+            findings.append(_class_unknown(box, where, file, label_map, options, has_suggestion))
         fixed, more = _check_box(box, width, height, where, file, options)
         if not unknown or not options.drop_unknown_classes:
             findings += more
@@ -218,17 +217,10 @@ def _check_boxes(boxes, width, height, file, label_map, options):
     return usable, findings
 
 
-@functools.lru_cache(maxsize=4096)
-def _closest_class(name, names):
-    """The known class that an unknown name closely resembles, or None."""
-    near = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=1, cutoff=0.8)
-    return next((known for known in names if [known.casefold()] == near), None)
-
-
-def _class_unknown(box, where, file, label_map, options):
+def _class_unknown(box, where, file, label_map, options, has_suggestion):
     drop = options.drop_unknown_classes
-    names = [item.shown_name for item in label_map]
-    closest = _closest_class(box.name, tuple(names))
+    names = label_map.shown_names
+    closest = next(iter(spelling.nearest(box.name, names, 1, cutoff=0.8)), None) if has_suggestion else None
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return Finding(
         "class-unknown",
@@ -307,16 +299,22 @@ def _check_overlaps(boxes, file):
     findings = []
     if len(boxes) < 2 or not _may_overlap(boxes):
         return findings
-    corners = box_geometry.corners_of(boxes)
-    overlaps = np.triu(box_geometry.pairwise_iou(corners, corners), k=1)
-    for i, j in np.argwhere(overlaps > CLASS_CONFLICT_IOU):
+    pairs = box_geometry.coinciding(box_geometry.corners_of(boxes), CLASS_CONFLICT_IOU)
+    if pairs is None:
+        problem = f"too many of its {len(boxes)} boxes coincide for a comparison of each pair"
+        return [Finding("overlaps-unchecked", file, problem, fix="check the boxes in LabelImg")]
+    said = set()
+    for i, j, iou in zip(*(column.tolist() for column in pairs)):
         first, second = boxes[i], boxes[j]
         if first.name != second.name:
-            problem = f"coincides with a box of class {second.name!r}"
-            findings.append(Finding("box-class-conflict", file, problem, f"{first.name} ({first.describe()})"))
-        elif overlaps[i, j] > DUPLICATE_IOU:
-            problem = "coincides with another box of the same class"
-            findings.append(Finding("box-duplicate", file, problem, f"{first.name} ({first.describe()})"))
+            code, problem = "box-class-conflict", f"coincides with a box of class {second.name!r}"
+        elif iou > DUPLICATE_IOU:
+            code, problem = "box-duplicate", "coincides with another box of the same class"
+        else:
+            continue
+        if (code, j) not in said:  # one finding per box and kind, however many boxes are stacked
+            said.add((code, j))
+            findings.append(Finding(code, file, problem, f"{first.name} ({first.describe()})"))
     return findings
 
 

@@ -89,6 +89,7 @@ KINDS = {
     "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "a box of which less than half is inside the image"),
     "box-clipped": Kind(WARNING, FIXED, True, "a box that extended beyond the image"),
     "box-duplicate": Kind(WARNING, KEPT, False, "two coinciding boxes of one class"),
+    "overlaps-unchecked": Kind(WARNING, KEPT, False, "so many coinciding boxes that they were not compared"),
     "box-tiny": Kind(NOTE, KEPT, False, "boxes that cover less than a thousandth of the image"),
     "box-fraction": Kind(NOTE, KEPT, False, "fractional corners, which LabelImg truncates to whole pixels on saving"),
     "box-class-conflict": Kind(WARNING, KEPT, False, "two coinciding boxes of different classes"),

@@ -6,14 +6,15 @@ largest id.
 """
 
 import dataclasses
-import difflib
 import functools
 import pathlib
 from collections.abc import Iterator
 
 from google.protobuf import text_format
 
-from tfodhelper import errors, protos, storage
+from tfodhelper import errors, limits, plain_text, protos, spelling, storage
+
+_SHOWN = 80  # characters of a name, in an error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,11 @@ class LabelMap:
         """Class names in the order of the ids."""
         return tuple(item.name for item in self.items)
 
+    @functools.cached_property
+    def shown_names(self) -> tuple[str, ...]:
+        """The names to display, in the order of the ids."""
+        return tuple(item.shown_name for item in self.items)
+
     @property
     def gaps(self) -> tuple[int, ...]:
         """Unused ids below the largest one."""
@@ -90,7 +96,7 @@ class LabelMap:
           AnnotationError: when the name is not in the label map; the message suggests similar names.
         """
         if name not in self._ids:
-            near = difflib.get_close_matches(name, list(self._ids), n=3)
+            near = spelling.nearest(name, self._ids)
             hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "add it to the label map"
             raise errors.AnnotationError(f"class {name!r} is not in the label map", fix=hint)
         return self._ids[name]
@@ -123,6 +129,7 @@ class LabelMap:
 def make_label_map(class_names):
     """Makes a label map: names sorted, ids from 1, so that the same names always get the same ids."""
     names = sorted(set(class_names))
+    limits.check_class_count(len(names), "the annotations")
     return LabelMap(tuple(LabelMapItem(id, name) for id, name in enumerate(names, start=1)))
 
 
@@ -143,18 +150,16 @@ def read_label_map(path):
     An item with id 0 named "background" is ignored, because 0 is the background anyway.
 
     Raises:
-      AnnotationError: when the file cannot be read or is empty, an id is below 1, an id or a name is repeated, or a
-        name is missing.
+      AnnotationError: when the file cannot be read, is empty or exceeds the `limits`, an id is below 1, an id or a
+        name is repeated, or a name is missing.
     """
     path = pathlib.Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = limits.read_text(path, errors.AnnotationError)
     except OSError as error:
         raise errors.AnnotationError(
             f"{path}: the label map cannot be read ({error.strerror})", fix="give the path of a label_map.pbtxt"
         ) from error
-    except UnicodeDecodeError as error:
-        raise errors.AnnotationError(f"{path}: the label map is not UTF-8 ({error})") from error
     return parse_label_map(text, path)
 
 
@@ -165,12 +170,14 @@ def parse_label_map(text, source):
       text: the content of a .pbtxt file.
       source: its source, for messages.
     """
+    limits.check_text(text, source, errors.AnnotationError)
+    limits.check_class_count(text.count("item"), source)
     message = protos.message("StringIntLabelMap")()
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         raise errors.AnnotationError(
-            f"{source}: is not a label map: {error}",
+            f"{source}: is not a label map: {plain_text.shorten(error)}",
             expected="item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
             fix="correct that line, or omit --label_map to have a label map made",
         ) from None
@@ -186,9 +193,11 @@ def parse_label_map(text, source):
 def _check_items(items, source):
     if not items:
         raise errors.AnnotationError(f"{source}: the label map has no class", expected="at least one item")
+    limits.check_class_count(len(items), source)
     ids, names = {}, {}
     for item in items:
-        where = f"{source}: item {item.name!r}"
+        where = f"{source}: item {plain_text.shorten(repr(item.name), _SHOWN)}"
+        _check_limits(item, where)
         if item.id < 1:
             raise errors.AnnotationError(
                 f"{where}: ids start at 1; 0 is the background",
@@ -204,10 +213,25 @@ def _check_items(items, source):
         ids[item.id], names[item.name] = item.name, item.id
 
 
+def _check_limits(item, where):
+    """Raises an error for an id or a name that no detector has."""
+    if item.id > limits.MAX_CLASSES:
+        raise errors.AnnotationError(
+            f"{where}: the id is too large, since a model has an output for every id up to the largest",
+            expected=f"ids up to {limits.MAX_CLASSES}",
+            received=f"id {item.id}",
+            fix="number the classes from 1",
+        )
+    for name in (item.name, item.display_name or ""):
+        if problem := limits.name_problem(name):
+            raise errors.AnnotationError(f"{where}: {problem}", fix="use a shorter name")
+
+
 def format_label_map(label_map):
     """The text of a label map, in the format of the Object Detection API."""
     message = protos.message("StringIntLabelMap")()
     for item in label_map:
+        _check_limits(item, f"class {plain_text.shorten(repr(item.name), _SHOWN)}")
         added = message.item.add(name=item.name, id=item.id)
         if item.display_name:
             added.display_name = item.display_name

@@ -11,7 +11,7 @@ import re
 
 from lxml import etree
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, limits, plain_text, storage
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
@@ -92,13 +92,17 @@ def _check_tags(root, path):
             path,
             "is not an annotation",
             expected="root <annotation>",
-            received=f"root <{root.tag}>",
+            received=f"root <{plain_text.shorten(root.tag, 80)}>",
             fix="export from CVAT in the PASCAL VOC format" if is_cvat else None,
         )
     odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
     if odd:
         raise UnusableFile(
-            "xml-unreadable", path, "has objects with a different tag", expected="<object>", received=f"<{odd[0]}>"
+            "xml-unreadable",
+            path,
+            "has objects with a different tag",
+            expected="<object>",
+            received=f"<{plain_text.shorten(odd[0], 80)}>",
         )
 
 
@@ -241,7 +245,7 @@ def _read_box(element, number):
     """Returns a `Box`, or a `SkippedObject` with the reason why there is none."""
     children = _children(element)
     name = _text_of(children.get("name"))
-    where = f"object {number} ({name or 'no name'})"
+    where = f"object {number} ({plain_text.shorten(name, 80) or 'no name'})"
     corners = children.get("bndbox")
     if corners is None:
         turned = "robndbox" in children
@@ -251,10 +255,16 @@ def _read_box(element, number):
     texts = [_text_of(sides.get(tag)) for tag in CORNERS]
     values = [_to_number(text) for text in texts]
     if None in values:
-        bad = ", ".join(f"{tag} {text!r}" for tag, text, value in zip(CORNERS, texts, values) if value is None)
+        bad = ", ".join(
+            f"{tag} {plain_text.shorten(text, 40)!r}"
+            for tag, text, value in zip(CORNERS, texts, values)
+            if value is None
+        )
         return SkippedObject("box-not-a-number", where, f"expected numbers, received {bad}")
     if not name:
         return SkippedObject("box-unnamed", where, "has no class name")
+    if problem := limits.name_problem(name):
+        return SkippedObject("box-unnamed", where, problem)
     return Box(
         name,
         *values,

@@ -7,6 +7,8 @@ same for the files that are read here.
 
 import re
 
+from tfodhelper import limits
+
 _TEXT = "[^<&>\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]*"
 _BLANK = "[\t\n\r ]*"
 _NUMBER = r"-?[0-9]{1,9}(?:\.[0-9]{1,20})?"
@@ -57,7 +59,7 @@ def read(data):
     while (match := _OBJECT.match(text, position)) is not None:
         name, pose, truncated, difficult, xmin, ymin, xmax, ymax = match.groups()
         name = name.strip()
-        if not name:
+        if not name or limits.name_problem(name):
             return None
         corners = float(xmin), float(ymin), float(xmax), float(ymax)
         boxes.append((name, *corners, difficult == "1", truncated == "1", pose.strip() or "Unspecified"))

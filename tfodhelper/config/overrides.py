@@ -17,7 +17,7 @@ import re
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as _Kind
 
-from tfodhelper import errors, protos, spelling
+from tfodhelper import errors, limits, protos, spelling
 from tfodhelper.config import pipeline as pipelines
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
@@ -253,6 +253,7 @@ def _parse_block(field, text, override):
 
 
 def _merge_text(message, text, override, field):
+    limits.check_text(text, override, errors.UsageError)
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:

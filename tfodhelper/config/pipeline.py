@@ -4,6 +4,7 @@ A file is protobuf text of the message TrainEvalPipelineConfig (see tfodhelper/p
 OD API in one respect: repeating a field that is not repeated is an error, instead of the last value being used.
 """
 
+import itertools
 import pathlib
 import re
 import unicodedata
@@ -11,12 +12,14 @@ import unicodedata
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from tfodhelper import console, errors, protos, spelling, storage
+from tfodhelper import console, errors, limits, plain_text, protos, spelling, storage
 from tfodhelper.families import roles
 
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _NO_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
 _NO_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\S+?)\.?$')
+
+_MOST_CORRECTIONS = 100  # after each of which the text is parsed again
 
 # Fields of previous versions of the schema that published files still contain.
 _RETIRED = {
@@ -49,13 +52,15 @@ def read_pipeline(path):
     if path.is_dir():
         path = path / "pipeline.config"
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(limits.MAX_TEXT_BYTES + 1)
     except FileNotFoundError:
         raise errors.ConfigError(
             f"{path}: does not exist", fix="write a pipeline.config with `tfodhelper config --model=NAME`"
         ) from None
     except OSError as error:
         raise errors.ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    limits.check_size(data, path, errors.ConfigError)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -110,7 +115,8 @@ def parse_message(message, text, source):
     Returns:
       The message that was given, filled in.
     """
-    while True:
+    limits.check_text(text, source, errors.ConfigError)
+    for attempt in itertools.count():
         try:
             text_format.Parse(text, message)
             break
@@ -118,12 +124,21 @@ def parse_message(message, text, source):
             corrected = _without_retired_field(text, error, source)
             if corrected is None:
                 raise explain(error, text, source) from None
+            if attempt >= _MOST_CORRECTIONS or attempt * len(text) > limits.MAX_TEXT_BYTES:
+                raise _too_many_corrections(error, text, source, attempt) from None
             text = corrected
             message.Clear()
-        except (UnicodeError, ValueError) as error:
+        except (UnicodeError, ValueError, OverflowError, RecursionError) as error:
             raise errors.ConfigError(f"{source}: {error}") from error
     _check_control_characters(message, text, source)
     return message
+
+
+def _too_many_corrections(error, text, source, count):
+    """The error for the field after `count` fields of previous versions; a published file has one or two."""
+    explained = explain(error, text, source)
+    fix = f"remove them: {count} fields that were removed from the schema have already been ignored"
+    return errors.ConfigError(explained.what, received=explained.received, fix=fix)
 
 
 def format_pipeline(pipeline):
@@ -236,7 +251,7 @@ def explain(error, text, source):
     reason = re.sub(r"^\d+:\d+ : ", "", str(error))
     reason = reason.removeprefix(f"'{lines[number - 1]}': ") if line else reason
     reason = reason.replace(protos.PACKAGE + ".", "")
-    facts = {"received": line[:200] or None}
+    facts = {"received": plain_text.shorten(line, 200) or None}
     if any(quote in line for quote in _CURLY_QUOTES):
         reason = "curly quotes"
         facts["fix"] = 'replace them by straight quotes: "..."; word processors and web pages insert curly ones'

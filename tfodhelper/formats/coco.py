@@ -7,7 +7,7 @@ A box is [x, y, width, height] in pixels from the top-left corner. Properties th
 import json
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, limits, storage
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
@@ -70,10 +70,10 @@ def _report_shared_id(path, id_, names, num_objects):
 
 def _load(path):
     try:
-        content = json.loads(path.read_bytes())
+        content = limits.parse_json(path.read_bytes())
     except OSError as error:
         raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise errors.AnnotationError(f"{path}: is not JSON: {error}", expected=_EXPECTED) from None
     if not isinstance(content, dict):
         raise errors.AnnotationError(f"{path}: is not COCO JSON", expected=_EXPECTED, received=type(content).__name__)

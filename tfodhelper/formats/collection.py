@@ -9,6 +9,7 @@ import math
 import posixpath
 import re
 
+from tfodhelper import limits
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, Box
 
@@ -56,8 +57,12 @@ def to_posix(name):
 
 
 def to_class_name(text):
-    """A class name that every format can represent: no surrounding blanks, no control characters and the like."""
-    return _CONTROL.sub("\ufffd", str(text).replace("\ufeff", "").strip())
+    """A class name that every format can represent: no surrounding blanks, no control characters and the like.
+
+    A text that is too long for a name (`limits.MAX_NAME`) counts as no name, "".
+    """
+    name = _CONTROL.sub("\ufffd", str(text).replace("\ufeff", "").strip())
+    return "" if limits.name_problem(name) else name
 
 
 def base_name(name):

@@ -9,32 +9,25 @@ import pathlib
 
 import yaml
 
-from tfodhelper import errors
+from tfodhelper import errors, limits
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import SkippedObject
-from tfodhelper.formats import collection
+from tfodhelper.formats import collection, yaml_text
 
 MAX_BYTES = 8 << 20  # of a file with labels or names
 _EXPECTED = "class_index x_center y_center width height, the last four as fractions of the image"
 
 
-def read_text(path):
-    """The text of a file with labels or names.
+def read_text(path, most=MAX_BYTES):
+    """The text of a file with labels or names, of at most `most` bytes.
 
     Raises:
       AnnotationError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        return limits.read_text(path, errors.AnnotationError, most)
     except OSError as error:
         raise errors.AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > MAX_BYTES:
-        raise errors.AnnotationError(f"{path}: the file is too large", expected=f"at most {MAX_BYTES >> 20} MB")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise errors.AnnotationError(f"{path}: is not UTF-8 text: {error}") from None
 
 
 def looks_like_labels(text):
@@ -117,7 +110,7 @@ def read_names(path):
       AnnotationError: the file cannot be read, or has no names.
     """
     path = pathlib.Path(path)
-    text = read_text(path)
+    text = read_text(path, limits.MAX_TEXT_BYTES)
     if path.suffix.lower() not in (".yaml", ".yml"):
         names = [collection.to_class_name(line) for line in text.splitlines()]
         while names and not names[-1]:
@@ -125,10 +118,7 @@ def read_names(path):
         problem = "the class names come from a list, which LabelImg overwrites with the labels of its session"
         fix = "check that the class counts are plausible, or provide a data.yaml with `names`"
         return _check_names(names, path), {}, [Finding("names-uncertain", path.name, problem, fix=fix)]
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise errors.AnnotationError(f"{path}: is not YAML: {error}") from None
+    content = yaml_text.parse(text, path)
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
         size = max(names, default=-1) + 1
@@ -155,13 +145,16 @@ def _check_count(content, names, path):
 
 
 def _check_names(names, path):
+    limits.check_class_count(len(names), path)
     filled = (collection.unnamed_class(index) if name is None else name for index, name in enumerate(names))
     counts = collections.Counter(filled)
     repeated = sorted(name for name, count in counts.items() if count > 1)
     if not counts or "" in counts or repeated:
         received = f"{repeated[0]!r} twice" if repeated else "an empty name" if names else "none"
         raise errors.AnnotationError(
-            f"{path}: the class names are invalid", expected="a distinct name for each class", received=received
+            f"{path}: the class names are invalid",
+            expected=f"a distinct name for each class, of at most {limits.MAX_NAME} characters",
+            received=received,
         )
     return names
 

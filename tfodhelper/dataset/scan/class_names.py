@@ -1,8 +1,11 @@
 """Class names that may mean the same class: "button" and "buton", "Players Left" and "PlayersLeft"."""
 
+import collections
 import itertools
 
 _MIN_LENGTH = 4  # shorter names that differ in one letter are usually intended ("cat", "car")
+_MAX_LENGTH = 100  # longer names are compared without the search for one letter
+_MOST_PAIRS = 1000
 
 
 def find_twins(names):
@@ -12,9 +15,21 @@ def find_twins(names):
       names: class names.
 
     Returns:
-      List of (name, name), sorted.
+      List of (name, name), sorted; at most 1,000 pairs.
     """
-    return [(a, b) for a, b in itertools.combinations(sorted(names), 2) if _are_twins(a, b)]
+    groups = collections.defaultdict(list)
+    for name in sorted(names):
+        for key in _keys(_plain(name)):
+            groups[key].append(name)
+    near = (pair for group in groups.values() for pair in itertools.combinations(group, 2))
+    return sorted(set(itertools.islice((pair for pair in near if _are_twins(*pair)), 2 * _MOST_PAIRS)))[:_MOST_PAIRS]
+
+
+def _keys(plain):
+    """What names that differ by one letter have in common: the name itself, or what is left without one letter."""
+    if not plain or not _MIN_LENGTH <= len(plain) <= _MAX_LENGTH or any(c.isdigit() for c in plain):
+        return {plain} - {""}
+    return {plain, *(plain[:i] + plain[i + 1 :] for i in range(len(plain)))}
 
 
 def _are_twins(first, second):
