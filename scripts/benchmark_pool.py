@@ -107,7 +107,7 @@ def find_images(arguments):
     """Paths of as many images as asked for."""
     from tfodhelper.prediction import sources
 
-    paths = [str(source.path) for source in sources.find_images(arguments.image_dir.split(","))]
+    paths = [str(source.path) for source in sources.find_images(arguments.image_dir.split(","), print)]
     return [paths[number % len(paths)] for number in range(arguments.num_images)]
 
 

@@ -22,6 +22,8 @@ OPEN_TO_ALL = {
     "plain_text",
     "sheets",
     "limits",
+    "user_files",
+    "image_decoding",
 }
 
 _TRAINING = {
@@ -45,6 +47,8 @@ LAYERS = {
     "__main__": ({"cli"}, set()),
     "tensorflow_setup": (set(), {"absl"}),
     "box_geometry": (set(), {"numpy"}),
+    "image_decoding": (set(), {"PIL"}),
+    "user_files": (set(), set()),
     "protos": (set(), {"google.protobuf"}),
     "annotations": ({"box_geometry", "protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
     "outofcore": (set(), {"numpy"}),

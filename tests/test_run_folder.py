@@ -85,7 +85,7 @@ def test_the_export_detects_what_the_trained_model_detects(folder, options):
     pipeline = pipelines.read_pipeline(folder / "pipeline.config")
     detector = build.build_detector(pipeline.model, is_training=False)
     restore.restore_trained(detector, folder / "checkpoints" / "last")
-    paths = [source.path for source in sources.find_images([options.data_dir])[:3]]
+    paths = [source.path for source in sources.find_images([options.data_dir], print)[:3]]
     plain = tf.saved_model.load(str(folder / "export/last/saved_model")).signatures["serving_default"]
     served = predictor.StreamPredictor(folder / "export/last/saved_model")
     for path, found in zip(paths, served.predict(paths)):

@@ -11,7 +11,7 @@ def _touch(path):
 
 
 def _names(paths):
-    return [source.name for source in sources.find_images(paths)]
+    return [source.name for source in sources.find_images(paths, pytest.fail)]
 
 
 def test_a_folder_is_searched_with_its_subfolders_in_the_order_of_names(tmp_path):
@@ -42,10 +42,10 @@ def test_files_with_the_same_name_get_different_names(tmp_path):
 
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(errors.PredictionError, match="nowhere"):
-        sources.find_images([tmp_path / "nowhere"])
+        sources.find_images([tmp_path / "nowhere"], pytest.fail)
 
 
 def test_a_folder_without_images_is_named(tmp_path):
     _touch(tmp_path / "empty/readme.txt")
     with pytest.raises(errors.PredictionError, match="empty: no image"):
-        sources.find_images([tmp_path / "empty"])
+        sources.find_images([tmp_path / "empty"], pytest.fail)

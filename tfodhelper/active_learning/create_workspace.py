@@ -81,7 +81,9 @@ def init(options):
 def _find_named_pool(options):
     """(images of `pool_dir`, {name: classes}), or None; wrong paths are reported before hours of reading."""
     if options.pool_dir:
-        pool_images = sources.find_images([options.pool_dir])
+        skipped = []
+        pool_images = sources.find_images([options.pool_dir], skipped.append)
+        sources.warn_of_skipped(skipped)
         return pool_images, _read_image_labels(options, pool_images)
     if options.image_labels:
         image_labels.check_source(options.image_labels)

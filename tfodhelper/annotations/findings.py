@@ -64,6 +64,10 @@ KINDS = {
     "filename-differs": Kind(WARNING, KEPT, False, "<filename> names a different image from the one used"),
     "filename-bare": Kind(WARNING, KEPT, False, "<filename> has no extension, as written by old tools"),
     "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name is not valid UTF-8"),
+    "link-broken": Kind(ERROR, FILE_IGNORED, True, "a symbolic link that leads nowhere or in a circle"),
+    "not-a-file": Kind(WARNING, FILE_IGNORED, True, "a named pipe, a socket or a device instead of a file"),
+    "folder-unreadable": Kind(ERROR, FILE_IGNORED, True, "a folder that cannot be listed"),
+    "format-not-read": Kind(WARNING, FILE_IGNORED, False, "an image in a format that is not read"),
     "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
     # the image itself
     "image-empty": Kind(ERROR, IMAGE_LEFT_OUT, True, "the image file is empty"),
@@ -174,6 +178,11 @@ def from_unusable(error, file):
       file: name of the file, as shown in findings.
     """
     return Finding(error.code, file, error.reason, None, error.expected, error.received, error.fix)
+
+
+def from_skipped(skipped):
+    """Converts a `user_files.Skipped` to a finding."""
+    return Finding(skipped.code, skipped.name, skipped.what, fix=skipped.fix)
 
 
 def count_codes(findings):

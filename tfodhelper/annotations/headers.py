@@ -1,17 +1,18 @@
 """Facts about an image from its header alone, for conversions that copy images without decoding them.
 
 Only unambiguous files are handled: plain JPEG (grey or YCbCr, Huffman-coded, without EXIF) and plain PNG (grey or RGB,
-8 bits, not animated) that are not cut off. For everything else `read_header` returns None, and the caller decodes the
-image; see `images.inspect_image`.
+8 bits, not animated, with correct checksums) that are not cut off. For everything else `read_header` returns None, and
+the caller decodes the image; see `images.inspect_image`.
 """
 
 import hashlib
 import struct
 
-from tfodhelper.annotations.images import MAX_PIXELS, ImageFacts, inspect_image
+from tfodhelper.annotations import png_chunks
+from tfodhelper.annotations.images import ImageFacts, inspect_image
+from tfodhelper.image_decoding import MAX_PIXELS, MAX_SIDE
 
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
+_PNG_DOUBTFUL = frozenset((b"acTL", b"eXIf", b"tRNS"))  # several images, a rotation, transparency
 _PNG_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
 _TAIL_BYTES = 64  # some cameras append zeros after the end marker of a JPEG; if there are more, the image is decoded
 _FRAME_STARTS = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; all Huffman-coded
@@ -42,11 +43,11 @@ def read_header(data):
     """The `ImageFacts` of a plain JPEG or PNG; None for everything that has to be decoded."""
     if data[:3] == b"\xff\xd8\xff":
         header = _read_jpeg(data)
-    elif data[:8] == _PNG_MAGIC:
+    elif data[:8] == png_chunks.SIGNATURE:
         header = _read_png(data)
     else:
         return None
-    if header is None or not 0 < header[1] * header[2] <= MAX_PIXELS:
+    if header is None or not 0 < header[1] * header[2] <= MAX_PIXELS or max(header[1:3]) > MAX_SIDE:
         return None
     return ImageFacts(*header, 1, hashlib.sha256(data).hexdigest(), len(data))
 
@@ -75,10 +76,10 @@ def _read_jpeg(data):
 
 def _read_png(data):
     """(format, width, height, mode), or None."""
-    if data[-8:] != _PNG_END or data[12:16] != b"IHDR" or b"acTL" in data[:1024] or b"eXIf" in data[:1024]:
+    structure = png_chunks.read_structure(data)
+    if structure is None or structure.damage or structure.oddity or structure.names & _PNG_DOUBTFUL:
         return None
-    width, height, bits, color_type = struct.unpack_from(">IIBB", data, 16)
-    mode = _PNG_MODES.get(color_type)
-    if bits != 8 or mode is None or (b"tRNS" in data[:4096]):
+    mode = _PNG_MODES.get(structure.color_type)
+    if structure.depth != 8 or mode is None:
         return None
-    return "PNG", width, height, mode
+    return "PNG", structure.width, structure.height, mode

@@ -2,25 +2,27 @@
 
 The extension and the XML's `<size>` and `<depth>` are never trusted. Bytes that TensorFlow can decode (grey and RGB
 JPEG, grey and RGB PNG of 8 bits) go into a record as they are; everything else is decoded here and re-encoded, as JPEG
-where the source was lossy and as PNG where it was not.
+where the source was lossy and as PNG where it was not. An image is usable only if one of the two works: the judge is
+the decoder that training uses.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
-import os
-import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
+from tfodhelper import image_decoding, user_files
+from tfodhelper.annotations import png_chunks
 from tfodhelper.annotations.labelimg import LFS_MARK
 from tfodhelper.annotations.structures import UnusableFile
+from tfodhelper.image_decoding import MAX_BYTES, MAX_PIXELS, MAX_SIDE, UndecodableImageError
 
 EXTENSIONS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
     ".jpe": "JPEG",
     ".jfif": "JPEG",
+    ".mpo": "JPEG",
     ".png": "PNG",
     ".webp": "WEBP",
     ".bmp": "BMP",
@@ -28,15 +30,10 @@ EXTENSIONS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-MAX_PIXELS = 178_956_970  # Pillow's own limit for decompression bombs: half a gigabyte of RGB
-MAX_BYTES = 1 << 30  # of a file; a record can hold at most two gigabytes
 JPEG_QUALITY = 95
-_ORIENTATION = 0x0112  # EXIF tag
+LOSSY_FORMATS = ("JPEG", "WEBP")
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
-LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
-
-# Images that are too large are rejected below, with our own message; for the others the warning would be noise.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+_PLAIN_PROCESSES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +41,7 @@ class ImageFacts:
     """Facts derived from the bytes of an image.
 
     Attributes:
-      format: Pillow's name of the real format: "JPEG", "PNG", "WEBP", ...
+      format: the real format, one of `image_decoding.FORMATS`.
       width, height: stored pixels, before any EXIF rotation.
       mode: Pillow's mode.
       orientation: EXIF orientation, 1 to 8; 1 where it is missing or invalid.
@@ -81,24 +78,30 @@ def read_image(path):
     Raises:
       UnusableFile: when it cannot be read.
     """
+    return read_with_status(path)[0]
+
+
+def read_with_status(path):
+    """(the bytes of an image file, its `os.fstat`).
+
+    Raises:
+      UnusableFile: when it cannot be read.
+    """
     try:
-        with open(path, "rb") as file:
-            # Python allocates all that is requested, so request no more than the size; 0 means that it is not known.
-            size = os.fstat(file.fileno()).st_size or MAX_BYTES
-            data = file.read(min(size, MAX_BYTES) + 1)
+        data, status = user_files.read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise UnusableFile("image-unreadable", path, f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
         raise UnusableFile("image-too-large", path, "the file is too large", expected=f"at most {MAX_BYTES >> 20} MB")
-    return data
+    return data, status
 
 
 def read_size(path):
     """(width, height, EXIF orientation) from the header of an image file; None when it cannot be read."""
     try:
-        with Image.open(path) as image:
-            return (*image.size, _orientation_of(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        with image_decoding.opened(path) as image:
+            return (*image.size, image_decoding.orientation_of(image))
+    except (OSError, UndecodableImageError):
         return None
 
 
@@ -117,21 +120,18 @@ def inspect_image(data, path):
     Raises:
       UnusableFile: empty, a git-lfs pointer, unreadable, truncated or too large.
     """
-    image = _open(data, path)
-    facts = ImageFacts(
-        format=image.format,
-        width=image.width,
-        height=image.height,
-        mode=image.mode,
-        orientation=_orientation_of(image),
-        sha256=hashlib.sha256(data).hexdigest(),
-        num_bytes=len(data),
-        reencode_reason=_reencode_reason(image, data),
-    )
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, (1, 1))
-    _load(image, path)
-    return dataclasses.replace(facts, is_blank=_is_blank(image))
+    with _as_unusable(data, path):
+        image = image_decoding.open_image(data)
+        format_, mode, (width, height) = image_decoding.format_of(image), image.mode, image.size
+        reason = _reencode_reason(image, data)
+        if format_ == "JPEG" and reason is None:
+            image.draft(None, (1, 1))
+        image_decoding.load(image)
+        if reason is not None:
+            image_decoding.to_rgb_or_grey(image.crop((0, 0, 1, 1)))
+        orientation, is_blank = image_decoding.orientation_of(image), _is_blank(image)
+    digest = hashlib.sha256(data).hexdigest()
+    return ImageFacts(format_, width, height, mode, orientation, digest, len(data), reason, is_blank)
 
 
 def is_plain_jpeg(data, path):
@@ -140,65 +140,62 @@ def is_plain_jpeg(data, path):
     Raises:
       UnusableFile: empty, a git-lfs pointer, not an image, or too large.
     """
-    image = _open(data, path)
-    return image.format == "JPEG" and _reencode_reason(image, data) is None
+    with _as_unusable(data, path):
+        image = image_decoding.open_image(data)
+        return image_decoding.format_of(image) == "JPEG" and _reencode_reason(image, data) is None
 
 
-def _open(data, path):
+@contextlib.contextmanager
+def _as_unusable(data, path):
+    """Turns an `UndecodableImageError` into the error that says what the file is instead."""
     if not data:
         raise UnusableFile("image-empty", path, "the file is empty", fix="copy the image again, or remove the file")
     if data.startswith(LFS_MARK):
         raise UnusableFile("git-lfs-pointer", path, "is a git-lfs pointer, not an image", fix="run: git lfs pull")
     try:
-        image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, str(error)) from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError) as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise UnusableFile(
-            "image-unreadable",
-            path,
-            "is not an image that can be decoded",
-            expected="JPEG, PNG, WebP, BMP, GIF or TIFF",
-            received=f"{reason}; the file starts with {data[:8]!r}",
-            fix="copy or convert the image again, or remove the file",
-        ) from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path, f"{image.width}x{image.height}")
-    return image
+        yield
+    except UndecodableImageError as error:
+        raise _EXPLANATIONS[error.kind](path, error.reason, data) from None
 
 
-def _too_large(path, received):
+def _explain_unknown(path, reason, data):
+    return UnusableFile(
+        "image-unreadable",
+        path,
+        "is not an image that can be decoded",
+        expected=image_decoding.FORMATS_IN_WORDS,
+        received=f"{reason}; the file starts with {data[:8]!r}",
+        fix="copy or convert the image again, or remove the file",
+    )
+
+
+def _explain_too_large(path, reason, data):
     return UnusableFile(
         "image-too-large",
         path,
         "the image is too large",
-        expected=f"at most {MAX_PIXELS} pixels",
-        received=received,
+        expected=f"at most {MAX_PIXELS} pixels, and {MAX_SIDE} in a row or column",
+        received=reason,
         fix="cut it into tiles or scale it down, and label the result",
     )
 
 
-def _load(image, path):
-    try:
-        image.load()
-    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError, EOFError, IndexError) as error:
-        is_short = "truncated" in str(error) or isinstance(error, EOFError)
-        raise UnusableFile(
-            "image-truncated" if is_short else "image-unreadable",
-            path,
-            ("the image file ends too early" if is_short else "the image cannot be decoded"),
-            received=str(error) or type(error).__name__,
-            fix="copy the image again from its source",
-        ) from None
+def _explain_truncated(path, reason, data):
+    fix = "copy the image again from its source"
+    return UnusableFile("image-truncated", path, "the image file ends too early", received=reason, fix=fix)
 
 
-def _orientation_of(image):
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, AttributeError, ZeroDivisionError):
-        return 1  # EXIF data that cannot be parsed is ignored
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def _explain_damaged(path, reason, data):
+    fix = "copy the image again from its source"
+    return UnusableFile("image-unreadable", path, "the image cannot be decoded", received=reason, fix=fix)
+
+
+_EXPLANATIONS = {
+    image_decoding.UNKNOWN: _explain_unknown,
+    image_decoding.TOO_LARGE: _explain_too_large,
+    image_decoding.TRUNCATED: _explain_truncated,
+    image_decoding.DAMAGED: _explain_damaged,
+}
 
 
 def _is_blank(image):
@@ -210,20 +207,33 @@ def _is_blank(image):
 
 
 def _reencode_reason(image, data):
-    if image.format == "JPEG":
+    """Why the bytes cannot go into a record, or None.
+
+    Raises:
+      UndecodableImageError: damage that Pillow overlooks.
+    """
+    format_ = image_decoding.format_of(image)
+    if format_ == "JPEG":
         if image.mode not in ("L", "RGB"):
             return f"JPEG with {image.mode} colours"
         return _unusual_jpeg_process(data)
-    if image.format == "PNG":
-        depth, color_type = data[24], data[25]  # of the IHDR chunk
-        if getattr(image, "n_frames", 1) > 1:
-            return "animated PNG"
-        if color_type == 3:
-            return "PNG with a palette"
-        if depth != 8 or image.mode not in _DECODED_MODES:
-            return f"PNG with {depth} bits per sample"
-        return None
-    return f"not every TensorFlow decoder reads {image.format}"
+    if format_ == "PNG":
+        return _png_reason(image, data)
+    return f"not every TensorFlow decoder reads {format_}"
+
+
+def _png_reason(image, data):
+    structure = png_chunks.read_structure(data)
+    if structure is None or structure.damage:
+        reason = structure.damage if structure else "the header is damaged"
+        raise UndecodableImageError(image_decoding.DAMAGED, reason)
+    if getattr(image, "n_frames", 1) > 1:
+        return "animated PNG"
+    if structure.color_type == png_chunks.PALETTE:
+        return "PNG with a palette"
+    if structure.depth != 8 or image.mode not in _DECODED_MODES:
+        return f"PNG with {structure.depth} bits per sample"
+    return structure.oddity
 
 
 def _unusual_jpeg_process(data):
@@ -235,7 +245,7 @@ def _unusual_jpeg_process(data):
             position += 1
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return None if marker in (0xC0, 0xC1, 0xC2) else f"JPEG with process SOF{marker - 0xC0}"
+            return None if marker in _PLAIN_PROCESSES else f"JPEG with process SOF{marker - 0xC0}"
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None
 
@@ -253,31 +263,14 @@ def encode_for_record(data, facts, turn=False):
     """
     if facts.reencode_reason is None and not turn:
         return data, facts.format.lower()
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        if turn:
-            image = ImageOps.exif_transpose(image)
-        image = _to_rgb_or_grey(image)
+    image = image_decoding.open_image(data)
+    image_decoding.load(image)
+    if turn:
+        image = image_decoding.turn_upright(image, facts.orientation)
+    image = image_decoding.to_rgb_or_grey(image)
     buffer = io.BytesIO()
     if facts.format in LOSSY_FORMATS:
         image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         return buffer.getvalue(), "jpeg"
     image.save(buffer, "PNG")
     return buffer.getvalue(), "png"
-
-
-def _to_rgb_or_grey(image):
-    """An 8-bit RGB or grey copy without metadata; 16-bit grey keeps its upper eight bits."""
-    if image.mode.startswith("I;16"):
-        plain = image.convert("I").point(lambda value: value / 256).convert("L")
-    elif image.mode in ("I", "F"):
-        low, high = image.getextrema()
-        scale = 256 if high > 255 else 1
-        plain = image.convert("I").point(lambda value: value / scale).convert("L")
-    elif image.mode in ("L", "1", "LA"):
-        plain = image.convert("L")
-    else:
-        plain = image.convert("RGB")
-    bare = Image.new(plain.mode, plain.size)
-    bare.paste(plain)
-    return bare

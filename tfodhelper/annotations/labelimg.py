@@ -11,7 +11,7 @@ import re
 
 from lxml import etree
 
-from tfodhelper import errors, limits, plain_text, storage
+from tfodhelper import errors, limits, plain_text, storage, user_files
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
@@ -37,8 +37,7 @@ def read_labelimg(path):
     """
     path = pathlib.Path(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data, _ = user_files.read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})") from error
     return parse_labelimg(data, path)

@@ -10,6 +10,8 @@ import functools
 import numpy as np
 from PIL import Image
 
+from tfodhelper import image_decoding
+
 HASH_SIDE = 32  # pixels; a grey copy of this size is transformed
 NUM_BITS = 64
 _KEPT = 8  # lowest frequencies in each direction
@@ -51,10 +53,11 @@ def hash_image(image):
 def hash_file(path):
     """The fingerprint of an image file; None also when the file cannot be decoded."""
     try:
-        with Image.open(path) as image:
+        with image_decoding.opened(path) as image:
             image.draft(None, (2 * HASH_SIDE, 2 * HASH_SIDE))  # a JPEG is decoded at a fraction of its size
+            image_decoding.load(image)
             return hash_image(image)
-    except (OSError, ValueError, SyntaxError, OverflowError, EOFError, IndexError, Image.DecompressionBombError):
+    except (OSError, image_decoding.UndecodableImageError):
         return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tfodhelper import errors, tensorflow_setup
+from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.label_map import LabelMap
 from tfodhelper.api.prediction import Pixels, Prediction
 from tfodhelper.config import label_maps
@@ -117,7 +118,8 @@ class Predictor:
         """Finds the objects in all images of a folder and its subfolders, in the order of their names.
 
         Args:
-          folder: with image files; hidden files, and files that are not images, are ignored.
+          folder: with image files; hidden files, and files without the extension of an image, are ignored. An image
+            in a format that is not read, such as HEIC, counts as one that cannot be read.
           score_threshold, batch_size, on_unreadable: as for `predict_all`.
 
         Yields:
@@ -126,7 +128,12 @@ class Predictor:
         Raises:
           PredictionError: the folder does not exist or holds no image; an image cannot be read.
         """
-        paths = [str(source.path) for source in sources.find_images([folder])]
+        skipped: list[Finding] = []
+        paths = [str(source.path) for source in sources.find_images([folder], skipped.append)]
+        for finding in skipped:
+            if on_unreadable is None:
+                raise errors.PredictionError(finding.message)
+            on_unreadable(finding.file, finding.message)
         return self.predict_all(
             paths, score_threshold=score_threshold, batch_size=batch_size, on_unreadable=on_unreadable
         )

@@ -11,10 +11,9 @@ import pathlib
 import posixpath
 
 from tfodhelper import console, errors
-from tfodhelper.annotations import images
+from tfodhelper.annotations import image_search, images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
-from tfodhelper.dataset.scan import discover
 from tfodhelper.formats import box_table, coco, collection, yolo_folder
 from tfodhelper.formats.class_ids import ClassIds
 from tfodhelper.formats.import_result import Tally
@@ -70,13 +69,12 @@ def _list_images(image_dir):
     """(names of the images in a folder, findings about names that cannot be used)."""
     if not image_dir.is_dir():
         raise errors.DatasetError(f"{image_dir}: is not a folder", expected="the folder of the images")
-    files, unwritable = discover.split_names(discover.list_files(image_dir))
-    names = [name for name in files if os.path.splitext(name)[1].lower() in images.EXTENSIONS]
+    names, skipped = image_search.list_images(image_dir)
     if not names:
         raise errors.DatasetError(
             f"{image_dir}: no images in it or its folders", fix="give their folder with --image_dir"
         )
-    return names, [Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable]
+    return names, skipped
 
 
 def _merge(parts_of):

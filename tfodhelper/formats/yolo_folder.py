@@ -9,12 +9,11 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, storage, user_files
 from tfodhelper.annotations import images
-from tfodhelper.annotations.findings import IMAGE_LEFT_OUT, Finding
+from tfodhelper.annotations.findings import IMAGE_LEFT_OUT, Finding, from_skipped
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.dataset import placing
-from tfodhelper.dataset.scan import discover
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.formats import yolo
 from tfodhelper.formats.collection import Collection, ListedImage, base_name, report_unnamed, to_posix, unnamed_class
@@ -43,7 +42,9 @@ def read_folder(path, image_dir, image_names, classes=None):
     folder = path if path.is_dir() else path.parent
     names_path = pathlib.Path(classes or _find_names(path, image_dir))
     names, content, findings = yolo.read_names(names_path)
-    texts = [name for name in discover.list_files(folder) if name.lower().endswith(".txt")]
+    skipped = []
+    texts = [name for name in user_files.list_files(folder, skipped.append) if name.lower().endswith(".txt")]
+    findings += [from_skipped(entry) for entry in skipped if entry.name.lower().endswith(".txt")]
     known = {name.casefold(): name for name in texts}
     stems = {}
     for name in texts:

@@ -23,7 +23,8 @@ def predict_images(options, paths=()):
     if not paths:
         raise errors.UsageError("no image given", fix="give images or folders, or use --image_dir")
     saved_models.find_model(options.saved_model_dir)
-    images = sources.find_images(paths)
+    skipped = []
+    images = sources.find_images(paths, skipped.append)
     label_map_path = label_maps.find_label_map(options.label_map)
     write.check_output_dir(options.output_dir)
     tensorflow_setup.quiet_tensorflow()
@@ -33,8 +34,10 @@ def predict_images(options, paths=()):
     if model.label_map is None:
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:
+        for finding in skipped:
+            writer.count_unreadable(finding.file, finding.message)
         _predict(options, model, images, writer)
-    _summarize(options, writer, len(images))
+    _summarize(options, writer, len(images) + len(skipped))
     return writer
 
 

@@ -4,8 +4,11 @@ import dataclasses
 import os
 import pathlib
 
-from tfodhelper import errors
-from tfodhelper.annotations import images
+from tfodhelper import console, errors, user_files
+from tfodhelper.annotations import image_search, images
+from tfodhelper.annotations.findings import Finding
+
+_SHOWN = 5  # skipped files in a warning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Source:
     name: str
 
 
-def find_images(paths):
+def find_images(paths, report):
     """Finds the images in files and folders.
 
     Folders are searched with their subfolders; hidden files and folders, and files without an image extension, are left
@@ -30,53 +33,73 @@ def find_images(paths):
 
     Args:
       paths: files and folders, in the desired order.
+      report: called with a `Finding` for each image that cannot be used: in a format that is not read, a broken link, a
+        named pipe, a name that is not valid text. Its `file` is the whole path.
 
     Returns:
       List of `Source`s; those of a folder in the order of their names.
 
     Raises:
-      PredictionError: a path does not exist, or a folder contains no image.
+      PredictionError: a path does not exist, or there is no image that can be used.
     """
     paths = [pathlib.Path(path) for path in paths]
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if os.path.isdir(path)]
     prefixes = _make_prefixes(folders) if len(paths) > 1 else dict.fromkeys(folders, "")
     sources, seen = [], set()
     for path in paths:
-        matches = _search(path, prefixes[path]) if path.is_dir() else [_single(path)]
+        matches = _search(path, prefixes[path], report) if path in prefixes else _single(path, report)
         for source in matches:
-            key = source.path.resolve()
+            key = os.path.realpath(source.path)
             if key not in seen:
                 seen.add(key)
                 sources.append(source)
+    if not sources:
+        raise errors.PredictionError(
+            f"{', '.join(user_files.show(path) for path in paths)}: no image found",
+            expected="files that end in " + " ".join(sorted(images.EXTENSIONS)),
+        )
     return _with_own_names(sources)
 
 
-def _single(path):
-    if not path.exists():
-        raise errors.PredictionError(f"{path}: no such file or folder", fix="give image files or folders of images")
-    return Source(path, path.name)
+def warn_of_skipped(findings):
+    """Warns of images that `find_images` could not use."""
+    if findings:
+        more = f"\n  ... and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+        lines = "".join(f"\n  {finding.message}" for finding in findings[:_SHOWN])
+        console.warn(f"images that are not used: {len(findings)}{lines}{more}")
 
 
-def _search(folder, prefix):
-    sources = []
-    for parent, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for file in files:
-            path = pathlib.Path(parent) / file
-            if path.suffix.lower() in images.EXTENSIONS and not file.startswith("."):
-                sources.append(Source(path, prefix + path.relative_to(folder).as_posix()))
-    if not sources:
+def _single(path, report):
+    if not os.path.exists(path):
         raise errors.PredictionError(
-            f"{folder}: no image found", expected="files that end in " + " ".join(sorted(images.EXTENSIONS))
+            f"{user_files.show(path)}: no such file or folder", fix="give image files or folders of images"
         )
-    return sorted(sources, key=lambda source: source.name)
+    if user_files.is_text(str(path)):
+        return [Source(path, path.name)]
+    report(Finding(user_files.NAME_NOT_UTF8, user_files.show(path), user_files.NOT_UTF8, fix=user_files.RENAME))
+    return []
+
+
+def _search(folder, prefix, report):
+    user_files.check_text(folder)
+
+    def add_folder(finding):
+        report(dataclasses.replace(finding, file=os.path.join(folder, finding.file)))
+
+    names = []
+    for kind, name in image_search.search(folder, add_folder):
+        if kind == image_search.IMAGE:
+            names.append(name)
+        elif kind == image_search.UNREAD_IMAGE:
+            add_folder(image_search.explain_unread(name))
+    return [Source(folder / name, prefix + name) for name in sorted(names)]
 
 
 def _make_prefixes(folders):
     """Folder -> its own name and a slash; a number distinguishes those with the same name."""
     prefixes, taken = {}, set()
     for folder in dict.fromkeys(folders):
-        name = base = folder.resolve().name or "root"
+        name = base = user_files.show(folder.resolve().name) or "root"
         number = 2
         while name in taken:
             name, number = f"{base}_{number}", number + 1

@@ -1,22 +1,21 @@
 """Small pictures of images with boxes drawn on them, as JPEG bytes."""
 
 import io
-import warnings
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from tfodhelper import image_decoding
 from tfodhelper.render import boxes
 
 LONG_SIDE = 360  # pixels
 _MARGIN_PX = 6  # a box that leaves the picture is drawn that far beyond its border
-_UNREADABLE = (OSError, ValueError, SyntaxError, OverflowError, EOFError, IndexError, Image.DecompressionBombError)
 
 
 def make_thumbnail(path, marks, turn=False, long_side=LONG_SIDE):
     """Draws boxes on a small copy of an image.
 
     Args:
-      path: the image file.
+      path: the image file, as a path or a binary file.
       marks: list of `boxes.Mark`s in pixels of the image; the first ones are on top.
       turn: whether the boxes are those of the image as EXIF turns it.
       long_side: pixels of the longer side at most.
@@ -25,10 +24,9 @@ def make_thumbnail(path, marks, turn=False, long_side=LONG_SIDE):
       Bytes of a JPEG, or None for a file that cannot be decoded.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
+        with image_decoding.opened(path) as image:
             picture, size = _shrink(image, turn, long_side)
-    except _UNREADABLE:
+    except (OSError, image_decoding.UndecodableImageError):
         return None
     boxes.draw_marks(picture, marks, (picture.width / size[0], picture.height / size[1]), _MARGIN_PX)
     buffer = io.BytesIO()
@@ -40,7 +38,8 @@ def _shrink(image, turn, long_side):
     """A small RGB copy of an open image, on white where it is transparent, and (width, height) of the whole image."""
     size = image.size
     image.draft("RGB", (2 * long_side, 2 * long_side))
-    image = ImageOps.exif_transpose(image) if turn else image
+    image_decoding.load(image)
+    image = image_decoding.turn_upright(image, image_decoding.orientation_of(image)) if turn else image
     size = size[::-1] if turn and (image.width > image.height) != (size[0] > size[1]) else size
     image.thumbnail((long_side, long_side))
     picture = Image.new("RGB", image.size, "white")

@@ -2,13 +2,12 @@
 
 import collections
 import dataclasses
-import os
 import pathlib
 
-from tfodhelper import errors
+from tfodhelper import console, errors, user_files
 from tfodhelper.active_learning.oracles import detections_to_boxes, edits, exif_boxes
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
-from tfodhelper.annotations import checks, images, labelimg
+from tfodhelper.annotations import checks, image_search, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 
 ANSWERED = "answered from the hidden truth"
@@ -105,12 +104,15 @@ class _Truth:
             )
         self._by_place, self._by_stem = {}, collections.defaultdict(list)
         root = pathlib.Path(folder)
-        for parent, _, files in os.walk(root):
-            for file in sorted(files):
-                if file.lower().endswith(".xml"):
-                    path = pathlib.Path(parent, file)
-                    self._by_place[path.relative_to(root).with_suffix("").as_posix()] = path
-                    self._by_stem[path.stem].append(path)
+        skipped = []
+        files = image_search.search(root, skipped.append) if root.is_dir() else ()
+        for name in sorted(name for kind, name in files if kind == image_search.XML):
+            path = root / name
+            self._by_place[pathlib.PurePosixPath(name).with_suffix("").as_posix()] = path
+            self._by_stem[path.stem].append(path)
+        for finding in skipped:
+            if finding.file.lower().endswith(".xml") or finding.code == user_files.FOLDER_UNREADABLE:
+                console.warn(f"{root}: {finding.message}")
         if not self._by_place:
             raise errors.UsageError(
                 f"{folder}: no annotation file found",

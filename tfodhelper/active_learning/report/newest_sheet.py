@@ -30,7 +30,9 @@ def make_newest_sheet(options):
         raise errors.DatasetError(
             f"{space.folder}: no round has a model yet", fix="make the first one with `tfodhelper active round`"
         )
-    shown = sources.find_images([options.test_dir])
+    skipped = []
+    shown = sources.find_images([options.test_dir], skipped.append)
+    sources.warn_of_skipped(skipped)
     classes = image_labels.read_image_labels(options.image_labels, shown)
     images = [PoolImage(s.name, str(s.path.absolute()), classes[s.name]) for s in shown if s.name in classes]
     tensorflow_setup.quiet_tensorflow()

@@ -12,20 +12,13 @@ import itertools
 import os
 import pathlib
 
-from tfodhelper import errors
-from tfodhelper.annotations import checks, images, labelimg
+from tfodhelper import errors, user_files
+from tfodhelper.annotations import checks, image_search, images, labelimg
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import entry_store, pairing
 from tfodhelper.dataset.scan.entry import ScanOptions
 from tfodhelper.outofcore import columns, sorting, workers
 
-_IGNORED_FOLDERS = ("__MACOSX",)
-# Derived from the images of a VOC tree, with the same names: masks of the devkit, drawings of labelme2voc.
-_MADE_FROM = "JPEGImages"
-_MADE_FOLDERS = (
-    *("SegmentationClass", "SegmentationObject", "SegmentationClassPNG", "SegmentationObjectPNG"),
-    *("SegmentationClassVisualization", "SegmentationObjectVisualization", "AnnotationsVisualization"),
-)
 _CHUNK = 200  # annotation files per task
 _MIN_FOR_THREADS = 16
 _MIN_FOR_PROCESSES = 800  # for fewer files, starting processes takes longer than the work
@@ -106,7 +99,7 @@ def make_source(data_dir=None, image_dir=None, annotation_dir=None):
       image_dir, annotation_dir: two trees instead of `data_dir`.
 
     Raises:
-      UsageError: neither `data_dir` nor the two trees are given, or both.
+      UsageError: neither `data_dir` nor the two trees are given, or both, or a path is not valid UTF-8.
       DatasetError: a folder does not exist.
     """
     fix = "use --data_dir=FOLDER, or --image_dir=FOLDER with --annotation_dir=FOLDER"
@@ -118,47 +111,11 @@ def make_source(data_dir=None, image_dir=None, annotation_dir=None):
         raise errors.UsageError("the folders of the images and annotations are not given", received=received, fix=fix)
     source = Source(pathlib.Path(data_dir or image_dir), pathlib.Path(data_dir or annotation_dir))
     for folder in (source.image_dir, source.annotation_dir):
+        user_files.check_text(folder)
         if not folder.is_dir():
             state = "is a file" if folder.exists() else "does not exist"
             raise errors.DatasetError(f"{folder}: {state}", expected="a folder", fix="check the path")
     return source
-
-
-def list_files(folder):
-    """Names of all files in a folder and its subfolders, sorted; see `find_files`."""
-    return sorted(find_files(folder))
-
-
-def find_files(folder):
-    """Yields the names of all files in a folder and its subfolders, except hidden ones; links are followed once.
-
-    Raises:
-      DatasetError: when a folder cannot be listed.
-    """
-    seen, waiting = set(), [""]
-    while waiting:
-        relative = waiting.pop()
-        real = os.path.realpath(os.path.join(folder, relative))
-        if real in seen:
-            continue
-        seen.add(real)
-        try:
-            with os.scandir(os.path.join(folder, relative)) as listed:
-                folders = []
-                for entry in listed:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        folders.append(entry.name)
-                    elif entry.is_file():
-                        yield relative + entry.name
-        except OSError as error:
-            raise errors.DatasetError(
-                f"{os.path.join(folder, relative)}: the folder cannot be listed ({error.strerror})",
-                fix="change its permissions, or move it elsewhere",
-            ) from error
-        ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
-        waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
 
 
 def make_index(source, options=None, known=None, num_workers=0, progress=None, folder=None, identity=None):
@@ -181,7 +138,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     options = options or ScanOptions(
         str(source.image_dir), str(source.annotation_dir), True, None, checks.CheckOptions()
     )
-    image_names, xml_names, unwritable, num_foreign = _list_names(source, folder)
+    image_names, xml_names, skipped, num_foreign = _list_names(source, folder)
     if len(xml_names) >= _MIN_FOR_PROCESSES:
         workers.start_kept(num_workers)  # early, while there is little memory to share with them
     finder = pairing.ImageFinder(image_names, folder)
@@ -193,7 +150,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
             progress.advance(len(batch.flags))
     unusable = (position for position, flags in enumerate(entries.flags) if flags & entry_store.HAS_PROBLEM)
     findings = [Finding(*entries[position].problem) for position in unusable]
-    findings += [Finding("name-not-utf8", name, "the file name is not valid UTF-8") for name in unwritable]
+    findings += skipped
     choices, more = pairing.pair(entries, xml_names, finder, stems, _SizeReader(source.image_dir))
     _rescan_images(entries, choices, stems, image_names, options, num_workers)
     more += _find_bare_filenames(entries, xml_names, image_names, choices)
@@ -220,28 +177,22 @@ def _names_of(image_names, numbers):
 
 
 def _list_names(source, folder=None):
-    """(sorted names of images, sorted names of annotation files, names that are not valid text, number of others)."""
-    endings = tuple(images.EXTENSIONS)
+    """(sorted names of images, sorted names of annotation files, findings, number of other files)."""
     image_names, xml_names = (sorting.TextSorter(folder) for _ in range(2))
-    unwritable, num_others, num_beside_xml = [], 0, 0
+    findings, unread, num_others, num_beside_xml = [], [], 0, 0
 
     def list_folder(path, has_images, has_xml):
         nonlocal num_others, num_beside_xml
-        bad = []
-        for name in find_files(path):
-            if not _is_text(name):
-                bad.append(name)
-                continue
-            lower = name.lower()
-            is_image, is_xml = lower.endswith(endings), lower.endswith(".xml")
-            if is_image and has_images:
-                image_names.add(name)
-            if is_xml and has_xml:
-                xml_names.add(name)
+        for kind, name in image_search.search(path, findings.append):
             # If there are two folders, each is searched for one kind; files of the other kind are not counted.
-            num_others += not is_image and not is_xml
-            num_beside_xml += has_xml and not is_xml
-        unwritable.extend(os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(bad))
+            if kind == image_search.IMAGE and has_images:
+                image_names.add(name)
+            elif kind == image_search.UNREAD_IMAGE and has_images:
+                unread.append(name)
+            elif kind == image_search.XML and has_xml:
+                xml_names.add(name)
+            num_others += kind == image_search.OTHER
+            num_beside_xml += has_xml and kind != image_search.XML
 
     is_one_folder = source.annotation_dir == source.image_dir
     list_folder(source.image_dir, True, is_one_folder)
@@ -255,7 +206,8 @@ def _list_names(source, folder=None):
             received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
             fix="label the images with LabelImg, or give the folder of the XML files with --annotation_dir",
         )
-    return image_names, xml_names, unwritable, num_others
+    findings += image_search.explain_all_unread(sorted(unread))
+    return image_names, xml_names, sorted(findings, key=lambda finding: finding.file), num_others
 
 
 def _scan_files(names, count, guesses, options, known, num_workers):
@@ -327,21 +279,6 @@ def run_in_parallel(count, decode, num_workers=0):
             yield run, _CHUNK
 
 
-def split_names(names):
-    """Returns (names that are valid text, the others with their invalid bytes escaped); records can hold only text."""
-    good = [name for name in names if _is_text(name)]
-    bad = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names if not _is_text(name)]
-    return good, bad
-
-
-def _is_text(name):
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def check_no_pointers(findings, image_dir=None, image_names=()):
     """Raises if there are git-lfs pointers: images are missing, and training would silently use only the others.
 
@@ -365,8 +302,7 @@ def check_no_pointers(findings, image_dir=None, image_names=()):
 
 def _is_pointer(path):
     try:
-        with open(path, "rb") as file:
-            return file.read(len(labelimg.LFS_MARK)) == labelimg.LFS_MARK
+        return user_files.read_bytes(path, len(labelimg.LFS_MARK))[0].startswith(labelimg.LFS_MARK)
     except OSError:
         return False
 

@@ -12,6 +12,7 @@ import operator
 import os
 import typing
 
+from tfodhelper import user_files
 from tfodhelper.annotations import checks, headers, images, labelimg, usual_layout
 from tfodhelper.annotations.findings import from_unusable
 from tfodhelper.annotations.images import ImageFacts
@@ -21,7 +22,6 @@ SMALL_AREA_PX, MEDIUM_AREA_PX = 32**2, 96**2
 _FACT_NAMES = [field.name for field in dataclasses.fields(ImageFacts)]
 NUM_BYTES, SHA256 = _FACT_NAMES.index("num_bytes"), _FACT_NAMES.index("sha256")
 FAULTLESS = True  # in `Entry.checked`: the annotation can be used unchanged
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FACTS = operator.attrgetter(*_FACT_NAMES)
 _BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box)))
 
@@ -186,11 +186,11 @@ def _is_no_annotation(entry):
 
 def _read_annotation(path, name):
     try:
-        data, stamp = _read(path, labelimg.MAX_BYTES)
+        data, status = user_files.read_bytes(path, labelimg.MAX_BYTES)
     except OSError as error:
         problem = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
         return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(problem, name)))
-    digest, content = hashlib.sha256(data).hexdigest(), usual_layout.read(data)
+    stamp, digest, content = _to_stamp(status), hashlib.sha256(data).hexdigest(), usual_layout.read(data)
     if content is None:
         try:
             content = pack_annotation(labelimg.parse_labelimg(data, path))
@@ -253,32 +253,12 @@ def content_digest(entry):
 
 
 def read_with_stamp(path):
-    """(the bytes of a file, its stamp).
+    """(the bytes of an image file, its stamp).
 
     Raises:
       UnusableFile: when it cannot be read.
     """
-    try:
-        data, stamp = _read(path, images.MAX_BYTES)
-        if len(data) <= images.MAX_BYTES:
-            return data, stamp
-    except OSError as error:
-        raise UnusableFile("image-unreadable", path, f"cannot be read ({error.strerror})") from error
-    expected = f"at most {images.MAX_BYTES >> 20} MB"
-    raise UnusableFile("image-too-large", path, "the file is too large", expected=expected)
-
-
-def _read(path, most):
-    """(the first most + 1 bytes of a file, its stamp), with as few system calls as possible."""
-    descriptor = os.open(path, _READ_FLAGS)
-    try:
-        status = os.fstat(descriptor)
-        wanted = min(status.st_size, most) + 1
-        data = os.read(descriptor, wanted)
-        while len(data) != status.st_size and len(data) <= most and (more := os.read(descriptor, wanted)):
-            data += more
-    finally:
-        os.close(descriptor)
+    data, status = images.read_with_status(path)
     return data, _to_stamp(status)
 
 

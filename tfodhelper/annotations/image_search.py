@@ -1,0 +1,111 @@
+"""The search for images and annotation files in the folders of users, the same for every verb."""
+
+import os
+
+from tfodhelper import image_decoding, user_files
+from tfodhelper.annotations import images
+from tfodhelper.annotations.findings import Finding, from_skipped
+
+IMAGE, XML, UNREAD_IMAGE, OTHER = "image", "xml", "unread image", "other"  # kinds of files, by their extension
+
+# Formats of photos and scans that this program does not read.
+UNREAD_EXTENSIONS = {
+    **dict.fromkeys((".heic", ".heif", ".heics", ".hif"), "HEIC"),
+    **dict.fromkeys((".avif", ".avifs"), "AVIF"),
+    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx"), "JPEG 2000"),
+    **dict.fromkeys((".jxr", ".wdp"), "JPEG XR"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), "PNM"),
+    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".srw", ".pef"), "camera raw"),
+    **dict.fromkeys((".psd", ".psb"), "PSD"),
+    **{"." + name.lower(): name for name in ("TGA", "PCX", "ICO", "DDS", "XCF", "FITS")},
+    ".jxl": "JPEG XL",
+    ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR",
+    ".dcm": "DICOM",
+}
+_KINDS = {
+    **dict.fromkeys(images.EXTENSIONS, IMAGE),
+    **dict.fromkeys(UNREAD_EXTENSIONS, UNREAD_IMAGE),
+    ".xml": XML,
+}
+
+
+def kind_of(name):
+    """IMAGE, XML, UNREAD_IMAGE or OTHER, by the extension of a file name."""
+    dot = name.rfind(".")
+    return _KINDS.get(name[dot:].lower(), OTHER) if dot >= 0 else OTHER
+
+
+def search(folder, report):
+    """Finds all files in a folder and its subfolders; see `user_files.find_files` for the rules.
+
+    Args:
+      folder: the path.
+      report: called with a `Finding` for each subfolder that cannot be listed, and for each entry that is named like an
+        image or an annotation file but cannot be used as one.
+
+    Yields:
+      (kind, name relative to the folder).
+
+    Raises:
+      DatasetError: when the folder cannot be listed.
+    """
+
+    def take(skipped):
+        if skipped.code == user_files.FOLDER_UNREADABLE or kind_of(skipped.name) != OTHER:
+            report(from_skipped(skipped))
+
+    for name in user_files.find_files(folder, take):
+        yield kind_of(name), name
+
+
+def list_images(folder):
+    """(names of the images in a folder and its subfolders, findings about those that cannot be used), both sorted."""
+    names, unread, findings = [], [], []
+    for kind, name in search(folder, findings.append):
+        if kind == IMAGE:
+            names.append(name)
+        elif kind == UNREAD_IMAGE:
+            unread.append(name)
+    findings += explain_all_unread(sorted(unread))
+    return sorted(names), sorted(findings, key=lambda finding: finding.file)
+
+
+def explain_unread(name):
+    """The `Finding` for a single UNREAD_IMAGE."""
+    format_ = UNREAD_EXTENSIONS[_extension_of(name)]
+    problem = f"is an image in the format {format_}, which is not read"
+    return Finding("format-not-read", name, problem, expected=image_decoding.FORMATS_IN_WORDS, fix=_suggest(name))
+
+
+def explain_all_unread(names):
+    """One `Finding` for each format among UNREAD_IMAGEs, named after the first file.
+
+    Args:
+      names: of the files, sorted.
+    """
+    of_format = {}
+    for name in names:
+        of_format.setdefault(UNREAD_EXTENSIONS[_extension_of(name)], []).append(name)
+    return [
+        explain_unread(some[0])
+        if len(some) == 1
+        else Finding(
+            *(
+                "format-not-read",
+                some[0],
+                f"and {len(some) - 1} more are images in the format {format_}, which is not read",
+            ),
+            expected=image_decoding.FORMATS_IN_WORDS,
+            fix=_suggest(some[0]),
+        )
+        for format_, some in of_format.items()
+    ]
+
+
+def _extension_of(name):
+    return os.path.splitext(name)[1].lower()
+
+
+def _suggest(name):
+    return f"convert to JPEG or PNG, for example with ImageMagick: magick mogrify -format jpg *{_extension_of(name)}"
