@@ -115,7 +115,10 @@ def write_run(folder, settings):
 
 
 def test_the_same_flags_store_the_same_settings_under_the_new_name():
-    assert run_folder._settings(run_options()) == renamed(RUN) != RUN
+    settings, former = run_folder._settings(run_options()), renamed(RUN)
+    assert settings == run_folder._read_settings(RUN)
+    of_then = {name: value for name, value in settings["data"].items() if name in former["data"]}
+    assert settings | {"data": of_then} == former != RUN
     settings = active_flags.read_settings(parsed(active_init, INIT_FLAGS))
     assert settings == WORKSPACE | {"training": renamed(WORKSPACE["training"])}
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfodhelper.annotations import checks, findings
+from tfodhelper import errors
+from tfodhelper.annotations import checks, corner_order, findings
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject
@@ -41,6 +42,8 @@ def test_no_objects_is_a_negative():
     [
         (Box("cat", -4, 10, 50, 50), "box-clipped", Box("cat", 0, 10, 50, 50)),
         (Box("cat", 60, 40, 102.5, 81), "box-clipped", Box("cat", 60, 40, 100, 80)),
+        (Box("cat", 60, 40, 100.0015, 80), "box-rounded", Box("cat", 60, 40, 100, 80)),
+        (Box("cat", -1, 40, 101, 80), "box-rounded", Box("cat", 0, 40, 100, 80)),
         (Box("cat", 90, 10, 130, 50), "box-outside", None),  # a quarter is left
         (Box("cat", 200, 10, 230, 50), "box-outside", None),
         (Box("cat", 10, 10, 10, 50), "box-no-area", None),
@@ -150,6 +153,112 @@ def test_exif_counts_only_when_the_size_says_so():
 def test_coinciding_boxes_are_reported():
     assert codes(check([GOOD, dataclasses.replace(GOOD, xmax=50.5)])) == ["box-duplicate"]
     assert codes(check([GOOD, dataclasses.replace(GOOD, name="dog")])) == ["box-class-conflict"]
+
+
+def test_a_clipped_box_says_by_how_much_and_less_than_a_pixel_is_a_note():
+    (clipped,) = check([Box("cat", 60, 40, 105.25, 80)]).findings
+    assert "by 5.2 px" in clipped.what and clipped.severity == findings.WARNING
+    (rounded,) = check([Box("cat", 60, 40, 100.0015, 80)]).findings
+    assert "by 0.0015 px" in rounded.what and rounded.severity == findings.NOTE
+
+
+def test_exact_repeats_are_dropped_but_not_of_another_class():
+    checked = check([GOOD, dataclasses.replace(GOOD, name="dog"), GOOD, dataclasses.replace(GOOD, difficult=True)])
+    assert [box.name for box in checked.annotation.boxes] == ["cat", "dog"]
+    assert codes(checked) == ["box-repeated", "box-repeated", "box-class-conflict"]
+    assert checked.findings[0].message.startswith("a.xml: object 3 (cat): is the same box as object 1; box left out")
+    assert checked.findings[0].severity == findings.WARNING  # nothing labelled is lost
+
+
+def test_boxes_that_are_equal_after_clipping_are_repeats():
+    checked = check([Box("cat", 60, 40, 110, 80), Box("cat", 60, 40, 105, 80)])
+    assert checked.annotation.boxes == (Box("cat", 60, 40, 100, 80),)
+
+
+def test_repeats_among_many_boxes():
+    boxes = [Box("cat", x, 1, x + 5, 9) for x in range(40)]
+    assert check([*boxes, *boxes]).annotation.boxes == tuple(boxes)
+
+
+LARGE = dataclasses.replace(FACTS, width=640, height=480)
+WRITTEN_IN_ANOTHER_ORDER = [
+    Box("a", 300, 350, 20, 60),
+    Box("a", 40, 90, 200, 260),
+    Box("a", 500, 560, 100, 180),
+    Box("a", 10, 60, 400, 440),
+]
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_several_inverted_boxes_mean_that_the_writer_was_wrong(swap):
+    options = checks.CheckOptions(swap_inverted=swap)
+    checked = check(WRITTEN_IN_ANOTHER_ORDER, (640, 480), LARGE, options=options)
+    assert checked.annotation is None
+    (finding,) = checked.findings
+    assert (finding.code, finding.action) == ("corners-confused", findings.IMAGE_LEFT_OUT)
+    assert "2 of its 4 boxes" in finding.what
+    assert "--corner_order=xmin,xmax,ymin,ymax" in finding.fix and "--swap_inverted" not in finding.fix
+
+
+def test_corners_that_are_only_swapped_can_be_swapped():
+    boxes = [Box("a", 300, 350, 20, 60), Box("a", 40, 90, 200, 260), Box("a", 600, 400, 10, 180)]
+    (finding,) = check(boxes, (640, 480), LARGE).findings
+    assert finding.code == "corners-confused" and "--swap_inverted" in finding.fix
+    swapped = check(boxes, (640, 480), LARGE, options=checks.CheckOptions(swap_inverted=True))
+    assert codes(swapped) == ["box-swapped", "box-swapped"]
+    assert swapped.annotation.boxes[2] == Box("a", 10, 180, 600, 400)
+
+
+def test_sizes_in_the_place_of_corners_are_recognized():
+    boxes = [Box("a", 300, 350, 20, 60), Box("a", 40, 90, 200, 260), Box("a", 500, 10, 100, 180)]
+    (finding,) = check(boxes, (640, 480), LARGE).findings
+    assert "--corner_order=xmin,ymin,width,height" in finding.fix
+
+
+def test_without_an_order_that_fits_none_is_offered():
+    boxes = [Box("a", 639, 479, 0, 0), Box("a", 0, 479, 639, 470), Box("a", 0, 0, 630, 5), Box("a", 0, 0, 5, 630)]
+    (finding,) = check(boxes, (640, 480), LARGE).findings
+    assert "no order of the corners fits" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("order", "corners"),
+    [
+        ("xmin,xmax,ymin,ymax", (1, 3, 2, 4)),
+        ("ymin,xmin,ymax,xmax", (2, 1, 4, 3)),
+        ("xmin, ymin, width, height", (1, 2, 4, 6)),
+        ("xcenter,ycenter,width,height", (-0.5, 0, 2.5, 4)),
+    ],
+)
+def test_corners_are_read_in_another_order(order, corners):
+    assert corner_order.reorder((1, 2, 3, 4), corner_order.parse_order(order)) == corners
+
+
+@pytest.mark.parametrize(
+    "order", ["xmin", "xmin,xmin,ymin,ymax", "xmin,xmax,ymin,height,ymax", "a,b,c,d", "xmax,ymax,width,height"]
+)
+def test_an_order_that_describes_no_box_is_refused(order):
+    with pytest.raises(errors.UsageError, match="--corner_order"):
+        corner_order.parse_order(order)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "size", "is_used"),
+    [
+        ([Box("a", 10, 10, 100, 100), Box("a", 600, 300, 680, 380), Box("a", 300, 300, 380, 380)], (3648, 2736), True),
+        ([Box("a", 10, 10, 100, 100), Box("a", 600, 300, 700, 380), Box("a", 300, 300, 380, 380)], (3648, 2736), False),
+        ([Box("a", 10, 10, 100, 100)], (3648, 2736), True),
+        ([Box("a", 10, 10, 100, 100)] * 3, (1280, 1280), False),  # perhaps a smaller copy
+        ([Box("a", 10, 10, 100, 100)], (900, 1000), False),  # perhaps chance
+        ([Box("a", 10, 10, 100, 100)] * 4, (640, 2000), False),  # not larger in both directions
+    ],
+)
+def test_a_tile_is_recognized_by_its_boxes(boxes, size, is_used):
+    checked = check(boxes, size, dataclasses.replace(FACTS, width=640, height=640))
+    assert (checked.annotation is not None) == is_used
+    assert codes(checked)[0] == ("size-differs" if is_used else "size-undecided")
+    if is_used:
+        assert all(box.xmax <= 640 for box in checked.annotation.boxes)
 
 
 def test_the_image_itself():

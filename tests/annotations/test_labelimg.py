@@ -197,3 +197,26 @@ def test_verified_without_objects_is_read_as_such():
     annotation = parse("", '<annotation verified="yes">')
     assert annotation.verified
     assert annotation.boxes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "blanks"),
+    [
+        ("cat ", (("object 1 (cat)", "cat "),)),
+        ("\u00a0cat", (("object 1 (cat)", "\u00a0cat"),)),
+        ("cat\n", (("object 1 (cat)", "cat\n"),)),
+        ("\ufeffcat", (("object 1 (cat)", "\ufeffcat"),)),
+        ("\n\t\t\tcat\n\t\t", ()),  # layout
+        ("black cat", ()),
+    ],
+)
+def test_blanks_that_are_removed_from_names_are_remembered(name, blanks):
+    annotation = parse(object_with(CORNERS, name))
+    assert annotation.boxes[0].name == name.replace("\ufeff", "").strip()
+    assert annotation.blanks == blanks
+
+
+def test_an_error_of_the_xml_parser_gives_its_line_once():
+    with pytest.raises(UnusableFile) as caught:
+        labelimg.parse_labelimg(b"<annotation>\n<object></object><", "a.xml")
+    assert caught.value.received.count("line 2") == 1 and "<string>" not in caught.value.received

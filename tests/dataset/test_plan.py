@@ -69,7 +69,7 @@ def test_strict_rejects_what_would_be_fixed(tmp_path):
     save_pair(tmp_path, "over", [Box("cat", 1, 1, 65, 20)], seed=9999)
     planned = make(tmp_path)
     planned.check()
-    with pytest.raises(errors.DatasetError, match="box-clipped: over.xml"):
+    with pytest.raises(errors.DatasetError, match="box-rounded: over.xml"):
         planned.check(strict=True)
 
 

@@ -9,18 +9,18 @@ import dataclasses
 import itertools
 
 from tfodhelper import box_geometry, spelling
+from tfodhelper.annotations import corner_order, frames
 from tfodhelper.annotations.findings import BOX_LEFT_OUT, IMAGE_LEFT_OUT, Finding
+from tfodhelper.annotations.frames import MIN_SIDE_PX, MIN_VISIBLE_FRACTION
 from tfodhelper.annotations.images import EXTENSIONS
 from tfodhelper.annotations.structures import Annotation
 
-MIN_SIDE_PX = 1.0  # minimum width and height of a box
-MIN_VISIBLE_FRACTION = 0.5  # of the area of a box, inside the image
-FIT_TOLERANCE_PX = 2.0  # a box that extends this far beyond the border still "fits" a size
-SIZE_TOLERANCE_FRACTION = 0.01  # smaller differences are attributed to rounding
 DUPLICATE_IOU = 0.95
 CLASS_CONFLICT_IOU = 0.9
 _FRACTIONS = "the corners look like fractions of the image; multiply them by its width and height"
 _MOST_SUGGESTIONS = 20  # of similar class names, in one file
+_SHOWN_BLANKS = 3
+_ROUNDING_PX = 1.0  # a box that extends at most this far beyond the image was rounded, or counts pixels from 1
 _FEW_BOXES = 12  # up to this many boxes are compared pair by pair
 
 
@@ -33,11 +33,13 @@ class CheckOptions:
         though not necessarily the right one.
       drop_unknown_classes: leave out only the boxes of classes that are not in the label map, so that their objects
         become background; otherwise the whole image is left out.
+      corner_order: what the four tags of each box contain, see `corner_order.parse_order`; None is the usual order.
       trust_pixels: the sizes in the XML files of this dataset are known to be meaningless.
     """
 
     swap_inverted: bool = False
     drop_unknown_classes: bool = False
+    corner_order: tuple[str, ...] | None = None
     trust_pixels: bool = False
 
 
@@ -72,13 +74,16 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     """
     image_file = image_file or file
     findings = _check_image(annotation, facts, image_file)
-    size, turn, more = choose_frame(annotation, facts, file, options)
+    size, turn, more = frames.choose_frame(annotation, facts, file, options.trust_pixels)
     findings += more
     if annotation.encoding:
         findings.append(Finding("xml-encoding", file, "is not UTF-8", None, "UTF-8", f"read as {annotation.encoding}"))
+    findings += [_describe_blanks(annotation.blanks, file)] if annotation.blanks else []
     findings += [Finding(s.code, file, s.what, s.where, fix="label the object again") for s in annotation.skipped]
     if size is None:
         return CheckResult(None, tuple(findings))
+    if _has_confused_corners(annotation.boxes, size, options):
+        return CheckResult(None, (*findings, corner_order.describe(annotation.boxes, size, file)))
     boxes, more = _check_boxes(annotation.boxes, *size, file, label_map, options)
     findings += more + _check_overlaps(boxes, file)
     if any(finding.action == IMAGE_LEFT_OUT for finding in findings):
@@ -88,7 +93,7 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     if num_objects and not boxes and dropped < num_objects:
         findings.append(Finding("no-box-left", file, f"none of its {num_objects} objects has a usable box"))
         return CheckResult(None, tuple(findings))
-    fixed = dataclasses.replace(annotation, width=size[0], height=size[1], boxes=tuple(boxes), skipped=())
+    fixed = dataclasses.replace(annotation, width=size[0], height=size[1], boxes=tuple(boxes), skipped=(), blanks=())
     return CheckResult(fixed, tuple(findings), turn)
 
 
@@ -146,63 +151,21 @@ def _check_image(annotation, facts, file):
     return findings
 
 
-def choose_frame(annotation, facts, file, options=CheckOptions()):  # noqa: B008
-    """Decides which frame the boxes refer to: the image as stored, the image as rotated by EXIF, or undecided.
-
-    Returns:
-      ((width, height) or None, whether to rotate the image, list of findings).
-    """
-    stored, turned = (facts.width, facts.height), (facts.height, facts.width)
-    given = (annotation.width, annotation.height)
-    if None in given:
-        finding = Finding(
-            "size-missing",
-            file,
-            "has no usable <size>",
-            None,
-            f"{stored[0]}x{stored[1]}",
-            fix="the size of the image is used",
-        )
-        return stored, False, [finding]
-    if given == stored:
-        undecided = facts.orientation > 1 and not (facts.is_quarter_turned and stored != turned)
-        return stored, False, [_orientation_undecided(facts, file)] if undecided else []
-    if given == turned and facts.is_quarter_turned:
-        problem = f"the boxes refer to the image as rotated by EXIF orientation {facts.orientation}; it is rotated"
-        return turned, True, [Finding("image-turned", file, problem)]
-    sizes = {"expected": f"{stored[0]}x{stored[1]}, the size of the image", "received": f"<size> {given[0]}x{given[1]}"}
-    fits_image = all(fits(box, stored) for box in annotation.boxes)
-    fits_given = all(fits(box, given) for box in annotation.boxes)
-    nearly = all(abs(a - b) <= max(1, SIZE_TOLERANCE_FRACTION * b) for a, b in zip(given, stored))
-    if fits_image and (nearly or not fits_given or options.trust_pixels or not annotation.boxes):
-        fix = "the size of the image is used; the boxes stay as they are"
-        finding = Finding("size-differs", file, "differs from the size of the image", None, **sizes, fix=fix)
-        return stored, False, [finding]
-    if fits_image:
-        problem = "the size differs from the image's, and the boxes fit both: cannot tell which one they refer to"
-    elif fits_given:
-        problem = "the size differs from the image's, and the boxes fit the size only: scaled or cropped afterwards?"
-    else:
-        problem = "the size differs from the image's, and the boxes fit neither: is it the right image?"
-    fix = "open the image in LabelImg, check the boxes and save it again"
-    return None, False, [Finding("size-undecided", file, problem, None, **sizes, fix=fix)]
+def _describe_blanks(blanks, file):
+    names = ", ".join(f"{where}: {name!r}" for where, name in blanks[:_SHOWN_BLANKS])
+    more = ", ..." if len(blanks) > _SHOWN_BLANKS else ""
+    problem = f"blanks around {spelling.count(len(blanks), 'class name')}, which are removed"
+    return Finding("name-blanks", file, problem, received=names + more)
 
 
-def _orientation_undecided(facts, file):
-    problem = f"the image has EXIF orientation {facts.orientation}; the boxes are assumed to refer to the stored pixels"
-    return Finding("orientation-undecided", file, problem, fix="check the image, and remove the tag if it is wrong")
-
-
-def fits(box, size):
-    """Whether a box is inside an image of (width, height), within `FIT_TOLERANCE_PX`."""
-    xs, ys = sorted((box.xmin, box.xmax)), sorted((box.ymin, box.ymax))
-    low = -FIT_TOLERANCE_PX
-    return xs[0] >= low and ys[0] >= low and xs[1] <= size[0] - low and ys[1] <= size[1] - low
+def _has_confused_corners(boxes, size, options):
+    """Whether the corners of a file are in the wrong tags; swapping them is an option only if that fits all boxes."""
+    return corner_order.is_confused(boxes) and not (options.swap_inverted and corner_order.swap_fits(boxes, size))
 
 
 def _check_boxes(boxes, width, height, file, label_map, options):
-    """Returns the usable boxes, clipped, and the findings."""
-    usable, findings, num_unknown = [], [], 0
+    """Returns the usable boxes, clipped and without exact repeats, and the findings."""
+    usable, findings, number_of, num_unknown = [], [], {}, 0
     for number, box in enumerate(boxes, start=1):
         where = f"object {number} ({box.name})"
         unknown = label_map is not None and box.name not in label_map
@@ -211,9 +174,15 @@ def _check_boxes(boxes, width, height, file, label_map, options):
             has_suggestion = num_unknown <= _MOST_SUGGESTIONS
             findings.append(_class_unknown(box, where, file, label_map, options, has_suggestion))
         fixed, more = _check_box(box, width, height, where, file, options)
-        if not unknown or not options.drop_unknown_classes:
-            findings += more
-            usable += [fixed] if fixed is not None else []
+        if unknown and options.drop_unknown_classes:
+            continue
+        findings += more
+        if fixed is not None:
+            first = number_of.setdefault((fixed.name, fixed.xmin, fixed.ymin, fixed.xmax, fixed.ymax), number)
+            if first == number:
+                usable.append(fixed)
+            else:
+                findings.append(Finding("box-repeated", file, f"is the same box as object {first}", where))
     return usable, findings
 
 
@@ -288,10 +257,10 @@ def _check_box(box, width, height, where, file, options):
                 "label the object again",
             ),
         ]
-    return clipped, [
-        *findings,
-        Finding("box-clipped", file, "the box extends beyond the image and is clipped", where, inside, box.describe()),
-    ]
+    beyond = max(-box.xmin, -box.ymin, box.xmax - width, box.ymax - height)
+    code = "box-rounded" if beyond <= _ROUNDING_PX else "box-clipped"
+    problem = f"the box extends beyond the image by {beyond:.2g} px and is clipped"
+    return clipped, [*findings, Finding(code, file, problem, where, inside, box.describe())]
 
 
 def _check_overlaps(boxes, file):

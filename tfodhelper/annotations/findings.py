@@ -10,7 +10,8 @@ KEPT = "kept"  # nothing was changed
 FIXED = "fixed"  # the image or the annotation is used in a corrected form
 BOX_LEFT_OUT = "box left out"
 IMAGE_LEFT_OUT = "image left out"
-FILE_IGNORED = "file ignored"
+FILE_LEFT_OUT = "file left out"  # its labels are lost, though perhaps not those of its image
+FILE_IGNORED = "file ignored"  # nothing labelled is lost
 REFUSED = "refused"  # continuing would train on wrong or missing labels
 
 
@@ -39,7 +40,7 @@ KINDS = {
     "not-an-annotation": Kind(NOTE, FILE_IGNORED, True, "the root of the XML file is not <annotation>"),
     "git-lfs-pointer": Kind(ERROR, REFUSED, True, "the file is a git-lfs pointer, not the content"),
     "xml-copy": Kind(NOTE, FILE_IGNORED, True, "a second annotation file with the same content for an image"),
-    "xml-conflict": Kind(ERROR, FILE_IGNORED, True, "a second annotation file with different content for an image"),
+    "xml-conflict": Kind(ERROR, FILE_LEFT_OUT, True, "a second annotation file with different content for an image"),
     "annotations-conflict": Kind(ERROR, IMAGE_LEFT_OUT, True, "annotation files of equal rank contradict each other"),
     # annotations from other formats
     "image-unlisted": Kind(ERROR, IMAGE_LEFT_OUT, True, "an entry that does not say which image it is about"),
@@ -63,10 +64,10 @@ KINDS = {
     "image-elsewhere": Kind(WARNING, KEPT, False, "images that were taken from an unrelated folder"),
     "filename-differs": Kind(WARNING, KEPT, False, "<filename> names a different image from the one used"),
     "filename-bare": Kind(WARNING, KEPT, False, "<filename> has no extension, as written by old tools"),
-    "name-not-utf8": Kind(ERROR, FILE_IGNORED, True, "a file whose name is not valid UTF-8"),
-    "link-broken": Kind(ERROR, FILE_IGNORED, True, "a symbolic link that leads nowhere or in a circle"),
+    "name-not-utf8": Kind(ERROR, FILE_LEFT_OUT, True, "a file whose name is not valid UTF-8"),
+    "link-broken": Kind(ERROR, FILE_LEFT_OUT, True, "a symbolic link that leads nowhere or in a circle"),
     "not-a-file": Kind(WARNING, FILE_IGNORED, True, "a named pipe, a socket or a device instead of a file"),
-    "folder-unreadable": Kind(ERROR, FILE_IGNORED, True, "a folder that cannot be listed"),
+    "folder-unreadable": Kind(ERROR, FILE_LEFT_OUT, True, "a folder that cannot be listed"),
     "format-not-read": Kind(WARNING, FILE_IGNORED, False, "an image in a format that is not read"),
     "unlabelled": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image has no annotation file"),
     # the image itself
@@ -88,10 +89,13 @@ KINDS = {
     "box-not-a-number": Kind(ERROR, BOX_LEFT_OUT, True, "a corner that is not a number"),
     "box-unnamed": Kind(ERROR, BOX_LEFT_OUT, True, "an object without a class name"),
     "box-inverted": Kind(ERROR, BOX_LEFT_OUT, True, "a box whose minimum is greater than its maximum"),
+    "corners-confused": Kind(ERROR, IMAGE_LEFT_OUT, True, "several inverted boxes in a file: corners in wrong tags"),
     "box-swapped": Kind(WARNING, FIXED, True, "a box whose corners were swapped"),
     "box-no-area": Kind(ERROR, BOX_LEFT_OUT, True, "a box less than one pixel wide or high"),
     "box-outside": Kind(ERROR, BOX_LEFT_OUT, True, "a box of which less than half is inside the image"),
     "box-clipped": Kind(WARNING, FIXED, True, "a box that extended beyond the image"),
+    "box-rounded": Kind(NOTE, FIXED, True, "a box that extended beyond the image by at most a pixel"),
+    "box-repeated": Kind(WARNING, BOX_LEFT_OUT, True, "an exact repeat of a box of the same class"),
     "box-duplicate": Kind(WARNING, KEPT, False, "two coinciding boxes of one class"),
     "overlaps-unchecked": Kind(WARNING, KEPT, False, "so many coinciding boxes that they were not compared"),
     "box-tiny": Kind(NOTE, KEPT, False, "boxes that cover less than a thousandth of the image"),
@@ -100,10 +104,12 @@ KINDS = {
     "no-box-left": Kind(ERROR, IMAGE_LEFT_OUT, True, "none of the objects of an image has a usable box"),
     # classes
     "class-unknown": Kind(ERROR, IMAGE_LEFT_OUT, True, "a class that is not in the given label map"),
+    "name-blanks": Kind(WARNING, FIXED, True, "blanks around class names, which are removed"),
     "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same class"),
     "boxes-too-small": Kind(WARNING, KEPT, False, "boxes that are very small at the model's input size"),
     "no-objects": Kind(WARNING, KEPT, False, "many annotation files without objects that are not marked as verified"),
     "class-few": Kind(NOTE, KEPT, False, "a class with few boxes"),
+    "nothing-to-train": Kind(ERROR, REFUSED, True, "no image with a box is left to train on"),
     "class-no-training": Kind(ERROR, REFUSED, True, "a class without training boxes"),
     "class-no-validation": Kind(WARNING, KEPT, False, "a class without validation boxes"),
     "label-map-gap": Kind(WARNING, KEPT, False, "ids that are missing from the label map"),

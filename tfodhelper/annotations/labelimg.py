@@ -20,6 +20,7 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _PADDING = b"\0 \t\r\n"
 _MIN_KOREAN = 6  # different characters
 _BYTE_ORDER_MARK = "\ufeff"
+_SYNTAX_ERROR_END = re.compile(r" \(<string>, line \d+\)$")  # repeats the line
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
 
@@ -53,10 +54,11 @@ def parse_labelimg(data, path):
     _check_bytes(data, path)
     root, encoding = _parse(data, path)
     _check_tags(root, path)
-    boxes, skipped = [], []
+    boxes, skipped, blanks = [], [], []
     for number, element in enumerate(root.findall("object"), start=1):
         for box in _read_object(element, number):
             (boxes if isinstance(box, Box) else skipped).append(box)
+        blanks += _find_blanks(element, number)
     filename = re.split(r"[/\\]", _text(root, "filename"))[-1]
     return Annotation(
         filename=filename,
@@ -67,6 +69,7 @@ def parse_labelimg(data, path):
         path=pathlib.Path(path),
         skipped=tuple(skipped),
         encoding=encoding,
+        blanks=tuple(blanks),
     )
 
 
@@ -162,7 +165,7 @@ def _not_well_formed(path, error):
         path,
         "is not well-formed XML",
         expected="an annotation as LabelImg writes it",
-        received=str(error).replace(" (<string>, ", " (").strip(),
+        received=_SYNTAX_ERROR_END.sub("", str(error)).strip(),
         fix="correct or remove the file, or label the image again",
     )
 
@@ -238,6 +241,15 @@ def _read_object(element, number):
     first, more = _read_box(element, number), element.findall("bndbox")[1:]
     problem = "has several <bndbox>; only the first is read"
     return [first, *(SkippedObject("box-missing", f"object {number}", problem) for _ in more)]
+
+
+def _find_blanks(element, number):
+    """[(object, class name as written)] if blanks were removed from it; line breaks on both sides are layout."""
+    written, name = element.findtext("name") or "", _text(element, "name")
+    if written == name or not name:
+        return []
+    before, _, after = written.partition(name)
+    return [] if "\n" in before and "\n" in after else [(f"object {number} ({name})", written)]
 
 
 def _read_box(element, number):

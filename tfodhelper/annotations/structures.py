@@ -93,6 +93,7 @@ class Annotation:
       path: the annotation file; ignored in comparisons.
       skipped: objects that could not be read as boxes.
       encoding: the encoding if it had to be guessed, or None.
+      blanks: (object, class name as written) of the objects whose name had blanks around it, which were removed.
     """
 
     filename: str
@@ -103,3 +104,4 @@ class Annotation:
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     skipped: tuple[SkippedObject, ...] = ()
     encoding: str | None = dataclasses.field(default=None, compare=False)
+    blanks: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False)

@@ -58,8 +58,7 @@ def read(data):
     boxes, position = [], head.end()
     while (match := _OBJECT.match(text, position)) is not None:
         name, pose, truncated, difficult, xmin, ymin, xmax, ymax = match.groups()
-        name = name.strip()
-        if not name or limits.name_problem(name):
+        if not name or name != name.strip() or limits.name_problem(name):
             return None
         corners = float(xmin), float(ymin), float(xmax), float(ymax)
         boxes.append((name, *corners, difficult == "1", truncated == "1", pose.strip() or "Unspecified"))

@@ -9,7 +9,7 @@ HEADER, FULL = "header", "full"  # how images are validated
 LINK, COPY, NONE = "link", "copy", "none"  # how images get to a new folder
 
 _IDENTITY = ("val_fraction", "test_fraction", "fold", "group_by", "group_near_duplicates", "seed")
-_IDENTITY += ("swap_inverted", "drop_unknown_classes", "validate")
+_IDENTITY += ("swap_inverted", "corner_order", "drop_unknown_classes", "validate")
 _FILES = ("train_list", "val_list", "test_list", "label_map")
 
 
@@ -67,6 +67,11 @@ class FaultOptions(options.Options):
 
     strict: bool = options.option(False, "Treats every image that would be corrected or left out as an error.")
     swap_inverted: bool = options.option(False, "Swaps the corners of inverted boxes instead of leaving the boxes out.")
+    corner_order: str | None = options.option(
+        None,
+        "What the tags xmin, ymin, xmax and ymax contain if a program filled them in a different order, such as "
+        "xmin,xmax,ymin,ymax or xmin,ymin,width,height.",
+    )
     drop_unknown_classes: bool = options.option(
         False, "Leaves out only the boxes of classes that are not in the label map, instead of their images."
     )
@@ -94,6 +99,17 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
 
         return discover.make_source(self.data_dir, self.image_dir, self.annotation_dir)
 
+    def make_check_options(self):
+        """The `checks.CheckOptions` of the faults in the data.
+
+        Raises:
+          UsageError: --corner_order is invalid.
+        """
+        from tfodhelper.annotations import checks, corner_order
+
+        order = corner_order.parse_order(self.corner_order) if self.corner_order else None
+        return checks.CheckOptions(self.swap_inverted, self.drop_unknown_classes, order)
+
     def check_early(self):
         """Checks everything that can be checked before any image is read: folders, fractions, lists, label map.
 
@@ -111,6 +127,7 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
                 "--fold cannot be combined with --test_fraction, --train_list, --val_list or --test_list"
             )
         groups.make_key(self.group_by)
+        self.make_check_options()
         self.make_source()
         for path in self.lists:
             if path:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 
 from tfodhelper import console, errors
-from tfodhelper.annotations import checks, findings
+from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.analysis import class_counts
@@ -58,19 +58,23 @@ class Plan:
     @property
     def has_errors(self):
         """Whether something labelled would be lost, or nothing could be converted."""
-        is_empty = self.label_map is None or not self.statistics.images[TRAIN]
-        return is_empty or any(finding.severity == findings.ERROR for finding in self.findings)
+        return any(finding.severity == findings.ERROR for finding in self.findings)
 
     @functools.cached_property
     def left_out(self):
         """{image, or annotation file without one: the findings why it is left out}, except unlabelled images."""
         reasons = {}
         for finding in self.findings:
-            is_out = finding.action in (findings.IMAGE_LEFT_OUT, findings.FILE_IGNORED)
+            is_out = finding.action in (findings.IMAGE_LEFT_OUT, findings.FILE_LEFT_OUT)
             if is_out and finding.code != "unlabelled":
                 name = self.examination.index.image_of(finding.file) or finding.file
                 reasons.setdefault(name, []).append(finding)
         return dict(sorted(reasons.items()))
+
+    @functools.cached_property
+    def ignored(self):
+        """Names of the XML files that are ignored, because nothing labelled is lost with them; sorted."""
+        return sorted({finding.file for finding in self.findings if finding.action == findings.FILE_IGNORED})
 
     def with_findings(self, more):
         """The same plan with further findings."""
@@ -140,7 +144,7 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
     examination = examine.examine(
         options.make_source(),
         label_map,
-        checks.CheckOptions(options.swap_inverted, options.drop_unknown_classes),
+        options.make_check_options(),
         show_progress,
         decode=options.validate == FULL,
         num_workers=options.num_workers,
@@ -159,10 +163,18 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
         label_map = _extend_label_map(previous.label_map, counts)
     sides, more = _split(examination, options, previous.sides)
     counted = class_counts.count(examination.images.kinds(), sides.in_order())
-    notes += more
+    notes += more + _find_nothing(examination, label_map, counted)
     if label_map is not None:
         notes += class_counts.find_missing_classes(label_map, counted)
     return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))
+
+
+def _find_nothing(examination, label_map, counted):
+    """One finding if there is nothing to train on."""
+    if label_map is not None and counted.images[TRAIN]:
+        return []
+    problem = "no image has a box, so there is no class to learn" if label_map is None else "no training image is left"
+    return [Finding("nothing-to-train", str(examination.source.annotation_dir), problem)]
 
 
 def _extend_label_map(label_map, counts):

@@ -2,10 +2,11 @@
 
 import collections
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.annotations import findings
 from tfodhelper.dataset.analysis import class_counts, object_size
 
+_LEFT_OUT = "images or annotation files"
 _HEADINGS = {findings.ERROR: "ERROR", findings.WARNING: "warning", findings.NOTE: "note"}
 
 
@@ -39,17 +40,16 @@ def format_findings(notes, max_shown=10):
 
 def _format_totals(planned):
     examination = planned.examination
-    numbers = dict.fromkeys(_HEADINGS, 0)
-    for finding in planned.findings:
-        numbers[finding.severity] += 1
-    nothing = ["no image has a box, so there is no class to learn"] if planned.label_map is None else []
+    severities = collections.Counter(finding.severity for finding in planned.findings)
+    ignored = f"{spelling.count(len(planned.ignored), 'XML file')}, " if planned.ignored else ""
+    others = spelling.count(examination.index.num_foreign, "file")
+    verb = "is" if examination.index.num_foreign == 1 else "are"
     return [
-        *nothing,
-        f"usable: {len(examination.images)} images",
-        f"would be left out: {len(planned.left_out)} images or annotation files",
-        f"without an annotation file: {len(examination.unlabelled)} images",
-        f"ignored: {examination.index.num_foreign} files that are neither images nor XML, and all hidden files",
-        f"{numbers[findings.ERROR]} errors, {numbers[findings.WARNING]} warnings, {numbers[findings.NOTE]} notes",
+        f"usable: {spelling.count(len(examination.images), 'image')}",
+        f"would be left out: {spelling.count(len(planned.left_out), 'image or annotation file', _LEFT_OUT)}",
+        f"without an annotation file: {spelling.count(len(examination.unlabelled), 'image')}",
+        f"ignored: {ignored}{others} that {verb} neither an image nor XML, and all hidden files",
+        ", ".join(spelling.count(severities[severity], severity) for severity in _HEADINGS),
     ]
 
 
@@ -82,6 +82,7 @@ def to_json(planned):
         "annotation_dir": str(planned.examination.source.annotation_dir),
         "num_usable": len(planned.examination.images),
         "num_left_out": len(planned.left_out),
+        "num_ignored": len(planned.ignored),
         "num_unlabelled": len(planned.examination.unlabelled),
         "num_passed_over": planned.examination.index.num_foreign,
         "has_errors": planned.has_errors,

@@ -5,7 +5,7 @@ import dataclasses
 import random
 import shutil
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
@@ -188,8 +188,11 @@ def _describe_left_out(planned, name, reasons):
 
 
 def report_findings(notes):
-    """Shows errors and warnings, only a few per code; all of them go to the process log."""
-    grave = [finding for finding in notes if finding.severity != findings.NOTE]
+    """Shows errors and warnings, only a few per code; all of them go to the process log.
+
+    Those that stop the conversion are the error that follows.
+    """
+    grave = [f for f in notes if f.severity != findings.NOTE and f.action != findings.REFUSED]
     for code, count in findings.count_codes(grave).items():
         same = [finding for finding in grave if finding.code == code]
         for finding in same[:_SHOWN_FINDINGS]:
@@ -206,6 +209,8 @@ def _say_summary(planned, manifest):
     console.say("")
     codes = ", ".join(f"{code} {count}" for code, count in manifest.findings.items())
     console.say(f"findings: {codes or 'none'}")
-    console.say(f"left out: {len(manifest.left_out)} images or annotation files, listed in {manifests.NAME}")
+    left_out = spelling.count(len(manifest.left_out), "image or annotation file", "images or annotation files")
+    console.say(f"left out: {left_out}, listed in {manifests.NAME}")
     if manifest.unlabelled:
-        console.say(f"without an annotation file, not used: {len(manifest.unlabelled)} images, also listed there")
+        unlabelled = spelling.count(len(manifest.unlabelled), "image")
+        console.say(f"without an annotation file, not used: {unlabelled}, also listed there")

@@ -9,7 +9,6 @@ continue says so and ends, and must be started again. The result is byte-identic
 import shutil
 
 from tfodhelper import console, errors, storage
-from tfodhelper.annotations import checks
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
@@ -92,8 +91,7 @@ def _scan(parts, options, identity, number, count):
     own = parts / f"looked-{number}-of-{count}.jsonl"
     if not own.exists():
         label_map = label_maps.read_label_map(options.label_map) if options.label_map else None
-        check_options = checks.CheckOptions(options.swap_inverted, options.drop_unknown_classes)
-        source = options.make_source()
+        source, check_options = options.make_source(), options.make_check_options()
         scan_options = examine.make_scan_options(source, label_map, check_options, options.validate == plan.FULL)
         batches = discover.scan_share(source, scan_options, number - 1, count, options.num_workers)
         entry_store.write_notes(own, identity, batches)

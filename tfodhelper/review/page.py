@@ -8,8 +8,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
-from tfodhelper.annotations import findings, labelimg
-from tfodhelper.annotations.structures import UnusableFile
+from tfodhelper.annotations import findings
 from tfodhelper.render import html, palette, thumbnails
 from tfodhelper.render.boxes import Mark
 from tfodhelper.render.html import Card
@@ -125,7 +124,7 @@ class _CardMaker:
     """Makes cards of a plan's images; annotations are read as they are in the files, faults and all."""
 
     def __init__(self, planned):
-        self._source = planned.examination.source
+        self._source, self._index = planned.examination.source, planned.examination.index
         self._usable = {image.name: image for image in planned.examination.images}
         self._image_of = planned.examination.image_of
         self._xml_of = {}
@@ -162,12 +161,9 @@ class _CardMaker:
         return Card(name, self._draw(name, marks), tuple(lines))
 
     def _read_boxes(self, xml):
-        if xml is None:
-            return ()
-        try:
-            return labelimg.read_labelimg(self._source.annotation_dir / xml).boxes
-        except UnusableFile:
-            return ()
+        position = -1 if xml is None else self._index.xml_names.find(xml)
+        annotation = None if position < 0 else self._index.entries[position].annotation
+        return () if annotation is None else annotation.boxes
 
     def _draw(self, name, marks):
         turn = name in self._usable and self._usable[name].turn

@@ -13,7 +13,7 @@ import os
 import typing
 
 from tfodhelper import user_files
-from tfodhelper.annotations import checks, headers, images, labelimg, usual_layout
+from tfodhelper.annotations import checks, corner_order, headers, images, labelimg, usual_layout
 from tfodhelper.annotations.findings import from_unusable
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
@@ -113,19 +113,20 @@ def pack_annotation(annotation):
 
     Returns:
       (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`; followed by the skipped
-      objects and the guessed encoding, if there are any.
+      objects, the guessed encoding and the blanks around names, if there are any.
     """
     boxes = tuple([_BOX(box) for box in annotation.boxes])
     start = (annotation.filename, annotation.width, annotation.height, boxes, annotation.verified)
-    if not annotation.skipped and not annotation.encoding:
+    if not annotation.skipped and not annotation.encoding and not annotation.blanks:
         return start
-    return (*start, tuple([(s.code, s.where, s.what) for s in annotation.skipped]), annotation.encoding)
+    skipped = tuple([(s.code, s.where, s.what) for s in annotation.skipped])
+    return (*start, skipped, annotation.encoding, annotation.blanks)
 
 
 def unpack_annotation(content):
     """The `Annotation` of values made by `pack_annotation`."""
     filename, width, height, boxes, verified, *rest = content
-    skipped, encoding = rest or ((), None)
+    skipped, encoding, blanks = rest or ((), None, ())
     return Annotation(
         filename,
         width,
@@ -135,6 +136,7 @@ def unpack_annotation(content):
         None,
         tuple([SkippedObject(*values) for values in skipped]),
         encoding,
+        tuple([tuple(values) for values in blanks]),
     )
 
 
@@ -165,7 +167,7 @@ def make_entry(options, name, image, known=None):
     if known is not None and _is_unchanged(options, path, image, known):
         # The findings may have depended on the other files of the dataset.
         return known if known.facts is None or known.checked is FAULTLESS else check_entry(options, known)
-    entry = _read_annotation(path, name)
+    entry = _reorder_corners(_read_annotation(path, name), options.check_options.corner_order)
     if image is None or _is_no_annotation(entry):
         return entry
     return add_image(options, entry, image)
@@ -197,6 +199,15 @@ def _read_annotation(path, name):
         except UnusableFile as error:
             return Entry(name, stamp, digest, None, to_tuple(from_unusable(error, name)))
     return Entry(name, stamp, digest, content)
+
+
+def _reorder_corners(entry, order):
+    """An entry whose boxes are read in the given order of corners, see `corner_order.parse_order`."""
+    if order is None or entry.content is None:
+        return entry
+    filename, width, height, boxes, *rest = entry.content
+    boxes = tuple([(box[0], *corner_order.reorder(box[1:5], order), *box[5:]) for box in boxes])
+    return entry._replace(content=(filename, width, height, boxes, *rest))
 
 
 def add_image(options, entry, image):

@@ -11,7 +11,7 @@ import hashlib
 import json
 
 from tfodhelper import console, errors
-from tfodhelper.annotations import checks, findings
+from tfodhelper.annotations import checks, findings, frames
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import class_names, discover, duplicates, entry_store, usable_images
 from tfodhelper.dataset.scan.entry import ScanOptions
@@ -19,7 +19,6 @@ from tfodhelper.outofcore import columns
 
 FEW_BOXES = 10  # classes with fewer boxes are reported
 _MIN_CONSTANT_FILES = 3
-_TILE_RATIO = 1.25  # the frame is at least this much wider and higher than the tile
 _MAX_CHANCE = 1e-3
 _MIN_EMPTY = 10  # fewer files without objects are not reported
 _MIN_EMPTY_FRACTION = 0.2
@@ -235,17 +234,17 @@ def has_constant_size(index):
     for position in _list_readable(index):
         entry = index.entries[position]
         boxes = entry.annotation.boxes
-        if not all(checks.fits(box, entry.facts[1:3]) for box in boxes):
+        if not all(frames.fits(box, entry.facts[1:3]) for box in boxes):
             return False
-        exceeds = exceeds or not all(checks.fits(box, constant) for box in boxes)
+        exceeds = exceeds or not all(frames.fits(box, constant) for box in boxes)
     return exceeds
 
 
 def find_tiles(index):
     """Positions of the annotation files that give the size of a larger image from which their image was cut.
 
-    If images were cut into tiles and the size was kept, every box is inside its tile. If the boxes referred to the
-    larger frame, this would happen only by chance: for each file, at most with the tile's share of the frame.
+    If images were cut into tiles and the size was kept, at least half of every box is inside its tile. If the boxes
+    referred to the larger frame, this would happen only by chance: for each file, with the tile's share of the frame.
 
     Args:
       index: a `discover.Index`.
@@ -256,14 +255,10 @@ def find_tiles(index):
     larger, chance, num_labelled = [], 1.0, 0
     for position in _list_readable(index):
         width, height, *stored = index.entries.sizes_of(position)
-        if (
-            entry_store.NO_SIZE in (width, height)
-            or width < _TILE_RATIO * stored[0]
-            or height < _TILE_RATIO * stored[1]
-        ):
+        if entry_store.NO_SIZE in (width, height) or not frames.is_larger_picture((width, height), stored):
             continue
         boxes = index.entries[position].annotation.boxes
-        if not all(checks.fits(box, stored) for box in boxes):
+        if not all(frames.fits_mostly(box, stored) for box in boxes):
             return []
         larger.append(position)
         if boxes:
