@@ -86,7 +86,7 @@ def describe_file(planned, name):
 
 def describe_record(folder, name):
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
-        made = tfrecord.import_records(folder / name, out)
+        made = tfrecord.import_records({"train": folder / name}, out)
     counts = ", ".join(f"{key} {value}" for key, value in made.counts.items())
     said = ", ".join(f"{code} {count}" for code, count in findings.count_codes(made.findings).items())
     first = made.findings[0].message.rsplit("/", 1)[-1] if made.findings else ""

@@ -73,7 +73,7 @@ class Plan:
 
     @functools.cached_property
     def ignored(self):
-        """Names of the XML files that are ignored, because nothing labelled is lost with them; sorted."""
+        """Names of the files with findings that are ignored, because nothing labelled is lost with them; sorted."""
         return sorted({finding.file for finding in self.findings if finding.action == findings.FILE_IGNORED})
 
     def with_findings(self, more):

@@ -41,7 +41,7 @@ def format_findings(notes, max_shown=10):
 def _format_totals(planned):
     examination = planned.examination
     severities = collections.Counter(finding.severity for finding in planned.findings)
-    ignored = f"{spelling.count(len(planned.ignored), 'XML file')}, " if planned.ignored else ""
+    ignored = f"{spelling.count(len(planned.ignored), 'file')} of those above, " if planned.ignored else ""
     others = spelling.count(examination.index.num_foreign, "file")
     verb = "is" if examination.index.num_foreign == 1 else "are"
     return [
