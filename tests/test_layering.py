@@ -11,19 +11,8 @@ import tfodhelper
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
 OPEN_TO_ALL = {
-    "version",
-    "errors",
-    "fields",
-    "options",
-    "run_layout",
-    "spelling",
-    "storage",
-    "console",
-    "plain_text",
-    "sheets",
-    "limits",
-    "user_files",
-    "image_decoding",
+    *("version", "errors", "fields", "options", "run_layout", "spelling", "plain_text", "sheets", "limits"),
+    *("console", "image_decoding", "own_files", "provenance", "storage", "terminal", "user_files"),
 }
 
 _TRAINING = {

@@ -5,53 +5,65 @@ Nothing that is printed or logged here steers the terminal, whatever names and m
 
 import contextlib
 import datetime
+import os
 import pathlib
-import sys
 import time
 
-from tfodhelper import plain_text, storage
+from tfodhelper import own_files, plain_text, terminal
 
-_LOG_FILES = []
+REWRITE = "\r\x1b[2K"  # begins the line again
+_LOG_FILES, _LOST_LOG_FILES = set(), set()
 
 
 def say(text=""):
     """Prints a line and adds it with the time to every open process log."""
-    print(plain_text.visible(text), flush=True)
+    terminal.write(plain_text.visible(text) + "\n")
     note(text)
 
 
 def note(text):
     """Adds lines to the open process logs without printing them."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    for path in _LOG_FILES:
-        with open(path, "a", encoding="utf-8") as file:
-            for line in plain_text.visible(text).splitlines():
-                file.write(f"{stamp} {line}\n" if line else "\n")
+    lines = [f"{stamp} {line}\n" if line else "\n" for line in plain_text.visible(text).splitlines()]
+    for path in _LOG_FILES - _LOST_LOG_FILES:
+        _append(path, "".join(lines))
+
+
+def _append(path, text):
+    """Appends to a process log. A log that cannot be written (any more) is said once and does not stop the work."""
+    try:
+        descriptor = own_files.open_careful(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with open(descriptor, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        _LOST_LOG_FILES.add(path)
+        warn(f"{path}: the log cannot be written: {error.strerror or error}")
 
 
 def warn(text):
     """Prints a warning to standard error and to the process logs."""
-    print(plain_text.visible(f"warning: {text}"), file=sys.stderr, flush=True)
+    terminal.write(plain_text.visible(f"warning: {text}") + "\n", terminal.ERR)
     note(f"warning: {text}")
 
 
 @contextlib.contextmanager
 def process_log(path):
-    """Copies everything that is printed inside the block to a log file; the file is only ever appended to."""
+    """Copies everything that is printed inside the block to a log file; the file is only ever appended to.
+
+    Raises:
+      StorageError: under its name is a link, or something else that is not a file.
+    """
     path = pathlib.Path(path).absolute()
     if path in _LOG_FILES:
         yield path
         return
-    _LOG_FILES.append(path)
+    _append(path, "")
+    _LOG_FILES.add(path)
     try:
         yield path
     finally:
         _LOG_FILES.remove(path)
-
-
-def process_log_in(folder):
-    """`process_log` of the file process.log in a folder, which is made if it does not exist."""
-    return process_log(storage.make_folder(folder) / "process.log")
+        _LOST_LOG_FILES.discard(path)
 
 
 @contextlib.contextmanager
@@ -116,7 +128,7 @@ class Progress:
     def __init__(self, name, total=None, every_s=10.0):
         self._name, self._total, self._every_s = name, total, every_s
         self._done, self._start, self._last = 0, time.monotonic(), 0.0
-        self._tty = sys.stdout.isatty()
+        self._tty = terminal.is_terminal()
 
     def __enter__(self):
         return self
@@ -145,8 +157,7 @@ class Progress:
         parts += [text] if text else []
         line = plain_text.one_line(", ".join(parts))
         if self._tty:
-            sys.stdout.write("\r\x1b[2K" + line + ("\n" if final else ""))
-            sys.stdout.flush()
+            terminal.write(REWRITE + line + ("\n" if final else ""))
             if final:
                 note(line)
         else:

@@ -11,27 +11,33 @@ import pathlib
 import shutil
 import tempfile
 
-from tfodhelper import errors, limits
+from tfodhelper import console, errors, limits, own_files
 
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks of this kind
-    fcntl = None
-
-_HELD = []  # open lock files
 _LOCK = ".lock"
+_LOCK_TEXT = b"process "
+_PARTIAL, _COMPLETE = ".partial", ".complete"  # where a result is made that cannot be made beside its folder
 _SHOWN = 200  # characters of a line in an error
 
+# What the system refuses for reasons that its owner knows: {error number: (what is wrong, what to do)}.
+_REFUSALS = {
+    errno.ENOSPC: ("the disk is full", "free some space and start again; finished phases are kept"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and start again; finished phases are kept"),
+    errno.EFBIG: ("the file is larger than the system allows", "raise the limit (ulimit -f), or use another disk"),
+    errno.EMFILE: ("too many open files", "raise the limit, for example with `ulimit -n 1024`"),
+    errno.ENFILE: ("the system has too many open files", "close other programs"),
+    errno.ENOMEM: ("the system has no memory left", "close other programs, or use --num_workers=1"),
+    errno.EAGAIN: ("the system refuses more processes or memory", "raise the limit (ulimit -u), or --num_workers=1"),
+    errno.EIO: ("the disk reports an error", "check the disk and its connection"),
+    errno.ENAMETOOLONG: ("the name is too long for this file system", "use shorter names"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ("", "choose another folder, or change its permissions")),
+    **dict.fromkeys((errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EBUSY, errno.ETXTBSY), ("", None)),
+    **dict.fromkeys((errno.ESTALE, errno.ENOLCK, errno.ENOTSUP, errno.ETIMEDOUT, errno.EHOSTDOWN), ("", None)),
+}
 
-def _release_all():
-    """Otherwise a forked child would keep the lock of a killed parent until the child itself ends."""
-    for file in _HELD:
-        file.close()
-    _HELD.clear()
 
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_all)
+def is_refusal(error):
+    """Whether an OSError is about the machine, its disk or its limits, and not a fault of this program."""
+    return error.errno in _REFUSALS
 
 
 def explain_os_error(error, path):
@@ -41,20 +47,27 @@ def explain_os_error(error, path):
       error: an OSError.
       path: the file or folder that was being written.
     """
-    if error.errno == errno.ENOSPC:
-        return errors.StorageError(
-            f"{path}: the disk is full", fix="free some space and start again; finished phases are kept"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return errors.StorageError(
-            f"{path}: cannot be written ({error.strerror})",
-            fix="choose another folder, or change its permissions",
-        )
+    problem, fix = _REFUSALS.get(error.errno, (None, None))
+    if problem:
+        return errors.StorageError(f"{path}: {problem}", fix=fix)
+    if fix:
+        return errors.StorageError(f"{path}: cannot be written ({error.strerror})", fix=fix)
     return errors.StorageError(f"{path}: {error.strerror or error}")
+
+
+def explain_refusal_in(text):
+    """A `StorageError` for what another library says of a refusal of the system; None if it is about something else."""
+    for number, (_, fix) in _REFUSALS.items():
+        if os.strerror(number) in text:
+            line = next(line for line in text.splitlines() if os.strerror(number) in line)
+            return errors.StorageError(line.strip(), fix=fix)
+    return None
 
 
 def make_folder(path):
     """Makes a folder with its parents and checks that files can be written to it.
+
+    Temporary files that killed processes left in it are removed.
 
     Returns:
       pathlib.Path of the folder.
@@ -67,6 +80,7 @@ def make_folder(path):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
+        own_files.remove_dead(path)
     except FileExistsError:
         raise errors.StorageError(f"{path}: expected a folder, found a file", fix="choose another folder") from None
     except NotADirectoryError:
@@ -77,39 +91,43 @@ def make_folder(path):
 
 
 @contextlib.contextmanager
-def open_whole(path, mode="w"):
+def open_whole(path, mode="w", buffering=-1):
     """Opens a file for writing; it appears under its name only when it is complete and on disk.
 
     Args:
       path: the final name; an existing file is replaced in one step.
       mode: "w" (UTF-8 text, LF) or "wb".
+      buffering: as of `open`.
     """
-    path = pathlib.Path(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = None
     try:
-        with open(temporary, mode, **text) as file:
+        temporary = own_files.TemporaryFile(path)
+        with open(temporary.descriptor, mode, buffering, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary.path, path)
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        if temporary is not None:
+            temporary.discard()
 
 
 @contextlib.contextmanager
-def whole_folder(path):
+def whole_folder(path, maker=None):
     """Makes a folder that appears under its name only when it is complete and on disk.
 
-    The block fills a folder that is hidden in `.NAME.partial` beside the final one. It gets the final name when the
-    block ends, and is removed when the block fails. What a killed process left of an earlier attempt is cleared by the
-    next one.
+    The block fills a hidden folder beside the final one, which gets the final name when the block ends, and is removed
+    when the block fails. What a killed process left of an earlier attempt is cleared by the next one. A final folder
+    that cannot be renamed (a mount point, a link, a folder in one that must not be written) is filled from a hidden
+    folder inside it; of a process that is killed meanwhile, the next one finishes the work.
 
     Args:
       path: the final name; must not exist, or be an empty folder: nothing is ever overwritten.
+      maker: a `provenance.Maker`, which is recorded in the folder. A folder that the same one has made is left as it
+        is, and what the block makes is dropped. None if nothing is to be recorded.
 
     Yields:
       pathlib.Path of the folder to fill.
@@ -119,43 +137,119 @@ def whole_folder(path):
         making it.
     """
     path = pathlib.Path(os.path.abspath(path))
-    _check_free(path)
-    around = make_folder(path.with_name(f".{path.name}.partial"))
-    with hold(around):
-        content = around / "content"
+    check_free(path, maker)
+    is_inside = _must_stay(path)
+    content = path / _PARTIAL if is_inside else path.with_name(f".{own_files.short_name(path.name)}.partial")
+    make_folder(content.parent)
+    with _held_folder(content):
         try:
-            _clear(around)
-            content.mkdir()
+            _clear(content)
             yield content
+            if maker is not None:
+                maker.record(content)
             _sync(content)
-            if path.is_dir():
-                path.rmdir()  # empty: a rename does not replace it on all systems
-            os.replace(content, path)
+            if check_free(path, maker):
+                console.say(f"{path}: the same command has already made this from the same files; it is left as it is")
+            else:
+                _move(content, path, is_inside)
         except OSError as error:
             raise explain_os_error(error, path) from error
         finally:
-            with contextlib.suppress(OSError):
-                _clear(around)
-                (around / _LOCK).unlink()
-                around.rmdir()
+            shutil.rmtree(content, ignore_errors=True)
 
 
-def _check_free(path):
-    if path.is_dir() and any(path.iterdir()):
-        raise errors.StorageError(
-            f"{path}: already exists and is not empty; nothing is overwritten",
-            fix="choose another folder, or remove this one",
-        )
+def _must_stay(path):
+    """Whether a folder exists and cannot be replaced by another one."""
+    return path.is_dir() and (path.is_symlink() or os.path.ismount(path) or not os.access(path.parent, os.W_OK))
+
+
+def _move(content, path, is_inside):
+    """Gives a filled folder its final name, or its content that of the folder around it."""
+    if is_inside:
+        os.replace(content, path / _COMPLETE)
+        _finish_move(path)
+        return
+    if path.is_dir():
+        path.rmdir()  # empty: a rename does not replace it on all systems
+    os.replace(content, path)
+
+
+def _finish_move(path):
+    """Moves what is complete into the folder around it; may be interrupted and repeated."""
+    complete = path / _COMPLETE
+    if complete.is_dir() and not complete.is_symlink():
+        for entry in complete.iterdir():
+            os.replace(entry, path / entry.name)
+        complete.rmdir()
+
+
+@contextlib.contextmanager
+def _held_folder(path):
+    """Makes a folder of this program's own, or takes over that of a dead process, and locks it itself."""
+    while True:
+        try:
+            path.mkdir(exist_ok=True)
+            claim = own_files.Claim(path)
+        except FileNotFoundError:  # another process has just finished with it
+            continue
+        except OSError as error:
+            raise explain_os_error(error, path) from error
+        break
+    try:
+        if claim.is_locked is False:
+            raise _in_use(path.parent if path.name == _PARTIAL else path, "")
+        yield
+    finally:
+        claim.release()
+
+
+def check_free(path, maker=None, error=errors.StorageError, fix="choose another folder, or remove this one"):
+    """Checks that a folder of results can be made under a name without touching anything that exists.
+
+    What a killed process left there of a complete result is put into place.
+
+    Args:
+      path: the folder.
+      maker: see `whole_folder`.
+      error, fix: class of the error, and what to do about it.
+
+    Returns:
+      Whether the folder already holds the result that `maker` makes.
+
+    Raises:
+      StorageError or `error`: it is a file, or contains other files.
+    """
+    path = pathlib.Path(path)
     if path.exists() and not path.is_dir():
-        raise errors.StorageError(f"{path}: expected a folder, found a file", fix="choose another folder")
+        raise error(f"{path}: expected a folder, found a file", fix="choose another folder")
+    if not path.is_dir():
+        return False
+    try:
+        _finish_move(path)
+        if all(entry.name in (_LOCK, _PARTIAL) for entry in path.iterdir()):
+            return False
+    except OSError as refused:
+        raise explain_os_error(refused, path) from refused
+    differences = maker.compare(path) if maker is not None else None
+    if differences == {}:
+        return True
+    detail = (
+        {}
+        if not differences
+        else {
+            "expected": "; ".join(f"{name} {old!r}" for name, (old, _) in differences.items()),
+            "received": "; ".join(f"{name} {new!r}" for name, (_, new) in differences.items()),
+        }
+    )
+    raise error(f"{path}: the folder is not empty, and existing files are never overwritten", fix=fix, **detail)
 
 
 def _clear(folder):
-    """Removes all that is in a held folder but for its lock."""
+    """Removes all that is in a held folder."""
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != _LOCK:
+        else:
             entry.unlink()
 
 
@@ -275,28 +369,42 @@ def sha256_of(path):
 def hold(folder):
     """Locks a folder against other processes while the block runs.
 
-    The lock ends with the process, however that ends; the small `.lock` file that remains means nothing by itself.
+    The lock ends with the process, however that ends; the small `.lock` file that remains means nothing by itself. On
+    a file system without locks a warning says that nobody else may use the folder.
 
     Raises:
-      StorageError: when another process holds the lock.
+      StorageError: when another process holds the lock, or `.lock` is a link.
     """
     path = pathlib.Path(folder) / _LOCK
-    with open(path, "a+", encoding="utf-8") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise errors.StorageError(
-                    f"{folder}: another process is using this folder ({file.read().strip() or 'unknown'})",
-                    fix="wait for it, stop it, or choose another folder",
-                ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()}\n")
-        file.flush()
-        _HELD.append(file)
-        try:
-            yield
-        finally:
-            _HELD.remove(file)
+    try:
+        claim = own_files.Claim(path, needs_writing=True)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    try:
+        if claim.is_locked is False:
+            raise _in_use(folder, _read_owner(claim))
+        if claim.is_locked is None:
+            console.warn(f"{folder}: this file system has no locks; make sure that only one process uses the folder")
+        _write_owner(claim)
+        yield
+    finally:
+        claim.release()
+
+
+def _in_use(folder, owner):
+    return errors.StorageError(
+        f"{folder}: another process is using this folder ({owner.strip() or 'unknown'})",
+        fix="wait for it, stop it, or choose another folder",
+    )
+
+
+def _read_owner(claim):
+    return os.pread(claim.descriptor, 100, 0).decode("utf-8", "replace")
+
+
+def _write_owner(claim):
+    """Writes this process's number for others to read, on a disk that has room, to a file that this program wrote."""
+    with contextlib.suppress(OSError):
+        if os.pread(claim.descriptor, len(_LOCK_TEXT), 0) in (b"", _LOCK_TEXT):
+            os.ftruncate(claim.descriptor, 0)
+            os.pwrite(claim.descriptor, _LOCK_TEXT + b"%d\n" % os.getpid(), 0)

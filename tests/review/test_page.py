@@ -66,8 +66,13 @@ def test_a_second_fix_does_not_overwrite_the_first(tmp_path, capsys):
     folder = save_set(tmp_path / "data", ["cat"])
     command = ["check", f"--data_dir={folder}", f"--output_dir={tmp_path / 'out'}", "--fix"]
     assert main.main(command) == 0
-    assert main.main(command) == 1
-    assert "not empty" in capsys.readouterr().err
+    fixed = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "fixed").iterdir()}
+    assert main.main(command) == 0
+    assert "left as it is" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "fixed").iterdir()} == fixed
+    assert main.main([*command, "--swap_inverted"]) == 1
+    error = capsys.readouterr().err
+    assert "not empty" in error and "--swap_inverted True" in error
     assert main.main(["check", f"--data_dir={folder}", f"--output_dir={folder}", "--fix"]) == 1
     assert "originals" in capsys.readouterr().err
     assert main.main(["check", f"--data_dir={folder}", "--fix"]) == 2

@@ -4,13 +4,14 @@ Modules of verbs are imported when they are needed; none of them imports TensorF
 """
 
 import difflib
-import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 
-from tfodhelper import errors, plain_text, storage
+from tfodhelper import errors, plain_text, storage, terminal
+from tfodhelper.cli import surroundings
 from tfodhelper.version import __version__
 
 VERBS = {
@@ -32,10 +33,8 @@ VERBS = {
 }
 
 _STATUS_BUG = 70
-_STATUS_INTERRUPTED = 130
+_STATUS_SIGNAL = 128  # and the number of the signal
 _STATUS_BROKEN_PIPE = 141
-
-_REFUSALS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)  # what the owner of the machine has to fix
 
 
 def main(argv=None):
@@ -46,40 +45,60 @@ def main(argv=None):
 
     Returns:
       The exit status: 0, 1 for a `TfodhelperError`, 2 for an invalid command line, 70 for a fault of this
-      program, 130 after Ctrl-C.
+      program, 130 after Ctrl-C, 143 and 129 after SIGTERM and SIGHUP.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return _run(list(argv))
+    with surroundings.prepared():
+        return _run(sys.argv[1:])
+
+
+def _run(argv):
     try:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
-    except errors.TfodhelperError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("\nstopped; the same command resumes from what is complete", file=sys.stderr, flush=True)
-        return _STATUS_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _STATUS_BROKEN_PIPE
-    except ModuleNotFoundError as error:
-        if (error.name or "tfodhelper").split(".")[0] == "tfodhelper":
+    except KeyboardInterrupt as error:
+        _say("\nstopped; the same command resumes from what is complete")
+        return _STATUS_SIGNAL + getattr(error, "number", signal.SIGINT)
+    except Exception as error:
+        explained = _explain(error)
+        if explained is None:
             return _report_fault()
-        print(f"error: {_explain_missing(error)}", file=sys.stderr, flush=True)
-        return errors.TfodhelperError.exit_status
-    except OSError as error:
-        if error.errno not in _REFUSALS:
-            return _report_fault()
-        print(f"error: {storage.explain_os_error(error, error.filename or 'a file')}", file=sys.stderr, flush=True)
-        return errors.StorageError.exit_status
-    except Exception:
-        return _report_fault()
+        _say(f"error: {explained}")
+        return explained.exit_status
+
+
+def _explain(error):
+    """The `TfodhelperError` for what is not a fault of this program; None for a fault."""
+    if isinstance(error, errors.TfodhelperError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return None if (error.name or "tfodhelper").split(".")[0] == "tfodhelper" else _explain_missing(error)
+    if isinstance(error, MemoryError):
+        return errors.StorageError(
+            f"not enough memory ({error})" if str(error) else "not enough memory",
+            fix="close other programs, or use --num_workers=1 or a smaller --batch_size where the verb has them",
+        )
+    if isinstance(error, OSError):
+        return storage.explain_os_error(error, error.filename or "tfodhelper") if storage.is_refusal(error) else None
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
+        return storage.explain_refusal_in(str(error.message))
+    return None
+
+
+def _say(text):
+    terminal.write(plain_text.visible(text) + "\n", terminal.ERR)
 
 
 def _report_fault():
     """Prints the exception that is being handled, with its traceback."""
-    print(plain_text.visible(traceback.format_exc()), file=sys.stderr, end="")
-    print("This is a fault of tfodhelper. Please report it with the lines above.", file=sys.stderr, flush=True)
+    _say(traceback.format_exc().rstrip("\n"))
+    _say("This is a fault of tfodhelper. Please report it with the lines above.")
     return _STATUS_BUG
 
 

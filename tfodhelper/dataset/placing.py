@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import errno
 import os
 import pathlib
 import shutil
@@ -12,19 +13,19 @@ from tfodhelper.annotations import images, labelimg
 LINK, COPY, NONE = "link", "copy", "none"  # how images get to the new folder
 
 
-def make_new_folder(path, *apart_from):
-    """Makes a folder for results that must not be mixed with other files.
+def check_new_folder(path, *apart_from, maker=None):
+    """Checks the name of a folder for results that must not be mixed with other files.
 
     Args:
-      path: the folder.
+      path: the folder, see `storage.whole_folder`.
       *apart_from: folders that must be neither inside it nor around it.
+      maker: the `provenance.Maker` of the results, or None.
 
     Returns:
       The folder as pathlib.Path.
 
     Raises:
-      DatasetError: it is not empty, or is inside or around one of the others.
-      StorageError: it cannot be created or written.
+      DatasetError: it contains files that `maker` has not written, or is inside or around one of the others.
     """
     path = pathlib.Path(path)
     real = pathlib.Path(os.path.realpath(path))
@@ -36,12 +37,8 @@ def make_new_folder(path, *apart_from):
                 expected=f"a folder separate from {other}",
                 fix="use another folder for --output_dir",
             )
-    if path.is_dir() and any(path.iterdir()):
-        raise errors.DatasetError(
-            f"{path}: the folder is not empty, and existing files are never overwritten",
-            fix="use another folder for --output_dir, or remove this one",
-        )
-    return storage.make_folder(path)
+    storage.check_free(path, maker, errors.DatasetError, "use another folder for --output_dir, or remove this one")
+    return path
 
 
 def is_inside(name):
@@ -101,7 +98,7 @@ class Names:
 
 
 def place_image(source, target, how):
-    """Links or copies a file; if the system does not allow links, it is copied.
+    """Links or copies a file, which appears whole; if the system does not allow links, it is copied.
 
     Args:
       source: the image.
@@ -120,7 +117,9 @@ def place_image(source, target, how):
             except (OSError, NotImplementedError) as error:
                 if isinstance(error, FileExistsError):
                     raise
-        with open(source, "rb") as read, open(target, "xb") as written:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        with open(source, "rb") as read, storage.open_whole(target, "wb") as written:
             shutil.copyfileobj(read, written)
     except OSError as error:
         raise storage.explain_os_error(error, target) from error

@@ -1,6 +1,6 @@
 """Exports a pipeline.config and a checkpoint to a SavedModel or to TFLite files: the verb `export`."""
 
-from tfodhelper import console, run_layout, tensorflow_setup
+from tfodhelper import console, provenance, run_layout, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import label_maps as included
 from tfodhelper.config import overrides, pipeline, supported
@@ -26,6 +26,7 @@ def export(options):
         type(config)(model=config.model), ignore_unsupported_fields=options.ignore_unsupported_fields
     )
     label_map_path = included.find_label_map(options.label_map)
+    maker = provenance.of_command("export", options, "output_directory")
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.exporting import saved_model
 
@@ -33,7 +34,7 @@ def export(options):
         label_map_path = saved_model.find_label_map(config, config_path)
     _compare_classes(config, label_map_path)
     if options.format == export_options.TFLITE:
-        return _export_tflite(config, checkpoint, options, label_map_path)
+        return _export_tflite(config, checkpoint, options, label_map_path, maker)
     with console.phase("export"):
         folder = saved_model.export_trained(
             config,
@@ -42,17 +43,18 @@ def export(options):
             input_type=options.input_type,
             batch_size=options.images_per_call,
             label_map_path=label_map_path,
+            maker=maker,
         )
     console.say(f"exported to {options.output_directory}, input type {options.input_type}")
     _say_label_map(label_map_path)
     return folder
 
 
-def _export_tflite(config, checkpoint, options, label_map_path):
+def _export_tflite(config, checkpoint, options, label_map_path, maker):
     from tfodhelper.exporting import tflite_files
 
     label_map = None if label_map_path is None else label_maps.read_label_map(label_map_path)
-    folder = tflite_files.export_tflite(config, checkpoint, options, label_map, label_map_path)
+    folder = tflite_files.export_tflite(config, checkpoint, options, label_map, label_map_path, maker)
     console.say("")
     console.say(f"exported to {options.output_directory}; {tflite_files.DESCRIPTION} describes inputs and outputs")
     _say_label_map(label_map_path)

@@ -38,6 +38,7 @@ def export_trained(
     input_type="image_tensor",
     batch_size="default",
     label_map_path=None,
+    maker=None,
 ):
     """Builds the model of a pipeline.config, restores all of a checkpoint and exports it.
 
@@ -56,7 +57,7 @@ def export_trained(
       ConfigError: the model cannot be built.
       ExportError, StorageError: see `export_saved_model`.
     """
-    check_output_directory(output_directory)
+    check_output_directory(output_directory, maker)
     return export_saved_model(
         restore_detector(pipeline_config, trained_checkpoint_dir),
         pipeline_config,
@@ -64,6 +65,7 @@ def export_trained(
         input_type=input_type,
         batch_size=batch_size,
         label_map_path=label_map_path,
+        maker=maker,
     )
 
 
@@ -99,6 +101,7 @@ def export_saved_model(
     batch_size="default",
     label_map_path=None,
     make_checkpoint_view=save.ModelView,
+    maker=None,
 ):
     """Writes a detector with its current weights; the folder appears only when it is complete.
 
@@ -112,6 +115,7 @@ def export_saved_model(
       batch_size: images per call; None for any number; "default" for the Object Detection API's default for the type.
       label_map_path: label map to put next to the model, or None.
       make_checkpoint_view: detector -> trackable whose paths are the checkpoint's keys under `model/`.
+      maker: see `storage.whole_folder`.
 
     Returns:
       pathlib.Path of the output directory.
@@ -121,13 +125,13 @@ def export_saved_model(
         SavedModel gives other results than the detector.
       StorageError: the directory cannot be written.
     """
-    target = check_output_directory(output_directory)
+    target = check_output_directory(output_directory, maker)
     if label_map_path is not None and not pathlib.Path(label_map_path).is_file():
         raise errors.ExportError(f"{label_map_path}: no such label map")
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size)
-    with storage.whole_folder(target) as folder, _explain_what_tensorflow_refuses(target):
+    with storage.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
@@ -137,8 +141,11 @@ def export_saved_model(
     return target
 
 
-def check_output_directory(output_directory):
+def check_output_directory(output_directory, maker=None):
     """Checks that an export can be written there without overwriting anything.
+
+    Args:
+      output_directory, maker: see `storage.whole_folder`.
 
     Returns:
       pathlib.Path of the directory.
@@ -148,13 +155,8 @@ def check_output_directory(output_directory):
       StorageError: its parent cannot be written.
     """
     target = pathlib.Path(output_directory).absolute()
-    if target.is_dir() and any(target.iterdir()):
-        raise errors.ExportError(
-            f"{output_directory}: the folder is not empty, and an export never overwrites anything",
-            fix="choose another --output_directory, or remove this one",
-        )
-    if target.exists() and not target.is_dir():
-        raise errors.ExportError(f"{output_directory}: expected a folder, found a file")
+    fix = "choose another --output_directory, or remove this one"
+    storage.check_free(target, maker, errors.ExportError, fix)
     storage.make_folder(target.parent)
     return target
 
@@ -185,6 +187,8 @@ def _explain_what_tensorflow_refuses(target):
         yield
     except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
         raise errors.StorageError(f"{target}: cannot be written: {error.message}") from error
+    except tf.errors.OpError as error:
+        raise storage.explain_refusal_in(error.message) or error from error
 
 
 def _write_checkpoint(view, folder):

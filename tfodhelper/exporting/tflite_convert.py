@@ -1,12 +1,11 @@
 """Converts a network to the content of a TFLite file."""
 
 import contextlib
-import tempfile
 
 import tensorflow as tf
 from tensorflow.lite.python import convert_phase
 
-from tfodhelper import errors, tensorflow_setup
+from tfodhelper import errors, own_files, tensorflow_setup
 from tfodhelper.exporting import options as export_options
 from tfodhelper.tflite import interface, model_file
 
@@ -23,16 +22,16 @@ class Converter:
 
     def __init__(self, network, suppression):
         self.network, self._suppression = network, suppression
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = own_files.TemporaryFolder()
 
     def __enter__(self):
         # A SavedModel: with a concrete function, the converter would inline functions before it sees their annotations.
         with tensorflow_setup.stderr_is_silent():
-            _save(self.network.module, self._folder.name)
+            _save(self.network.module, self._folder.path)
         return self
 
     def __exit__(self, *exc):
-        self._folder.cleanup()
+        self._folder.remove()
 
     def convert(self, quantization, samples=None):
         """Converts.
@@ -47,9 +46,9 @@ class Converter:
         Raises:
           ExportError: the converter does not support something in the network.
         """
-        model = _convert(self._folder.name, quantization, samples)
+        model = _convert(self._folder.path, quantization, samples)
         if self.network.decoder is not None:
-            with tempfile.TemporaryDirectory() as folder:
+            with own_files.temporary_folder() as folder:
                 _save(self.network.decoder, folder)
                 model_file.append(model, _convert(folder, export_options.FLOAT32))
         model_file.arrange(model, self.network.outputs)

@@ -56,7 +56,7 @@ def check_architecture(pipeline_config):
         )
 
 
-def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, label_map_path=None):
+def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, label_map_path=None, maker=None):
     """Builds the model of a pipeline.config, restores a checkpoint and writes TFLite files.
 
     Args:
@@ -65,6 +65,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
       options: `options.ExportOptions`.
       label_map: `LabelMap`, or None.
       label_map_path: its file, to put next to the files, or None.
+      maker: see `storage.whole_folder`.
 
     Returns:
       pathlib.Path of the output directory, which appears when everything in it is complete.
@@ -75,11 +76,11 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
       StorageError: the directory cannot be written.
     """
     check_architecture(pipeline_config)
-    target = saved_model.check_output_directory(options.output_directory)
+    target = saved_model.check_output_directory(options.output_directory, maker)
     pipeline_config = tflite_images.with_data(pipeline_config, options.data_dir)
     detector = saved_model.restore_detector(pipeline_config, trained_checkpoint_dir)
     names = _name_classes(label_map, detector.num_classes)
-    with storage.whole_folder(target) as folder, contextlib.ExitStack() as stack:
+    with storage.whole_folder(target, maker) as folder, contextlib.ExitStack() as stack:
         writer = _Writer(pipeline_config, detector, options, names, stack)
         paths = [writer.write(folder, quantization) for quantization in dict.fromkeys(options.quantization)]
         storage.write_text(folder / metadata.LABELS, metadata.format_labels(writer.labels))

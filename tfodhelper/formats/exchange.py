@@ -2,7 +2,7 @@
 
 import os
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, provenance
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import plan, report
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
@@ -33,17 +33,19 @@ def import_annotations(options):
       AnnotationError, DatasetError, StorageError: see `importing.import_set` and `tfrecord.import_records`.
     """
     _refuse_idle(options)
+    maker = provenance.of_command("import", options, "output_dir")
     inputs = {TRAIN: options.input, VALIDATE: options.val_input, TEST: options.test_input}
     inputs = {side: os.fspath(text) for side, text in inputs.items() if text}
     if options.format_ == RECORDS:
         from tfodhelper.formats import tfrecord
 
         label_map = label_maps.read_label_map(options.classes) if options.classes else None
-        made = tfrecord.import_records(inputs, options.output_dir, label_map)
+        made = tfrecord.import_records(inputs, options.output_dir, label_map, maker)
     else:
         paths_of = {side: text.split(",") for side, text in inputs.items()}
         made = importing.import_set(
-            options.format_, paths_of, options.output_dir, options.image_dir, options.classes, options.images
+            *(options.format_, paths_of, options.output_dir, options.image_dir, options.classes),
+            *(options.images, maker),
         )
     for line in report.format_findings(made.findings, options.max_shown):
         console.say(line)
@@ -78,10 +80,11 @@ def export_annotations(options):
     Raises:
       UsageError, AnnotationError, DatasetError, StorageError: the dataset or a folder cannot be used.
     """
+    maker = provenance.of_command("export-annotations", options, "output_dir")
     planned = plan.make_plan(options)
     for line in report.format_report(planned, options.max_shown):
         console.say(line)
     planned.check(options.strict)
-    counts = exporting.export_set(planned, options.to, options.output_dir, options.images)
+    counts = exporting.export_set(planned, options.to, options.output_dir, options.images, maker)
     console.say(", ".join(f"{side} {count} images" for side, count in counts.items()) + f" in {options.output_dir}")
     console.say(f"not kept by this format: {exporting.LOST[options.to]}")

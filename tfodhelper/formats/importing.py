@@ -10,7 +10,7 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, storage
 from tfodhelper.annotations import image_search, images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
@@ -23,7 +23,7 @@ FORMATS = (COCO, YOLO, CSV)
 _READERS = {COCO: coco.read_coco, CSV: box_table.read_table}
 
 
-def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=placing.LINK):
+def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=placing.LINK, maker=None):
     """Imports annotations.
 
     Args:
@@ -34,6 +34,7 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
       image_dir: searched recursively for the images; by default the folder of the first path.
       classes: file with the class names of a YOLO dataset, or None to search for it.
       how: `placing.LINK`, COPY or NONE.
+      maker: see `storage.whole_folder`.
 
     Returns:
       An `import_result.ImportResult`.
@@ -60,9 +61,12 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
     if not read.images:
         lost = [finding.message for finding in read.findings[:1]]
         raise errors.DatasetError(f"{path}: no image is listed in it", received=lost[0] if lost else None)
-    output_dir = placing.make_new_folder(output_dir, image_dir)
+    output_dir = placing.check_new_folder(output_dir, image_dir, maker=maker)
     read = dataclasses.replace(read, findings=(*read.findings, *findings))
-    return _write(read, class_ids, image_dir, names, output_dir, how)
+    with storage.whole_folder(output_dir, maker) as filled:
+        copier = _Copier(image_dir, filled, output_dir, placing.Names(names), how)
+        made = _write(read, class_ids, names, copier)
+    return dataclasses.replace(made, output_dir=output_dir)
 
 
 def _list_images(image_dir):
@@ -97,34 +101,44 @@ def _merge(parts_of):
     return collection.Collection(tuple(listed), {}, sides, tuple(findings)), class_ids
 
 
-def _write(read, class_ids, image_dir, names, output_dir, how):
+def _write(read, class_ids, names, copier):
     located, findings = locate(read.images, names)
     chosen, more = _settle(located)
     sides = collections.defaultdict(set)
     for name, listed in located:
         sides[name] |= read.sides.get(listed.name, set())
-    own_names, tally = placing.Names(names), Tally()
+    tally = Tally()
     tally.report((*read.findings, *findings, *more))
     with console.Progress("images imported", len(chosen)) as progress:
         for name, listed in sorted(chosen.items()):
             progress.advance()
             tally.report(collection.findings_of(listed))
             if collection.is_usable(listed):
-                target = _write_image(image_dir, name, listed.annotation, output_dir, own_names, how)
-                tally.add(name if how == placing.NONE else target, listed.annotation, sides[name])
-    return tally.finish(output_dir, class_ids, [name for name in names if name not in sides])
+                tally.add(copier.write(name, listed.annotation), listed.annotation, sides[name])
+    return tally.finish(copier.filled, class_ids, [name for name in names if name not in sides])
 
 
-def _write_image(image_dir, name, annotation, output_dir, own_names, how):
-    """Places an image and writes its XML file; returns the new name of the image."""
-    target, own = own_names.take(name)
-    if annotation.width is None or annotation.height is None:
-        width, height, *_ = images.read_size(image_dir / name) or (None, None)
-        annotation = dataclasses.replace(annotation, width=width, height=height)
-    placing.place_image(image_dir / name, output_dir / target, how)
-    shown = output_dir / target if how != placing.NONE else image_dir / name
-    placing.write_annotation(output_dir / f"{own}.xml", shown, annotation)
-    return target
+@dataclasses.dataclass(frozen=True)
+class _Copier:
+    """Places images with their XML files in the folder `filled`, which will be `output_dir`."""
+
+    image_dir: pathlib.Path
+    filled: pathlib.Path
+    output_dir: pathlib.Path
+    own_names: placing.Names
+    how: str
+
+    def write(self, name, annotation):
+        """Places an image and writes its XML file; returns the name of the image in lists."""
+        target, own = self.own_names.take(name)
+        path, is_placed = self.image_dir / name, self.how != placing.NONE
+        if annotation.width is None or annotation.height is None:
+            width, height, *_ = images.read_size(path) or (None, None)
+            annotation = dataclasses.replace(annotation, width=width, height=height)
+        placing.place_image(path, self.filled / target, self.how)
+        shown = self.output_dir / target if is_placed else path
+        placing.write_annotation(self.filled / f"{own}.xml", shown, annotation)
+        return target if is_placed else name
 
 
 def locate(listed, names):

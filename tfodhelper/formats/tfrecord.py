@@ -1,6 +1,7 @@
 """Converts record files to images with LabelImg XML: implements `import --from=records`."""
 
 import collections
+import dataclasses
 import os
 import posixpath
 
@@ -15,7 +16,7 @@ _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WEBP":
 _MAX_NAME_BYTES = 200
 
 
-def import_records(patterns_of, output_dir, label_map=None):
+def import_records(patterns_of, output_dir, label_map=None, maker=None):
     """Writes the images of record files, as they are encoded, each with its XML file.
 
     Images are named after image/filename, with the extension of their real format. Names that would lead out of the
@@ -25,6 +26,7 @@ def import_records(patterns_of, output_dir, label_map=None):
       patterns_of: {side: glob pattern of the record files}; if there are several, the images are assigned to them.
       output_dir: an empty or new folder.
       label_map: a `LabelMap` for records that contain only class ids, or None.
+      maker: see `storage.whole_folder`.
 
     Returns:
       An `import_result.ImportResult`.
@@ -34,21 +36,28 @@ def import_records(patterns_of, output_dir, label_map=None):
     """
     paths_of = {side: tfrecord_reader.list_filled(pattern) for side, pattern in patterns_of.items()}
     names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
-    output_dir = placing.make_new_folder(output_dir)
-    writer = _Writer(output_dir, names)
-    with console.Progress("records imported") as progress:
+    output_dir = placing.check_new_folder(output_dir, maker=maker)
+    with storage.whole_folder(output_dir, maker) as filled, console.Progress("records imported") as progress:
+        writer = _Writer(filled, output_dir, names)
         for side, paths in paths_of.items():
             for record in tfrecord_reader.read_records(paths, names):
                 progress.advance()
                 writer.add(record, {side} if len(paths_of) > 1 else ())
-    return writer.finish()
+        made = writer.finish()
+    return dataclasses.replace(made, output_dir=output_dir)
 
 
 class _Writer:
-    """Writes images and their XML files, and collects what concerns all of them."""
+    """Writes images and their XML files, and collects what concerns all of them.
 
-    def __init__(self, output_dir, names):
-        self._output_dir, self._names = output_dir, names
+    Args:
+      filled: the folder to fill, which will be `output_dir`.
+      output_dir: see `import_records`.
+      names: {id: name} of the classes, or {}.
+    """
+
+    def __init__(self, filled, output_dir, names):
+        self._filled, self._output_dir, self._names = filled, output_dir, names
         self._own_names, self._tally, self._class_ids = placing.Names([]), Tally(), ClassIds()
         self._unnamed = collections.Counter()
 
@@ -66,11 +75,11 @@ class _Writer:
         if not collection.is_usable(record.listed):
             return
         name, own = self._own_names.take(_safe_name(record), _ENDINGS.get(record.facts.format))
-        target = self._output_dir / name
+        target = self._filled / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with storage.open_whole(target, "wb") as file:
             file.write(record.data)
-        placing.write_annotation(self._output_dir / f"{own}.xml", target, record.listed.annotation)
+        placing.write_annotation(self._filled / f"{own}.xml", self._output_dir / name, record.listed.annotation)
         self._tally.add(name, record.listed.annotation, sides)
         self._class_ids.add(record.class_ids)
         self._unnamed.update(record.unnamed)
@@ -81,7 +90,7 @@ class _Writer:
         self._tally.report(collection.report_unnamed(self._unnamed, source))
         if self._names:
             self._class_ids.add((name, id_) for id_, name in self._names.items())
-        return self._tally.finish(self._output_dir, self._class_ids)
+        return self._tally.finish(self._filled, self._class_ids)
 
 
 def _safe_name(record):

@@ -18,7 +18,7 @@ import threading
 import time
 import types
 
-from tfodhelper import errors
+from tfodhelper import console, errors
 
 _AHEAD = 2  # tasks that wait for each worker; more would only fill memory
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -55,7 +55,10 @@ def workers(num_workers=0):
     with contextlib.ExitStack() as stack:
         if not _KEPT:
             stack.enter_context(kept_workers())
-        pool = _KEPT[-1].get(number) or _KEPT[-1].setdefault(number, _start(number))
+        pool = _KEPT[-1].get(number) or _start(number)
+        if pool is None:
+            yield map
+            return
         try:
             yield lambda function, tasks: _run(pool, function, tasks, number * _AHEAD)
         except concurrent.futures.process.BrokenProcessPool as error:
@@ -81,12 +84,20 @@ def start_kept(num_workers=0):
     """Starts the processes of an open block of `kept_workers` before they are needed."""
     number = num_workers or count_processors()
     if _KEPT and number > 1 and number not in _KEPT[-1]:
-        _KEPT[-1][number] = _start(number)
-        _KEPT[-1][number].submit(count_processors)
+        pool = _start(number)
+        if pool is not None:
+            pool.submit(count_processors)
 
 
 def _start(number):
-    return concurrent.futures.ProcessPoolExecutor(number, _context(), _begin, (os.getpid(),))
+    """Starts processes in the innermost block of `kept_workers`; None on a system that cannot have any."""
+    try:
+        pool = concurrent.futures.ProcessPoolExecutor(number, _context(), _begin, (os.getpid(),))
+    except (ImportError, NotImplementedError, OSError) as error:  # without /dev/shm there are no semaphores
+        console.warn(f"worker processes cannot be started ({error}); continuing as with --num_workers=1")
+        return None
+    _KEPT[-1][number] = pool
+    return pool
 
 
 def _run(pool, function, tasks, ahead):
@@ -127,8 +138,11 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
 
 
 def _begin(parent):
-    """Leaves Ctrl-C to the parent process, and ends with it."""
+    """Leaves signals to the parent process, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which is how a pool ends its processes
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     gc.set_threshold(*_RARE_COLLECTIONS)
     gc.freeze()  # a collection would touch all objects of the parent, and so copy its memory
     if sys.platform.startswith("linux"):

@@ -1,6 +1,6 @@
 """Runs a model on images and writes the results: the verb `predict`."""
 
-from tfodhelper import console, errors, tensorflow_setup
+from tfodhelper import console, errors, provenance, tensorflow_setup
 from tfodhelper.config import label_maps
 from tfodhelper.prediction import saved_models, sources, write
 
@@ -26,14 +26,16 @@ def predict_images(options, paths=()):
     skipped = []
     images = sources.find_images(paths, skipped.append)
     label_map_path = label_maps.find_label_map(options.label_map)
-    write.check_output_dir(options.output_dir)
+    maker = provenance.of_command("predict", options, "output_dir", paths)
+    write.check_output_dir(options.output_dir, maker)
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
     model = predictor.StreamPredictor(options.saved_model_dir, label_map_path)
     if model.label_map is None:
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
-    with write.ResultWriter(options.output_dir, write_xml=options.write_xml, write_pictures=options.draw) as writer:
+    wanted = {"write_xml": options.write_xml, "write_pictures": options.draw}
+    with write.ResultWriter(options.output_dir, maker=maker, **wanted) as writer:
         for finding in skipped:
             writer.count_unreadable(finding.file, finding.message)
         _predict(options, model, images, writer)

@@ -1,5 +1,6 @@
 """The results of a prediction as files: JSON lines, LabelImg XML, pictures."""
 
+import contextlib
 import pathlib
 
 from tfodhelper import console, errors, storage
@@ -15,32 +16,31 @@ UNREADABLE = "unreadable.txt"
 _PICTURE_QUALITY = 90
 
 
-def check_output_dir(output_dir):
-    """Checks that results can be written to a folder without touching existing files; makes the folder.
+def check_output_dir(output_dir, maker=None):
+    """Checks that results can be written to a folder without touching existing files.
+
+    Args:
+      output_dir, maker: see `storage.whole_folder`.
 
     Returns:
       pathlib.Path of the folder.
 
     Raises:
       PredictionError: it is not empty.
-      StorageError: it cannot be written.
     """
-    path = pathlib.Path(output_dir)
-    if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
-        raise errors.PredictionError(
-            f"{output_dir}: the folder is not empty, and results never overwrite anything",
-            fix="choose another --output_dir, or remove this one",
-        )
-    return storage.make_folder(path)
+    fix = "choose another --output_dir, or remove this one"
+    storage.check_free(output_dir, maker, errors.PredictionError, fix)
+    return pathlib.Path(output_dir)
 
 
 class ResultWriter:
     """Writes results image by image; a context manager.
 
-    `detections.jsonl` gets its name only when the block ends without an error, so that it is never incomplete.
+    The folder appears only when the block ends without an error, so that it is never incomplete.
 
     Args:
       output_dir: folder for the results, see `check_output_dir`.
+      maker: see `storage.whole_folder`.
       write_xml: whether to write LabelImg XML.
       write_pictures: whether to write pictures with boxes.
 
@@ -50,8 +50,10 @@ class ResultWriter:
       num_unreadable: images that could not be read.
     """
 
-    def __init__(self, output_dir, *, write_xml=False, write_pictures=False):
-        self._output_dir = check_output_dir(output_dir)
+    def __init__(self, output_dir, *, write_xml=False, write_pictures=False, maker=None):
+        check_output_dir(output_dir, maker)
+        self._whole = storage.whole_folder(output_dir, maker)
+        self._output_dir = None
         self._write_xml, self._write_pictures = write_xml, write_pictures
         self._unreadable = []
         self._stems = set()
@@ -62,15 +64,21 @@ class ResultWriter:
         return len(self._unreadable)
 
     def __enter__(self):
-        self._opened = storage.open_whole(self._output_dir / DETECTIONS)
-        self._lines = self._opened.__enter__()
+        with contextlib.ExitStack() as stack:
+            self._output_dir = stack.enter_context(self._whole)
+            stack.push(self._write_unreadable)
+            self._lines = stack.enter_context(storage.open_whole(self._output_dir / DETECTIONS))
+            self._opened = stack.pop_all()
         return self
 
     def __exit__(self, *exc):
-        if self._unreadable and exc[0] is None:
+        return self._opened.__exit__(*exc)
+
+    def _write_unreadable(self, kind, *_):
+        """Writes the list of unreadable images at the end of a block that did not fail."""
+        if self._unreadable and kind is None:
             lines = (f"{path}\t{' '.join(reason.split())}\n" for path, reason in self._unreadable)
             storage.write_text(self._output_dir / UNREADABLE, "".join(lines))
-        return self._opened.__exit__(*exc)
 
     def count_unreadable(self, path, reason):
         """Reports an image that could not be read and adds it to the list for `unreadable.txt`."""

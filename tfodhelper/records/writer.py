@@ -8,7 +8,6 @@ give the same bytes, regardless of the number of processes.
 import array
 import dataclasses
 import hashlib
-import os
 import pathlib
 import typing
 
@@ -179,25 +178,16 @@ def write_shards(shards, num_workers=0, progress=None):
 def write_shard(task):
     """Writes one shard; see `write_shards`."""
     path = pathlib.Path(task.path)
-    temporary = path.with_name(f".{path.name}.tmp")
     encoded = {}
-    try:
-        with open(temporary, "wb", 1 << 18) as file:
-            entries = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
-            for entry, member, source_id in zip(entries, task.members, task.ids):
-                image = f"{task.image_dir}/{entry.image}"
-                item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
-                serialized, changed = _make_record(item, task.label_map)
-                file.writelines(framing.frame(serialized))
-                if changed:
-                    encoded[member] = changed
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise storage.explain_os_error(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage.open_whole(path, "wb", 1 << 18) as file:
+        entries = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
+        for entry, member, source_id in zip(entries, task.members, task.ids):
+            image = f"{task.image_dir}/{entry.image}"
+            item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
+            serialized, changed = _make_record(item, task.label_map)
+            file.writelines(framing.frame(serialized))
+            if changed:
+                encoded[member] = changed
     return {"name": path.name, "records": len(task.members), "bytes": path.stat().st_size}, encoded
 
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tfodhelper import console, errors, storage, tensorflow_setup
+from tfodhelper import console, errors, provenance, storage, tensorflow_setup
 from tfodhelper.config import model_scale
 from tfodhelper.dataset import placing, plan, report
 from tfodhelper.dataset.analysis import object_size
@@ -28,7 +28,8 @@ def check_set(options):
     """
     _check_options(options)
     scale = _find_scale(options)
-    _make_folders(options, options.make_source())
+    maker = provenance.of_command("check", options, "output_dir") if options.output_dir else None
+    _make_folders(options, options.make_source(), maker)
     planned = plan.make_plan(options)
     planned = planned.with_findings(object_size.check_whole_set(planned, scale, options.near_duplicates))
     for line in report.format_report(planned, options.max_shown):
@@ -37,7 +38,7 @@ def check_set(options):
         console.say(line)
     by_image = _compare_with_model(options, planned) if options.model else None
     if options.output_dir:
-        _write(options, planned, scale, by_image)
+        _write(options, planned, scale, by_image, maker)
     if options.strict:
         examine.check_strict(planned.findings)
     return planned
@@ -53,10 +54,13 @@ def _check_options(options):
         saved_models.find_model(options.model)
 
 
-def _make_folders(options, source):
+def _make_folders(options, source, maker):
     """Makes the folders for copies and drafts, so that an unusable one is reported before the work."""
+    if options.output_dir:
+        storage.make_folder(options.output_dir)
     for name in ([corrected_copy.FOLDER] if options.fix else []) + ([drafts.FOLDER] if options.model else []):
-        placing.make_new_folder(pathlib.Path(options.output_dir) / name, source.image_dir, source.annotation_dir)
+        folder = pathlib.Path(options.output_dir) / name
+        storage.make_folder(placing.check_new_folder(folder, source.image_dir, source.annotation_dir, maker=maker))
 
 
 def _find_scale(options):
@@ -77,26 +81,26 @@ def _compare_with_model(options, planned):
     return comparison.compare(planned, predictor.StreamPredictor(options.model), options.score_threshold)
 
 
-def _write(options, planned, scale, by_image):
+def _write(options, planned, scale, by_image, maker):
     """Writes the report and the other requested files."""
     folder = storage.make_folder(options.output_dir)
     value = report.to_json(planned) | {"box_sizes": report.sizes_to_json(planned, scale)}
     if options.fix:
-        value["fixed"] = _write_fixed(options, planned, folder / corrected_copy.FOLDER)
+        value["fixed"] = _write_fixed(options, planned, folder / corrected_copy.FOLDER, maker)
     if by_image is not None:
         value["suspects"] = comparison.to_json(by_image)
-        made = drafts.write_drafts(folder, planned, by_image)
+        made = drafts.write_drafts(folder, planned, by_image, maker=maker)
         console.say(f"suspected labels: {made}, with {folder / drafts.TABLE}; open the folder in LabelImg")
     storage.write_json(folder / REPORT, value)
     page.write_page(folder / PAGE, planned, by_image)
     console.say(f"all findings: {folder / REPORT}; with pictures: {folder / PAGE}")
 
 
-def _write_fixed(options, planned, folder):
+def _write_fixed(options, planned, folder, maker):
     reviewed, notes = drafts.read_reviewed(options.reviewed, planned) if options.reviewed else (None, [])
     for line in report.format_findings(notes, options.max_shown):
         console.say(line)
-    changed = corrected_copy.write_fixed(planned, folder, options.images, reviewed)
+    changed = corrected_copy.write_fixed(planned, folder, options.images, reviewed, maker=maker)
     if options.reviewed:
         console.say(f"adopted from {options.reviewed}: {len(reviewed)} verified drafts")
     console.say(f"corrected copies: {folder} ({len(changed)} images or XML files changed)")

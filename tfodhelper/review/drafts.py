@@ -19,7 +19,7 @@ TABLE = "suspects.csv"
 HEADER = ("rank", "draft", "image", "xml", "kind", "class", "labelled_class", "score", *CORNERS)
 
 
-def write_drafts(output_dir, planned, by_image, how=placing.LINK):
+def write_drafts(output_dir, planned, by_image, how=placing.LINK, maker=None):
     """Writes drafts and the table.
 
     Args:
@@ -27,6 +27,7 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
       planned: the `plan.Plan` that was compared.
       by_image: {image name: list of `Suspect`s}.
       how: `placing.LINK`, COPY or NONE, for the images next to the drafts.
+      maker: see `storage.whole_folder`.
 
     Returns:
       Path of the folder of the drafts.
@@ -35,12 +36,13 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK):
       DatasetError: the folder is not empty, or is among the originals, where drafts would count as annotations.
     """
     source = planned.examination.source
-    folder = placing.make_new_folder(pathlib.Path(output_dir) / FOLDER, source.image_dir, source.annotation_dir)
+    folder = pathlib.Path(output_dir) / FOLDER
+    placing.check_new_folder(folder, source.image_dir, source.annotation_dir, maker=maker)
     images = {image.name: image for image in planned.examination.images}
     order = suspects.rank(by_image)
     digits = max(4, len(str(len(order))))
     rows = []
-    with storage.whole_folder(folder) as filled:
+    with storage.whole_folder(folder, maker) as filled:
         for number, name in enumerate(order, start=1):
             image, image_suspects = images[name], by_image[name]
             draft = f"{number:0{digits}d}_{pathlib.PurePosixPath(name).name}"

@@ -46,7 +46,7 @@ def train(options):
     if checkpoint:
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
     pipeline = _change(pipeline, options)
-    with console.process_log_in(options.model_dir), console.phase("train"):
+    with _process_log_in(options.model_dir), console.phase("train"):
         return train_model(pipeline, options.model_dir, pick(TrainOptions, options))
 
 
@@ -62,10 +62,14 @@ def evaluate(options):
     model_dir = run_layout.to_training(options.model_dir)
     config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
     pipeline = _change(pipelines.read_pipeline(config_path), options)
-    with console.process_log_in(model_dir):
+    with _process_log_in(model_dir):
         yield from evaluate_model(
             pipeline, model_dir, pick(TrainOptions, options), options.checkpoint, options.eval_timeout
         )
+
+
+def _process_log_in(model_dir):
+    return console.process_log(storage.make_folder(model_dir) / "process.log")
 
 
 def _change(pipeline, options):

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import pathlib
-import tempfile
 import time
 
 import orbit
@@ -11,7 +10,7 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, families
+from tfodhelper import console, errors, families, own_files
 from tfodhelper.checkpoints import find, moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import normalization
@@ -98,7 +97,8 @@ class Session:
         if starting_point.checkpoint is None:
             # Otherwise statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
             normalization.warm_up_statistics(model, self.trainer.global_step)
-        self._own_folder = self.model_dir if self.is_chief else pathlib.Path(tempfile.mkdtemp(prefix="worker"))
+        self._scratch = None if self.is_chief else own_files.TemporaryFolder()
+        self._own_folder = self.model_dir if self.is_chief else pathlib.Path(self._scratch.path)
         self.manager = tf.train.CheckpointManager(
             self.trainer.checkpoint,
             str(self._own_folder),

@@ -1,9 +1,8 @@
 """The line that shows the progress of training."""
 
-import sys
 import time
 
-from tfodhelper import console, plain_text
+from tfodhelper import console, plain_text, terminal
 from tfodhelper.fields import Losses
 
 
@@ -21,7 +20,7 @@ class TrainingProgress:
     def __init__(self, num_steps, batch_size, start_step, loss_terms, every_s=15.0):
         self._num_steps, self._batch_size, self._every_s = num_steps, batch_size, every_s
         self._words = {**loss_terms, Losses.REGULARIZATION: "regularization"}
-        self._tty = sys.stdout.isatty()
+        self._tty = terminal.is_terminal()
         self._step, self._time, self._last = start_step, None, 0.0
         self._rate = None
 
@@ -46,8 +45,7 @@ class TrainingProgress:
         self._last = now
         line = self.line(step, logs)
         if self._tty:
-            sys.stdout.write("\r\x1b[2K" + plain_text.one_line(line))
-            sys.stdout.flush()
+            terminal.write(console.REWRITE + plain_text.one_line(line))
             console.note(line)
         else:
             console.say(line)
@@ -65,5 +63,4 @@ class TrainingProgress:
     def end_line(self):
         """Moves a terminal's cursor past the progress line."""
         if self._tty:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
+            terminal.write("\n")

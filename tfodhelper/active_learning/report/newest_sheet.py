@@ -1,9 +1,8 @@
 """The T/F/N sheet of a workspace's newest model on a test folder."""
 
 import pathlib
-import tempfile
 
-from tfodhelper import errors, tensorflow_setup
+from tfodhelper import errors, own_files, tensorflow_setup
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.oracles import image_labels
 from tfodhelper.active_learning.pool import predictions
@@ -38,7 +37,7 @@ def make_newest_sheet(options):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.active_learning.pool import pool_predictor
 
-    with tempfile.TemporaryDirectory(dir=space.folder) as folder:
+    with own_files.temporary_folder(space.folder) as folder:
         predicted = pathlib.Path(folder) / "predictions"
         pool_predictor.predict_pool(images, trained[-1].model_dir, predicted)
         rows = tfn_sheet.fill_sheet(

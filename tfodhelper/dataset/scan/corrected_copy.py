@@ -7,7 +7,7 @@ from tfodhelper.dataset import placing
 FOLDER = "fixed"
 
 
-def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True):
+def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=True, maker=None):
     """Writes all usable images with their corrected annotations, atomically.
 
     Images keep their names, except for extensions that do not match the content. Images that TensorFlow cannot decode
@@ -19,6 +19,7 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
       how: how to place unchanged images: `placing.COPY` or LINK.
       reviewed: {image name: `Annotation`} that a person made to replace the existing one, or None.
       show_progress: whether to show the progress on the console.
+      maker: see `storage.whole_folder`.
 
     Returns:
       List of dicts, one per changed image: image, fixed (its new name), codes.
@@ -27,12 +28,12 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
       DatasetError: the folder is not empty, or is inside that of the originals; StorageError.
     """
     source = planned.examination.source
-    folder = placing.make_new_folder(folder, source.image_dir, source.annotation_dir)
+    folder = placing.check_new_folder(folder, source.image_dir, source.annotation_dir, maker=maker)
     images = planned.examination.images
     names = placing.Names([image.name for image in images])
     changed = []
     progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
-    with storage.whole_folder(folder) as filled:
+    with storage.whole_folder(folder, maker) as filled:
         for image in images:
             annotation = (reviewed or {}).get(image.name)
             name = placing.place_corrected(image, filled, names, how, annotation, folder)

@@ -14,7 +14,7 @@ import tempfile
 import typing
 import weakref
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, own_files, storage
 from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image, check_entry, labels_of, make_entry
 from tfodhelper.outofcore import columns, sorting
 
@@ -172,15 +172,16 @@ class EntryStore:
 
     def __init__(self, folder=None, identity=None):
         self.folder = folder
-        own_folder = None if folder else tempfile.TemporaryDirectory(prefix="tfodhelper-")
-        # In the folder of a conversion, `result.begin` recognizes files of this name as leftovers of a killed run.
-        self.path = str(pathlib.Path(folder or own_folder.name) / f"..inputs.jsonl.{os.getpid()}.tmp")
         try:
-            self._file = open(self.path, "wb", _BUFFER_BYTES)  # noqa: SIM115
+            own_folder = None if folder else own_files.TemporaryFolder()
+            # In the folder of a conversion, `result.begin` recognizes files of this name as leftovers of a killed run.
+            temporary = own_files.TemporaryFile(pathlib.Path(folder or own_folder.path) / ".inputs.jsonl")
+            self.path = str(temporary.path)
+            self._file = open(temporary.descriptor, "wb", _BUFFER_BYTES)  # noqa: SIM115
             self._reader = open(self.path, "rb", 0)  # noqa: SIM115
         except OSError as error:
-            raise storage.explain_os_error(error, self.path) from error
-        self._discard = weakref.finalize(self, _discard, self._file, self._reader, self.path, own_folder)
+            raise storage.explain_os_error(error, folder or tempfile.gettempdir()) from error
+        self._discard = weakref.finalize(self, _discard, self._file, self._reader, temporary, own_folder)
         self._head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
         self._end, self._is_ordered = 0, True
         self.flags, self.digests = (columns.Column("B", folder=folder) for _ in range(2))
@@ -304,14 +305,13 @@ class EntryStore:
         return start
 
 
-def _discard(file, reader, path, own_folder):
+def _discard(file, reader, temporary, own_folder):
     for handle in (file, reader):
         with contextlib.suppress(OSError):
             handle.close()
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+    temporary.discard()
     if own_folder is not None:
-        own_folder.cleanup()
+        own_folder.remove()
 
 
 class Notes:

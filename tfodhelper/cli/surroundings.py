@@ -1,0 +1,77 @@
+"""What a process of the command line sets up around a verb: streams, signals, a folder for temporary files."""
+
+import contextlib
+import os
+import signal
+import tempfile
+
+from tfodhelper import errors, own_files, terminal
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was told to end by a signal.
+
+    Args:
+      number: of the signal.
+    """
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def prepared():
+    """Sets up the process for a block; only for a process that runs nothing else."""
+    terminal.prepare()
+    with _stopped_by_signals(), _own_temporary_files():
+        yield
+
+
+@contextlib.contextmanager
+def _stopped_by_signals():
+    """Lets the signals that end a process do so as Ctrl-C does, so that nothing temporary is left behind.
+
+    A signal that is ignored, as SIGHUP under nohup, remains so. The second one ends the process at once.
+    """
+    former = {}
+
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            former[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _own_temporary_files():
+    """Lets this process, its workers and the libraries they use write temporary files to one folder.
+
+    TensorFlow leaves files there when it is killed. The folder is removed at the end; that of a killed process by the
+    next start.
+    """
+    try:
+        folder = own_files.TemporaryFolder()
+    except (OSError, errors.StorageError):  # who needs one says so
+        yield
+        return
+    former, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir = os.environ["TMPDIR"] = folder.path
+    try:
+        yield
+    finally:
+        tempfile.tempdir = former
+        if variable is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = variable
+        folder.remove()
