@@ -116,10 +116,11 @@ KINDS = {
     # the dataset
     "images-identical": Kind(NOTE, KEPT, False, "byte-identical images with the same boxes"),
     "images-disagree": Kind(WARNING, KEPT, False, "byte-identical images with different boxes"),
-    "split-leak": Kind(WARNING, KEPT, False, "the given lists put identical images on both sides"),
+    "split-folders": Kind(WARNING, KEPT, False, "folders that look like a split, which is not used"),
+    "split-leak": Kind(WARNING, KEPT, False, "the given lists or folders put identical images on both sides"),
     "split-near-leak": Kind(WARNING, KEPT, False, "near-identical images are on both sides of the split"),
     "list-entry-unknown": Kind(WARNING, KEPT, True, "a list names an image that does not exist"),
-    "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in none of the given lists"),
+    "not-listed": Kind(NOTE, IMAGE_LEFT_OUT, False, "the image is in none of the given lists or folders"),
 }
 
 

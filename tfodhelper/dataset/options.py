@@ -9,7 +9,8 @@ HEADER, FULL = "header", "full"  # how images are validated
 LINK, COPY, NONE = "link", "copy", "none"  # how images get to a new folder
 
 _IDENTITY = ("val_fraction", "test_fraction", "fold", "group_by", "group_near_duplicates", "seed")
-_IDENTITY += ("swap_inverted", "corner_order", "drop_unknown_classes", "validate")
+_IDENTITY += ("swap_inverted", "drop_unknown_classes", "validate")
+_LATER = ("split_by_folder", "corner_order")  # only if they are used: existing conversions do not mention them
 _FILES = ("train_list", "val_list", "test_list", "label_map")
 
 
@@ -46,6 +47,10 @@ class SplitOptions(options.Options):
     )
     val_list: options.Path | None = options.option(None, "The same for the validation images.")
     test_list: options.Path | None = options.option(None, "The same for the test images.")
+    split_by_folder: bool = options.option(
+        False,
+        "Uses folders named train, valid and test as the split; if there is none for validation, test is used for it.",
+    )
     fold: str | None = options.option(
         None, "Such as 2/5: the second of five folds is for validation, the others are for training."
     )
@@ -126,6 +131,8 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
             raise errors.UsageError(
                 "--fold cannot be combined with --test_fraction, --train_list, --val_list or --test_list"
             )
+        if self.split_by_folder:
+            self._check_split_by_folder()
         groups.make_key(self.group_by)
         self.make_check_options()
         self.make_source()
@@ -134,6 +141,12 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
                 image_lists.read_list(path)
         if self.label_map:
             label_maps.read_label_map(self.label_map)
+
+    def _check_split_by_folder(self):
+        others = ("test_fraction", "train_list", "val_list", "test_list", "fold", "group_by", "group_near_duplicates")
+        given = [f"--{name}" for name in others if getattr(self, name)]
+        if given:
+            raise errors.UsageError(f"--split_by_folder cannot be combined with {', '.join(given)}", fix="use only one")
 
     @property
     def lists(self):
@@ -144,7 +157,8 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
         """Everything that the result depends on besides images and annotations, as plain values."""
         files = {name: getattr(self, name) for name in _FILES}
         digests = {f"{name}_sha256": storage.sha256_of(path) if path else None for name, path in files.items()}
-        return {name: getattr(self, name) for name in _IDENTITY} | digests
+        later = {name: getattr(self, name) for name in _LATER if getattr(self, name)}
+        return {name: getattr(self, name) for name in _IDENTITY} | later | digests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

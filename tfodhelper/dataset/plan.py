@@ -13,7 +13,7 @@ from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.analysis import class_counts
 from tfodhelper.dataset.options import FULL, HEADER, SetOptions, parse_part
 from tfodhelper.dataset.scan import duplicates, entry_store, examine
-from tfodhelper.dataset.split import assignment, groups, image_lists, split
+from tfodhelper.dataset.split import assignment, folder_sides, groups, image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
 
@@ -197,6 +197,9 @@ def _split(examination, options, fixed):
         notes += [Finding("not-listed", name, "is in none of the lists") for name in names if name not in sides]
         notes += duplicates.find_leaks(images.repeated(), sides)
         return assignment.from_names(images, sides), notes
+    if images and options.split_by_folder:
+        return _split_by_folder(images)
+    notes = folder_sides.find_unused(images.names())
     split_input = make_split_input(examination, options)
     if options.fold and images:
         number, count = parse_part(options.fold, "--fold")
@@ -206,7 +209,15 @@ def _split(examination, options, fixed):
     else:
         held = assignment.number_sides(images, fixed) if fixed else None
         numbers = split.assign_sides(split_input, options.val_fraction, options.seed, options.test_fraction, held)
-    return assignment.Sides(images, numbers), []
+    return assignment.Sides(images, numbers), notes
+
+
+def _split_by_folder(images):
+    """Returns `assignment.Sides` and findings."""
+    folders, notes = folder_sides.split_by_folder(images.names())
+    console.say(f"split by folder: {folders.describe_use()}")
+    sides = assignment.from_names(images, {n: side for n in images.names() if (side := folders.side_of(n))})
+    return sides, notes + duplicates.find_leaks(images.repeated(), sides)
 
 
 def make_split_input(examination, options):

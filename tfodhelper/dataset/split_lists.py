@@ -52,8 +52,9 @@ def _write_sides(options, planned, labels, folder):
     sides = planned.sides
     parts = {short: [n for n in labels if sides.get(n) == side] for side, short in LISTS.items()}
     _write_lists(folder, parts)
-    test_fraction = len(parts["test"]) / len(sides) if options.test_list else options.test_fraction
-    val_fraction = len(parts["val"]) / len(sides) if any(options.lists) else options.val_fraction
+    is_given = any(options.lists) or options.split_by_folder
+    test_fraction = len(parts["test"]) / len(sides) if is_given else options.test_fraction
+    val_fraction = len(parts["val"]) / len(sides) if is_given else options.val_fraction
     return sides, functools.partial(split.share_out, val_fraction=val_fraction, test_fraction=test_fraction)
 
 

@@ -45,10 +45,10 @@ def _reuse(folder, options):
     """Handles a complete folder: the same input is already done; another input is an update, or is rejected."""
     manifest = manifests.read_manifest(folder)
     given, source = options.identity(), options.make_source()
-    differing = [name for name in given if manifest.options.get(name) != given[name]]
+    differing = [name for name in manifest.options | given if manifest.options.get(name) != given.get(name)]
     if differing:
         flags = ", ".join(f"--{name.removesuffix('_sha256')}" for name in differing)
-        received = ", ".join(f"{name} {given[name]} (was {manifest.options.get(name)})" for name in differing)
+        received = ", ".join(f"{name} {given.get(name)} (was {manifest.options.get(name)})" for name in differing)
         raise _other_conversion(folder, f"different options: {flags}", received)
     known = read_notes(folder / result.NOTES, given)
     if examine.fingerprint_of(source, known, options.num_workers, folder) != manifest.fingerprint:

@@ -49,6 +49,6 @@ def find_leaks(images, split):
         sides = {split[image.name] for image in group}
         if len(sides) > 1:
             names = ", ".join(f"{image.name} ({split[image.name]})" for image in group[:_SHOWN])
-            fix = "remove them from one of the lists; otherwise validation results are too optimistic"
+            fix = "remove them from one of the sides; otherwise validation results are too optimistic"
             findings.append(Finding("split-leak", group[0].name, f"identical files on both sides: {names}", fix=fix))
     return findings
