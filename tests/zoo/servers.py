@@ -18,12 +18,17 @@ class Behaviour:
       status: {path: status} of errors.
       md5: {path: bytes whose MD5 is announced}; True for those of the file itself.
       etag: validator of all files.
+      headers: {path: {name: value}} in place of the usual headers; None leaves one out.
+      redirects: {path: address}.
+      reason: {path: reason phrase} of errors.
+      endless: paths whose body is followed by zeros until the client closes the connection.
       requests: (path, Range header) of each request, in order.
     """
 
     def __init__(self, files):
         self.files, self.ranges, self.break_after, self.breaks = dict(files), True, None, 0
         self.status, self.md5, self.etag, self.requests = {}, {}, '"one"', []
+        self.headers, self.redirects, self.reason, self.endless = {}, {}, {}, set()
 
 
 @contextlib.contextmanager
@@ -55,10 +60,16 @@ def serve(files):
 def _answer(handler, behaviour):
     path, asked = handler.path, handler.headers.get("Range")
     behaviour.requests.append((path, asked))
+    if path in behaviour.redirects:
+        handler.send_response(302)
+        handler.send_header("Location", behaviour.redirects[path])
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
     body = behaviour.files.get(path)
     status = behaviour.status.get(path, 200 if body is not None else 404)
     if status != 200:
-        handler.send_error(status)
+        handler.send_error(status, behaviour.reason.get(path))
         return
     start = 0
     match = re.fullmatch(r"bytes=(\d+)-", asked or "")
@@ -68,10 +79,11 @@ def _answer(handler, behaviour):
             handler.send_error(416)
             return
     handler.send_response(206 if start else 200)
-    if start:
-        handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-    handler.send_header("Content-Length", str(len(body) - start))
-    handler.send_header("ETag", behaviour.etag)
+    headers = {"Content-Length": str(len(body) - start), "ETag": behaviour.etag}
+    headers |= {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+    for name, value in (headers | behaviour.headers.get(path, {})).items():
+        if value is not None:
+            handler.send_header(name, value)
     if path in behaviour.md5:
         content = body if behaviour.md5[path] is True else behaviour.md5[path]
         digest = base64.b64encode(hashlib.md5(content).digest()).decode()
@@ -86,3 +98,8 @@ def _answer(handler, behaviour):
         handler.connection.close()
         return
     handler.wfile.write(body[start:])
+    if path in behaviour.endless or path in behaviour.headers:
+        handler.close_connection = True
+    with contextlib.suppress(OSError):
+        while path in behaviour.endless:
+            handler.wfile.write(bytes(1 << 16))

@@ -9,14 +9,16 @@ import time
 
 import pytest
 
+from tests import shared_data
 from tests.zoo import servers
 from tfodhelper import errors, storage
 from tfodhelper.checkpoints import find
 from tfodhelper.zoo import archive as archives
-from tfodhelper.zoo import cache, catalogue
+from tfodhelper.zoo import cache, catalogue, digests
 
 MODEL = catalogue.find_model("ssd_mobilenet_v1")
 NAME = MODEL.url.rpartition("/")[2]
+PUBLISHED = dict(digests.SHA256_OF_INDEX)
 CONTENT = {
     "checkpoint/ckpt-0.index": b"index",
     "checkpoint/ckpt-0.data-00000-of-00001": b"data" * 1000,
@@ -139,6 +141,7 @@ def mirror():
 @pytest.fixture(autouse=True)
 def _no_real_addresses(monkeypatch):
     """Keeps tests off the network: only mirrors are tried, and there are no pauses after broken connections."""
+    monkeypatch.setattr(digests, "SHA256_OF_INDEX", {})  # the archives of these tests are not the published ones
     original = cache.addresses_of
     monkeypatch.setattr(cache, "addresses_of", lambda *args: [a for a in original(*args) if "tensorflow.org" not in a])
     original_download = cache.transfer.download
@@ -267,3 +270,124 @@ def test_second_process_waits_for_the_first(mirror, tmp_path, monkeypatch):
         (tmp_path / "sign").touch()
         process.join()
     assert said[0].startswith("waiting for another process")
+
+
+EMPTY_TAR = gzip.compress(bytes(10240))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        EMPTY_TAR,
+        gzip.compress(b""),
+        b"<html>sign in</html>",
+        make_archive({"readme": b"hello"}),
+        make_archive(extra=[tar_info("../evil")]),
+        make_archive(extra=[tar_info("top/pipeline.config/below")]),
+        make_archive(extra=[tar_info("top/" + "x" * 300)]),
+        gzip.compress(bytes(100 << 20)),
+    ],
+    ids=["empty", "empty tar", "empty gzip", "page", "no checkpoint", "evil", "clash", "long name", "bomb"],
+)
+def test_wrong_archive_from_the_first_address_does_not_end_the_search(first, mirror, tmp_path):
+    address, behaviour = mirror
+    behaviour.files[f"/bad/{NAME}"] = first
+    folder = cache.fetch_archive(MODEL, tmp_path, [f"{address}/bad", address])
+    assert storage.read_json(folder / archives.MARKER)["address"] == f"{address}/{NAME}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", MODEL.name, f"{NAME}.sha256"]
+
+
+def test_known_model_must_have_its_published_index(mirror, tmp_path, monkeypatch):
+    address, behaviour = mirror
+    digest = hashlib.sha256(CONTENT["checkpoint/ckpt-0.index"]).hexdigest()
+    monkeypatch.setitem(digests.SHA256_OF_INDEX, MODEL.name, digest)
+    behaviour.files[f"/bad/{NAME}"] = make_archive({**CONTENT, "checkpoint/ckpt-0.index": b"other"})
+    with pytest.raises(errors.ZooError, match="not contain the weights that were published") as caught:
+        cache.fetch_archive(MODEL, tmp_path, [f"{address}/bad"])
+    assert digest in str(caught.value) or "sha256" in str(caught.value)
+    cache.fetch_archive(MODEL, tmp_path, [f"{address}/bad", address])
+    assert len(behaviour.requests) == 3
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_known_indices_are_those_of_published_checkpoints(name):
+    index = shared_data.shared(f"zoo/indices/{name}.index")
+    assert storage.sha256_of(index) == PUBLISHED[name]
+    assert catalogue.find_model(name).name == name
+
+
+def pax_member(records):
+    """A header of further facts about the next member."""
+    info = tar_info("pax", tarfile.XHDTYPE, size=len(records))
+    return info, records
+
+
+def write_headers(*members):
+    """A .tar.gz of headers as they are given: (TarInfo, content)."""
+    data = b"".join(
+        info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+        for info, content in members
+    )
+    return gzip.compress(data + bytes(1024))
+
+
+def negative_size(info):
+    """The header of a member with a size of -512."""
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+HOSTILE = {
+    "header of 60 MB": write_headers((tar_info("p", tarfile.XHDTYPE, size=60 << 20), bytes(60 << 20))),
+    "long name of 60 MB": write_headers((tar_info("p", tarfile.GNUTYPE_LONGNAME, size=60 << 20), b"x" * (60 << 20))),
+    "chain of headers": write_headers(*[pax_member(b"12 path=abc\n")] * 3000),
+    "sparse": write_headers((tar_info("a", tarfile.GNUTYPE_SPARSE, size=0), b"")),
+    "zero byte": write_headers(pax_member(b"13 path=a\0bc\n"), (tar_info("a", size=3), b"abc")),
+    "negative": gzip.compress(negative_size(tar_info("a")) * 30 + bytes(1024)),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_headers_are_errors_in_words(archive, tmp_path, data):
+    with pytest.raises(errors.ZooError):
+        archives.unpack(archive(data), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_count_as_members(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_FILES", 20)
+    data = make_archive(extra=[tar_info(f"d{number}", tarfile.DIRTYPE) for number in range(20)])
+    with pytest.raises(errors.ZooError, match="more than any model"):
+        archives.unpack(archive(data), tmp_path / "out")
+
+
+def test_no_home_folder_is_said_with_the_fix(monkeypatch, tmp_path):
+    for name in ("TFODHELPER_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache.pathlib.Path, "expanduser", lambda self: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(errors.StorageError, match="no home folder") as caught:
+        cache.cache_folder()
+    assert "$TFODHELPER_CACHE" in caught.value.fix and "--cache_dir" in caught.value.fix
+
+
+def test_home_folder_that_cannot_be_written_is_said_with_the_fix(monkeypatch, tmp_path):
+    monkeypatch.delenv("TFODHELPER_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(errors.StorageError, match="the cache of downloads") as caught:
+        cache.cache_folder()
+    assert "--cache_dir" in caught.value.fix
+
+
+def test_the_usual_cache_folder_is_that_of_the_system(monkeypatch, tmp_path):
+    monkeypatch.delenv("TFODHELPER_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.cache_folder() == tmp_path / "xdg" / "tfodhelper"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache.cache_folder() == tmp_path / ".cache" / "tfodhelper"

@@ -1,12 +1,14 @@
 """The zoo's archives: the cache, the addresses to try, and the meaning of --fine_tune_checkpoint.
 
-The cache is --cache_dir, else $TFODHELPER_CACHE, else ~/.cache/tfodhelper. It contains one folder per model; archives
-are deleted after unpacking, but their sha256 is kept (NAME.tar.gz.sha256) and every later download must match it.
+The cache is --cache_dir, else $TFODHELPER_CACHE, else $XDG_CACHE_HOME/tfodhelper, else ~/.cache/tfodhelper. It contains
+one folder per model; archives are deleted after unpacking, but their sha256 is kept (NAME.tar.gz.sha256) and later
+downloads must match it. An archive that is damaged, empty or another model's is refused, and the next address is tried.
 $TFODHELPER_MIRRORS lists sources to try before the published one: URLs or folders that contain NAME.tar.gz, separated
 by spaces.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
@@ -16,9 +18,10 @@ import time
 from tfodhelper import console, errors, storage
 from tfodhelper.checkpoints import find
 from tfodhelper.zoo import archive as archives
-from tfodhelper.zoo import transfer
+from tfodhelper.zoo import digests, transfer
 
 _BUCKET = re.compile(r"^https?://download\.tensorflow\.org/")
+_FIX_CACHE = "set $TFODHELPER_CACHE or --cache_dir to a folder that can be written"
 _FIX = (
     "use --fine_tune_checkpoint=PATH with another checkpoint or archive (.tar.gz), or "
     "--fine_tune_checkpoint=none to train from scratch; $TFODHELPER_MIRRORS can list further sources"
@@ -26,9 +29,26 @@ _FIX = (
 
 
 def cache_folder(cache_dir=None):
-    """The folder for downloaded models, created if it does not exist."""
-    chosen = cache_dir or os.environ.get("TFODHELPER_CACHE") or "~/.cache/tfodhelper"
-    return storage.make_folder(pathlib.Path(chosen).expanduser().absolute())
+    """The folder for downloaded models, created if it does not exist.
+
+    Raises:
+      StorageError: the folder cannot be made, or there is no home folder to make it in.
+    """
+    chosen = cache_dir or os.environ.get("TFODHELPER_CACHE") or _default_cache()
+    try:
+        return storage.make_folder(pathlib.Path(chosen).expanduser().absolute())
+    except RuntimeError:
+        raise errors.StorageError(
+            f"{chosen}: there is no home folder, so downloads cannot be cached there", fix=_FIX_CACHE
+        ) from None
+    except errors.StorageError as error:
+        raise errors.StorageError(f"the cache of downloads: {error.what}", fix=_FIX_CACHE) from error
+
+
+def _default_cache():
+    """The usual folder of caches; the standard demands that a relative $XDG_CACHE_HOME is ignored."""
+    folder = os.environ.get("XDG_CACHE_HOME") or ""
+    return os.path.join(folder if os.path.isabs(folder) else "~/.cache", "tfodhelper")
 
 
 def addresses_of(model, mirrors=None):
@@ -79,11 +99,9 @@ def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
         recorded = archive.with_name(archive.name + ".sha256")
         expected = sha256 or _read_digest(recorded)
         try:
-            address, digest = transfer.download(addresses_of(model, mirrors), archive, expected, archives.check_gzip)
-            archives.unpack(archive, folder, {"model": model.name, "address": address, "sha256": digest})
-            find.find_checkpoint(folder)
-        except (errors.ZooError, errors.CheckpointError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            accept = functools.partial(_unpack_model, model, folder)
+            address, digest = transfer.download(addresses_of(model, mirrors), archive, expected, accept)
+        except errors.ZooError as error:
             received = error.received
             if expected and "sha256" in str(received):
                 received += f"\n    (the expected digest is in {recorded})" if not sha256 else ""
@@ -93,6 +111,25 @@ def fetch_archive(model, cache_dir=None, mirrors=None, sha256=None):
         storage.write_text(recorded, f"{digest}  {archive.name}\n")
     console.say(f"{model.name}: downloaded from {address}, sha256 {digest}, unpacked to {folder}")
     return folder
+
+
+def _unpack_model(model, folder, archive, address, digest):
+    """Unpacks a model's archive, of which nothing remains if it is not that of this model.
+
+    Raises:
+      ZooError: it is damaged, or contains no checkpoint or another model's.
+      StorageError: the cache cannot be written.
+    """
+
+    def check(content):
+        try:
+            prefix = find.find_checkpoint(content)
+        except errors.CheckpointError as error:
+            raise errors.ZooError("the archive contains no checkpoint", received=error.received) from error
+        if digests.check_checkpoint(model.name, prefix):
+            console.note(f"{model.name}: its checkpoint is the published one")
+
+    archives.unpack(archive, folder, {"model": model.name, "address": address, "sha256": digest}, check)
 
 
 def resolve_checkpoint(value, model=None, cache_dir=None):
