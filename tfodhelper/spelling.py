@@ -31,14 +31,14 @@ def nearest(name, known, count=3, cutoff=0.6):
 
 
 def count(number, noun, plural=None):
-    """A number with its noun: "1 image", "1,000 images", "2 boxes".
+    """A number with its noun: "1 image", "2 images", "3 boxes", "1 image is", "2 images are".
 
     Args:
       number: an integer.
       noun: in the singular; a phrase is possible if its last word is the noun.
-      plural: the plural where it is not regular.
+      plural: the plural where it is not regular, or where words follow that agree with it.
     """
-    return f"{number:,} " + (noun if number == 1 else plural or _plural(noun))
+    return f"{number} " + (noun if number == 1 else plural or _plural(noun))
 
 
 def _plural(noun):

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 
-from tfodhelper import console, errors, sheets, storage
+from tfodhelper import console, errors, sheets, spelling, storage
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.oracles import image_labels
 from tfodhelper.annotations import label_map as label_maps
@@ -141,7 +141,8 @@ def _plan_validation(options, labelled):
         if not strange:
             usable.append(image)
     for name, count in sorted(unknown.items()):
-        console.warn(f"{options.val_dir}: class {name!r} has no labelled image; {count} validation images left out")
+        left_out = f"{spelling.count(count, 'validation image')} left out"
+        console.warn(f"{options.val_dir}: class {name!r} has no labelled image; {left_out}")
     return usable
 
 
@@ -199,7 +200,9 @@ def _write_pool(folder, pool_images, classes_of, labelled, validation):
     if not pool:
         raise errors.DatasetError(
             "the pool contains no images to label",
-            received=f"{len(pool_images)} images, all refused; the first {refused[0][1]}" if refused else "no images",
+            received=f"{spelling.count(len(pool_images), 'image')}, all refused; the first {refused[0][1]}"
+            if refused
+            else "no images",
             fix="use --pool_dir with a folder of unlabelled images",
         )
     rows = ((name, path, workspace.join_classes(classes)) for name, path, classes in pool)
@@ -213,9 +216,10 @@ def _warn_of_unknown_classes(pool, label_map):
     known = {item.name for item in label_map}
     unknown = collections.Counter(name for _, _, classes in pool for name in classes or () if name not in known)
     for name, count in sorted(unknown.items()):
+        shown = spelling.count(count, "image of the pool shows", "images of the pool show")
         console.warn(
-            f"class {name!r}: {count} images of the pool show it, but no labelled image does; the detector cannot find "
-            "it, so none of them will be adopted until some are labelled"
+            f"class {name!r}: {shown} it, but no labelled image does; the detector cannot find it, so none will be "
+            "adopted until some are labelled"
         )
 
 

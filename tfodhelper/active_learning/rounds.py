@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 
-from tfodhelper import console, errors, run_folder, storage
+from tfodhelper import console, errors, run_folder, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings
 from tfodhelper.active_learning import workspace as workspaces
@@ -53,7 +53,7 @@ def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, fi
         done = sum(round_.is_finished for round_ in space.rounds())
         target = number or done + 1
         if done >= target:
-            console.say(f"{space.folder}: {done} rounds are already finished")
+            console.say(f"{space.folder}: {spelling.count(done, 'round is', 'rounds are')} already finished")
         outcome = DONE
         while done < target:
             outcome = _advance(space, changes, oracle, until, finish_review)
@@ -146,7 +146,9 @@ def _train(space, round_):
     run_folder.run(options, is_part=True)
     _forget_graphs()
     metrics = best_metrics(round_)
-    console.say(f"round {round_.number}: {len(names)} training images, {evaluation.summarize(metrics)}")
+    console.say(
+        f"round {round_.number}: {spelling.count(len(names), 'training image')}, {evaluation.summarize(metrics)}"
+    )
 
 
 def _forget_graphs():
@@ -177,7 +179,9 @@ def _say_unreadable(round_, count):
         for bad in itertools.islice(predictions.read_unreadable(round_.predictions_dir), 3)
     ]
     more = f", ...; all of them are in {round_.predictions_dir}/part-*.unreadable.jsonl" if count > len(first) else ""
-    console.warn(f"{count} images of the pool cannot be read; they stay in the pool: {', '.join(first)}{more}")
+    console.warn(
+        f"{spelling.count(count, 'image')} of the pool cannot be read and will stay there: {', '.join(first)}{more}"
+    )
 
 
 def predict_share(folder, shard):
@@ -228,7 +232,8 @@ def _select(space, round_):
         scores_path=round_.folder / "scores.csv",
     )
     select.write_selection(round_.folder, selection)
-    console.say(f"selected {len(selection.chosen)} of {selection.num_candidates} images by {selection.rule_used}")
+    candidates = spelling.count(selection.num_candidates, "image")
+    console.say(f"selected {len(selection.chosen)} of {candidates} by {selection.rule_used}")
 
 
 def _labelled_features(space, round_):
@@ -265,7 +270,8 @@ def _ask(space, round_, oracle, finish_review):
         return False
     round_.state.pop("next_steps", None)
     if counts[WAITING]:
-        console.say(f"{counts[WAITING]} images return to the pool; later edits of their drafts are ignored")
+        waiting = spelling.count(counts[WAITING], "image returns", "images return")
+        console.say(f"{waiting} to the pool; later edits of their drafts are ignored")
     answer_files.write_answers(round_.answers_path, answered)
     return True
 
@@ -312,7 +318,7 @@ def _merge(space, round_):
     if lost:  # otherwise the next round would rely on them
         answer_files.write_answers(round_.answers_path, [lost.get(answer.name, answer) for answer in answered])
     num_adopted = sum(answer.verdict == ADOPTED for answer in answered) - len(lost)
-    console.say(f"round {round_.number}: {num_adopted} images adopted")
+    console.say(f"round {round_.number}: {spelling.count(num_adopted, 'image')} adopted")
 
 
 def _add_to_set(target, path, annotation):

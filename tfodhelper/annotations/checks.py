@@ -91,7 +91,9 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     num_objects = len(annotation.boxes) + len(annotation.skipped)
     dropped = sum(finding.code == "class-unknown" for finding in findings)
     if num_objects and not boxes and dropped < num_objects:
-        findings.append(Finding("no-box-left", file, f"none of its {num_objects} objects has a usable box"))
+        findings.append(
+            Finding("no-box-left", file, f"none of its {spelling.count(num_objects, 'object')} has a usable box")
+        )
         return CheckResult(None, tuple(findings))
     fixed = dataclasses.replace(annotation, width=size[0], height=size[1], boxes=tuple(boxes), skipped=(), blanks=())
     return CheckResult(fixed, tuple(findings), turn)
@@ -144,7 +146,7 @@ def _check_image(annotation, facts, file):
             Finding(
                 "image-blank",
                 file,
-                f"all pixels are equal, but it has {len(annotation.boxes)} boxes",
+                f"all pixels are equal, but it has {spelling.count(len(annotation.boxes), 'box')}",
                 fix="check the image",
             )
         )
@@ -270,7 +272,7 @@ def _check_overlaps(boxes, file):
         return findings
     pairs = box_geometry.coinciding(box_geometry.corners_of(boxes), CLASS_CONFLICT_IOU)
     if pairs is None:
-        problem = f"too many of its {len(boxes)} boxes coincide for a comparison of each pair"
+        problem = f"too many of its {spelling.count(len(boxes), 'box')} coincide for a comparison of each pair"
         return [Finding("overlaps-unchecked", file, problem, fix="check the boxes in LabelImg")]
     said = set()
     for i, j, iou in zip(*(column.tolist() for column in pairs)):

@@ -6,7 +6,7 @@ it confused the corners, and its other boxes are wrong as well, though nothing s
 
 import itertools
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.annotations import frames
 from tfodhelper.annotations.findings import Finding
 
@@ -102,8 +102,8 @@ def describe(boxes, size, file):
     """The finding about a file of `is_confused` boxes."""
     inverted = [box for box in boxes if box.width < 0 or box.height < 0]
     problem = (
-        f"the minimum is greater than the maximum in {len(inverted)} of its {len(boxes)} boxes: the program that wrote "
-        "it confused the corners, so the other boxes may be wrong as well"
+        f"the minimum is greater than the maximum in {len(inverted)} of its {spelling.count(len(boxes), 'box')}: the "
+        "program that wrote it confused the corners, so the other boxes may be wrong as well"
     )
     expected, received = "xmin < xmax, ymin < ymax", inverted[0].describe()
     return Finding("corners-confused", file, problem, None, expected, received, _advise(boxes, size))

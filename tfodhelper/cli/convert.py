@@ -23,7 +23,7 @@ If a conversion was interrupted, the same command repeats it. If it is complete 
 used as it is.
 """
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.records.options import ConvertOptions
 
@@ -43,7 +43,9 @@ def main(fv, args):
     if made is None:
         console.say_next("the same command once more for this job, after the other jobs have ended")
         return
-    console.say(f"{made.num_train} training and {made.num_validate} validation images in {made.output_dir}")
+    console.say(
+        f"{made.num_train} training and {spelling.count(made.num_validate, 'validation image')} in {made.output_dir}"
+    )
     if made.num_test:
-        console.say(f"{made.num_test} test images: {made.test_pattern}")
+        console.say(f"{spelling.count(made.num_test, 'test image')}: {made.test_pattern}")
     console.say_next(f"python -m tfodhelper config --model=ssd_mobilenet_v1 --data_dir={made.output_dir}")

@@ -137,7 +137,8 @@ def parse_message(message, text, source):
 def _too_many_corrections(error, text, source, count):
     """The error for the field after `count` fields of previous versions; a published file has one or two."""
     explained = explain(error, text, source)
-    fix = f"remove them: {count} fields that were removed from the schema have already been ignored"
+    removed = spelling.count(count, "field that was", "fields that were")
+    fix = f"remove them: {removed} removed from the schema have already been ignored"
     return errors.ConfigError(explained.what, received=explained.received, fix=fix)
 
 

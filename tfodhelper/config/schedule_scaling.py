@@ -1,5 +1,7 @@
 """Scales the learning rates and the steps of an optimizer's schedule."""
 
+from tfodhelper import spelling
+
 SHORTEST_WARMUP = 50  # steps, if the training is long enough
 
 _RATES = {
@@ -66,7 +68,7 @@ def scale_steps(optimizer, old, new):
         if field == "warmup_steps":
             after = max(after, min(SHORTEST_WARMUP, new // 10))
         setattr(message, field, after)
-        notes.append(f"{field}: {after} (was {before}), scaled to {new} steps")
+        notes.append(f"{field}: {after} (was {before}), scaled to {spelling.count(new, 'step')}")
     if name == "cosine_decay_learning_rate":
         _fit_cosine(schedule)
     return notes

@@ -75,7 +75,7 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
     lines = [f"{field.path}: {field.value}" + (f" ({field.reason})" if field.reason else "") for field in unsupported]
     if unsupported and not ignore_unsupported_fields:
         raise errors.ConfigError(
-            f"pipeline.config: {len(unsupported)} field{'s' * (len(unsupported) > 1)} that tfodhelper does not support",
+            f"pipeline.config: {spelling.count(len(unsupported), 'field')} that tfodhelper does not support",
             received="\n    ".join(lines),
             fix="remove them (--set 'FIELD=' resets one), or use --ignore_unsupported_fields to ignore them",
         )

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import pathlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, spelling, storage
 from tfodhelper.dataset.split.split import SPLITS, TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
 from tfodhelper.version import __version__
@@ -238,7 +238,7 @@ def check_files(folder, manifest):
         path = folder / shard["name"]
         size = path.stat().st_size if path.is_file() else None
         if size != shard["bytes"]:
-            received = "it is missing" if size is None else f"{size} bytes"
+            received = "it is missing" if size is None else f"{spelling.count(size, 'byte')}"
             expected = f"{shard['bytes']} bytes"
             raise errors.DatasetError(f"{path}: has changed", expected=expected, received=received, fix=fix)
     for name in manifest.files.values():

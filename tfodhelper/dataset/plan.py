@@ -6,7 +6,7 @@
 import dataclasses
 import functools
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
@@ -101,7 +101,7 @@ class Plan:
             raise errors.DatasetError(
                 f"{self.examination.source.annotation_dir}: no image has a box, so there is no class to learn",
                 expected="objects in the annotation files",
-                received=f"{len(self.examination.images)} images without objects",
+                received=f"{spelling.count(len(self.examination.images), 'image')} without objects",
                 fix="label some objects",
             )
         if not self.statistics.images[TRAIN]:
@@ -116,7 +116,7 @@ def _check_classes(notes):
     if refused:
         names = ", ".join(repr(finding.file) for finding in refused[:10]) + (", ..." if len(refused) > 10 else "")
         raise errors.DatasetError(
-            f"{len(refused)} class(es) without training boxes: {names}",
+            f"{spelling.count(len(refused), 'class')} without training boxes: {names}",
             expected="at least one training image with a box for each class of the label map",
             received=f"{refused[0].file}: {refused[0].received}",
             fix="label images of them, or remove them from the label map given with --label_map",
@@ -157,7 +157,12 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
     if label_map is not None and label_map.gaps:
         problem = f"no class has the id {label_map.gaps[0]}"
         notes.append(
-            Finding("label-map-gap", str(options.label_map), problem, received=f"{len(label_map.gaps)} unused ids")
+            Finding(
+                "label-map-gap",
+                str(options.label_map),
+                problem,
+                received=f"{spelling.count(len(label_map.gaps), 'unused id')}",
+            )
         )
     elif label_map is None and counts:
         label_map = _extend_label_map(previous.label_map, counts)

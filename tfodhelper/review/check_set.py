@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tfodhelper import console, errors, provenance, storage, tensorflow_setup
+from tfodhelper import console, errors, provenance, spelling, storage, tensorflow_setup
 from tfodhelper.config import model_scale
 from tfodhelper.dataset import placing, plan, report
 from tfodhelper.dataset.analysis import object_size
@@ -102,6 +102,7 @@ def _write_fixed(options, planned, folder, maker):
         console.say(line)
     changed = corrected_copy.write_fixed(planned, folder, options.images, reviewed, maker=maker)
     if options.reviewed:
-        console.say(f"adopted from {options.reviewed}: {len(reviewed)} verified drafts")
-    console.say(f"corrected copies: {folder} ({len(changed)} images or XML files changed)")
+        console.say(f"adopted from {options.reviewed}: {spelling.count(len(reviewed), 'verified draft')}")
+    number = spelling.count(len(changed), "image or XML file", "images or XML files")
+    console.say(f"corrected copies: {folder} ({number} changed)")
     return changed

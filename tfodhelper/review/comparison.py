@@ -2,7 +2,7 @@
 
 import collections
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 from tfodhelper.review import suspects
 
 
@@ -38,7 +38,8 @@ def compare(planned, model, score_threshold=0.5, batch_size=8):
             progress.advance()
     turned = len(planned.examination.images) - len(images)
     if turned:
-        console.warn(f"{turned} images that EXIF rotates were not compared with the model; --fix writes rotated copies")
+        number = spelling.count(turned, "image that EXIF rotates was", "images that EXIF rotates were")
+        console.warn(f"{number} not compared with the model; --fix writes rotated copies")
     console.say("")
     rows = [(kind, counts[kind]) for kind in (suspects.MISSING, suspects.OTHER_CLASS, suspects.UNFOUND)]
     console.say(console.format_table(("Suspected label", "Number"), rows, numbers=(1,)))

@@ -9,7 +9,7 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 
 FOLDER = "folder"
 BETWEEN = "|"  # separates classes in one cell
@@ -85,9 +85,9 @@ def _from_csv(path, images):
             said[names[0]].setdefault(classes, number)
     if not said:
         raise errors.DatasetError(
-            f"{path}: does not mention any of the {len(images)} images",
+            f"{path}: does not mention any of the {spelling.count(len(images), 'image')}",
             expected="image names such as " + ", ".join(image.name for image in images[:2]),
-            received=f"{len(rows)} rows" + (f", the first is {rows[0][1]!r}" if rows else ""),
+            received=f"{spelling.count(len(rows), 'row')}" + (f", the first is {rows[0][1]!r}" if rows else ""),
             fix="use the file that belongs to these images",
         )
     classes_of = {name: next(iter(versions)) for name, versions in said.items() if len(versions) == 1}

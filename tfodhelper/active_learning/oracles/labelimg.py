@@ -11,7 +11,7 @@ import os
 import pathlib
 import shlex
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, spelling, storage
 from tfodhelper.active_learning.oracles import drafts, edits
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer
 from tfodhelper.annotations import checks, findings, labelimg
@@ -67,7 +67,7 @@ class LabelImgOracle:
         for note in notes[:_SHOWN]:
             console.warn(note)
         if len(notes) > _SHOWN:
-            console.warn(f"{len(notes) - _SHOWN} more drafts in {review} need correction")
+            console.warn(f"{spelling.count(len(notes) - _SHOWN, 'more draft')} to be corrected in {review}")
 
     def next_steps(self, folder):
         """The command with which a person works on the drafts of a round."""

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, spelling, storage
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
@@ -211,7 +211,9 @@ def write_part(folder, number, predictions, unreadable=()):
     features = [row.features for row in rows if row.features is not None]
     if features:
         if len(features) != len(rows):
-            raise ValueError(f"expected features of all {len(rows)} images or of none, received {len(features)}")
+            raise ValueError(
+                f"expected features of all {spelling.count(len(rows), 'image')} or of none, received {len(features)}"
+            )
         content = io.BytesIO()
         np.savez(content, features=np.stack(features).astype(np.float16))
         with storage.open_whole(_path(folder, number, ".npz"), "wb") as file:
@@ -265,7 +267,7 @@ def read_predictions(folder):
     missing = missing_parts(folder)
     if missing:
         raise errors.PredictionError(
-            f"{folder}: {len(missing)} parts of the predictions are missing, the first one is part {missing[0]}",
+            f"{folder}: {spelling.count(len(missing), 'missing part')} of the predictions, first part {missing[0]}",
             fix="predict the rest of the pool first; finished parts are kept",
         )
     for number in range(read_plan(folder).num_parts):
@@ -349,7 +351,9 @@ def _read_part(folder, number):
         else:
             break
     if features is not None and rows != len(features):
-        raise _damaged(path, f"at least {rows} lines, but features of {len(features)} images")
+        raise _damaged(
+            path, f"at least {spelling.count(rows, 'line')}, but features of {spelling.count(len(features), 'image')}"
+        )
 
 
 def _read_features(path):

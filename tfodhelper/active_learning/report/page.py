@@ -6,7 +6,7 @@ The page holds a bounded number of images of each round, however large the pool 
 import dataclasses
 from collections.abc import Iterable
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.active_learning.report import gallery, round_facts, tfn_sheet
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 from tfodhelper.render import html, palette
@@ -184,6 +184,6 @@ def _make_title(part, facts):
     if part.kind == gallery.DOUBTFUL:
         options = facts.selection and facts.selection.options
         by = f" by {options.uncertainty} ({options.aggregate})" if options else ""
-        return f"Most doubtful: {count} predicted images{by}"
+        return f"Most doubtful: {spelling.count(count, 'predicted image')}{by}"
     groups = {ADOPTED: "drawn from each class in turn", REFUSED: "drawn from each reason in turn"}
     return f"{part.kind.title()}: {count}" + (f", {groups[part.kind]}" if len(part.images) < part.total else "")

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-from tfodhelper import console, sheets
+from tfodhelper import console, sheets, spelling
 from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
@@ -184,7 +184,7 @@ def _precision(rounds, names):
     rows.append(("mAP@0.5", *_scores([facts.map50 for facts in measured])))
     rows.append(("mAP@0.5:0.95", *_scores([facts.map5095 for facts in measured])))
     counts = [facts.validate.images for facts in measured if facts.validate]
-    note = f"on {counts[-1]} validation images, the same in every round" if counts else ""
+    note = f"on {spelling.count(counts[-1], 'validation image')}, the same in every round" if counts else ""
     return Table("Average precision at IoU 0.5 by round", header, tuple(rows), note=note)
 
 

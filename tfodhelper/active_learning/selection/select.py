@@ -9,7 +9,7 @@ import collections
 
 import numpy as np
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.active_learning.selection import candidates, diversity, rules, strata, uncertainty
 from tfodhelper.active_learning.selection.rules import AGGREGATES, RULES, UNCERTAINTIES, SelectOptions, explain
 from tfodhelper.active_learning.selection.selection import (
@@ -106,7 +106,8 @@ def _resolve(options, num_labelled, predictions):
     if options.rule != rules.AUTO:
         return rule, []
     is_small = num_labelled < options.small_set
-    reason = f"{num_labelled} labelled images are {'fewer than' if is_small else 'at least'} {options.small_set}"
+    labelled = spelling.count(num_labelled, "labelled image is", "labelled images are")
+    reason = f"{labelled} {'fewer than' if is_small else 'at least'} {options.small_set}"
     first = next(iter(predictions()), None)
     if first is not None and first.features is None:
         rule = rules.STRATIFIED if is_small else options.uncertainty
@@ -276,7 +277,9 @@ def _remarks(survey, chosen, average_precisions):
     if options.takes_all or len(chosen) == survey.num_seen:
         remarks.append(f"The budget takes all {survey.num_seen} candidates.")
     elif not chosen:
-        remarks.append(f"None of {survey.num_seen} candidates fits into a budget of {options.budget} boxes.")
+        remarks.append(
+            f"None of {survey.num_seen} candidates fits into a budget of {spelling.count(options.budget, 'box')}."
+        )
     if not options.takes_all and survey.rule in (rules.K_MEANS, rules.K_CENTER):
         limit = max(options.budget, options.max_candidates)
         if survey.num_seen > limit:

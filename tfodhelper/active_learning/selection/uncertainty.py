@@ -7,7 +7,7 @@ those.
 
 import math
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.active_learning.selection import rules
 
 _ALPHA, _UPPER = 0.3, 0.2  # of difficulty_weight
@@ -121,7 +121,7 @@ def _check(prediction, count):
     if not count == len(prediction.margins) == len(prediction.entropies):
         raise errors.PredictionError(
             f"{prediction.name}: the prediction is incomplete",
-            expected=f"a margin and an entropy for each of {count} detections",
+            expected=f"a margin and an entropy for each of {spelling.count(count, 'detection')}",
             received=f"{len(prediction.margins)} and {len(prediction.entropies)}",
             fix="predict the pool again",
         )

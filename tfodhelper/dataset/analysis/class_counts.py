@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import usable_images
 from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
@@ -77,7 +77,9 @@ def find_missing_classes(label_map, statistics):
     for item in label_map:
         train, validate = (count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE))
         if not train:
-            received = "no boxes at all" if not validate else f"{validate} boxes, all of them in validation"
+            received = (
+                "no boxes at all" if not validate else f"{spelling.count(validate, 'box')}, all of them in validation"
+            )
             findings.append(
                 Finding(
                     "class-no-training",

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import near_duplicates
 
@@ -55,12 +55,14 @@ def check_whole_set(planned, scale, near=True, show_progress=True):
         annotation = image.annotation
         tiny = [box for box in annotation.boxes if box.area < TINY_FRACTION * annotation.width * annotation.height]
         if tiny:
-            problem = f"{len(tiny)} of {len(annotation.boxes)} boxes cover less than a thousandth of the image each"
+            total = spelling.count(len(annotation.boxes), "box")
+            problem = f"{len(tiny)} of {total} cover less than a thousandth of the image each"
             notes.append(Finding("box-tiny", image.xml, problem, f"{tiny[0].name} ({tiny[0].describe()})"))
         fractions += [image.xml] if any(not _is_whole(box) for box in annotation.boxes) else []
         all_sides += [scale.sides(box, annotation.width, annotation.height) for box in annotation.boxes]
     if fractions:
-        problem = f"fractional corners here and in {len(fractions) - 1} other files; they are used as they are"
+        others = f" and in {spelling.count(len(fractions) - 1, 'other file')}" if len(fractions) > 1 else ""
+        problem = f"fractional corners here{others}; they are used as they are"
         notes.append(Finding("box-fraction", fractions[0], problem))
     return notes + _find_small(all_sides, scale)
 
@@ -94,7 +96,8 @@ def _find_small(all_sides, scale):
     share = len(small) / len(all_sides)
     size = f"{scale.height}" if scale.keeps_aspect else f"{scale.width}x{scale.height}"
     fix = "train with a larger input or smaller anchors, or cut the images into tiles"
-    problem = f"{len(small)} of {len(all_sides)} boxes ({share:.0%}) are {description} at the model input of {size}"
+    total = spelling.count(len(all_sides), "box")
+    problem = f"{len(small)} of {total} ({share:.0%}) are {description} at the model input of {size}"
     return [Finding("boxes-too-small", "all boxes", problem, fix=fix)]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfodhelper import spelling
 from tfodhelper.dataset.analysis import box_statistics
 from tfodhelper.render import figures
 
@@ -47,7 +48,8 @@ def _plot_classes(table):
         left += counts
     axes.set_yticks(range(len(names)), map(figures.shorten_name, names))
     axes.invert_yaxis()
-    axes.set(xlabel="boxes", title=f"boxes per class ({len(set(table.label))} classes, {len(table.label)} boxes)")
+    classes, boxes = spelling.count(len(set(table.label)), "class"), spelling.count(len(table.label), "box")
+    axes.set(xlabel="boxes", title=f"boxes per class ({classes}, {boxes})")
     axes.legend()
     axes.grid(axis="x")
     return figure
@@ -139,7 +141,7 @@ def _plot_anchors(table, advice):
     _scatter_shapes(shapes, table)
     for k in [k for k in (3, 6, 9) if k in advice]:
         anchors = advice[k].shapes
-        shapes.scatter(anchors[:, 0], anchors[:, 1], marker="x", s=70, label=f"{k} anchors")
+        shapes.scatter(anchors[:, 0], anchors[:, 1], marker="x", s=70, label=f"{spelling.count(k, 'anchor')}")
     shapes.set(title="shapes", xlabel="width / image width", ylabel="height / image height", xlim=(0, 1), ylim=(0, 1))
     shapes.legend()
     return figure

@@ -1,6 +1,6 @@
 """Statistics of a dataset as tables and images: implements the verb `stats`."""
 
-from tfodhelper import console, sheets, storage
+from tfodhelper import console, sheets, spelling, storage
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances
 from tfodhelper.dataset.scan import examine
@@ -53,7 +53,7 @@ def _say_anchors(advice, num_anchors):
     console.say(console.format_table(("anchors", "mean IoU"), [row[:2] for row in rows], numbers=(0, 1)))
     shapes = advice[num_anchors].shapes
     console.say("")
-    console.say(f"for a pipeline.config, from {len(shapes)} anchors:")
+    console.say(f"for a pipeline.config, from {spelling.count(len(shapes), 'anchor')}:")
     console.say(anchor_clusters.to_ssd_config(shapes))
     console.say(anchor_clusters.to_grid_config(shapes))
     return ("anchors", "mean_iou", "width_x_height"), rows
@@ -69,7 +69,7 @@ def _measure_distances(options, planned, extract):
         for row in class_distances.summarize(names, matrix)
     ]
     console.say("")
-    console.say(f"distance of features (1 - cosine) of {len(labels)} objects:")
+    console.say(f"distance of features (1 - cosine) of {spelling.count(len(labels), 'object')}:")
     console.say(console.format_table(header, rows, numbers=(1, 3, 4)))
     table = [(name, *(round(float(value), 6) for value in row)) for name, row in zip(names, matrix)]
     return (("class", *names), table), (names, matrix)

@@ -12,7 +12,7 @@ import itertools
 import os
 import pathlib
 
-from tfodhelper import errors, user_files
+from tfodhelper import errors, spelling, user_files
 from tfodhelper.annotations import checks, image_search, images, labelimg
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import entry_store, pairing
@@ -203,7 +203,8 @@ def _list_names(source, folder=None):
         raise errors.DatasetError(
             f"{source.annotation_dir}: no annotation files in it or its folders",
             expected="XML files as written by LabelImg (PascalVOC format)",
-            received=f"{len(image_names)} images, and no .xml among {num_beside_xml} files",
+            received=f"{spelling.count(len(image_names), 'image')}, "
+            f"and no .xml among {spelling.count(num_beside_xml, 'file')}",
             fix="label the images with LabelImg, or give the folder of the XML files with --annotation_dir",
         )
     findings += image_search.explain_all_unread(sorted(unread))
@@ -293,7 +294,8 @@ def check_no_pointers(findings, image_dir=None, image_names=()):
     if pointers:
         pointers += [name for name in image_names if _is_pointer(image_dir / name) and name not in pointers]
         raise errors.DatasetError(
-            f"{len(pointers)} files are git-lfs pointers, not the files themselves: " + ", ".join(pointers[:3]),
+            f"{spelling.count(len(pointers), 'git-lfs pointer')} instead of the files themselves: "
+            + ", ".join(pointers[:3]),
             expected="the content of the files",
             received="text that begins with: version https://git-lfs.github.com/spec/v1",
             fix="run `git lfs pull` in the data repository",
@@ -317,7 +319,8 @@ def _find_bare_filenames(entries, xml_names, image_names, choices):
                 number, first = number + 1, first or (position, filename)
     if not number:
         return []
-    problem = f"<filename> has no extension here and in {number - 1} other files; the image is found nevertheless"
+    others = f" and in {spelling.count(number - 1, 'other file')}" if number > 1 else ""
+    problem = f"<filename> has no extension here{others}; the image is found nevertheless"
     position, received = first
     image = os.path.basename(image_names[choices.image[position]])
     return [Finding("filename-bare", xml_names[position], problem, None, image, received)]

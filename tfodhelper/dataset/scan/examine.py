@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 from tfodhelper.annotations import checks, findings, frames
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.scan import class_names, discover, duplicates, entry_store, usable_images
@@ -281,7 +281,9 @@ def _find_empty(images):
             first, number = first or image, number + 1
     if number < max(_MIN_EMPTY, _MIN_EMPTY_FRACTION * len(images)):
         return []
-    problem = f"{number} of {len(images)} annotation files have no objects and are not marked as verified"
+    problem = (
+        f"{number} of {spelling.count(len(images), 'annotation file')} have no objects and are not marked as verified"
+    )
     fix = "check some of the images: if they show objects, annotations were lost; otherwise they are negatives"
     return [Finding("no-objects", first.xml, problem, fix=fix)]
 
@@ -292,7 +294,7 @@ def _find_class_problems(images):
         Finding(
             "class-few",
             name,
-            f"the class has only {count} box" + ("es" if count > 1 else ""),
+            f"the class has only {spelling.count(count, 'box')}",
             fix=f"label at least {FEW_BOXES}",
         )
         for name, count in sorted(counts.items())
@@ -300,7 +302,7 @@ def _find_class_problems(images):
     ]
     for first, second in class_names.find_twins(counts):
         problem = f"may mean the same as {second!r}; they remain separate classes"
-        numbers = f"{counts[first]} and {counts[second]} boxes"
+        numbers = f"{counts[first]} and {spelling.count(counts[second], 'box')}"
         notes.append(
             Finding("class-twins", first, problem, None, None, numbers, "rename one of them in the annotation files")
         )
@@ -318,7 +320,7 @@ def check_strict(notes):
         lines = [f"  {finding.code}: {finding.message}" for finding in bad[:_LISTED_BY_STRICT]]
         lines += [f"  ... and {len(bad) - _LISTED_BY_STRICT} more"] if len(bad) > _LISTED_BY_STRICT else []
         raise errors.DatasetError(
-            f"--strict: {len(bad)} findings\n" + "\n".join(lines),
+            f"--strict: {spelling.count(len(bad), 'finding')}\n" + "\n".join(lines),
             fix="correct the files, or omit --strict to have them fixed or left out",
         )
 

@@ -2,7 +2,7 @@
 
 import collections
 
-from tfodhelper import console
+from tfodhelper import console, spelling
 from tfodhelper.dataset.split.split import TRAIN
 
 HEADER = ("class", "images", "alone", "side", "has", "wanted", "deviation", "remark")
@@ -51,5 +51,7 @@ def format_report(rows):
     texts = [(*row[:6], f"{row[6]:+d}" if row[6] else "0", row[7]) for row in rows]
     table = console.format_table(HEADER, texts, numbers=(1, 2, 4, 5, 6))
     classes = {row[0] for row in rows}
-    end = f"{len(classes) - len(far)} of {len(classes)} classes are within one image of the wanted share"
+    end = (
+        f"{len(classes) - len(far)} of {spelling.count(len(classes), 'class')} are within one image of the wanted share"
+    )
     return table + "\n" + end + (f"; not {', '.join(sorted(far))}" if far else "")

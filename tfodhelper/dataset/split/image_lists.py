@@ -5,7 +5,7 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
 
@@ -80,7 +80,7 @@ def _look_up(path, lookup):
             listed += names
     if not listed:
         raise errors.DatasetError(
-            f"{path}: none of its {len(findings)} entries names a usable image",
+            f"{path}: none of its {spelling.count(len(findings), 'entry')} names a usable image",
             expected="stems of images, for example " + ", ".join(sorted(lookup)[:2]),
             received=findings[0].where,
         )
@@ -90,8 +90,9 @@ def _look_up(path, lookup):
 def _check_sides(listed, split, path):
     both = sorted(set(listed) & set(split))
     if both:
+        number = spelling.count(len(both), "image is", "images are")
         raise errors.DatasetError(
-            f"{path}: {len(both)} image(s) also in another list, the first is {both[0]}",
+            f"{path}: {number} also in another list, the first is {both[0]}",
             expected="each image in only one list",
             fix="remove them from one of the lists",
         )
