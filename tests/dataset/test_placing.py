@@ -50,3 +50,37 @@ def test_neither_images_nor_their_annotation_files_share_a_name(wished, is_known
     for given_names in (images, owned):
         assert len({name.casefold() for name in given_names}) == len(wished)
     assert [os.path.splitext(name)[1] for name in images] == [os.path.splitext(name)[1] for name in wished]
+
+
+def test_no_name_is_at_once_that_of_a_file_and_of_a_folder():
+    names = placing.Names([])
+    wished = ["a.jpg", "a.jpg/b.jpg", "A.JPG/c.jpg", "d.jpg/e.jpg", "d.jpg", "a.xml/f.jpg", "g.xml/h.jpg", "g.jpg"]
+    assert [names.take(name) for name in wished] == [
+        *(("a.jpg", "a"), ("a.jpg_2/b.jpg", "a.jpg_2/b"), ("A.JPG_2/c.jpg", "A.JPG_2/c")),
+        *(("d.jpg/e.jpg", "d.jpg/e"), ("d_2.jpg", "d_2"), ("a.xml_2/f.jpg", "a.xml_2/f")),
+        *(("g.xml/h.jpg", "g.xml/h"), ("g.jpg", "g.jpg")),
+    ]
+
+
+def test_many_equal_names_are_numbered_at_once():
+    names = placing.FreeNames()
+    assert [names.take("a", ".jpg") for _ in range(20_000)][-1] == "a_20000.jpg"  # not by trying 20000 names each
+
+
+_PARTS = st.sampled_from(["a", "a.jpg", "a.xml", "A.jpg", "b" * 251, "b" * 255, "ü" * 130])
+
+
+@given(st.lists(st.lists(_PARTS, min_size=1, max_size=3).map("/".join)), st.sampled_from([None, ".jpg", ".webp"]))
+def test_all_names_can_be_files_together(tmp_path_factory, wished, suffix):
+    folder, names = tmp_path_factory.mktemp("names"), placing.Names([])
+    for image, own in [names.take(name, suffix) for name in wished]:
+        for path in (folder / image, folder / f"{own}.xml"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("x").close()
+
+
+def test_long_names_stay_as_they_are_while_both_files_fit():
+    names = placing.Names([])
+    assert names.take("x" * 251 + ".jpg") == ("x" * 251 + ".jpg", "x" * 251)
+    image, own = names.take("x" * 251 + ".jpg")
+    assert (image, own) == ("x" * 249 + "_2.jpg", "x" * 249 + "_2")

@@ -334,6 +334,26 @@ def test_a_record_that_is_damaged_costs_only_itself(tmp_path):
     assert f"{path}, record 4: " in made.findings[1].message and "ends inside record 4" in made.findings[1].message
 
 
+def test_names_of_records_never_meet(tmp_path):
+    wished = ("a.jpg", "a.jpg/b.jpg", "a.xml/c.jpg", "d//e.jpg", "d/e.jpg", ".f.jpg", "x" * 300, "y/" * 3000 + "z.jpg")
+    path = write_records(tmp_path / "a.record", *(make_record([], filename=name) for name in wished))
+    made = tfrecord.import_records({"train": path}, tmp_path / "out")
+    assert made.num_images == len(wished) and made.findings == ()
+    assert names_in(tmp_path / "out", ".xml") == sorted(
+        ["_f.xml", "a.jpg_2/b.xml", "a.xml", "a.xml_2/c.xml", "d/e.xml", "d/e_2.xml", f"{'x' * 251}.xml", "z.xml"]
+    )
+
+
+@pytest.mark.parametrize("how", ["link", "copy"])
+def test_images_with_the_longest_names_are_imported(tmp_path, how):
+    names = ["x" * 247 + ".jpg", "y" * 251 + ".jpg", "z" * 251 + ".jpg", "z" * 250 + ".jpeg"]
+    save_images(tmp_path / "in", *names)
+    lines = [f"{name},64,48,cat,1,1,9,9" for name in names]
+    made = import_from("csv", save_table(tmp_path / "in" / "a.csv", *lines), out=tmp_path / "out", how=how)
+    assert made.num_images == 4 and len(names_in(tmp_path / "out", ".xml")) == 4
+    assert main.main(["check", f"--data_dir={tmp_path / 'out'}"]) == 0
+
+
 def run_import(capsys, *flags):
     status = main.main(["import", *flags])
     return status, capsys.readouterr()

@@ -11,6 +11,8 @@ from tfodhelper import errors, storage
 from tfodhelper.annotations import images, labelimg
 
 LINK, COPY, NONE = "link", "copy", "none"  # how images get to the new folder
+MAX_NAME_BYTES = 255  # of a file or folder, on the usual file systems
+_XML = ".xml"
 
 
 def check_new_folder(path, *apart_from, maker=None):
@@ -47,20 +49,65 @@ def is_inside(name):
     return bool(parts) and ".." not in parts and not name.startswith("/") and "\0" not in name
 
 
+def fit_name(stem, ending):
+    """The stem, shortened where a part of `stem + ending` would be longer than a file system allows."""
+    *folders, name = stem.split("/")
+    room = MAX_NAME_BYTES - len(os.fsencode(ending))
+    return "/".join([*(_shorten(folder, MAX_NAME_BYTES) for folder in folders), _shorten(name, room)])
+
+
+def _shorten(name, room):
+    """The beginning of a name, of at most `room` bytes."""
+    return os.fsencode(name)[:room].decode("utf-8", "ignore") if _is_long(name, room) else name
+
+
+def _is_long(name, room):
+    return len(os.fsencode(name)) > room
+
+
 class FreeNames:
-    """Returns each name only once; names that differ at most in case are numbered from 2."""
+    """Returns each name only once; names that differ at most in case are numbered from 2.
+
+    No name is at once that of a file and of a folder: the names that were returned are files, and what is before their
+    slashes are folders.
+    """
 
     def __init__(self):
-        self._taken = set()
+        self._taken, self._folders, self._numbers = set(), set(), {}
 
     def take(self, stem, ending=""):
         """Returns and reserves `stem + ending`, or the first free name of `stem_2 + ending`, `stem_3 + ending` ..."""
-        name, number = stem + ending, 1
-        while name.casefold() in self._taken:
+        stem = self._leave_files(stem)
+        name, key = fit_name(stem, ending) + ending, (stem.casefold(), ending.casefold())
+        number = self._numbers.get(key, 1)  # where the last search ended
+        while not self.is_free(name):
             number += 1
-            name = f"{stem}_{number}{ending}"
-        self._taken.add(name.casefold())
+            numbered = f"_{number}{ending}"
+            name = fit_name(stem, numbered) + numbered
+        self._numbers[key] = number
+        self.reserve(name)
         return name
+
+    def is_free(self, name):
+        """Whether no file and no folder has the name."""
+        return name.casefold() not in self._taken and name.casefold() not in self._folders
+
+    def reserve(self, name):
+        """Makes a name that of a file."""
+        self._taken.add(name.casefold())
+        self._folders.update(str(folder) for folder in pathlib.PurePosixPath(name.casefold()).parents)
+
+    def _leave_files(self, name):
+        """The name with its folders numbered where files have their names."""
+        *folders, last = name.split("/")
+        path = ""
+        for folder in folders:
+            number, own = 1, folder
+            while (path + own).casefold() in self._taken:
+                number += 1
+                own = f"{folder}_{number}"
+            path += f"{own}/"
+        return path + last
 
 
 class Names:
@@ -77,7 +124,7 @@ class Names:
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
     def take(self, name, suffix=None):
-        """Returns and reserves a free name.
+        """Returns and reserves a free name; one that a file system does not allow is shortened.
 
         Args:
           name: the desired name.
@@ -87,14 +134,21 @@ class Names:
           (name of the image, name of its annotation file without extension).
         """
         stem, ending = os.path.splitext(name)
+        ending, room = suffix or ending, 0
         while True:
-            image = self._free.take(stem, suffix or ending)
+            image = self._free.take(fit_name(stem, ending + " " * room), ending)
             own = os.path.splitext(image)[0]
-            if stem.casefold() in self._shared or own.casefold() in self._owned:
+            if stem.casefold() in self._shared or not self._can_own(own):
                 own = image  # "a.jpg.xml" belongs to "a.jpg" alone
-            if own.casefold() not in self._owned:
+            if _is_long(own.rpartition("/")[2] + _XML, MAX_NAME_BYTES):
+                room += len(_XML)
+            elif self._can_own(own):
                 self._owned.add(own.casefold())
+                self._free.reserve(own + _XML)
                 return image, own
+
+    def _can_own(self, own):
+        return own.casefold() not in self._owned and self._free.is_free(own + _XML)
 
 
 def place_image(source, target, how):

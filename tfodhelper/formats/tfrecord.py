@@ -13,7 +13,7 @@ from tfodhelper.formats.class_ids import ClassIds
 from tfodhelper.formats.import_result import Tally
 
 _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "BMP": ".bmp", "WEBP": ".webp"}
-_MAX_NAME_BYTES = 200
+_MAX_PATH_BYTES = 1000  # a system allows 4096 for the whole path
 
 
 def import_records(patterns_of, output_dir, label_map=None, maker=None):
@@ -99,9 +99,9 @@ def _safe_name(record):
     Parts that begin with a dot, which would hide the image from every search, begin with "_" instead.
     """
     name = "".join(c if c.isprintable() else "_" for c in record.listed.name)
-    if not placing.is_inside(name) or ":" in name:
+    if not placing.is_inside(name) or ":" in name or len(os.fsencode(name)) > _MAX_PATH_BYTES:
         name = os.path.basename(name.replace(":", "/"))
-    if not name.strip(". ") or max(len(os.fsencode(part)) for part in name.split("/")) > _MAX_NAME_BYTES:
+    if not name.strip(". "):
         return "record_" + record.where.rsplit(" ", 1)[-1]
     parts = posixpath.normpath(name).split("/")
     return "/".join("_" + part[1:] if part.startswith(".") else part for part in parts)
