@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfodhelper.dataset import placing
@@ -70,6 +70,7 @@ def test_many_equal_names_are_numbered_at_once():
 _PARTS = st.sampled_from(["a", "a.jpg", "a.xml", "A.jpg", "b" * 251, "b" * 255, "ü" * 130])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(_PARTS, min_size=1, max_size=3).map("/".join)), st.sampled_from([None, ".jpg", ".webp"]))
 def test_all_names_can_be_files_together(tmp_path_factory, wished, suffix):
     folder, names = tmp_path_factory.mktemp("names"), placing.Names([])

@@ -14,7 +14,8 @@ from tfodhelper.annotations.label_map import LabelMap, LabelMapItem
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
 from tfodhelper.formats import importing, tfrecord
-from tfodhelper.formats.class_ids import MAX_ID, ClassIds
+from tfodhelper.formats.class_ids import ClassIds
+from tfodhelper.limits import MAX_CLASSES
 
 HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 
@@ -115,7 +116,8 @@ def test_a_public_record_whose_lists_differ_in_length(tmp_path):
         ([("dummy", 0), ("a", 1), ("b", 2)], "ab", {"a": 1, "b": 2}, []),  # 0 is not used: nothing moves
         ([("a", 0), ("b", 2)], "ab", {"a": 1, "b": 3}, ["ids-moved"]),
         ([("a", 10**12), ("b", 2)], "ab", {"b": 2, "a": 3}, ["id-replaced"]),
-        ([("a", MAX_ID), ("b", MAX_ID + 1)], "a", {"a": MAX_ID}, []),
+        ([("a", MAX_CLASSES), ("b", MAX_CLASSES + 1)], "a", {"a": MAX_CLASSES}, []),
+        ([("a", MAX_CLASSES), ("b", MAX_CLASSES + 1)], "ab", {"b": 1, "a": MAX_CLASSES}, ["id-replaced"]),
         ([("a", "x"), ("b", -1)], "ab", {"a": 1, "b": 2}, ["id-replaced"] * 2),
         ([("a", 3)], "ab", {"a": 3, "b": 4}, ["id-replaced"]),
         ([("a", 1), ("a", 2), ("b", 3)], "ab", None, ["ids-conflict"]),

@@ -77,7 +77,7 @@ class FreeNames:
 
     def take(self, stem, ending=""):
         """Returns and reserves `stem + ending`, or the first free name of `stem_2 + ending`, `stem_3 + ending` ..."""
-        stem = self._leave_files(stem)
+        stem = self._leave_files(fit_name(stem, ""))
         name, key = fit_name(stem, ending) + ending, (stem.casefold(), ending.casefold())
         number = self._numbers.get(key, 1)  # where the last search ended
         while not self.is_free(name):
@@ -105,7 +105,7 @@ class FreeNames:
             number, own = 1, folder
             while (path + own).casefold() in self._taken:
                 number += 1
-                own = f"{folder}_{number}"
+                own = fit_name(folder, f"_{number}") + f"_{number}"
             path += f"{own}/"
         return path + last
 

@@ -4,10 +4,9 @@ Ids are kept wherever a label map can hold them, so that detectors and label map
 begin at 0 are the exception: 0 is the background, so that all of their ids are increased by one.
 """
 
+from tfodhelper import errors, limits
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
-
-MAX_ID = 100_000  # a detector has an output for each id up to the largest
 
 
 class ClassIds:
@@ -38,14 +37,26 @@ class ClassIds:
             return None, conflicts
         given = {name: ids.get(name, [None])[0] for name in names}
         shift = int(0 in given.values())
-        kept = {name: id_ + shift for name, id_ in given.items() if isinstance(id_, int) and 0 < id_ + shift <= MAX_ID}
+        kept = {name: id_ + shift for name, id_ in given.items() if isinstance(id_, int) and _fits(id_ + shift)}
         findings = [_report_shift(given)] if shift else []
-        others = [name for name in given if name not in kept]
-        for id_, name in enumerate(others, start=max(kept.values(), default=0) + 1):
-            kept[name] = id_
-            findings.append(_report_new_id(name, given[name], id_))
+        free = _free_ids(frozenset(kept.values()))
+        for name in [name for name in given if name not in kept]:
+            kept[name] = next(free)
+            findings.append(_report_new_id(name, given[name], kept[name]))
         items = sorted((id_, name) for name, id_ in kept.items())
         return label_maps.LabelMap(tuple(label_maps.LabelMapItem(*item) for item in items)), findings
+
+
+def _fits(id_):
+    return 0 < id_ <= limits.MAX_CLASSES
+
+
+def _free_ids(used):
+    """Yields the ids that are not used, first those above the largest one."""
+    largest = max(used, default=0)
+    yield from range(largest + 1, limits.MAX_CLASSES + 1)
+    yield from (id_ for id_ in range(1, largest) if id_ not in used)
+    raise errors.AnnotationError("more classes than a label map can hold", expected=f"at most {limits.MAX_CLASSES}")
 
 
 def _find_repeated_names(ids):
@@ -79,5 +90,5 @@ def _report_shift(given):
 
 def _report_new_id(name, given, new):
     problem = "has no id" if given is None else f"its id {given!r} cannot be in a label map"
-    expected = f"whole numbers from 1 to {MAX_ID}"
+    expected = f"whole numbers from 1 to {limits.MAX_CLASSES}"
     return Finding("id-replaced", f"class {name!r}", f"{problem}; it gets the id {new}", None, expected)
