@@ -98,7 +98,7 @@ class FreeNames:
         self._folders.update(str(folder) for folder in pathlib.PurePosixPath(name.casefold()).parents)
 
     def _leave_files(self, name):
-        """The name with its folders numbered where files have their names."""
+        """The name, with a number at each folder that has the name of a file."""
         *folders, last = name.split("/")
         path = ""
         for folder in folders:
