@@ -300,7 +300,7 @@ def test_an_index_without_a_name_is_said(tmp_path):
     (tmp_path / "in" / "a.txt").write_text("1 .5 .5 .5 .5\n1 .4 .4 .4 .4\n2 .5 .5 .5 .5\n", encoding="utf-8")
     made = import_from("yolo", tmp_path / "in" / "data.yaml", out=tmp_path / "out")
     assert made.counts == {"class_1": 2, "dog": 1} and codes_of(made) == ["names-uncertain", "class-unnamed"]
-    assert "no name for the class id 1; its 2 boxes are called class_1" in made.findings[1].message
+    assert "no name for the class id 1 of 2 boxes, called class_1 here" in made.findings[1].message
     assert ids_in(tmp_path / "out") == {"class_1": 2, "dog": 3}
 
 

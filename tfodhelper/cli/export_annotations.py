@@ -4,13 +4,17 @@
 
 The set is checked, corrected and split first, as `convert` does it with the same flags. COCO: instances_train.json and
 instances_validate.json. YOLO: images/, labels/ and data.yaml. CSV: train.csv and validate.csv, as `convert` writes
-them, and train_negatives.csv for images without objects. If EXIF turns an image and its XML says so, the boxes are
-those of the turned image. `tfodhelper import` reads all three formats.
+them, and train_negatives.csv and validate_negatives.csv for images without objects. YOLO and CSV cannot represent
+difficult, truncated, pose and verified: what is lost is counted. Where they cannot keep the ids of the classes either,
+label_map.pbtxt has them. If EXIF turns an image and its XML says so, the boxes are those of the turned image.
+`tfodhelper import` reads all three formats; the command that does so is printed at the end.
 """
+
+import pathlib
 
 from tfodhelper import console
 from tfodhelper.cli import flagging, option_flags
-from tfodhelper.formats.options import ExportAnnotationsOptions
+from tfodhelper.formats.options import NONE, ExportAnnotationsOptions
 
 
 def define_flags(fv):
@@ -24,5 +28,18 @@ def main(fv, args):
     options = option_flags.read_options(fv, ExportAnnotationsOptions)
     from tfodhelper.formats import exchange
 
-    exchange.export_annotations(options)
-    console.say_next(f"tfodhelper import --from={options.to} --help")
+    console.say_next(_import_command(options, exchange.export_annotations(options)))
+
+
+def _import_command(options, made):
+    """The command that imports all that was exported."""
+    output_dir = pathlib.Path(options.output_dir)
+    inputs = {}
+    for side, flag in zip(made.sides, ("input", "val_input", "test_input")):
+        files = ",".join(str(output_dir / name) for name in side.files)
+        inputs |= {} if files in inputs.values() else {flag: files}  # a data.yaml names all sides
+    image_dir = output_dir / "images"
+    if options.images == NONE:
+        image_dir = options.image_dir or options.data_dir
+    flags = {"from": options.to, **inputs, "image_dir": image_dir, "output_dir": "FOLDER"}
+    return "tfodhelper import " + " ".join(f"--{flag}={value}" for flag, value in flags.items())

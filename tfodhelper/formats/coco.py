@@ -7,7 +7,7 @@ A box is [x, y, width, height] in pixels from the top-left corner. Properties th
 import json
 import pathlib
 
-from tfodhelper import errors, limits, storage
+from tfodhelper import errors, limits, spelling, storage
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
@@ -63,7 +63,9 @@ def _make_image(name, entry, boxes, lost):
 
 
 def _report_shared_id(path, id_, names, num_objects):
-    problem = f"{len(names)} images have the id {id_!r}, so that it is unknown whose its {num_objects} annotations are"
+    problem = (
+        f"{len(names)} images have the id {id_!r}, so that it is unknown whose its annotations ({num_objects}) are"
+    )
     fix = f"give each image in {path.name} an id of its own"
     return [Finding("image-id-shared", name, problem, fix=fix) for name in names]
 
@@ -140,7 +142,9 @@ def _read_annotations(annotations, names_of, images_of, path):
             findings += notes
             num_details += bool(entry.get("segmentation") or entry.get("keypoints"))
     if num_details:
-        problem = f"outlines or key points of {num_details} objects are not imported, only their boxes"
+        problem = (
+            f"outlines or key points of {spelling.count(num_details, 'object')} are not imported, only their boxes"
+        )
         findings.append(Finding("detail-dropped", path.name, problem))
     return objects, findings
 

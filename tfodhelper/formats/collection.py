@@ -9,7 +9,7 @@ import math
 import posixpath
 import re
 
-from tfodhelper import limits
+from tfodhelper import limits, spelling
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, Box
 
@@ -123,7 +123,7 @@ def report_unnamed(counts, source):
         Finding(
             "class-unnamed",
             source,
-            f"no name for the class id {id_}; its {count} boxes are called {unnamed_class(id_)}",
+            f"no name for the class id {id_} of {spelling.count(count, 'box')}, called {unnamed_class(id_)} here",
             fix="give the file with all class names with --classes, or rename the class",
         )
         for id_, count in sorted(counts.items())
@@ -139,7 +139,7 @@ def findings_of(image):
     """The findings about the lost objects of a `ListedImage`, and about the image if it is left out for them."""
     if is_usable(image):
         return list(image.lost)
-    return [*image.lost, Finding("no-box-left", image.name, f"none of its {len(image.lost)} objects has a usable box")]
+    return [*image.lost, Finding("no-box-left", image.name, "it has objects, but no usable box")]
 
 
 def snap(value):

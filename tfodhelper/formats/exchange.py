@@ -2,7 +2,7 @@
 
 import os
 
-from tfodhelper import console, errors, provenance
+from tfodhelper import console, errors, provenance, spelling
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import plan, report
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
@@ -53,9 +53,10 @@ def import_annotations(options):
     console.say(console.format_table(("NAME", "Boxes"), made.counts.items(), numbers=(1,)))
     console.say("")
     console.say(
-        f"{made.num_images} images, {made.num_boxes} boxes, {made.num_negatives} images without objects "
-        f"in {made.output_dir}; left out: {made.num_left_out} images; "
-        f"not listed and not imported: {len(made.unlisted)} images"
+        f"{spelling.count(made.num_images, 'image')}, {spelling.count(made.num_boxes, 'box')}, "
+        f"{spelling.count(made.num_negatives, 'image')} without objects in {made.output_dir}; "
+        f"left out: {spelling.count(made.num_left_out, 'image')}; "
+        f"not listed and not imported: {spelling.count(len(made.unlisted), 'image')}"
     )
     return made
 
@@ -77,6 +78,9 @@ def export_annotations(options):
     Args:
       options: an `ExportAnnotationsOptions`.
 
+    Returns:
+      An `exporting.ExportResult`.
+
     Raises:
       UsageError, AnnotationError, DatasetError, StorageError: the dataset or a folder cannot be used.
     """
@@ -85,6 +89,24 @@ def export_annotations(options):
     for line in report.format_report(planned, options.max_shown):
         console.say(line)
     planned.check(options.strict)
-    counts = exporting.export_set(planned, options.to, options.output_dir, options.images, maker)
-    console.say(", ".join(f"{side} {count} images" for side, count in counts.items()) + f" in {options.output_dir}")
-    console.say(f"not kept by this format: {exporting.LOST[options.to]}")
+    made = exporting.export_set(planned, options.to, options.output_dir, options.images, maker)
+    header = ("Side", "Images", "Boxes", "Images without objects", "Files")
+    rows = [
+        (side.side, side.num_images, side.num_boxes, side.num_negatives, ", ".join(side.files)) for side in made.sides
+    ]
+    console.say("")
+    console.say(console.format_table(header, rows, numbers=(1, 2, 3)))
+    console.say("")
+    console.say(f"written to {options.output_dir}; {_describe_losses(options.to, made)}")
+    return made
+
+
+def _describe_losses(format_, made):
+    """What the format cannot represent of this set, with counts."""
+    lost = ", ".join(spelling.count(number, noun) for noun, number in made.lost.items())
+    parts = [f"not kept by {format_}: {lost}" if lost else "nothing of this set is lost in this format"]
+    if format_ == COCO:
+        parts.append("difficult, truncated, pose and verified are under keys that other readers ignore")
+    if made.label_map:
+        parts.append(f"the ids of the classes are in {made.label_map} only; convert reads it with --label_map")
+    return "; ".join(parts)
