@@ -90,3 +90,52 @@ def test_label_map_error_is_escaped():
     with pytest.raises(errors.AnnotationError) as caught:
         parse_label_map("item { id: 1 name: 'a\x1b[2J' } item { id: 1 name: 'b' }", "m\u202e.pbtxt")
     assert "\x1b" not in str(caught.value) and "\u202e" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("cat", 3),
+        ("猫", 2),
+        ("ねこ", 4),
+        ("고양이", 6),
+        ("\u1100\u1161", 2),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("🐈", 2),
+        ("ｶ", 1),
+        ("", 0),
+    ],
+)
+def test_columns_that_a_text_takes(text, columns):
+    assert plain_text.width(text) == columns
+    assert plain_text.width(plain_text.pad(text, 7)) == 7
+
+
+def test_a_table_with_wide_letters_is_aligned():
+    lines = console.format_table(
+        ("NAME", "n"), [("红灯 on", 5), ("e\u0301t", 10), ("cat", 300)], numbers=(1,)
+    ).splitlines()
+    assert len({plain_text.width(line) for line in lines}) == 1
+    assert lines[2:] == ["红灯 on    5", "e\u0301t        10", "cat      300"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "shown"),
+    [
+        ("a.jpg", "b.jpg", ("a.jpg", "b.jpg")),
+        ("猫.jpg", "犬.jpg", ("猫.jpg", "犬.jpg")),
+        ("caf\u00e9.jpg", "cafe\u0301.jpg", ("caf\\xe9.jpg", "cafe\\u0301.jpg")),
+        ("cat", "c\u0430t", ("cat", "c\\u0430t")),  # a Cyrillic letter
+        ("A", "犬", ("A", "犬")),
+        ("cafe", "caf\u00e9", ("cafe", "caf\u00e9")),
+        ("cat", "cats\u0430", ("cat", "cats\u0430")),
+        ("a b", "a\u00a0b", ("a b", "a\\xa0b")),
+    ],
+)
+def test_texts_that_look_alike_are_told_apart(expected, received, shown):
+    assert plain_text.tell_apart(expected, received) == shown
+    assert (
+        f"expected {shown[0]}; received {shown[1]}" in Finding("xml-empty", "f", "w", None, expected, received).message
+    )
+    assert f"received: {shown[1]}" in str(errors.DatasetError("x", expected=expected, received=received))

@@ -9,7 +9,7 @@ import os
 import pathlib
 import time
 
-from tfodhelper import own_files, plain_text, terminal
+from tfodhelper import invocation, own_files, plain_text, terminal
 
 REWRITE = "\r\x1b[2K"  # begins the line again
 _LOG_FILES, _LOST_LOG_FILES = set(), set()
@@ -17,6 +17,7 @@ _LOG_FILES, _LOST_LOG_FILES = set(), set()
 
 def say(text=""):
     """Prints a line and adds it with the time to every open process log."""
+    text = invocation.as_typed(str(text))
     terminal.write(plain_text.visible(text) + "\n")
     note(text)
 
@@ -42,6 +43,7 @@ def _append(path, text):
 
 def warn(text):
     """Prints a warning to standard error and to the process logs."""
+    text = invocation.as_typed(str(text))
     terminal.write(plain_text.visible(f"warning: {text}") + "\n", terminal.ERR)
     note(f"warning: {text}")
 
@@ -98,22 +100,22 @@ def format_table(header, rows, numbers=()):
       numbers: indices of the columns that are aligned to the right.
     """
     cells = [[plain_text.one_line(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(plain_text.width(row[i]) for row in cells) for i in range(len(header))]
 
     def line(row):
-        set_cells = [c.rjust(w) if i in numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))]
-        return "  ".join(set_cells).rstrip()
+        padded = (plain_text.pad(cell, width, i in numbers) for i, (cell, width) in enumerate(zip(row, widths)))
+        return "  ".join(padded).rstrip()
 
     return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *(line(row) for row in cells[1:])])
 
 
 def say_next(*commands):
-    """Prints at the end of a command what to type next."""
+    """Prints at the end of a command what to type next; commands begin with "tfodhelper", see `invocation`."""
     if commands:
         say("")
         say("Next:")
         for command in commands:
-            say(f"  {command}")
+            say(f"  {invocation.command_as_typed(command)}")
 
 
 class Progress:

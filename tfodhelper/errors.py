@@ -29,6 +29,8 @@ class TfodhelperError(Exception):
         self.expected = expected
         self.received = received
         self.fix = fix
+        if expected is not None and received is not None:
+            expected, received = plain_text.tell_apart(expected, received)
         lines = [self.what]
         if expected is not None:
             lines.append(f"  expected: {expected}")

@@ -5,6 +5,7 @@ is printed, logged or raised goes through here: `console`, `errors` and the comm
 """
 
 import re
+import unicodedata
 
 LONGEST_SHOWN = 300  # characters of one value from a file, in a message
 
@@ -35,6 +36,57 @@ def _escape(match):
     code = ord(match[0])
     known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(match[0])
     return known or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
+def tell_apart(expected, received):
+    """Two texts that a message compares, with escapes for what is not ASCII if they would look the same.
+
+    They do if only the encoding of accents differs, or if letters of another alphabet replace those they resemble.
+    """
+    first, second = str(expected), str(received)
+    if first != second and _look_alike(first, second):
+        return tuple(text.encode("ascii", "backslashreplace").decode("ascii") for text in (first, second))
+    return first, second
+
+
+def _look_alike(first, second):
+    if unicodedata.normalize("NFKC", first) == unicodedata.normalize("NFKC", second):
+        return True
+    differing = [pair for pair in zip(first, second) if pair[0] != pair[1]]
+    return len(first) == len(second) and all(map(_is_imitation, differing))
+
+
+def _is_imitation(letters):
+    """Whether one of two letters is Latin and the other of an alphabet with letters that look like Latin ones."""
+    alphabets = [unicodedata.name(letter, "").partition(" ")[0] for letter in letters]
+    return "LATIN" in alphabets and not {"CYRILLIC", "GREEK"}.isdisjoint(alphabets)
+
+
+def width(text):
+    """The number of columns of a terminal that a text takes.
+
+    Chinese, Japanese and Korean letters and most pictographs take two (Unicode Standard Annex 11, classes W and F),
+    accents and joiners that are separate characters none.
+    """
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(letter):
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf") or "\u1160" <= letter <= "\u11ff":
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def pad(text, columns, to_the_right=False):
+    """The text with blanks up to a number of columns of a terminal, see `width`.
+
+    Args:
+      text: one line.
+      columns: at least; a longer text stays as it is.
+      to_the_right: whether the blanks precede the text, as for numbers.
+    """
+    blanks = " " * (columns - width(text))
+    return blanks + text if to_the_right else text + blanks
 
 
 def shorten(text, longest=LONGEST_SHOWN):

@@ -164,8 +164,9 @@ class Finding:
     def message(self) -> str:
         """The finding in one line, without the code."""
         parts = [f"{self.file}: " + (f"{self.where}: " if self.where else "") + self.what]
-        parts += [f"expected {self.expected}"] if self.expected else []
-        parts += [f"received {self.received}"] if self.received else []
+        expected, received = plain_text.tell_apart(self.expected or "", self.received or "")
+        parts += [f"expected {expected}"] if expected else []
+        parts += [f"received {received}"] if received else []
         parts += [self.action] if self.action != KEPT else []
         parts += [f"fix: {self.fix}"] if self.fix else []
         return plain_text.one_line("; ".join(plain_text.shorten(part) for part in parts))

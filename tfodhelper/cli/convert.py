@@ -48,4 +48,4 @@ def main(fv, args):
     )
     if made.num_test:
         console.say(f"{spelling.count(made.num_test, 'test image')}: {made.test_pattern}")
-    console.say_next(f"python -m tfodhelper config --model=ssd_mobilenet_v1 --data_dir={made.output_dir}")
+    console.say_next(f"tfodhelper config --model=ssd_mobilenet_v1 --data_dir={made.output_dir}")

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 
-from tfodhelper import errors, plain_text, storage, terminal
+from tfodhelper import errors, invocation, plain_text, storage, terminal
 from tfodhelper.cli import surroundings
 from tfodhelper.version import __version__
 
@@ -92,7 +92,7 @@ def _explain(error):
 
 
 def _say(text):
-    terminal.write(plain_text.visible(text) + "\n", terminal.ERR)
+    terminal.write(plain_text.visible(invocation.as_typed(text)) + "\n", terminal.ERR)
 
 
 def _report_fault():
@@ -105,7 +105,7 @@ def _report_fault():
 def _explain_missing(error):
     return errors.TfodhelperError(
         f"the Python package {error.name!r} is not installed",
-        fix="tfodhelper doctor says what is missing and the command that installs it",
+        fix="`tfodhelper doctor` says what is missing and the command that installs it",
     )
 
 
@@ -159,7 +159,7 @@ def _load(verb, verbs):
         raise errors.UsageError(
             f"unknown verb {verb!r}",
             expected="one of " + ", ".join(verbs),
-            fix=f"did you mean {near[0]}?" if near else "tfodhelper --help says what each does",
+            fix=f"did you mean {near[0]}?" if near else "`tfodhelper --help` says what each does",
         )
     return importlib.import_module(verbs[verb][0])
 
