@@ -40,7 +40,7 @@ class Maker:
         try:
             value = json.loads((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))
             recorded = _flatten(value)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         own = _flatten(self._to_json())
         names = [name for name in {**own, **recorded} if own.get(name) != recorded.get(name)]

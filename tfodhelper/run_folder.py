@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, run_layout, storage
+from tfodhelper import console, errors, own_files, result_folder, run_layout, storage
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.options import Path, complete, option, options_of, pick
@@ -129,6 +129,8 @@ def choose_folder(options, settings):
 def _check_named_folder(folder, settings):
     state = _read_state(folder)
     if state is None:
+        if folder.is_dir():
+            own_files.remove_dead(folder)
         strangers = (
             [p.name for p in folder.iterdir() if p.name not in (".lock", "process.log")] if folder.is_dir() else []
         )
@@ -226,7 +228,7 @@ def _export(folder, pipeline, converted, result):
         if target.is_dir():
             console.say(f"{target}: already exists")
         elif step in exported:
-            with storage.whole_folder(target) as copy:
+            with result_folder.whole_folder(target) as copy:
                 shutil.copytree(exported[step], copy, dirs_exist_ok=True)
             console.say(f"{target}: step {step}, same as {exported[step].name}")
         else:

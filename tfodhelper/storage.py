@@ -8,14 +8,13 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 
 from tfodhelper import console, errors, limits, own_files
 
-_LOCK = ".lock"
-_LOCK_TEXT = b"process "
-_PARTIAL, _COMPLETE = ".partial", ".complete"  # where a result is made that cannot be made beside its folder
+LOCK = ".lock"
+_OWNER = b"process "
+_BEING_FILLED = []  # beginnings of paths, see `synced_at_the_end`
 _SHOWN = 200  # characters of a line in an error
 
 # What the system refuses for reasons that its owner knows: {error number: (what is wrong, what to do)}.
@@ -90,6 +89,25 @@ def make_folder(path):
     return path
 
 
+def make_own_folder(path):
+    """As `make_folder`, for a folder in one of results that this program alone uses; under its name, a link is refused.
+
+    Raises:
+      StorageError: also when it is a link, which would lead out of the folder around it.
+    """
+    check_no_link(path)
+    return make_folder(path)
+
+
+def check_no_link(path):
+    """Raises StorageError for a symbolic link where this program has a folder of its own."""
+    if os.path.islink(path):
+        raise errors.StorageError(
+            f"{path}: is a symbolic link, expected a folder of this program's own",
+            fix="remove the link, or choose another folder",
+        )
+
+
 @contextlib.contextmanager
 def open_whole(path, mode="w", buffering=-1):
     """Opens a file for writing; it appears under its name only when it is complete and on disk.
@@ -106,7 +124,8 @@ def open_whole(path, mode="w", buffering=-1):
         with open(temporary.descriptor, mode, buffering, **text) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if not any(str(path).startswith(prefix) for prefix in _BEING_FILLED):
+                os.fsync(file.fileno())
         os.replace(temporary.path, path)
     except OSError as error:
         raise explain_os_error(error, path) from error
@@ -116,155 +135,14 @@ def open_whole(path, mode="w", buffering=-1):
 
 
 @contextlib.contextmanager
-def whole_folder(path, maker=None):
-    """Makes a folder that appears under its name only when it is complete and on disk.
-
-    The block fills a hidden folder beside the final one, which gets the final name when the block ends, and is removed
-    when the block fails. What a killed process left of an earlier attempt is cleared by the next one. A final folder
-    that cannot be renamed (a mount point, a link, a folder in one that must not be written) is filled from a hidden
-    folder inside it; of a process that is killed meanwhile, the next one finishes the work.
-
-    Args:
-      path: the final name; must not exist, or be an empty folder: nothing is ever overwritten.
-      maker: a `provenance.Maker`, which is recorded in the folder. A folder that the same one has made is left as it
-        is, and what the block makes is dropped. None if nothing is to be recorded.
-
-    Yields:
-      pathlib.Path of the folder to fill.
-
-    Raises:
-      StorageError: when `path` is a file or not empty, when it cannot be written, or when another process is
-        making it.
-    """
-    path = pathlib.Path(os.path.abspath(path))
-    check_free(path, maker)
-    is_inside = _must_stay(path)
-    content = path / _PARTIAL if is_inside else path.with_name(f".{own_files.short_name(path.name)}.partial")
-    make_folder(content.parent)
-    with _held_folder(content):
-        try:
-            _clear(content)
-            yield content
-            if maker is not None:
-                maker.record(content)
-            _sync(content)
-            if check_free(path, maker):
-                console.say(f"{path}: the same command has already made this from the same files; it is left as it is")
-            else:
-                _move(content, path, is_inside)
-        except OSError as error:
-            raise explain_os_error(error, path) from error
-        finally:
-            shutil.rmtree(content, ignore_errors=True)
-
-
-def _must_stay(path):
-    """Whether a folder exists and cannot be replaced by another one."""
-    return path.is_dir() and (path.is_symlink() or os.path.ismount(path) or not os.access(path.parent, os.W_OK))
-
-
-def _move(content, path, is_inside):
-    """Gives a filled folder its final name, or its content that of the folder around it."""
-    if is_inside:
-        os.replace(content, path / _COMPLETE)
-        _finish_move(path)
-        return
-    if path.is_dir():
-        path.rmdir()  # empty: a rename does not replace it on all systems
-    os.replace(content, path)
-
-
-def _finish_move(path):
-    """Moves what is complete into the folder around it; may be interrupted and repeated."""
-    complete = path / _COMPLETE
-    if complete.is_dir() and not complete.is_symlink():
-        for entry in complete.iterdir():
-            os.replace(entry, path / entry.name)
-        complete.rmdir()
-
-
-@contextlib.contextmanager
-def _held_folder(path):
-    """Makes a folder of this program's own, or takes over that of a dead process, and locks it itself."""
-    while True:
-        try:
-            path.mkdir(exist_ok=True)
-            claim = own_files.Claim(path)
-        except FileNotFoundError:  # another process has just finished with it
-            continue
-        except OSError as error:
-            raise explain_os_error(error, path) from error
-        break
+def synced_at_the_end(folder):
+    """Files in this folder need not be brought to the disk one by one."""
+    prefix = f"{folder}{os.sep}"
+    _BEING_FILLED.append(prefix)
     try:
-        if claim.is_locked is False:
-            raise _in_use(path.parent if path.name == _PARTIAL else path, "")
         yield
     finally:
-        claim.release()
-
-
-def check_free(path, maker=None, error=errors.StorageError, fix="choose another folder, or remove this one"):
-    """Checks that a folder of results can be made under a name without touching anything that exists.
-
-    What a killed process left there of a complete result is put into place.
-
-    Args:
-      path: the folder.
-      maker: see `whole_folder`.
-      error, fix: class of the error, and what to do about it.
-
-    Returns:
-      Whether the folder already holds the result that `maker` makes.
-
-    Raises:
-      StorageError or `error`: it is a file, or contains other files.
-    """
-    path = pathlib.Path(path)
-    if path.exists() and not path.is_dir():
-        raise error(f"{path}: expected a folder, found a file", fix="choose another folder")
-    if not path.is_dir():
-        return False
-    try:
-        _finish_move(path)
-        if all(entry.name in (_LOCK, _PARTIAL) for entry in path.iterdir()):
-            return False
-    except OSError as refused:
-        raise explain_os_error(refused, path) from refused
-    differences = maker.compare(path) if maker is not None else None
-    if differences == {}:
-        return True
-    detail = (
-        {}
-        if not differences
-        else {
-            "expected": "; ".join(f"{name} {old!r}" for name, (old, _) in differences.items()),
-            "received": "; ".join(f"{name} {new!r}" for name, (_, new) in differences.items()),
-        }
-    )
-    raise error(f"{path}: the folder is not empty, and existing files are never overwritten", fix=fix, **detail)
-
-
-def _clear(folder):
-    """Removes all that is in a held folder."""
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def _sync(folder):
-    """Brings all files and folders below a folder to the disk; what links lead to is left alone."""
-    if os.name == "nt":
-        return  # neither folders nor files that are open for reading can be synchronized there
-    for parent, _, names in os.walk(folder, topdown=False):
-        paths = [os.path.join(parent, name) for name in names]
-        for path in [*(path for path in paths if not os.path.islink(path)), parent]:
-            number = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(number)
-            finally:
-                os.close(number)
+        _BEING_FILLED.remove(prefix)
 
 
 def write_text(path, text):
@@ -375,14 +253,14 @@ def hold(folder):
     Raises:
       StorageError: when another process holds the lock, or `.lock` is a link.
     """
-    path = pathlib.Path(folder) / _LOCK
+    path = pathlib.Path(folder) / LOCK
     try:
         claim = own_files.Claim(path, needs_writing=True)
     except OSError as error:
         raise explain_os_error(error, path) from error
     try:
         if claim.is_locked is False:
-            raise _in_use(folder, _read_owner(claim))
+            raise in_use(folder, _read_owner(claim))
         if claim.is_locked is None:
             console.warn(f"{folder}: this file system has no locks; make sure that only one process uses the folder")
         _write_owner(claim)
@@ -391,7 +269,8 @@ def hold(folder):
         claim.release()
 
 
-def _in_use(folder, owner):
+def in_use(folder, owner=""):
+    """The `StorageError` of a folder that another process has locked."""
     return errors.StorageError(
         f"{folder}: another process is using this folder ({owner.strip() or 'unknown'})",
         fix="wait for it, stop it, or choose another folder",
@@ -405,6 +284,6 @@ def _read_owner(claim):
 def _write_owner(claim):
     """Writes this process's number for others to read, on a disk that has room, to a file that this program wrote."""
     with contextlib.suppress(OSError):
-        if os.pread(claim.descriptor, len(_LOCK_TEXT), 0) in (b"", _LOCK_TEXT):
+        if os.pread(claim.descriptor, len(_OWNER), 0) in (b"", _OWNER):
             os.ftruncate(claim.descriptor, 0)
-            os.pwrite(claim.descriptor, _LOCK_TEXT + b"%d\n" % os.getpid(), 0)
+            os.pwrite(claim.descriptor, _OWNER + b"%d\n" % os.getpid(), 0)

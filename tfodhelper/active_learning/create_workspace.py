@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 
-from tfodhelper import console, errors, sheets, spelling, storage
+from tfodhelper import console, errors, own_files, sheets, spelling, storage
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.oracles import image_labels
 from tfodhelper.annotations import label_map as label_maps
@@ -155,6 +155,8 @@ def _warn_of_errors(planned):
 def _check_folder(folder):
     own = {"set", "label_map.pbtxt", "labelled.csv", "validation.txt", "pool.csv", "pool_refused.csv"}
     own |= {".lock", "process.log"}
+    if folder.is_dir():
+        own_files.remove_dead(folder)
     strangers = sorted(path.name for path in folder.iterdir() if path.name not in own) if folder.is_dir() else []
     if strangers:
         raise errors.UsageError(

@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 
-from tfodhelper import console, errors, run_folder, spelling, storage
+from tfodhelper import console, errors, own_files, run_folder, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings
 from tfodhelper.active_learning import workspace as workspaces
@@ -50,6 +50,7 @@ def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, fi
     """
     space = workspaces.Workspace(folder)
     with storage.hold(space.folder), console.process_log(space.folder / "process.log"):
+        own_files.remove_dead(space.folder, is_deep=True)
         done = sum(round_.is_finished for round_ in space.rounds())
         target = number or done + 1
         if done >= target:

@@ -1,7 +1,8 @@
 """Writes checkpoints with the keys of the OD API, so that they load there, and finds those of a training again."""
 
-import os
+import contextlib
 import pathlib
+import re
 import shutil
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from tfodhelper import storage
 from tfodhelper.checkpoints import find, keys
 
+_UNFINISHED = re.compile(r"checkpoint\.tmp[0-9a-f]{32}|ckpt-\d+_temp|ckpt-\d+\.[\w.-]+\.tempstate\d+")
 _STEP_KEYS = ("step/.ATTRIBUTES/VARIABLE_VALUE", "global_step/.ATTRIBUTES/VARIABLE_VALUE")
 
 
@@ -62,14 +64,22 @@ def copy_weights(prefix, folder):
     prefix, folder = pathlib.Path(prefix), storage.make_folder(folder)
     files = sorted(prefix.parent.glob(f"{prefix.name}.*"), key=lambda path: path.suffix == ".index")
     for path in files:  # the index last: without it there is no checkpoint
-        partial = folder / f".{path.name}.partial"
-        shutil.copyfile(path, partial)
-        os.replace(partial, folder / path.name)
+        with open(path, "rb") as source, storage.open_whole(folder / path.name, "wb") as copy:
+            shutil.copyfileobj(source, copy)
     tf.compat.v1.train.update_checkpoint_state(str(folder), str(folder / prefix.name))
     for path in folder.glob("ckpt-*"):
         if path.name.partition(".")[0] != prefix.name:
             path.unlink()
     return str(folder / prefix.name)
+
+
+def remove_leftovers(folder):
+    """Removes what TensorFlow leaves in a folder when it is killed while it writes a checkpoint there."""
+    folder = pathlib.Path(folder)
+    paths = [path for path in folder.iterdir() if _UNFINISHED.fullmatch(path.name)] if folder.is_dir() else []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def find_newest(folder):

@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, result_folder, storage
 from tfodhelper.annotations import images, labelimg
 
 LINK, COPY, NONE = "link", "copy", "none"  # how images get to the new folder
@@ -19,7 +19,7 @@ def check_new_folder(path, *apart_from, maker=None):
     """Checks the name of a folder for results that must not be mixed with other files.
 
     Args:
-      path: the folder, see `storage.whole_folder`.
+      path: the folder, see `result_folder.whole_folder`.
       *apart_from: folders that must be neither inside it nor around it.
       maker: the `provenance.Maker` of the results, or None.
 
@@ -39,7 +39,9 @@ def check_new_folder(path, *apart_from, maker=None):
                 expected=f"a folder separate from {other}",
                 fix="use another folder for --output_dir",
             )
-    storage.check_free(path, maker, errors.DatasetError, "use another folder for --output_dir, or remove this one")
+    result_folder.check_free(
+        path, maker, errors.DatasetError, "use another folder for --output_dir, or remove this one"
+    )
     return path
 
 

@@ -16,7 +16,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, fields, storage
+from tfodhelper import console, errors, fields, result_folder, storage
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.config import pipeline
 from tfodhelper.exporting import serving
@@ -115,7 +115,7 @@ def export_saved_model(
       batch_size: images per call; None for any number; "default" for the Object Detection API's default for the type.
       label_map_path: label map to put next to the model, or None.
       make_checkpoint_view: detector -> trackable whose paths are the checkpoint's keys under `model/`.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       pathlib.Path of the output directory.
@@ -131,7 +131,7 @@ def export_saved_model(
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size)
-    with storage.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
+    with result_folder.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
@@ -145,7 +145,7 @@ def check_output_directory(output_directory, maker=None):
     """Checks that an export can be written there without overwriting anything.
 
     Args:
-      output_directory, maker: see `storage.whole_folder`.
+      output_directory, maker: see `result_folder.whole_folder`.
 
     Returns:
       pathlib.Path of the directory.
@@ -156,7 +156,7 @@ def check_output_directory(output_directory, maker=None):
     """
     target = pathlib.Path(output_directory).absolute()
     fix = "choose another --output_directory, or remove this one"
-    storage.check_free(target, maker, errors.ExportError, fix)
+    result_folder.check_free(target, maker, errors.ExportError, fix)
     storage.make_folder(target.parent)
     return target
 

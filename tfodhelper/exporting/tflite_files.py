@@ -16,7 +16,7 @@ import shutil
 
 from google.protobuf import text_format
 
-from tfodhelper import console, errors, families, storage
+from tfodhelper import console, errors, families, result_folder, storage
 from tfodhelper.config import pipeline
 from tfodhelper.exporting import options as export_options
 from tfodhelper.exporting import saved_model, tflite_check, tflite_convert, tflite_graph, tflite_images
@@ -65,7 +65,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
       options: `options.ExportOptions`.
       label_map: `LabelMap`, or None.
       label_map_path: its file, to put next to the files, or None.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       pathlib.Path of the output directory, which appears when everything in it is complete.
@@ -80,7 +80,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
     pipeline_config = tflite_images.with_data(pipeline_config, options.data_dir)
     detector = saved_model.restore_detector(pipeline_config, trained_checkpoint_dir)
     names = _name_classes(label_map, detector.num_classes)
-    with storage.whole_folder(target, maker) as folder, contextlib.ExitStack() as stack:
+    with result_folder.whole_folder(target, maker) as folder, contextlib.ExitStack() as stack:
         writer = _Writer(pipeline_config, detector, options, names, stack)
         paths = [writer.write(folder, quantization) for quantization in dict.fromkeys(options.quantization)]
         storage.write_text(folder / metadata.LABELS, metadata.format_labels(writer.labels))

@@ -6,7 +6,7 @@ It exports the same images, corrected boxes and split that `convert` would use.
 import collections
 import dataclasses
 
-from tfodhelper import storage
+from tfodhelper import result_folder
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import placing
 from tfodhelper.dataset.split.split import SPLITS
@@ -63,7 +63,7 @@ def export_set(planned, format_, output_dir, how=placing.LINK, maker=None):
       format_: one of `FORMATS`.
       output_dir: an empty or new folder.
       how: how to place images: `placing.LINK`, COPY or NONE.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       An `ExportResult`.
@@ -76,7 +76,7 @@ def export_set(planned, format_, output_dir, how=placing.LINK, maker=None):
     sides = [side for side in SPLITS if planned.images_of(side)]
     images_of = {side: [(image.path, _to_listed(image)) for image in planned.images_of(side)] for side in sides}
     label_map = planned.label_map
-    with storage.whole_folder(output_dir, maker) as filled:
+    with result_folder.whole_folder(output_dir, maker) as filled:
         if format_ == YOLO:
             yolo_folder.write_folder(filled, images_of, label_map, how)
             files_of = dict.fromkeys(sides, (yolo_folder.DATA_YAML,))

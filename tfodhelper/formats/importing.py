@@ -10,7 +10,7 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, result_folder
 from tfodhelper.annotations import image_search, images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
@@ -34,7 +34,7 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
       image_dir: searched recursively for the images; by default the folder of the first path.
       classes: file with the class names of a YOLO dataset, or None to search for it.
       how: `placing.LINK`, COPY or NONE.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       An `import_result.ImportResult`.
@@ -63,7 +63,7 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
         raise errors.DatasetError(f"{path}: no image is listed in it", received=lost[0] if lost else None)
     output_dir = placing.check_new_folder(output_dir, image_dir, maker=maker)
     read = dataclasses.replace(read, findings=(*read.findings, *findings))
-    with storage.whole_folder(output_dir, maker) as filled:
+    with result_folder.whole_folder(output_dir, maker) as filled:
         copier = _Copier(image_dir, filled, output_dir, placing.Names(names), how)
         made = _write(read, class_ids, names, copier)
     return dataclasses.replace(made, output_dir=output_dir)

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import posixpath
 
-from tfodhelper import console, storage
+from tfodhelper import console, result_folder, storage
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
 from tfodhelper.formats import collection, tfrecord_reader
@@ -26,7 +26,7 @@ def import_records(patterns_of, output_dir, label_map=None, maker=None):
       patterns_of: {side: glob pattern of the record files}; if there are several, the images are assigned to them.
       output_dir: an empty or new folder.
       label_map: a `LabelMap` for records that contain only class ids, or None.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       An `import_result.ImportResult`.
@@ -37,7 +37,7 @@ def import_records(patterns_of, output_dir, label_map=None, maker=None):
     paths_of = {side: tfrecord_reader.list_filled(pattern) for side, pattern in patterns_of.items()}
     names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
     output_dir = placing.check_new_folder(output_dir, maker=maker)
-    with storage.whole_folder(output_dir, maker) as filled, console.Progress("records imported") as progress:
+    with result_folder.whole_folder(output_dir, maker) as filled, console.Progress("records imported") as progress:
         writer = _Writer(filled, output_dir, names)
         for side, paths in paths_of.items():
             for record in tfrecord_reader.read_records(paths, names):

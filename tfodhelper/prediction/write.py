@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, result_folder, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections
 from tfodhelper.render import boxes
@@ -20,7 +20,7 @@ def check_output_dir(output_dir, maker=None):
     """Checks that results can be written to a folder without touching existing files.
 
     Args:
-      output_dir, maker: see `storage.whole_folder`.
+      output_dir, maker: see `result_folder.whole_folder`.
 
     Returns:
       pathlib.Path of the folder.
@@ -29,7 +29,7 @@ def check_output_dir(output_dir, maker=None):
       PredictionError: it is not empty.
     """
     fix = "choose another --output_dir, or remove this one"
-    storage.check_free(output_dir, maker, errors.PredictionError, fix)
+    result_folder.check_free(output_dir, maker, errors.PredictionError, fix)
     return pathlib.Path(output_dir)
 
 
@@ -40,7 +40,7 @@ class ResultWriter:
 
     Args:
       output_dir: folder for the results, see `check_output_dir`.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
       write_xml: whether to write LabelImg XML.
       write_pictures: whether to write pictures with boxes.
 
@@ -52,7 +52,7 @@ class ResultWriter:
 
     def __init__(self, output_dir, *, write_xml=False, write_pictures=False, maker=None):
         check_output_dir(output_dir, maker)
-        self._whole = storage.whole_folder(output_dir, maker)
+        self._whole = result_folder.whole_folder(output_dir, maker)
         self._output_dir = None
         self._write_xml, self._write_pictures = write_xml, write_pictures
         self._unreadable = []

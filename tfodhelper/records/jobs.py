@@ -32,7 +32,8 @@ def convert_share(folder, options, number, count):
     Raises:
       DatasetError: the folder contains something else.
     """
-    parts = storage.make_folder(folder / result.PARTS / f"{number}-of-{count}").parent
+    storage.check_no_link(folder / result.PARTS)
+    parts = storage.make_own_folder(folder / result.PARTS / f"{number}-of-{count}").parent
     with storage.hold(parts / f"{number}-of-{count}"), console.process_log(folder / f"process-{number}-of-{count}.log"):
         if (folder / manifests.NAME).exists():
             shutil.rmtree(parts)

@@ -72,7 +72,7 @@ def update(folder, options, manifest, known):
 def _make_empty(folder):
     """Makes a folder for the new files; what a stopped update left there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
-    return storage.make_folder(folder)
+    return storage.make_own_folder(folder)
 
 
 def _find_changes(planned, old):
@@ -162,6 +162,7 @@ def recover(folder):
     """
     folder = pathlib.Path(folder)
     new_folder = folder / _FOLDER
+    storage.check_no_link(new_folder)
     if not new_folder.is_dir():
         return
     if (new_folder / manifests.NAME).exists():

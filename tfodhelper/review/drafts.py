@@ -7,7 +7,7 @@ corrects the rest and presses the space bar, which marks the image as verified. 
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, sheets, storage
+from tfodhelper import errors, result_folder, sheets
 from tfodhelper.annotations import checks, findings, labelimg
 from tfodhelper.annotations.labelimg import CORNERS, format_number
 from tfodhelper.annotations.structures import UnusableFile
@@ -27,7 +27,7 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK, maker=None):
       planned: the `plan.Plan` that was compared.
       by_image: {image name: list of `Suspect`s}.
       how: `placing.LINK`, COPY or NONE, for the images next to the drafts.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       Path of the folder of the drafts.
@@ -42,7 +42,7 @@ def write_drafts(output_dir, planned, by_image, how=placing.LINK, maker=None):
     order = suspects.rank(by_image)
     digits = max(4, len(str(len(order))))
     rows = []
-    with storage.whole_folder(folder, maker) as filled:
+    with result_folder.whole_folder(folder, maker) as filled:
         for number, name in enumerate(order, start=1):
             image, image_suspects = images[name], by_image[name]
             draft = f"{number:0{digits}d}_{pathlib.PurePosixPath(name).name}"

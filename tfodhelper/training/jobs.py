@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, families, run_layout, storage
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.checkpoints import find
+from tfodhelper.checkpoints import find, save
 from tfodhelper.config import options as config_options
 from tfodhelper.config import overrides, supported
 from tfodhelper.config import pipeline as pipelines
@@ -102,6 +102,9 @@ def train_model(pipeline, model_dir, options):
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
     with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
+        if is_chief:
+            for folder in (model_dir, model_dir / "last", model_dir / "best"):
+                save.remove_leftovers(folder)
         keep_sampling(pipeline.train_input_reader, model_dir, options, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()

@@ -7,6 +7,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tfodhelper import storage
+from tfodhelper.records import framing
+
 _PICTURES = "eval_side_by_side"  # as the Object Detection API calls them
 
 
@@ -29,11 +32,10 @@ def drop_after(folder, step):
         session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )
     # TensorBoard reads the files of a folder in the order of their names: after the newest, before the next.
-    with tf.io.TFRecordWriter(files[-1] + ".restart") as writer:
-        writer.write(version.SerializeToString())
+    with storage.open_whole(files[-1] + ".restart", "wb") as file:
         # TensorBoard takes the first mark for a start and only the next one for a restart.
-        writer.write(restart.SerializeToString())
-        writer.write(restart.SerializeToString())
+        for event in (version, restart, restart):
+            file.writelines(framing.frame(event.SerializeToString()))
 
 
 def write_images(pictures, step):

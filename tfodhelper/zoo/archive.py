@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import zlib
 
-from tfodhelper import errors, plain_text, storage
+from tfodhelper import errors, plain_text, result_folder, storage
 
 MARKER = ".complete.json"  # written last to an unpacked folder
 _MAX_BYTES = 8 << 30
@@ -80,7 +80,7 @@ def unpack(archive, folder, facts=(), check=None):
         absolute paths, "..", links, devices.
       StorageError: the folder is not empty or cannot be written.
     """
-    with storage.whole_folder(folder) as content:
+    with result_folder.whole_folder(folder) as content:
         try:
             check_gzip(archive)
             with tempfile.TemporaryDirectory(dir=content) as unpacked:

@@ -20,7 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from tfodhelper import console, errors, plain_text, storage
+from tfodhelper import console, errors, own_files, plain_text, storage
 
 _TRIES = 3
 _TIMEOUT_S = 30
@@ -216,7 +216,7 @@ def _store(response, address, part, start):
     )
     done, pace = start, _Pace()
     title = f"downloading {part.name.removesuffix('.part')}, MB"
-    with open(part, "ab" if start else "wb") as file, console.Progress(title, _megabytes(total)) as progress:
+    with _open_part(part, start) as file, console.Progress(title, _megabytes(total)) as progress:
         while True:
             try:
                 piece = response.read1(_PIECE)
@@ -238,10 +238,16 @@ def _store(response, address, part, start):
     return _announced(headers)
 
 
+<<<<<<< HEAD
 def _announced_length(headers):
     """The announced number of bytes, or None; what is not a number does not count."""
     text = (headers.get("Content-Length") or "").strip()
     return int(text) if _LENGTH.fullmatch(text) else None
+=======
+def _open_part(part, start):
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if start else os.O_TRUNC)
+    return open(own_files.open_careful(part, flags), "ab" if start else "wb")
+>>>>>>> 58821a2 (Folders of results in one module; the same command finds its result; a script kills every verb that writes)
 
 
 def _megabytes(size):

@@ -136,7 +136,8 @@ def hold_shard(folder, shard):
       StorageError: another process holds it, or the folder cannot be written.
     """
     number, count = shard
-    shard_dir = storage.make_folder(pathlib.Path(folder) / _SHARDS / f"{number}-of-{count}")
+    storage.check_no_link(pathlib.Path(folder) / _SHARDS)
+    shard_dir = storage.make_own_folder(pathlib.Path(folder) / _SHARDS / f"{number}-of-{count}")
     with storage.hold(shard_dir):
         _remove_leftovers(pathlib.Path(folder), number, count)
         yield

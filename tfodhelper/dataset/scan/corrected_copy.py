@@ -1,6 +1,6 @@
 """Writes a corrected copy of a dataset into a separate folder; the originals are never touched."""
 
-from tfodhelper import console, storage
+from tfodhelper import console, result_folder
 from tfodhelper.annotations import findings
 from tfodhelper.dataset import placing
 
@@ -19,7 +19,7 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
       how: how to place unchanged images: `placing.COPY` or LINK.
       reviewed: {image name: `Annotation`} that a person made to replace the existing one, or None.
       show_progress: whether to show the progress on the console.
-      maker: see `storage.whole_folder`.
+      maker: see `result_folder.whole_folder`.
 
     Returns:
       List of dicts, one per changed image: image, fixed (its new name), codes.
@@ -33,7 +33,7 @@ def write_fixed(planned, folder, how=placing.COPY, reviewed=None, show_progress=
     names = placing.Names([image.name for image in images])
     changed = []
     progress = console.Progress("images written", len(images), 10.0 if show_progress else float("inf"))
-    with storage.whole_folder(folder, maker) as filled:
+    with result_folder.whole_folder(folder, maker) as filled:
         for image in images:
             annotation = (reviewed or {}).get(image.name)
             name = placing.place_corrected(image, filled, names, how, annotation, folder)

@@ -1,0 +1,320 @@
+"""Kills every verb that writes, at random moments, and starts the same command again.
+
+    python scripts/kill_verbs.py --kills=20 --seed=1 --work=FOLDER [--cases=import-coco,predict]
+
+The signals are SIGKILL and SIGTERM to the process, SIGINT and SIGHUP to its group, in turn. The second start has to end
+with exit status 0 and the files of an undisturbed run: byte for byte, but for times of day, durations and what
+TensorFlow writes differently each time, which is compared by name. Nothing else may be left, neither in the folder nor
+among the temporary files. Prints one line per case; the exit status is 1 if something differs.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tfodhelper import console  # noqa: E402
+
+SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT, "HUP": signal.SIGHUP}
+TO_GROUP = (signal.SIGINT, signal.SIGHUP)  # as a terminal sends them
+SMALL = [
+    *("--fine_tune_checkpoint=none", "--batch_size=2", "--strategy=cpu", "--eval_every=2"),
+    *(f"--set=model.ssd.image_resizer.fixed_shape_resizer.{side}=96" for side in ("height", "width")),
+    *("--set=model.ssd.feature_extractor.depth_multiplier=0.25", "--set=model.ssd.feature_extractor.min_depth=8"),
+]
+SMALL_CONFIG = ["--model=ssd_mobilenet_v1", *(flag for flag in SMALL if not re.match("--(strategy|eval_every)", flag))]
+
+# Files whose bytes are of the day or of one process: only that they exist is compared.
+BY_NAME = re.compile(
+    r"process[^/]*\.log|\.lock|run\.json|round\.json|saved_model\.pb|fingerprint\.pb|variables\.(index|data.*)"
+    r"|.*\.(png|html)|results\.csv|evaluations\.jsonl|ckpt-.*|checkpoint|detector_.*\.tflite|detector\.json|state\.json"
+    r"|.*\.npz|.*predictions.*|part-.*|scores\.csv|selection\.json|answers\.jsonl|plan\.json|tables\.txt|.*\.csv"
+)
+PASSED_OVER = re.compile(r"events\.out\.tfevents\..*")  # as many as there were starts
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A command that is killed.
+
+    Attributes:
+      argv: its arguments; {in} stands for the folder of inputs, and `out` is in the folder where it runs.
+      before: commands that are run once, where the command will run, before it is killed.
+      by_name: whether files like those of `BY_NAME` are compared by name only; the others always byte for byte.
+    """
+
+    argv: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...] = ()
+    by_name: bool = False
+
+
+OUT = "--output_dir=out"
+SETS = {
+    "coco": ("--input={in}/coco/instances_train.json", "--val_input={in}/coco/instances_validate.json"),
+    "yolo": ("--input={in}/yolo/data.yaml",),
+    "csv": ("--input={in}/csv/train.csv", "--val_input={in}/csv/validate.csv"),
+}
+CASES = {
+    **{
+        f"import-{name}": Case(("import", f"--from={name}", *flags, "--image_dir={in}/images", "--images=copy", OUT))
+        for name, flags in SETS.items()
+        if name != "yolo"
+    },
+    "import-yolo": Case(("import", "--from=yolo", *SETS["yolo"], OUT)),
+    "import-records": Case(("import", "--from=records", "--input={in}/data/train.record-*", OUT)),
+    **{
+        f"export-annotations-{name}": Case(
+            ("export-annotations", f"--to={name}", "--data_dir={in}/images", "--images=copy", OUT)
+        )
+        for name in SETS
+    },
+    "check-fix": Case(("check", "--data_dir={in}/images", "--fix", "--nonear_duplicates", OUT)),
+    "convert": Case(("convert", "--data_dir={in}/images", OUT)),
+    "convert-update": Case(
+        ("convert", "--data_dir=images", "--update", OUT),
+        (
+            ("!copy", "{in}/few", "images"),
+            ("convert", "--data_dir=images", OUT),
+            ("!copy", "{in}/images", "images"),
+        ),
+    ),
+    "convert-shard": Case(
+        ("convert", "--data_dir={in}/images", "--shard=2/2", OUT),
+        (("convert", "--data_dir={in}/images", "--shard=1/2", OUT),) * 1,
+    ),
+    "split": Case(("split", "--data_dir={in}/images", OUT)),
+    "split-folds": Case(("split", "--data_dir={in}/images", "--num_folds=3", OUT)),
+    "stats": Case(("stats", "--data_dir={in}/images", OUT)),
+    "config": Case(("config", *SMALL_CONFIG, "--data_dir={in}/data", OUT)),
+    "active-init": Case(
+        ("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out", "--val_fraction=0.3")
+    ),
+    "predict": Case(
+        ("predict", "--saved_model_dir={in}/run", OUT, "--draw", "--write_xml", "--score_threshold=0", "{in}/images")
+    ),
+    "check-model": Case(
+        ("check", "--data_dir={in}/few", "--model={in}/run/export/best", "--fix", "--score_threshold=0.05", OUT)
+    ),
+    "export": Case(("export", "--trained_checkpoint_dir={in}/run", "--output_directory=out"), by_name=True),
+    "export-tflite": Case(
+        (
+            *("export", "--trained_checkpoint_dir={in}/run", "--output_directory=out", "--format=tflite"),
+            "--num_check_images=2",
+        ),
+        by_name=True,
+    ),
+    "train": Case(
+        (
+            *("train", "--pipeline_config_path={in}/run/pipeline.config", "--model_dir=out", "--num_steps=4"),
+            *("--strategy=cpu", "--eval_every=2"),
+        ),
+        by_name=True,
+    ),
+    "run": Case(("run", "--data_dir={in}/few", "--model=ssd_mobilenet_v1", "--num_steps=4", *SMALL, OUT), by_name=True),
+    "active-round": Case(
+        ("active", "round", "--workspace=out"),
+        (
+            (
+                *("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out"),
+                *("--val_fraction=0.3", "--model=ssd_mobilenet_v1", "--num_steps=4", *SMALL, "--budget=4"),
+                *("--oracle=image_label", "--image_labels={in}/classes.csv"),
+            ),
+        ),
+        by_name=True,
+    ),
+    "active-report": Case(
+        ("active", "report", "--workspace=out"),
+        (("!copy", "{in}/workspace", "out"),),
+        by_name=True,
+    ),
+}
+NEEDS_MODEL = {"predict", "check-model", "export", "export-tflite", "train"}
+
+
+class Runner:
+    """Runs commands in one folder, with a folder of their own for temporary files."""
+
+    def __init__(self, work):
+        self.inputs, self.folder, self.temporary = work / "inputs", work / "here", work / "temporary"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self.environment = os.environ | {"TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT)}
+
+    def _argv(self, words):
+        words = [word.replace("{in}", str(self.inputs)) for word in words]
+        return [sys.executable, "-m", "tfodhelper", *words]
+
+    def run(self, words):
+        """Runs a command to its end; returns (exit status, what it printed)."""
+        if words[0] == "!copy":
+            source, target = (pathlib.Path(word.replace("{in}", str(self.inputs))) for word in words[1:])
+            shutil.copytree(source, self.folder / target, symlinks=True, dirs_exist_ok=True)
+            return 0, ""
+        done = subprocess.run(
+            self._argv(words), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout[-500:] + done.stderr[-1500:]
+
+    def kill(self, words, number, after_s):
+        """Starts a command and sends it a signal after a while; returns whether it was still running."""
+        process = subprocess.Popen(
+            self._argv(words),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(after_s)
+            return False
+        except subprocess.TimeoutExpired:
+            (os.killpg if number in TO_GROUP else os.kill)(process.pid, number)
+            process.wait()
+            return True
+
+    def clear(self):
+        """Empties the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def snapshot(self, by_name):
+        """{relative path: content} of everything in the folder and among the temporary files."""
+        content = {}
+        for base in (self.folder, self.temporary):
+            for parent, folders, names in os.walk(base):
+                for name in (*folders, *names):
+                    path = pathlib.Path(parent, name)
+                    if not PASSED_OVER.fullmatch(name):
+                        content[str(path.relative_to(base.parent))] = _content_of(path, by_name)
+        return content
+
+
+def _content_of(path, by_name):
+    if path.is_symlink():
+        return "link to " + os.readlink(path)
+    if path.is_dir():
+        return "folder"
+    if (by_name and BY_NAME.fullmatch(path.name)) or re.fullmatch(r"process.*\.log|\.lock", path.name):
+        return "file"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def try_case(runner, case, kills, rng):
+    """Kills a command several times; returns a dict of figures and the first problem."""
+    figures = dict.fromkeys(("killed", "refused", "different", "strays"), 0) | {"problem": ""}
+    base = runner.folder.with_name("base")
+    runner.clear()
+    for words in case.before:
+        status, said = runner.run(words)
+        if status:
+            return figures | {"problem": f"{words[:2]}: {said}"}
+    shutil.rmtree(base, ignore_errors=True)
+    shutil.copytree(runner.folder, base, symlinks=True)
+    start = time.monotonic()
+    status, said = runner.run(case.argv)
+    seconds = time.monotonic() - start
+    if status:
+        return figures | {"problem": said}
+    expected = runner.snapshot(case.by_name)
+    for number in range(kills):
+        name = list(SIGNALS)[number % len(SIGNALS)]
+        after_s = rng.uniform(0, seconds)
+        runner.clear()
+        shutil.copytree(base, runner.folder, symlinks=True, dirs_exist_ok=True)
+        figures["killed"] += runner.kill(case.argv, SIGNALS[name], after_s)
+        if SIGNALS[name] != signal.SIGKILL and any(runner.temporary.iterdir()):
+            figures["strays"] += 1
+            figures["problem"] = figures["problem"] or f"SIG{name} leaves {os.listdir(runner.temporary)}"
+        status, said = runner.run(case.argv)
+        _count(figures, f"SIG{name} after {after_s:.2f} s", status, said, expected, runner.snapshot(case.by_name))
+    shutil.rmtree(base)
+    return figures | {"seconds": seconds}
+
+
+def _count(figures, title, status, said, expected, received):
+    """Adds what the second start left to the figures."""
+    surplus, lost = sorted(received.keys() - expected.keys()), sorted(expected.keys() - received.keys())
+    changed = sorted(name for name in expected.keys() & received.keys() if expected[name] != received[name])
+    figures["refused"] += status != 0
+    figures["different"] += bool(lost or changed)
+    figures["strays"] += bool(surplus)
+    if not figures["problem"] and (status or surplus or lost or changed):
+        figures["problem"] = (
+            f"{title}: exit {status}; surplus {surplus[:4]}, lost {lost[:4]}, changed {changed[:4]}"
+            + (f"\n{said}" if status else "")
+        )
+
+
+def make_inputs(runner, names):
+    """Draws the pictures and converts them to what the verbs read."""
+    from tfodhelper.dataset import shapes
+
+    inputs = runner.inputs
+    if not (inputs / "images").is_dir():
+        shapes.draw_dataset(inputs / "images", 60, seed=1)
+        shapes.draw_dataset(inputs / "few", 16, seed=1)
+        shapes.draw_dataset(inputs / "pool", 12, seed=2)
+        lines = [f"{path.name},circle\n" for path in sorted((inputs / "pool").glob("shapes*")) if path.suffix != ".xml"]
+        (inputs / "classes.csv").write_text("image,class\n" + "".join(lines), encoding="utf-8")
+        for path in (inputs / "pool").glob("*.xml"):
+            path.unlink()
+    runner.clear()
+    for name in SETS:
+        if not (inputs / name).is_dir():
+            how = "copy" if name == "yolo" else "none"
+            flags = ("--data_dir={in}/images", f"--to={name}", f"--images={how}", f"--output_dir={inputs / name}")
+            _must(runner, ("export-annotations", *flags))
+    if not (inputs / "data").is_dir():
+        _must(runner, ("convert", "--data_dir={in}/images", f"--output_dir={inputs / 'data'}"))
+    if NEEDS_MODEL & set(names) and not (inputs / "run" / "export").is_dir():
+        flags = ("--model=ssd_mobilenet_v1", "--num_steps=2", *SMALL, f"--output_dir={inputs / 'run'}")
+        _must(runner, ("run", "--data_dir={in}/few", *flags))
+    if "active-report" in names and not (inputs / "workspace").is_dir():
+        for words in (*CASES["active-round"].before, CASES["active-round"].argv):
+            _must(runner, words)
+        shutil.copytree(runner.folder / "out", inputs / "workspace", symlinks=True)
+
+
+def _must(runner, words):
+    status, said = runner.run(words)
+    if status:
+        raise SystemExit(f"{' '.join(words)}: {said}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", required=True, type=pathlib.Path, help="folder for all files")
+    parser.add_argument("--cases", default=",".join(CASES), help="which ones, separated by commas")
+    parser.add_argument("--kills", type=int, default=20, help="per case")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    names = options.cases.split(",")
+    runner = Runner(options.work.resolve())
+    make_inputs(runner, names)
+    rows, problems = [], []
+    for name in names:
+        figures = try_case(runner, CASES[name], options.kills, random.Random(f"{options.seed} {name}"))
+        row = (name, f"{figures.pop('seconds', 0):.1f}", options.kills)
+        rows.append((*row, *(figures[key] for key in ("killed", "refused", "different", "strays"))))
+        problems += [f"{name}: {figures['problem']}"] if figures["problem"] else []
+        print(json.dumps({"case": name, "seed": options.seed, **figures}), flush=True)
+    header = ("case", "seconds", "kills", "while it ran", "second start fails", "result differs", "strays")
+    print(console.format_table(header, rows, numbers=range(1, 7)))
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
