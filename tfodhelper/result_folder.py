@@ -1,4 +1,4 @@
-"""Folders of results: one appears under its name when it is complete, or the same command, started again, goes on.
+"""Folders of results: one appears under its name when it is complete, or the same command, started again, continues.
 
 All verbs that make a folder at once make it here: `import`, `export-annotations`, `predict`, `export`, the copies and
 drafts of `check`, unpacked archives. Verbs whose folders grow in phases (`convert`, `run`, `train`, `active`) keep

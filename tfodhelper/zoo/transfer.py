@@ -238,16 +238,15 @@ def _store(response, address, part, start):
     return _announced(headers)
 
 
-<<<<<<< HEAD
 def _announced_length(headers):
     """The announced number of bytes, or None; what is not a number does not count."""
     text = (headers.get("Content-Length") or "").strip()
     return int(text) if _LENGTH.fullmatch(text) else None
-=======
+
+
 def _open_part(part, start):
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if start else os.O_TRUNC)
     return open(own_files.open_careful(part, flags), "ab" if start else "wb")
->>>>>>> 58821a2 (Folders of results in one module; the same command finds its result; a script kills every verb that writes)
 
 
 def _megabytes(size):
