@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfodhelper import errors
+from tfodhelper.families import values
 from tfodhelper.ops import resize
 
 _METHODS = {0: "BILINEAR", 1: "NEAREST_NEIGHBOR", 2: "BICUBIC", 3: "AREA"}
@@ -52,29 +53,20 @@ def build_resizer(config):
         raise errors.ConfigError(
             f"image_resizer.{kind}.convert_to_grayscale: detectors take three channels", fix="remove it"
         )
+    values.check_resizer(config)
     return _BUILDERS[kind](options)
 
 
 def _fixed_shape(options):
     height, width, method = options.height, options.width, _METHODS[options.resize_method]
-    if min(height, width) < 1:
-        raise errors.ConfigError("fixed_shape_resizer", expected="sides above 0", received=f"{height} x {width}")
     return Resizer(lambda image: resize.resize_to_fixed(image, height, width, method), height, width)
 
 
 def _keep_aspect_ratio(options):
     low, high, pad = options.min_dimension, options.max_dimension, options.pad_to_max_dimension
-    if not 0 < low <= high:
-        raise errors.ConfigError(
-            "keep_aspect_ratio_resizer", expected="0 < min_dimension <= max_dimension", received=f"{low} and {high}"
-        )
     method, color = _METHODS[options.resize_method], (0.0, 0.0, 0.0)
     if len(options.per_channel_pad_value):
         color = tuple(float(value) for value in options.per_channel_pad_value)
-    if len(color) != 3:
-        raise errors.ConfigError(
-            "keep_aspect_ratio_resizer.per_channel_pad_value", expected="3 numbers", received=len(color)
-        )
     side = high if pad else None
     return Resizer(
         lambda image: resize.resize_keep_aspect_ratio(image, low, high, pad, method, color),

@@ -3,8 +3,9 @@
 import dataclasses
 import pathlib
 
-from tfodhelper import console, errors, storage
-from tfodhelper.config import generate, supported
+from tfodhelper import console, errors, families, storage
+from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.config import checks, generate, overrides
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config.options import ZOO
 
@@ -46,8 +47,13 @@ def check_start(chosen):
 
 
 def _find_base(chosen):
+    """The base, when what it says with the changes of fields can be used, whatever the data are."""
     base = generate.find_base(chosen.model, chosen.pipeline_config_path)
-    generate.check_overrides(base, chosen.overrides)
+    changed = overrides.apply_overrides(base.pipeline, chosen.overrides)
+    architecture = families.find_family(changed.model) and families.architecture_of(changed.model)
+    if architecture is not None:
+        architecture.num_classes = max(1, architecture.num_classes)  # that of the data, once they are known
+    checks.check_pipeline(changed, chosen.ignore_unsupported_fields, says=False)
     return base
 
 
@@ -76,7 +82,8 @@ def make_pipeline(chosen, start, data):
     )
     for note in notes:
         console.say(note)
-    supported.check_supported(pipeline, ignore_unsupported_fields=chosen.ignore_unsupported_fields)
+    label_map = label_maps.read_label_map(pipeline.eval_input_reader[0].label_map_path)
+    checks.check_pipeline(pipeline, chosen.ignore_unsupported_fields, [item.name for item in label_map])
     return pipeline
 
 

@@ -97,11 +97,6 @@ def find_base(model=None, pipeline_config_path=None):
     return Base(pipelines.read_pipeline(path), str(path), entry, False)
 
 
-def check_overrides(base, changes):
-    """Checks changes of fields before any work is done; errors as in `apply_overrides`."""
-    apply_overrides(base.pipeline, changes)
-
-
 def find_fine_tune_checkpoint(base, value="zoo", cache_dir=None):
     """The checkpoint that training starts from; downloads it if necessary.
 
@@ -256,7 +251,8 @@ def _set_batch_size_and_rate(pipeline, base, batch_size, learning_rate):
     old = train.batch_size
     train.batch_size = batch_size
     if not base.is_own:
-        one_size = _input_has_one_size(families.architecture_of(pipeline.model).image_resizer)
+        # Of one size, batches need no additional padding.
+        one_size = input_size.fixed_size(families.architecture_of(pipeline.model).image_resizer) is not None
         pipeline.eval_config.batch_size = min(batch_size, LARGEST_EVAL_BATCH_SIZE) if one_size else 1
     notes = [f"batch size: {batch_size}" + (f" (was {old})" if batch_size != old else "")]
     rate = schedule_scaling.base_rate(train.optimizer)
@@ -274,13 +270,6 @@ def _set_batch_size_and_rate(pipeline, base, batch_size, learning_rate):
     else:
         notes.append(f"learning rate: {rate:.6g}")
     return notes
-
-
-def _input_has_one_size(resizer):
-    """Whether all images are resized to one input size, so that batches need no additional padding."""
-    return resizer.HasField("fixed_shape_resizer") or (
-        resizer.HasField("keep_aspect_ratio_resizer") and resizer.keep_aspect_ratio_resizer.pad_to_max_dimension
-    )
 
 
 def _set_num_steps(pipeline, base, facts, num_steps):

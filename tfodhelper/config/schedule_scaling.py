@@ -59,12 +59,14 @@ def scale_steps(optimizer, old, new):
     old = old or (schedule.total_steps if name == "cosine_decay_learning_rate" else new)
     if old == new:
         return []
-    notes = []
+    notes, least = [], 1
     for message, field in _fields(schedule, _STEPS[name], "step"):
         before = getattr(message, field)
         if not before:
             continue
-        after = max(1, round(before * new / old))
+        after = max(least, round(before * new / old))
+        if field == "step":
+            least = after + 1  # rounding must not make two steps of a list the same
         if field == "warmup_steps":
             after = max(after, min(SHORTEST_WARMUP, new // 10))
         setattr(message, field, after)

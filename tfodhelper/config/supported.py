@@ -13,6 +13,7 @@ is not supported.
 """
 
 import dataclasses
+import textwrap
 
 from tfodhelper import console, errors, families, protos, spelling
 from tfodhelper.config import pipeline as pipelines
@@ -55,12 +56,13 @@ def classify(pipeline):
     return list(_classify(pipeline, "", Rules(families.find_family(pipeline.model))))
 
 
-def check_supported(pipeline, ignore_unsupported_fields=False):
+def check_supported(pipeline, ignore_unsupported_fields=False, says=True):
     """Checks that the program supports everything that a configuration sets.
 
     Args:
       pipeline: a TrainEvalPipelineConfig message.
       ignore_unsupported_fields: whether fields that are not supported only cause a warning.
+      says: whether to print warnings and hints.
 
     Returns:
       The `SetField`s that are hints; they are written to the process log.
@@ -79,10 +81,10 @@ def check_supported(pipeline, ignore_unsupported_fields=False):
             received="\n    ".join(lines),
             fix="remove them (--set 'FIELD=' resets one), or use --ignore_unsupported_fields to ignore them",
         )
-    for line in lines:
-        console.warn(f"not supported: {line}")
     hints = [field for field in fields if field.status == HINT]
-    for field in hints:
+    for line in lines if says else ():
+        console.warn(f"not supported: {line}")
+    for field in hints if says else ():
         console.note(f"without effect here: {field.path}: {field.value} ({field.reason})")
     return hints
 
@@ -95,11 +97,16 @@ def _check_kind_of_model(fields):
             near = spelling.nearest(field.value, known, count=1)
             raise errors.ConfigError(
                 f"pipeline.config: {field.reason}",
-                expected="one of " + ", ".join(known) if known else None,
+                expected="one of\n" + _in_lines(known) if known else None,
                 received=f"{field.path}: {field.value}",
                 fix=(f"did you mean {near[0]}? " if near else "")
                 + "`tfodhelper zoo --trainable` lists the models that can be trained",
             )
+
+
+def _in_lines(names):
+    """Names separated by commas, in lines that a terminal does not break."""
+    return textwrap.fill(", ".join(names), 100, initial_indent=" " * 4, subsequent_indent=" " * 4)
 
 
 class Rules:

@@ -118,6 +118,7 @@ _EVALUATION_AND_READING = {
     "EvalConfig": make(
         "batch_size num_visualizations num_examples metrics_set min_score_threshold max_num_boxes_to_visualize "
         "include_metrics_per_category all_metrics_per_category super_categories recall_lower_bound recall_upper_bound",
+        image_classes_field_map_empty_to_ones=Hint("records are read without image-level classes"),
         eval_interval_secs=Hint("evaluation is scheduled in steps: --eval_every"),
         max_evals=Hint("evaluation is part of training and ends with it"),
         save_graph=Hint("there is no graph to save"),

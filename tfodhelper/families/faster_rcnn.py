@@ -1,6 +1,6 @@
 """Two-stage detectors (Ren et al. 2015; arXiv 1506.01497), with both stages or with the first one alone."""
 
-from tfodhelper.families import anchors, input_size, shared_rules, spec
+from tfodhelper.families import anchors, faster_rcnn_values, input_size, shared_rules, spec
 from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, Untrainable, make
 from tfodhelper.fields import Losses
 
@@ -21,7 +21,8 @@ _RULES = {
         "second_stage_classification_loss_weight hard_example_miner second_stage_classification_loss "
         "use_matmul_crop_and_resize clip_anchors_to_image use_static_balanced_label_sampler use_static_shapes "
         "use_static_shapes_for_eval",
-        number_of_stages=Only(("1", "2"), "a third stage predicts masks, which are not supported"),
+        context_config=Untrainable("Context R-CNN cannot be trained here yet"),
+        number_of_stages=Only(("1", "2"), "a third stage predicts masks, which are not supported; two train its boxes"),
         second_stage_mask_prediction_loss_weight=_NO_MASKS,
         resize_masks=_NO_MASKS,
         inplace_batchnorm_update=SAME_NUMBERS,
@@ -146,5 +147,6 @@ FAMILY = spec.Family(
             "use_static_shapes_for_eval",
         }
     ),
+    check=lambda model, is_training: faster_rcnn_values.check(model.faster_rcnn, is_training),
     outputs=_outputs,
 )

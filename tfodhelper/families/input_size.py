@@ -21,6 +21,14 @@ def largest_size(resizer):
     return None
 
 
+def fixed_size(resizer):
+    """(height, width) of the input, in pixels; None if it depends on the image, or if the resizer does not tell."""
+    kind = resizer.WhichOneof("image_resizer_oneof")
+    if kind == "keep_aspect_ratio_resizer" and not resizer.keep_aspect_ratio_resizer.pad_to_max_dimension:
+        return None
+    return largest_size(resizer)
+
+
 def largest_area(resizer):
     """The pixels of the largest input, see `largest_size`; None if the resizer does not tell."""
     size = largest_size(resizer)

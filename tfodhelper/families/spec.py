@@ -19,6 +19,11 @@ def no_anchors(model, side_px):
     del model, side_px
 
 
+def no_check(model, is_training):
+    """For a family whose builder says what it cannot use."""
+    del model, is_training
+
+
 def boxes_alone(model):
     """For a family that detects objects of known classes."""
     del model
@@ -58,6 +63,8 @@ class Family:
       batch_norm_switch: a `BatchNormSwitch`, or None.
       training_fields: names of fields that affect training or the processing of outputs, but not the meaning of the
         weights. Configurations that differ only in these describe the same network.
+      check: model, whether to train -> None; raises a ConfigError where values contradict each other, or where the
+        network cannot have them. The builder calls it too.
       outputs: model -> what it detects: a frozenset of `BOXES` and `PROPOSALS`.
       is_single_shot: whether its detectors have a `single_shot_output`, so that TFLite files can contain them.
     """
@@ -73,6 +80,7 @@ class Family:
     smallest_anchor_px: Callable = no_anchors
     batch_norm_switch: BatchNormSwitch | None = None
     training_fields: frozenset = frozenset()
+    check: Callable = no_check
     outputs: Callable = boxes_alone
     is_single_shot: bool = False
 

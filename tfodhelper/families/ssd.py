@@ -1,6 +1,6 @@
 """Single-shot detectors (Liu et al. 2016; arXiv 1512.02325)."""
 
-from tfodhelper.families import anchors, input_size, spec
+from tfodhelper.families import anchors, input_size, spec, ssd_values
 from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, make
 from tfodhelper.fields import Losses
 
@@ -143,6 +143,7 @@ FAMILY = spec.Family(
     rules=_RULES,
     feature_extractors=_FEATURE_EXTRACTORS,
     is_single_shot=True,
+    check=lambda model, is_training: ssd_values.check(model.ssd, is_training),
     loss_terms=lambda model: {Losses.LOCALIZATION: "localization", Losses.CLASSIFICATION: "classification"},
     default_batch_size=_default_batch_size,
     smallest_anchor_px=lambda model, side_px: anchors.smallest_px(model.ssd.anchor_generator, side_px),

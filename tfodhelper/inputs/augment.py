@@ -6,7 +6,7 @@ that its code takes instead (`random_downscale_to_target_pixels.max_target_pixel
 
 import functools
 
-from tfodhelper import errors
+from tfodhelper.config import augmentation_values
 from tfodhelper.inputs import (
     augment_color,
     augment_crop,
@@ -27,11 +27,6 @@ _JITTER_MODES = {
     7: "SHRINK_SYMMETRIC_XY",
 }
 _RESIZE_METHODS = {1: "AREA", 2: "BICUBIC", 3: "BILINEAR", 4: "NEAREST_NEIGHBOR"}
-_REFUSED = {
-    "rgb_to_gray": "it leaves one channel, and detectors take three; use random_rgb_to_gray {probability: 1.0}",
-    "scale_boxes_to_pixel_coordinates": "detectors take normalized boxes; remove it",
-    "convert_class_logits_to_softmax": "records hold classes, not class logits; remove it",
-}
 
 
 def build_augmentation(options):
@@ -63,32 +58,24 @@ def build_step(option, path="data_augmentation_options"):
       option: the message.
       path: of the message in the config, for errors.
     """
+    augmentation_values.check_step(option, path)
     name = option.WhichOneof("preprocessing_step")
-    if name is None:
-        raise errors.ConfigError(f"{path}: no operation is named", expected=f"one of {', '.join(sorted(_BUILDERS))}")
-    if name in _REFUSED:
-        raise errors.ConfigError(f"{path}: {name} is not supported", fix=_REFUSED[name])
-    if name not in _BUILDERS:
-        raise errors.ConfigError(f"{path}: unknown operation {name}", expected=f"one of {', '.join(sorted(_BUILDERS))}")
     config = getattr(option, name)
-    return _BUILDERS[name](config, f"{path}.{name}")
+    return _BUILDERS[name](config)
 
 
 def _plain(function, *fields, **renamed):
     """A builder that passes fields on as arguments; `renamed` maps arguments to fields."""
     arguments = {field: field for field in fields} | renamed
 
-    def build(config, path):
-        del path
+    def build(config):
         return functools.partial(function, **{name: getattr(config, field) for name, field in arguments.items()})
 
     return build
 
 
-def _normalize_image(config, path):
+def _normalize_image(config):
     low, high = config.original_minval, config.original_maxval
-    if low == high:
-        raise errors.ConfigError(f"{path}: original_minval and original_maxval must differ", received=low)
     return functools.partial(
         augment_color.normalize_image,
         original_minval=low,
@@ -98,19 +85,15 @@ def _normalize_image(config, path):
     )
 
 
-def _subtract_channel_mean(config, path):
-    return functools.partial(augment_color.subtract_channel_mean, means=_numbers(config.means, 3, f"{path}.means"))
+def _subtract_channel_mean(config):
+    return functools.partial(augment_color.subtract_channel_mean, means=_numbers(config.means))
 
 
-def _random_distort_color(config, path):
-    if config.color_ordering not in (0, 1):
-        raise errors.ConfigError(f"{path}.color_ordering", expected="0 or 1", received=config.color_ordering)
+def _random_distort_color(config):
     return functools.partial(augment_color.random_distort_color, color_ordering=config.color_ordering)
 
 
-def _random_patch_gaussian(config, path):
-    if config.min_patch_size < 1:
-        raise errors.ConfigError(f"{path}.min_patch_size", expected="at least 1", received=config.min_patch_size)
+def _random_patch_gaussian(config):
     return functools.partial(
         augment_color.random_patch_gaussian,
         random_coef=config.random_coef,
@@ -119,16 +102,13 @@ def _random_patch_gaussian(config, path):
     )
 
 
-def _random_jitter_boxes(config, path):
-    del path
+def _random_jitter_boxes(config):
     return functools.partial(
         augment_position.random_jitter_boxes, ratio=config.ratio, mode=_JITTER_MODES[config.jitter_mode]
     )
 
 
-def _drop_label(config, path):
-    if config.label < 1:
-        raise errors.ConfigError(f"{path}.label", expected="an id of the label map, from 1", received=config.label)
+def _drop_label(config):
     return functools.partial(
         augment_position.drop_label_probabilistically,
         label=config.label - 1,
@@ -136,10 +116,7 @@ def _drop_label(config, path):
     )
 
 
-def _remap_labels(config, path):
-    for label in (*config.original_labels, config.new_label):
-        if label < 1:
-            raise errors.ConfigError(f"{path}: labels", expected="ids of the label map, from 1", received=label)
+def _remap_labels(config):
     return functools.partial(
         augment_position.remap_labels,
         original_labels=[label - 1 for label in config.original_labels],
@@ -147,34 +124,27 @@ def _remap_labels(config, path):
     )
 
 
-def _autoaugment_image(config, path):
+def _autoaugment_image(config):
     policies = autoaugment_policies.POLICIES
-    if config.policy_name not in policies:
-        raise errors.ConfigError(
-            f"{path}.policy_name", expected="one of " + ", ".join(policies), received=config.policy_name or "nothing"
-        )
     return functools.partial(autoaugment.autoaugment_image, policy=policies[config.policy_name])
 
 
-def _resize_image(config, path):
-    _check_positive(path, new_height=config.new_height, new_width=config.new_width)
+def _resize_image(config):
     method = _RESIZE_METHODS[config.method]
     return functools.partial(
         augment_size.resize_image, new_height=config.new_height, new_width=config.new_width, method=method
     )
 
 
-def _random_resize_method(config, path):
-    _check_positive(path, target_height=config.target_height, target_width=config.target_width)
+def _random_resize_method(config):
     return functools.partial(
         augment_size.random_resize_method, target_height=config.target_height, target_width=config.target_width
     )
 
 
-def _random_downscale(config, path):
+def _random_downscale(config):
     low = config.min_target_pixels
     high = config.max_target_pixels if config.HasField("max_target_pixels") else 800000
-    _check_positive(path, min_target_pixels=low, max_target_pixels=high)
     return functools.partial(
         augment_size.random_downscale_to_target_pixels,
         random_coef=config.random_coef,
@@ -183,83 +153,74 @@ def _random_downscale(config, path):
     )
 
 
-def _random_pad_image(config, path):
-    min_size = _size(config, "min_image_height", "min_image_width", path)
-    max_size = _size(config, "max_image_height", "max_image_width", path)
-    color = _color(config, path)
+def _random_pad_image(config):
+    min_size = _size(config, "min_image_height", "min_image_width")
+    max_size = _size(config, "max_image_height", "max_image_width")
+    color = _color(config)
     return functools.partial(augment_pad.random_pad_image, min_size=min_size, max_size=max_size, color=color)
 
 
-def _random_absolute_pad_image(config, path):
+def _random_absolute_pad_image(config):
     return functools.partial(
         augment_pad.random_absolute_pad_image,
         max_height_padding=config.max_height_padding,
         max_width_padding=config.max_width_padding,
-        color=_color(config, path),
+        color=_color(config),
     )
 
 
-def _random_crop_image(config, path):
-    return functools.partial(augment_crop.random_crop_image, crop=_crop(config, path))
+def _random_crop_image(config):
+    return functools.partial(augment_crop.random_crop_image, crop=_crop(config))
 
 
-def _random_crop_pad_image(config, path):
-    padding = augment_crop.Padding(*_ratios(config, path), _color(config, path))
-    return functools.partial(augment_crop.random_crop_pad_image, crop=_crop(config, path), padding=padding)
+def _random_crop_pad_image(config):
+    padding = augment_crop.Padding(*_ratios(config), _color(config))
+    return functools.partial(augment_crop.random_crop_pad_image, crop=_crop(config), padding=padding)
 
 
-def _ssd_random_crop(config, path):
-    return functools.partial(augment_crop.ssd_random_crop, crops=_crops(config, path))
+def _ssd_random_crop(config):
+    return functools.partial(augment_crop.ssd_random_crop, crops=_crops(config))
 
 
-def _ssd_random_crop_pad(config, path):
+def _ssd_random_crop_pad(config):
     if not config.operations:
         return augment_crop.ssd_random_crop_pad
     pairs = []
-    for crop, operation in zip(_crops(config, path), config.operations):
+    for crop, operation in zip(_crops(config), config.operations):
         color = (operation.pad_color_r, operation.pad_color_g, operation.pad_color_b)
-        pairs.append((crop, augment_crop.Padding(*_ratios(operation, path, required=True), color)))
+        pairs.append((crop, augment_crop.Padding(*_ratios(operation), color)))
     return functools.partial(augment_crop.ssd_random_crop_pad, crop_pads=tuple(pairs))
 
 
-def _ssd_random_crop_fixed_aspect_ratio(config, path):
-    _check_positive(path, aspect_ratio=config.aspect_ratio)
+def _ssd_random_crop_fixed_aspect_ratio(config):
     return functools.partial(
         augment_crop.ssd_random_crop_fixed_aspect_ratio,
-        crops=_crops(config, path, with_aspect_ratio=False),
+        crops=_crops(config, with_aspect_ratio=False),
         aspect_ratio=config.aspect_ratio,
     )
 
 
-def _ssd_random_crop_pad_fixed_aspect_ratio(config, path):
-    _check_positive(path, aspect_ratio=config.aspect_ratio)
-    min_ratio, max_ratio = _ratios(config, path)
+def _ssd_random_crop_pad_fixed_aspect_ratio(config):
+    min_ratio, max_ratio = _ratios(config)
     return functools.partial(
         augment_crop.ssd_random_crop_pad_fixed_aspect_ratio,
-        crops=_crops(config, path),
+        crops=_crops(config),
         aspect_ratio=config.aspect_ratio,
         min_ratio=min_ratio,
         max_ratio=max_ratio,
     )
 
 
-def _crops(config, path, with_aspect_ratio=True):
+def _crops(config, with_aspect_ratio=True):
     """The crops of an SSD operation; by default those of the paper."""
     if not config.operations:
         return augment_crop.SSD_CROPS
-    return tuple(
-        _crop(operation, f"{path}.operations[{i}]", with_aspect_ratio) for i, operation in enumerate(config.operations)
-    )
+    return tuple(_crop(operation, with_aspect_ratio) for operation in config.operations)
 
 
-def _crop(config, path, with_aspect_ratio=True):
+def _crop(config, with_aspect_ratio=True):
     aspect_ratios = (config.min_aspect_ratio, config.max_aspect_ratio) if with_aspect_ratio else (1.0, 1.0)
     areas = (config.min_area, config.max_area)
-    for name, (low, high) in (("aspect_ratio", aspect_ratios), ("area", areas)):
-        if not 0.0 < low <= high:
-            raise errors.ConfigError(
-                f"{path}: min_{name} and max_{name}", expected="0 < min <= max", received=f"{low:g} and {high:g}"
-            )
     return augment_crop.Crop(
         min_object_covered=config.min_object_covered,
         aspect_ratio_range=aspect_ratios,
@@ -270,40 +231,25 @@ def _crop(config, path, with_aspect_ratio=True):
     )
 
 
-def _ratios(config, path, required=False):
+def _ratios(config):
     """(min_padded_size_ratio, max_padded_size_ratio), each (height, width)."""
-    if not required and not len(config.min_padded_size_ratio):
-        low = (1.0, 1.0)
-    else:
-        low = _numbers(config.min_padded_size_ratio, 2, f"{path}.min_padded_size_ratio")
-    if not required and not len(config.max_padded_size_ratio):
-        return low, (2.0, 2.0)
-    return low, _numbers(config.max_padded_size_ratio, 2, f"{path}.max_padded_size_ratio")
+    low = _numbers(config.min_padded_size_ratio) or (1.0, 1.0)
+    return low, _numbers(config.max_padded_size_ratio) or (2.0, 2.0)
 
 
-def _size(config, height_field, width_field, path):
+def _size(config, height_field, width_field):
     """(height, width), or None where neither is set."""
-    if config.HasField(height_field) != config.HasField(width_field):
-        raise errors.ConfigError(f"{path}: {height_field} and {width_field}", expected="both or neither")
     if not config.HasField(height_field):
         return None
     return getattr(config, height_field), getattr(config, width_field)
 
 
-def _color(config, path):
-    return _numbers(config.pad_color, 3, f"{path}.pad_color") if len(config.pad_color) else None
+def _color(config):
+    return _numbers(config.pad_color) if len(config.pad_color) else None
 
 
-def _numbers(values, count, path):
-    if len(values) != count:
-        raise errors.ConfigError(path, expected=f"{count} numbers", received=len(values))
+def _numbers(values):
     return tuple(float(value) for value in values)
-
-
-def _check_positive(path, **values):
-    for name, value in values.items():
-        if value <= 0:
-            raise errors.ConfigError(f"{path}.{name}", expected="a number above 0", received=value)
 
 
 _BUILDERS = {

@@ -1,9 +1,7 @@
 """From `eval_config` to metrics: the only reader of the configuration in this layer."""
 
-import difflib
-
 from tfodhelper import errors
-from tfodhelper.metrics import coco, pascal_voc, proposal_recall
+from tfodhelper.metrics import coco, eval_values, pascal_voc, proposal_recall
 
 
 def _build_coco(eval_config, categories):
@@ -11,7 +9,7 @@ def _build_coco(eval_config, categories):
         categories,
         per_category=eval_config.include_metrics_per_category,
         all_per_category=eval_config.all_metrics_per_category,
-        super_categories=_super_categories(eval_config, categories),
+        super_categories=eval_values.super_categories_of(eval_config),
     )
 
 
@@ -27,35 +25,14 @@ def _build_weighted_pascal(eval_config, categories):
 
 def _build_precision_at_recall(eval_config, categories):
     bounds = (eval_config.recall_lower_bound, eval_config.recall_upper_bound)
-    if not 0.0 <= bounds[0] <= bounds[1] <= 1.0:
-        raise errors.ConfigError(
-            "eval_config: recall_lower_bound and recall_upper_bound do not enclose a range",
-            expected="0 <= recall_lower_bound <= recall_upper_bound <= 1",
-            received=f"{bounds[0]:g} and {bounds[1]:g}",
-            fix="set both in eval_config, or leave them out",
-        )
     return pascal_voc.PascalVocMetrics(categories, prefix="PrecisionAtRecallBoxes", recall_bounds=bounds)
 
 
 METRICS = {
-    "coco_detection_metrics": _build_coco,
-    "pascal_voc_detection_metrics": _build_pascal,
-    "weighted_pascal_voc_detection_metrics": _build_weighted_pascal,
-    "precision_at_recall_detection_metrics": _build_precision_at_recall,
-}
-DEFAULT_METRICS = ("coco_detection_metrics", "pascal_voc_detection_metrics")
-
-# Further names that the Object Detection API knows, and what they would need.
-_NEED_MORE = {
-    "coco_keypoint_metrics": "keypoints",
-    "coco_mask_metrics": "instance masks",
-    "coco_panoptic_metrics": "panoptic segmentation",
-    "lvis_mask_metrics": "instance masks",
-    "oid_V2_detection_metrics": "Open Images' group-of flags",
-    "oid_challenge_detection_metrics": "Open Images' group-of flags and image labels",
-    "oid_challenge_segmentation_metrics": "instance masks",
-    "pascal_voc_instance_segmentation_metrics": "instance masks",
-    "weighted_pascal_voc_instance_segmentation_metrics": "instance masks",
+    eval_values.COCO: _build_coco,
+    eval_values.PASCAL_VOC: _build_pascal,
+    eval_values.WEIGHTED_PASCAL_VOC: _build_weighted_pascal,
+    eval_values.PRECISION_AT_RECALL: _build_precision_at_recall,
 }
 
 
@@ -101,26 +78,7 @@ class MetricsGroup:
         return figures
 
 
-def check_metrics_set(names):
-    """Checks the names of `eval_config.metrics_set`.
-
-    Raises:
-      ConfigError: for a metric that is not supported; it lists those that are.
-    """
-    for name in names:
-        if name in METRICS:
-            continue
-        near = difflib.get_close_matches(name, METRICS, n=1)
-        raise errors.ConfigError(
-            f"eval_config.metrics_set: {name!r} is not supported"
-            + (f": it needs {_NEED_MORE[name]}" if name in _NEED_MORE else ""),
-            expected=", ".join(METRICS),
-            received=name,
-            fix=f"write {near[0]!r}" if near and name not in _NEED_MORE else "remove it from metrics_set",
-        )
-
-
-def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
+def build_metrics(eval_config, categories, always=eval_values.DEFAULT):
     """Builds what `eval_config.metrics_set` asks for.
 
     Args:
@@ -141,9 +99,9 @@ def build_metrics(eval_config, categories, always=DEFAULT_METRICS):
             received=f"ids {sorted(categories)[:5]}",
             fix="correct eval_input_reader.label_map_path",
         )
-    check_metrics_set(eval_config.metrics_set)
-    names = list(dict.fromkeys([*eval_config.metrics_set, *always]))
-    return MetricsGroup([METRICS[name](eval_config, categories) for name in names])
+    eval_values.check_eval_config(eval_config, categories.values())
+    chosen = dict.fromkeys([*eval_values.computed_of(eval_config.metrics_set), *always])
+    return MetricsGroup([METRICS[name](eval_config, categories) for name in chosen])
 
 
 def build_proposal_recall(eval_config, categories):
@@ -161,21 +119,3 @@ def build_proposal_recall(eval_config, categories):
         per_category=eval_config.include_metrics_per_category,
         all_per_category=eval_config.all_metrics_per_category,
     )
-
-
-def _super_categories(eval_config, categories):
-    """{super category: [names of categories]} of the comma-separated lists in the configuration."""
-    groups = {}
-    known = set(categories.values())
-    for name, members in sorted(eval_config.super_categories.items()):
-        groups[name] = [member.strip() for member in members.split(",") if member.strip()]
-        for member in groups[name]:
-            if member not in known:
-                near = difflib.get_close_matches(member, known, n=3)
-                raise errors.ConfigError(
-                    f"eval_config.super_categories: {name!r} names a class that the label map does not have",
-                    expected=", ".join(near) if near else "a name of the label map",
-                    received=member,
-                    fix="correct the name in eval_config.super_categories",
-                )
-    return groups

@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from tfodhelper import errors, losses
+from tfodhelper.families import values
 from tfodhelper.models import hyperparams
 from tfodhelper.ops import hard_mining, nms
 
@@ -67,21 +68,7 @@ def build_score_converter(message):
 
 def build_suppression(message):
     """A `BatchNonMaxSuppression` from a BatchNonMaxSuppression message."""
-    checks = {
-        "iou_threshold": (0.0 <= message.iou_threshold <= 1.0, "0 to 1"),
-        "max_detections_per_class": (
-            message.max_detections_per_class <= message.max_total_detections,
-            f"at most max_total_detections={message.max_total_detections}",
-        ),
-        "soft_nms_sigma": (message.soft_nms_sigma >= 0.0, "at least 0"),
-        "max_classes_per_detection": (message.max_classes_per_detection == 1, "1"),
-        "use_combined_nms": (not message.use_combined_nms, "false"),
-    }
-    for name, (is_right, expected) in checks.items():
-        if not is_right:
-            raise errors.ConfigError(
-                f"batch_non_max_suppression.{name}", expected=expected, received=getattr(message, name)
-            )
+    values.check_suppression(message)
     return nms.BatchNonMaxSuppression(
         score_threshold=message.score_threshold,
         iou_threshold=message.iou_threshold,

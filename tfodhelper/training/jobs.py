@@ -8,8 +8,8 @@ import tensorflow as tf
 from tfodhelper import console, errors, families, run_layout, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find, save
+from tfodhelper.config import checks, overrides
 from tfodhelper.config import options as config_options
-from tfodhelper.config import overrides, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import left_out, sampling
@@ -75,8 +75,14 @@ def _process_log_in(model_dir):
 def _change(pipeline, options):
     """The configuration with the changes of `ChangeOptions`."""
     pipeline = overrides.apply_overrides(pipeline, options.overrides)
-    supported.check_supported(pipeline, ignore_unsupported_fields=options.ignore_unsupported_fields)
+    checks.check_pipeline(pipeline, options.ignore_unsupported_fields, _class_names(pipeline))
     return pipeline
+
+
+def _class_names(pipeline):
+    """Names of the label map of evaluation, if there is one already."""
+    path = pipeline.eval_input_reader[0].label_map_path if pipeline.eval_input_reader else ""
+    return [item.name for item in label_maps.read_label_map(path)] if pathlib.Path(path).is_file() else None
 
 
 def train_model(pipeline, model_dir, options):

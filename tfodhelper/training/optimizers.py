@@ -3,7 +3,7 @@
 import tf_keras
 from official.modeling import optimization
 
-from tfodhelper import errors
+from tfodhelper.config import schedule_values
 from tfodhelper.training import schedules
 
 # The legacy classes keep their state in slots, which is what the moving average wrapper of the Model Garden needs and
@@ -27,12 +27,8 @@ def build_optimizer(config, averages=True):
     Raises:
       ConfigError: no optimizer is chosen.
     """
+    schedule_values.check_optimizer(config)
     kind = config.WhichOneof("optimizer")
-    if kind is None:
-        raise errors.ConfigError(
-            "train_config.optimizer: no optimizer is chosen",
-            expected="one of rms_prop_optimizer, momentum_optimizer, adam_optimizer",
-        )
     chosen = getattr(config, kind)
     schedule = schedules.build_schedule(chosen.learning_rate)
     if kind == "rms_prop_optimizer":

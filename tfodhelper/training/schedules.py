@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper import errors
+from tfodhelper.config import schedule_values
 
 _Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
 
@@ -130,24 +130,16 @@ def build_schedule(learning_rate):
     Raises:
       ConfigError: no schedule is chosen, or its numbers are contradictory.
     """
+    schedule_values.check_schedule(learning_rate)
     kind = learning_rate.WhichOneof("learning_rate")
-    if kind == "constant_learning_rate":
-        return Constant(learning_rate.constant_learning_rate.learning_rate)
-    if kind == "exponential_decay_learning_rate":
-        return _exponential(learning_rate.exponential_decay_learning_rate)
-    if kind == "manual_step_learning_rate":
-        return _manual(learning_rate.manual_step_learning_rate)
-    if kind == "cosine_decay_learning_rate":
-        return _cosine(learning_rate.cosine_decay_learning_rate)
-    raise errors.ConfigError(
-        "train_config.optimizer: the optimizer has no learning_rate",
-        expected="one of constant_, exponential_decay_, manual_step_ or cosine_decay_learning_rate",
-    )
+    return _BUILDERS[kind](getattr(learning_rate, kind))
+
+
+def _constant(config):
+    return Constant(config.learning_rate)
 
 
 def _exponential(config):
-    if config.decay_steps < 1:
-        raise errors.ConfigError("exponential_decay_learning_rate.decay_steps", expected="1 or more", received="0")
     return ExponentialDecay(
         config.initial_learning_rate,
         config.decay_steps,
@@ -161,30 +153,11 @@ def _exponential(config):
 
 def _manual(config):
     boundaries = [step.step for step in config.schedule]
-    if not boundaries or boundaries[0] == 0 or any(b <= a for a, b in zip(boundaries, boundaries[1:])):
-        raise errors.ConfigError(
-            "manual_step_learning_rate.schedule: the steps do not increase from above 0",
-            expected="for example step: 1000, then step: 2000",
-            received=boundaries,
-        )
     rates = [config.initial_learning_rate, *(step.learning_rate for step in config.schedule)]
     return ManualSteps(boundaries, rates, config.warmup)
 
 
 def _cosine(config):
-    if config.total_steps < config.warmup_steps + config.hold_base_rate_steps:
-        raise errors.ConfigError(
-            "cosine_decay_learning_rate.total_steps is shorter than the warm-up and the hold",
-            expected=f"at least {config.warmup_steps + config.hold_base_rate_steps}",
-            received=config.total_steps,
-            fix="lower warmup_steps, or raise total_steps",
-        )
-    if config.warmup_steps and config.learning_rate_base < config.warmup_learning_rate:
-        raise errors.ConfigError(
-            "cosine_decay_learning_rate: the warm-up starts above learning_rate_base",
-            expected=f"warmup_learning_rate of at most {config.learning_rate_base:g}",
-            received=f"{config.warmup_learning_rate:g}",
-        )
     return CosineDecay(
         config.learning_rate_base,
         config.total_steps,
@@ -192,3 +165,11 @@ def _cosine(config):
         config.warmup_steps,
         config.hold_base_rate_steps,
     )
+
+
+_BUILDERS = {
+    "constant_learning_rate": _constant,
+    "exponential_decay_learning_rate": _exponential,
+    "manual_step_learning_rate": _manual,
+    "cosine_decay_learning_rate": _cosine,
+}

@@ -5,7 +5,8 @@ import functools
 
 import tensorflow as tf
 
-from tfodhelper import errors, losses, resizers
+from tfodhelper import losses, resizers
+from tfodhelper.families import faster_rcnn_values, pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
 from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
@@ -20,7 +21,7 @@ _DETECTION_MATCHER = matcher.ArgmaxMatcher(0.5, 0.5)
 
 def build_faster_rcnn(message, is_training):
     """A FasterRCNNDetector from a FasterRcnn message; see `build.build_detector`."""
-    _check(message, is_training)
+    faster_rcnn_values.check(message, is_training)
     resizer = resizers.build_resizer(message.image_resizer)
     build = parts.look_up(FEATURE_EXTRACTORS, message.feature_extractor.type, "faster_rcnn.feature_extractor.type")
     has_two_stages = message.number_of_stages == 2
@@ -29,12 +30,6 @@ def build_faster_rcnn(message, is_training):
     features = build(message.feature_extractor, frozen, crop_side)
     anchors = _build_anchors(message.first_stage_anchor_generator)
     depths = (features["neck"] or features["backbone"]).depths
-    if len(anchors.num_per_location) != len(depths):
-        raise errors.ConfigError(
-            "first_stage_anchor_generator and feature_extractor differ in the number of feature maps",
-            expected=len(depths),
-            received=len(anchors.num_per_location),
-        )
     rpn_block, rpn_head = _build_rpn(message, depths, anchors.num_per_location, not is_training)
     first = proposal_network.ProposalLayers(
         backbone=features["backbone"],
@@ -61,54 +56,13 @@ def _build_region_head(message, backbone, is_training):
     return region_head.RegionHead(message.num_classes, layers_of_stage, _build_second_stage(message))
 
 
-def _check(message, is_training):
-    """Raises a ConfigError for values that make no sense."""
-    checks = {
-        "num_classes": (message.num_classes >= 1, "at least 1"),
-        "number_of_stages": (message.number_of_stages in (1, 2), "1 (proposals) or 2 (detections)"),
-        "first_stage_nms_iou_threshold": (0.0 <= message.first_stage_nms_iou_threshold <= 1.0, "0 to 1"),
-        "first_stage_max_proposals": (message.first_stage_max_proposals >= 1, "at least 1"),
-        "first_stage_minibatch_size": (message.first_stage_minibatch_size >= 1, "at least 1"),
-        "first_stage_positive_balance_fraction": (
-            0.0 <= message.first_stage_positive_balance_fraction <= 1.0,
-            "0 to 1",
-        ),
-        "second_stage_balance_fraction": (0.0 <= message.second_stage_balance_fraction <= 1.0, "0 to 1"),
-        "use_combined_nms_in_first_stage": (not message.use_combined_nms_in_first_stage, "false"),
-    }
-    if message.number_of_stages > 1:
-        checks["initial_crop_size"] = (message.initial_crop_size >= 1, "at least 1")
-        checks["maxpool_kernel_size"] = (
-            1 <= message.maxpool_kernel_size <= message.initial_crop_size,
-            "1 to the crop's side",
-        )
-        checks["maxpool_stride"] = (message.maxpool_stride >= 1, "at least 1")
-        checks["second_stage_batch_size"] = (
-            not is_training or 1 <= message.second_stage_batch_size <= message.first_stage_max_proposals,
-            f"1 to first_stage_max_proposals={message.first_stage_max_proposals}",
-        )
-    for name, (is_right, expected) in checks.items():
-        if not is_right:
-            raise errors.ConfigError(f"faster_rcnn.{name}", expected=expected, received=getattr(message, name))
-
-
 def _pooled_side(message):
     """Side of the crops after the pooling."""
     return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
 
 
-def _check_stride(message, allowed):
-    if message.first_stage_features_stride not in allowed:
-        raise errors.ConfigError(
-            "feature_extractor.first_stage_features_stride",
-            expected=" or ".join(str(stride) for stride in allowed),
-            received=message.first_stage_features_stride,
-        )
-
-
 def _build_resnet(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH, slim=False):
     """Scaling and both halves of a ResNet V1 from a FasterRcnnFeatureExtractor message."""
-    _check_stride(message, (8, 16))
     own = resnet_v1.make_hyperparams(regularizer=hyperparams.no_loss)
     stages = resnet_v1.make_stages(units, depth, message.first_stage_features_stride, slim)
     backbone = resnet_v1.ResNetV1(stages[:3], own, frozen, stem_depth=depth, name="backbone")
@@ -127,32 +81,22 @@ def _build_resnet(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH,
 
 def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH):
     """Scaling, ResNet V1, pyramid and dense layers from a FasterRcnnFeatureExtractor message."""
-    low, high = message.fpn.min_level, message.fpn.max_level
-    if not 2 <= low <= min(high, 5):
-        raise errors.ConfigError(
-            "feature_extractor.fpn", expected="2 <= min_level <= 5, min_level <= max_level", received=f"{low} to {high}"
-        )
-    if message.pad_to_multiple % 2 ** min(high, 5):
-        raise errors.ConfigError(
-            "feature_extractor.pad_to_multiple",
-            expected=f"a multiple of {2 ** min(high, 5)}, so that the maps of the pyramid fit",
-            received=message.pad_to_multiple,
-        )
+    pyramid = pyramids.pyramid_of(message)
     own = hyperparams.build_hyperparams(message.conv_hyperparams)
     base = own
     if not message.override_base_feature_extractor_hyperparams:
         base = resnet_v1.make_hyperparams(regularizer=lambda kernel: 2e-4 * tf.nn.l2_loss(kernel))
-    coarsest = min(high, 5)
+    coarsest = min(pyramid.max_level, pyramids.COARSEST_OF_BACKBONE)
     backbone = resnet_v1.ResNetV1(
         resnet_v1.make_stages(units, depth),
         base,
         frozen,
         stem_depth=depth,
-        outputs=range(low - 2, coarsest - 1),
+        outputs=range(pyramid.min_level - 2, coarsest - 1),
         name="backbone",
     )
-    pyramid_depth = message.fpn.additional_layer_depth
-    layout = feature_pyramid.Layout(depth=pyramid_depth, num_coarse=high - coarsest, key_prefix="")
+    pyramid_depth = pyramid.additional_layer_depth
+    layout = feature_pyramid.Layout(depth=pyramid_depth, num_coarse=pyramid.max_level - coarsest, key_prefix="")
     classifier_backbone = None
     if crop_side is not None:
         classifier_backbone = box_classifier.DenseFeatures(crop_side * crop_side * pyramid_depth, own, frozen)
@@ -167,7 +111,6 @@ def _build_resnet_pyramid(message, frozen, crop_side, units, depth=resnet_v1.STE
 
 def _build_inception_resnet(message, frozen, crop_side, slim=False, counts=(10, 20, 9)):
     """Scaling and both halves of an Inception-ResNet V2 from a FasterRcnnFeatureExtractor message."""
-    _check_stride(message, (8, 16))
     own = inception_resnet_v2.make_hyperparams(regularizer=hyperparams.no_loss)
     stride = message.first_stage_features_stride
     classifier_backbone = None
@@ -187,15 +130,8 @@ def _build_anchors(message):
     return build(values)
 
 
-def _check_not_empty(message, kind, *names):
-    for name in names:
-        if not len(getattr(message, name)):
-            raise errors.ConfigError(f"{kind}.{name}", expected="at least one", received="none")
-
-
 def _build_grid_anchors(message):
     ratios, scales = list(message.aspect_ratios), list(message.scales)
-    _check_not_empty(message, "grid_anchor_generator", "scales", "aspect_ratios")
     return anchor_ops.PixelAnchors(
         specifications=[[(scale, ratio) for ratio in ratios for scale in scales]],
         base_sizes=[(message.height, message.width)],
@@ -205,11 +141,6 @@ def _build_grid_anchors(message):
 
 
 def _build_multiscale_anchors(message):
-    if message.normalize_coordinates:
-        raise errors.ConfigError(
-            "multiscale_anchor_generator.normalize_coordinates", expected="false in faster_rcnn", received="true"
-        )
-    _check_not_empty(message, "multiscale_anchor_generator", "aspect_ratios")
     return anchor_ops.make_pyramid_anchors(
         message.min_level,
         message.max_level,
@@ -240,11 +171,6 @@ def _build_rpn(message, depths, num_anchors, frozen):
 def _build_head(message, depth, frozen):
     """A `BoxClassifierHead` from a FasterRcnn message."""
     _, predictor = parts.choose(message.second_stage_box_predictor, "box_predictor_oneof", HEADS)
-    if predictor.box_code_size != 4:
-        raise errors.ConfigError("mask_rcnn_box_predictor.box_code_size", expected=4, received=predictor.box_code_size)
-    for name in ("predict_instance_masks", "predict_keypoints"):
-        if getattr(predictor, name):
-            raise errors.ConfigError(f"mask_rcnn_box_predictor.{name}", expected="false", received="true")
     layout = box_classifier.HeadLayout(
         num_classes=message.num_classes,
         share_boxes=predictor.share_box_across_classes,

@@ -1,6 +1,7 @@
 """From an Ssd message to a detector."""
 
-from tfodhelper import errors, resizers
+from tfodhelper import resizers
+from tfodhelper.families import ssd_values
 from tfodhelper.models import parts
 from tfodhelper.models.ssd import (
     build_anchors,
@@ -12,19 +13,11 @@ from tfodhelper.models.ssd import (
 )
 from tfodhelper.ops import matcher, target_assigner
 
-# The published networks take nothing smaller, those of ResNets nothing below 129 pixels; there, too, all layers work.
-MIN_INPUT_SIZE_PX = 33
-
 
 def build_ssd(message, is_training):
     """An SSDDetector from an Ssd message."""
-    if message.num_classes < 1:
-        raise errors.ConfigError("ssd.num_classes", expected="at least 1", received=message.num_classes)
-    if message.add_background_class and message.explicit_background_class:
-        raise errors.ConfigError("ssd: add_background_class and explicit_background_class cannot both be set")
+    ssd_values.check(message, is_training)
     resizer = resizers.build_resizer(message.image_resizer)
-    _check_input_size(resizer)
-    _check_levels(message)
     anchors = build_anchors.build_anchors(message.anchor_generator, resizer)
     num_columns = message.num_classes + (1 if message.add_background_class else 0)
     scale_factors = _build_box_coder(message.box_coder)
@@ -58,35 +51,6 @@ def build_ssd(message, is_training):
     )
 
 
-def _check_input_size(resizer):
-    if min(side or MIN_INPUT_SIZE_PX for side in (resizer.height, resizer.width)) < MIN_INPUT_SIZE_PX:
-        raise errors.ConfigError(
-            "image_resizer: the model input is too small",
-            expected=f"height and width of at least {MIN_INPUT_SIZE_PX} pixels",
-            received=f"{resizer.height} x {resizer.width}",
-        )
-
-
-def _check_levels(message):
-    """Raises a ConfigError where the anchors of a pyramid have other strides than its feature maps."""
-    neck = message.feature_extractor.WhichOneof("feature_pyramid_oneof")
-    if neck is None or message.anchor_generator.WhichOneof("anchor_generator_oneof") != "multiscale_anchor_generator":
-        return
-    of_maps, of_anchors = (
-        f"min_level: {levels.min_level} max_level: {levels.max_level}"
-        for levels in (
-            getattr(message.feature_extractor, neck),
-            message.anchor_generator.multiscale_anchor_generator,
-        )
-    )
-    if of_maps != of_anchors:
-        raise errors.ConfigError(
-            f"multiscale_anchor_generator has other levels than feature_extractor.{neck}",
-            expected=of_maps,
-            received=of_anchors,
-        )
-
-
 def _build_box_coder(message):
     """Scale factors from a BoxCoder message."""
     _, coder = parts.choose(message, "box_coder_oneof", {"faster_rcnn_box_coder": None})
@@ -99,16 +63,6 @@ def _build_matcher(message, similarity):
     _, argmax = parts.choose(message, "matcher_oneof", {"argmax_matcher": None})
     matched = None if argmax.ignore_thresholds else argmax.matched_threshold
     unmatched = None if argmax.ignore_thresholds else argmax.unmatched_threshold
-    if matched is not None and unmatched > matched:
-        raise errors.ConfigError(
-            "argmax_matcher", expected="unmatched_threshold <= matched_threshold", received=f"{unmatched} > {matched}"
-        )
-    if matched is not None and unmatched == matched and not argmax.negatives_lower_than_unmatched:
-        raise errors.ConfigError(
-            "argmax_matcher",
-            expected="unmatched_threshold < matched_threshold where negatives_lower_than_unmatched is false",
-            received=f"both {matched}",
-        )
     return matcher.ArgmaxMatcher(
         matched_threshold=matched,
         unmatched_threshold=unmatched,

@@ -1,6 +1,5 @@
 """From an AnchorGenerator message to anchors."""
 
-from tfodhelper import errors
 from tfodhelper.models import parts
 from tfodhelper.ops import anchors as anchor_ops
 
@@ -24,13 +23,6 @@ def _build_ssd_anchors(message, resizer):
     )
     strides = list(zip(message.height_stride, message.width_stride)) or None
     offsets = list(zip(message.height_offset, message.width_offset)) or None
-    for name, values in (("scales", message.scales), ("strides", strides), ("offsets", offsets)):
-        if values and len(values) != message.num_layers:
-            raise errors.ConfigError(
-                f"ssd_anchor_generator: {name}",
-                expected=f"one for each of num_layers={message.num_layers} feature maps",
-                received=len(values),
-            )
     return anchor_ops.GridAnchors(
         specifications,
         base_size=(message.base_anchor_height, message.base_anchor_width),
@@ -40,17 +32,6 @@ def _build_ssd_anchors(message, resizer):
 
 
 def _build_multiscale_anchors(message, resizer):
-    checks = {
-        "min_level": (0 <= message.min_level <= message.max_level, f"0 to max_level={message.max_level}"),
-        "anchor_scale": (message.anchor_scale > 0, "above 0"),
-        "aspect_ratios": (min(message.aspect_ratios, default=0) > 0, "at least one, all above 0"),
-        "scales_per_octave": (message.scales_per_octave >= 1, "at least 1"),
-        "normalize_coordinates": (message.normalize_coordinates, "true in ssd"),
-    }
-    for name, (is_right, expected) in checks.items():
-        if not is_right:
-            received = getattr(message, name)
-            raise errors.ConfigError(f"multiscale_anchor_generator.{name}", expected=expected, received=received)
     in_pixels = anchor_ops.make_pyramid_anchors(
         message.min_level,
         message.max_level,

@@ -5,7 +5,6 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts
 from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, mobilenet_v3, resnet_v1
 
@@ -107,13 +106,6 @@ def build_resnet_v1(message, frozen, units, outputs, slim_scope):
     """
     slim = parts.is_first_generation(message.type)
     depth = int(resnet_v1.STEM_DEPTH * message.depth_multiplier)
-    if depth != resnet_v1.STEM_DEPTH * message.depth_multiplier or depth < max(message.min_depth, 1):
-        raise errors.ConfigError(
-            "feature_extractor.depth_multiplier",
-            expected=f"a multiple of 1/{resnet_v1.STEM_DEPTH} that leaves at least min_depth={message.min_depth} "
-            f"of {resnet_v1.STEM_DEPTH} channels",
-            received=message.depth_multiplier,
-        )
     if message.override_base_feature_extractor_hyperparams:
         own = hyperparams.build_hyperparams(message.conv_hyperparams)
         if slim and own.norm is not None:  # whose batch norm is that of ResNet, whatever the configuration says

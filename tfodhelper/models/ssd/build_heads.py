@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts
 from tfodhelper.models.heads import convolutional, weight_shared
 
@@ -19,22 +18,11 @@ def build_head(message, depths, num_anchors, num_columns, frozen, slim=False):
       slim: whether the network is one of the first generation.
     """
     build, values = parts.choose(message, "box_predictor_oneof", HEADS)
-    if len(depths) != len(num_anchors):
-        raise errors.ConfigError(
-            "anchor_generator and feature_extractor differ in the number of feature maps",
-            expected=len(depths),
-            received=len(num_anchors),
-        )
     own = hyperparams.build_hyperparams(values.conv_hyperparams, slim)
     return build(values, depths, num_anchors, num_columns, own, frozen)
 
 
 def _build_convolutional_head(message, depths, num_anchors, num_columns, own, frozen):
-    _check_common(message)
-    if message.min_depth > message.max_depth:
-        raise errors.ConfigError(
-            "box_predictor", expected="min_depth <= max_depth", received=f"{message.min_depth} > {message.max_depth}"
-        )
     layout = convolutional.HeadLayout(
         kernel_size=message.kernel_size,
         use_depthwise=message.use_depthwise,
@@ -49,15 +37,6 @@ def _build_convolutional_head(message, depths, num_anchors, num_columns, own, fr
 
 
 def _build_weight_shared_head(message, depths, num_anchors, num_columns, own, frozen):
-    _check_common(message)
-    if message.num_layers_before_predictor > 0 and message.depth < 1:
-        raise errors.ConfigError("box_predictor.depth", expected="at least 1", received=message.depth)
-    if len(set(num_anchors)) > 1:
-        raise errors.ConfigError(
-            "box_predictor: a weight-shared one needs as many anchors on every feature map",
-            received=", ".join(str(number) for number in num_anchors),
-            fix="with ssd_anchor_generator: reduce_boxes_in_lowest_layer: false",
-        )
     layout = weight_shared.HeadLayout(
         depth=message.depth,
         num_layers_before=message.num_layers_before_predictor,
@@ -72,14 +51,6 @@ def _build_weight_shared_head(message, depths, num_anchors, num_columns, own, fr
         hyperparams_for_last=message.apply_conv_hyperparams_to_heads,
     )
     return weight_shared.WeightSharedHead(depths, num_anchors[0], num_columns, layout, own, frozen)
-
-
-def _check_common(message):
-    """Raises a ConfigError for values that no head can have."""
-    if message.box_code_size != 4:
-        raise errors.ConfigError("box_predictor.box_code_size", expected=4, received=message.box_code_size)
-    if message.use_depthwise and message.kernel_size == 1:
-        raise errors.ConfigError("box_predictor.kernel_size", expected="above 1 with use_depthwise", received=1)
 
 
 def _dropout_rate(message):

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 
-from tfodhelper import errors
 from tfodhelper.models import hyperparams, parts, pixels
 from tfodhelper.models.backbones import inception_v2, mobiledet, mobilenet_v2, mobilenet_v3
 from tfodhelper.models.necks import multi_resolution
@@ -24,10 +23,6 @@ def _build_ssd_mobilenet_v1(message, frozen, padding):
 
 def _build_ssd_mobilenet_v2(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
-    if message.num_layers < 2:
-        raise errors.ConfigError(
-            "ssd.feature_extractor.num_layers", expected="at least 2 with MobileNet V2", received=message.num_layers
-        )
     backbone = build_backbones.build_mobilenet_v2(message, frozen, mobilenet_v2.SSD_ENDPOINTS)
     return {
         "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),

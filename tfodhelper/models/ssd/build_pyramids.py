@@ -4,12 +4,12 @@ import dataclasses
 import functools
 
 from tfodhelper import errors
+from tfodhelper.families import pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1
 from tfodhelper.models.necks import feature_pyramid, pooling_pyramid
 from tfodhelper.models.ssd import build_backbones
 
-COARSEST_OF_BACKBONE = 5  # level with stride 32; coarser maps are the neck's own
 _MOBILENET_V1_ENDPOINTS = {2: 3, 3: 5, 4: 11, 5: 13}
 _MOBILENET_V2_ENDPOINTS = {2: "layer_4", 3: "layer_7", 4: "layer_14", 5: "layer_19"}
 _SLENDER_LAST_DEPTH = 256  # of MobileNet V2 in the first generation, if the pyramid is depthwise
@@ -17,12 +17,8 @@ _SLENDER_LAST_DEPTH = 256  # of MobileNet V2 in the first generation, if the pyr
 
 def levels_of_backbone(message):
     """The levels that a backbone gives to a pyramid, from an SsdFeatureExtractor message; level L has stride 2^L."""
-    low, high = message.fpn.min_level, message.fpn.max_level
-    if not 2 <= low <= min(high, COARSEST_OF_BACKBONE):
-        raise errors.ConfigError(
-            "feature_extractor.fpn", expected="2 <= min_level <= 5, min_level <= max_level", received=f"{low} to {high}"
-        )
-    return range(low, min(high, COARSEST_OF_BACKBONE) + 1)
+    pyramid = pyramids.pyramid_of(message)
+    return range(pyramid.min_level, min(pyramid.max_level, pyramids.COARSEST_OF_BACKBONE) + 1)
 
 
 def build_pyramid(message, depths, frozen, **others):
@@ -34,10 +30,11 @@ def build_pyramid(message, depths, frozen, **others):
       frozen: whether batch norm statistics stay as they are in training.
       **others: see `feature_pyramid.Layout`.
     """
-    depth = layers.scale_depth(message.fpn.additional_layer_depth, message.depth_multiplier, message.min_depth)
+    pyramid = pyramids.pyramid_of(message)
+    depth = layers.scale_depth(pyramid.additional_layer_depth, message.depth_multiplier, message.min_depth)
     if depth < 1:
         raise errors.ConfigError("feature_extractor.fpn.additional_layer_depth", expected="at least 1", received=depth)
-    num_coarse = message.fpn.max_level - levels_of_backbone(message)[-1]
+    num_coarse = pyramid.max_level - levels_of_backbone(message)[-1]
     slim = parts.is_first_generation(message.type)
     layout = feature_pyramid.Layout(depth=depth, num_coarse=num_coarse, doubles_smoothed=not slim, **others)
     own = hyperparams.build_hyperparams(message.conv_hyperparams, slim)

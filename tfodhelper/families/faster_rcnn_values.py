@@ -1,0 +1,101 @@
+"""Values of a FasterRcnn message that fit together, for `config` and for the builder."""
+
+from tfodhelper import errors
+from tfodhelper.families import pyramids, values
+
+_STRIDES = (8, 16)
+
+
+def check(message, is_training=True):
+    """Checks a FasterRcnn message.
+
+    Args:
+      message: the message.
+      is_training: whether it is to be trained; what concerns training alone does not matter otherwise.
+
+    Raises:
+      ConfigError: a value cannot be used, or values contradict each other.
+    """
+    values.check_resizer(message.image_resizer)
+    values.require("faster_rcnn", message, _of_first_stage(message))
+    if message.number_of_stages > 1:
+        values.require("faster_rcnn", message, _of_second_stage(message, is_training))
+        values.check_suppression(message.second_stage_post_processing.batch_non_max_suppression)
+        _check_predictor(message.second_stage_box_predictor)
+    _check_extractor(message.feature_extractor)
+    num_anchors = _check_anchors(message.first_stage_anchor_generator)
+    pyramid = pyramids.pyramid_of(message.feature_extractor)
+    num_maps = 1 if pyramid is None else pyramid.max_level - pyramid.min_level + 1
+    values.check_number_of_maps("first_stage_anchor_generator", num_maps, num_anchors)
+    pyramids.check_same_levels(pyramid, message.first_stage_anchor_generator)
+
+
+def _of_first_stage(message):
+    return {
+        "num_classes": (message.num_classes >= 1, "at least 1"),
+        "number_of_stages": (message.number_of_stages in (1, 2), "1 (proposals) or 2 (detections)"),
+        "first_stage_nms_iou_threshold": (0.0 <= message.first_stage_nms_iou_threshold <= 1.0, "0 to 1"),
+        "first_stage_max_proposals": (message.first_stage_max_proposals >= 1, "at least 1"),
+        "first_stage_minibatch_size": (message.first_stage_minibatch_size >= 1, "at least 1"),
+        "first_stage_positive_balance_fraction": (
+            0.0 <= message.first_stage_positive_balance_fraction <= 1.0,
+            "0 to 1",
+        ),
+        "second_stage_balance_fraction": (0.0 <= message.second_stage_balance_fraction <= 1.0, "0 to 1"),
+        "use_combined_nms_in_first_stage": (not message.use_combined_nms_in_first_stage, "false"),
+    }
+
+
+def _of_second_stage(message, is_training):
+    return {
+        "initial_crop_size": (message.initial_crop_size >= 1, "at least 1"),
+        "maxpool_kernel_size": (1 <= message.maxpool_kernel_size <= message.initial_crop_size, "1 to the crop's side"),
+        "maxpool_stride": (message.maxpool_stride >= 1, "at least 1"),
+        "second_stage_batch_size": (
+            not is_training or 1 <= message.second_stage_batch_size <= message.first_stage_max_proposals,
+            f"1 to first_stage_max_proposals={message.first_stage_max_proposals}",
+        ),
+    }
+
+
+def _check_predictor(predictor):
+    _, message = values.choose(predictor, "box_predictor_oneof", ("mask_rcnn_box_predictor",))
+    values.require(
+        "mask_rcnn_box_predictor",
+        message,
+        {
+            "box_code_size": (message.box_code_size == 4, 4),
+            "predict_instance_masks": (not message.predict_instance_masks, "false"),
+            "predict_keypoints": (not message.predict_keypoints, "false"),
+        },
+    )
+
+
+def _check_extractor(extractor):
+    pyramid = pyramids.pyramid_of(extractor)
+    if pyramid is None:
+        expected = " or ".join(str(stride) for stride in _STRIDES)
+        stride = extractor.first_stage_features_stride
+        values.require("feature_extractor", extractor, {"first_stage_features_stride": (stride in _STRIDES, expected)})
+        return
+    pyramids.check_fpn(pyramid)
+    multiple = 2 ** min(pyramid.max_level, pyramids.COARSEST_OF_BACKBONE)
+    if extractor.pad_to_multiple % multiple:
+        raise errors.ConfigError(
+            "feature_extractor.pad_to_multiple",
+            expected=f"a multiple of {multiple}, so that the maps of the pyramid fit",
+            received=extractor.pad_to_multiple,
+        )
+
+
+def _check_anchors(generator):
+    """Numbers of anchors at one place of each feature map."""
+    kind, message = values.choose(
+        generator, "anchor_generator_oneof", ("grid_anchor_generator", "multiscale_anchor_generator")
+    )
+    if kind == "grid_anchor_generator":
+        for name in ("scales", "aspect_ratios"):
+            values.require(kind, message, {name: (len(getattr(message, name)) > 0, "at least one")})
+        return [len(message.scales) * len(message.aspect_ratios)]
+    values.check_multiscale_anchors(message, normalized=False)
+    return [len(message.aspect_ratios) * message.scales_per_octave] * (message.max_level - message.min_level + 1)
