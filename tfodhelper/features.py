@@ -11,19 +11,20 @@ from tfodhelper.checkpoints import find, restore
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.fields import Predictions
 from tfodhelper.models import build as models_build
-from tfodhelper.prediction import saved_models
+from tfodhelper.prediction import model_safety, saved_models
 
 _BATCH = 32
 _DETECTIONS = ("detection_", "raw_detection_", "num_detections")
 
 
-def build_extractor(path, size_px=224):
+def build_extractor(path, size_px=224, trust_model=False):
     """A function from crops to features.
 
     Args:
       path: a folder with pipeline.config and a checkpoint (an export, an archive of the zoo), or a SavedModel with one
         image input and an output of features: [B, D], or [B, H, W, D], which is averaged over the positions.
       size_px: side of the crops for a SavedModel whose input has no fixed size.
+      trust_model: whether to load a SavedModel even if it does more than compute, see `prediction.model_safety`.
 
     Returns:
       A function from a list of uint8 [h, w, 3] arrays to float32 [B, D].
@@ -35,7 +36,7 @@ def build_extractor(path, size_px=224):
     config = path / "pipeline.config" if path.is_dir() else None
     if config is not None and config.is_file():
         return _from_checkpoint(path, config)
-    return _from_saved_model(saved_models.find_saved_model(path), size_px)
+    return _from_saved_model(saved_models.find_saved_model(path), size_px, trust_model)
 
 
 def _from_checkpoint(path, config):
@@ -60,8 +61,8 @@ def _from_checkpoint(path, config):
     return extract_all
 
 
-def _from_saved_model(folder, size_px):
-    loaded = tf.saved_model.load(str(folder))
+def _from_saved_model(folder, size_px, trust_model):
+    loaded = model_safety.load(folder, trust_model)
     call = loaded.signatures.get("serving_default")
     if call is None:
         raise errors.PredictionError(f"{folder}: no signature serving_default", received=", ".join(loaded.signatures))

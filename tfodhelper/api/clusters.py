@@ -64,6 +64,7 @@ def predict_with_ray(
     score_threshold: float = 0.05,
     max_detections: int = 100,
     is_for_many: bool = False,
+    trust_model: bool = False,
 ) -> Any:
     """Predicts the images of a Ray dataset, on as many machines as the cluster has.
 
@@ -82,6 +83,7 @@ def predict_with_ray(
       score_threshold: detections with a lower score are left out.
       max_detections: maximum number of detections per image.
       is_for_many: whether each process gets so many images that several seconds of preparation pay off.
+      trust_model: as for `Predictor`.
 
     Returns:
       `ray.data.Dataset`, evaluated when it is read, with the columns `name`; `prediction`, one line of JSON, empty for
@@ -109,6 +111,7 @@ def predict_with_ray(
             "score_threshold": score_threshold,
             "max_detections": max_detections,
             "is_for_many": is_for_many,
+            "trust_model": trust_model,
         },
         batch_size=rows_per_call,
         batch_format="numpy",

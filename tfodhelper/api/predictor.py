@@ -35,9 +35,11 @@ class Predictor:
         included in this program, such as "mscoco". When omitted, the one next to the SavedModel; if there is none,
         classes are named after their ids, as in "class_17".
       score_threshold: from 0 to 1; detections with a lower score are left out.
+      trust_model: whether to load a SavedModel although it does more than compute, such as reading or writing files.
+        A SavedModel is a program; set this only if you trust whoever made it.
 
     Raises:
-      PredictionError: the folder has no SavedModel of an object detector.
+      PredictionError: the folder has no SavedModel of an object detector, or one that does more than compute.
       AnnotationError, UsageError: the label map or the threshold is invalid.
     """
 
@@ -47,13 +49,14 @@ class Predictor:
         *,
         label_map: LabelMap | str | os.PathLike[str] | None = None,
         score_threshold: float = 0.5,
+        trust_model: bool = False,
     ) -> None:
         self.score_threshold = _check_threshold(score_threshold)
         known = label_maps.to_label_map(label_map)
         tensorflow_setup.quiet_tensorflow()
         from tfodhelper.prediction import predictor
 
-        self._stream = predictor.StreamPredictor(saved_model_dir, known)
+        self._stream = predictor.StreamPredictor(saved_model_dir, known, trust_model=trust_model)
 
     @property
     def label_map(self) -> LabelMap | None:

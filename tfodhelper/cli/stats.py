@@ -29,16 +29,17 @@ def main(fv, args):
     options = option_flags.read_options(fv, StatsOptions)
     from tfodhelper.dataset.analysis import set_statistics
 
-    set_statistics.describe_set(options, _make_extractor(options.features) if options.features else None)
+    set_statistics.describe_set(options, _make_extractor(options) if options.features else None)
     data = f"--data_dir={options.data_dir}"
     if not options.data_dir:
         data = f"--image_dir={options.image_dir} --annotation_dir={options.annotation_dir}"
     console.say_next(f"tfodhelper convert {data} --output_dir=data")
 
 
-def _make_extractor(path):
+def _make_extractor(options):
     """The function by which `describe_set` gets features of objects."""
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper import features
 
-    return functools.partial(features.extract_features, features.build_extractor(path))
+    extractor = features.build_extractor(options.features, trust_model=options.trust_model)
+    return functools.partial(features.extract_features, extractor)

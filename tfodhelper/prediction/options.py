@@ -27,4 +27,9 @@ class PredictOptions(options.Options):
     score_threshold: float = options.option(0.5, "Detections with a lower score are dropped.", least=0, most=1)
     batch_size: int = options.option(8, "Images per call, where the SavedModel takes several.", least=1)
     write_xml: bool = options.option(False, "Writes LabelImg XML.")
+    trust_model: bool = options.option(
+        False,
+        "Loads a SavedModel although it does more than compute, such as reading or writing files. Use it only for "
+        "models whose makers you trust: they may do whatever you may.",
+    )
     draw: bool = options.option(False, "Writes pictures with boxes.")

@@ -65,14 +65,14 @@ class StreamPredictor:
       saved_model_dir: folder of the SavedModel, or of the export around it; or a .tflite file.
       label_map: `LabelMap`, path of one, or None for the one next to the model, or in the TFLite file. Without any,
         classes are named after their ids, as in "class_17".
-      is_for_many: see `servable.Servable`.
+      is_for_many, trust_model: see `servable.Servable`.
 
     Attributes:
       label_map: the `LabelMap` in use, or None.
     """
 
-    def __init__(self, saved_model_dir, label_map=None, is_for_many=False):
-        self._servable = servable.load(saved_model_dir, is_for_many)
+    def __init__(self, saved_model_dir, label_map=None, is_for_many=False, trust_model=False):
+        self._servable = servable.load(saved_model_dir, is_for_many, trust_model)
         if label_map is None:
             label_map = self._servable.find_label_map()
         if isinstance(label_map, (str, os.PathLike)):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, fields, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import saved_models, single_thread, tflite_servable
+from tfodhelper.prediction import model_safety, saved_models, single_thread, tflite_servable
 
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
 
@@ -53,12 +53,12 @@ def _count_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def load(path, is_for_many=False):
+def load(path, is_for_many=False, trust_model=False):
     """A model as functions from images to detections.
 
     Args:
       path: see `saved_models.find_model`.
-      is_for_many: see `Servable`.
+      is_for_many, trust_model: see `Servable`.
 
     Returns:
       `Servable` or `tflite_servable.TFLiteServable`.
@@ -69,7 +69,7 @@ def load(path, is_for_many=False):
     path = saved_models.find_model(path)
     if saved_models.is_tflite(path):
         return tflite_servable.TFLiteServable(path)
-    return Servable(path, is_for_many)
+    return Servable(path, is_for_many, trust_model)
 
 
 class Servable:
@@ -82,6 +82,7 @@ class Servable:
       saved_model_dir: see `saved_models.find_saved_model`.
       is_for_many: whether there will be so many images that a few more seconds of preparation pay off; after
         `run_each_call_on_one_core` they always do.
+      trust_model: whether to load it even if it does more than compute, see `model_safety`.
 
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
@@ -89,12 +90,12 @@ class Servable:
       detects_in_thread: whether `prepare_jpeg` and `detect_in_thread` can be used, which are then faster.
 
     Raises:
-      PredictionError: it cannot be loaded, or its signature is not supported.
+      PredictionError: it cannot be loaded, does more than compute, or its signature is not supported.
     """
 
-    def __init__(self, saved_model_dir, is_for_many=False):
+    def __init__(self, saved_model_dir, is_for_many=False, trust_model=False):
         self._folder = saved_models.find_saved_model(saved_model_dir)
-        self._loaded = _load(self._folder)  # keeps the variables alive
+        self._loaded = model_safety.load(self._folder, trust_model)  # keeps the variables alive
         signatures = self._loaded.signatures
         name = next((name for name in (_PREPARED, _MIXED, _DEFAULT) if name in signatures), None)
         if name is None:
@@ -255,13 +256,6 @@ def _bound(score_threshold):
     """A np.float32 just below the threshold: the model keeps only scores above its bound."""
     below = np.nextafter(np.float32(score_threshold), np.float32(-1.0))
     return min(below, np.nextafter(np.float32(below), np.float32(-1.0)))
-
-
-def _load(folder):
-    try:
-        return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise errors.PredictionError(f"{folder}: this SavedModel cannot be loaded: {error}") from error
 
 
 def _is_image_spec(spec):

@@ -78,7 +78,8 @@ def _compare_with_model(options, planned):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
-    return comparison.compare(planned, predictor.StreamPredictor(options.model), options.score_threshold)
+    model = predictor.StreamPredictor(options.model, trust_model=options.trust_model)
+    return comparison.compare(planned, model, options.score_threshold)
 
 
 def _write(options, planned, scale, by_image, maker):

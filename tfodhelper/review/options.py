@@ -4,6 +4,7 @@ import dataclasses
 
 from tfodhelper import options
 from tfodhelper.dataset.options import COPY, LINK, SetOptions, ShownOptions
+from tfodhelper.prediction.options import PredictOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class ReviewOptions(ShownOptions, SetOptions):
     model: options.Path | None = options.option(
         None, "Folder of an exported detector that is compared with the labels."
     )
+    trust_model: bool = options.like(PredictOptions, "trust_model", False)
     score_threshold: float = options.option(
         0.5, "Minimum score of a detection that counts as confident, with --model.", least=0.05, most=1
     )

@@ -92,10 +92,20 @@ class PoolModel:
       score_threshold: detections with a lower score are left out.
       max_detections: maximum number of detections per image.
       is_for_many: whether there will be so many images that a few more seconds of preparation pay off.
+      trust_model: as for `prediction.servable.Servable`.
     """
 
-    def __init__(self, saved_model_dir, *, batch_size=8, score_threshold=0.05, max_detections=100, is_for_many=False):
-        self._predictor = predictor.StreamPredictor(saved_model_dir, is_for_many=is_for_many)
+    def __init__(
+        self,
+        saved_model_dir,
+        *,
+        batch_size=8,
+        score_threshold=0.05,
+        max_detections=100,
+        is_for_many=False,
+        trust_model=False,
+    ):
+        self._predictor = predictor.StreamPredictor(saved_model_dir, is_for_many=is_for_many, trust_model=trust_model)
         self._layout = find_layout(self._predictor)
         self._options = {
             "batch_size": batch_size,

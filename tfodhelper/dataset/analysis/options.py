@@ -15,6 +15,9 @@ class StatsOptions(SetOptions):
     features: options.Path | None = options.option(
         None, "Checkpoint folder or SavedModel whose features measure how far apart classes are."
     )
+    trust_model: bool = options.option(
+        False, "Loads a SavedModel given with --features although it does more than compute; see `predict --help`."
+    )
     objects_per_class: int = options.option(200, "Number of objects of each class used with --features.", least=2)
     num_anchors: int = options.option(6, "Number of anchors in the text for the configuration.", least=1, most=15)
     output_dir: options.Path | None = options.option(
