@@ -195,3 +195,19 @@ def test_output_into_a_closed_pipe_ends_quietly():
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("flag", ["--data_dir=caf\udce9", "-data_dir=caf\udce9"])
+def test_a_flag_that_is_not_text_is_refused_in_words(flag, verb, capfd):
+    assert main.main(["probe", flag]) == 2
+    error = capfd.readouterr().err
+    assert r"caf\xe9: the path is not valid UTF-8" in error
+    assert "ln -s" in error
+
+
+def test_a_current_folder_that_is_not_text_is_refused_in_words(tmp_path, monkeypatch, verb, capfd):
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main.main(["probe"]) == 2
+    assert r"caf\xe9: the path is not valid UTF-8" in capfd.readouterr().err

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import pytest
 from PIL import Image
@@ -60,6 +62,42 @@ def test_an_unreadable_image_is_reported_and_the_exit_status_says_so(saved_model
     assert len(_lines(tmp_path)) == 3
     assert (tmp_path / "out/unreadable.txt").read_text().startswith(str(photos / "broken.jpg"))
     assert "1 images could not be read" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_used_are_counted_and_the_rest_is_predicted(saved_model_dir, photos, tmp_path, capsys):
+    os.mkfifo(photos / "pipe.jpg")
+    os.mkfifo(photos / "other.pipe")
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    (photos / "line\nbreak.heic").write_bytes(b"x")
+    shutil.copy(photos / "a.png", photos / "caf\udce9.png")
+    shutil.copy(photos / "a.png", tmp_path / "th\udce9.png")
+    (photos / "drawing.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    os.mkfifo(tmp_path / "given.jpg")
+    given = [photos, tmp_path / "th\udce9.png", tmp_path / "given.jpg"]
+    assert _predict(saved_model_dir, tmp_path, "--write_xml", *map(str, given)) == 1
+    assert len(_lines(tmp_path)) == 3
+    listed = (tmp_path / "out/unreadable.txt").read_text().splitlines()
+    reasons = {line.split("\t")[0].removeprefix(f"{tmp_path}/"): line.split("\t")[1] for line in listed}
+    expected = {
+        "photos/pipe.jpg": "a named pipe",
+        "photos/loop.jpg": "cannot be followed",
+        "given.jpg": "a named pipe",
+        r"photos/line\nbreak.heic": "HEIC",
+        r"photos/caf\xe9.png": "not valid UTF-8",
+        r"th\xe9.png": "UTF-8",
+        "photos/drawing.jpg": "unknown format",
+    }
+    assert set(reasons) == set(expected)
+    assert all(expected[name] in reason for name, reason in reasons.items())
+    said = capsys.readouterr()
+    assert "3 of 10 images" in said.out
+    assert "magick mogrify" in said.err
+
+
+def test_a_folder_whose_name_is_not_text_is_refused_in_words(saved_model_dir, photos, tmp_path, capfd):
+    photos.rename(tmp_path / "caf\udce9")
+    assert _predict(saved_model_dir, tmp_path, str(tmp_path / "caf\udce9")) == 2
+    assert r"caf\xe9: the path is not valid UTF-8" in capfd.readouterr().err
 
 
 def test_annotations_of_the_user_are_not_touched(saved_model_dir, photos, tmp_path, capsys):

@@ -6,19 +6,15 @@ the caller decodes the image; see `images.inspect_image`.
 """
 
 import hashlib
-import struct
 
-from tfodhelper.annotations import png_chunks
+from tfodhelper.annotations import jpeg_segments, png_chunks
 from tfodhelper.annotations.images import ImageFacts, inspect_image
 from tfodhelper.image_decoding import MAX_PIXELS, MAX_SIDE
 
+_JPEG_MODES = {1: "L", 3: "RGB"}  # by the number of components
 _PNG_DOUBTFUL = frozenset((b"acTL", b"eXIf", b"tRNS"))  # several images, a rotation, transparency
 _PNG_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
-_TAIL_BYTES = 64  # some cameras append zeros after the end marker of a JPEG; if there are more, the image is decoded
-_FRAME_STARTS = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; all Huffman-coded
-_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _DOUBTFUL = (b"Exif", b"MPF\0", b"Adobe")  # a rotation, several images, another colour space
-_SIZES = struct.Struct(">HBHHB")  # length of the segment, bits, height, width, components
 
 
 def inspect(data, path, decode=True):
@@ -54,24 +50,12 @@ def read_header(data):
 
 def _read_jpeg(data):
     """(format, width, height, mode), or None."""
-    if data[-2:] != b"\xff\xd9" and data[-_TAIL_BYTES:].rstrip(b"\0")[-2:] != b"\xff\xd9":
+    structure = jpeg_segments.read_structure(data)
+    if not structure.is_sound or structure.num_components not in _JPEG_MODES:
         return None
-    position, end = 2, len(data) - 9
-    while position < end:
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker in _FRAME_STARTS:
-            _, bits, height, width, components = _SIZES.unpack_from(data, position + 2)
-            if bits != 8 or components not in (1, 3):
-                return None
-            return "JPEG", width, height, "L" if components == 1 else "RGB"
-        if marker in _OTHER_FRAMES or marker in (0xDA, 0xFF):
-            return None
-        if 0xE1 <= marker <= 0xEF and data.startswith(_DOUBTFUL, position + 4):
-            return None
-        position += 2 + (data[position + 2] << 8 | data[position + 3])
-    return None
+    if any(application.startswith(_DOUBTFUL) for application in structure.applications):
+        return None
+    return "JPEG", structure.width, structure.height, _JPEG_MODES[structure.num_components]
 
 
 def _read_png(data):

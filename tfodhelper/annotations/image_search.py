@@ -71,41 +71,31 @@ def list_images(folder):
     return sorted(names), sorted(findings, key=lambda finding: finding.file)
 
 
-def explain_unread(name):
-    """The `Finding` for a single UNREAD_IMAGE."""
-    format_ = UNREAD_EXTENSIONS[_extension_of(name)]
-    problem = f"is an image in the format {format_}, which is not read"
-    return Finding("format-not-read", name, problem, expected=image_decoding.FORMATS_IN_WORDS, fix=_suggest(name))
+def explain_unread(name, count=1):
+    """The `Finding` for an UNREAD_IMAGE, or for several of one format, named after the first.
+
+    Args:
+      name: of the file.
+      count: how many images have this format.
+    """
+    extension = os.path.splitext(name)[1].lower()
+    kind = "is an image" if count == 1 else f"is one of {count} images"
+    return Finding(
+        "format-not-read",
+        name,
+        f"{kind} in the format {UNREAD_EXTENSIONS[extension]}, which is not read",
+        expected=image_decoding.FORMATS_IN_WORDS,
+        fix=f"convert to JPEG or PNG, for example with ImageMagick: magick mogrify -format jpg *{extension}",
+    )
 
 
 def explain_all_unread(names):
-    """One `Finding` for each format among UNREAD_IMAGEs, named after the first file.
+    """A `Finding` for each format among UNREAD_IMAGEs.
 
     Args:
       names: of the files, sorted.
     """
     of_format = {}
     for name in names:
-        of_format.setdefault(UNREAD_EXTENSIONS[_extension_of(name)], []).append(name)
-    return [
-        explain_unread(some[0])
-        if len(some) == 1
-        else Finding(
-            *(
-                "format-not-read",
-                some[0],
-                f"and {len(some) - 1} more are images in the format {format_}, which is not read",
-            ),
-            expected=image_decoding.FORMATS_IN_WORDS,
-            fix=_suggest(some[0]),
-        )
-        for format_, some in of_format.items()
-    ]
-
-
-def _extension_of(name):
-    return os.path.splitext(name)[1].lower()
-
-
-def _suggest(name):
-    return f"convert to JPEG or PNG, for example with ImageMagick: magick mogrify -format jpg *{_extension_of(name)}"
+        of_format.setdefault(UNREAD_EXTENSIONS[os.path.splitext(name)[1].lower()], []).append(name)
+    return [explain_unread(some[0], len(some)) for some in of_format.values()]

@@ -12,7 +12,7 @@ import hashlib
 import io
 
 from tfodhelper import image_decoding, user_files
-from tfodhelper.annotations import png_chunks
+from tfodhelper.annotations import jpeg_segments, png_chunks
 from tfodhelper.annotations.labelimg import LFS_MARK
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.image_decoding import MAX_BYTES, MAX_PIXELS, MAX_SIDE, UndecodableImageError
@@ -33,7 +33,7 @@ EXTENSIONS = {
 JPEG_QUALITY = 95
 LOSSY_FORMATS = ("JPEG", "WEBP")
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
-_PLAIN_PROCESSES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive
+_PLAIN_PROCESSES = (0, 1, 2)  # Huffman-coded: baseline, extended, progressive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,10 +216,18 @@ def _reencode_reason(image, data):
     if format_ == "JPEG":
         if image.mode not in ("L", "RGB"):
             return f"JPEG with {image.mode} colours"
-        return _unusual_jpeg_process(data)
+        return _jpeg_reason(jpeg_segments.read_structure(data))
     if format_ == "PNG":
         return _png_reason(image, data)
     return f"not every TensorFlow decoder reads {format_}"
+
+
+def _jpeg_reason(structure):
+    if structure.process is None:
+        return "JPEG with damaged segments"
+    if structure.process not in _PLAIN_PROCESSES:
+        return f"JPEG with process SOF{structure.process}"
+    return None if structure.has_end else "JPEG without its end"
 
 
 def _png_reason(image, data):
@@ -234,20 +242,6 @@ def _png_reason(image, data):
     if structure.depth != 8 or image.mode not in _DECODED_MODES:
         return f"PNG with {structure.depth} bits per sample"
     return structure.oddity
-
-
-def _unusual_jpeg_process(data):
-    """Names a JPEG process other than the Huffman-coded baseline, extended and progressive ones; None for those."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return None if marker in _PLAIN_PROCESSES else f"JPEG with process SOF{marker - 0xC0}"
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return None
 
 
 def encode_for_record(data, facts, turn=False):

@@ -3,6 +3,7 @@
 Modules of verbs are imported when they are needed; none of them imports TensorFlow at its top.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -10,7 +11,7 @@ import signal
 import sys
 import traceback
 
-from tfodhelper import errors, invocation, plain_text, storage, terminal
+from tfodhelper import errors, invocation, plain_text, storage, terminal, user_files
 from tfodhelper.cli import surroundings
 from tfodhelper.version import __version__
 
@@ -136,8 +137,18 @@ def _run_verb(verb, argv, verbs=VERBS):
     if any(argument in ("--help", "-help", "-h") for argument in before_end):
         print(flagging.format_help(verb, module, fv), end="")
         return 0
+    _check_paths(before_end)
     args = flagging.parse(fv, argv)
     return module.main(fv, args) or 0
+
+
+def _check_paths(argv):
+    """Raises if the current folder or the value of a flag is not valid text; `predict` reports such images itself."""
+    with contextlib.suppress(FileNotFoundError):
+        user_files.check_text(os.getcwd())
+    for argument in argv:
+        if argument.startswith("-"):
+            user_files.check_text(argument.partition("=")[2])
 
 
 def _run_part(verb, module, argv):

@@ -11,7 +11,8 @@ flags, as files or as folders; subfolders are searched, too.
   pictures/          with --draw: the images with their boxes
   unreadable.txt     if there are any: images that could not be read, and why
 
-An image that cannot be read is reported and left out; the exit status is then 1.
+An image that cannot be read is reported and left out; the exit status is then 1. This includes images in a format that
+is not read, such as HEIC; broken links and named pipes that are called like images; and names that are not UTF-8.
 """
 
 from tfodhelper import console

@@ -3,10 +3,10 @@
 import functools
 import os
 
-from tfodhelper import console, errors, sheets, storage
+from tfodhelper import console, sheets, storage
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.scan import examine
-from tfodhelper.dataset.split import deviation, split
+from tfodhelper.dataset.split import deviation, image_lists, split
 
 LISTS = {"train": "train", "validate": "val", "test": "test"}  # {side: file name of its list}
 
@@ -60,12 +60,22 @@ def _write_sides(options, planned, labels, folder):
 
 def _write_lists(folder, parts):
     """Writes lists with one name per line, without extensions if that is not ambiguous."""
-    names = [name for members in parts.values() for name in members]
-    stems = [os.path.splitext(name)[0] for name in names]
-    short = dict(zip(names, stems)) if len(set(stems)) == len(stems) else {name: name for name in names}
+    entry_of = _choose_entries([name for members in parts.values() for name in members])
     for part, members in parts.items():
-        if not members:
-            continue  # an empty list could not be read again
-        if any("\n" in name for name in members):
-            raise errors.DatasetError("a name with a line break cannot be in a list", fix="rename the image")
-        storage.write_text(folder / f"{part}.txt", "".join(short[name] + "\n" for name in members))
+        listed = [entry_of[name] for name in members if name in entry_of]
+        if listed:  # an empty list could not be read again
+            storage.write_text(folder / f"{part}.txt", "".join(entry + "\n" for entry in listed))
+
+
+def _choose_entries(names):
+    """{name: its entry in a list}, without names that no list can hold; a warning counts those."""
+    stems = [os.path.splitext(name)[0] for name in names]
+    short = dict(zip(names, stems)) if len(set(stems)) == len(stems) else {}
+    entries = {name: short[name] if image_lists.can_be_listed(short.get(name, "")) else name for name in names}
+    unlisted = sorted(name for name, entry in entries.items() if not image_lists.can_be_listed(entry))
+    if unlisted:
+        console.warn(
+            f"images that are in no list, as their names have line breaks or begin or end with a space: {len(unlisted)}"
+            f" (the first is {unlisted[0]!r}); rename them"
+        )
+    return {name: entry for name, entry in entries.items() if image_lists.can_be_listed(entry)}

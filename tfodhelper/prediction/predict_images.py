@@ -36,8 +36,9 @@ def predict_images(options, paths=()):
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     wanted = {"write_xml": options.write_xml, "write_pictures": options.draw}
     with write.ResultWriter(options.output_dir, maker=maker, **wanted) as writer:
+        sources.warn_of_skipped(skipped)
         for finding in skipped:
-            writer.count_unreadable(finding.file, finding.message)
+            writer.list_unreadable(finding.file, finding.message)
         _predict(options, model, images, writer)
     _summarize(options, writer, len(images) + len(skipped))
     return writer

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 
-from tfodhelper import console, errors, result_folder, storage
+from tfodhelper import console, errors, plain_text, result_folder, storage
 from tfodhelper.annotations import labelimg
 from tfodhelper.prediction import detections
 from tfodhelper.render import boxes
@@ -77,12 +77,16 @@ class ResultWriter:
     def _write_unreadable(self, kind, *_):
         """Writes the list of unreadable images at the end of a block that did not fail."""
         if self._unreadable and kind is None:
-            lines = (f"{path}\t{' '.join(reason.split())}\n" for path, reason in self._unreadable)
+            lines = (f"{plain_text.one_line(path)}\t{' '.join(reason.split())}\n" for path, reason in self._unreadable)
             storage.write_text(self._output_dir / UNREADABLE, "".join(lines))
 
     def count_unreadable(self, path, reason):
         """Reports an image that could not be read and adds it to the list for `unreadable.txt`."""
         console.warn(f"left out: {reason}")
+        self.list_unreadable(path, reason)
+
+    def list_unreadable(self, path, reason):
+        """Adds an image that could not be read to the list for `unreadable.txt`."""
         self._unreadable.append((path, reason))
 
     def write(self, source, image_detections, image):

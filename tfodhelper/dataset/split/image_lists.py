@@ -28,6 +28,11 @@ def read_list(path):
     return entries
 
 
+def can_be_listed(entry):
+    """Whether `read_list` reads an entry back as it is: it has no line break, and no space at its ends."""
+    return entry.splitlines() == [entry] and entry.strip() == entry
+
+
 def split_by_lists(names, train_list=None, val_list=None, test_list=None):
     """The split that is given by lists.
 
@@ -65,7 +70,7 @@ def split_by_lists(names, train_list=None, val_list=None, test_list=None):
 def _look_up(path, lookup):
     listed, findings = [], []
     for entry in read_list(path):
-        names = lookup.get(entry.replace("\\", "/"))
+        names = lookup.get(entry) or lookup.get(entry.replace("\\", "/"))
         parts = entry.split()
         if not names and len(parts) > 1 and parts[-1] in ("-1", "0", "1"):
             names = lookup.get(" ".join(parts[:-1]))
