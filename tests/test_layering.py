@@ -12,8 +12,8 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
 OPEN_TO_ALL = {
     *("version", "errors", "fields", "options", "run_layout", "spelling", "plain_text", "sheets", "limits"),
-    *("console", "image_decoding", "invocation", "own_files", "provenance", "result_folder", "storage", "terminal"),
-    "user_files",
+    *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
+    *("terminal", "user_files"),
 }
 
 _TRAINING = {

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, families, resizers
+from tfodhelper import console, errors, families, jpeg_dct, resizers
 from tfodhelper.annotations import images as image_files
 from tfodhelper.checkpoints import find, restore
 from tfodhelper.config import pipeline as pipelines
@@ -142,5 +142,6 @@ def _choose(images, per_class, seed):
 def _read_pixels(image):
     """uint8 [height, width, 3] of the frame that the boxes belong to."""
     data, format = image_files.encode_for_record(image_files.read_image(image.path), image.facts, image.turn)
-    decode = tf.io.decode_jpeg if format == "jpeg" else tf.io.decode_png
-    return decode(data, channels=3).numpy()
+    if format == "png":
+        return tf.io.decode_png(data, channels=3).numpy()
+    return tf.io.decode_jpeg(data, channels=3, dct_method=jpeg_dct.method_of(jpeg_dct.ACCURATE)).numpy()

@@ -182,7 +182,7 @@ def _phases(options, folder, state):
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
     if (run_layout.checkpoints_of(folder) / "sampling.json").exists():
         state["sampling"] = storage.read_json(run_layout.checkpoints_of(folder) / "sampling.json")
-    _timed(folder, state, "export", lambda: _export(folder, pipeline, converted, result))
+    _timed(folder, state, "export", lambda: _export(options, folder, pipeline, converted, result))
     state["result"] = _numbers(result)
     state["finished"] = True
     storage.write_json(folder / run_layout.STATE, state)
@@ -219,7 +219,7 @@ def _train(options, folder, pipeline):
     return jobs.train_model(pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options))
 
 
-def _export(folder, pipeline, converted, result):
+def _export(options, folder, pipeline, converted, result):
     from tfodhelper.exporting import saved_model
 
     exported = {}
@@ -232,7 +232,9 @@ def _export(folder, pipeline, converted, result):
                 shutil.copytree(exported[step], copy, dirs_exist_ok=True)
             console.say(f"{target}: step {step}, same as {exported[step].name}")
         else:
-            saved_model.export_trained(pipeline, prefix, target, label_map_path=converted.label_map_path)
+            saved_model.export_trained(
+                pipeline, prefix, target, label_map_path=converted.label_map_path, dct=options.jpeg_dct
+            )
             console.say(f"{target}: step {step}")
         exported[step] = target
 

@@ -1,6 +1,8 @@
 """Exports a pipeline.config and a checkpoint to a SavedModel or to TFLite files: the verb `export`."""
 
-from tfodhelper import console, provenance, run_layout, tensorflow_setup
+import dataclasses
+
+from tfodhelper import console, jpeg_dct, provenance, run_layout, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import label_maps as included
 from tfodhelper.config import overrides, pipeline, supported
@@ -33,6 +35,7 @@ def export(options):
     if label_map_path is None:
         label_map_path = saved_model.find_label_map(config, config_path)
     _compare_classes(config, label_map_path)
+    options = dataclasses.replace(options, jpeg_dct=options.jpeg_dct or jpeg_dct.find(checkpoint))
     if options.format == export_options.TFLITE:
         return _export_tflite(config, checkpoint, options, label_map_path, maker)
     with console.phase("export"):
@@ -44,9 +47,11 @@ def export(options):
             batch_size=options.images_per_call,
             label_map_path=label_map_path,
             maker=maker,
+            dct=options.jpeg_dct,
         )
     console.say(f"exported to {options.output_directory}, input type {options.input_type}")
     _say_label_map(label_map_path)
+    _say_decoding(options.jpeg_dct)
     return folder
 
 
@@ -58,7 +63,15 @@ def _export_tflite(config, checkpoint, options, label_map_path, maker):
     console.say("")
     console.say(f"exported to {options.output_directory}; {tflite_files.DESCRIPTION} describes inputs and outputs")
     _say_label_map(label_map_path)
+    _say_decoding(options.jpeg_dct)
     return folder
+
+
+def _say_decoding(dct):
+    console.say(
+        f"JPEGs: trained on the {dct} transform ({jpeg_dct.CHOICES[dct]}); a program that decodes them itself with "
+        f'TensorFlow needs dct_method="{jpeg_dct.method_of(dct)}"'
+    )
 
 
 def _say_label_map(path):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfodhelper import errors, options
+from tfodhelper import errors, jpeg_dct, options
 from tfodhelper.config.options import ChangeOptions
 
 SAVED_MODEL, TFLITE = "saved_model", "tflite"
@@ -89,6 +89,12 @@ class ExportOptions(TFLiteOptions, ChangeOptions):
     input_type: str = options.option("image_tensor", "What the SavedModel takes.", choices=INPUT_TYPES)
     batch_size: int | str | None = options.option(
         None, "Images per call: a number, or any. When omitted, it depends on --input_type.", least=1, words=_ANY
+    )
+    jpeg_dct: str | None = options.option(
+        None,
+        "How JPEGs are decoded, by a SavedModel that takes encoded images and by `predict`; when omitted, as in the "
+        "training.",
+        choices=jpeg_dct.CHOICES,
     )
     label_map: options.Path | None = options.option(
         None,

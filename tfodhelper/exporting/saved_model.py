@@ -6,6 +6,7 @@ OUTPUT_DIRECTORY/
   checkpoint/        checkpoint, ckpt-0.index, ckpt-0.data-00000-of-00001: the Object Detection API's keys
   pipeline.config
   label_map.pbtxt    if one is known
+  decoding.json      if the model was trained with JPEGs decoded by the fast transform; see `jpeg_dct`
 ```
 """
 
@@ -16,7 +17,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, fields, result_folder, storage
+from tfodhelper import console, errors, fields, jpeg_dct, result_folder, storage
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.config import pipeline
 from tfodhelper.exporting import serving
@@ -39,6 +40,7 @@ def export_trained(
     batch_size="default",
     label_map_path=None,
     maker=None,
+    dct=jpeg_dct.ACCURATE,
 ):
     """Builds the model of a pipeline.config, restores all of a checkpoint and exports it.
 
@@ -66,6 +68,7 @@ def export_trained(
         batch_size=batch_size,
         label_map_path=label_map_path,
         maker=maker,
+        dct=dct,
     )
 
 
@@ -102,6 +105,7 @@ def export_saved_model(
     label_map_path=None,
     make_checkpoint_view=save.ModelView,
     maker=None,
+    dct=jpeg_dct.ACCURATE,
 ):
     """Writes a detector with its current weights; the folder appears only when it is complete.
 
@@ -116,6 +120,7 @@ def export_saved_model(
       label_map_path: label map to put next to the model, or None.
       make_checkpoint_view: detector -> trackable whose paths are the checkpoint's keys under `model/`.
       maker: see `result_folder.whole_folder`.
+      dct: how JPEGs were decoded in training, a key of `jpeg_dct.CHOICES`; the SavedModel and `predict` do the same.
 
     Returns:
       pathlib.Path of the output directory.
@@ -130,11 +135,12 @@ def export_saved_model(
         raise errors.ExportError(f"{label_map_path}: no such label map")
     if batch_size == "default":
         batch_size = serving.INPUT_TYPES.get(input_type)
-    module = serving.ServingModule(detector, input_type, batch_size)
+    module = serving.ServingModule(detector, input_type, batch_size, dct)
     with result_folder.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
+        jpeg_dct.keep(folder, dct)
         if label_map_path is not None:
             shutil.copyfile(label_map_path, folder / LABEL_MAP)
         _check_written(module, folder / SAVED_MODEL, target)

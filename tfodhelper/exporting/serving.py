@@ -11,9 +11,11 @@ fixed size and the detector can be split after its backbone, `serving_extract` a
 with `feature_map_0`, `feature_map_1`, ... between them.
 """
 
+import functools
+
 import tensorflow as tf
 
-from tfodhelper import errors, fields
+from tfodhelper import errors, fields, jpeg_dct
 from tfodhelper.fields import Prepared
 
 ANY = None  # batch size: any
@@ -49,17 +51,18 @@ class ServingModule(tf.Module):
       detector: follows the contract of `models.detector.Detector`, weights restored.
       input_type: a key of `INPUT_TYPES`.
       batch_size: number of images per call, or `ANY`.
+      dct: how JPEGs are decoded by a signature that takes encoded images, a key of `jpeg_dct.CHOICES`.
 
     Raises:
       ExportError: the input type is unknown, or the detector returns no detections.
     """
 
-    def __init__(self, detector, input_type, batch_size):
+    def __init__(self, detector, input_type, batch_size, dct=jpeg_dct.ACCURATE):
         super().__init__(name="detector")
         if input_type not in INPUT_TYPES:
             raise errors.ExportError(f"unknown input type {input_type!r}", expected="one of " + ", ".join(INPUT_TYPES))
         self._input_type, self._batch_size = input_type, batch_size
-        self.__call__ = _make_serving_function(detector, input_type, batch_size)
+        self.__call__ = _make_serving_function(detector, input_type, batch_size, dct)
         self._serving = self.__call__.get_concrete_function()
         _check_outputs(self._serving.structured_outputs)
         self.prepare = _make_prepare_function(detector)
@@ -100,7 +103,7 @@ class ServingModule(tf.Module):
         return tf.repeat(element, self._batch_size or 1, axis=0)
 
 
-def _make_serving_function(detector, input_type, batch_size):
+def _make_serving_function(detector, input_type, batch_size, dct):
     """A `tf.function` with the requested signature."""
     if input_type in ("image_tensor", "float_image_tensor"):
         dtype = tf.uint8 if input_type == "image_tensor" else tf.float32
@@ -110,7 +113,8 @@ def _make_serving_function(detector, input_type, batch_size):
             return _detect(detector, *detector.preprocess(tf.cast(input_tensor, tf.float32)))
 
     else:
-        to_image = decode_image if input_type == "encoded_image_string_tensor" else decode_example
+        decode = decode_image if input_type == "encoded_image_string_tensor" else decode_example
+        to_image = functools.partial(decode, dct=dct)
         spec = tf.TensorSpec([batch_size], tf.string, name=INPUT_TENSOR)
 
         def serve(input_tensor):
@@ -194,7 +198,7 @@ def make_example(encoded):
     return tf.train.Example(features=tf.train.Features(feature={fields.Record.ENCODED: feature})).SerializeToString()
 
 
-def decode_image(encoded):
+def decode_image(encoded, dct=jpeg_dct.ACCURATE):
     """Decodes JPEG, PNG, BMP or the first frame of a GIF.
 
     The accurate transform gives, bit for bit, the pixels that Pillow and OpenCV read, so that a file sent encoded and
@@ -203,30 +207,32 @@ def decode_image(encoded):
 
     Args:
       encoded: string scalar.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Returns:
       uint8 [height, width, 3], the stored frame: an EXIF orientation is ignored.
     """
     image = tf.cond(
         tf.io.is_jpeg(encoded),
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method=jpeg_dct.method_of(dct)),
         lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
     image.set_shape([None, None, 3])
     return image
 
 
-def decode_example(serialized):
+def decode_example(serialized, dct=jpeg_dct.ACCURATE):
     """Decodes the image of a serialized tf.train.Example.
 
     Args:
       serialized: string scalar.
+      dct: see `decode_image`.
 
     Returns:
       uint8 [height, width, 3].
     """
     features = {fields.Record.ENCODED: tf.io.FixedLenFeature([], tf.string)}
-    return decode_image(tf.io.parse_single_example(serialized, features)[fields.Record.ENCODED])
+    return decode_image(tf.io.parse_single_example(serialized, features)[fields.Record.ENCODED], dct)
 
 
 def _prepare_each(detector, elements, to_image):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, jpeg_dct
 from tfodhelper.exporting import options as export_options
 from tfodhelper.exporting import tflite_images
 from tfodhelper.fields import Detections, Inputs
@@ -53,7 +53,7 @@ def count_threads():
     return min(cores, 4)
 
 
-def check(paths, detector, pipeline_config, categories, num_images):
+def check(paths, detector, pipeline_config, categories, num_images, dct=jpeg_dct.ACCURATE):
     """Runs the SavedModel's function and the files over the same images.
 
     Args:
@@ -71,7 +71,7 @@ def check(paths, detector, pipeline_config, categories, num_images):
       PredictionError: LiteRT is not installed.
     """
     runtime.load_interpreter_class()
-    read_examples = _find_examples(detector, pipeline_config, num_images)
+    read_examples = _find_examples(detector, pipeline_config, num_images, dct)
     sizes = {SAVED_MODEL: None, **{path.name: path.stat().st_size for path in paths}}
     runs = {SAVED_MODEL: _make_run(detector), **{path.name: _make_tflite_run(path) for path in paths}}
     figures = []
@@ -91,11 +91,11 @@ def check(paths, detector, pipeline_config, categories, num_images):
     return figures
 
 
-def _find_examples(detector, pipeline_config, num_images):
+def _find_examples(detector, pipeline_config, num_images, dct):
     """A function that reads the validation images, or noise where there are none; says which."""
     if num_images:
         try:
-            read = functools.partial(tflite_images.read_validation_images, pipeline_config, detector, num_images)
+            read = functools.partial(tflite_images.read_validation_images, pipeline_config, detector, num_images, dct)
             console.say(f"check: {sum(1 for _ in read())} validation images")
             return read
         except (errors.ConfigError, errors.DatasetError) as error:

@@ -7,6 +7,7 @@ OUTPUT_DIRECTORY/
   detector.json             inputs, outputs, classes, and what was measured
   pipeline.config
   label_map.pbtxt           if one is known
+  decoding.json             if the model was trained with JPEGs decoded by the fast transform; see `jpeg_dct`
 ```
 """
 
@@ -16,7 +17,7 @@ import shutil
 
 from google.protobuf import text_format
 
-from tfodhelper import console, errors, families, result_folder, storage
+from tfodhelper import console, errors, families, jpeg_dct, result_folder, storage
 from tfodhelper.config import pipeline
 from tfodhelper.exporting import options as export_options
 from tfodhelper.exporting import saved_model, tflite_check, tflite_convert, tflite_graph, tflite_images
@@ -62,7 +63,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
     Args:
       pipeline_config: TrainEvalPipelineConfig message.
       trained_checkpoint_dir: folder with a checkpoint, or a checkpoint's prefix.
-      options: `options.ExportOptions`.
+      options: `options.ExportOptions`; without jpeg_dct, JPEGs are decoded accurately.
       label_map: `LabelMap`, or None.
       label_map_path: its file, to put next to the files, or None.
       maker: see `result_folder.whole_folder`.
@@ -85,6 +86,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
         paths = [writer.write(folder, quantization) for quantization in dict.fromkeys(options.quantization)]
         storage.write_text(folder / metadata.LABELS, metadata.format_labels(writer.labels))
         pipeline.write_pipeline(folder / saved_model.PIPELINE_CONFIG, pipeline_config)
+        jpeg_dct.keep(folder, options.jpeg_dct or jpeg_dct.ACCURATE)
         if label_map_path is not None:
             shutil.copyfile(label_map_path, folder / saved_model.LABEL_MAP)
         figures = _check(paths, detector, pipeline_config, names, options)
@@ -102,7 +104,8 @@ def _name_classes(label_map, num_classes):
 def _check(paths, detector, pipeline_config, names, options):
     """Measures, prints and returns what `Figures` contain, as a list of dicts; without LiteRT says what is missing."""
     try:
-        figures = tflite_check.check(paths, detector, pipeline_config, names, options.num_check_images)
+        dct = options.jpeg_dct or jpeg_dct.ACCURATE
+        figures = tflite_check.check(paths, detector, pipeline_config, names, options.num_check_images, dct)
     except errors.PredictionError as error:
         console.warn(f"the files are not checked: {error.what}; {error.fix}")
         return []
@@ -156,7 +159,8 @@ class _Writer:
 
     def _make_samples(self, network):
         count, read = tflite_images.find_training_images(
-            self._config, self._detector, self._options.num_calibration_images, network.mean, network.std
+            *(self._config, self._detector, self._options.num_calibration_images, network.mean, network.std),
+            self._options.jpeg_dct or jpeg_dct.ACCURATE,
         )
         console.say(f"calibration of int8: {count} training images")
         return tflite_convert.make_samples(read, network)

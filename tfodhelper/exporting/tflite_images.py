@@ -43,7 +43,7 @@ def with_data(pipeline_config, data_dir):
     return changed
 
 
-def find_training_images(pipeline_config, detector, count, mean, std):
+def find_training_images(pipeline_config, detector, count, mean, std, dct):
     """Finds training images, drawn at random with a fixed seed; they are read without augmentation.
 
     Args:
@@ -51,6 +51,7 @@ def find_training_images(pipeline_config, detector, count, mean, std):
       detector: the one that resizes them.
       count: maximum number of images.
       mean, std: see `tflite_graph.find_normalization`.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Returns:
       How many there are, and a function that yields them: float32 tensors [height, width, 3], 0..255, resized to the
@@ -66,7 +67,7 @@ def find_training_images(pipeline_config, detector, count, mean, std):
     plain.eval_input_reader[0].shuffle = True
     plain.eval_config.ClearField("num_examples")
     try:
-        dataset = build.build_eval_dataset(plain, detector.resizer, 1)
+        dataset = build.build_eval_dataset(plain, detector.resizer, 1, dct=dct)
     except (errors.ConfigError, errors.DatasetError) as error:
         raise errors.ExportError(
             f"--quantization=int8 needs training images for its calibration: {error.what}",
@@ -83,13 +84,14 @@ def find_training_images(pipeline_config, detector, count, mean, std):
     return sum(1 for _ in dataset.take(count)), read
 
 
-def read_validation_images(pipeline_config, detector, count):
+def read_validation_images(pipeline_config, detector, count, dct):
     """Reads validation images with their ground truth.
 
     Args:
       pipeline_config: TrainEvalPipelineConfig message.
       detector: the one that resizes them.
       count: maximum number of images.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Yields:
       For each image, a dict from keys of `Inputs` and `Groundtruth` to arrays, of a batch of one.
@@ -97,6 +99,6 @@ def read_validation_images(pipeline_config, detector, count):
     Raises:
       ConfigError, DatasetError: there are no validation records.
     """
-    dataset = build.build_eval_dataset(pipeline_config, detector.resizer, 1)
+    dataset = build.build_eval_dataset(pipeline_config, detector.resizer, 1, dct=dct)
     for features, labels in dataset.take(count):
         yield {key: np.asarray(value) for key, value in {**features, **labels}.items()}

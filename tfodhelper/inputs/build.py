@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfodhelper import errors
+from tfodhelper import errors, jpeg_dct
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.inputs import augment, decoder, parser, reader
 from tfodhelper.inputs import sampling as samplings
@@ -23,7 +23,17 @@ _UNREAD = {
 }
 
 
-def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_step=0, input_context=None, sampling=None):
+def build_train_dataset(
+    pipeline_config,
+    resizer,
+    *,
+    batch_size,
+    seed,
+    start_step=0,
+    input_context=None,
+    sampling=None,
+    dct=jpeg_dct.ACCURATE,
+):
     """Builds the endless (or `num_epochs` long) stream of training batches.
 
     The order follows from the seed and the epoch, augmentation from the seed and the position in the stream: a stream
@@ -38,6 +48,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
       start_step: number of batches of this pipeline that were already used.
       input_context: `tf.distribute.InputContext`, or None; each pipeline reads its own part of the records.
       sampling: a `sampling.Sampling`; None reads every record once per epoch.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Returns:
       A dataset of (features, labels), keyed by `fields.Inputs` and `fields.Groundtruth`.
@@ -48,7 +59,7 @@ def build_train_dataset(pipeline_config, resizer, *, batch_size, seed, start_ste
     config = pipeline_config.train_input_reader
     records = _read_training(config, sampling, seed, _share_of(input_context), start_step * batch_size)
     parse = parser.Parser(
-        _build_decoder(config, "train_input_reader"),
+        _build_decoder(config, "train_input_reader", dct),
         resizer,
         max_boxes=_max_boxes(pipeline_config.train_config, config),
         augment=augment.build_augmentation(pipeline_config.train_config.data_augmentation_options),
@@ -93,7 +104,9 @@ def build_draw(config, sampling, seed):
     return catalogue, samplings.Draw(catalogue, sampling, seed, source.shuffle), label_map
 
 
-def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None, keep_original_images=0):
+def build_eval_dataset(
+    pipeline_config, resizer, batch_size, input_context=None, keep_original_images=0, dct=jpeg_dct.ACCURATE
+):
     """Builds one pass over the evaluation images, without augmentation.
 
     Args:
@@ -103,6 +116,7 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
       input_context: as for training.
       keep_original_images: how many of the first images come with their stored image; all features then have
         `Inputs.ORIGINAL_IMAGE`, which for later images is a single black pixel.
+      dct: as for training.
 
     Returns:
       A dataset of (features, labels) with all boxes, unless the config sets max_number_of_boxes.
@@ -119,7 +133,7 @@ def build_eval_dataset(pipeline_config, resizer, batch_size, input_context=None,
     if eval_config.HasField("num_examples") and eval_config.num_examples:
         records = records.take(eval_config.num_examples)
     parse = parser.Parser(
-        _build_decoder(config, "eval_input_reader"),
+        _build_decoder(config, "eval_input_reader", dct),
         resizer,
         max_boxes=config.max_number_of_boxes if config.HasField("max_number_of_boxes") else None,
         keep_original_images=keep_original_images,
@@ -137,14 +151,14 @@ def _max_boxes(train_config, config):
     return max(numbers, default=config.max_number_of_boxes)
 
 
-def _build_decoder(config, name):
+def _build_decoder(config, name, dct):
     for field, content in _UNREAD.items():
         if getattr(config, field):
             raise errors.ConfigError(f"{name}.{field}: {content} are not supported", fix="remove it")
     if config.input_type == 2:
         raise errors.ConfigError(f"{name}.input_type: sequence examples are not supported", expected="TF_EXAMPLE")
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
-    return decoder.Decoder(label_map)
+    return decoder.Decoder(label_map, dct=dct)
 
 
 def _share_of(input_context):

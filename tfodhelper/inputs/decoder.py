@@ -9,6 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfodhelper import jpeg_dct
 from tfodhelper.fields import Record
 from tfodhelper.inputs import pixels
 from tfodhelper.inputs import sample as samples
@@ -46,9 +47,11 @@ class Decoder:
       label_map: a `LabelMap`, or None. With a label map, class names of a record take precedence over its class ids,
         and names over display names; a record without names is read by its ids.
       num_classes: without a label map, ids from 1 to this number are known; None: all are.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
     """
 
-    def __init__(self, label_map=None, num_classes=None):
+    def __init__(self, label_map=None, num_classes=None, dct=jpeg_dct.ACCURATE):
+        self._dct = dct
         self._ids_by_name = self._known_ids = None
         if label_map is not None:
             shown = {item.display_name: item.id for item in label_map if item.display_name}
@@ -66,7 +69,7 @@ class Decoder:
           A `Sample` and a `Stored`.
         """
         features = tf.io.parse_single_example(serialized, _FEATURES)
-        picture = pixels.make_picture_from_bytes(features[Record.ENCODED])
+        picture = pixels.make_picture_from_bytes(features[Record.ENCODED], self._dct)
         sides = [features[key] for key in (Record.YMIN, Record.XMIN, Record.YMAX, Record.XMAX)]
         raw_boxes = tf.stack(sides, axis=1)
         count = tf.shape(raw_boxes)[0]

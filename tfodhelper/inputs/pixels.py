@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfodhelper import jpeg_dct
+
 # Smooth chroma upsampling uses one pixel on each side, and libjpeg skips it where a window is less than five pixels
 # wide; with four pixels around it, a window has the same pixels as in the whole image.
 _MARGIN = 4
@@ -28,6 +30,7 @@ class Picture:
       pixels: [h, w, 3], the source as pixels; empty if `encoded` is a JPEG.
       window: int32 scalars (y, x, height, width) in the source.
       transposed, upside_down, mirrored: see above.
+      dct_method: of JPEGs, see `jpeg_dct.method_of`.
     """
 
     encoded: Any
@@ -37,6 +40,7 @@ class Picture:
     transposed: Any = False
     upside_down: Any = False
     mirrored: Any = False
+    dct_method: str = jpeg_dct.method_of(jpeg_dct.ACCURATE)
 
     @property
     def size(self):
@@ -47,11 +51,12 @@ class Picture:
         return tf.where(self.transposed, width, height), tf.where(self.transposed, height, width)
 
 
-def make_picture_from_bytes(encoded):
+def make_picture_from_bytes(encoded, dct=jpeg_dct.ACCURATE):
     """A picture of a whole stored image; of a JPEG only the header is read, other formats are decoded.
 
     Args:
       encoded: string scalar: the bytes of a JPEG, PNG, GIF (first frame) or BMP.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
 
@@ -64,7 +69,7 @@ def make_picture_from_bytes(encoded):
 
     pixels, size = tf.cond(is_jpeg, of_jpeg, of_others)
     pixels.set_shape([None, None, 3])
-    return Picture(encoded, is_jpeg, pixels, (0, 0, size[0], size[1]))
+    return Picture(encoded, is_jpeg, pixels, (0, 0, size[0], size[1]), dct_method=jpeg_dct.method_of(dct))
 
 
 def make_picture_from_pixels(pixels):
@@ -122,7 +127,7 @@ def read_pixels(picture):
     else:
         pixels = tf.cond(
             picture.is_jpeg,
-            lambda: _decode_jpeg_window(picture.encoded, picture.window),
+            lambda: _decode_jpeg_window(picture.encoded, picture.window, picture.dct_method),
             lambda: _slice(picture.pixels, picture.window),
         )
     pixels.set_shape([None, None, 3])
@@ -152,13 +157,12 @@ def _slice(pixels, window):
     return pixels[y : y + height, x : x + width]
 
 
-def _decode_jpeg_window(encoded, window):
+def _decode_jpeg_window(encoded, window, dct_method):
     y, x, height, width = window
     size = tf.io.extract_jpeg_shape(encoded)
     top, left = tf.maximum(y - _MARGIN, 0), tf.maximum(x - _MARGIN, 0)
     bottom, right = tf.minimum(y + height + _MARGIN, size[0]), tf.minimum(x + width + _MARGIN, size[1])
-    # The accurate transform gives bit for bit the same pixels as Pillow, OpenCV and `predict`, and is as fast.
     wide = tf.io.decode_and_crop_jpeg(
-        encoded, tf.stack([top, left, bottom - top, right - left]), channels=3, dct_method="INTEGER_ACCURATE"
+        encoded, tf.stack([top, left, bottom - top, right - left]), channels=3, dct_method=dct_method
     )
     return _slice(wide, (y - top, x - left, height, width))

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfodhelper import options
+from tfodhelper import jpeg_dct, options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,11 @@ class PredictOptions(options.Options):
     )
     score_threshold: float = options.option(0.5, "Detections with a lower score are dropped.", least=0, most=1)
     batch_size: int = options.option(8, "Images per call, where the SavedModel takes several.", least=1)
+    jpeg_dct: str | None = options.option(
+        None,
+        "How JPEGs are decoded; when omitted, as the export says, and accurately where it says nothing.",
+        choices=jpeg_dct.CHOICES,
+    )
     write_xml: bool = options.option(False, "Writes LabelImg XML.")
     trust_model: bool = options.option(
         False,

@@ -31,7 +31,9 @@ def predict_images(options, paths=()):
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
-    model = predictor.StreamPredictor(options.saved_model_dir, label_map_path, trust_model=options.trust_model)
+    model = predictor.StreamPredictor(
+        options.saved_model_dir, label_map_path, trust_model=options.trust_model, dct=options.jpeg_dct
+    )
     if model.label_map is None:
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     wanted = {"write_xml": options.write_xml, "write_pictures": options.draw}

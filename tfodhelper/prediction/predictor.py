@@ -15,9 +15,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import errors, fields
+from tfodhelper import errors, fields, jpeg_dct
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections, reading, servable
+from tfodhelper.prediction import detections, reading, saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
@@ -66,13 +66,16 @@ class StreamPredictor:
       label_map: `LabelMap`, path of one, or None for the one next to the model, or in the TFLite file. Without any,
         classes are named after their ids, as in "class_17".
       is_for_many, trust_model: see `servable.Servable`.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`; None: as the export says.
 
     Attributes:
       label_map: the `LabelMap` in use, or None.
+      dct: how JPEGs are decoded.
     """
 
-    def __init__(self, saved_model_dir, label_map=None, is_for_many=False, trust_model=False):
-        self._servable = servable.load(saved_model_dir, is_for_many, trust_model)
+    def __init__(self, saved_model_dir, label_map=None, is_for_many=False, trust_model=False, dct=None):
+        self.dct = dct or jpeg_dct.find(saved_models.find_model(saved_model_dir))
+        self._servable = servable.load(saved_model_dir, is_for_many, trust_model, self.dct)
         if label_map is None:
             label_map = self._servable.find_label_map()
         if isinstance(label_map, (str, os.PathLike)):
@@ -175,7 +178,7 @@ class StreamPredictor:
 
     def _read(self, path, keep_images):
         try:
-            image = reading.read_pixels(path)
+            image = reading.read_pixels(path, self.dct)
         except errors.PredictionError as error:
             return _Read(path, problem=str(error))
         size = tuple(image.shape[:2])

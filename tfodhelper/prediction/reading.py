@@ -9,7 +9,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import errors
+from tfodhelper import errors, jpeg_dct
 from tfodhelper.annotations import images as image_files
 from tfodhelper.prediction import single_thread
 
@@ -19,13 +19,14 @@ def name_of(path):
     return "" if isinstance(path, np.ndarray) else str(path)
 
 
-def read_image(path):
+def read_image(path, dct=jpeg_dct.ACCURATE):
     """Reads an image file: the stored frame, RGB.
 
     Formats that records re-encode are re-encoded here in the same way.
 
     Args:
       path: of a file in any format that `annotations.images` supports.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Returns:
       uint8 [height, width, 3].
@@ -33,7 +34,7 @@ def read_image(path):
     Raises:
       PredictionError: the image cannot be read; the error names the file and the problem.
     """
-    return read_pixels(path).numpy()
+    return read_pixels(path, dct).numpy()
 
 
 def ask_for(path):
@@ -61,7 +62,7 @@ def read_jpeg(path):
         return data if image_files.is_plain_jpeg(data, path) else None
 
 
-def read_pixels(path):
+def read_pixels(path, dct=jpeg_dct.ACCURATE):
     """Like `read_image`, but returns a tensor; an image in memory as it is."""
     if isinstance(path, np.ndarray):
         return path
@@ -70,11 +71,11 @@ def read_pixels(path):
             data = image_files.read_image(path)
             if image_files.is_plain_jpeg(data, path):
                 with contextlib.suppress(tf.errors.OpError):  # the cause is determined below, in more detail
-                    return single_thread.decode_jpeg(data)
+                    return single_thread.decode_jpeg(data, dct)
             facts = image_files.inspect_image(data, path)
             encoded, format_ = image_files.encode_for_record(data, facts)
             if format_ == "jpeg":
-                return single_thread.decode_jpeg(encoded)
+                return single_thread.decode_jpeg(encoded, dct)
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import errors, fields, tensorflow_setup
+from tfodhelper import errors, fields, jpeg_dct, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import model_safety, saved_models, single_thread, tflite_servable
 
@@ -53,12 +53,12 @@ def _count_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def load(path, is_for_many=False, trust_model=False):
+def load(path, is_for_many=False, trust_model=False, dct=jpeg_dct.ACCURATE):
     """A model as functions from images to detections.
 
     Args:
       path: see `saved_models.find_model`.
-      is_for_many, trust_model: see `Servable`.
+      is_for_many, trust_model, dct: see `Servable`.
 
     Returns:
       `Servable` or `tflite_servable.TFLiteServable`.
@@ -69,7 +69,7 @@ def load(path, is_for_many=False, trust_model=False):
     path = saved_models.find_model(path)
     if saved_models.is_tflite(path):
         return tflite_servable.TFLiteServable(path)
-    return Servable(path, is_for_many, trust_model)
+    return Servable(path, is_for_many, trust_model, dct)
 
 
 class Servable:
@@ -83,6 +83,7 @@ class Servable:
       is_for_many: whether there will be so many images that a few more seconds of preparation pay off; after
         `run_each_call_on_one_core` they always do.
       trust_model: whether to load it even if it does more than compute, see `model_safety`.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
@@ -93,7 +94,8 @@ class Servable:
       PredictionError: it cannot be loaded, does more than compute, or its signature is not supported.
     """
 
-    def __init__(self, saved_model_dir, is_for_many=False, trust_model=False):
+    def __init__(self, saved_model_dir, is_for_many=False, trust_model=False, dct=jpeg_dct.ACCURATE):
+        self._dct = dct
         self._folder = saved_models.find_saved_model(saved_model_dir)
         self._loaded = model_safety.load(self._folder, trust_model)  # keeps the variables alive
         signatures = self._loaded.signatures
@@ -205,7 +207,7 @@ class Servable:
         """Makes what `prepare_jpeg` and `detect_in_thread` need, and runs it once."""
         self._num_in_thread = single_thread.count_together(extract, _MOST_ON_ONE_CORE)
         with tensorflow_setup.stderr_is_silent():
-            self._prepare_in_thread = single_thread.make_prepare(self._prepare)
+            self._prepare_in_thread = single_thread.make_prepare(self._prepare, self._dct)
             self._detect_in_thread = single_thread.make_detect(self._prepare, extract, conclude, self._num_in_thread)
             noise = np.random.RandomState(0).randint(0, 256, [64, 64, 3], np.uint8)
             _, prepared = self.prepare_jpeg(tf.io.encode_jpeg(noise).numpy())

@@ -8,19 +8,24 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import convert_to_constants
 
-from tfodhelper import fields
+from tfodhelper import fields, jpeg_dct
 
 IMAGE_SIZE = "image_size"  # int32 [2], height and width; an output of `make_prepare`
 
 _EXTRACT_BYTES = 1 << 22  # feature maps of all images in a call; more would leave the caches before they are read again
 
 
-def make_prepare(prepare):
-    """An `InThread` from the bytes of a JPEG to a model input, its true shape, and the size of the image."""
+def make_prepare(prepare, dct):
+    """An `InThread` from the bytes of a JPEG to a model input, its true shape, and the size of the image.
+
+    Args:
+      prepare: the function that makes a model input of an image.
+      dct: see `decode_jpeg`.
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def prepare_jpeg(encoded):
-        image = decode_jpeg(encoded)
+        image = decode_jpeg(encoded, dct)
         return {**prepare(input_tensor=image), IMAGE_SIZE: tf.shape(image)[:2]}
 
     return InThread(prepare_jpeg.get_concrete_function())
@@ -71,9 +76,9 @@ def count_together(extract, most):
     return min(max(_EXTRACT_BYTES // sum(sizes), 1), most)
 
 
-def decode_jpeg(encoded):
-    """Decodes with the accurate transform: bit for bit the pixels that Pillow and OpenCV read."""
-    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+def decode_jpeg(encoded, dct):
+    """Decodes the bytes of a JPEG to uint8 [height, width, 3]; `dct` is a key of `jpeg_dct.CHOICES`."""
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method=jpeg_dct.method_of(dct))
 
 
 class InThread:

@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, families, run_layout, storage
+from tfodhelper import console, errors, families, jpeg_dct, run_layout, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find, save
 from tfodhelper.config import checks, overrides
@@ -62,10 +62,10 @@ def evaluate(options):
     model_dir = run_layout.to_training(options.model_dir)
     config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
     pipeline = _change(pipelines.read_pipeline(config_path), options)
+    dct = options.jpeg_dct or jpeg_dct.find(model_dir)
+    chosen = pick(TrainOptions, options, jpeg_dct=dct)
     with _process_log_in(model_dir):
-        yield from evaluate_model(
-            pipeline, model_dir, pick(TrainOptions, options), options.checkpoint, options.eval_timeout
-        )
+        yield from evaluate_model(pipeline, model_dir, chosen, options.checkpoint, options.eval_timeout)
 
 
 def _process_log_in(model_dir):
@@ -112,6 +112,7 @@ def train_model(pipeline, model_dir, options):
             for folder in (model_dir, model_dir / "last", model_dir / "best"):
                 save.remove_leftovers(folder)
         keep_sampling(pipeline.train_input_reader, model_dir, options, is_chief)
+        keep_jpeg_dct(model_dir, options.jpeg_dct, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
 
@@ -148,13 +149,36 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
         storage.write_json(path, {"mode": chosen.mode, "negatives": chosen.negatives, **facts})
 
 
+def keep_jpeg_dct(model_dir, chosen, is_chief=True):
+    """Writes how JPEGs are decoded, for evaluations and exports, and refuses to resume with something else.
+
+    Args:
+      model_dir: folder of the training.
+      chosen: a key of `jpeg_dct.CHOICES`.
+      is_chief: whether this process writes.
+
+    Raises:
+      UsageError: there are checkpoints that were trained with the other transform.
+    """
+    previous = jpeg_dct.find_in(model_dir)
+    if previous != chosen and find.find_newest_in(model_dir):
+        raise errors.UsageError(
+            f"{model_dir}: its checkpoints were trained with JPEGs decoded differently",
+            expected=f"--jpeg_dct={previous}",
+            received=f"--jpeg_dct={chosen}",
+            fix="repeat the previous flags, or choose another --model_dir",
+        )
+    if is_chief:
+        jpeg_dct.keep(model_dir, chosen)
+
+
 def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0):
     """Evaluates checkpoints on the validation set.
 
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       model_dir: folder of a training; its `eval` folder gets the summaries.
-      options: `TrainOptions`; only the strategy is used.
+      options: `TrainOptions`; only the strategy and how JPEGs are decoded are used.
       checkpoint: prefix, or folder whose newest checkpoint is taken; defaults to `model_dir`.
       timeout_s: how long to wait for a newer checkpoint in the folder; 0 evaluates one.
 

@@ -79,6 +79,7 @@ class Session:
             self.options.seed,
             self.start_step,
             sampling.Sampling(self.options.sampling, self.options.negatives),
+            self.options.jpeg_dct,
         )
         model = self.task.build_model()
         # Evaluation alone restores averaged weights itself; there is nothing to swap with.

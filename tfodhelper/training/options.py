@@ -6,7 +6,7 @@ A new training option is one line in `TrainOptions`. From it are derived the fla
 
 import dataclasses
 
-from tfodhelper import options
+from tfodhelper import jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
 from tfodhelper.inputs.options import SamplingOptions
 
@@ -52,6 +52,11 @@ class TrainOptions(DeviceOptions, SamplingOptions):
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
     )
     seed: int = options.seed_option()
+    jpeg_dct: str = options.option(
+        jpeg_dct.ACCURATE,
+        "How JPEGs are decoded, in training, in evaluation and by exports of the model.",
+        choices=jpeg_dct.CHOICES,
+    )
     log_every: int = 10
     keep_checkpoints: int = 3
 
@@ -102,6 +107,9 @@ class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
     )
     checkpoint: options.Path | None = options.option(
         None, "Checkpoint to evaluate, or a folder; when omitted, the newest one in --model_dir."
+    )
+    jpeg_dct: str | None = options.option(
+        None, "How JPEGs are decoded; when omitted, as in the training.", choices=jpeg_dct.CHOICES
     )
     eval_timeout: float = options.option(
         0.0, "How many seconds to wait for another checkpoint; 0 evaluates one and ends.", least=0

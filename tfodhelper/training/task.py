@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_task
 
-from tfodhelper import console, families, resizers
+from tfodhelper import console, families, jpeg_dct, resizers
 from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
@@ -50,14 +50,15 @@ class DetectionTask(base_task.Task):
       seed: of the input order, of the augmentation and of the initial weights.
       start_step: number of steps already trained: the input resumes after them.
       sampling: an `inputs.sampling.Sampling`, or None.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
     """
 
     loss = Losses.TOTAL
 
-    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0, sampling=None):
+    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0, sampling=None, dct=jpeg_dct.ACCURATE):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
-        self._seed, self._start_step, self._sampling = seed, start_step, sampling
+        self._seed, self._start_step, self._sampling, self._dct = seed, start_step, sampling, dct
         self.restore_report = None
 
     def build_model(self):
@@ -95,6 +96,7 @@ class DetectionTask(base_task.Task):
                 start_step=self._start_step * max(1, params.global_batch_size // (batch_size * pipelines)),
                 input_context=input_context,
                 sampling=self._sampling,
+                dct=self._dct,
             )
         # Every worker evaluates the whole set, so that the first one has all numbers without communication.
         return inputs_build.build_eval_dataset(
@@ -103,6 +105,7 @@ class DetectionTask(base_task.Task):
             batch_size=batch_size,
             input_context=None if pipelines > 1 else input_context,
             keep_original_images=self._pipeline.eval_config.num_visualizations,
+            dct=self._dct,
         )
 
     def build_metrics(self, training=True):
