@@ -175,8 +175,8 @@ def test_labels_of_other_classes_are_reported_and_a_broken_image_is_left_to_the_
     started = init(tmp_path, {"data_dir": photos}, pool_dir=pool, image_labels=str(table))
     assert [image.classes for image in started.workspace.pool()] == [("zebra",), ("circle", "square")]
     said = capsys.readouterr().err
-    assert "class 'zebra': 1 images of the pool show it, but no labelled image does" in said
-    assert "1 rows name images that are not in the folder: else.jpg" in said
+    assert "class 'zebra': 1 image of the pool shows it, but no labelled image does" in said
+    assert "1 row names an image not in the folder: else.jpg" in said
 
 
 def test_a_missing_workspace_is_reported(tmp_path):

@@ -47,6 +47,21 @@ def test_a_class_without_training_boxes_is_an_error(tmp_path):
         make(tmp_path / "data", label_map=label_map).check()
 
 
+def test_the_fix_names_a_label_map_only_if_one_was_given(tmp_path):
+    save_set(tmp_path / "data", ["cat", "dog"], 3)
+    lists = {"train": ["cat_000", "cat_001"], "val": ["cat_002", "dog_000"]}
+    for side, names in lists.items():
+        (tmp_path / f"{side}.txt").write_text("\n".join(names))
+    given = {f"{side}_list": tmp_path / f"{side}.txt" for side in lists}
+    with pytest.raises(errors.DatasetError) as caught:
+        make(tmp_path / "data", **given).check()
+    assert "1 class without training boxes: 'dog'" in str(caught.value) and "label map" not in caught.value.fix
+    label_map = write_label_map(tmp_path / "map.pbtxt", "cat", "dog")
+    with pytest.raises(errors.DatasetError) as caught:
+        make(tmp_path / "data", label_map=label_map, **given).check()
+    assert "remove it from the label map" in caught.value.fix
+
+
 def test_a_class_without_validation_boxes_is_a_warning(tmp_path):
     save_set(tmp_path, ["cat"])
     save_pair(tmp_path, "dog", [Box("dog", 1, 1, 20, 20)], seed=9999)

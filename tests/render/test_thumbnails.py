@@ -46,3 +46,20 @@ def test_the_first_mark_is_on_top(tmp_path):
     pixels = np.asarray(Image.open(io.BytesIO(thumbnails.make_thumbnail(tmp_path / "a.png", marks)))).astype(int)
     assert (pixels[..., 2] - pixels[..., 0] > 60).sum() == 0
     assert (pixels[..., 0] - pixels[..., 2] > 60).sum() > 200
+
+
+def test_a_thin_line_keeps_its_colour_on_a_dark_picture(tmp_path):
+    Image.new("RGB", (720, 360), "black").save(tmp_path / "a.png")
+    data = thumbnails.make_thumbnail(tmp_path / "a.png", [Mark(400, 100, 600, 300, palette.BAD)])
+    line = np.asarray(Image.open(io.BytesIO(data))).astype(int)[100, 198:204]
+    assert np.abs(line - palette.to_rgb(palette.BAD)).max(axis=1).min() < 30
+    assert palette.contrast(palette.BAD, "#000000") > 6
+
+
+def test_a_small_image_is_enlarged(tmp_path):
+    Image.new("RGB", (64, 48), "white").save(tmp_path / "a.png")
+    data = thumbnails.make_thumbnail(tmp_path / "a.png", [Mark(32, 0, 64, 48, palette.BAD)])
+    pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+    assert pixels.shape == (240, 320, 3)
+    red = np.argwhere((pixels[..., 0] > 180) & (pixels[..., 1] < 130))
+    assert abs(red[:, 1].min() - 160) <= 2

@@ -18,7 +18,7 @@ from tfodhelper.config import model_scale
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.analysis import object_size
 from tfodhelper.dataset.analysis.object_size import ModelScale
-from tfodhelper.render import thumbnails
+from tfodhelper.render import palette, thumbnails
 from tfodhelper.review import page
 from tfodhelper.review.suspects import Suspect
 
@@ -131,7 +131,7 @@ def test_small_boxes_are_pointed_out(tmp_path):
         save_pair(tmp_path, f"i{number}", [Box("cat", 1, 1, 21, 20)], size=(1000, 1000), seed=number)
     findings = look(tmp_path)
     assert set(findings) == {"box-tiny", "boxes-too-small"}
-    assert "4 of 4 boxes (100%) are less than 8 px wide or high at the model input of 300x300" in (
+    assert "4 of 4 boxes (100%), less than 8 px wide or high at the model input of 300x300" in (
         findings["boxes-too-small"].message
     )
     assert set(look(tmp_path, ModelScale(1000, 1000, smallest_anchor=20.0))) == {"box-tiny"}
@@ -185,3 +185,29 @@ def test_the_scale_of_a_pipeline_config(tmp_path):
         assert (scale.height, scale.width, scale.keeps_aspect) == (300, 320, False)
         assert scale.smallest_anchor == pytest.approx(side)
     assert model_scale.default_scale(640) == ModelScale(640, 640)
+
+
+def marks_of_page(folder, monkeypatch, path, by_image=None):
+    """Lists of (class name, colour) of the marks on the pictures of a page."""
+    drawn = []
+    monkeypatch.setattr(
+        thumbnails, "make_thumbnail", lambda path, marks, turn: drawn.append([(m.text, m.color) for m in marks])
+    )
+    planned = plan.make_plan(plan.SetOptions(data_dir=folder), show_progress=False)
+    page.write_page(path, planned, by_image)
+    return drawn
+
+
+def test_boxes_without_a_finding_have_their_class_names_too(tmp_path, monkeypatch):
+    save_pair(tmp_path / "data", "a", [Box("cat", 4, 5, 70, 40), Box("dog", 4, 5, 30, 40)])
+    by_image = {"a.jpg": [Suspect("missing", Box("bird", 1, 1, 20, 20), 0.9)]}
+    pictures = marks_of_page(tmp_path / "data", monkeypatch, tmp_path / "a.html", by_image)
+    assert [("cat", palette.BAD), ("dog", palette.GOOD)] in pictures
+    assert [("bird 90%", palette.BAD), ("cat", palette.GOOD), ("dog", palette.GOOD)] in pictures
+
+
+def test_names_do_not_cover_a_picture_with_many_boxes(tmp_path, monkeypatch):
+    boxes = [Box("cat", x, 5, x + 4, 40) for x in range(50)]
+    save_pair(tmp_path / "data", "a", [Box("dog", 4, 5, 70, 40), *boxes])
+    (first, *_) = marks_of_page(tmp_path / "data", monkeypatch, tmp_path / "a.html")
+    assert first[0] == ("dog", palette.BAD) and {text for text, _ in first[1:]} == {""}

@@ -105,7 +105,7 @@ def test_verified_drafts_and_no_others_come_back(tmp_path, capsys):
     labelimg.write_labelimg(path, dataclasses.replace(labelimg.read_labelimg(path), verified=True))
     command = ["check", f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'new'}", "--fix"]
     assert main.main([*command, f"--reviewed={folder}"]) == 0
-    assert "1 verified drafts" in capsys.readouterr().out
+    assert "1 verified draft" in capsys.readouterr().out
     made = {name: labelimg.read_labelimg(tmp_path / "new" / "fixed" / f"{name}.xml") for name in "ab"}
     assert made["a"].boxes == (Box("cat", 4, 5, 30, 40),) and not made["a"].verified
     assert made["b"].boxes == (Box("cat", 4, 5, 30, 40), missing.box) and made["b"].verified

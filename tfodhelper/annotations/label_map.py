@@ -179,7 +179,7 @@ def parse_label_map(text, source):
         raise errors.AnnotationError(
             f"{source}: is not a label map: {plain_text.shorten(error)}",
             expected="item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }",
-            fix="correct that line, or omit --label_map to have a label map made",
+            fix="correct that line, or use another label map",
         ) from None
     items = [
         LabelMapItem(item.id, item.name or item.display_name, item.display_name or None)

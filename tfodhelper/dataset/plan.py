@@ -119,7 +119,7 @@ def _check_classes(notes):
             f"{spelling.count(len(refused), 'class')} without training boxes: {names}",
             expected="at least one training image with a box for each class of the label map",
             received=f"{refused[0].file}: {refused[0].received}",
-            fix="label images of them, or remove them from the label map given with --label_map",
+            fix=refused[0].fix,
         )
 
 
@@ -170,7 +170,7 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
     counted = class_counts.count(examination.images.kinds(), sides.in_order())
     notes += more + _find_nothing(examination, label_map, counted)
     if label_map is not None:
-        notes += class_counts.find_missing_classes(label_map, counted)
+        notes += class_counts.find_missing_classes(label_map, counted, bool(options.label_map))
     return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))
 
 

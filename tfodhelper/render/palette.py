@@ -16,7 +16,7 @@ CLASS_COLORS = (
     *("#c80028", "#aad2fa", "#8c8246"),
 )
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines and bars that are not classes
-BAD, GOOD, DOUBTFUL = "#ff1744", "#00e5ff", "#ffea00"  # boxes on images, where colours do not stand for classes
+BAD, GOOD, DOUBTFUL = "#ff5c6c", "#00e5ff", "#ffea00"  # boxes on images, where colours do not stand for classes
 
 
 def color_of(class_id):

@@ -30,12 +30,16 @@ def make_thumbnail(path, marks, turn=False, long_side=LONG_SIDE):
         return None
     boxes.draw_marks(picture, marks, (picture.width / size[0], picture.height / size[1]), _MARGIN_PX)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80, optimize=True)
+    # With colours at half the resolution, a thin red line on a dark picture would be nearly black.
+    picture.save(buffer, "JPEG", quality=80, optimize=True, subsampling=0)
     return buffer.getvalue()
 
 
 def _shrink(image, turn, long_side):
-    """A small RGB copy of an open image, on white where it is transparent, and (width, height) of the whole image."""
+    """An RGB copy of an open image, on white where it is transparent, and (width, height) of the whole image.
+
+    It is smaller than the image; a very small image is enlarged, so that boxes and labels in it can be seen.
+    """
     size = image.size
     image.draft("RGB", (2 * long_side, 2 * long_side))
     image_decoding.load(image)
@@ -45,4 +49,5 @@ def _shrink(image, turn, long_side):
     picture = Image.new("RGB", image.size, "white")
     clear = image.convert("RGBA") if image.mode in ("P", "LA", "PA", "RGBA") else None
     picture.paste(clear or image.convert("RGB"), mask=clear)
-    return picture, size
+    factor = long_side // max(picture.size)
+    return (picture.resize([side * factor for side in picture.size]) if factor > 1 else picture), size

@@ -17,6 +17,7 @@ from tfodhelper.review import suspects
 MAX_OF_A_CODE = 12  # images shown for one kind of finding
 MAX_SUSPECTS = 60
 _MAX_MARKS = 400  # boxes drawn on a picture
+_MAX_NAMES = 40  # more names of boxes without a finding would hide the picture
 _ORDER_OF_MARKS = (palette.BAD, palette.DOUBTFUL, palette.GOOD)  # the first ones are on top
 
 
@@ -142,9 +143,13 @@ class _CardMaker:
         """The `Card` of an image with its findings; the objects that they concern are red."""
         xml = next((finding.file for finding in notes if finding.file in self._image_of), self._xml_of.get(name))
         concerned = {int(match[1]) for f in notes if (match := re.match(r"object (\d+) ", f.where or ""))}
+        boxes = self._read_boxes(xml)[:_MAX_MARKS]
+        shows_names = len(boxes) <= _MAX_NAMES
         marks = [
-            _mark(box, palette.BAD, box.name) if number in concerned else _mark(box, palette.GOOD)
-            for number, box in enumerate(self._read_boxes(xml)[:_MAX_MARKS], start=1)
+            _mark(box, palette.BAD, box.name)
+            if number in concerned
+            else _mark(box, palette.GOOD, box.name if shows_names else "")
+            for number, box in enumerate(boxes, start=1)
         ]
         return Card(name, self._draw(name, marks), tuple(finding.message for finding in notes))
 
@@ -157,7 +162,8 @@ class _CardMaker:
             marks.append(_mark(box, color, f"{box.name} {suspect.score:.0%}"))
             labelled = f", labelled {suspect.labelled}" if suspect.kind == suspects.OTHER_CLASS else ""
             lines.append(f"{suspect.kind}: {box.name} {suspect.score:.0%}{labelled} ({box.describe()})")
-        marks += [_mark(box, palette.GOOD) for box in self._usable[name].annotation.boxes[:_MAX_MARKS]]
+        kept = self._usable[name].annotation.boxes[:_MAX_MARKS]
+        marks += [_mark(box, palette.GOOD, box.name if len(kept) <= _MAX_NAMES else "") for box in kept]
         return Card(name, self._draw(name, marks), tuple(lines))
 
     def _read_boxes(self, xml):

@@ -25,7 +25,7 @@ def read_list(tmp_path, text, encoding="utf-8", names=NAMES):
 def test_folders(capsys):
     classes_of = read_image_labels("folder", images(("cat/1.jpg", "set/big dog/2.jpg", "loose.jpg")))
     assert classes_of == {"cat/1.jpg": ("cat",), "set/big dog/2.jpg": ("big dog",)}
-    assert "1 images are not in a class folder, so their classes are unknown: loose.jpg" in capsys.readouterr().err
+    assert "1 image is not in a class folder, so its class is unknown: loose.jpg" in capsys.readouterr().err
 
 
 def test_no_folder_at_all():
@@ -71,10 +71,10 @@ def test_what_is_unclear_is_left_open_and_reported(tmp_path, capsys):
     rows = ["2.jpg,cat", "2.jpg,dog", "1.jpg,cat", "nowhere.jpg,cat", "dog/1.jpg,", "loose,cow"]
     assert read_list(tmp_path, "\n".join(["image,classes", *rows])) == {"loose.jpg": ("cow",)}
     said = capsys.readouterr().err
-    assert "1 images have contradictory rows" in said and "cat/2.jpg (line 2: cat, line 3: dog)" in said
-    assert "1 rows fit several images and are ignored" in said and "1.jpg (line 4: cat/1.jpg or dog/1.jpg)" in said
-    assert "1 rows name images that are not in the folder: nowhere.jpg" in said
-    assert "1 rows name no class and are ignored: dog/1.jpg (line 6)" in said
+    assert "1 image has contradictory rows" in said and "cat/2.jpg (line 2: cat, line 3: dog)" in said
+    assert "1 row is ignored, because several images fit" in said and "1.jpg (line 4: cat/1.jpg or dog/1.jpg)" in said
+    assert "1 row names an image not in the folder: nowhere.jpg" in said
+    assert "1 row is ignored, because there is no class: dog/1.jpg (line 6)" in said
     assert "3 images of the folder are not in the list" in said
 
 

@@ -76,7 +76,7 @@ def test_missing_parts_are_named(tmp_path):
     write_pool(tmp_path)
     (tmp_path / "part-00001.jsonl").unlink()
     assert predictions.missing_parts(tmp_path) == [1]
-    with pytest.raises(errors.PredictionError, match="1 parts of the predictions are missing, the first one is part 1"):
+    with pytest.raises(errors.PredictionError, match="1 missing part of the predictions, first part 1"):
         list(predictions.read_predictions(tmp_path))
     assert list(predictions.read_unreadable(tmp_path)) == []
 
@@ -124,7 +124,7 @@ def test_a_damaged_part_is_named(tmp_path, name, content):
 def test_features_of_fewer_images_than_lines_are_damage(tmp_path):
     write_pool(tmp_path)
     (tmp_path / "part-00002.npz").replace(tmp_path / "part-00000.npz")
-    with pytest.raises(errors.PredictionError, match="features of 1 images"):
+    with pytest.raises(errors.PredictionError, match="features of 1 image"):
         list(predictions.read_predictions(tmp_path))
 
 

@@ -10,7 +10,7 @@ from tests.dataset.scan.picture_set import save_pair
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances
+from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances, plots
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +106,10 @@ def test_a_set_without_boxes(tmp_path, capsys):
     save_pair(tmp_path / "data", "a", [])
     assert main.main(["stats", f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'out'}"]) == 0
     assert "0" in capsys.readouterr().out
+
+
+def test_the_table_of_classes_has_its_numbers_for_any_number_of_classes():
+    names = [f"class {number}" for number in range(22)]
+    figure = plots.plot_matrix(names, np.eye(22), "title", "{:.0%}")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert len(texts) == 22 * 22 and texts.count("100%") == 22

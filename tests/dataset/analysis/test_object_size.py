@@ -3,6 +3,7 @@
 import pytest
 
 from tests.dataset.scan.picture_set import save_pair
+from tfodhelper import spelling
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.analysis import object_size
@@ -35,7 +36,8 @@ def test_small_boxes_are_pointed_out_from_a_tenth_of_all(tmp_path, num_small, nu
     if share is None:
         assert finding is None
     else:
-        assert f"{num_small} of {num_boxes} boxes ({share}) are less than 8 px wide or high" in finding.message
+        total = spelling.count(num_boxes, "box")
+        assert f"{num_small} of {total} ({share}), less than 8 px wide or high" in finding.message
 
 
 @pytest.mark.parametrize(("box", "is_small"), [((8, 8), False), ((7, 8), True), ((8, 7), True)])

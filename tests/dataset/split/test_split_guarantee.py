@@ -173,7 +173,19 @@ def test_the_report_shows_the_deviation():
     rows = deviation.measure(labels, sides, lambda total: split.share_out(total, 0.25))
     assert [row[:7] for row in rows if row[0] == "a"] == [("a", 3, 2, TRAIN, 1, 2, -1), ("a", 3, 2, VALIDATE, 2, 1, 1)]
     assert "in one image only" in deviation.format_report(rows)
-    assert "3 of 3 classes are within one image" in deviation.format_report(rows)
+    end = deviation.format_report(rows).splitlines()[-1]
+    assert end.startswith("1 of 3 classes are on every side, within one image of the wanted share; ")
+    assert end.endswith("2 classes have no image on a side: b (train), c (validate)")
+
+
+def test_the_report_names_classes_that_deviate():
+    labels = {str(i): ("a",) for i in range(10)} | {"x": ("b",), "y": ("b",)}
+    sides = {name: VALIDATE if name in "01234y" else TRAIN for name in labels}
+    rows = deviation.measure(labels, sides, lambda total: split.share_out(total, 0.2))
+    end = deviation.format_report(rows).splitlines()[-1]
+    assert end == (
+        "1 of 2 classes are on every side, within one image of the wanted share; 1 class deviates by more: a"
+    )
 
 
 def test_the_verb(tmp_path, capsys):

@@ -65,8 +65,8 @@ def _from_folders(images):
             received=loose[0],
             fix="sort the images into folders named after their classes, or use a CSV file",
         )
-    text = "images are not in a class folder, so their classes are unknown"
-    return classes_of, [_count(loose, text)] if loose else []
+    text = ("image is not in a class folder, so its class is", "images are not in a class folder, so their classes are")
+    return classes_of, [_count(loose, *(f"{words} unknown" for words in text))] if loose else []
 
 
 def _from_csv(path, images):
@@ -94,18 +94,22 @@ def _from_csv(path, images):
     contradicted = [_contradiction(name, versions) for name, versions in said.items() if len(versions) > 1]
     silent = [image.name for image in images if image.name not in said]
     notes = [
-        (unknown, "rows name images that are not in the folder"),
-        (unclear, "rows fit several images and are ignored; write the path relative to the folder"),
-        (empty, "rows name no class and are ignored"),
-        (contradicted, "images have contradictory rows, so their classes are unknown; write a|b for two classes"),
-        (silent, "images of the folder are not in the list, so their classes are unknown"),
+        (unknown, "row names an image", "rows name images", "not in the folder"),
+        (unclear, "row is", "rows are", "ignored, because several images fit; write the path relative to the folder"),
+        (empty, "row is", "rows are", "ignored, because there is no class"),
+        (contradicted, "image has", "images have", "contradictory rows and no known class; write a|b for two classes"),
+        (silent, "image of the folder is", "images of the folder are", "not in the list and of unknown class"),
     ]
-    return classes_of, [f"{path}: {_count(entries, text)}" for entries, text in notes if entries]
+    return classes_of, [
+        f"{path}: {_count(entries, f'{singular} {text}', f'{plural} {text}')}"
+        for entries, singular, plural, text in notes
+        if entries
+    ]
 
 
-def _count(entries, text):
+def _count(entries, singular, plural):
     more = ", ..." if len(entries) > _SHOWN else ""
-    return f"{len(entries)} {text}: {', '.join(entries[:_SHOWN])}{more}"
+    return f"{spelling.count(len(entries), singular, plural)}: {', '.join(entries[:_SHOWN])}{more}"
 
 
 def _contradiction(name, versions):

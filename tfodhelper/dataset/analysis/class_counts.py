@@ -71,8 +71,15 @@ def count_of_item(counts, item):
     return sum(counts.get(name, 0) for name in {item.name, item.display_name} if name)
 
 
-def find_missing_classes(label_map, statistics):
-    """Findings for classes of the label map without training boxes or without validation boxes."""
+def find_missing_classes(label_map, statistics, is_given=True):
+    """Findings for classes of the label map without training boxes or without validation boxes.
+
+    Args:
+      label_map: a `LabelMap`.
+      statistics: `Statistics` of the images.
+      is_given: whether the user gave the label map; otherwise it was made from the classes that occur.
+    """
+    otherwise = "remove it from the label map" if is_given else "move some of its images to the training side"
     findings = []
     for item in label_map:
         train, validate = (count_of_item(statistics.boxes[side], item) for side in (TRAIN, VALIDATE))
@@ -86,7 +93,7 @@ def find_missing_classes(label_map, statistics):
                     item.shown_name,
                     "the class has no training boxes",
                     received=received,
-                    fix="label images of it, or remove it from the label map",
+                    fix=f"label images of it, or {otherwise}",
                 )
             )
         elif not validate and statistics.images[VALIDATE]:

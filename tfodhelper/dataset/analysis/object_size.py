@@ -56,7 +56,7 @@ def check_whole_set(planned, scale, near=True, show_progress=True):
         tiny = [box for box in annotation.boxes if box.area < TINY_FRACTION * annotation.width * annotation.height]
         if tiny:
             total = spelling.count(len(annotation.boxes), "box")
-            problem = f"{len(tiny)} of {total} cover less than a thousandth of the image each"
+            problem = f"{len(tiny)} of {total}, each less than a thousandth of the image"
             notes.append(Finding("box-tiny", image.xml, problem, f"{tiny[0].name} ({tiny[0].describe()})"))
         fractions += [image.xml] if any(not _is_whole(box) for box in annotation.boxes) else []
         all_sides += [scale.sides(box, annotation.width, annotation.height) for box in annotation.boxes]
@@ -97,7 +97,7 @@ def _find_small(all_sides, scale):
     size = f"{scale.height}" if scale.keeps_aspect else f"{scale.width}x{scale.height}"
     fix = "train with a larger input or smaller anchors, or cut the images into tiles"
     total = spelling.count(len(all_sides), "box")
-    problem = f"{len(small)} of {total} ({share:.0%}) are {description} at the model input of {size}"
+    problem = f"{len(small)} of {total} ({share:.0%}), {description} at the model input of {size}"
     return [Finding("boxes-too-small", "all boxes", problem, fix=fix)]
 
 

@@ -7,7 +7,6 @@ from tfodhelper.dataset.analysis import box_statistics
 from tfodhelper.render import figures
 
 _MAX_CLASSES = 40  # in one picture; the tables have all
-_MAX_CLASSES_WITH_NUMBERS = 20
 _LIMIT_LINE = {"color": "black", "linestyle": "--", "linewidth": 1}
 
 
@@ -122,8 +121,7 @@ def plot_matrix(names, values, title, form, limits=(0, 1)):
     figure = figures.new_figure(max(side + 1.5, 6), max(side, 4))
     axes = figure.subplots()
     labels = [figures.shorten_name(name) for name in names]
-    show = form.format if len(names) <= _MAX_CLASSES_WITH_NUMBERS else None
-    figures.draw_table(axes, values, labels, labels, show, limits=limits)
+    figures.draw_table(axes, values, labels, labels, form.format, limits=limits)
     axes.set_aspect("equal")
     axes.tick_params("x", rotation=60)
     for label in axes.get_xticklabels():

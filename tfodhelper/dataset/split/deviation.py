@@ -46,12 +46,29 @@ def _remark(total, has, side):
 
 
 def format_report(rows):
-    """The table, and how many classes deviate by more than one image from their share."""
-    far = {row[0] for row in rows if abs(row[6]) > 1}
+    """The table, and how many classes have their share; those that deviate and those that a side lacks are named."""
+    far = sorted({row[0] for row in rows if abs(row[6]) > 1})
+    lacking = _find_lacking(rows)
     texts = [(*row[:6], f"{row[6]:+d}" if row[6] else "0", row[7]) for row in rows]
     table = console.format_table(HEADER, texts, numbers=(1, 2, 4, 5, 6))
     classes = {row[0] for row in rows}
-    end = (
-        f"{len(classes) - len(far)} of {spelling.count(len(classes), 'class')} are within one image of the wanted share"
-    )
-    return table + "\n" + end + (f"; not {', '.join(sorted(far))}" if far else "")
+    good = len(classes - {*far, *lacking})
+    parts = [
+        f"{good} of {spelling.count(len(classes), 'class')} are on every side, within one image of the wanted share"
+    ]
+    if lacking:
+        names = ", ".join(f"{name} ({', '.join(sides)})" for name, sides in sorted(lacking.items()))
+        parts.append(f"{spelling.count(len(lacking), 'class has', 'classes have')} no image on a side: {names}")
+    if far:
+        parts.append(f"{spelling.count(len(far), 'class deviates', 'classes deviate')} by more: {', '.join(far)}")
+    return table + "\n" + "; ".join(parts)
+
+
+def _find_lacking(rows):
+    """{class: sides that have images, but none of it}: there is nothing to train it with, or to measure it by."""
+    used = {row[3] for row in rows if row[4]}
+    lacking = collections.defaultdict(list)
+    for label, _, _, side, has, *_ in rows:
+        if side in used and not has:
+            lacking[label].append(str(side))
+    return lacking
