@@ -83,7 +83,7 @@ def measure_step(arguments):
     """Trains as `tfodhelper train` does; the median over stretches of five steps, the first left out."""
     from tfodhelper import tensorflow_setup
 
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.config import generate
     from tfodhelper.training import jobs
     from tfodhelper.training.options import TrainOptions

@@ -8,7 +8,7 @@ import pytest
 
 from tfodhelper import tensorflow_setup
 
-tensorflow_setup.quiet_tensorflow()
+tensorflow_setup.prepare_training()
 
 hypothesis.settings.register_profile(
     "tfodhelper",

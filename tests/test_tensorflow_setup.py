@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 
@@ -18,6 +19,20 @@ def test_the_settings_stand_and_those_of_the_user_stay(monkeypatch):
     assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "1"
     assert os.environ["GRPC_VERBOSITY"] == "ERROR"
+
+
+@pytest.mark.parametrize(
+    ("machine", "before", "after"),
+    [("x86_64", None, "1"), ("AMD64", None, "1"), ("x86_64", "0", "0"), ("aarch64", None, None)],
+)
+def test_training_uses_onednn_unless_the_user_says_otherwise(monkeypatch, machine, before, after):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before or "")  # restored after the test
+    if before is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    tensorflow_setup.prepare_training()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == after
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
 
 
 def test_tensorflow_and_the_model_garden_then_say_nothing():

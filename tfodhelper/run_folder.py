@@ -69,7 +69,7 @@ def run(options, is_part=False):
 def _is_chief():
     from tfodhelper import tensorflow_setup
 
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.training import strategy
 
     return strategy.is_chief_process("multi_worker")
@@ -176,7 +176,7 @@ def _phases(options, folder, state):
     from tfodhelper.config import configuration
 
     start = configuration.find_start(options)
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))

@@ -3,10 +3,12 @@
 import contextlib
 import logging
 import os
+import platform
 import threading
 import warnings
 
 _SILENCE = threading.Lock()
+_X86 = ("x86_64", "amd64")
 
 
 def quiet_tensorflow():
@@ -25,6 +27,18 @@ def quiet_tensorflow():
         absl_logging.set_verbosity(absl_logging.ERROR)
     for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras", "google"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+
+
+def prepare_training():
+    """As `quiet_tensorflow`, for processes that train or evaluate: on x86, TensorFlow computes with oneDNN.
+
+    It does so by itself on processors with instructions for neural networks (AVX-512 VNNI). Elsewhere a step of training
+    takes about half the time with it, while single images are predicted more slowly. A value of TF_ENABLE_ONEDNN_OPTS
+    that the user set stays. Where a process has imported TensorFlow before, nothing changes.
+    """
+    if platform.machine().lower() in _X86:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    quiet_tensorflow()
 
 
 def give_sessions_own_threads():

@@ -1,12 +1,14 @@
 """Compares a detector with numbers that the OD API computed.
 
 Tolerances: anchors, preprocessed images and true shapes 1e-5 of the largest value; other tensors 1e-4 of the largest
-value, or ten times what the tensor moves when the input moves by 1e-6, but no more than 1 % of the largest value;
-losses 1e-3; norms of gradients 1e-3 of themselves, those below 1e-4 of the largest norm 1e-5 of that. Detections: at
-least 95 % found again, of the same class, with an intersection over union above 0.99 and a score within 1e-3.
+value, or ten times what the tensor moves when the input moves by 1e-6, but no more than 1 % of the largest value; mean,
+standard deviation, least and largest value of a whole tensor the same; losses 1e-3. Detections: at least 95 % found
+again, of the same class and anchor, with an intersection over union above 0.99 and a score within 1e-3; the leading
+ones that do not depend on the last bits in the same order.
+
+Every number that is stored is compared, else the check fails; `Golden.in_part` says of which tensors some rows are not.
 """
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -20,45 +22,79 @@ from tfodhelper.models import build
 from tfodhelper.ops import boxes as box_ops
 
 _FOLDER = pathlib.Path(__file__).parents[1] / "golden"
+_PARTS = ("/indices", "/values", "/shape", "/stats")  # of a tensor that is stored in part
 EXACT = (Predictions.ANCHORS, "preprocessed", "true_image_shapes")
 MOST_NOISE = 0.01  # of a tensor's largest value
-LEAST_NORM = 1e-4  # of the largest norm of a gradient: smaller ones are sums of far larger terms
+LEAST_FOUND = 0.95  # of proposals and of detections
 
 
 class Golden:
-    """Reads stored tensors; large ones are stored at a fixed set of positions.
+    """Reads stored tensors; large ones are stored at a fixed set of positions, with statistics of the whole.
 
     Args:
       arrays: {name: array}.
       noise: {name of a prediction: how far it moves with the input's last bits}.
+      num_stable: how many leading detections of img0 stay in order with other last bits.
+
+    Attributes:
+      compared: names of the tensors that were compared.
+      in_part: {name: why not all of it was compared}.
     """
 
-    def __init__(self, arrays, noise=None):
-        self.arrays, self._noise = arrays, noise or {}
+    def __init__(self, arrays, noise=None, num_stable=0):
+        self.arrays, self._noise, self.num_stable = arrays, noise or {}, num_stable
+        self.compared, self.in_part = set(), {}
 
     def check(self, name, value):
-        """Asserts that a tensor is the stored one within its tolerance."""
+        """Asserts that a tensor is the stored one within its tolerance; rows that are NaN have no counterpart."""
         value = np.asarray(value, np.float64)
-        if f"{name}/indices" in self.arrays:
-            assert tuple(value.shape) == tuple(self.arrays[f"{name}/shape"]), name
-            value, wanted = value.reshape(-1)[self.arrays[f"{name}/indices"]], self.arrays[f"{name}/values"]
-        else:
-            wanted = self.arrays[name]
-            assert value.shape == wanted.shape, name
-        wanted = np.where(np.isnan(value), np.nan, wanted)  # of a row that has no counterpart
+        assert value.shape == self.shape(name), f"{name}: expected the shape {self.shape(name)}; received {value.shape}"
+        is_in_part = f"{name}/indices" in self.arrays
+        stored = value.reshape(-1)[self.arrays[f"{name}/indices"]] if is_in_part else value
+        wanted = np.asarray(self.arrays[f"{name}/values" if is_in_part else name], np.float64)
+        wanted = np.where(np.isnan(stored), np.nan, wanted)
+        assert not np.all(np.isnan(stored)) or not stored.size, f"{name}: nothing has a counterpart"
+        tolerance = self._tolerance(name, np.nanmax(np.abs(wanted), initial=0.0))
+        assert_near(stored, wanted, tolerance, name)
+        self.compared.add(name)
+        if np.any(np.isnan(value)):
+            self.in_part[name] = f"{np.mean(np.isnan(value)):.1%} of the numbers have no counterpart"
+        elif f"{name}/stats" in self.arrays:
+            stats = self.arrays[f"{name}/stats"]
+            tolerance = self._tolerance(name, np.abs(stats[2:]).max())
+            ours = [value.mean(), value.std(), value.min(), value.max()]
+            np.testing.assert_allclose(
+                ours, stats, rtol=0, atol=tolerance, err_msg=f"{name}: mean, std, least, largest"
+            )
+
+    def _tolerance(self, name, largest):
         leaf = name.split("/")[-1]
-        largest = np.nanmax(np.abs(wanted))
         noise = min(10 * self._noise.get(leaf, 0), MOST_NOISE * largest)
-        tolerance = max((1e-5 if leaf in EXACT else 1e-4) * largest, noise)
-        np.testing.assert_allclose(value, wanted, rtol=0, atol=tolerance, err_msg=name)
+        return max((1e-5 if leaf in EXACT else 1e-4) * largest, noise)
+
+    def shape(self, name):
+        """Of a stored tensor, the whole of it."""
+        return tuple(self.arrays[f"{name}/shape"]) if f"{name}/shape" in self.arrays else self.arrays[name].shape
 
     def has(self, name):
         """Whether a tensor is stored, whole or in part."""
         return name in self.arrays or f"{name}/indices" in self.arrays
 
     def names_under(self, prefix):
-        """Stored names with this prefix, without it."""
-        return sorted(name.removeprefix(prefix) for name in self.arrays if name.startswith(prefix))
+        """Stored tensors with this prefix, without it."""
+        names = {name.removesuffix(part) for name in self.arrays for part in _PARTS if name.endswith(part)}
+        names |= {name for name in self.arrays if not name.endswith(_PARTS)}
+        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def assert_near(values, wanted, tolerance, name):
+    """Asserts that no value is further from the wanted one than a tolerance, NaN apart."""
+    distances = np.abs(values - wanted)
+    is_far = ~(distances <= tolerance) & ~(np.isnan(values) & np.isnan(wanted))
+    assert not is_far.any(), (
+        f"{name}: {is_far.sum()} of {is_far.size} values differ by up to {distances[is_far].max():.3g}, tolerance "
+        f"{tolerance:.3g}"
+    )
 
 
 def read_golden(name, noise):
@@ -110,48 +146,77 @@ OF_PROPOSALS = (  # tensors with a row for each proposal
     Detections.RAW_BOXES,
     Detections.RAW_SCORES,
 )
+_MATCHED = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.ANCHOR_INDICES)
 
 
-def align_proposals(golden, prefix, predictions, values):
-    """Brings rows of proposals into the stored order, which near ties may have changed; rows without counterpart: NaN.
+class Order:
+    """The order of the stored proposals, which near ties may have changed.
+
+    Args:
+      ours: float32 [B, P, 4], proposals of the detector.
+      wanted: float32 [B, P, 4], those that are stored.
+
+    Attributes:
+      rows: int [B, P], our row for each stored one.
+      is_found: bool [B, P], whether there is one; at least `LEAST_FOUND` of them.
+    """
+
+    def __init__(self, ours, wanted):
+        num_rows = wanted.shape[1]
+        distances = np.abs(np.asarray(ours)[:, np.newaxis] - wanted[:, :, np.newaxis]).max(axis=-1)  # [B, wanted, ours]
+        distances += np.where(np.arange(num_rows)[:, np.newaxis] == np.arange(num_rows), 0, 1e-9)  # equal ones stay
+        self.rows, self.is_found = distances.argmin(axis=-1), distances.min(axis=-1) < 0.02
+        assert self.is_found.mean() >= LEAST_FOUND, f"{self.is_found.mean():.1%} of the proposals are found again"
+
+    def apply(self, values):
+        """Brings tensors of `OF_PROPOSALS` in a dict into the stored order, as arrays; NaN without a counterpart."""
+        return values | {key: take_rows(values[key], self.rows, self.is_found) for key in OF_PROPOSALS if key in values}
+
+
+def take_rows(value, rows, is_found):
+    """Rows of [B, D, ...] or [B * D, ...] in the order of `rows` [B, D]; NaN where there is none.
+
+    Returns:
+      float64, shaped as the tensor.
+    """
+    value = np.asarray(value, np.float64)
+    by_image = np.take_along_axis(value.reshape(*rows.shape, -1), rows[..., np.newaxis], axis=1)
+    return np.where(is_found[..., np.newaxis], by_image, np.nan).reshape(value.shape)
+
+
+def find_order(golden, prefix, predictions):
+    """The `Order` of the proposals, or None for a detector without any."""
+    if Predictions.PROPOSALS_PX not in predictions:
+        return None
+    wanted = golden.arrays[f"{prefix}/predict/{Predictions.PROPOSALS_PX}"]
+    return Order(predictions[Predictions.PROPOSALS_PX], wanted)
+
+
+def check_predictions(golden, prefix, predictions, order):
+    """Compares every raw prediction that is stored.
 
     Args:
       golden: a `Golden`.
       prefix: of its names.
-      predictions: of the detector; without proposals, nothing is done.
-      values: {key: tensor}, those of `OF_PROPOSALS` are brought into order.
-
-    Returns:
-      The dict with these tensors as arrays. At most 5 % of the rows are NaN.
+      predictions: {key: tensor or list of tensors}.
+      order: from `find_order`.
     """
-    if Predictions.PROPOSALS_PX not in predictions:
-        return values
-    ours = np.asarray(predictions[Predictions.PROPOSALS_PX])
-    wanted = golden.arrays[f"{prefix}/predict/{Predictions.PROPOSALS_PX}"]
-    batch, rows = wanted.shape[:2]
-    distances = np.abs(ours[:, np.newaxis] - wanted[:, :, np.newaxis]).max(axis=-1)  # [B, wanted, ours]
-    distances += np.where(np.arange(rows)[:, np.newaxis] == np.arange(rows), 0, 1e-9)  # equal rows stay in place
-    order, is_found = distances.argmin(axis=-1), distances.min(axis=-1) < 0.02
-    assert is_found.mean() >= 0.95
-    aligned = dict(values)
-    for key in OF_PROPOSALS:
-        if key in values:
-            value = np.asarray(values[key], np.float64)
-            by_image = value.reshape(batch, rows, -1)
-            by_image = np.take_along_axis(by_image, order[..., np.newaxis], axis=1)
-            by_image = np.where(is_found[..., np.newaxis], by_image, np.nan)
-            aligned[key] = by_image.reshape(value.shape)
-    return aligned
+    values = add_second_names(flatten(predictions if order is None else order.apply(predictions)))
+    names = golden.names_under(f"{prefix}/predict/")
+    assert len(names) >= 2 and set(names) <= set(values), f"nothing to compare with {set(names) - set(values)}"
+    for name in names:
+        golden.check(f"{prefix}/predict/{name}", values[name])
 
 
-def check_predictions(golden, prefix, predictions):
-    """Compares every raw prediction that is stored."""
-    compared = 0
-    for name, value in flatten(align_proposals(golden, prefix, predictions, predictions)).items():
-        if golden.has(f"{prefix}/predict/{name}"):
-            golden.check(f"{prefix}/predict/{name}", value)
-            compared += 1
-    assert compared >= 2
+def add_second_names(values):
+    """The OD API returns some tensors twice: what the second stage crops, and the boxes that the last codes are of."""
+    maps = {name: value for name, value in values.items() if name.startswith(f"{Predictions.FEATURE_MAPS}[")}
+    of_codes = values.get(Predictions.PROPOSALS)
+    if of_codes is None:
+        anchors = np.asarray(values[Predictions.ANCHORS])
+        of_codes = np.broadcast_to(anchors, (len(values[Predictions.CLASS_LOGITS]), *anchors.shape))
+    second = {name.replace(Predictions.FEATURE_MAPS, "rpn_features_to_crop"): value for name, value in maps.items()}
+    return values | second | {"final_anchors": of_codes}
 
 
 def flatten(predictions):
@@ -168,130 +233,61 @@ def check_image(golden, name, detector, image):
     golden.check(f"{name}/true_image_shapes", shapes)
     golden.check(f"{name}/preprocessed", inputs)
     predictions = detector.predict_raw(inputs, shapes)
-    check_predictions(golden, name, predictions)
-    detections = align_proposals(golden, name, predictions, detector.postprocess(predictions, shapes))
-    check_detections(golden, f"{name}/postprocess", detections)
+    order = find_order(golden, name, predictions)
+    check_predictions(golden, name, predictions, order)
+    detections = {key: np.asarray(value) for key, value in detector.postprocess(predictions, shapes).items()}
+    num_stable = golden.num_stable if name == "img0" else 0
+    check_detections(golden, f"{name}/postprocess/", detections, order, num_stable)
     return predictions
 
 
-def check_detections(golden, prefix, detections):
-    """Compares detections as a set, and what was decoded before suppression number by number."""
-    keys = (Detections.BOXES, Detections.SCORES, Detections.CLASSES)
-    wanted = {key: golden.arrays[f"{prefix}/{key}"] for key in keys}
-    ious = box_ops.iou_matrix(detections[Detections.BOXES], wanted[Detections.BOXES]).numpy()
-    classes, scores = detections[Detections.CLASSES].numpy(), detections[Detections.SCORES].numpy()
-    same = (
-        (ious > 0.99)
-        & (classes[:, :, np.newaxis] == wanted[Detections.CLASSES][:, np.newaxis])
-        & (np.abs(scores[:, :, np.newaxis] - wanted[Detections.SCORES][:, np.newaxis]) < 1e-3)
+def check_detections(golden, prefix, detections, order, num_stable=0):
+    """Compares detections as a set, their scores of all classes, and what was decoded before suppression.
+
+    Args:
+      golden: a `Golden`.
+      prefix: of its names.
+      detections: {key: array}, each stored one among them.
+      order: from `find_order`.
+      num_stable: how many of the first have to be in the stored order.
+    """
+    wanted = {name: golden.arrays.get(prefix + name) for name in golden.names_under(prefix)}
+    same = find_same(wanted, detections, order)
+    rows, is_found = same.argmax(axis=2), same.any(axis=2)
+    assert is_found.mean() >= LEAST_FOUND, f"{is_found.mean():.1%} of the detections are found again"
+    leading = np.arange(num_stable)
+    assert same[:, leading, leading].all(), "the first detections are in another order"
+    golden.compared.update(prefix + key for key in _MATCHED if key in wanted)
+    values = detections if order is None else order.apply(detections)
+    if Detections.MULTICLASS_SCORES in wanted:
+        values = values | {
+            Detections.MULTICLASS_SCORES: take_rows(values[Detections.MULTICLASS_SCORES], rows, is_found)
+        }
+    for key in wanted.keys() - set(_MATCHED):
+        golden.check(prefix + key, values[key])
+
+
+def find_same(wanted, detections, order):
+    """bool [B, wanted, ours]: which detections are the same; with an `Order`, anchors are rows of proposals."""
+    ious = box_ops.iou_matrix(wanted[Detections.BOXES], detections[Detections.BOXES]).numpy()
+    classes, scores = (
+        (wanted[key][:, :, np.newaxis], detections[key][:, np.newaxis])
+        for key in (Detections.CLASSES, Detections.SCORES)
     )
-    assert same.any(axis=1).mean() >= 0.95
-    for key in (Detections.NUM, Detections.RAW_BOXES, Detections.RAW_SCORES):
-        if golden.has(f"{prefix}/{key}"):
-            golden.check(f"{prefix}/{key}", detections[key])
+    same = (ious > 0.99) & (classes[0] == classes[1]) & (np.abs(scores[0] - scores[1]) < 1e-3)
+    if Detections.ANCHOR_INDICES in wanted:
+        anchors = wanted[Detections.ANCHOR_INDICES]
+        if order is not None:
+            anchors = np.take_along_axis(order.rows, anchors, axis=1)
+        same &= anchors[:, :, np.newaxis] == detections[Detections.ANCHOR_INDICES][:, np.newaxis]
+    return same
 
 
 def check_losses(golden, prefix, losses):
-    """Compares losses by name."""
+    """Compares losses by name; there are no others."""
     names = golden.names_under(prefix)
-    assert names
+    assert set(names) == set(losses)
     for name in names:
-        np.testing.assert_allclose(float(losses[name]), golden.arrays[prefix + name], rtol=1e-3, err_msg=name)
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingStep:
-    """What one step of training computes.
-
-    Batch norm in training makes these numbers sensitive: a change of the input's last bit moves gradients of SSD
-    MobileNet V1 by 3e-3, and the convolutions of other processors move predictions and gradients further.
-
-    Attributes:
-      predictions: {name in goldens: array}.
-      losses: {name: number}.
-      gradients: norms, in the order of the variables that indices in goldens mean; NaN for those without any.
-      statistics: norms of these variables after the step.
-    """
-
-    predictions: dict
-    losses: dict
-    gradients: np.ndarray
-    statistics: np.ndarray
-
-    def check_predictions(self, golden):
-        """Compares every raw prediction that is stored."""
-        check_predictions(golden, "train", self.predictions)
-
-    def check_losses(self, golden):
-        """Compares losses by name."""
-        check_losses(golden, "train/loss/", self.losses)
-
-    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM):
-        """Compares norms of gradients, where they are stored.
-
-        Args:
-          golden: a `Golden`.
-          tolerance: relative to the norm itself.
-          least: fraction of the largest norm; smaller norms are held to a tenth of it.
-        """
-        if not golden.has("train/grad_norm"):
-            return
-        norms = golden.arrays["train/grad_norm"]
-        threshold = least * norms.max()
-        limits = np.where(norms > threshold, tolerance * norms, threshold / 10)
-        excess = np.abs(self.gradients[golden.arrays["train/grad_index"]] - norms) / limits
-        assert excess.max() <= 1, f"{np.sum(excess > 1)} gradients differ, up to {excess.max():.1f} times the tolerance"
-
-    def check_statistics(self, golden):
-        """Compares norms of the moving statistics after the step; those that the detector does without are left out."""
-        moved, wanted = self.statistics[golden.arrays["train/moving_index"]], golden.arrays["train/moving_norm_after"]
-        is_known = ~np.isnan(moved)
-        np.testing.assert_allclose(moved[is_known], wanted[is_known], rtol=1e-4)
-
-    def save(self, path):
-        """Writes the numbers to a .npz file."""
-        predictions = {f"predict/{name}": value for name, value in self.predictions.items()}
-        losses = {f"loss/{name}": value for name, value in self.losses.items()}
-        np.savez(path, gradients=self.gradients, statistics=self.statistics, **predictions, **losses)
-
-
-def load_step(path):
-    """The `TrainingStep` in a file that `TrainingStep.save` wrote."""
-    with np.load(path) as file:
-        arrays = dict(file)
-    by_kind = {
-        kind: {name.removeprefix(kind): value for name, value in arrays.items() if name.startswith(kind)}
-        for kind in ("predict/", "loss/")
-    }
-    return TrainingStep(by_kind["predict/"], by_kind["loss/"], arrays["gradients"], arrays["statistics"])
-
-
-def take_step(detector, images, groundtruth, variables=None):
-    """A `TrainingStep`.
-
-    Args:
-      detector: built for training and filled.
-      images: list of uint8 [height, width, 3].
-      groundtruth: of the batch of these images.
-      variables: the list that indices of variables in goldens mean, None for one that the detector does not have; when
-        omitted, the detector's in the order of their keys.
-    """
-    if variables is None:
-        variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
-    inputs, shapes = (tf.concat(parts, axis=0) for parts in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
-    trained = detector.trainable_variables
-    with tf.GradientTape() as tape:
-        predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
-        losses = detector.losses(predictions, groundtruth, training=True)
-        total = tf.add_n(list(losses.values()))
-    gradients = {id(variable): gradient for variable, gradient in zip(trained, tape.gradient(total, trained))}
-
-    def norm(value):
-        return np.nan if value is None else np.linalg.norm(value)
-
-    return TrainingStep(
-        predictions={name: np.asarray(value) for name, value in flatten(predictions).items()},
-        losses={name: float(value) for name, value in losses.items()},
-        gradients=np.array([norm(gradients.get(id(variable))) for variable in variables]),
-        statistics=np.array([norm(variable) for variable in variables]),
-    )
+        wanted = golden.arrays[prefix + name]
+        assert_near(np.float64(losses[name]), wanted, 1e-3 * abs(wanted), prefix + name)
+        golden.compared.add(prefix + name)

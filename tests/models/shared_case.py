@@ -10,8 +10,9 @@ import sys
 import numpy as np
 from google.protobuf import text_format
 
-from tests.models import parity
+from tests.models import parity, training_step
 from tfodhelper import protos
+from tfodhelper.checkpoints import restore
 from tfodhelper.config import supported
 from tfodhelper.models import build
 
@@ -49,8 +50,9 @@ class Case:
         self.variables = json.loads((folder / "variables.json").read_text())
         meta = json.loads((folder / "meta.json").read_text())
         noise = {key: moved for key, (moved, _) in meta["noise_1e-6"]["max_abs_diff_and_max_abs"].items()}
-        self.regularization = meta["regularization"]
-        self.golden = parity.Golden(read_arrays(folder / "golden.npz"), noise)
+        num_stable = meta["noise_1e-6"]["detections_same_in_order_leading_matched_total"][1]
+        self.num_regularization_losses = meta["regularization"]["count"]
+        self.golden = parity.Golden(read_arrays(folder / "golden.npz"), noise, num_stable)
         elsewhere = sorted(folder.glob("golden_*.npz"))  # the same numbers, computed on other processors
         self.goldens = [self.golden, *(parity.Golden(read_arrays(file), noise) for file in elsewhere)]
 
@@ -66,6 +68,10 @@ class Case:
                 variables[names[0]] = named.variable
         return variables
 
+    def moves(self):
+        """Whether a step of training changes moving statistics."""
+        return len(self.golden.arrays["train/moving_index"]) > 0
+
     def without_influence(self):
         """Names of the first generation's variables that no loss depends on: a detector may do without them."""
         if not self.is_slim or not self.golden.has("train/grad_index"):
@@ -74,16 +80,25 @@ class Case:
         layers_with_gradient = {layer_of(names[i]) for i in self.golden.arrays["train/grad_index"]}
         return {name for name in names if layer_of(name) not in layers_with_gradient}
 
-    def build(self, is_training):
+    def write_checkpoint(self, folder):
+        """Writes the variables in the layout of the published archives; returns the prefix."""
+        prefix = folder / ("model.ckpt" if self.is_slim else "ckpt-0")
+        return self.checkpoints.build_checkpoint(str(self.folder), str(prefix))
+
+    def restore(self, prefix, is_training):
+        """A detector with the variables of a checkpoint, and the report of what was restored."""
         detector = build.build_detector(self.model, is_training)
-        for name, variable in self.named(detector).items():
-            variable.assign(self.formula.weight(name, tuple(variable.shape)))
+        report = restore.restore_trained(detector, prefix)
+        self._remove_chance(detector, is_training)
+        return detector, report
+
+    def _remove_chance(self, detector, is_training):
+        """Samplers draw as they did when the numbers were made, and nothing is dropped."""
         if hasattr(getattr(detector, "backbone", None), "drop_connect_rate"):
-            detector.backbone.drop_connect_rate = 0.0  # the reference numbers were made without
+            detector.backbone.drop_connect_rate = 0.0
         if self.model.HasField("faster_rcnn"):
             is_static = is_training and self.model.faster_rcnn.use_static_balanced_label_sampler
             detector.sample_order = parity.highest_first if is_static else parity.lowest_first
-        return detector
 
     def groundtruth(self, variants, num_classes):
         def of_variant(variant, classes):
@@ -92,11 +107,11 @@ class Case:
 
         return parity.make_groundtruth(variants, num_classes, of_variant)
 
-    def take_step(self):
-        """The `parity.TrainingStep` of the two images for training."""
-        detector = self.build(is_training=True)
+    def take_step(self, prefix):
+        """The `TrainingStep` of the two images for training, from a checkpoint."""
+        detector, _ = self.restore(prefix, is_training=True)
         named = self.named(detector)
-        return parity.take_step(
+        return training_step.take_step(
             detector,
             [self.formula.image(*arguments) for arguments in self.formula.TRAIN_IMAGES],
             self.groundtruth([0, 1], detector.num_classes),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden import formula
-from tests.models import parity
+from tests.models import parity, training_step
 
 SSD = "ssd_mobilenet_v1_300x300_coco"
 
@@ -104,7 +104,7 @@ def test_training_step():
     golden = parity.read_golden(SSD, CASES[SSD].noise)
     images = [formula.image(*arguments) for arguments in formula.TRAIN_IMAGES]
     groundtruth = parity.make_groundtruth([0, 1], 90)
-    step = parity.take_step(parity.build_filled(SSD, is_training=True), images, groundtruth)
+    step = training_step.take_step(parity.build_filled(SSD, is_training=True), images, groundtruth)
     step.check_losses(golden)
     step.check_gradients(golden, tolerance=5e-2, least=0.5)  # processors differ by up to 3e-2 of the largest norm
     step.check_statistics(golden)

@@ -1,4 +1,4 @@
-"""Crops of feature maps: by hand, and the two methods compared with each other."""
+"""Crops of feature maps: by hand, and the methods compared with each other."""
 
 import numpy as np
 import pytest
@@ -6,31 +6,32 @@ import tensorflow as tf
 
 from tfodhelper.ops import crops
 
-BOTH = pytest.mark.parametrize("crop", [crops.crop_native, crops.crop_by_matmul])
+WAYS = [crops.crop_native, crops.crop_by_matmul, crops.crop_bordered]
+EACH = pytest.mark.parametrize("crop", WAYS)
 
 
-@BOTH
+@EACH
 def test_the_whole_map_at_its_own_size_is_the_map(crop):
     features = tf.random.stateless_normal([2, 5, 5, 3], [1, 2])
     boxes = tf.tile(tf.constant([[[0.0, 0.0, 1.0, 1.0]]]), [2, 1, 1])
     np.testing.assert_allclose(crop([features], boxes, None, 5), features, atol=1e-6)
 
 
-@BOTH
+@EACH
 def test_by_hand(crop):
     ramp = tf.tile(tf.range(5.0)[tf.newaxis, tf.newaxis, :, tf.newaxis], [1, 5, 1, 1])
     crop_of_ramp = crop([ramp], tf.constant([[[0.0, 0.25, 1.0, 0.5]]]), None, 3)
     np.testing.assert_allclose(crop_of_ramp[0, :, :, 0], [[1, 1.5, 2]] * 3, atol=1e-6)
 
 
-@BOTH
+@EACH
 def test_size_one_is_the_center(crop):
     ramp = tf.tile(tf.range(5.0)[tf.newaxis, tf.newaxis, :, tf.newaxis], [1, 5, 1, 1])
     np.testing.assert_allclose(crop([ramp], tf.constant([[[0.0, 0.0, 1.0, 0.5]]]), None, 1)[0, 0, 0], [1.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("with_levels", [False, True])
-def test_both_ways_agree_with_their_gradients(with_levels):
+def test_ways_agree_with_their_gradients(with_levels):
     random = np.random.RandomState(3)
     corners = np.sort(random.rand(2, 7, 2, 2), axis=2) * 0.999
     boxes = tf.constant(corners.reshape(2, 7, 4).astype(np.float32))
@@ -39,16 +40,16 @@ def test_both_ways_agree_with_their_gradients(with_levels):
     maps = maps if with_levels else maps[:1]
     weights = tf.constant(random.randn(14, 3, 3, 4).astype(np.float32))
     results = []
-    for crop in (crops.crop_native, crops.crop_by_matmul):
+    for crop in WAYS:
         with tf.GradientTape() as tape:
             tape.watch(maps)
             result = crop(maps, boxes, levels, 3)
             total = tf.reduce_sum(result * weights)
         results.append((result, tape.gradient(total, maps)))
-    (ours, our_gradients), (other, other_gradients) = results
-    np.testing.assert_allclose(ours, other, atol=1e-5)
-    for gradient, other_gradient in zip(our_gradients, other_gradients):
-        np.testing.assert_allclose(gradient, other_gradient, atol=1e-5)
+    for other, other_gradients in results[1:]:
+        np.testing.assert_allclose(results[0][0], other, atol=1e-5)
+        for gradient, other_gradient in zip(results[0][1], other_gradients):
+            np.testing.assert_allclose(gradient, other_gradient, atol=1e-5)
 
 
 AWKWARD = [  # of ymin, xmin, ymax, xmax
@@ -61,6 +62,27 @@ AWKWARD = [  # of ymin, xmin, ymax, xmax
     (1.2, 0.0, 1.4, 1.0),
     (0.8, 0.9, 0.1, 0.2),  # turned round
 ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 14])
+@pytest.mark.parametrize("shape", [(9, 11), (1, 4), (1, 1)])
+def test_a_border_does_as_the_products_do_even_outside(shape, size):
+    random = np.random.RandomState(7)
+    boxes = np.sort(random.uniform(-0.3, 1.3, [2, 40, 2, 2]), axis=2).reshape(2, 40, 4)
+    boxes = tf.constant(np.concatenate([boxes, np.tile([AWKWARD], [2, 1, 1])], axis=1).astype(np.float32))
+    features = tf.constant(random.randn(2, *shape, 3).astype(np.float32))
+    upstream = random.randn(96, size, size, 3).astype(np.float32)
+    results = []
+    for crop in (crops.crop_by_matmul, crops.crop_bordered):
+        with tf.GradientTape() as tape:
+            tape.watch([features, boxes])
+            result = crop([features], boxes, None, size)
+            total = tf.reduce_sum(result * upstream)
+        of_features, of_boxes = tape.gradient(total, [features, boxes])
+        assert of_boxes is None
+        results.append((result, of_features))
+    for ours, other in zip(*results):
+        np.testing.assert_allclose(ours, other, atol=2e-5)
 
 
 def dense_gradient(upstream, boxes, shape, mine):

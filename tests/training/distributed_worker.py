@@ -7,7 +7,7 @@ import sys
 
 from tfodhelper import tensorflow_setup
 
-tensorflow_setup.quiet_tensorflow()
+tensorflow_setup.prepare_training()
 
 import tensorflow as tf  # noqa: E402
 

@@ -90,7 +90,7 @@ def train(options: TrainJobOptions) -> TrainResult:
     Raises:
       TfodhelperError: a configuration, a checkpoint or records that cannot be used; too little memory.
     """
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.training import jobs
 
     result = jobs.train(options)
@@ -121,7 +121,7 @@ def evaluate(options: EvalOptions) -> Evaluation:
     Raises:
       TfodhelperError: a configuration, a checkpoint or records that cannot be used.
     """
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.training import jobs
 
     evaluations = list(jobs.evaluate(options))

@@ -95,7 +95,7 @@ def run_rounds(
       TfodhelperError: says what is wrong; finished phases are kept.
     """
     changes = flat_settings.arrange(settings) if settings else None
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     tensorflow_setup.give_sessions_own_threads()
     from tfodhelper.active_learning import rounds as round_phases
 

@@ -25,7 +25,7 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, StepOptions)
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     tensorflow_setup.give_sessions_own_threads()
     from tfodhelper.active_learning import rounds
     from tfodhelper.active_learning.report import reporting

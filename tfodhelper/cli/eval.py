@@ -21,7 +21,7 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, EvalOptions)
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.training import jobs
 
     for step, metrics in jobs.evaluate(options):

@@ -24,7 +24,7 @@ def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, TrainJobOptions)
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()
     from tfodhelper.training import jobs
 
     result = jobs.train(options)

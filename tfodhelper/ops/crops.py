@@ -33,10 +33,6 @@ def choose_levels(boxes, num_levels, image_size):
 def crop_native(feature_maps, boxes, levels, size):
     """Crops with TensorFlow's own operation, with an exact gradient: the faster way on CPUs and GPUs.
 
-    The operation's own gradient loses contributions on CPUs with several cores, because threads add to the same cells
-    of the map without a lock. A crop is linear in the map, so the gradient is computed by the products of
-    `crop_by_matmul`, transposed; it does not depend on the order of threads.
-
     Args:
       feature_maps: list of float32 [B, h, w, c].
       boxes: float32 [B, N, 4], normalized; they get no gradient.
@@ -46,33 +42,76 @@ def crop_native(feature_maps, boxes, levels, size):
     Returns:
       float32 [B * N, S, S, c]; a point outside the map, by however little, is 0.
     """
+
+    def sample(maps):
+        return _sample(maps, [boxes] * len(maps), levels, size)
+
+    def find_inside(maps):
+        return sample([tf.ones_like(features[..., :1]) for features in maps])
+
+    return _differentiate(feature_maps, boxes, levels, size, sample, find_inside)
+
+
+def crop_bordered(feature_maps, boxes, levels, size):
+    """Crops as `crop_by_matmul` does, with TensorFlow's own operation: several times faster on CPUs and GPUs.
+
+    A border of zeros makes the values fall to 0 within one cell outside the map. Arguments as in `crop_native`.
+    """
+
+    def sample(maps):
+        bordered = [tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]]) for features in maps]
+        return _sample(bordered, [_add_border(boxes, features) for features in maps], levels, size)
+
+    return _differentiate(feature_maps, boxes, levels, size, sample)
+
+
+def _add_border(boxes, features):
+    """Boxes normalized to a map -> normalized to the map with one more cell at each side."""
+    _, height, width, _ = _sizes(features)
+    cells = tf.cast(tf.stack([height, width, height, width]), tf.float32)
+    return (boxes * (cells - 1.0) + 1.0) / (cells + 1.0)
+
+
+def _differentiate(feature_maps, boxes, levels, size, sample, find_inside=None):
+    """Runs `sample` on the maps, with an exact gradient.
+
+    TensorFlow's own gradient loses contributions on CPUs with several cores, because threads add to the same cells of
+    the map without a lock. A crop is linear in the map, so the gradient is computed by the products of
+    `crop_by_matmul`, transposed; it does not depend on the order of threads.
+
+    Args:
+      feature_maps, boxes, levels, size: see `crop_native`.
+      sample: list of maps -> crops.
+      find_inside: list of maps -> float32 [B * N, S, S, 1], 0 at points that get no gradient; None: all get one.
+    """
     boxes = tf.stop_gradient(boxes)
 
     @tf.custom_gradient
     def crop(*maps):
         def gradient(upstream):
-            upstream *= _crop_by_operation([tf.ones_like(features[..., :1]) for features in maps], boxes, levels, size)
+            if find_inside is not None:
+                upstream *= find_inside(maps)
             gradients = [_spread(upstream, features, boxes, levels, level) for level, features in enumerate(maps)]
             return gradients if len(gradients) > 1 else gradients[0]
 
-        return _crop_by_operation(maps, boxes, levels, size), gradient
+        return sample(maps), gradient
 
     return crop(*feature_maps)
 
 
-def _crop_by_operation(feature_maps, boxes, levels, size):
-    """As `crop_native`, without a gradient of its own."""
-    shape = tf.shape(boxes)
-    flat_boxes = tf.reshape(boxes, [-1, 4])
+def _sample(feature_maps, boxes, levels, size):
+    """As `crop_native`, without a gradient of its own; `boxes` is a list, those of each map in its frame."""
+    shape = tf.shape(boxes[0])
+    flat_boxes = [tf.reshape(tf.stop_gradient(of_map), [-1, 4]) for of_map in boxes]
     images = tf.repeat(tf.range(shape[0]), shape[1])
     if levels is None:
-        return tf.image.crop_and_resize(feature_maps[0], flat_boxes, images, [size, size])
+        return tf.image.crop_and_resize(feature_maps[0], flat_boxes[0], images, [size, size])
     flat_levels = tf.reshape(levels, [-1])
     crops, positions = [], []
-    for level, features in enumerate(feature_maps):
+    for level, (features, of_map) in enumerate(zip(feature_maps, flat_boxes)):
         chosen = tf.where(tf.equal(flat_levels, level))[:, 0]
         crops.append(
-            tf.image.crop_and_resize(features, tf.gather(flat_boxes, chosen), tf.gather(images, chosen), [size, size])
+            tf.image.crop_and_resize(features, tf.gather(of_map, chosen), tf.gather(images, chosen), [size, size])
         )
         positions.append(chosen)
     # `positions` is a permutation; sorting it inverts it.
@@ -102,7 +141,7 @@ def _spread(upstream, features, boxes, levels, level):
 
 
 def crop_by_matmul(feature_maps, boxes, levels, size):
-    """Crops by two matrix multiplications per map, with static shapes; arguments as in `crop_native`.
+    """Crops by two matrix multiplications per map, with static shapes, as TPUs need; arguments as in `crop_native`.
 
     Every box is cropped from every map, with weights of 0 where it is not the map of the box.
     """

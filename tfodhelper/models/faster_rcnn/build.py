@@ -220,7 +220,7 @@ def _build_second_stage(message):
     return region_head.SecondStage(
         assigner=target_assigner.TargetAssigner(_DETECTION_MATCHER, num_columns=message.num_classes + 1),
         sampler=sampler.BalancedSampler(message.second_stage_batch_size, message.second_stage_balance_fraction),
-        crop=crops.crop_by_matmul if message.use_matmul_crop_and_resize else crops.crop_native,
+        crop=_choose_crop(message),
         crop_size=message.initial_crop_size,
         pool=(message.maxpool_kernel_size, message.maxpool_stride),
         suppression=dataclasses.replace(
@@ -232,6 +232,14 @@ def _build_second_stage(message):
         classification_weight=classification_weight,
         miner=miner,
     )
+
+
+def _choose_crop(message):
+    """A function of `crops`; those of `use_matmul_crop_and_resize` compute the same."""
+    if not message.use_matmul_crop_and_resize:
+        return crops.crop_native
+    has_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+    return crops.crop_by_matmul if has_tpu else crops.crop_bordered
 
 
 def _build_classification(message):

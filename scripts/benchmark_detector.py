@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""Seconds and memory of a detector's step and evaluation, compared with a baseline measured in the same run.
+
+    python scripts/benchmark_detector.py [--model=NAME] [--size=320] [--batch_size=2] [--against=PATH] [--profile]
+
+A step is forward, losses and backward of a published configuration (Faster R-CNN ResNet-50 V1, or --model)
+with a different input size, on images with 16 boxes each that are already in memory. Batch norm is frozen, as
+it is with small batches. An evaluation is forward, losses and detections of one image. The weights are random, so that
+scores are near each other, which is the most work for the suppression.
+
+The baseline is forward and backward of the ResNet-50 of tf_keras.applications on these images, and its forward on one
+image. With --against, the folder `research` of a checkout of the Object Detection API (its protos compiled, and what it
+imports installed or in PYTHONPATH) runs the same configuration from the same weights; its losses are printed beside
+ours. All run in turn, each in its own process, whose peak memory is printed with and without that of TensorFlow itself.
+The ratios of the times are comparable between machines.
+
+--profile adds the share of each kind of operation in one step and in one evaluation.
+"""
+
+import argparse
+import collections
+import glob
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+MODEL = "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"
+BOXES = 16  # per image
+JOBS = ("step", "evaluation")
+
+
+def main():
+    """Runs the rounds and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=MODEL, help="a name that `tfodhelper zoo` lists as a base file")
+    parser.add_argument("--num_steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=320, help="side of the model input in pixels")
+    parser.add_argument("--batch_size", type=int, default=2)
+    parser.add_argument("--against", help="folder research of a checkout of the Object Detection API")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    parser.add_argument("--part", choices=tuple(MAKERS), help=argparse.SUPPRESS)
+    parser.add_argument("--checkpoint", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:
+        print("RESULT " + json.dumps(measure(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.against:
+            arguments.checkpoint = str(pathlib.Path(folder) / "reference")
+        parts = (["reference"] if arguments.against else []) + ["ours", "yardstick"]
+        rounds = [{part: run_part(part, arguments) for part in parts} for _ in range(arguments.rounds)]
+    for job in JOBS:
+        report(rounds, job)
+    for job, shares in rounds[-1]["ours"]["profile"].items():
+        print(f"\nwhere the {job} spends its time")
+        print("\n".join(f"{share:6.1%}  {kind}" for kind, share in shares))
+
+
+def run_part(part, arguments):
+    """Measures one part in a process of its own."""
+    command = [sys.executable, __file__, f"--part={part}"]
+    kept = ("model", "num_steps", "size", "batch_size", "against", "checkpoint")
+    command += [f"--{name}={value}" for name, value in vars(arguments).items() if name in kept and value]
+    command += ["--profile"] if arguments.profile and part == "ours" else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.rpartition("RESULT ")[2])
+
+
+def report(rounds, job):
+    """Prints one line per round, and the medians."""
+    others = [part for part in rounds[0] if part != "ours"]
+    print(f"\n{job:>10}  {'seconds':>8}  " + "  ".join(f"{part:>9}  {'ratio':>6}" for part in others))
+    rows = [[a[part][job] for part in ("ours", *others)] for a in rounds]
+    rows = [[row[0], *(v for other in row[1:] for v in (other, row[0] / other))] for row in rows]
+    medians = [statistics.median(column) for column in zip(*rows)]
+    for name, row in [*enumerate(rows, start=1), ("median", medians)]:
+        print(f"{name:>10}  {row[0]:8.3f}  " + "  ".join(f"{a:9.3f}  {b:6.2f}" for a, b in zip(row[1::2], row[2::2])))
+    for part in rounds[0]:
+        own, peak, loss = (max(a[part][key] for a in rounds) for key in ("own_mb", "peak_mb", f"{job} loss"))
+        print(f"{part:>10}: loss {loss:.5f}, peak {peak:.0f} MB, of it own {own:.0f} MB")
+
+
+def measure(arguments):
+    """Median seconds of each job after the first two runs, and the highest resident memory of this process."""
+    from tfodhelper import tensorflow_setup
+
+    tensorflow_setup.prepare_training() if arguments.part == "ours" else tensorflow_setup.quiet_tensorflow()
+    import tensorflow as tf
+
+    batch, size = arguments.batch_size, arguments.size
+    images = tf.random.stateless_uniform([batch, size, size, 3], [1, 2], 0.0, 255.0)
+    before_mb = peak_mb()
+    result = {"profile": {}}
+    for job, run in zip(JOBS, MAKERS[arguments.part](arguments, images)):
+        seconds = []
+        for _ in range(arguments.num_steps):
+            start = time.perf_counter()
+            loss = float(run())
+            seconds.append(time.perf_counter() - start)
+        result |= {job: statistics.median(seconds[2:]), f"{job} loss": loss}
+        if arguments.profile:
+            result["profile"][job] = profile(run)
+    return result | {"peak_mb": peak_mb(), "own_mb": peak_mb() - before_mb}
+
+
+def peak_mb():
+    """Highest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def configure(arguments):
+    """The configuration with the input size and frozen batch norm."""
+    from tfodhelper.config import overrides, pipeline
+    from tfodhelper.zoo import base_configs
+
+    config = pipeline.read_pipeline(base_configs.base_pipeline_path(arguments.model))
+    family = config.model.WhichOneof("model")
+    frozen = "feature_extractor.batch_norm_trainable=false" if family == "faster_rcnn" else "freeze_batchnorm=true"
+    resizer = f"image_resizer={{fixed_shape_resizer {{height: {arguments.size} width: {arguments.size}}}}}"
+    return overrides.apply_overrides(config, [f"model.{family}.{change}" for change in (frozen, resizer)])
+
+
+def make_boxes(batch_size):
+    """Normalized boxes [B, M, 4] and classes [B, M] of the images."""
+    import tensorflow as tf
+
+    corners = tf.random.stateless_uniform([batch_size, BOXES, 2], [3, 4], 0.0, 0.7)
+    sizes = tf.random.stateless_uniform([batch_size, BOXES, 2], [5, 6], 0.05, 0.3)
+    classes = tf.random.stateless_uniform([batch_size, BOXES], [7, 8], 0, 90, tf.int32)
+    return tf.concat([corners, corners + sizes], axis=2), classes
+
+
+def make_ours(arguments, images):
+    """Functions that run a step and an evaluation of the detector and return its loss."""
+    import tensorflow as tf
+
+    from tfodhelper.checkpoints import restore
+    from tfodhelper.fields import Groundtruth
+    from tfodhelper.models import build
+
+    detector = build.build_detector(configure(arguments).model, is_training=True)
+    if arguments.checkpoint:
+        restore.restore_trained(detector, arguments.checkpoint)
+    boxes, classes = make_boxes(arguments.batch_size)
+    groundtruth = {
+        Groundtruth.BOXES: boxes,
+        Groundtruth.CLASSES: classes,
+        Groundtruth.WEIGHTS: tf.ones(classes.shape),
+    }
+    true_shapes = tf.constant([images.shape[1:]] * arguments.batch_size)
+
+    def predict(count, training):
+        labels = {key: value[:count] for key, value in groundtruth.items()}
+        inputs = detector.normalize(images[:count], true_shapes[:count])
+        predictions = detector.predict_raw(inputs, true_shapes[:count], training=training, groundtruth=labels)
+        losses = detector.losses(predictions, labels, training=training)
+        return predictions, tf.add_n(list(losses.values()))
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            _, loss = predict(arguments.batch_size, training=True)
+        return loss, add_up(tape.gradient(loss, detector.trainable_variables))
+
+    @tf.function
+    def evaluate():
+        predictions, loss = predict(1, training=False)
+        return loss, add_up(detector.postprocess(predictions, true_shapes[:1], score_threshold=0.0).values())
+
+    return lambda: step()[0], lambda: evaluate()[0]
+
+
+def add_up(tensors):
+    """A number of each tensor, so that all of them are computed."""
+    import tensorflow as tf
+
+    return [tf.reduce_sum(tensor) for tensor in tensors if tensor is not None]
+
+
+def make_reference(arguments, images):
+    """The same of the Object Detection API, whose variables it writes to the checkpoint."""
+    import tensorflow as tf
+    from google.protobuf import text_format
+
+    research = pathlib.Path(arguments.against)
+    text = text_format.MessageToString(configure(arguments))
+    sys.path[:0] = [str(research), str(research / "slim")]
+    from object_detection.builders import model_builder
+    from object_detection.protos import pipeline_pb2
+
+    model = model_builder.build(text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig()).model, True)
+    boxes, classes = make_boxes(arguments.batch_size)
+    one_hot = tf.one_hot(classes, model.num_classes)
+    inputs, true_shapes = model.preprocess(images)
+
+    def predict(count, training):
+        model._is_training = training  # as its own loops of training and evaluation set it
+        tf.keras.backend.set_learning_phase(training)
+        weights = [tf.ones([BOXES])] * count
+        model.provide_groundtruth(
+            [boxes[i] for i in range(count)], [one_hot[i] for i in range(count)], groundtruth_weights_list=weights
+        )
+        predictions = model.predict(inputs[:count], true_shapes[:count])
+        return predictions, tf.add_n(list(model.loss(predictions, true_shapes[:count]).values()))
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            _, loss = predict(arguments.batch_size, training=True)
+        return loss, add_up(tape.gradient(loss, model.trainable_variables))
+
+    @tf.function
+    def evaluate():
+        predictions, loss = predict(1, training=False)
+        return loss, add_up(model.postprocess(predictions, true_shapes[:1]).values())
+
+    evaluate()
+    if not glob.glob(f"{arguments.checkpoint}*.index"):
+        tf.train.Checkpoint(model=model).write(arguments.checkpoint)
+    else:
+        tf.train.Checkpoint(model=model).read(arguments.checkpoint)
+    return lambda: step()[0], lambda: evaluate()[0]
+
+
+def make_yardstick(arguments, images):
+    """The same of the stock ResNet-50."""
+    import tensorflow as tf
+    import tf_keras
+
+    model = tf_keras.applications.ResNet50(input_shape=images.shape[1:], include_top=False, weights=None)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(images / 255.0, training=False) ** 2)
+        return loss, add_up(tape.gradient(loss, model.trainable_variables))
+
+    @tf.function
+    def evaluate():
+        return tf.reduce_mean(model(images[:1] / 255.0, training=False) ** 2)
+
+    return lambda: step()[0], evaluate
+
+
+MAKERS = {"ours": make_ours, "yardstick": make_yardstick, "reference": make_reference}
+
+
+def profile(step, most=12):
+    """[(kind of operation, share of the time of all)] of one step, the largest first."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        step()
+        tf.profiler.experimental.stop()
+        (path,) = glob.glob(os.path.join(folder, "**", "*.xplane.pb"), recursive=True)
+        with open(path, "rb") as file:
+            space = xplane_pb2.XSpace.FromString(file.read())
+    picoseconds = collections.Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                name, _, kind = plane.event_metadata[event.metadata_id].name.partition(":")
+                if name and kind and ":" not in kind and "__inference" not in kind:  # others hold several operations
+                    picoseconds[kind] += event.duration_ps
+    total = sum(picoseconds.values())
+    return [(kind, duration / total) for kind, duration in picoseconds.most_common(most)]
+
+
+if __name__ == "__main__":
+    main()
