@@ -32,9 +32,9 @@ def quiet_tensorflow():
 def prepare_training():
     """As `quiet_tensorflow`, for processes that train or evaluate: on x86, TensorFlow computes with oneDNN.
 
-    It does so by itself on processors with instructions for neural networks (AVX-512 VNNI). Elsewhere a step of training
-    takes about half the time with it, while single images are predicted more slowly. A value of TF_ENABLE_ONEDNN_OPTS
-    that the user set stays. Where a process has imported TensorFlow before, nothing changes.
+    It does so by itself on processors with instructions for neural networks (AVX-512 VNNI). Elsewhere a step of
+    training takes about half the time with it, while single images are predicted more slowly. A value of
+    TF_ENABLE_ONEDNN_OPTS that the user set stays. Where a process has imported TensorFlow before, nothing changes.
     """
     if platform.machine().lower() in _X86:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
