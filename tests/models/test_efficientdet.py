@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfodhelper.models import layers, normalization
 from tfodhelper.models.backbones import efficientnet
-from tfodhelper.models.necks import bifpn
+from tfodhelper.models.necks import bifpn, resampling
 
 HYPERPARAMS = layers.ConvHyperparams(
     initializer="ones", activation=None, norm=normalization.NormHyperparams(), force_use_bias=True
@@ -90,10 +90,9 @@ def test_the_next_iteration_takes_the_results_of_the_one_before():
 def test_resampling():
     fine = tf.reshape(tf.range(1.0, 7.0), [1, 2, 3, 1])
     # Padded behind (3 x 3 at the corner; of the three columns the windows begin before the first and at the second).
-    np.testing.assert_array_equal(bifpn.resample(fine, 1, like=fine)[0, ..., 0], [[5.0, 6.0]])
+    np.testing.assert_array_equal(resampling.shrink(fine, 1)[0, ..., 0], [[5.0, 6.0]])
     coarse = tf.constant([[[[1.0], [2.0]]]])
-    np.testing.assert_array_equal(bifpn.resample(coarse, -1, like=fine)[0, ..., 0], [[1.0, 1.0, 2.0]] * 2)
-    assert bifpn.resample(fine, 0, like=None) is fine
+    np.testing.assert_array_equal(resampling.enlarge(coarse, 1, like=fine)[0, ..., 0], [[1.0, 1.0, 2.0]] * 2)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,10 @@ _MOBILENET_FPN = make(
     "use_explicit_padding use_depthwise fpn",
     num_layers=_LEVELS,
 )
+_MOBILENET_MNASFPN = _MOBILENET_FPN | {
+    "override_base_feature_extractor_hyperparams": Hint("MnasFPN and its backbone always have their own"),
+    "use_depthwise": Hint("MnasFPN always has depthwise convolutions"),
+}
 _RESNET_FPN = make(
     "type depth_multiplier min_depth conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple fpn",
     num_layers=_LEVELS,
@@ -108,6 +112,15 @@ _EFFICIENTNET = make(
     num_layers=Unsupported("bifpn says which feature maps there are"),
     fpn=Unsupported("EfficientNet has a bifpn"),
 )
+_SPAGHETTINET = make(
+    "type spaghettinet_arch_name use_explicit_padding pad_to_multiple",
+    conv_hyperparams=Hint("SpaghettiNet always has hyperparameters of its own"),
+    depth_multiplier=Only(("1",), "spaghettinet_arch_name says how wide SpaghettiNet is"),
+    min_depth=Hint("spaghettinet_arch_name says how wide SpaghettiNet is"),
+    num_layers=Only(("6",), "SpaghettiNet always has 5 feature maps"),
+    override_base_feature_extractor_hyperparams=Hint("SpaghettiNet always has hyperparameters of its own"),
+    use_depthwise=Hint("spaghettinet_arch_name says which convolutions are depthwise"),
+)
 # The names of the first generation have no _keras.
 _FEATURE_EXTRACTORS = {
     "ssd_inception_v2": _INCEPTION_V2,
@@ -126,6 +139,8 @@ _FEATURE_EXTRACTORS = {
     "ssd_mobilenet_v1_fpn_keras": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn": _MOBILENET_FPN,
     "ssd_mobilenet_v2_fpn_keras": _MOBILENET_FPN,
+    "ssd_mobilenet_v2_mnasfpn": _MOBILENET_MNASFPN,
+    "ssd_spaghettinet": _SPAGHETTINET,
     **_RESNETS_FPN,
     **{f"ssd_efficientnet-b{number}_bifpn_keras": _EFFICIENTNET for number in range(8)},
 }

@@ -208,6 +208,33 @@ VARIANTS = {
             "predictor": "depth: 12 num_layers_before_predictor: 1 share_prediction_tower: true use_depthwise: true",
         },
     ),
+    # Of the backbone 1 + 2 + 16 * 3; of the neck, one of the coarsest map and three of each of four times five blocks.
+    "MnasFPN": Variant(
+        51 + 61 + 8,
+        51 + 61 + 8,
+        PYRAMID
+        | {
+            "type": "ssd_mobilenet_v2_mnasfpn",
+            "resizer": ANY_SIZE,
+            "extractor": "use_explicit_padding: true fpn { min_level: 3 max_level: 6 additional_layer_depth: 32 }",
+            "predictor": "depth: 8 num_layers_before_predictor: 2 share_prediction_tower: true use_depthwise: true",
+            "anchors": "multiscale_anchor_generator { min_level: 3 max_level: 6 aspect_ratios: 1 }",
+        },
+    ),
+    # The stem, 4 + 15 + 14 + 12 + 6 + 2 of the backbone's nodes, 12 + 12 + 3 + 4 + 3 + 2 of the neck's and one for each
+    # of its ten edges, two on each map of the depthwise head.
+    "SpaghettiNet": Variant(
+        54 + 46 + 10,
+        54 + 46 + 10,
+        {
+            "type": "ssd_spaghettinet",
+            "extractor": "spaghettinet_arch_name: 'spaghettinet_edgetpu_s' depth_multiplier: 1 "
+            "use_explicit_padding: true",
+            "resizer": ANY_SIZE,
+            "predictor": "kernel_size: 3 use_depthwise: true",
+            "anchors": "ssd_anchor_generator { num_layers: 5 aspect_ratios: 1 }",
+        },
+    ),
     "RetinaNet": Variant(17 + 4 + 10, 17 + 4 + 10, RETINANET),
     "RetinaNet, first generation, two levels": Variant(
         1 + 3 * 4 + 1 + 2,

@@ -41,16 +41,16 @@ class SqueezeExcitation(tf_keras.layers.Layer):
         del training
         return inputs * self.expand(self.reduce(tf.reduce_mean(inputs, axis=[1, 2], keepdims=True)))
 
-    def scoped_blocks(self):
+    def scoped_blocks(self, scope):
         """[(name of its scope in TF-Slim, block)], in order."""
-        return [("Conv", self.reduce), ("Conv_1", self.expand)]
+        return [(f"{scope}/Conv", self.reduce), (f"{scope}/Conv_1", self.expand)]
 
 
 class Bottleneck(tf_keras.layers.Layer):
     """Steps in a row, whose output is perhaps added to their input.
 
     Args:
-      steps: {name of its scope in TF-Slim: `ConvBlock` or `SqueezeExcitation`}, in order.
+      steps: {name of its scope in TF-Slim: `ConvBlock`, or a layer with `scoped_blocks(scope)`}, in order.
       has_shortcut: whether the input is added to the output.
     """
 
@@ -80,10 +80,7 @@ class Bottleneck(tf_keras.layers.Layer):
         """[(name of its scope in TF-Slim, `ConvBlock`)], in order."""
         scoped = []
         for scope, step in zip(self._scopes, self.steps):
-            if isinstance(step, SqueezeExcitation):
-                scoped += [(f"{scope}/{inner}", block) for inner, block in step.scoped_blocks()]
-            else:
-                scoped.append((scope, step))
+            scoped += [(scope, step)] if isinstance(step, layers.ConvBlock) else step.scoped_blocks(scope)
         return scoped
 
 

@@ -101,6 +101,7 @@ class MobileNetV2(bottlenecks.BottleneckNetwork):
       widths: `Widths`.
       explicit_padding: see `layers.Convolution.call`.
       regularize_depthwise: whether the regularizer holds for depthwise kernels too.
+      depthwise_initializer: of depthwise kernels, in place of that of `hyperparams`.
       endpoints: what is returned: `layer_N` for the output of that layer, `layer_N/expansion_output` for what its
         depthwise convolution takes.
     """
@@ -113,6 +114,7 @@ class MobileNetV2(bottlenecks.BottleneckNetwork):
         widths=Widths(),
         explicit_padding=False,
         regularize_depthwise=True,
+        depthwise_initializer=None,
         endpoints=SSD_ENDPOINTS,
         name="mobilenet_v2",
     ):
@@ -132,7 +134,15 @@ class MobileNetV2(bottlenecks.BottleneckNetwork):
             self.channels[f"layer_{number}/expansion_output"] = inside
             self.channels[f"layer_{number}"] = out_channels
             depthwise = block(
-                hyperparams, frozen, inside, None, 3, strides=strides, regularize=regularize_depthwise, **padding
+                hyperparams,
+                frozen,
+                inside,
+                None,
+                3,
+                strides=strides,
+                regularize=regularize_depthwise,
+                initializer=depthwise_initializer,
+                **padding,
             )
             project = block(linear, frozen, inside, out_channels, 1, name="project")
             has_shortcut = strides == 1 and widths.keeps_width(in_channels, depth)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import keras_keys, layers, normalization, pixels, separable
+from tfodhelper.models import keras_keys, layers, normalization, separable
+from tfodhelper.models.necks import resampling
 
 _EPSILON = 1e-4  # of fast attention
 
@@ -140,11 +141,17 @@ class NodeLayers(tf_keras.layers.Layer):
             for index, lateral in zip(self._sources, self.lateral)
         ]
         inputs = [
-            resample(features, self._level - level, like=sources[0]) for features, level in zip(sources, self._levels)
+            self._resample(features, self._level - level, like=sources[0])
+            for features, level in zip(sources, self._levels)
         ]
         if self.combination is None:
             return inputs[0]
         return self.smoothing(self._activation(self.combination(inputs)), training=training)
+
+    def _resample(self, features, steps, like):
+        if steps > 0:
+            return resampling.shrink(features, steps)
+        return resampling.enlarge(features, -steps, like) if steps < 0 else features
 
     def regularization_losses(self):
         """A list of scalars."""
@@ -221,28 +228,6 @@ class BiFPN(tf_keras.layers.Layer):
         """{}: the first generation has no BiFPN."""
         del stage, backbone
         return {}
-
-
-def resample(features, steps, like):
-    """Brings a map to the next level, or to the one before.
-
-    Sides need not be multiples of the strides: where the finer map has an odd side, the doubled map is one row or
-    column larger and loses its last one. (The published code asks for inputs of multiples of the largest stride.)
-
-    Args:
-      features: float32 [b, h, w, c].
-      steps: 1: the largest of 3 x 3 at every second position; -1: each value 2 x 2 times; 0: nothing is done.
-      like: a map of the finer level; needed for -1.
-
-    Returns:
-      float32 [b, height, width, c].
-    """
-    if steps > 0:
-        return tf.nn.max_pool2d(features, 3, 2, "SAME")
-    if steps < 0:
-        height, width = pixels.size_of(like)
-        return tf.repeat(tf.repeat(features, 2, axis=1), 2, axis=2)[:, :height, :width]
-    return features
 
 
 def _build_smoothing(hyperparams, frozen, depth):

@@ -3,15 +3,19 @@
 import dataclasses
 import functools
 
+import tensorflow as tf
+import tf_keras
+
 from tfodhelper import errors
 from tfodhelper.families import pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
-from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1
-from tfodhelper.models.necks import feature_pyramid, pooling_pyramid
+from tfodhelper.models.backbones import mobilenet_v1, mobilenet_v2, resnet_v1, spaghettinet
+from tfodhelper.models.necks import feature_pyramid, mnasfpn, pooling_pyramid, spaghetti
 from tfodhelper.models.ssd import build_backbones
 
 _MOBILENET_V1_ENDPOINTS = {2: 3, 3: 5, 4: 11, 5: 13}
 _MOBILENET_V2_ENDPOINTS = {2: "layer_4", 3: "layer_7", 4: "layer_14", 5: "layer_19"}
+_MNASFPN_ENDPOINTS = ("layer_7", "layer_14", "layer_18")
 _SLENDER_LAST_DEPTH = 256  # of MobileNet V2 in the first generation, if the pyramid is depthwise
 
 
@@ -106,12 +110,67 @@ def _build_mobilenet_v1_ppn(message, frozen, padding):
     }
 
 
+def _build_mobilenet_v2_mnasfpn(message, frozen, padding):
+    """See `build.FEATURE_EXTRACTORS`.
+
+    All convolutions, also those of the backbone, have the hyperparameters of the pyramid; only, their weight decay is
+    less.
+    """
+    if (message.fpn.min_level, message.fpn.max_level) != (mnasfpn.MIN_LEVEL, mnasfpn.MAX_LEVEL):
+        raise errors.ConfigError(
+            "feature_extractor.fpn: MnasFPN was searched for certain levels",
+            expected=f"min_level: {mnasfpn.MIN_LEVEL}, max_level: {mnasfpn.MAX_LEVEL}",
+            received=f"{message.fpn.min_level} to {message.fpn.max_level}",
+        )
+    own = dataclasses.replace(
+        mnasfpn.POINTWISE_HYPERPARAMS,
+        regularizer=mobilenet_v2.DEFAULT_HYPERPARAMS.regularizer,
+        activation=tf.nn.relu6,
+    )
+    backbone = mobilenet_v2.MobileNetV2(
+        own,
+        frozen=frozen,
+        widths=mobilenet_v2.Widths(message.depth_multiplier, message.min_depth, slim=True),
+        explicit_padding=message.use_explicit_padding,
+        depthwise_initializer=tf_keras.initializers.TruncatedNormal(stddev=mnasfpn.DEPTHWISE_STDDEV),
+        endpoints=_MNASFPN_ENDPOINTS,
+    )
+    neck = mnasfpn.MnasFPN(
+        backbone.depths,
+        message.fpn.additional_layer_depth,
+        lambda depth: max(layers.round_depth(depth * message.depth_multiplier), message.min_depth),
+        explicit_padding=message.use_explicit_padding,
+        frozen=frozen,
+    )
+    scaling = dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding)
+    return {"scaling": scaling, "backbone": backbone, "neck": neck}
+
+
+def _build_spaghettinet(message, frozen, padding):
+    """See `build.FEATURE_EXTRACTORS`."""
+    network = spaghettinet.BY_NAME.get(message.spaghettinet_arch_name)
+    if network is None:
+        raise errors.ConfigError(
+            "feature_extractor.spaghettinet_arch_name",
+            expected="one of " + ", ".join(spaghettinet.BY_NAME),
+            received=message.spaghettinet_arch_name or "nothing",
+        )
+    own = {"explicit_padding": message.use_explicit_padding, "frozen": frozen}
+    return {
+        "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
+        "backbone": spaghettinet.SpaghettiNet(network, **own),
+        "neck": spaghetti.SpaghettiNeck(network, **own),
+    }
+
+
 FEATURE_EXTRACTORS = {  # the first generation's names have no _keras
     "ssd_mobilenet_v1_fpn": _build_mobilenet_v1_fpn,
     "ssd_mobilenet_v1_fpn_keras": _build_mobilenet_v1_fpn,
     "ssd_mobilenet_v1_ppn": _build_mobilenet_v1_ppn,  # of the first generation alone
     "ssd_mobilenet_v2_fpn": _build_mobilenet_v2_fpn,
     "ssd_mobilenet_v2_fpn_keras": _build_mobilenet_v2_fpn,
+    "ssd_mobilenet_v2_mnasfpn": _build_mobilenet_v2_mnasfpn,  # of the first generation alone
+    "ssd_spaghettinet": _build_spaghettinet,  # likewise
 }
 for _depth in resnet_v1.UNITS:
     FEATURE_EXTRACTORS[f"ssd_resnet{_depth}_v1_fpn"] = functools.partial(_build_resnet_v1_fpn, depth=_depth)
