@@ -188,7 +188,9 @@ def test_the_training_of_a_round_is_resumed(tmp_path):
     options = run_folder.RunOptions(**given, validate="header", output_dir=folder)
     assert choose(options) == folder
     del stored["data"]["validate"]  # as a program may have left it out
-    (folder / "run.json").write_text(json.dumps({"settings": stored, "finished": False}), encoding="utf-8")
+    (folder / "run.json").write_text(
+        json.dumps({"settings": stored, "phases": {}, "finished": False}), encoding="utf-8"
+    )
     assert choose(options) == folder
 
 

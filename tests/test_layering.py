@@ -11,6 +11,7 @@ import tfodhelper
 PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
 OPEN_TO_ALL = {
+    "state_files",
     *("version", "errors", "fields", "options", "run_layout", "spelling", "plain_text", "sheets", "limits"),
     *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
     *("terminal", "user_files"),

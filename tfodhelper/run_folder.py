@@ -7,7 +7,6 @@ same command resumes where the first one stopped.
 import contextlib
 import dataclasses
 import datetime
-import json
 import pathlib
 import shutil
 import time
@@ -55,7 +54,7 @@ def run(options, is_part=False):
     folder = choose_folder(options, settings)
     storage.make_folder(folder)
     with storage.hold(folder), console.process_log(folder / "process.log"):
-        state = _read_state(folder) or {"settings": settings, "phases": {}, "finished": False}
+        state = run_layout.read_state(folder) or {"settings": settings, "phases": {}, "finished": False}
         if state["finished"]:
             console.say(f"{folder}: this run is already finished")
         else:
@@ -81,7 +80,7 @@ def _follow(options):
 
     folder = pathlib.Path(options.output_dir)
     console.say(f"waiting for the first worker to write {folder / 'pipeline.config'}")
-    while "config" not in (_read_state(folder) or {"phases": {}})["phases"]:
+    while "config" not in (run_layout.read_state(folder) or {"phases": {}})["phases"]:
         time.sleep(1)
     _train(options, folder, pipeline.read_pipeline(folder / "pipeline.config"))
     return folder
@@ -118,7 +117,7 @@ def choose_folder(options, settings):
     number = 1
     while True:
         folder = pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}")
-        state = _read_state(folder)
+        state = run_layout.read_state(folder)
         if state is not None and not state["finished"] and not _differences(state["settings"], settings):
             return folder
         if not folder.exists():
@@ -127,7 +126,7 @@ def choose_folder(options, settings):
 
 
 def _check_named_folder(folder, settings):
-    state = _read_state(folder)
+    state = run_layout.read_state(folder)
     if state is None:
         if folder.is_dir():
             own_files.remove_dead(folder)
@@ -157,11 +156,6 @@ def _differences(stored, new):
     """{name: (stored value, new value)} of the settings that differ."""
     old, new = ({**settings["data"], **settings} for settings in (_read_settings(stored), new))
     return {key: (old.get(key), new.get(key)) for key in {*old, *new} - {"data"} if old.get(key) != new.get(key)}
-
-
-def _read_state(folder):
-    path = folder / run_layout.STATE
-    return storage.read_json(path) if path.exists() else None
 
 
 def _start(folder, state):
@@ -263,19 +257,20 @@ def read_result(folder):
     Raises:
       StorageError: run.json cannot be read.
     """
-    state = _read_state(pathlib.Path(folder))
+    state = run_layout.read_state(pathlib.Path(folder))
     if state is None or not state["finished"]:
         return None
+    result = run_layout.result_of(folder, state)
     evaluations = run_layout.checkpoints_of(folder) / "evaluations.jsonl"
-    lines = evaluations.read_text(encoding="utf-8").splitlines() if evaluations.exists() else []
-    records = {record["step"]: record for record in map(json.loads, lines)}
+    stored = run_layout.read_evaluations(evaluations) if evaluations.exists() else []
+    records = {record["step"]: record for record in stored}
 
     def read(name):
-        numbers = state["result"][name]
+        numbers = result[name]
         tags = {f"DetectionBoxes_Precision/{short}": numbers[short] for short in ("mAP", "mAP@.50IOU")}
         return records.get(numbers["step"], {"step": numbers["step"], "metrics": tags})
 
-    return {"best": read("best"), "last": read("last"), "seconds_per_step": state["result"]["seconds_per_step"]}
+    return {"best": read("best"), "last": read("last"), "seconds_per_step": result.get("seconds_per_step")}
 
 
 def _summary(folder, state):
@@ -284,11 +279,13 @@ def _summary(folder, state):
             *(name, numbers["step"], _figure(numbers["mAP"]), _figure(numbers["mAP@.50IOU"])),
             run_layout.export_of(folder, name),
         )
-        for name, numbers in state["result"].items()
+        for name, numbers in run_layout.result_of(folder, state).items()
         if name in ("best", "last")
     ]
     console.say("")
     console.say(console.format_table(("", "step", "mAP", "mAP@.50IOU", "exported to"), rows, numbers=(1, 2, 3)))
+    if any("-" in row[2:4] for row in rows):
+        console.say("mAP -: the validation images have no objects to measure it by; the best weights are the last ones")
     times = [(name, console.format_seconds(phase["seconds"])) for name, phase in state["phases"].items()]
     console.say("")
     console.say(console.format_table(("phase", "time"), times, numbers=(1,)))
@@ -304,4 +301,4 @@ def _summary(folder, state):
 
 
 def _figure(value):
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None or value < 0 else f"{value:.4f}"  # -1: not measured, in runs of the first versions

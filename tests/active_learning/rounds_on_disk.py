@@ -82,7 +82,9 @@ def add_training(space, number, train, validate, evaluations, seconds=None):
     lines = [json.dumps({"step": step, "seconds": 2.0, "metrics": metrics}) + "\n" for step, metrics in evaluations]
     (checkpoints / "evaluations.jsonl").write_text("".join(lines))
     phases = {name: {"seconds": value} for name, value in (seconds or {}).items()}
-    (round_.training_dir / "run.json").write_text(json.dumps({"phases": phases, "finished": True}))
+    (round_.training_dir / "run.json").write_text(
+        json.dumps({"settings": {"data": {}}, "phases": phases, "finished": True})
+    )
     return round_
 
 

@@ -1,12 +1,16 @@
 """One evaluation of a batch, with and without proposals."""
 
+import json
+
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from tfodhelper import protos
+from tfodhelper import errors, protos, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
-from tfodhelper.training import evaluation
+from tfodhelper.training import curves, evaluation, jobs, summaries
 
 
 def make_batch(with_proposals=True):
@@ -71,3 +75,59 @@ def test_a_first_stage_alone_is_judged_without_classes():
 def test_figures_by_class_follow_the_configuration():
     figures = evaluate(make_batch(), include_metrics_per_category=True).result()
     assert figures["ProposalBoxes_Recall/Recall@.50IOU@10 ByCategory/cat"] == 0.5
+
+
+def evaluate_without_objects():
+    batch = make_batch()
+    return evaluate(batch | {Groundtruth.NUM_BOXES: np.array([0, 0])}).result()
+
+
+def test_figures_without_objects_are_not_numbers_and_shown_as_a_dash():
+    figures = evaluate_without_objects()
+    for tag in (evaluation.MAP, evaluation.MAP_50, "ProposalBoxes_Recall/AR@300", "DetectionBoxes_Recall/AR@1"):
+        assert np.isnan(figures[tag]), tag
+    assert figures[Losses.TOTAL] == 3.0
+    assert -1.0 not in figures.values()
+    line = evaluation.summarize(figures)
+    assert line.startswith("mAP - (the validation images have no objects to measure it by), mAP@.50IOU -, ")
+    assert "-1" not in line and "nan" not in line
+
+
+def test_the_list_of_evaluations_has_no_best_one_without_objects(tmp_path, capsys):
+    history = evaluation.History(tmp_path / "evaluations.jsonl")
+    history.add(3, evaluate_without_objects(), train={"Loss/total_loss": 1.0})
+    assert history.best() is None and history.last_before(4) == 3 and history.last_before(3) == 0
+    assert evaluation.History(tmp_path / "evaluations.jsonl").records == history.records
+    curves.write_curves(history, tmp_path)
+    header, row = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()
+    values = dict(zip(header.split(","), row.split(",")))
+    assert values["eval/" + evaluation.MAP] == "" and values["eval/Loss/total_loss"] == "3.0"
+    jobs.say_evaluation(3, evaluate_without_objects())
+    said = capsys.readouterr().out
+    assert "-1" not in said and said.rstrip().endswith(evaluation.UNMEASURED)
+
+
+def test_evaluations_of_the_first_versions_are_read_as_what_they_meant(tmp_path):
+    path = tmp_path / "evaluations.jsonl"
+    metrics = {evaluation.MAP: -1.0, "PascalBoxes_Precision/mAP@0.5IOU": None, "Loss/total_loss": -1.0}
+    storage.write_text(path, json.dumps({"step": 5, "metrics": metrics}) + "\n")
+    history = evaluation.History(path)
+    assert history.records[0]["metrics"] == metrics | {evaluation.MAP: None}
+    assert history.best() is None
+
+
+def test_tensorboard_gets_no_point_for_what_was_not_measured(tmp_path):
+    step = tf.Variable(7, dtype=tf.int64)
+    manager = summaries.MeasuredSummaries(str(tmp_path), tf.summary.scalar, global_step=step)
+    manager.write_summaries({"a": 0.5, "b": float("nan"), "c": -0.25})
+    manager.flush()
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    assert accumulator.Tags()["tensors"] == ["a", "c"]
+
+
+def test_a_malformed_evaluation_names_file_and_line(tmp_path):
+    path = tmp_path / "evaluations.jsonl"
+    storage.write_text(path, '{"step": 5, "metrics": {}}\n{}\n')
+    with pytest.raises(errors.StorageError, match=r"evaluations.jsonl, line 2: does not hold an evaluation"):
+        evaluation.History(path)

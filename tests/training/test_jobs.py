@@ -1,5 +1,6 @@
 """The training loop as a whole: what it writes, and how it resumes after interruptions."""
 
+import csv
 import json
 import os
 import signal
@@ -62,6 +63,22 @@ def scalars(folder):
     }
 
 
+def assert_same_tables(first, second):
+    """results.csv of two trainings: the same cells are filled, with the same numbers."""
+    rows = [
+        list(csv.reader((folder / "results.csv").read_text(encoding="utf-8").splitlines()))
+        for folder in (first, second)
+    ]
+    assert rows[0][0] == rows[1][0]
+    for row, other in zip(rows[0][1:], rows[1][1:], strict=True):
+        assert [bool(cell) for cell in row] == [bool(cell) for cell in other]
+        assert [float(cell or 0) for cell in other] == pytest.approx(
+            [float(cell or 0) for cell in row], rel=1e-3, abs=1e-4
+        )
+    trained = [i for i, name in enumerate(rows[0][0]) if name.startswith("train/")]
+    assert trained and all(row[i] for row in rows[0][1:] for i in trained)
+
+
 def test_what_a_training_leaves_behind(trained):
     folder, result = trained
     assert result.step == 6
@@ -121,6 +138,7 @@ def test_resuming_gives_the_weights_of_a_training_without_interruption(trained, 
     assert [record["step"] for record in result.history.records] == [3, 6]
     assert_same_checkpoints(straight / "ckpt-6", tmp_path / "ckpt-6")
     assert_same_checkpoints(straight / "last" / "ckpt-6", tmp_path / "last" / "ckpt-6")
+    assert_same_tables(straight, tmp_path)
 
 
 def test_a_finished_training_is_not_done_again(trained, data):
@@ -205,6 +223,32 @@ def test_kill_in_the_middle_and_start_again(data, trained, tmp_path):
     steps = sorted(scalars(folder / "train")["Loss/total_loss"])
     assert steps == sorted(set(steps)) and steps[-1] == 6
     assert_same_checkpoints(trained[0] / "ckpt-6", folder / "ckpt-6")
+    assert_same_tables(trained[0], folder)
+
+
+def test_without_objects_to_evaluate_by_the_last_weights_are_kept_and_nothing_is_called_the_best(
+    data, tmp_path, capsys
+):
+    pipeline = tiny.make_pipeline(data)
+    negatives = tmp_path / "negatives.record"
+    images = tf.data.TFRecordDataset(list(map(str, data.validate_shards))).take(2)
+    with tf.io.TFRecordWriter(str(negatives)) as writer:
+        for serialized in images.as_numpy_iterator():
+            example = tf.train.Example.FromString(serialized)
+            for key in [key for key in example.features.feature if key.startswith("image/object/")]:
+                del example.features.feature[key]
+            writer.write(example.SerializeToString())
+    pipeline.eval_input_reader[0].tf_record_input_reader.input_path[:] = [str(negatives)]
+    folder = tmp_path / "model"
+    result = jobs.train_model(pipeline, folder, OPTIONS)
+    said = capsys.readouterr()
+    assert "none of 2 records has a box: mAP cannot be measured" in said.err
+    assert "mAP - (the validation images have no objects to measure it by)" in said.out
+    assert "best" not in said.out and "-1.0" not in said.out
+    assert result.best_checkpoint.endswith("best/ckpt-6") and result.last_checkpoint.endswith("last/ckpt-6")
+    assert result.history.best() is None
+    assert not any("mAP" in tag or "Recall" in tag for tag in scalars(folder / "eval"))
+    assert "-1.0" not in (folder / "results.csv").read_text(encoding="utf-8")
 
 
 def test_statistics_warm_up_only_from_scratch(data, tmp_path):

@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, run_layout
 from tfodhelper.active_learning.options import PARTS, RoundTrainingOptions, part_options
 from tfodhelper.active_learning.oracles import build
 from tfodhelper.active_learning.selection import select
@@ -104,8 +104,8 @@ def check_not_moved(space, round_):
     Raises:
       DatasetError: the workspace was moved or copied during the training.
     """
-    state = round_.training_dir / "run.json"
-    before = storage.read_json(state)["settings"]["data"]["data_dir"] if state.exists() else None
+    state = run_layout.read_state(round_.training_dir)
+    before = state["settings"]["data"].get("data_dir") if state is not None else None
     if before is None or os.path.abspath(before) == os.path.abspath(space.set_dir):
         return
     if _has_learned(round_):

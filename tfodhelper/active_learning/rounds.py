@@ -161,8 +161,9 @@ def _forget_graphs():
 
 
 def best_metrics(round_):
-    """{tag: value or None} of the evaluation of a round's exported model."""
-    return evaluation.History(round_.training_dir / "checkpoints" / "evaluations.jsonl").best()["metrics"]
+    """{tag: value or None} of the evaluation of a round's exported model: the best one, or the last one."""
+    history = evaluation.History(round_.training_dir / "checkpoints" / "evaluations.jsonl")
+    return (history.best() or history.records[-1])["metrics"]
 
 
 def _predict(space, round_):

@@ -17,7 +17,7 @@ follows from the finished rounds.
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, sheets, storage
+from tfodhelper import errors, sheets, state_files, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.options import PARTS, PHASES
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
@@ -33,6 +33,20 @@ REFUSED_HEADER = ("path", "reason")
 LINEAGE_HEADER = (
     *("name", "path", "round", "model", "oracle", "boxes", "best_score"),
     *(field.name for field in dataclasses.fields(Edits)),
+)
+_FIX = "restore the file from a copy"
+_WORKSPACE_FORM = state_files.StateForm(
+    "the settings of a workspace", {"settings": dict}, _FIX, format=FORMAT, error=errors.DatasetError
+)
+_ROUND_FORM = state_files.StateForm(
+    "the state of a round",
+    {"number": int, "settings": dict, "phases": dict},
+    f"{_FIX}, or remove the folder of the round",
+)
+_SETTINGS_FORM = state_files.StateForm(
+    "the settings of a workspace",
+    {"training": dict, "retrain": str, "prediction": dict, "selection": dict, "oracle": dict, "seed": int},
+    _FIX,
 )
 _BETWEEN = "|"  # separates classes, as in the study's lists
 
@@ -129,12 +143,7 @@ class Workspace:
                 received="a folder without it" if self.folder.is_dir() else "no such folder",
                 fix="make one with `tfodhelper active init --workspace=FOLDER ...`",
             )
-        value = storage.read_json(path)
-        if value.get("format") != FORMAT:
-            raise errors.DatasetError(
-                f"{path}: was written by another version", expected=f"format {FORMAT}", received=value.get("format")
-            )
-        self.settings = _read_settings(value["settings"])
+        self.settings = _read_settings(path, state_files.read_state(path, _WORKSPACE_FORM)["settings"])
 
     @property
     def set_dir(self):
@@ -156,8 +165,9 @@ class Workspace:
         rounds = []
         for folder in sorted((self.folder / "rounds").glob("[0-9]*")):
             if (folder / "round.json").is_file():
-                state = storage.read_json(folder / "round.json")
-                rounds.append(Round(folder, state | {"settings": _read_settings(state["settings"])}))
+                path = folder / "round.json"
+                state = state_files.read_state(path, _ROUND_FORM)
+                rounds.append(Round(folder, state | {"settings": _read_settings(path, state["settings"])}))
         return rounds
 
     def begin_round(self, number, settings):
@@ -250,8 +260,9 @@ def split_classes(cell):
     return tuple(name for name in cell.split(_BETWEEN) if name) if cell else None
 
 
-def _read_settings(stored):
-    """Stored settings, under the names that their options have today."""
+def _read_settings(path, stored):
+    """The settings that a file holds, under the names that their options have today."""
+    state_files.check_state(f"{path}, settings", stored, _SETTINGS_FORM)
     return stored | {part: rename_former(kind, stored[part]) for part, kind in PARTS.items() if part in stored}
 
 

@@ -37,7 +37,7 @@ class Figures:
       name: of the file, or `SAVED_MODEL`.
       num_bytes: size of the file, or None.
       latency_ms: median time of a call, from model input to detections.
-      mean_ap, mean_ap_50: COCO's, or None without images.
+      mean_ap, mean_ap_50: COCO's, or None without images or without objects in them.
     """
 
     name: str
@@ -85,9 +85,8 @@ def check(paths, detector, pipeline_config, categories, num_images, dct=jpeg_dct
             if Inputs.SOURCE_ID in example:
                 metric.update(*next(metrics_batch.unbatch(example | detections, example[Inputs.IMAGE].shape[1:3])))
         values = metric.result() if Inputs.SOURCE_ID in example else {}
-        figures.append(
-            Figures(name, sizes[name], 1000 * float(np.median(seconds)), values.get(_MAP), values.get(_MAP_50))
-        )
+        means = [None if values.get(tag) == coco.NO_GROUNDTRUTH else values.get(tag) for tag in (_MAP, _MAP_50)]
+        figures.append(Figures(name, sizes[name], 1000 * float(np.median(seconds)), *means))
     return figures
 
 
@@ -178,6 +177,8 @@ def report(figures, quantizations, nms):
     console.say("")
     console.say(console.format_table(header, rows, numbers=(1, 2, 3, 4)))
     console.say("ms: median time from model input to detections, on this machine")
+    if any(each.mean_ap is None for each in figures):
+        console.say("mAP -: there are no validation images with objects to measure it by")
     expected = figures[0].mean_ap
     for each, quantization in zip(figures[1:], quantizations):
         if expected is not None and expected - each.mean_ap > TOLERATED_LOSS:

@@ -42,6 +42,11 @@ PREFIX = "DetectionBoxes_"
 NO_BOX = -1  # of `assign`
 
 
+def unmeasured_as_nan(figures):
+    """{tag: value} with NaN in the place of `NO_GROUNDTRUTH`, which is not a value that a figure can have."""
+    return {tag: float("nan") if value == NO_GROUNDTRUTH else value for tag, value in figures.items()}
+
+
 def match(ious, gt_ignored, is_crowd):
     """Which detections find a ground truth box; see `assign`.
 

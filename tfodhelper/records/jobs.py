@@ -8,13 +8,17 @@ continue says so and ends, and must be started again. The result is byte-identic
 
 import shutil
 
-from tfodhelper import console, errors, storage
+from tfodhelper import console, errors, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.scan import discover, entry_store, examine
 from tfodhelper.records import folder as folders
 from tfodhelper.records import result, writer
+
+_OPTIONS_FORM = state_files.StateForm(
+    "the options of several jobs", {"jobs": int}, "remove the output folder and start all jobs again"
+)
 
 
 def convert_share(folder, options, number, count):
@@ -76,7 +80,7 @@ def _claim(folder, parts, identity):
             )
         storage.write_json(path, identity)
         storage.write_text(folder / result.UNFINISHED, "being converted by several jobs; removed at the end\n")
-    claimed = storage.read_json(path)
+    claimed = state_files.read_state(path, _OPTIONS_FORM)
     if claimed != identity:
         differing = sorted(name for name in {*claimed, *identity} if claimed.get(name) != identity.get(name))
         raise errors.DatasetError(
@@ -120,7 +124,7 @@ def _write_own(parts, layout, options, number, count):
 
 def _complete(folder, parts, planned, options, layout):
     """Writes the other files when all shards are written; this is done by the first job that finds them."""
-    count = storage.read_json(parts / "options.json")["jobs"]
+    count = state_files.read_state(parts / "options.json", _OPTIONS_FORM)["jobs"]
     paths = [parts / f"written-{number}-of-{count}.json" for number in range(1, count + 1)]
     missing = [number for number, path in enumerate(paths, start=1) if not path.exists()]
     if missing:

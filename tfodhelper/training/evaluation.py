@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, run_layout, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
-from tfodhelper.metrics import proposal_recall
+from tfodhelper.metrics import coco, proposal_recall
 from tfodhelper.render import boxes
 
 MAP = "DetectionBoxes_Precision/mAP"
@@ -17,6 +17,8 @@ MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
 PROPOSAL_RECALL = f"{proposal_recall.PREFIX}Recall@.50IOU@300"
 PROPOSAL_AR = f"{proposal_recall.PREFIX}AR@300"
 LOSS_PREFIX = "Loss/"
+NO_OBJECTS = "(the validation images have no objects to measure it by)"
+UNMEASURED = "-: the validation images have no object of that class and size to measure it by"
 
 
 class Evaluation:
@@ -88,7 +90,7 @@ class Evaluation:
         )
 
     def result(self):
-        """Tag -> value of all losses and metrics.
+        """Tag -> value of all losses and metrics; NaN for a figure that has no ground truth to be measured by.
 
         Raises:
           TrainingError: the validation set is empty.
@@ -99,18 +101,28 @@ class Evaluation:
                 fix="check its input_path, and --val_fraction or --val_list of the conversion",
             )
         values = {name: total / self.num_images for name, total in self._loss_sums.items()}
-        values.update(self._metrics.result())
+        values.update(coco.unmeasured_as_nan(self._metrics.result()))
         if self._proposals is not None:
-            values.update(self._proposals.result())
+            values.update(coco.unmeasured_as_nan(self._proposals.result()))
         return {name: float(value) for name, value in values.items()}
+
+
+def format_figure(value):
+    """A value with four digits, or "-" for one that could not be measured: None or NaN."""
+    return "-" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
 def summarize(metrics):
     """One line with an evaluation's main numbers: detections, proposals if there are any, loss."""
-    parts = [f"mAP {metrics[MAP]:.4f}", f"mAP@.50IOU {metrics[MAP_50]:.4f}", f"loss {metrics[Losses.TOTAL]:.4f}"]
+    precision = format_figure(metrics[MAP])
+    parts = [
+        f"mAP {precision}" + (f" {NO_OBJECTS}" if precision == "-" else ""),
+        f"mAP@.50IOU {format_figure(metrics[MAP_50])}",
+        f"loss {format_figure(metrics[Losses.TOTAL])}",
+    ]
     if PROPOSAL_AR in metrics:
-        recalls = f"recall@.50IOU {metrics[PROPOSAL_RECALL]:.4f} and AR {metrics[PROPOSAL_AR]:.4f}"
-        parts.insert(2, f"up to 300 proposals: {recalls}")
+        recall, average = format_figure(metrics[PROPOSAL_RECALL]), format_figure(metrics[PROPOSAL_AR])
+        parts.insert(2, f"up to 300 proposals: recall@.50IOU {recall} and AR {average}")
     return ", ".join(parts)
 
 
@@ -123,9 +135,7 @@ class History:
 
     def __init__(self, path):
         self._path = pathlib.Path(path)
-        self.records = []
-        if self._path.exists():
-            self.records = list(storage.read_json_lines(self._path))
+        self.records = run_layout.read_evaluations(self._path) if self._path.exists() else []
 
     def add(self, step, metrics, **more):
         """Adds an evaluation, which replaces one of the same step, and writes the file atomically."""
@@ -136,6 +146,10 @@ class History:
     def has(self, step):
         """Whether this step was evaluated."""
         return any(record["step"] == step for record in self.records)
+
+    def last_before(self, step):
+        """The step of the last evaluation before a step; 0 if there is none."""
+        return max((record["step"] for record in self.records if record["step"] < step), default=0)
 
     def best(self, tag=MAP):
         """The record with the highest value, the earliest among equals, or None."""

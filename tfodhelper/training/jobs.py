@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, families, jpeg_dct, run_layout, storage
+from tfodhelper import console, errors, families, jpeg_dct, run_layout, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find, save
 from tfodhelper.config import checks, overrides
@@ -19,6 +19,9 @@ from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
 SAMPLING = "sampling.json"  # in a model folder: which classes an epoch sees
+_SAMPLING_FORM = state_files.StateForm(
+    "the sampling of a training", {"mode": str}, "restore the file from a copy, or remove it and repeat the same flags"
+)
 _UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
@@ -131,8 +134,8 @@ def keep_sampling(input_reader, model_dir, options, is_chief=True):
     """
     chosen = sampling.Sampling(options.sampling, options.negatives)
     path = pathlib.Path(model_dir) / SAMPLING
-    known = storage.read_json(path) if path.exists() else {"mode": sampling.BASE, "negatives": None}
-    previous = sampling.Sampling(known["mode"], known["negatives"])
+    known = state_files.read_state(path, _SAMPLING_FORM) if path.exists() else {"mode": sampling.BASE}
+    previous = sampling.Sampling(known["mode"], known.get("negatives"))
     if previous != chosen and find.find_newest_in(model_dir):
         raise errors.UsageError(
             f"{model_dir}: its checkpoints were trained with another sampling",
@@ -259,10 +262,12 @@ def check_records(input_reader, name, label_map, needs_boxes):
 
 
 def say_evaluation(step, metrics):
-    """Prints the numbers of one evaluation, sorted by tag."""
-    rows = [(tag, f"{value:.4f}" if value == value else "-") for tag, value in sorted(metrics.items())]
+    """Prints the numbers of one evaluation, sorted by tag; NaN, which could not be measured, as "-"."""
+    rows = [(tag, evaluation.format_figure(value)) for tag, value in sorted(metrics.items())]
     console.say(f"evaluation at step {step}")
     console.say(console.format_table(("metric", "value"), rows, numbers=(1,)))
+    if any(figure == "-" for _, figure in rows):
+        console.say(evaluation.UNMEASURED)
 
 
 def is_finished(model_dir, num_steps):

@@ -14,7 +14,7 @@ from tfodhelper import console, errors, families, own_files
 from tfodhelper.checkpoints import find, moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import normalization
-from tfodhelper.training import curves, evaluation, memory, optimizers, strategy, summaries
+from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
@@ -63,7 +63,8 @@ class Session:
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = save.find_newest(self.model_dir) if train else None
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
-        self._train_sums, self._rates = {}, []
+        self._losses = loss_log.LossLog(self.model_dir if train and self.is_chief else None, self.start_step)
+        self._rates = []
         self._progress = self.line = None
         console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images per step")
         bad_batch = training_trainer.BadBatch()
@@ -162,8 +163,13 @@ class Session:
                 checkpoint_manager=self.manager,
                 summary_dir=str(train_dir) if self.is_chief else None,
                 eval_summary_dir=str(eval_dir) if self.is_chief else None,
+                eval_summary_manager=self._eval_summaries(),
                 train_actions=[self._trained],
             )
+
+    def _eval_summaries(self):
+        folder = str(self.model_dir / "eval") if self.is_chief else None
+        return summaries.MeasuredSummaries(folder, tf.summary.scalar, global_step=self.trainer.global_step)
 
     def train(self):
         """Trains to the last step; evaluates every `eval_every` steps and at the end.
@@ -226,9 +232,8 @@ class Session:
     def _trained(self, logs):
         step, now = int(self.trainer.global_step.numpy()), time.monotonic()
         self.line.show(step, logs)
-        for name, value in logs.items():
-            if name.startswith(evaluation.LOSS_PREFIX):
-                self._train_sums.setdefault(name, []).append(float(value))
+        losses = {name: float(value) for name, value in logs.items() if name.startswith(evaluation.LOSS_PREFIX)}
+        self._losses.add(step, losses)
         last_step, last_time = self._last_logged
         self._rates.append((now - last_time) / max(1, step - last_step))
         self._last_logged = (step, now)
@@ -245,8 +250,8 @@ class Session:
         seconds = time.monotonic() - start
         if not self.is_chief:
             return
-        train = {name: round(sum(values) / len(values), 6) for name, values in self._train_sums.items()}
-        self._train_sums = {}
+        means = self._losses.mean(self.history.last_before(step), step)
+        train = {name: round(value, 6) for name, value in means.items()}
         self.history.add(step, metrics, train=train, seconds=round(seconds, 1))
         best = self.history.best()
         console.say(
@@ -263,6 +268,7 @@ class Session:
         if not self.is_chief:
             return
         best = self.history.best()
+        # Where mAP cannot be measured, the last weights are as good as any.
         if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
             save.copy_weights(last, self.model_dir / "best")
         summaries.write_images(finished.pictures, step)
@@ -285,7 +291,7 @@ class Session:
                 global_step=self.trainer.global_step,
                 evaluator=self.trainer,
                 strategy=self.strategy,
-                eval_summary_dir=str(self.model_dir / "eval") if self.is_chief else None,
+                eval_summary_manager=self._eval_summaries(),
             )
             metrics = controller.evaluate(steps=-1)
         self._progress.show(final=True)

@@ -5,12 +5,21 @@ import os
 import time
 
 import numpy as np
+import orbit
 import tensorflow as tf
 
 from tfodhelper import storage
 from tfodhelper.records import framing
 
 _PICTURES = "eval_side_by_side"  # as the Object Detection API calls them
+
+
+class MeasuredSummaries(orbit.utils.SummaryManager):
+    """Writes the figures of an evaluation without those that could not be measured: they are NaN, and not points."""
+
+    def write_summaries(self, summary_dict):
+        """Writes the values that are not NaN; see orbit's `SummaryManager`."""
+        super().write_summaries({tag: value for tag, value in summary_dict.items() if not np.isnan(value)})
 
 
 def drop_after(folder, step):

@@ -77,7 +77,8 @@ def test_a_round_that_has_only_begun_has_no_figures(tmp_path):
 def test_figures_of_a_training_that_still_runs_are_not_a_rounds_figures(tmp_path):
     space = disk.start(tmp_path, ["cat"])
     round_ = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, [(1, disk.metrics(0.1, {"cat": 0.1}))])
-    (round_.training_dir / "run.json").write_text('{"phases": {"convert": {"seconds": 3.0}}, "finished": false}')
+    state = {"settings": {"data": {}}, "phases": {"convert": {"seconds": 3.0}}, "finished": False}
+    (round_.training_dir / "run.json").write_text(json.dumps(state))
     (facts,) = round_facts.read_rounds(tmp_path)
     assert (facts.map50, facts.train, facts.seconds) == (None, None, {"convert": 3.0})
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfodhelper import errors, spelling, storage
+from tfodhelper import errors, spelling, state_files, storage
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
@@ -33,6 +33,11 @@ _SHARDS = ".shards"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
 _FIX = "remove the files of this part and predict the pool again; only this part is repeated"
+_PLAN_FORM = state_files.StateForm(
+    content="a plan of predictions",
+    keys={"num_images": int, "part_size": int, "images_sha256": str, "model_sha256": str, "max_detections": int},
+    fix="remove this folder of predictions; the pool is then predicted again",
+)
 _TEMPORARY = re.compile(r"\.part-(\d{5,})(\.unreadable)?\.(jsonl|npz)\.\d+\.tmp")  # as storage.open_whole names them
 
 
@@ -117,11 +122,11 @@ def read_plan(folder):
       StorageError: there is none, or it cannot be read.
     """
     path = pathlib.Path(folder) / PLAN
-    value = storage.read_json(path)
+    value = state_files.read_state(path, _PLAN_FORM)
     try:
         return Plan(**value)
     except TypeError as error:
-        raise errors.StorageError(f"{path}: is not a plan of predictions ({error})") from error
+        raise errors.StorageError(f"{path}: is not a plan of predictions ({error})", fix=_PLAN_FORM.fix) from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import itertools
 import json
 import pathlib
 
-from tfodhelper import errors, sheets, storage
+from tfodhelper import errors, run_layout, sheets
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.selection import selection as selections
@@ -172,10 +172,10 @@ def stages(rounds):
 
 
 def _read_round(round_, names):
-    run = _read_json_if_there(round_.training_dir / "run.json")
+    run = run_layout.read_state(round_.training_dir) or {}
     is_trained = round_.has("train") or bool(run.get("finished"))
     evaluated = round_.training_dir / "checkpoints" / "evaluations.jsonl"
-    evaluations = list(storage.read_json_lines(evaluated)) if evaluated.is_file() else []
+    evaluations = run_layout.read_evaluations(evaluated) if evaluated.is_file() else []
     metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
     train, validate = _read_sets(round_.training_dir / "data", names) if is_trained else (None, None)
     selection, num_chosen = _read_selection(round_)
@@ -292,7 +292,3 @@ def _read_answers(round_, names):
         "num_edited": num_edited,
         "adopted": adopted,
     }
-
-
-def _read_json_if_there(path):
-    return storage.read_json(path) if path.is_file() else {}
