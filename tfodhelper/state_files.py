@@ -74,7 +74,9 @@ def check_state(path: str | os.PathLike[str], value: Any, form: StateForm) -> di
         raise _refuse(path, form, received)
     for name, kind in form.keys.items():
         if not isinstance(value[name], kind) or (kind is int and isinstance(value[name], bool)):
-            raise _refuse(path, form, f"{name}: {json.dumps(value[name])[:100]}, which is not {_TYPES[kind]}")
+            raise _refuse(
+                path, form, f"{name}: {json.dumps(value[name])[:100]}, which is not {_TYPES.get(kind, 'a list')}"
+            )
     return value
 
 

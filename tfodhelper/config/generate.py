@@ -126,10 +126,11 @@ def read_data_facts(folder):
     """Reads what a configuration needs to know about a converted folder.
 
     Raises:
-      DatasetError: it is not a converted folder.
+      DatasetError: it is not a converted folder, or its label map has changed.
     """
     folder = pathlib.Path(os.path.abspath(folder))
     manifest = manifests.read_manifest(folder)
+    manifests.check_label_map(folder, manifest)
     label_map_path = folder / manifest.files["label_map"]
     patterns = {side: manifest.record_pattern(side) for side in (TRAIN, VALIDATE)}
     return DataFacts(

@@ -9,7 +9,8 @@ import dataclasses
 import json
 import pathlib
 
-from tfodhelper import errors, spelling, storage
+from tfodhelper import errors, spelling, state_files, storage
+from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset.split.split import SPLITS, TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
 from tfodhelper.version import __version__
@@ -17,6 +18,23 @@ from tfodhelper.version import __version__
 NAME = "manifest.json"
 FORMAT = 2
 _LONG = ("images", "left_out", "unlabelled")  # one line per element; they are read from the file on demand
+_SHOWN = 5  # classes in a message
+_FIX = "restore the file from a copy, or remove the folder and convert the images again"
+_FORM = state_files.StateForm(
+    content="the manifest of a converted folder",
+    keys={
+        "fingerprint": str,
+        "options": dict,
+        "classes": list,
+        "shards": dict,
+        "files": dict,
+        "findings": dict,
+        **dict.fromkeys(_LONG, collections.abc.Sequence),
+    },
+    fix=_FIX,
+    format=FORMAT,
+    error=errors.DatasetError,
+)
 _TAIL = 16  # characters, enough for the last comma of the images and the blanks after it
 
 
@@ -28,7 +46,8 @@ class Manifest:
       fingerprint: of the input files.
       options: everything that the result depends on besides the files, as plain values: seed, fraction, ...
       classes: one dict per class: id, name, train, validate (numbers of boxes), and test if there are test images.
-      shards: {side: list of {name, records, bytes}}; test only if there are test images.
+      shards: {side: list of {name, records, bytes, checksums}}, see `records.reader.digest_checksums`; test only if
+        there are test images.
       files: {"label_map", "train_csv", "validate_csv", "test_csv": name}.
       images: one dict per image: path, xml, sha256, split, source_id, width, height, boxes, content (a digest of the
         content of the record), record ([shard, position in it]), fixes.
@@ -36,6 +55,7 @@ class Manifest:
         more_reasons if there are any.
       unlabelled: names of images without an annotation file.
       findings: {code: count}.
+      digests: {name of a file in `files`: {"bytes", "sha256"}}; empty in manifests of earlier versions.
       version: of the program that wrote it.
     """
 
@@ -48,6 +68,7 @@ class Manifest:
     left_out: collections.abc.Sequence
     unlabelled: collections.abc.Sequence
     findings: dict
+    digests: dict = dataclasses.field(default_factory=dict)
     version: str = __version__
 
     def count_images(self, side):
@@ -154,7 +175,11 @@ class StoredList(columns.ComparedByElement):
 
     def _read(self, file, offset):
         file.seek(offset)
-        return json.loads(file.readline().rstrip(b",\n"))
+        line = file.readline()
+        try:
+            return json.loads(line.rstrip(b",\n"))
+        except ValueError as error:
+            raise errors.DatasetError(f"{self._path}: has changed: {line[:100]!r} is not JSON", fix=_FIX) from error
 
 
 def _stamp_of(path):
@@ -209,38 +234,104 @@ def read_manifest(folder):
         value = _read_parts(path)
     except OSError as error:
         raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
-    if value is None:
-        value = storage.read_json(path)
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        received = value.get("format", "none") if isinstance(value, dict) else type(value).__name__
+    value = state_files.read_state(path, _FORM) if value is None else state_files.check_state(path, value, _FORM)
+    names = {field.name for field in dataclasses.fields(Manifest)} - {"version", "digests"}
+    manifest = Manifest(
+        version=value.get("tfodhelper", ""),
+        digests=value.get("digests", {}),
+        **{name: value[name] for name in names},
+    )
+    _check_form(path, manifest)
+    return manifest
+
+
+def _check_form(path, manifest):
+    """Refuses a manifest that was edited so that its parts are of other types."""
+    try:
+        shards = [shard for side in SPLITS for shard in manifest.shards.get(side, [])]
+        is_good = all(isinstance(shard["name"], str) and shard["records"] >= 0 <= shard["bytes"] for shard in shards)
+        is_good &= all(isinstance(entry["id"], int) and isinstance(entry["name"], str) for entry in manifest.classes)
+        is_good &= all(isinstance(name, str) and pathlib.Path(name).name == name for name in manifest.files.values())
+        is_good &= all(digest["bytes"] >= 0 and digest["sha256"] for digest in manifest.digests.values())
+        is_good &= "label_map" in manifest.files
+    except (AttributeError, KeyError, TypeError):
+        is_good = False
+    if not is_good:
         raise errors.DatasetError(
-            f"{path}: the format of the manifest is not supported by this version",
-            expected=f"format {FORMAT}",
-            received=received,
-            fix="convert the images again into another folder",
+            f"{path}: has changed: its shards, classes or files are not what `convert` writes", fix=_FIX
         )
-    names = {field.name for field in dataclasses.fields(Manifest)} - {"version"}
-    missing = sorted(names - set(value))
-    if missing:
-        raise errors.DatasetError(f"{path}: lacks {', '.join(missing)}", fix="convert the images again")
-    return Manifest(version=value.get("tfodhelper", ""), **{name: value[name] for name in names})
+
+
+def digest_files(folder, names):
+    """{name: {"bytes", "sha256"}} of small files in a folder, for `Manifest.digests`."""
+    paths = {name: pathlib.Path(folder) / name for name in names}
+    return {name: {"bytes": path.stat().st_size, "sha256": storage.sha256_of(path)} for name, path in paths.items()}
 
 
 def check_files(folder, manifest):
-    """Checks that all files named in the manifest exist and have the recorded size.
+    """Checks that the files named in the manifest are as they were written: all but the content of the record files.
 
     Raises:
-      DatasetError: names the first file that does not.
+      DatasetError: names the first file that is not, and what has changed in it.
     """
     folder = pathlib.Path(folder)
-    fix = "remove the folder and convert the images again"
     for shard in [shard for side in SPLITS for shard in manifest.shards.get(side, [])]:
-        path = folder / shard["name"]
-        size = path.stat().st_size if path.is_file() else None
-        if size != shard["bytes"]:
-            received = "it is missing" if size is None else f"{spelling.count(size, 'byte')}"
-            expected = f"{shard['bytes']} bytes"
-            raise errors.DatasetError(f"{path}: has changed", expected=expected, received=received, fix=fix)
+        _check_size(folder / shard["name"], shard["bytes"])
+    check_label_map(folder, manifest)
     for name in manifest.files.values():
-        if not (folder / name).is_file():
-            raise errors.DatasetError(f"{folder / name}: is missing", fix=fix)
+        _check_digest(folder / name, manifest.digests.get(name))
+
+
+def check_label_map(folder, manifest):
+    """Checks that the label map has the classes whose ids are in the records.
+
+    Raises:
+      DatasetError: says which classes differ.
+    """
+    path = pathlib.Path(folder) / manifest.files["label_map"]
+    if not path.is_file():
+        raise _changed(path, None, "it is missing")
+    written = {entry["id"]: entry["name"] for entry in manifest.classes}
+    present = {item.id: item.name for item in label_maps.read_label_map(path)}
+    if written and written != present:
+        raise _changed(path, f"the {len(written)} classes of the records", "; ".join(_compare(written, present)))
+
+
+def _compare(written, present):
+    """Texts that say how a label map differs from the one that was written; both {id: name}."""
+    differing = [id for id in sorted({*written, *present}) if written.get(id) != present.get(id)]
+    texts = []
+    for id in differing[:_SHOWN]:
+        if id not in present:
+            texts.append(f"without id {id}, {written[id]!r}")
+        elif id not in written:
+            texts.append(f"with id {id}, {present[id]!r}, which is new")
+        else:
+            texts.append(f"id {id} is {present[id]!r} instead of {written[id]!r}")
+    return texts + ([f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else [])
+
+
+def _check_size(path, num_bytes):
+    size = path.stat().st_size if path.is_file() else None
+    if size != num_bytes:
+        raise _changed(path, f"{num_bytes} bytes", "it is missing" if size is None else spelling.count(size, "byte"))
+
+
+def _check_digest(path, digest):
+    """Compares a file with an entry of `Manifest.digests`; without one, only that it exists."""
+    if digest is None:
+        if not path.is_file():
+            raise _changed(path, None, "it is missing")
+        return
+    _check_size(path, digest["bytes"])
+    if storage.sha256_of(path) != digest["sha256"]:
+        raise _changed(path, f"the content that was written, SHA-256 {digest['sha256'][:12]}...", "other content")
+
+
+def _changed(path, expected, received):
+    return errors.DatasetError(
+        f"{path}: has changed since the conversion",
+        expected=expected,
+        received=received,
+        fix=_FIX,
+    )

@@ -154,15 +154,16 @@ def complete(folder, planned, options, content):
             lines = image_lists.write_lists(folder, files, planned, content, options.num_workers)
             read_lines = stack.enter_context(lines)
         label_maps.write_label_map(folder / result.LABEL_MAP, planned.label_map)
-        manifest = _make_manifest(planned, options, content, sides)
+        manifest = _make_manifest(folder, planned, options, content, sides)
         planned.examination.index.entries.save_as(folder / result.NOTES)
         manifests.write_manifest(folder, manifest, read_lines())
     _say_summary(planned, manifest)
     return result.read_result(folder, reused=False, manifest=manifest)
 
 
-def _make_manifest(planned, options, content, sides):
+def _make_manifest(folder, planned, options, content, sides):
     boxes = planned.statistics.boxes
+    files = {"label_map": result.LABEL_MAP} | {f"{side}_csv": f"{side}.csv" for side in sides}
     return manifests.Manifest(
         fingerprint=planned.examination.fingerprint,
         options=options.identity(),
@@ -171,11 +172,12 @@ def _make_manifest(planned, options, content, sides):
             for item in planned.label_map
         ],
         shards=content.shards,
-        files={"label_map": result.LABEL_MAP} | {f"{side}_csv": f"{side}.csv" for side in sides},
+        files=files,
         images=[],
         left_out=[_describe_left_out(planned, name, reasons) for name, reasons in planned.left_out.items()],
         unlabelled=planned.examination.unlabelled,
         findings=findings.count_codes(planned.findings),
+        digests=manifests.digest_files(folder, files.values()),
     )
 
 

@@ -14,6 +14,7 @@ from tfodhelper import console, errors, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import SPLITS, TEST, TRAIN, VALIDATE
+from tfodhelper.records import integrity
 
 UNFINISHED = ".unfinished"  # the mark of a folder that is being written
 LABEL_MAP = "label_map.pbtxt"
@@ -81,7 +82,7 @@ def read_result(folder, reused=True, manifest=None):
     """
     folder = pathlib.Path(folder)
     manifest = manifest or manifests.read_manifest(folder)
-    manifests.check_files(folder, manifest)
+    integrity.check_folder(folder, manifest, is_fresh=not reused)
     shards = {side: tuple(folder / name for name in manifest.shard_names(side)) for side in SPLITS}
     patterns = {side: manifest.record_pattern(side) for side in SPLITS}
     return ConvertResult(

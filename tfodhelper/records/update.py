@@ -21,7 +21,7 @@ from tfodhelper.dataset import plan
 from tfodhelper.dataset.split.split import SPLITS, TRAIN
 from tfodhelper.outofcore import columns
 from tfodhelper.records import folder as folders
-from tfodhelper.records import framing, previous_records, reader, result, writer
+from tfodhelper.records import framing, integrity, previous_records, reader, result, writer
 
 _FOLDER = ".update"
 
@@ -55,7 +55,7 @@ def update(folder, options, manifest, known):
     Returns:
       A `result.ConvertResult`.
     """
-    manifests.check_files(folder, manifest)
+    integrity.check_folder(folder, manifest)
     label_map = label_maps.read_label_map(folder / manifest.files["label_map"])
     new_folder = _make_empty(folder / _FOLDER)
     old = previous_records.PreviousRecords(manifest, str(new_folder))
@@ -152,7 +152,7 @@ def _keep_shard(source, target, old_shard, kept):
                 if image >= 0:
                     old.seek(offset - framing.HEADER.size)
                     new.write(old.read(framing.HEADER.size + length + framing.FOOTER.size))
-    return {"name": target.name, "records": num_kept, "bytes": target.stat().st_size}
+    return writer.describe_shard(target, num_kept, reader.digest_checksums(target))
 
 
 def recover(folder):

@@ -178,17 +178,24 @@ def write_shards(shards, num_workers=0, progress=None):
 def write_shard(task):
     """Writes one shard; see `write_shards`."""
     path = pathlib.Path(task.path)
-    encoded = {}
+    encoded, checksums = {}, hashlib.sha256()
     with storage.open_whole(path, "wb", 1 << 18) as file:
         entries = entry_store.read_entries(task.notes, zip(task.offsets, task.lengths))
         for entry, member, source_id in zip(entries, task.members, task.ids):
             image = f"{task.image_dir}/{entry.image}"
             item = RecordItem(entry.image, image, source_id, entry.facts, entry.turn, entry.usable)
             serialized, changed = _make_record(item, task.label_map)
-            file.writelines(framing.frame(serialized))
+            header, content, footer = framing.frame(serialized)
+            file.writelines((header, content, footer))
+            checksums.update(header + footer)
             if changed:
                 encoded[member] = changed
-    return {"name": path.name, "records": len(task.members), "bytes": path.stat().st_size}, encoded
+    return describe_shard(path, len(task.members), checksums.hexdigest()), encoded
+
+
+def describe_shard(path, num_records, checksums):
+    """The entry of a shard in the manifest; `checksums` is what `reader.digest_checksums` gives."""
+    return {"name": path.name, "records": num_records, "bytes": path.stat().st_size, "checksums": checksums}
 
 
 def _make_record(item, label_map):

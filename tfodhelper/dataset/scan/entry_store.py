@@ -1,18 +1,21 @@
 """Stores the results of a scan in files, so that memory does not grow with the number of images.
 
 The file also serves as notes for a later conversion: its first line identifies what they depend on, every further line
-is an `entry.Entry`, in the order of the annotation files.
+is an `entry.Entry`, in the order of the annotation files, and the last line holds the checksum of all others. Notes
+that were cut or edited are not used: the files are then read again.
 """
 
 import array
 import contextlib
 import functools
+import itertools
 import json
 import os
 import pathlib
 import tempfile
 import typing
 import weakref
+import zlib
 
 from tfodhelper import errors, own_files, storage
 from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image, check_entry, labels_of, make_entry
@@ -33,6 +36,7 @@ NO_SIZE = -1
 _MOST_PX = 1 << 62
 _BUFFER_BYTES = 1 << 18
 _BLOCK = 1 << 8  # entries
+_SEAL = b'["",'  # beginning of the last line
 _KNOWN_KINDS = 1 << 12  # that are kept in memory at a time
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _decoder = json.JSONDecoder()
@@ -183,7 +187,7 @@ class EntryStore:
             raise storage.explain_os_error(error, folder or tempfile.gettempdir()) from error
         self._discard = weakref.finalize(self, _discard, self._file, self._reader, temporary, own_folder)
         self._head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
-        self._end, self._is_ordered = 0, True
+        self._end, self._is_ordered, self._checksum = 0, True, 0
         self.flags, self.digests = (columns.Column("B", folder=folder) for _ in range(2))
         self.lengths, self.kind_of = (columns.Column("I", folder=folder) for _ in range(2))
         self.offsets, self.num_bytes = (columns.Column("Q", folder=folder) for _ in range(2))
@@ -280,20 +284,25 @@ class EntryStore:
 
     def save_as(self, path):
         """Keeps the file permanently under the given path; it appears there atomically."""
-        self.flush()
         if self._is_ordered:
             try:
+                self._file.write(_seal(self._checksum))
+                self.flush()
                 os.fsync(self._file.fileno())
                 os.replace(self.path, path)
             except OSError as error:
                 raise storage.explain_os_error(error, path) from error
             self.path = str(path)
             return
+        self.flush()
         with storage.open_whole(path, "wb") as file:
-            file.write(self._head)
-            for offset, length in zip(self.offsets, self.lengths):
-                self._reader.seek(offset)
-                file.write(self._reader.read(length))
+            _write_sealed(file, itertools.chain((self._head,), self._read_lines()))
+
+    def _read_lines(self):
+        """Yields the lines of all entries, in order."""
+        for offset, length in zip(self.offsets, self.lengths):
+            self._reader.seek(offset)
+            yield self._reader.read(length)
 
     def _write(self, data):
         start = self._end
@@ -302,7 +311,22 @@ class EntryStore:
         except OSError as error:
             raise storage.explain_os_error(error, self.path) from error
         self._end += len(data)
+        self._checksum = zlib.crc32(data, self._checksum)
         return start
+
+
+def _seal(checksum):
+    """The last line: an entry without a name, with the checksum of all lines before it."""
+    return (_encode(["", checksum]) + "\n").encode("ascii")
+
+
+def _write_sealed(file, parts):
+    """Writes parts of a file of notes, and its last line."""
+    checksum = 0
+    for part in parts:
+        file.write(part)
+        checksum = zlib.crc32(part, checksum)
+    file.write(_seal(checksum))
 
 
 def _discard(file, reader, temporary, own_folder):
@@ -360,18 +384,28 @@ class Notes:
 
 
 def _list_lines(path, identity):
-    """Yields (annotation file, offset, bytes) of the lines of a file of notes; raises ValueError if it is invalid."""
+    """Yields (annotation file, offset, bytes) of the lines of a file of notes.
+
+    Raises:
+      ValueError: it is invalid, or was changed; at the end, if only the checksum says so.
+    """
     with open(path, "rb") as file:
         head = file.readline()
         if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
             raise ValueError
-        offset = len(head)
+        offset, checksum = len(head), zlib.crc32(head)
         for line in file:
+            if line.startswith(_SEAL) and line == _seal(checksum):
+                break
             name, _ = _decoder.raw_decode(line.decode("ascii"), 1)
             if not isinstance(name, str) or not line.endswith(b"]\n"):
                 raise ValueError
             yield name, offset, len(line)
-            offset += len(line)
+            offset, checksum = offset + len(line), zlib.crc32(line, checksum)
+        else:
+            raise ValueError
+        if file.read(1):
+            raise ValueError
 
 
 def read_notes(path, identity):
@@ -382,7 +416,6 @@ def read_notes(path, identity):
 
 def write_notes(path, identity, batches):
     """Writes a file of notes from `EntryBatch`es."""
+    head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
     with storage.open_whole(path, "wb") as file:
-        file.write((json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii"))
-        for batch in batches:
-            file.write(batch.lines)
+        _write_sealed(file, itertools.chain((head,), (batch.lines for batch in batches)))
