@@ -101,7 +101,7 @@ LAYERS = {
     "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.servable": (
         {
-            *("annotations.label_map", "prediction.model_safety", "prediction.saved_models"),
+            *("annotations.label_map", "prediction.model_safety", "prediction.output_check", "prediction.saved_models"),
             "prediction.single_thread",
             *("prediction.tflite_servable", "tensorflow_setup"),
         },

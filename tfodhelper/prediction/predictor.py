@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, fields, jpeg_dct
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import detections, reading, saved_models, servable
+from tfodhelper.prediction import detections, output_check, reading, saved_models, servable
 
 _WINDOW_BATCHES = 4  # batches within which images are sorted by size
 _CALLS_AHEAD = 3  # waiting or running calls in threads, for each that can run
@@ -76,12 +76,14 @@ class StreamPredictor:
     def __init__(self, saved_model_dir, label_map=None, is_for_many=False, trust_model=False, dct=None):
         self.dct = dct or jpeg_dct.find(saved_models.find_model(saved_model_dir))
         self._servable = servable.load(saved_model_dir, is_for_many, trust_model, self.dct)
+        label_map_name = label_map if isinstance(label_map, (str, os.PathLike)) else "the label map"
         if label_map is None:
             label_map = self._servable.find_label_map()
         if isinstance(label_map, (str, os.PathLike)):
             label_map = label_maps.read_label_map(label_map)
         self.label_map = label_map
         self._names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
+        self._check = output_check.OutputCheck(saved_model_dir, self._names, label_map_name)
 
     def predict(self, paths, *, batch_size=8, score_threshold=0.0, on_unreadable=None):
         """Predicts image files.
@@ -127,7 +129,7 @@ class StreamPredictor:
           `Outcome`, in the order of `paths`.
 
         Raises:
-          PredictionError: the model's outputs are not finite.
+          PredictionError: the model's outputs are not those of a detector, see `output_check.OutputCheck`.
         """
         num_calls, size = self._servable.plan_calls(batch_size)
         with concurrent.futures.ThreadPoolExecutor(num_calls) as runners:
@@ -140,6 +142,7 @@ class StreamPredictor:
                 for item, output in answers:
                     yield self._to_outcome(item, output, max_detections, score_threshold)
             finally:
+                self._check.report()
                 runners.shutdown(wait=False, cancel_futures=True)
 
     def detect(self, images, *, batch_size=8, score_threshold=0.0):
@@ -241,24 +244,16 @@ class StreamPredictor:
         if output is None:
             return Outcome(item.path, problem=item.problem)
         height, width = item.size
-        num = int(output.get(fields.Detections.NUM, len(output[fields.Detections.SCORES])))
-        boxes, scores, classes = (output[key][:num] for key in servable.REQUIRED)
-        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-            raise errors.PredictionError(
-                f"{reading.name_of(item.path) or 'an image in memory'}: the model's outputs are not finite",
-                fix="its weights are damaged; export another checkpoint",
-            )
+        name = reading.name_of(item.path)
+        boxes, scores, classes = self._check.read(output, item.size, name)
         keep = np.flatnonzero(scores >= score_threshold)
         keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
-        kept = detections.from_arrays(
-            boxes[keep] * np.array([height, width, height, width], np.float64), classes[keep], self._names, scores[keep]
-        )
+        ids = self._check.to_ids(classes[keep], name)
+        kept = detections.from_arrays(boxes[keep] * (height, width, height, width), ids, self._names, scores[keep])
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,
-            found=detections.ImageDetections(
-                path=reading.name_of(item.path), width=width, height=height, detections=kept
-            ),
+            found=detections.ImageDetections(path=name, width=width, height=height, detections=kept),
             multiclass_scores=None if multiclass is None else multiclass[keep],
             features=output.get(fields.Prepared.FEATURES),
             image=item.image,

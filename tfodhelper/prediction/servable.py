@@ -8,9 +8,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, fields, jpeg_dct, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.prediction import model_safety, saved_models, single_thread, tflite_servable
-
-REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
+from tfodhelper.prediction import model_safety, output_check, saved_models, single_thread, tflite_servable
 
 _DEFAULT, _MIXED = "serving_default", "serving_mixed"
 _PREPARE, _PREPARED = "serving_prepare", "serving_prepared"
@@ -217,11 +215,11 @@ class Servable:
         """Checks inputs and outputs; returns the name and spec of the image input."""
         specs = dict(self._function.structured_input_signature[1])
         outputs = self._function.structured_outputs
-        missing = [key for key in REQUIRED if key not in outputs]
+        missing = [key for key in output_check.REQUIRED if key not in outputs]
         if missing:
             raise errors.PredictionError(
                 f"{self._folder}: is not an object detector with the Object Detection API's signature",
-                expected="outputs " + ", ".join(REQUIRED),
+                expected="outputs " + ", ".join(output_check.REQUIRED),
                 received="outputs " + ", ".join(sorted(outputs)),
             )
         if self.mixes_sizes:

@@ -230,7 +230,10 @@ def find_layout(model):
     rows = np.asarray(multiclass[:num], np.float64)
     if np.all(np.abs(rows.sum(axis=1) - 1.0) <= _SUM_TOLERANCE):
         return ScoreLayout(is_softmax=True, num_background_columns=1)
-    id_, score = int(round(float(output[Detections.CLASSES][0]))), float(output[Detections.SCORES][0])
+    first, score = float(output[Detections.CLASSES][0]), float(output[Detections.SCORES][0])
+    if not 1 <= first <= rows.shape[1]:
+        return ScoreLayout(is_softmax=False, num_background_columns=1)
+    id_ = int(round(first))
     with_background = abs(rows[0, id_] - score) if id_ < rows.shape[1] else np.inf
     return ScoreLayout(is_softmax=False, num_background_columns=int(with_background <= abs(rows[0, id_ - 1] - score)))
 
