@@ -137,7 +137,7 @@ def test_an_edited_cache_is_not_used(damage, made, tmp_path, capsys):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(damage(lines)))
     assert convert_set(data, tmp_path / "out").reused
-    assert "missing, changed or of another version; all images are read again" in capsys.readouterr().out
+    assert "missing, changed or of a different version; all images are read again" in capsys.readouterr().out
     save_pair(data, "more", [Box("cat", 1, 1, 20, 20)], seed=77)
     updated = convert_set(data, tmp_path / "out", update=True)
     clean = convert_set(data, tmp_path / "clean")

@@ -52,7 +52,7 @@ def _reuse(folder, options):
         raise _other_conversion(folder, f"different options: {flags}", received)
     known = read_notes(folder / result.NOTES, given)
     if known is None:
-        console.say(f"{folder / result.NOTES}: missing, changed or of another version; all images are read again")
+        console.say(f"{folder / result.NOTES}: missing, changed or of a different version; all images are read again")
     if examine.fingerprint_of(source, known, options.num_workers, folder) != manifest.fingerprint:
         if options.update:
             with console.phase("update"):
