@@ -6,8 +6,8 @@ The model folder receives checkpoints (ckpt-N), the weights of the best and of t
 files for TensorBoard (train, eval), results.csv and results.png, and losses.jsonl, from which a resumed training knows
 the losses before. The same command resumes from the newest checkpoint.
 
-Before the first step, the boxes that the records would lose are counted: classes that the label map does not have, corners
-that are not fractions of the image. If none is left, it is an error, otherwise a warning.
+Before the first step, the boxes that would be left out are counted: their class is not in the label map, or their
+corners are not fractions of the image. If none is left, it is an error, otherwise a warning.
 
 If memory runs out, lower train_config.batch_size, then, for two-stage detectors,
 model.faster_rcnn.second_stage_batch_size and model.faster_rcnn.first_stage_max_proposals, then the image_resizer. On a

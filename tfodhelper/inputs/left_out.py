@@ -174,7 +174,7 @@ def _explain_all(where, census, label_map_path, label_map):
     if not census.unknown:
         fix = "write corners as fractions of the image: x divided by its width, y by its height, min before max"
     return errors.DatasetError(
-        f"{where}: none of {_count(census.num_boxes, 'box', 'boxes')} can be used{_part(census)}",
+        f"{where}: none of {spelling.count(census.num_boxes, 'box')} can be used{_part(census)}",
         expected=_known(label_map_path, label_map) if census.unknown else "corners from 0 to 1",
         received="; ".join(reasons),
         fix="; ".join([*_suggestions(census, label_map), fix]),
@@ -182,9 +182,9 @@ def _explain_all(where, census, label_map_path, label_map):
 
 
 def _describe_some(where, census, label_map_path, label_map):
-    head = f"{where}: {census.num_lost} of {_count(census.num_boxes, 'box', 'boxes')} are left out{_part(census)}"
+    head = f"{where}: {census.num_lost} of {spelling.count(census.num_boxes, 'box')} are left out{_part(census)}"
     if census.num_emptied:
-        head += f"; {_count(census.num_emptied, 'image', 'images')} without any box left, now background"
+        head += f"; {spelling.count(census.num_emptied, 'image')} without any box left, now background"
     lines = [head, *_reasons(census)]
     if census.unknown:
         lines += [f"expected: {_known(label_map_path, label_map)}", *_suggestions(census, label_map)]
@@ -204,11 +204,11 @@ def _reasons(census):
     if census.unknown:
         most = [f"{_class_words(*each)} ({count})" for each, count in census.unknown.most_common(_SHOWN)]
         more = len(census.unknown) - len(most)
-        number = _count(sum(census.unknown.values()), "box", "boxes")
+        number = spelling.count(sum(census.unknown.values()), "box")
         listed = ", ".join(most) + (f" and {more} more" if more else "")
         reasons.append(f"{number} of classes that the label map does not have: {listed}")
     for fault, count in census.faults.most_common():
-        reasons.append(f"{_count(count, 'box', 'boxes')}: {_WORDS[fault]} (first in {census.examples[fault]})")
+        reasons.append(f"{spelling.count(count, 'box')}: {_WORDS[fault]} (first in {census.examples[fault]})")
     return reasons
 
 
@@ -239,7 +239,3 @@ def _suggestions(census, label_map):
             "make the records again with ids from 1"
         )
     return suggestions
-
-
-def _count(number, singular, plural):
-    return f"{number} {singular if number == 1 else plural}"

@@ -8,7 +8,7 @@ import collections
 
 import numpy as np
 
-from tfodhelper import console, errors, fields
+from tfodhelper import console, errors, fields, spelling
 
 IMAGE_INFO = "image_info"  # of the Model Garden: [4, 2], original size, input size, scale, offset; y before x
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
@@ -142,16 +142,17 @@ class OutputCheck:
         if not fresh:
             return
         self._reported.update(fresh)
-        count = sum(self._unnamed[id] for id in fresh)
+        number = spelling.count(sum(self._unnamed[id] for id in fresh), "detection")
         console.warn(
-            f"{self._model} finds classes that {self._label_map} does not have: {_list(fresh)} ({count} detections); "
-            f"it has {_list(sorted(self._names))}. They are called class_{fresh[0]} and so on: is it the model's own "
-            "label map? Give that of the model"
+            f"{self._model} finds classes that {self._label_map} does not have: {_list(fresh)} ({number}); it has "
+            f"{_list(sorted(self._names))}. They are called class_{fresh[0]} and so on: is that the model's label map?"
         )
 
     def _refuse(self, image, problem, expected=None, received=None, fix=None):
-        what = f"{image or 'an image in memory'}: {problem} ({self._model})"
-        return errors.PredictionError(what, expected=expected, received=received, fix=fix)
+        where = image or "an image in memory"
+        return errors.PredictionError(
+            f"{where}: {problem} ({self._model})", expected=expected, received=received, fix=fix
+        )
 
 
 def _is_about(info, size):
