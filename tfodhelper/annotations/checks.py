@@ -139,6 +139,8 @@ def _check_image(annotation, facts, file):
         findings.append(
             Finding("extension-differs", file, "the content does not match the extension", None, named, facts.format)
         )
+    if "." not in file.rsplit("/", 1)[-1]:
+        findings.append(Finding("extension-differs", file, "the file has no extension", None, None, facts.format))
     if facts.reencode_reason:
         findings.append(Finding("image-reencoded", file, facts.reencode_reason))
     if facts.is_blank and annotation.boxes:

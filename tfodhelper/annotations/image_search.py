@@ -1,6 +1,7 @@
 """The search for images and annotation files in the folders of users, the same for every verb."""
 
 import os
+import re
 
 from tfodhelper import image_decoding, user_files
 from tfodhelper.annotations import images
@@ -30,6 +31,11 @@ _KINDS = {
 }
 
 
+# JPEG, PNG, GIF, WebP, TIFF, and BMP with its unused bytes
+_MARKS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|II\*\0|MM\0\*|BM.{4}\0\0\0\0", re.DOTALL)
+_MARK_BYTES = 16
+
+
 def kind_of(name):
     """IMAGE, XML, UNREAD_IMAGE or OTHER, by the extension of a file name."""
     dot = name.rfind(".")
@@ -38,6 +44,8 @@ def kind_of(name):
 
 def search(folder, report):
     """Finds all files in a folder and its subfolders; see `user_files.find_files` for the rules.
+
+    A file whose name has no extension is an image if it begins like one.
 
     Args:
       folder: the path.
@@ -56,7 +64,19 @@ def search(folder, report):
             report(from_skipped(skipped))
 
     for name in user_files.find_files(folder, take):
-        yield kind_of(name), name
+        kind = kind_of(name)
+        if kind == OTHER and "." not in name.rpartition("/")[2] and _begins_like_an_image(os.path.join(folder, name)):
+            kind = IMAGE
+        yield kind, name
+
+
+def _begins_like_an_image(path):
+    """Whether a file without an extension begins with the mark of a format that is read."""
+    try:
+        with open(path, "rb") as file:
+            return _MARKS.match(file.read(_MARK_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def list_images(folder):

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
+from tests.shared_data import shared
 from tfodhelper import errors
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
@@ -137,3 +138,20 @@ def test_a_dataset_with_git_lfs_pointers_is_rejected(tmp_path):
     _, _, index = pairs(tmp_path)
     with pytest.raises(errors.DatasetError, match="git lfs pull"):
         discover.check_no_pointers(index.findings)
+
+
+def test_an_image_without_an_extension_is_one_if_it_begins_like_one(tmp_path):
+    save_image(tmp_path / "a.b" / "noext")
+    save_xml(tmp_path / "a.b" / "noext.xml", "noext")
+    save_image(tmp_path / "other", format="PNG", seed=2)
+    save_xml(tmp_path / "1.xml", "other")
+    (tmp_path / "README").write_text("BMW")
+    image_of, codes, index = pairs(tmp_path)
+    assert (image_of, codes) == ({"a.b/noext.xml": "a.b/noext", "1.xml": "other"}, [])
+    assert index.num_foreign == 1
+
+
+def test_the_reported_image_without_an_extension(tmp_path):
+    image_of, codes, _ = pairs(shared("cases/08-image-file-without-extension/data"))
+    assert image_of == {"noext.xml": "noext", "x.jpg.xml": "x.jpg.jpg"}
+    assert codes == []

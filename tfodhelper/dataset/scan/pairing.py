@@ -175,7 +175,8 @@ def _name_of(path):
 
 
 def _stem_of(path):
-    return path.rpartition("/")[2].rpartition(".")[0]
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def _choose(document, by_stem, finder, owned, read_size):
