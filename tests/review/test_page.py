@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.pages import Page
-from tfodhelper.annotations import labelimg
+from tfodhelper.annotations import labelimg, perceptual_hash
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.config import model_scale
@@ -20,6 +20,7 @@ from tfodhelper.dataset.analysis import object_size
 from tfodhelper.dataset.analysis.object_size import ModelScale
 from tfodhelper.render import palette, thumbnails
 from tfodhelper.review import page
+from tfodhelper.review.options import ReviewOptions
 from tfodhelper.review.suspects import Suspect
 
 EVIL = '<script>alert("x")</script>'
@@ -123,7 +124,7 @@ def test_the_page_is_bounded(tmp_path):
 
 def look(folder, scale=None, **options):
     planned = plan.make_plan(plan.SetOptions(data_dir=folder, **options), show_progress=False)
-    return {f.code: f for f in object_size.check_whole_set(planned, scale or ModelScale(300, 300), show_progress=False)}
+    return {f.code: f for f in object_size.check_whole_set(planned, scale or ModelScale(300, 300))}
 
 
 def test_small_boxes_are_pointed_out(tmp_path):
@@ -159,17 +160,51 @@ def test_an_export_that_lost_its_objects_is_noticed(tmp_path):
     assert "10 of 17 annotation files have no object" in noticed.message
 
 
-def test_fractions_and_near_duplicates(tmp_path):
+def test_fractions_are_noticed(tmp_path):
     save_pair(tmp_path, "a", [Box("cat", 1.5, 1, 30, 30)])
+    assert look(tmp_path)["box-fraction"].file == "a.xml"
+
+
+def save_look_alikes(folder):
+    """A training image and two that look the same, in another size; returns a list of the first."""
+    save_pair(folder, "a", [Box("cat", 1, 1, 30, 30)])
     rough = Image.fromarray(np.random.default_rng(4).integers(0, 256, (6, 8, 3), dtype=np.uint8))
     for number, size in enumerate(((320, 240), (300, 220), (330, 250))):
-        rough.resize(size, Image.Resampling.BICUBIC).save(tmp_path / f"f{number}.png")
+        rough.resize(size, Image.Resampling.BICUBIC).save(folder / f"f{number}.png")
         boxes = (Box("cat", 1, 1, 100, 100),)
-        labelimg.write_labelimg(tmp_path / f"f{number}.xml", Annotation(f"f{number}.png", *size, boxes))
-    (tmp_path / "train.txt").write_text("f0\na\n", encoding="utf-8")
-    findings = look(tmp_path, train_list=tmp_path / "train.txt")
-    assert findings["box-fraction"].file == "a.xml"
-    assert findings["split-near-leak"].what == "(train) is nearly identical to f1.png (validate), f2.png (validate)"
+        labelimg.write_labelimg(folder / f"f{number}.xml", Annotation(f"f{number}.png", *size, boxes))
+    path = folder / "train.txt"
+    path.write_text("f0\na\n", encoding="utf-8")
+    return path
+
+
+NEAR_LEAK = "(train) is nearly identical to f1.png (validate), f2.png (validate)"
+
+
+@pytest.mark.parametrize(("options", "decodes_again"), [({}, False), ({"validate": "header"}, True)])
+def test_images_that_look_alike_on_both_sides_are_reported(tmp_path, monkeypatch, options, decodes_again):
+    train_list = save_look_alikes(tmp_path)
+    hashed, hash_file = [], perceptual_hash.hash_file
+    monkeypatch.setattr(perceptual_hash, "hash_file", lambda path: (hashed.append(path), hash_file(path))[1])
+    given = {"data_dir": tmp_path, "train_list": train_list, **options}
+    planned = plan.make_plan(ReviewOptions(**given), show_progress=False)
+    (leak,) = [finding for finding in planned.findings if finding.code == "split-near-leak"]
+    assert leak.what == NEAR_LEAK
+    assert bool(hashed) == decodes_again
+    planned = plan.make_plan(ReviewOptions(**given, near_duplicates=False), show_progress=False)
+    assert "split-near-leak" not in {finding.code for finding in planned.findings}
+
+
+def test_convert_reports_images_that_look_alike_or_says_that_it_did_not_look(tmp_path, capsys):
+    train_list = save_look_alikes(tmp_path / "data")
+    command = ["convert", f"--data_dir={tmp_path / 'data'}", f"--train_list={train_list}"]
+    assert main.main([*command, f"--output_dir={tmp_path / 'full'}", "--validate=full"]) == 0
+    said = capsys.readouterr()
+    assert NEAR_LEAK in said.err and "look almost the same" not in said.out
+    assert main.main([*command, f"--output_dir={tmp_path / 'header'}"]) == 0
+    said = capsys.readouterr()
+    assert NEAR_LEAK not in said.err
+    assert "not checked: whether images on different sides of the split look almost the same" in said.out
 
 
 def test_the_scale_of_a_pipeline_config(tmp_path):

@@ -12,7 +12,7 @@ import hashlib
 import io
 
 from tfodhelper import image_decoding, user_files
-from tfodhelper.annotations import jpeg_segments, png_chunks
+from tfodhelper.annotations import jpeg_segments, perceptual_hash, png_chunks
 from tfodhelper.annotations.labelimg import LFS_MARK
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.image_decoding import MAX_BYTES, MAX_PIXELS, MAX_SIDE, UndecodableImageError
@@ -31,6 +31,7 @@ EXTENSIONS = {
     ".tiff": "TIFF",
 }
 JPEG_QUALITY = 95
+NO_HASH = -1  # of an image with hardly any contrast
 LOSSY_FORMATS = ("JPEG", "WEBP")
 _DECODED_MODES = ("L", "RGB", "LA", "RGBA")
 _PLAIN_PROCESSES = (0, 1, 2)  # Huffman-coded: baseline, extended, progressive
@@ -49,6 +50,8 @@ class ImageFacts:
       num_bytes: size of the file.
       reencode_reason: why the bytes cannot go into a record as they are; None when they can.
       is_blank: whether all pixels are equal.
+      perceptual_hash: see `perceptual_hash.hash_image`, or NO_HASH where that returns None; None if the image was not
+        decoded.
     """
 
     format: str
@@ -60,6 +63,7 @@ class ImageFacts:
     num_bytes: int
     reencode_reason: str | None = None
     is_blank: bool = False
+    perceptual_hash: int | None = None
 
     @property
     def is_quarter_turned(self):
@@ -108,7 +112,7 @@ def read_size(path):
 def inspect_image(data, path):
     """Inspects the bytes of an image, and decodes all of it once to verify that it is complete.
 
-    A JPEG is decoded at an eighth of its size, which reads every coded coefficient and is several times faster.
+    A JPEG is decoded at a fraction of its size, which reads every coded coefficient and is several times faster.
 
     Args:
       data: the bytes.
@@ -125,13 +129,14 @@ def inspect_image(data, path):
         format_, mode, (width, height) = image_decoding.format_of(image), image.mode, image.size
         reason = _reencode_reason(image, data)
         if format_ == "JPEG" and reason is None:
-            image.draft(None, (1, 1))
+            image.draft(None, perceptual_hash.DRAFT_SIZE)
         image_decoding.load(image)
         if reason is not None:
             image_decoding.to_rgb_or_grey(image.crop((0, 0, 1, 1)))
         orientation, is_blank = image_decoding.orientation_of(image), _is_blank(image)
-    digest = hashlib.sha256(data).hexdigest()
-    return ImageFacts(format_, width, height, mode, orientation, digest, len(data), reason, is_blank)
+        look = perceptual_hash.hash_image(image)
+    digest, look = hashlib.sha256(data).hexdigest(), NO_HASH if look is None else look
+    return ImageFacts(format_, width, height, mode, orientation, digest, len(data), reason, is_blank, look)
 
 
 def is_plain_jpeg(data, path):

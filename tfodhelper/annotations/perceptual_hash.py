@@ -13,6 +13,7 @@ from PIL import Image
 from tfodhelper import image_decoding
 
 HASH_SIDE = 32  # pixels; a grey copy of this size is transformed
+DRAFT_SIZE = (2 * HASH_SIDE, 2 * HASH_SIDE)  # a JPEG is decoded at the smallest fraction that is at least as large
 NUM_BITS = 64
 _KEPT = 8  # lowest frequencies in each direction
 _MIN_CONTRAST = 2.0  # standard deviation of the grey copy; below it the bits are noise
@@ -54,7 +55,7 @@ def hash_file(path):
     """The fingerprint of an image file; None also when the file cannot be decoded."""
     try:
         with image_decoding.opened(path) as image:
-            image.draft(None, (2 * HASH_SIDE, 2 * HASH_SIDE))  # a JPEG is decoded at a fraction of its size
+            image.draft(None, DRAFT_SIZE)
             image_decoding.load(image)
             return hash_image(image)
     except (OSError, image_decoding.UndecodableImageError):

@@ -12,7 +12,9 @@ Faults are corrected where that is safe. Otherwise the image is left out, counte
 --strict, each of these faults is an error. `tfodhelper check` shows the same findings without writing anything.
 
 --test_fraction or --test_list also splits off a test set. --fold=2/5 uses the second of five folds for validation.
---group_by and --group_near_duplicates keep frames of the same video, or images that look alike, together.
+--split_by_folder uses folders named train, valid and test. --group_by and --group_near_duplicates keep frames of the
+same video, or images that look alike, together. --validate=full decodes all images, and reports those that look alike
+but are on different sides.
 
 With --update, only images and annotations that are new or have changed are converted. All others keep their record,
 their side of the split and their class ids; images that no longer exist are removed from the records. With --shard=i/n,

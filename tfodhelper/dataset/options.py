@@ -153,6 +153,11 @@ class SetOptions(FaultOptions, SplitOptions, SourceOptions):
         """The paths of the lists of training, validation and test; None where there is no list."""
         return self.train_list, self.val_list, self.test_list
 
+    @property
+    def most_compared(self):
+        """Up to how many images are compared with each other to find those that look the same on different sides."""
+        return 0
+
     def identity(self):
         """Everything that the result depends on besides images and annotations, as plain values."""
         files = {name: getattr(self, name) for name in _FILES}

@@ -12,7 +12,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.analysis import class_counts
 from tfodhelper.dataset.options import FULL, HEADER, SetOptions, parse_part
-from tfodhelper.dataset.scan import duplicates, entry_store, examine
+from tfodhelper.dataset.scan import duplicates, entry_store, examine, near_duplicates
 from tfodhelper.dataset.split import assignment, folder_sides, groups, image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
@@ -169,6 +169,9 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
     sides, more = _split(examination, options, previous.sides)
     counted = class_counts.count(examination.images.kinds(), sides.in_order())
     notes += more + _find_nothing(examination, label_map, counted)
+    if len(examination.images) <= options.most_compared:
+        hashes = near_duplicates.hash_images(examination, show_progress)
+        notes += near_duplicates.find_near_leaks(examination.images, sides, hashes)
     if label_map is not None:
         notes += class_counts.find_missing_classes(label_map, counted, bool(options.label_map))
     return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))

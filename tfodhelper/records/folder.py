@@ -157,7 +157,7 @@ def complete(folder, planned, options, content):
         manifest = _make_manifest(folder, planned, options, content, sides)
         planned.examination.index.entries.save_as(folder / result.NOTES)
         manifests.write_manifest(folder, manifest, read_lines())
-    _say_summary(planned, manifest)
+    _say_summary(planned, manifest, options)
     return result.read_result(folder, reused=False, manifest=manifest)
 
 
@@ -205,7 +205,7 @@ def report_findings(notes):
             console.warn(f"{code}: ... and {count - _SHOWN_FINDINGS} more; all of them are in {result.LOG}")
 
 
-def _say_summary(planned, manifest):
+def _say_summary(planned, manifest, options):
     console.say("")
     console.say(class_counts.format_summary(planned.label_map, planned.statistics))
     console.say("")
@@ -216,3 +216,8 @@ def _say_summary(planned, manifest):
     if manifest.unlabelled:
         unlabelled = spelling.count(len(manifest.unlabelled), "image")
         console.say(f"without an annotation file, not used: {unlabelled}, also listed there")
+    if len(planned.examination.images) > options.most_compared:
+        console.say(
+            "not checked: whether images on different sides of the split look almost the same; `tfodhelper check` does "
+            "that, and --group_near_duplicates keeps them on one side"
+        )

@@ -3,7 +3,9 @@
 import dataclasses
 
 from tfodhelper import errors, options
-from tfodhelper.dataset.options import HEADER, SetOptions, parse_part
+from tfodhelper.dataset.options import FULL, HEADER, SetOptions, parse_part
+
+_MOST_COMPARED = 200_000  # images whose names and fingerprints are held in memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,6 +17,11 @@ class RecordOptions(SetOptions):
     num_shards: int = options.option(
         0, "Number of record files of the training set; 0 chooses it from their size.", least=0
     )
+
+    @property
+    def most_compared(self):
+        """See `SetOptions.most_compared`; images that are not decoded are not compared."""
+        return _MOST_COMPARED if self.validate == FULL else 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def check_set(options):
     maker = provenance.of_command("check", options, "output_dir") if options.output_dir else None
     _make_folders(options, options.make_source(), maker)
     planned = plan.make_plan(options)
-    planned = planned.with_findings(object_size.check_whole_set(planned, scale, options.near_duplicates))
+    planned = planned.with_findings(object_size.check_whole_set(planned, scale))
     for line in report.format_report(planned, options.max_shown):
         console.say(line)
     for line in report.format_sizes(planned, scale):

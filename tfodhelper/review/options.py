@@ -1,6 +1,7 @@
 """The options of the check of a set."""
 
 import dataclasses
+import sys
 
 from tfodhelper import options
 from tfodhelper.dataset.options import COPY, LINK, SetOptions, ShownOptions
@@ -17,7 +18,7 @@ class ReviewOptions(ShownOptions, SetOptions):
         None, "Folder for report.json, report.html and the other requested files."
     )
     near_duplicates: bool = options.option(
-        True, "Looks for images on different sides of the split that look almost the same; decodes all images again."
+        True, "Looks for images on different sides of the split that look almost the same."
     )
     pipeline_config_path: options.Path | None = options.option(
         None, "pipeline.config of the model to train: its input size and anchors."
@@ -39,3 +40,8 @@ class ReviewOptions(ShownOptions, SetOptions):
     score_threshold: float = options.option(
         0.5, "Minimum score of a detection that counts as confident, with --model.", least=0.05, most=1
     )
+
+    @property
+    def most_compared(self):
+        """See `SetOptions.most_compared`."""
+        return sys.maxsize if self.near_duplicates else 0

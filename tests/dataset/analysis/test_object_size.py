@@ -17,7 +17,7 @@ def look(folder, boxes, scale=AS_STORED):
     """{code: finding} of a set of one image with these boxes."""
     save_pair(folder, "a", boxes, (100, 100))
     planned = plan.make_plan(plan.SetOptions(data_dir=folder, val_fraction=0), show_progress=False)
-    return {finding.code: finding for finding in object_size.check_whole_set(planned, scale, near=False)}
+    return {finding.code: finding for finding in object_size.check_whole_set(planned, scale)}
 
 
 def of_size(width, height, number=0):

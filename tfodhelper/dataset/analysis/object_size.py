@@ -3,9 +3,8 @@
 import collections
 import dataclasses
 
-from tfodhelper import console, spelling
+from tfodhelper import spelling
 from tfodhelper.annotations.findings import Finding
-from tfodhelper.dataset.scan import near_duplicates
 
 TINY_FRACTION = 0.001  # of the image's area
 _SMALL_PX = 8.0  # an object with a smaller side at the model input is hardly recognizable
@@ -36,22 +35,18 @@ class ModelScale:
         return box.width * self.width / width, box.height * self.height / height
 
 
-def check_whole_set(planned, scale, near=True, show_progress=True):
-    """Runs the checks that need the whole dataset or the pixels of its images.
+def check_whole_set(planned, scale):
+    """Runs the checks that need the whole dataset.
 
     Args:
       planned: a `plan.Plan`.
       scale: a `ModelScale`.
-      near: whether to search for near duplicates on different sides, which decodes all images once more.
-      show_progress: whether to show the progress on the console.
 
     Returns:
       List of findings.
     """
-    images = planned.examination.images
-    notes = _find_near_leaks(planned, show_progress) if near else []
-    fractions, all_sides = [], []
-    for image in images:
+    notes, fractions, all_sides = [], [], []
+    for image in planned.examination.images:
         annotation = image.annotation
         tiny = [box for box in annotation.boxes if box.area < TINY_FRACTION * annotation.width * annotation.height]
         if tiny:
@@ -65,17 +60,6 @@ def check_whole_set(planned, scale, near=True, show_progress=True):
         problem = f"fractional corners here{others}; they are used as they are"
         notes.append(Finding("box-fraction", fractions[0], problem))
     return notes + _find_small(all_sides, scale)
-
-
-def _find_near_leaks(planned, show_progress):
-    images, folder = planned.examination.images, planned.examination.source.image_dir
-    names = [image.name for image in images]
-    if not show_progress:
-        hashes = near_duplicates.hash_files(folder, names)
-    else:
-        with console.Progress("images compared", len(names)) as progress:
-            hashes = near_duplicates.hash_files(folder, names, progress)
-    return near_duplicates.find_near_leaks(images, planned.sides, hashes)
 
 
 def _is_whole(box):

@@ -21,7 +21,7 @@ from tfodhelper import errors, own_files, storage
 from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image, check_entry, labels_of, make_entry
 from tfodhelper.outofcore import columns, sorting
 
-_FORMAT = 4  # raised when images or annotations are judged differently, so that earlier notes are not used
+_FORMAT = 5  # raised when images or annotations are judged differently, so that earlier notes are not used
 # Flags: what is known about an entry without reading its line.
 HAS_CONTENT = 1  # the annotation can be used
 HAS_FACTS = 2  # an image was scanned, and can be used

@@ -12,8 +12,10 @@ import pathlib
 
 import numpy as np
 
+from tfodhelper import console
 from tfodhelper.annotations import perceptual_hash
 from tfodhelper.annotations.findings import Finding
+from tfodhelper.annotations.images import NO_HASH
 
 MAX_DISTANCE = 4  # bits of 64
 _BLOCK = 1000  # images that are queued for threads at a time
@@ -134,6 +136,24 @@ def hash_files(folder, names, progress=None):
                 hashes[name] = value
                 if progress is not None:
                     progress.advance()
+    return hashes
+
+
+def hash_images(examination, show_progress=True):
+    """{name: fingerprint or None} of the usable images: from the scan if it decoded them, otherwise from the files.
+
+    Args:
+      examination: an `examine.Examination`.
+      show_progress: whether to show the progress on the console.
+    """
+    hashes, unknown = {}, []
+    for image in examination.images:
+        value = image.facts.perceptual_hash
+        hashes[image.name] = None if value == NO_HASH else value
+        unknown += [image.name] if value is None else []
+    if unknown:
+        progress = console.Progress("images compared", len(unknown), 10.0 if show_progress else float("inf"))
+        hashes |= hash_files(examination.source.image_dir, unknown, progress)
     return hashes
 
 

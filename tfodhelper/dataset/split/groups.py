@@ -3,7 +3,7 @@
 import os
 import re
 
-from tfodhelper import console, errors
+from tfodhelper import errors
 from tfodhelper.dataset.scan import near_duplicates
 from tfodhelper.outofcore import columns, sorting
 
@@ -58,10 +58,7 @@ def find_sets(examination, group_by=None, with_near_duplicates=False):
     if group_by:
         yield from _find_equal_keys(images, make_key(group_by))
     if with_near_duplicates:
-        names = list(images.names())
-        with console.Progress("images compared", len(names)) as progress:
-            hashes = near_duplicates.hash_files(examination.source.image_dir, names, progress)
-        for group in near_duplicates.group(hashes):
+        for group in near_duplicates.group(near_duplicates.hash_images(examination)):
             yield [images.find(name) for name in group]
 
 
