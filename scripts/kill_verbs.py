@@ -283,7 +283,7 @@ def make_inputs(runner, names):
 
     inputs = runner.inputs
     if not (inputs / "images").is_dir():
-        shapes.draw_dataset(inputs / "images", 60, seed=1)
+        shapes.draw_dataset(inputs / "images", 30, seed=1)
         shapes.draw_dataset(inputs / "few", 16, seed=1)
         shapes.draw_dataset(inputs / "pool", 12, seed=2)
         lines = [f"{path.name},circle\n" for path in sorted((inputs / "pool").glob("shapes*")) if path.suffix != ".xml"]

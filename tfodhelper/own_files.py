@@ -199,6 +199,11 @@ class TemporaryFolder:
 
 
 def _find_temporary_files():
+    """The system's folder for temporary files. Python tries one out with a file, which a kill would leave there."""
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    first = tempfile.tempdir or next((path for path in named if path), "/tmp")
+    if os.path.isdir(first) and os.access(first, os.W_OK | os.X_OK):
+        return os.path.abspath(first)
     try:
         return tempfile.gettempdir()
     except FileNotFoundError as error:

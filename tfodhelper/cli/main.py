@@ -66,14 +66,14 @@ def _run(argv):
         _say("\nstopped; the same command resumes from what is complete")
         return _STATUS_SIGNAL + getattr(error, "number", signal.SIGINT)
     except Exception as error:
-        explained = _explain(error)
+        explained = explain(error)
         if explained is None:
             return _report_fault()
         _say(f"error: {explained}")
         return explained.exit_status
 
 
-def _explain(error):
+def explain(error):
     """The `TfodhelperError` for what is not a fault of this program; None for a fault."""
     if isinstance(error, errors.TfodhelperError):
         return error
