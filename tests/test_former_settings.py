@@ -151,10 +151,10 @@ def test_a_setting_that_differs_is_named_alone(tmp_path, argument, expected):
     assert caught.value.expected == expected
 
 
-@pytest.mark.parametrize("argument", ["--strategy=gpu", "--cache_dir=elsewhere", "--tpu_address=local"])
-def test_what_may_change_does_not_count(tmp_path, argument):
+@pytest.mark.parametrize("arguments", ["--strategy=gpu", "--cache_dir=elsewhere", "--strategy=tpu --tpu_address=local"])
+def test_what_may_change_does_not_count(tmp_path, arguments):
     folder = write_run(tmp_path / "run", RUN)
-    assert choose(run_options(argument, f"--output_dir={folder}")) == folder
+    assert choose(run_options(*arguments.split(), f"--output_dir={folder}")) == folder
 
 
 def test_an_option_that_did_not_exist_then_had_its_default(tmp_path):

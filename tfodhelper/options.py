@@ -51,6 +51,8 @@ def option(
     least=None,
     most=None,
     may_change=False,
+    only_with=(),
+    not_with=(),
 ):
     """Makes a field of an options class.
 
@@ -63,6 +65,9 @@ def option(
       words: of a path or a number, further values, such as "none".
       least, most: bounds of a number, both allowed; None for no bound.
       may_change: whether a job that is resumed may have another value than it began with.
+      only_with: (name of another option, values of it): without one of them, this option would have no effect, and its
+        flag is refused. No values stand for any that is given.
+      not_with: names of other options; where one of them is given, this option would have no effect either.
     """
     metadata = {
         _KEY: {
@@ -74,6 +79,8 @@ def option(
             "least": least,
             "most": most,
             "may_change": may_change,
+            "only_with": only_with,
+            "not_with": not_with,
         }
     }
     if default is REQUIRED:
@@ -86,9 +93,9 @@ def seed_option():
     return option(0, "Seed of everything that is drawn at random.", least=0)
 
 
-def like(kind, name, default):
-    """The field `name` of the options class `kind`, with another default."""
-    return dataclasses.field(default=default, metadata=_field(kind, name).metadata)
+def like(kind, name, default, **changes):
+    """The field `name` of the options class `kind`, with another default, and other arguments of `option` if given."""
+    return dataclasses.field(default=default, metadata={_KEY: _field(kind, name).metadata[_KEY] | changes})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +110,8 @@ class Option:
       is_required: whether it must be given.
       title: of the class that brings the option: the heading of its flag.
       flag: name of the flag.
+
+    The other attributes are those of `option`.
     """
 
     name: str
@@ -119,6 +128,8 @@ class Option:
     least: float | None
     most: float | None
     may_change: bool
+    only_with: tuple
+    not_with: tuple
 
     @property
     def expected(self):

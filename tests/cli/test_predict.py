@@ -43,7 +43,7 @@ def test_a_folder_of_images(saved_model_dir, photos, tmp_path, capsys):
         str(photos / "day/b.png"): [("cat", 0.6)],
     }
     assert list_files(tmp_path / "out") == [
-        *("annotations/a.xml", "annotations/c.xml", "annotations/day/b.xml", "detections.jsonl"),
+        *(".command.json", "annotations/a.xml", "annotations/c.xml", "annotations/day/b.xml", "detections.jsonl"),
         *("pictures/a.jpg", "pictures/c.jpg", "pictures/day/b.jpg"),
     ]
     said = capsys.readouterr().out
@@ -104,7 +104,7 @@ def test_annotations_of_the_user_are_not_touched(saved_model_dir, photos, tmp_pa
     (photos / "a.xml").write_text("mine")
     status = cli.main(["predict", f"--saved_model_dir={saved_model_dir}", f"--output_dir={photos}", str(photos)])
     assert status == 1
-    assert "never overwrite" in capsys.readouterr().err
+    assert "never overwritten" in capsys.readouterr().err
     assert (photos / "a.xml").read_text() == "mine"
 
 

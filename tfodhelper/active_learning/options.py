@@ -151,12 +151,13 @@ class ReportOptions(WorkspaceOptions):
         "folder",
         "Where their classes are: folder (each image is in a folder named after its class), or the path of a CSV.",
         words=("folder",),
+        only_with=("test_dir",),
     )
-    per_class: int = options.option(20, "Cells per class in the sheet.", least=1)
+    per_class: int = options.option(20, "Cells per class in the sheet.", least=1, only_with=("test_dir",))
     score_threshold: float = options.option(
-        0.5, "A detection with a lower score counts as none in the sheet.", least=0, most=1
+        0.5, "A detection with a lower score counts as none in the sheet.", least=0, most=1, only_with=("test_dir",)
     )
-    seed: int = options.seed_option()
+    seed: int = options.option(0, "Seed of the images that are drawn for the sheet.", least=0, only_with=("test_dir",))
 
 
 # The parts of the settings of rounds that have options classes, by their key.

@@ -61,7 +61,7 @@ def read_options(fv, kind, **given):
       **given: values of options that have no flag here.
 
     Raises:
-      UsageError: a flag that must be given is missing, or a value is invalid.
+      UsageError: a flag that must be given is missing, a value is invalid, or a flag has no effect beside the others.
     """
     described = [option for option in options.options_of(kind) if option.flag in fv and option.name not in given]
     missing = [option for option in described if option.is_required and fv[option.flag].value is None]
@@ -70,7 +70,33 @@ def read_options(fv, kind, **given):
             "missing: " + ", ".join(f"--{option.flag}" for option in missing),
             expected="; ".join(f"--{option.flag}: {option.text.rstrip('.')}" for option in missing),
         )
+    _refuse_idle(fv, described)
     return kind(**{option.name: fv[option.flag].value for option in described} | given)
+
+
+def _refuse_idle(fv, described):
+    """Raises for a flag on the command line that has no effect beside the others."""
+    by_name = {option.name: option for option in described}
+    for option in described:
+        if not fv[option.flag].present or fv[option.flag].value is False:
+            continue
+        name, *values = option.only_with or (None,)
+        if name in by_name and not _has_value(fv[by_name[name].flag], values):
+            needed = f"--{by_name[name].flag}" + (f"={values[0]}" if values else "")
+            raise errors.UsageError(
+                f"--{option.flag} has no effect without {needed}", fix=f"add {needed}, or leave out --{option.flag}"
+            )
+        for other in (by_name[name].flag for name in option.not_with if name in by_name):
+            if fv[other].present and fv[other].value is not False:
+                raise errors.UsageError(
+                    f"--{option.flag} has no effect with --{other}", fix=f"leave out --{option.flag} or --{other}"
+                )
+
+
+def _has_value(flag, values):
+    """Whether a flag has one of the values, or, if there are none, any that means something."""
+    given = flag.value if isinstance(flag.value, list) else [flag.value]
+    return bool(set(given) & set(values)) if values else bool(flag.value)
 
 
 def read_given(fv, kind):

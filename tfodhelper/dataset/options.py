@@ -11,6 +11,7 @@ LINK, COPY, NONE = "link", "copy", "none"  # how images get to a new folder
 _IDENTITY = ("val_fraction", "test_fraction", "fold", "group_by", "group_near_duplicates", "seed")
 _IDENTITY += ("swap_inverted", "drop_unknown_classes", "validate")
 _LATER = ("split_by_folder", "corner_order")  # only if they are used: existing conversions do not mention them
+_LISTS = ("train_list", "val_list", "test_list")
 _FILES = ("train_list", "val_list", "test_list", "label_map")
 
 
@@ -38,9 +39,19 @@ class SplitOptions(options.Options):
 
     title = "Split"
 
-    val_fraction: float = options.option(0.2, "Fraction of the images used for validation.", least=0, most=1)
+    val_fraction: float = options.option(
+        0.2,
+        "Fraction of the images used for validation.",
+        least=0,
+        most=1,
+        not_with=(*_LISTS, "fold", "split_by_folder"),
+    )
     test_fraction: float = options.option(
-        0.0, "Fraction of the images set aside as a test set, which training never sees.", least=0, most=1
+        0.0,
+        "Fraction of the images set aside as a test set, which training never sees.",
+        least=0,
+        most=1,
+        not_with=_LISTS,
     )
     train_list: options.Path | None = options.option(
         None, "Text file that lists the training images, one name without extension per line."
@@ -58,9 +69,12 @@ class SplitOptions(options.Options):
         None,
         "Keeps images together in the split: video (images whose names differ only in the frame number), folder, or a "
         "regular expression for the name without extension; images with the same first group stay together.",
+        not_with=_LISTS,
     )
     group_near_duplicates: bool = options.option(
-        False, "Keeps images that look nearly the same together in the split; decodes all images."
+        False,
+        "Keeps images that look nearly the same together in the split; decodes all images.",
+        not_with=_LISTS,
     )
 
 
@@ -181,7 +195,12 @@ class ListsOptions(SetOptions):
 
     title = "Result"
 
-    num_folds: int | None = options.option(None, "Number of folds, instead of a single split.", least=2)
+    num_folds: int | None = options.option(
+        None,
+        "Number of folds, instead of a single split.",
+        least=2,
+        not_with=(*_LISTS, "fold", "split_by_folder", "val_fraction", "test_fraction"),
+    )
     output_dir: options.Path = options.option(options.REQUIRED, "Folder for the lists.")
     validate: str = options.like(SetOptions, "validate", HEADER)
 

@@ -122,7 +122,9 @@ class Names:
     def __init__(self, names):
         self._free, self._owned = FreeNames(), set()
         counts = collections.Counter(os.path.splitext(name)[0].casefold() for name in names)
-        counts.update({name.casefold() for name in names})  # "a.jpg.xml" belongs to "a.jpg", not to "a.jpg.png"
+        counts.update(
+            {name.casefold() for name in names if os.path.splitext(name)[1]}
+        )  # "a.jpg.xml" belongs to "a.jpg", not to "a.jpg.png"
         self._shared = {stem for stem, count in counts.items() if count > 1}
 
     def take(self, name, suffix=None):

@@ -60,7 +60,9 @@ class TFLiteOptions(options.Options):
         "Folder that `tfodhelper convert` has written, or a run folder: images for the calibration of int8 and for the "
         "check. When omitted, the records that the pipeline.config names.",
     )
-    num_calibration_images: int = options.option(100, "Training images for the calibration of int8.", least=1)
+    num_calibration_images: int = options.option(
+        100, "Training images for the calibration of int8.", least=1, only_with=("quantization", INT8)
+    )
     num_check_images: int = options.option(
         200, "Validation images on which the files are compared with the SavedModel; 0 leaves this out.", least=0
     )

@@ -64,13 +64,15 @@ def _make_folders(options, source, maker):
 
 
 def _find_scale(options):
-    """The scale of the model to train, from the given configuration or from that of --model."""
+    """The scale of the model to train, from the configuration or input size given, or from --model."""
     if options.pipeline_config_path:
         return model_scale.read_model_scale(options.pipeline_config_path)
+    if options.input_size:
+        return model_scale.default_scale(options.input_size)
     for folder in (pathlib.Path(options.model), pathlib.Path(options.model).parent) if options.model else ():
         if (folder / "pipeline.config").is_file():
             return model_scale.read_model_scale(folder)
-    return model_scale.default_scale(options.input_size)
+    return model_scale.default_scale()
 
 
 def _compare_with_model(options, planned):

@@ -24,21 +24,28 @@ class ReviewOptions(ShownOptions, SetOptions):
         None, "pipeline.config of the model to train: its input size and anchors."
     )
     input_size: int | None = options.option(
-        None, "Side of the model's input in pixels, if no pipeline.config gives it; when omitted, 300.", least=16
+        None,
+        "Side of the model's input in pixels; when omitted, that of the pipeline.config of --model, or 300.",
+        least=16,
+        not_with=("pipeline_config_path",),
     )
     fix: bool = options.option(False, "Writes corrected copies to fixed/ in --output_dir.")
     images: str = options.option(
-        COPY, "How unchanged images get into fixed/: as copies or as links.", choices=(COPY, LINK)
+        COPY, "How unchanged images get into fixed/: as copies or as links.", choices=(COPY, LINK), only_with=("fix",)
     )
     reviewed: options.Path | None = options.option(
-        None, "Folder of drafts, of which the verified ones are adopted. Requires --fix."
+        None, "Folder of drafts, of which the verified ones are adopted. Requires --fix.", only_with=("fix",)
     )
     model: options.Path | None = options.option(
         None, "Folder of an exported detector that is compared with the labels."
     )
-    trust_model: bool = options.like(PredictOptions, "trust_model", False)
+    trust_model: bool = options.like(PredictOptions, "trust_model", False, only_with=("model",))
     score_threshold: float = options.option(
-        0.5, "Minimum score of a detection that counts as confident, with --model.", least=0.05, most=1
+        0.5,
+        "Minimum score of a detection that counts as confident, with --model.",
+        least=0.05,
+        most=1,
+        only_with=("model",),
     )
 
     @property

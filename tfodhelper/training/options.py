@@ -31,6 +31,7 @@ class DeviceOptions(options.Options):
         None,
         "Name or gRPC address of the TPU, for --strategy=tpu; when omitted, the TPU of this machine.",
         may_change=True,
+        only_with=("strategy", "tpu"),
     )
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.shared_data import shared
-from tfodhelper import errors
-from tfodhelper.annotations import labelimg
+from tfodhelper import errors, image_decoding
+from tfodhelper.annotations import images, labelimg
 from tfodhelper.annotations.structures import Annotation, Box
+from tfodhelper.cli import main
 from tfodhelper.dataset.scan import discover
 
 BOX = Box("cat", 1, 2, 30, 40)
@@ -155,3 +156,14 @@ def test_the_reported_image_without_an_extension(tmp_path):
     image_of, codes, _ = pairs(shared("cases/08-image-file-without-extension/data"))
     assert image_of == {"noext.xml": "noext", "x.jpg.xml": "x.jpg.jpg"}
     assert codes == []
+
+
+@pytest.mark.parametrize("format_", image_decoding.FORMATS)
+def test_a_corrected_copy_of_an_image_without_an_extension_gets_one(tmp_path, format_):
+    save_image(tmp_path / "set" / "frame", format=format_)
+    save_xml(tmp_path / "set" / "frame.xml", "frame")
+    (tmp_path / "set" / "empty").touch()
+    flags = [f"--data_dir={tmp_path / 'set'}", f"--output_dir={tmp_path / 'out'}"]
+    assert main.main(["check", *flags, "--fix"]) == 0
+    ending = "jpg" if format_ in images.LOSSY_FORMATS else "png"
+    assert sorted(path.name for path in (tmp_path / "out" / "fixed").glob("[!.]*")) == [f"frame.{ending}", "frame.xml"]
