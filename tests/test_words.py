@@ -275,3 +275,35 @@ def test_variables_are_named_after_what_they_hold():
         problems += [(where, name, line) for line, name in vague_names(source) if line not in fields]
     assert [problem for problem in problems if problem[:2] not in EXCEPTIONS] == []
     assert {problem[:2] for problem in problems} == set(EXCEPTIONS)  # none is left over
+
+
+# A number in front of a plural would give "1 images". {file: reason}
+COUNTED = re.compile(r"^ (images|boxes|files|classes|records|findings|names|entries|rows|drafts|objects|models)\b")
+COUNTED_EXCEPTIONS = {
+    "tfodhelper/formats/coco.py": "only called for several",
+    "tfodhelper/plain_text.py": "below spelling",
+}
+
+
+def find_bare_counts(source):
+    """Yields the words after a length in f-strings, where `spelling.count` would make number and noun agree."""
+    for node in ast.walk(ast.parse(source)):
+        parts = node.values if isinstance(node, ast.JoinedStr) else []
+        for value, text in itertools.pairwise(parts):
+            is_length = isinstance(value, ast.FormattedValue) and ast.unparse(value.value).startswith("len(")
+            if is_length and isinstance(text, ast.Constant) and (match := COUNTED.match(text.value)):
+                yield match[1]
+
+
+def test_bare_counts_are_found():
+    assert list(find_bare_counts('f"{len(a)} images"')) == ["images"]
+    assert not list(find_bare_counts('f"{a} of {len(a)}: {b} images"'))
+
+
+def test_numbers_agree_with_their_nouns():
+    for path in sorted((REPOSITORY / "tfodhelper").rglob("*.py")):
+        name = path.relative_to(REPOSITORY).as_posix()
+        if name not in COUNTED_EXCEPTIONS:
+            source = path.read_text(encoding="utf-8")
+            assert not list(find_bare_counts(source)), f"{name}: use spelling.count"
+            assert not re.search(r"[a-z]\((s|es)\) ", source), f"{name}: use spelling.count"

@@ -61,7 +61,7 @@ def test_an_unreadable_image_is_reported_and_the_exit_status_says_so(saved_model
     assert _predict(saved_model_dir, tmp_path, str(photos)) == 1
     assert len(_lines(tmp_path)) == 3
     assert (tmp_path / "out/unreadable.txt").read_text().startswith(str(photos / "broken.jpg"))
-    assert "1 images could not be read" in capsys.readouterr().err
+    assert "1 image could not be read" in capsys.readouterr().err
 
 
 def test_images_that_cannot_be_used_are_counted_and_the_rest_is_predicted(saved_model_dir, photos, tmp_path, capsys):

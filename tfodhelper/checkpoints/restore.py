@@ -9,7 +9,7 @@ import re
 
 import tensorflow as tf
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.checkpoints import find, keys
 from tfodhelper.families import roles
 
@@ -43,7 +43,7 @@ class RestoreReport:
     num_ranges: int = 0
 
     def __str__(self):
-        lines = [f"weights: {len(self.restored)} variables restored from {self.prefix}"]
+        lines = [f"weights: {spelling.count(len(self.restored), 'variable')} restored from {self.prefix}"]
         reasons = {}
         for key, reason in self.initialized:
             reasons.setdefault(reason, []).append(_short(key))
@@ -189,7 +189,7 @@ def _raise_missing(prefix, missing, num_wanted, names):
             "_keras)"
         )
     raise errors.CheckpointError(
-        f"{prefix}: {len(missing)} of {num_wanted} variables are not in this checkpoint: "
+        f"{prefix}: {len(missing)} of {spelling.count(num_wanted, 'variable')} are not in this checkpoint: "
         + _abridge([_short(named.key) for named in missing]),
         expected=_short(missing[0].key),
         received="variables such as " + ", ".join(first_names) if first_names else "no variables",

@@ -294,7 +294,8 @@ def check_label_map(folder, manifest):
     written = {entry["id"]: entry["name"] for entry in manifest.classes}
     present = {item.id: item.name for item in label_maps.read_label_map(path)}
     if written and written != present:
-        raise _changed(path, f"the {len(written)} classes of the records", "; ".join(_compare(written, present)))
+        expected = f"the {spelling.count(len(written), 'class')} of the records"
+        raise _changed(path, expected, "; ".join(_compare(written, present)))
 
 
 def _compare(written, present):
@@ -314,7 +315,8 @@ def _compare(written, present):
 def _check_size(path, num_bytes):
     size = path.stat().st_size if path.is_file() else None
     if size != num_bytes:
-        raise _changed(path, f"{num_bytes} bytes", "it is missing" if size is None else spelling.count(size, "byte"))
+        expected = spelling.count(num_bytes, "byte")
+        raise _changed(path, expected, "it is missing" if size is None else spelling.count(size, "byte"))
 
 
 def _check_digest(path, digest):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfodhelper import console, jpeg_dct, provenance, run_layout, tensorflow_setup
+from tfodhelper import console, jpeg_dct, provenance, run_layout, spelling, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import label_maps as included
 from tfodhelper.config import overrides, pipeline, supported
@@ -86,4 +86,5 @@ def _compare_classes(config, label_map_path):
     num_names = label_maps.read_label_map(label_map_path).num_classes
     num_classes = getattr(getattr(config.model, kind), "num_classes", num_names)
     if num_names != num_classes:
-        console.warn(f"{label_map_path} has ids up to {num_names}, but the model has {num_classes} classes")
+        classes = spelling.count(num_classes, "class")
+        console.warn(f"{label_map_path} has ids up to {num_names}, but the model has {classes}")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, jpeg_dct
+from tfodhelper import console, errors, jpeg_dct, spelling
 from tfodhelper.exporting import options as export_options
 from tfodhelper.exporting import tflite_images
 from tfodhelper.fields import Detections, Inputs
@@ -95,7 +95,7 @@ def _find_examples(detector, pipeline_config, num_images, dct):
     if num_images:
         try:
             read = functools.partial(tflite_images.read_validation_images, pipeline_config, detector, num_images, dct)
-            console.say(f"check: {sum(1 for _ in read())} validation images")
+            console.say(f"check: {spelling.count(sum(1 for _ in read()), 'validation image')}")
             return read
         except (errors.ConfigError, errors.DatasetError) as error:
             console.warn(

@@ -17,7 +17,7 @@ import shutil
 
 from google.protobuf import text_format
 
-from tfodhelper import console, errors, families, jpeg_dct, result_folder, storage
+from tfodhelper import console, errors, families, jpeg_dct, result_folder, spelling, storage
 from tfodhelper.config import pipeline
 from tfodhelper.exporting import options as export_options
 from tfodhelper.exporting import saved_model, tflite_check, tflite_convert, tflite_graph, tflite_images
@@ -162,7 +162,7 @@ class _Writer:
             *(self._config, self._detector, self._options.num_calibration_images, network.mean, network.std),
             self._options.jpeg_dct or jpeg_dct.ACCURATE,
         )
-        console.say(f"calibration of int8: {count} training images")
+        console.say(f"calibration of int8: {spelling.count(count, 'training image')}")
         return tflite_convert.make_samples(read, network)
 
     def _make_interface(self, network):

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import struct
 
-from tfodhelper import errors
+from tfodhelper import errors, spelling
 from tfodhelper.annotations import images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, UnusableFile
@@ -52,7 +52,9 @@ def list_filled(pattern):
     paths = reader.list_shards(pattern)
     if not any(os.path.getsize(path) for path in paths):
         raise errors.DatasetError(
-            f"{pattern}: the record files are empty", expected="at least one record", received=f"{len(paths)} files"
+            f"{pattern}: the record files are empty",
+            expected="at least one record",
+            received=spelling.count(len(paths), "file"),
         )
     return paths
 
@@ -138,7 +140,8 @@ def _read_boxes(features, facts, where, names):
     count = len(columns[0])
     texts, ids = features.get(Record.CLASS_TEXT, []), features.get(Record.CLASS_LABEL, [])
     if any(len(column) != count for column in columns) or (len(texts) != count and len(ids) != count):
-        lengths = f"{[len(column) for column in columns]} corners, {len(texts)} names, {len(ids)} ids"
+        corners = [len(column) for column in columns]
+        lengths = f"{corners} corners, {spelling.count(len(texts), 'name')}, {spelling.count(len(ids), 'id')}"
         return [], [Finding("entry-unusable", where, "its lists of boxes differ in length", received=lengths)], [], []
     boxes, lost, class_ids, unnamed = [], [], [], []
     for number, corners in enumerate(zip(*columns)):

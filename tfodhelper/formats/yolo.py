@@ -9,7 +9,7 @@ import pathlib
 
 import yaml
 
-from tfodhelper import errors, limits
+from tfodhelper import errors, limits, spelling
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import SkippedObject
 from tfodhelper.formats import collection, yaml_text
@@ -62,7 +62,7 @@ def parse_labels(text, names, width, height):
             continue
         index = int(values[0])
         if index != values[0] or not 0 <= index < len(names):
-            problem = f"class index {fields[0]}, but there are only {len(names)} class names"
+            problem = f"class index {fields[0]}, but there are only {spelling.count(len(names), 'class name')}"
             skipped.append(SkippedObject("box-unnamed", where, problem))
             continue
         corners = _to_corners(values[1:], is_outline)
@@ -141,7 +141,8 @@ def _check_count(content, names, path):
     if not isinstance(count, int) or count == len(names):
         return []
     fix = "correct the names or nc"
-    return [Finding("names-uncertain", path.name, f"nc is {count}, but it has {len(names)} names", fix=fix)]
+    problem = f"nc is {count}, but it has {spelling.count(len(names), 'name')}"
+    return [Finding("names-uncertain", path.name, problem, fix=fix)]
 
 
 def _check_names(names, path):

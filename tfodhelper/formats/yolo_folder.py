@@ -9,7 +9,7 @@ import os
 import pathlib
 import posixpath
 
-from tfodhelper import errors, storage, user_files
+from tfodhelper import errors, spelling, storage, user_files
 from tfodhelper.annotations import images
 from tfodhelper.annotations.findings import IMAGE_LEFT_OUT, Finding, from_skipped
 from tfodhelper.annotations.structures import Annotation
@@ -62,7 +62,7 @@ def read_folder(path, image_dir, image_names, classes=None):
         raise errors.DatasetError(
             f"{folder}: none of the images has a label file",
             expected="labels/a.txt for images/a.jpg, or a.txt next to a.jpg",
-            received=f"{len(texts)} text files and {len(image_names)} images",
+            received=f"{spelling.count(len(texts), 'text file')} and {spelling.count(len(image_names), 'image')}",
             fix="give the folder of the images with --image_dir",
         )
     findings += _find_unclaimed(folder, texts, used) + _find_unnamed(listed, names, names_path)

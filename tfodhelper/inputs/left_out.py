@@ -162,10 +162,10 @@ def _refuse_without_boxes(where, census, needs_boxes):
         raise errors.DatasetError(
             f"{where}: no record has a box, so that there is nothing to learn",
             expected="the features image/object/bbox/xmin, ymin, xmax, ymax and image/object/class/text or label",
-            received=f"{census.num_counted} records without them",
+            received=f"{spelling.count(census.num_counted, 'record')} without them",
             fix="convert the images together with their annotations",
         )
-    console.warn(f"{where}: none of {census.num_counted} records has a box: mAP cannot be measured")
+    console.warn(f"{where}: none of {spelling.count(census.num_counted, 'record')} has a box: mAP cannot be measured")
 
 
 def _explain_all(where, census, label_map_path, label_map):
@@ -195,7 +195,7 @@ def _part(census):
     """Says it if not all records were looked at."""
     if census.num_counted == census.num_records:
         return ""
-    return f" (counted in {census.num_counted} of {census.num_records} records)"
+    return f" (counted in {census.num_counted} of {spelling.count(census.num_records, 'record')})"
 
 
 def _reasons(census):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfodhelper import box_geometry, console, errors
+from tfodhelper import box_geometry, console, errors, spelling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,9 @@ def _column(image_id, name, values, length, dtype, optional=True):
         return np.zeros([length], dtype)
     column = np.asarray(values).reshape(-1).astype(dtype)
     if len(column) != length:
-        raise ValueError(f"image {image_id}, {name}: expected {length} values, received {len(column)}")
+        raise ValueError(
+            f"image {image_id}, {name}: expected {spelling.count(length, 'value')}, received {len(column)}"
+        )
     return column
 
 
@@ -174,9 +176,9 @@ class SeenImages:
     def warn_of_repeated(self):
         """Warns once about ids that came more than once; only the first image of an id is counted."""
         if self._repeated:
+            images = spelling.count(len(self._repeated), "image")
             console.warn(
-                f"evaluation: {len(self._repeated)} images were left out because another image has the same id "
-                f"(first: {self._repeated[0]})"
+                f"evaluation: {images} left out because another one has the same id (first: {self._repeated[0]})"
             )
             self._repeated = []
 

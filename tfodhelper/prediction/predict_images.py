@@ -1,6 +1,6 @@
 """Runs a model on images and writes the results: the verb `predict`."""
 
-from tfodhelper import console, errors, provenance, tensorflow_setup
+from tfodhelper import console, errors, provenance, spelling, tensorflow_setup
 from tfodhelper.config import label_maps
 from tfodhelper.prediction import saved_models, sources, write
 
@@ -69,12 +69,11 @@ def _predict(options, model, images, writer):
 def _summarize(options, writer, num_images):
     """Prints what was found and where it is."""
     folder = options.output_dir
-    console.say(
-        f"{writer.num_images} of {num_images} images, {writer.num_detections} detections with a score of "
-        f"{options.score_threshold:g} or more"
-    )
+    images, detections = spelling.count(num_images, "image"), spelling.count(writer.num_detections, "detection")
+    console.say(f"{writer.num_images} of {images}, {detections} with a score of {options.score_threshold:g} or more")
     if writer.num_unreadable:
-        console.warn(f"{writer.num_unreadable} images could not be read: see {folder}/{write.UNREADABLE}")
+        unreadable = spelling.count(writer.num_unreadable, "image")
+        console.warn(f"{unreadable} could not be read: see {folder}/{write.UNREADABLE}")
     console.say(f"{folder}/{write.DETECTIONS}: one line per image")
     if options.draw:
         console.say(f"{folder}/{write.PICTURES}: pictures with boxes")

@@ -14,6 +14,7 @@ import apache_beam
 from apache_beam.io import fileio, filesystems
 from apache_beam.options import pipeline_options
 
+from tfodhelper import spelling
 from tfodhelper.annotations import checks, headers, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.dataset.scan import entry
@@ -72,7 +73,8 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
     image_paths = [path for path in paths if path not in xml]
     if len(xml) != 1 or len(image_paths) != 1:
         code = "image-missing" if not image_paths else "unlabelled" if not xml else "image-ambiguous"
-        raise UnusableFile(code, stem, f"{len(image_paths)} images and {len(xml)} annotation files with this name")
+        files = f"{spelling.count(len(image_paths), 'image')} and {spelling.count(len(xml), 'annotation file')}"
+        raise UnusableFile(code, stem, f"{files} with this name")
     name = os.path.basename(image_paths[0])
     data = read(image_paths[0])
     facts = headers.inspect(data, image_paths[0], decode)

@@ -8,7 +8,7 @@ continue says so and ends, and must be started again. The result is byte-identic
 
 import shutil
 
-from tfodhelper import console, errors, state_files, storage
+from tfodhelper import console, errors, spelling, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
@@ -128,7 +128,7 @@ def _complete(folder, parts, planned, options, layout):
     paths = [parts / f"written-{number}-of-{count}.json" for number in range(1, count + 1)]
     missing = [number for number, path in enumerate(paths, start=1) if not path.exists()]
     if missing:
-        console.say(f"this job is done; {len(missing)} of {count} jobs still have shards to write")
+        console.say(f"this job is done; {len(missing)} of {spelling.count(count, 'job')} still have shards to write")
         return None
     with storage.hold(folder), console.process_log(folder / result.LOG):
         if (folder / manifests.NAME).exists():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, families, own_files
+from tfodhelper import console, errors, families, own_files, spelling
 from tfodhelper.checkpoints import find, moving_averages, restore, save
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import normalization
@@ -66,7 +66,8 @@ class Session:
         self._losses = loss_log.LossLog(self.model_dir if train and self.is_chief else None, self.start_step)
         self._rates = []
         self._progress = self.line = None
-        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {self._global_batch} images per step")
+        batch = spelling.count(self._global_batch, "image")
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step")
         bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
             self._build(starting_point, train, bad_batch)
@@ -182,7 +183,7 @@ class Session:
         self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step, loss_terms)
         if self.start_step > num_steps:
             raise errors.TrainingError(
-                f"{self.model_dir}: has already been trained for {self.start_step} steps",
+                f"{self.model_dir}: has already been trained for {spelling.count(self.start_step, 'step')}",
                 expected=f"at most {num_steps}, as num_steps says",
                 fix="raise --num_steps, or choose another folder",
             )

@@ -2,7 +2,7 @@
 
 import math
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, spelling
 from tfodhelper.zoo import catalogue
 
 
@@ -33,7 +33,7 @@ def say_models(options, words=""):
             console.say(f"{model.name}: {model.url}")
     console.say("")
     trainable = [model for model in models if model.trainable_here]
-    console.say(f"{len(models)} models, {len(trainable)} of them can be trained here")
+    console.say(f"{spelling.count(len(models), 'model')}, {len(trainable)} of them can be trained here")
     return catalogue.preferred_name(min(trainable, key=_newest_and_fastest).name) if trainable else "ssd_mobilenet_v2"
 
 

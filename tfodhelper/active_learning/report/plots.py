@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfodhelper import spelling
 from tfodhelper.active_learning.report import round_facts
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING
 from tfodhelper.render import figures, palette
@@ -161,9 +162,9 @@ def _plot_shares(rounds, names):
     axes = figure.subplots()
     rows = np.arange(len(order))
     axes.hlines(rows, before, after, color=palette.GREY, linewidth=2, zorder=1)
-    axes.scatter(before, rows, s=45, color=palette.GREY, label=f"{stages[0].label}: {first.images:,} images", zorder=2)
+    axes.scatter(before, rows, s=45, color=palette.GREY, label=_stage_label(stages[0].label, first), zorder=2)
     colors = [palette.BLUE if b >= a else palette.VERMILION for a, b in zip(before, after)]
-    axes.scatter(after, rows, s=45, color=colors, label=f"{_stage_text(stages[-1])}: {last.images:,} images", zorder=3)
+    axes.scatter(after, rows, s=45, color=colors, label=_stage_label(_stage_text(stages[-1]), last), zorder=3)
     for row, a, b in zip(rows, before, after):
         offset, side = ((8, 0), "left") if b >= a else ((-8, 0), "right")
         axes.annotate(f"{b:.1f}", (b, row), offset, textcoords="offset points", va="center", ha=side, fontsize=8)
@@ -179,6 +180,10 @@ def _share_limits(before, after):
     """Room for the figures beside the points."""
     most = max(before.max(), after.max(), 1.0)
     return (min(0.0, min(before.min(), after.min()) - 0.05 * most), 1.1 * most)
+
+
+def _stage_label(text, counts):
+    return f"{text}: {spelling.count(counts.images, 'image')}"
 
 
 def _stage_text(stage):
