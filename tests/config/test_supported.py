@@ -90,8 +90,8 @@ def test_unsupported_field_at_its_default_is_fine(base):
     [
         ("center_net { num_classes: 3 feature_extractor { type: 'hourglass_104' } }", "model.center_net: ", "ssd"),
         (
-            "ssd { feature_extractor { type: 'ssd_mobilenet_v2_mnasfpn' use_depthwise: true fpn { min_level: 3 } } }",
-            "model.ssd.feature_extractor.type: ssd_mobilenet_v2_mnasfpn",
+            "ssd { feature_extractor { type: 'ssd_mobilenet_v2_quux' use_depthwise: true fpn { min_level: 3 } } }",
+            "model.ssd.feature_extractor.type: ssd_mobilenet_v2_quux",
             "ssd_mobilenet_v1",
         ),
         ("ssd { feature_extractor { type: 'ssd_mobiledet_gpu' } }", "ssd_mobiledet_gpu", "ssd_mobilenet_v1"),

@@ -30,6 +30,7 @@ class BidirectionalPyramid:
 # What the Object Detection API takes where the message is missing. It follows from the type, while the schema has one
 # default for all, or none.
 _OF_TWO_STAGES = FeaturePyramid(min_level=2, max_level=6)
+_OF_MNASFPN = FeaturePyramid(max_level=6, additional_layer_depth=48)
 _OF_EFFICIENTNETS = {
     f"ssd_efficientnet-b{number}_bifpn_keras": BidirectionalPyramid(num_iterations, num_filters)
     for number, (num_iterations, num_filters) in enumerate(
@@ -53,10 +54,12 @@ def pyramid_of(feature_extractor):
         if feature_extractor.HasField("bifpn"):
             return feature_extractor.bifpn
         return _OF_EFFICIENTNETS.get(feature_extractor.type)
-    if not kind.endswith("_fpn"):
+    if not kind.endswith(("_fpn", "_mnasfpn")):
         return None
     if feature_extractor.HasField("fpn"):
         return feature_extractor.fpn
+    if kind.endswith("_mnasfpn"):
+        return _OF_MNASFPN
     return _OF_TWO_STAGES if kind.startswith("faster_rcnn") else FeaturePyramid()
 
 
@@ -77,6 +80,16 @@ def check_fpn(pyramid):
             "feature_extractor.fpn.additional_layer_depth",
             expected="at least 1",
             received=pyramid.additional_layer_depth,
+        )
+
+
+def check_mnasfpn(pyramid):
+    """Checks that a MnasFPN has the levels for which it was searched; otherwise a ConfigError."""
+    if (pyramid.min_level, pyramid.max_level) != (_OF_MNASFPN.min_level, _OF_MNASFPN.max_level):
+        raise errors.ConfigError(
+            "feature_extractor.fpn: MnasFPN was searched for certain levels",
+            expected=f"min_level: {_OF_MNASFPN.min_level}, max_level: {_OF_MNASFPN.max_level}",
+            received=f"{pyramid.min_level} to {pyramid.max_level}",
         )
 
 

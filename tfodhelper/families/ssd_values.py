@@ -7,6 +7,8 @@ from tfodhelper.families import input_size, pyramids, values
 MIN_INPUT_SIZE_PX = 33
 MOST_MAPS = 6  # of a network without a pyramid
 STEM_DEPTH_OF_RESNETS = 64
+MAPS_OF_SPAGHETTINET = 5
+SPAGHETTINETS = tuple(f"spaghettinet_edgetpu_{size}" for size in "sml")
 _NUM_REDUCED_ANCHORS = 3  # with reduce_boxes_in_lowest_layer
 
 _CONVOLUTIONAL, _WEIGHT_SHARED = "convolutional_box_predictor", "weight_shared_convolutional_box_predictor"
@@ -61,6 +63,14 @@ def _check_extractor(extractor):
         _check_efficientnet(extractor, pyramid)
     elif pyramid is not None:
         pyramids.check_fpn(pyramid)
+    if extractor.type.endswith("_mnasfpn"):
+        pyramids.check_mnasfpn(pyramid)
+    if extractor.type == "ssd_spaghettinet" and extractor.spaghettinet_arch_name not in SPAGHETTINETS:
+        raise errors.ConfigError(
+            "ssd.feature_extractor.spaghettinet_arch_name",
+            expected="one of " + ", ".join(SPAGHETTINETS),
+            received=extractor.spaghettinet_arch_name or "nothing",
+        )
     if extractor.type.startswith("ssd_resnet"):
         _check_resnet_depth(extractor)
     if extractor.type.removesuffix("_keras") == "ssd_mobilenet_v2" and extractor.num_layers < 2:
@@ -110,6 +120,8 @@ def _count_maps(extractor):
         return pyramid.max_level - pyramid.min_level + 1
     if extractor.type == "ssd_mobilenet_v1_ppn":
         return extractor.num_layers
+    if extractor.type == "ssd_spaghettinet":
+        return MAPS_OF_SPAGHETTINET
     return min(extractor.num_layers, MOST_MAPS)
 
 

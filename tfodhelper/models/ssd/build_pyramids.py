@@ -116,12 +116,6 @@ def _build_mobilenet_v2_mnasfpn(message, frozen, padding):
     All convolutions, also those of the backbone, have the hyperparameters of the pyramid; only, their weight decay is
     less.
     """
-    if (message.fpn.min_level, message.fpn.max_level) != (mnasfpn.MIN_LEVEL, mnasfpn.MAX_LEVEL):
-        raise errors.ConfigError(
-            "feature_extractor.fpn: MnasFPN was searched for certain levels",
-            expected=f"min_level: {mnasfpn.MIN_LEVEL}, max_level: {mnasfpn.MAX_LEVEL}",
-            received=f"{message.fpn.min_level} to {message.fpn.max_level}",
-        )
     own = dataclasses.replace(
         mnasfpn.POINTWISE_HYPERPARAMS,
         regularizer=mobilenet_v2.DEFAULT_HYPERPARAMS.regularizer,
@@ -137,7 +131,7 @@ def _build_mobilenet_v2_mnasfpn(message, frozen, padding):
     )
     neck = mnasfpn.MnasFPN(
         backbone.depths,
-        message.fpn.additional_layer_depth,
+        pyramids.pyramid_of(message).additional_layer_depth,
         lambda depth: max(layers.round_depth(depth * message.depth_multiplier), message.min_depth),
         explicit_padding=message.use_explicit_padding,
         frozen=frozen,
@@ -148,13 +142,7 @@ def _build_mobilenet_v2_mnasfpn(message, frozen, padding):
 
 def _build_spaghettinet(message, frozen, padding):
     """See `build.FEATURE_EXTRACTORS`."""
-    network = spaghettinet.BY_NAME.get(message.spaghettinet_arch_name)
-    if network is None:
-        raise errors.ConfigError(
-            "feature_extractor.spaghettinet_arch_name",
-            expected="one of " + ", ".join(spaghettinet.BY_NAME),
-            received=message.spaghettinet_arch_name or "nothing",
-        )
+    network = spaghettinet.BY_NAME[message.spaghettinet_arch_name]
     own = {"explicit_padding": message.use_explicit_padding, "frozen": frozen}
     return {
         "scaling": dataclasses.replace(pixels.MINUS_ONE_TO_ONE, padding=padding),
