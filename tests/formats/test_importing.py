@@ -13,7 +13,7 @@ from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.label_map import LabelMap, LabelMapItem
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
-from tfodhelper.formats import importing, tfrecord
+from tfodhelper.formats import importing, tfrecord, yolo
 from tfodhelper.formats.class_ids import ClassIds
 from tfodhelper.limits import MAX_CLASSES
 
@@ -334,6 +334,53 @@ def test_a_record_that_is_damaged_costs_only_itself(tmp_path):
     assert codes_of(made) == ["record-damaged"] * 2
     assert f"{path}, record 2: its checksum" in made.findings[0].message
     assert f"{path}, record 4: " in made.findings[1].message and "ends inside record 4" in made.findings[1].message
+
+
+def test_blanks_around_class_names_are_said_by_every_import(tmp_path):
+    folder = save_images(tmp_path / "in", "a.jpg")
+    box = Box(" cat", 1, 1, 9, 9)
+    (folder / "data.yaml").write_text("names: [' cat']\n", encoding="utf-8")
+    (folder / "a.txt").write_text("0 .5 .5 .5 .5\n", encoding="utf-8")
+    label_map = LabelMap((LabelMapItem(1, " cat"),))
+    record = write_records(tmp_path / "a.record", make_record([box], label_map=label_map))
+    results = [
+        import_from("csv", save_table(folder / "a.csv", "a.jpg,64,48, cat,1,1,9,9"), out=tmp_path / "1"),
+        import_from("coco", save_json(folder / "a.json", [(1, "a.jpg")], [(1, 1)], [(1, " cat")]), out=tmp_path / "2"),
+        import_from("yolo", folder / "data.yaml", out=tmp_path / "3"),
+        tfrecord.import_records({"train": record}, tmp_path / "4"),
+    ]
+    for made in results:
+        assert made.counts == {"cat": 1} and codes_of(made) == ["name-blanks"]
+        assert "' cat' is read as 'cat'" in made.findings[0].message
+
+
+def test_class_names_of_a_yaml_file_are_the_texts_that_it_has(tmp_path):
+    save_images(tmp_path / "in", "a.jpg")
+    text = "nc: 6\nnames: [no, 010, 1.10, 2024-01-01, 1_000, 0x1F]\n"
+    (tmp_path / "in" / "data.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "in" / "a.txt").write_text("".join(f"{i} .5 .5 .5 .5\n" for i in range(6)), encoding="utf-8")
+    made = import_from("yolo", tmp_path / "in" / "data.yaml", out=tmp_path / "out")
+    assert set(made.counts) == {"no", "010", "1.10", "2024-01-01", "1_000", "0x1F"} and made.findings == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["names: [[a], {b: c}]", "names: {a: b}", "names: a", "- names", "names: [~]", "nc: x"]
+)
+def test_class_names_of_other_forms_are_an_error_or_texts(tmp_path, text):
+    (tmp_path / "data.yaml").write_text(text, encoding="utf-8")
+    try:
+        names, *_ = yolo.read_names(tmp_path / "data.yaml")
+    except errors.AnnotationError as error:
+        assert "data.yaml" in str(error)
+    else:
+        assert all(name is None or isinstance(name, str) for name in names)
+
+
+def test_an_index_that_a_yaml_file_names_twice_is_an_error(tmp_path):
+    save_images(tmp_path / "in", "a.jpg")
+    (tmp_path / "in" / "data.yaml").write_text("names:\n  0: cat\n  0: dog\n", encoding="utf-8")
+    with pytest.raises(errors.AnnotationError, match="data.yaml.*'0' occurs twice"):
+        import_from("yolo", tmp_path / "in" / "data.yaml", out=tmp_path / "out")
 
 
 def test_names_of_records_never_meet(tmp_path):

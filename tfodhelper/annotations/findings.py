@@ -104,7 +104,7 @@ KINDS = {
     "no-box-left": Kind(ERROR, IMAGE_LEFT_OUT, True, "none of the objects of an image has a usable box"),
     # classes
     "class-unknown": Kind(ERROR, IMAGE_LEFT_OUT, True, "a class that is not in the given label map"),
-    "name-blanks": Kind(WARNING, FIXED, True, "blanks around class names, which are removed"),
+    "name-blanks": Kind(WARNING, FIXED, True, "blanks around class names, and characters that no format allows"),
     "class-twins": Kind(WARNING, KEPT, False, "two class names that may mean the same class"),
     "boxes-too-small": Kind(WARNING, KEPT, False, "boxes that are very small at the model's input size"),
     "no-objects": Kind(WARNING, KEPT, False, "many annotation files without objects that are not marked as verified"),

@@ -4,6 +4,7 @@ It is the table that the usual xml_to_csv scripts write. Columns are found by na
 name but neither class nor corners represents an image without objects.
 """
 
+import collections
 import csv
 import io
 import pathlib
@@ -33,7 +34,7 @@ def read_table(path):
       AnnotationError: the file cannot be read, or a column is missing or occurs twice.
     """
     path = pathlib.Path(path)
-    images, sizes, findings = {}, {}, []
+    images, sizes, findings, names = {}, {}, [], collections.Counter()
     for number, row in _read_rows(path):
         where = f"line {number}"
         problem = _find_problem(row)
@@ -50,10 +51,12 @@ def read_table(path):
         if any(texts):
             box = _read_box(row, texts, path, where)
             (boxes if isinstance(box, Box) else lost).append(box)
+            names[row["class"]] += isinstance(box, Box)
     listed = [
         ListedImage(name, Annotation(collection.base_name(name), *sizes[name], boxes=tuple(boxes)), tuple(lost))
         for name, (boxes, lost) in images.items()
     ]
+    findings += collection.report_changed(+names, path.name)
     return Collection(tuple(listed), findings=tuple(findings))
 
 

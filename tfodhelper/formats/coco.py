@@ -99,6 +99,7 @@ def _read_categories(categories, path):
             problem = "a category without an id or name"
             findings.append(Finding("entry-unusable", path.name, problem, f"{str(entry)[:80]}"))
             continue
+        findings += collection.report_changed({str(entry["name"]): 1}, path.name)
         names = names_of.setdefault(id_, [])
         if name in names:
             continue

@@ -65,6 +65,21 @@ def to_class_name(text):
     return "" if limits.name_problem(name) else name
 
 
+def report_changed(counts, source):
+    """Findings about class names that `to_class_name` changes.
+
+    Args:
+      counts: {class name as it is written: how often it occurs}.
+      source: the file, as shown in findings.
+    """
+    clean = {name: to_class_name(name) for name in counts}
+    return [
+        Finding("name-blanks", source, f"the class name {name!r} is read as {clean[name]!r}", received=f"{count} times")
+        for name, count in sorted(counts.items())
+        if clean[name] and clean[name] != name
+    ]
+
+
 def base_name(name):
     """The last part of a name."""
     return posixpath.basename(to_posix(name))

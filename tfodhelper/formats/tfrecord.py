@@ -59,7 +59,7 @@ class _Writer:
     def __init__(self, filled, output_dir, names):
         self._filled, self._output_dir, self._names = filled, output_dir, names
         self._own_names, self._tally, self._class_ids = placing.Names([]), Tally(), ClassIds()
-        self._unnamed = collections.Counter()
+        self._unnamed, self._class_texts = collections.Counter(), collections.Counter()
 
     def add(self, record, sides):
         """Writes one image.
@@ -83,11 +83,13 @@ class _Writer:
         self._tally.add(name, record.listed.annotation, sides)
         self._class_ids.add(record.class_ids)
         self._unnamed.update(record.unnamed)
+        self._class_texts.update(record.class_texts)
 
     def finish(self):
         """Writes the files about all images; returns the `ImportResult`."""
         source = "--classes" if self._names else "the records"
         self._tally.report(collection.report_unnamed(self._unnamed, source))
+        self._tally.report(collection.report_changed(self._class_texts, "the records"))
         if self._names:
             self._class_ids.add((name, id_) for id_, name in self._names.items())
         return self._tally.finish(self._filled, self._class_ids)

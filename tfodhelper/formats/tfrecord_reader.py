@@ -31,6 +31,7 @@ class UnpackedRecord:
       listed: a `ListedImage` with its name, "" when that is missing, its size, and its boxes in pixels.
       class_ids: (class name, id) of each box that has both.
       unnamed: the class ids without a name, one for each box.
+      class_texts: the class names as they are written, one for each box that has one.
       findings: problems with the record other than lost objects.
     """
 
@@ -40,6 +41,7 @@ class UnpackedRecord:
     listed: ListedImage
     class_ids: tuple[tuple[str, int], ...]
     unnamed: tuple[int, ...]
+    class_texts: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
@@ -118,7 +120,8 @@ def unpack(data, where, names):
     annotation = Annotation(collection.base_name(name), facts.width, facts.height, tuple(boxes))
     listed = ListedImage(name, annotation, tuple(lost))
     findings = tuple(_check_head(features, facts, where))
-    return UnpackedRecord(where, encoded, facts, listed, tuple(class_ids), tuple(unnamed), findings)
+    texts = tuple(map(_text, features.get(Record.CLASS_TEXT, ())))
+    return UnpackedRecord(where, encoded, facts, listed, tuple(class_ids), tuple(unnamed), texts, findings)
 
 
 def _check_head(features, facts, where):

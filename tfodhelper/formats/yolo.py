@@ -6,6 +6,7 @@ with the labels of its session, so that such a list alone cannot be trusted.
 
 import collections
 import pathlib
+import re
 
 import yaml
 
@@ -15,6 +16,7 @@ from tfodhelper.annotations.structures import SkippedObject
 from tfodhelper.formats import collection, yaml_text
 
 MAX_BYTES = 8 << 20  # of a file with labels or names
+_INDEX = re.compile("[0-9]{1,9}")
 _EXPECTED = "class_index x_center y_center width height, the last four as fractions of the image"
 
 
@@ -120,7 +122,8 @@ def read_names(path):
         return _check_names(names, path), {}, [Finding("names-uncertain", path.name, problem, fix=fix)]
     content = yaml_text.parse(text, path)
     names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
+    if isinstance(names, dict) and all(isinstance(key, str) and _INDEX.fullmatch(key) for key in names):
+        names = {int(key): name for key, name in names.items()}
         size = max(names, default=-1) + 1
         if size > 100 * (len(names) + 1):
             raise errors.AnnotationError(
@@ -131,14 +134,15 @@ def read_names(path):
         raise errors.AnnotationError(
             f"{path}: has no class names", expected="names: [cat, dog] or names: {0: cat, 1: dog}"
         )
+    changed = collection.report_changed(collections.Counter(str(name) for name in names if name), path.name)
     names = [None if name is None else collection.to_class_name(name) for name in names]
-    return _check_names(names, path), content, _check_count(content, names, path)
+    return _check_names(names, path), content, [*changed, *_check_count(content, names, path)]
 
 
 def _check_count(content, names, path):
     """A finding if `nc`, which older files have beside the names, is another number."""
     count = content.get("nc")
-    if not isinstance(count, int) or count == len(names):
+    if not isinstance(count, str) or not _INDEX.fullmatch(count) or int(count) == len(names):
         return []
     fix = "correct the names or nc"
     problem = f"nc is {count}, but it has {spelling.count(len(names), 'name')}"
