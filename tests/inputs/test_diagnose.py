@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.inputs import examples
 from tests.inputs.test_build import evaluate, pipeline
-from tfodhelper.inputs import diagnose
+from tfodhelper import errors
+from tfodhelper.inputs import diagnose, reader, sampling
 
 GOOD = examples.encode(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
 
@@ -56,3 +57,37 @@ def test_other_errors_are_not_explained(tmp_path):
     path = examples.write_records(tmp_path / "a.record", [make("a.jpg")])
     assert diagnose.explain_input_error(tf.errors.ResourceExhaustedError(None, None, "memory"), [path]) is None
     assert diagnose.explain_input_error(ValueError("x"), [path]) is None
+
+
+def flip_a_bit_of_the_last_image(path):
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"JFIF") + 40] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_found_where_records_are_drawn(tmp_path):
+    """Such records are not read by TensorFlow, and a picture with a wrong bit can often be decoded."""
+    path = tmp_path / "a.record"
+    examples.write_records(path, [make("a.jpg"), make("b.jpg")])
+    flip_a_bit_of_the_last_image(path)
+    catalogue = sampling.read_catalogue([str(path)])
+    draw = sampling.Draw(catalogue, sampling.Sampling("random"), seed=1)
+    with pytest.raises(tf.errors.OpError) as caught:
+        list(reader.read_drawn(catalogue, draw, num_epochs=3))
+    assert "record 1 (from 0) is damaged" in str(diagnose.explain_input_error(caught.value, [str(path)]))
+
+
+def test_an_iteration_names_the_damaged_record(tmp_path):
+    path = tmp_path / "a.record"
+    examples.write_records(path, [make("a.jpg"), make("b.jpg")])
+    records = tf.data.TFRecordDataset(str(path))
+    assert len(list(diagnose.iterate(records, [str(path)]))) == 2
+    flip_a_bit_of_the_last_image(path)
+    with pytest.raises(errors.DatasetError, match=r"record 1 \(from 0\) is damaged"):
+        list(diagnose.iterate(records, [str(path)]))
+
+
+def test_a_catalogue_names_the_record_that_is_not_an_example(tmp_path):
+    path = examples.write_records(tmp_path / "a.record", [make("a.jpg"), b"\x0a\xff\xff\xffno example"])
+    with pytest.raises(errors.DatasetError, match=r"record 1 \(from 0\) cannot be used"):
+        sampling.read_catalogue([path])

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfodhelper import errors, run_layout
 from tfodhelper.config import generate
 from tfodhelper.fields import Inputs
-from tfodhelper.inputs import build
+from tfodhelper.inputs import build, diagnose
 
 
 def with_data(pipeline_config, data_dir):
@@ -59,6 +59,7 @@ def find_training_images(pipeline_config, detector, count, mean, std, dct):
 
     Raises:
       ExportError: there are no training records.
+      DatasetError: one of them is damaged; it is named.
     """
     plain = type(pipeline_config)()
     plain.CopyFrom(pipeline_config)
@@ -76,12 +77,14 @@ def find_training_images(pipeline_config, detector, count, mean, std, dct):
             fix="--data_dir=FOLDER, or --quantization=dynamic, which needs no images",
         ) from error
 
+    patterns = plain.eval_input_reader[0].tf_record_input_reader.input_path
+
     def read():
-        for features, _ in dataset.take(count):
+        for features, _ in diagnose.iterate(dataset.take(count), patterns):
             normalized = detector.normalize(features[Inputs.IMAGE], features[Inputs.TRUE_IMAGE_SHAPE])[0]
             yield normalized * tf.constant(std) + tf.constant(mean)
 
-    return sum(1 for _ in dataset.take(count)), read
+    return sum(1 for _ in diagnose.iterate(dataset.take(count), patterns)), read
 
 
 def read_validation_images(pipeline_config, detector, count, dct):
@@ -97,8 +100,9 @@ def read_validation_images(pipeline_config, detector, count, dct):
       For each image, a dict from keys of `Inputs` and `Groundtruth` to arrays, of a batch of one.
 
     Raises:
-      ConfigError, DatasetError: there are no validation records.
+      ConfigError, DatasetError: there are no validation records, or one of them is damaged.
     """
     dataset = build.build_eval_dataset(pipeline_config, detector.resizer, 1, dct=dct)
-    for features, labels in dataset.take(count):
+    patterns = pipeline_config.eval_input_reader[0].tf_record_input_reader.input_path
+    for features, labels in diagnose.iterate(dataset.take(count), patterns):
         yield {key: np.asarray(value) for key, value in {**features, **labels}.items()}

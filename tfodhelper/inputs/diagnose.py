@@ -17,6 +17,25 @@ _ERRORS = (tf.errors.OpError, UnicodeDecodeError)
 _FIX = "repair or remove that image and convert again, or copy the record file again"
 
 
+def iterate(dataset, patterns):
+    """Yields the elements of a dataset of records; an error that a record is to blame for names it.
+
+    Args:
+      dataset: of `build`.
+      patterns: as for `explain_input_error`.
+
+    Raises:
+      DatasetError: a record cannot be read or decoded.
+    """
+    try:
+        yield from dataset
+    except _ERRORS as error:
+        explained = explain_input_error(error, patterns)
+        if explained is None:
+            raise
+        raise explained from error
+
+
 def explain_input_error(error, patterns):
     """Finds the first record that cannot be read or decoded.
 
