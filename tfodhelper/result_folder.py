@@ -147,7 +147,7 @@ def check_free(path, maker=None, error=errors.StorageError, fix="choose another 
             "received": "; ".join(f"{name} {new!r}" for name, (_, new) in differences.items()),
         }
     )
-    raise error(f"{path}: the folder is not empty, and existing files are never overwritten", fix=fix, **detail)
+    raise error(f"{path}: the folder is not empty, and results never overwrite existing files", fix=fix, **detail)
 
 
 def _clear(folder):

@@ -223,7 +223,13 @@ def test_flags_change_what_the_operation_does(checkpoint, tmp_path):
 
 def test_what_is_in_the_folder(raw, data):
     assert list_files(raw) == [
-        *("detector.json", "detector_dynamic.tflite", "detector_float16.tflite", "detector_float32.tflite"),
+        *(
+            ".command.json",
+            "detector.json",
+            "detector_dynamic.tflite",
+            "detector_float16.tflite",
+            "detector_float32.tflite",
+        ),
         *("detector_int8.tflite", "label_map.pbtxt", "labels.txt", "pipeline.config"),
     ]
     names = list(data.label_map.names)
