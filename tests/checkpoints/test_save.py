@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfodhelper.checkpoints import save as weights
+from tfodhelper.checkpoints import whole
 
 
 def save(folder, step):
@@ -13,7 +14,7 @@ def save(folder, step):
 def test_the_newest_is_the_one_that_the_folder_names(tmp_path):
     save(tmp_path, 2)
     newest = save(tmp_path, 10)
-    assert weights.find_newest(tmp_path) == newest
+    assert whole.find_to_resume(tmp_path) == newest
     assert weights.step_of(newest) == 10
 
 
@@ -21,7 +22,7 @@ def test_a_kill_before_the_folder_names_it_loses_nothing(tmp_path):
     save(tmp_path, 2)
     newest = save(tmp_path, 10)
     (tmp_path / "checkpoint").unlink()
-    assert weights.find_newest(tmp_path) == newest
+    assert whole.find_to_resume(tmp_path) == newest
 
 
 def test_a_half_written_index_is_no_checkpoint(tmp_path):
@@ -29,11 +30,11 @@ def test_a_half_written_index_is_no_checkpoint(tmp_path):
     (tmp_path / "checkpoint").unlink()
     index = tmp_path / "ckpt-10.index"
     index.write_bytes(index.read_bytes()[:40])
-    assert weights.find_newest(tmp_path) == first != second
+    assert whole.find_to_resume(tmp_path) == first != second
 
 
 def test_an_empty_folder_has_none(tmp_path):
-    assert weights.find_newest(tmp_path) is None
+    assert whole.find_to_resume(tmp_path) is None
 
 
 def test_a_copy_takes_the_place_of_the_former_one(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from tests.config import reading
 from tests.shared_data import shared
 from tfodhelper import errors, families, protos
-from tfodhelper.config import pipeline, supported, supported_rules
+from tfodhelper.config import checks, pipeline, supported, supported_rules
 from tfodhelper.config.overrides import apply_overrides
 from tfodhelper.families import rules, shared_rules
 from tfodhelper.zoo import base_configs
@@ -119,6 +119,43 @@ def test_a_misspelt_feature_extractor_is_suggested():
     with pytest.raises(errors.ConfigError, match="did you mean ssd_mobilenet_v1"):
         supported.check_supported(message)
     assert [field.path for field in supported.classify(message)][-1] == "model.ssd.feature_extractor.type"
+
+
+def test_what_is_done_differently_is_a_warning(base, capsys):
+    changed = apply_overrides(base, ["train_config.merge_multiple_label_boxes=true"])
+    assert supported.check_supported(changed) == []
+    assert "merge_multiple_label_boxes: true: boxes of one place" in " ".join(capsys.readouterr().err.split())
+    supported.check_supported(changed, says=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_list_of_kinds_is_in_lines_that_a_terminal_does_not_break():
+    message = pipeline.parse_pipeline("model { ssd { feature_extractor { type: 'ssd_inception_v3' } } }")
+    with pytest.raises(errors.ConfigError) as caught:
+        supported.check_supported(message)
+    assert max(map(len, str(caught.value).splitlines())) <= 120 and "ssd_mobilenet_v1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model { faster_rcnn { context_config {} } }", "Context R-CNN cannot be trained here yet"),
+        ("model { center_net {} }", "models of the family center_net cannot be trained here yet"),
+        ("model { faster_rcnn { second_stage_box_predictor { rfcn_box_predictor {} } } }", "R-FCN cannot be trained"),
+    ],
+)
+def test_families_that_do_not_exist_are_named(text, words):
+    with pytest.raises(errors.ConfigError, match=words):
+        checks.check_pipeline(pipeline.parse_pipeline(text))
+
+
+def test_fields_of_published_configurations_that_change_no_numbers_are_hints(base):
+    changed = apply_overrides(
+        base,
+        ["train_config.use_bfloat16=true", "eval_config.image_classes_field_map_empty_to_ones=false"],
+    )
+    paths = {hint.path for hint in supported.check_supported(changed)}
+    assert {"train_config.use_bfloat16", "eval_config.image_classes_field_map_empty_to_ones"} <= paths
 
 
 def test_hints_are_returned(base):

@@ -67,13 +67,14 @@ def read_state(folder):
     Only the last part of the name counts: a folder that was moved names files elsewhere, and a Windows machine wrote
     backslashes.
     """
-    state = pathlib.Path(folder) / STATE_FILE
-    if not state.is_file():
-        return None
-    match = _NAMED.search(state.read_text(encoding="utf-8", errors="replace"))
-    text = text_encoding.CUnescape(match[1]).decode("utf-8", "replace") if match else ""
-    name = re.split(r"[\\/]+", text)[-1]
-    return str(state.with_name(name)) if name and state.with_name(f"{name}.index").is_file() else None
+    prefix = _read_named(folder)
+    return prefix if prefix and pathlib.Path(f"{prefix}.index").is_file() else None
+
+
+def read_missing(folder):
+    """The prefix that the state file of a folder names, if its index does not exist; else None."""
+    prefix = _read_named(folder)
+    return prefix if prefix and not pathlib.Path(f"{prefix}.index").is_file() else None
 
 
 def number_of(prefix):
@@ -85,6 +86,17 @@ def number_of(prefix):
 def checkpoint_version(prefix):
     """ "V2" for an object-graph checkpoint (ckpt-N), "V1" for one of the first generation (model.ckpt)."""
     return "V1" if pathlib.Path(prefix).name.startswith("model.ckpt") else "V2"
+
+
+def _read_named(folder):
+    """The prefix that the state file of a folder names, whether its files exist or not; None: there is no such name."""
+    state = pathlib.Path(folder) / STATE_FILE
+    if not state.is_file():
+        return None
+    match = _NAMED.search(state.read_text(encoding="utf-8", errors="replace"))
+    text = text_encoding.CUnescape(match[1]).decode("utf-8", "replace") if match else ""
+    name = re.split(r"[\\/]+", text)[-1]
+    return str(state.with_name(name)) if name else None
 
 
 def _find_prefix(path):

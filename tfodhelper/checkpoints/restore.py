@@ -10,7 +10,7 @@ import re
 import tensorflow as tf
 
 from tfodhelper import errors, spelling
-from tfodhelper.checkpoints import find, keys
+from tfodhelper.checkpoints import keys, whole
 from tfodhelper.families import roles
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -63,7 +63,7 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
 
     Args:
       detector: a `Detector`, freshly built.
-      path: see `find.find_checkpoint`.
+      path: see `whole.find_whole`.
       checkpoint_type: a key of `roles.CHECKPOINT_TYPES`, which lists the roles of the parts to restore. A variable
         whose shape differs only because the number of classes differs keeps its initial values.
 
@@ -71,7 +71,7 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
       `RestoreReport`.
 
     Raises:
-      CheckpointError: a variable that is to be restored is missing or has another shape.
+      CheckpointError: a variable that is to be restored is missing or has another shape, or the checkpoint is damaged.
       ConfigError: the type is unknown.
     """
     restored_roles = roles.restored_by(checkpoint_type)
@@ -90,13 +90,13 @@ def restore_trained(detector, path):
 
     Args:
       detector: a `Detector`.
-      path: see `find.find_checkpoint`.
+      path: see `whole.find_whole`.
 
     Returns:
       `RestoreReport`.
 
     Raises:
-      CheckpointError: a variable is missing or has another shape.
+      CheckpointError: a variable is missing or has another shape, or the checkpoint is damaged.
     """
     wanted = [named for part in detector.parts() for named in part.variables()]
     return _restore(path, wanted, [], other_classes_are_fine=False)
@@ -106,14 +106,14 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     """Checks everything first, then assigns.
 
     Args:
-      path: see `find.find_checkpoint`.
+      path: see `whole.find_whole`.
       wanted: `NamedVariable`s.
       initialized: (key, reason) of the detector's other variables.
       other_classes_are_fine: whether a variable whose shape differs only because the number of classes differs keeps
         its initial values; otherwise this is an error.
     """
-    prefix = find.find_checkpoint(path)
-    reader = _open(prefix)
+    prefix = whole.find_whole(path)
+    reader = tf.train.load_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
     names, other_classes, missing, initialized = {}, [], [], list(initialized)
     for named in wanted:
@@ -136,16 +136,6 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
     others = [name for name in shapes if name not in known and not _BOOKKEEPING.search(name)]
     unused = tuple(sorted(name for name in others if not _RANGES.search(name)))
     return RestoreReport(prefix, tuple(names), tuple(initialized), unused, num_ranges=len(others) - len(unused))
-
-
-def _open(prefix):
-    try:
-        return tf.train.load_checkpoint(prefix)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise errors.CheckpointError(
-            f"{prefix}: the checkpoint cannot be read ({str(error).splitlines()[0]})",
-            fix="copy or unpack it again: the files .index and .data-00000-of-0000N belong together",
-        ) from error
 
 
 def _find_name(named, names):

@@ -1,4 +1,4 @@
-"""Writes checkpoints with the keys of the OD API, so that they load there, and finds those of a training again."""
+"""Writes checkpoints with the keys of the OD API, so that they load there."""
 
 import contextlib
 import pathlib
@@ -80,24 +80,6 @@ def remove_leftovers(folder):
     for path in paths:
         with contextlib.suppress(OSError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def find_newest(folder):
-    """The newest whole checkpoint of a training, or None.
-
-    A process that was killed between a checkpoint and the file that names it leaves one that only its own files tell
-    of; one that was killed while the checkpoint was written leaves an index that cannot be read.
-    """
-    named = find.read_state(folder)
-    if named is not None:
-        return named
-    for prefix in find.list_checkpoints(folder):
-        try:
-            tf.train.load_checkpoint(prefix)
-        except (tf.errors.OpError, ValueError, RuntimeError):
-            continue
-        return prefix
-    return None
 
 
 def step_of(prefix):

@@ -4,6 +4,7 @@ A field that is set to a value other than its default is one of these:
 
 * supported: it is read and applied;
 * a hint: it only chooses how the same numbers are computed, or concerns work that is done differently here;
+* done differently, with other results, which a warning says;
 * limited to certain values;
 * not supported, which is an error (or a warning, with --ignore_unsupported_fields).
 
@@ -22,6 +23,7 @@ from tfodhelper.families import rules, shared_rules
 
 SUPPORTED = "supported"
 HINT = "hint"
+DIFFERENT = "different"
 UNSUPPORTED = "not supported"
 
 
@@ -32,8 +34,8 @@ class SetField:
     Attributes:
       path: as in --set, with indices.
       value: a short text of what is set.
-      status: SUPPORTED, HINT or UNSUPPORTED.
-      reason: why it is a hint or not supported; "" if there is nothing to add.
+      status: SUPPORTED, HINT, DIFFERENT or UNSUPPORTED.
+      reason: why it is a hint, or not supported, or what is done instead; "" if there is nothing to add.
       untrainable: the `families.rules.Untrainable` that forbids the whole model, or None.
     """
 
@@ -82,11 +84,19 @@ def check_supported(pipeline, ignore_unsupported_fields=False, says=True):
             fix="remove them (--set 'FIELD=' resets one), or use --ignore_unsupported_fields to ignore them",
         )
     hints = [field for field in fields if field.status == HINT]
+    if says:
+        _say_differences(fields)
     for line in lines if says else ():
         console.warn(f"not supported: {line}")
     for field in hints if says else ():
         console.note(f"without effect here: {field.path}: {field.value} ({field.reason})")
     return hints
+
+
+def _say_differences(fields):
+    for field in fields:
+        if field.status == DIFFERENT:
+            console.warn(f"{field.path}: {field.value}: {field.reason}")
 
 
 def _check_kind_of_model(fields):

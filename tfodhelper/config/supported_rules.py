@@ -3,7 +3,7 @@
 The rules of the model itself are those of its family, and those that families share (`families.shared_rules`).
 """
 
-from tfodhelper.families.rules import SAME_NUMBERS, Hint, Only, Unsupported, make
+from tfodhelper.families.rules import SAME_NUMBERS, Different, Hint, Only, Unsupported, make
 
 _NO_QUEUES = Hint("there are no queues here; the input pipeline sizes itself")
 _SYNCHRONOUS = Hint("training is always synchronous over all replicas")
@@ -92,6 +92,10 @@ _TRAINING = {
         batch_queue_capacity=_NO_QUEUES,
         num_batch_queue_threads=_NO_QUEUES,
         prefetch_queue_capacity=_NO_QUEUES,
+        merge_multiple_label_boxes=Different(
+            "boxes of one place with several labels stay several boxes with one label each, and a proposal learns the "
+            "first of them"
+        ),
         unpad_groundtruth_tensors=Hint("padded ground truth is always ignored"),
         retain_original_images=Hint("images are kept if pictures are drawn"),
         use_bfloat16=Hint("only counts on TPUs in the Object Detection API; training is in float32 here"),

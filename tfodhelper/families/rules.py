@@ -59,6 +59,22 @@ class Hint:
 
 
 @dataclasses.dataclass(frozen=True)
+class Different:
+    """Not read, and what is done instead gives other results; `reason` says what, in a warning.
+
+    For fields of published configurations whose models can be trained all the same.
+    """
+
+    reason: str
+    judges_default = False
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del text, message
+        return "different", self.reason
+
+
+@dataclasses.dataclass(frozen=True)
 class Only:
     """Certain values only, given as texts."""
 

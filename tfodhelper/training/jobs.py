@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, families, jpeg_dct, run_layout, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.checkpoints import find, save
+from tfodhelper.checkpoints import find, save, whole
 from tfodhelper.config import checks, overrides
 from tfodhelper.config import options as config_options
 from tfodhelper.config import pipeline as pipelines
@@ -194,9 +194,13 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     if timeout_s and pathlib.Path(where).is_dir():
         prefixes = tf.train.checkpoints_iterator(str(where), timeout=timeout_s)
     else:
-        prefixes = [find.find_checkpoint(where)]
+        prefixes = [whole.find_whole(where)]
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
     for prefix in prefixes:
+        problem = whole.describe_damage(prefix) if timeout_s else None
+        if problem is not None:  # a later one may be whole
+            console.warn(f"{prefix}: this checkpoint is damaged ({problem}) and is not evaluated")
+            continue
         yield session.evaluate(prefix)
 
 
@@ -215,7 +219,7 @@ def find_starting_point(train_config):
         )
     if not path:
         return StartingPoint()
-    return StartingPoint(find.find_checkpoint(path), pipelines.fine_tune_checkpoint_type(train_config))
+    return StartingPoint(whole.find_whole(path), pipelines.fine_tune_checkpoint_type(train_config))
 
 
 def read_matching_label_map(pipeline, input_reader, name):

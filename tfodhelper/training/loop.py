@@ -11,7 +11,7 @@ from official.core import config_definitions
 from orbit import controller as orbit_controller
 
 from tfodhelper import console, errors, families, own_files, spelling
-from tfodhelper.checkpoints import find, moving_averages, restore, save
+from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import normalization
 from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, strategy, summaries
@@ -61,7 +61,7 @@ class Session:
         self._num_validation_images = num_validation_images
         self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
-        self._resume_from = save.find_newest(self.model_dir) if train else None
+        self._resume_from = whole.find_to_resume(self.model_dir) if train else None
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
         self._losses = loss_log.LossLog(self.model_dir if train and self.is_chief else None, self.start_step)
         self._rates = []
@@ -146,7 +146,10 @@ class Session:
                 self.trainer.initialize()
                 return
             console.say(f"resuming from {self._resume_from}, step {self.start_step}")
-            self.trainer.checkpoint.restore(self._resume_from).assert_existing_objects_matched()
+            try:
+                self.trainer.checkpoint.restore(self._resume_from).assert_existing_objects_matched()
+            except (AssertionError, ValueError) as error:
+                raise resume.explain_refusal(self._resume_from, error) from error
 
     def _build_controller(self):
         """Builds orbit's outer loop over the restored model."""
@@ -181,6 +184,8 @@ class Session:
         num_steps = self.pipeline.train_config.num_steps
         loss_terms = families.family_of(self.pipeline.model).loss_terms(self.pipeline.model)
         self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step, loss_terms)
+        if self._resume_from is not None:
+            resume.check_fits(self.trainer.model, self._resume_from)
         if self.start_step > num_steps:
             raise errors.TrainingError(
                 f"{self.model_dir}: has already been trained for {spelling.count(self.start_step, 'step')}",
@@ -265,13 +270,13 @@ class Session:
         """Keeps the evaluated weights as the last ones, and as the best ones if they are."""
         step = int(self.trainer.global_step.numpy())
         # Every worker takes part in reading the variables; one keeps the files.
-        last = save.save_weights(self.trainer.model, self._own_folder / "last", step)
+        last = save.save_weights(self.trainer.model, self._own_folder / whole.LAST, step)
         if not self.is_chief:
             return
         best = self.history.best()
         # Where mAP cannot be measured, the last weights are as good as any.
         if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
-            save.copy_weights(last, self.model_dir / "best")
+            save.copy_weights(last, self.model_dir / whole.BEST)
         summaries.write_images(finished.pictures, step)
 
     def evaluate(self, prefix):
@@ -283,7 +288,7 @@ class Session:
         Returns:
           (step, {tag: value}).
         """
-        restore.restore_trained(self.trainer.model, prefix)
+        prefix = restore.restore_trained(self.trainer.model, prefix).prefix
         moving_averages.restore_averages(self.trainer.model, prefix)
         step = save.step_of(prefix)
         self.trainer.global_step.assign(step)
@@ -299,12 +304,17 @@ class Session:
         return step, metrics
 
     def last_prefix(self):
-        """Prefix of the weights of the last evaluation."""
-        return find.find_newest_in(self.model_dir / "last")
+        """Prefix of the weights of the last evaluation, or where they are damaged, of those to go back to."""
+        return self._weights(whole.LAST)
 
     def best_prefix(self):
-        """Prefix of the weights with the highest mAP."""
-        return find.find_newest_in(self.model_dir / "best")
+        """Prefix of the weights with the highest mAP, or where they are damaged, of those to go back to."""
+        return self._weights(whole.BEST)
+
+    def _weights(self, name):
+        """The checkpoint of a folder of weights, which the chief has written; None if there is none."""
+        newest = find.find_newest_in(self.model_dir / name)
+        return whole.find_whole(self.model_dir / name) if newest and self.is_chief else newest
 
 
 def check_batch_size(batch_size, strategy_):
