@@ -118,11 +118,13 @@ def test_a_folder_of_the_first_generation_is_not_resumed(data, tmp_path, steps):
         session.run(v1.global_variables_initializer())
         session.run(step.assign(200))
         v1.train.Saver().save(session, str(tmp_path / "model.ckpt"), global_step=200)
+    (tmp_path / "checkpoint").unlink()
     pipeline = tiny.make_pipeline(data)
     pipeline.train_config.num_steps = steps
     with pytest.raises(errors.CheckpointError, match="first generation") as caught:
         jobs.train_model(pipeline, tmp_path, OPTIONS)
     assert len(str(caught.value).splitlines()) < 8
+    assert not (tmp_path / "checkpoint").exists()
 
 
 def test_a_folder_of_weights_alone_is_not_resumed(trained, data):

@@ -73,6 +73,18 @@ def copy_weights(prefix, folder):
     return str(folder / prefix.name)
 
 
+def name_newest(prefix):
+    """Makes a checkpoint the newest that the state file of its folder names, with those before it; files stay.
+
+    Whoever saves the next checkpoints then continues from this one, and later ones that are damaged are written again.
+    """
+    folder, number = pathlib.Path(prefix).parent, find.number_of(prefix)
+    earlier = [other for other in find.list_checkpoints(folder) if find.number_of(other) < number]
+    tf.compat.v1.train.update_checkpoint_state(
+        str(folder), str(prefix), all_model_checkpoint_paths=[*reversed(earlier), str(prefix)]
+    )
+
+
 def remove_leftovers(folder):
     """Removes what TensorFlow leaves in a folder when it is killed while it writes a checkpoint there."""
     folder = pathlib.Path(folder)

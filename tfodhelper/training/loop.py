@@ -100,6 +100,10 @@ class Session:
         if starting_point.checkpoint is None:
             # Otherwise statistics that begin at 0 and 1 would lag behind the weights for thousands of steps.
             normalization.warm_up_statistics(model, self.trainer.global_step)
+        if self._resume_from is not None:
+            resume.check_fits(model, self._resume_from)
+            if self.is_chief and find.read_state(self.model_dir) != self._resume_from:
+                save.name_newest(self._resume_from)  # orbit restores what the manager of checkpoints calls the newest
         self._scratch = None if self.is_chief else own_files.TemporaryFolder()
         self._own_folder = self.model_dir if self.is_chief else pathlib.Path(self._scratch.path)
         self.manager = tf.train.CheckpointManager(
@@ -184,8 +188,6 @@ class Session:
         num_steps = self.pipeline.train_config.num_steps
         loss_terms = families.family_of(self.pipeline.model).loss_terms(self.pipeline.model)
         self.line = training_progress.TrainingProgress(num_steps, self._global_batch, self.start_step, loss_terms)
-        if self._resume_from is not None:
-            resume.check_fits(self.trainer.model, self._resume_from)
         if self.start_step > num_steps:
             raise errors.TrainingError(
                 f"{self.model_dir}: has already been trained for {spelling.count(self.start_step, 'step')}",
