@@ -11,8 +11,9 @@ scores are near each other, which is the most work for the suppression.
 The baseline is forward and backward of the ResNet-50 of tf_keras.applications on these images, and its forward on one
 image. With --against, the folder `research` of a checkout of the Object Detection API (its protos compiled, and what it
 imports installed or in PYTHONPATH) runs the same configuration from the same weights; its losses are printed beside
-ours. All run in turn, each in its own process, whose peak memory is printed with and without that of TensorFlow itself.
-The ratios of the times are comparable between machines.
+ours. All run in turn, a few steps at a time, each in its own process, whose peak memory is printed with and without
+that of TensorFlow itself. Other users of the machine distort the wall-clock time, so the processor time is printed too.
+The ratios are comparable between machines.
 
 --profile adds the share of each kind of operation in one step and in one evaluation.
 """
@@ -36,11 +37,11 @@ JOBS = ("step", "evaluation")
 
 
 def main():
-    """Runs the rounds and prints the table."""
+    """Runs the rounds and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=MODEL, help="a name that `tfodhelper zoo` lists as a base file")
-    parser.add_argument("--num_steps", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default=MODEL, help="a base file, see `tfodhelper zoo`")
+    parser.add_argument("--num_steps", type=int, default=5, help="of each part in a round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=320, help="side of the model input in pixels")
     parser.add_argument("--batch_size", type=int, default=2)
     parser.add_argument("--against", help="folder research of a checkout of the Object Detection API")
@@ -49,46 +50,66 @@ def main():
     parser.add_argument("--checkpoint", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part:
-        print("RESULT " + json.dumps(measure(arguments)))
+        answer(arguments)
         return
     with tempfile.TemporaryDirectory() as folder:
         if arguments.against:
             arguments.checkpoint = str(pathlib.Path(folder) / "reference")
-        parts = (["reference"] if arguments.against else []) + ["ours", "yardstick"]
-        rounds = [{part: run_part(part, arguments) for part in parts} for _ in range(arguments.rounds)]
-    for job in JOBS:
-        report(rounds, job)
-    for job, shares in rounds[-1]["ours"]["profile"].items():
-        print(f"\nwhere the {job} spends its time")
-        print("\n".join(f"{share:6.1%}  {kind}" for kind, share in shares))
+        parts = {name: Part(name, arguments) for name in MAKERS if name != "reference" or arguments.against}
+        for job in JOBS:
+            report(job, [{name: part.ask(job) for name, part in parts.items()} for _ in range(arguments.rounds)])
+        for job in JOBS if arguments.profile else ():
+            print(f"\nwhere the {job} spends its time")
+            print("\n".join(f"{share:6.1%}  {kind}" for kind, share in parts["ours"].ask("profile " + job)))
+        for part in parts.values():
+            part.close()
 
 
-def run_part(part, arguments):
-    """Measures one part in a process of its own."""
-    command = [sys.executable, __file__, f"--part={part}"]
-    kept = ("model", "num_steps", "size", "batch_size", "against", "checkpoint")
-    command += [f"--{name}={value}" for name, value in vars(arguments).items() if name in kept and value]
-    command += ["--profile"] if arguments.profile and part == "ours" else []
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.rpartition("RESULT ")[2])
+class Part:
+    """A process that runs a part's jobs when it is asked to; it is ready when the constructor returns."""
+
+    def __init__(self, name, arguments):
+        kept = ("model", "num_steps", "size", "batch_size", "against", "checkpoint")
+        options = [f"--{key}={value}" for key, value in vars(arguments).items() if key in kept and value]
+        command = [sys.executable, __file__, f"--part={name}", *options]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ask("")
+
+    def ask(self, question):
+        """The answer to a line: see `answer`."""
+        self._process.stdin.write(question + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("RESULT "):
+                return json.loads(line.removeprefix("RESULT "))
+        sys.exit(f"{' '.join(self._process.args)} failed")
+
+    def close(self):
+        """Ends the process."""
+        self._process.communicate()
 
 
-def report(rounds, job):
+def report(job, rounds):
     """Prints one line per round, and the medians."""
     others = [part for part in rounds[0] if part != "ours"]
-    print(f"\n{job:>10}  {'seconds':>8}  " + "  ".join(f"{part:>9}  {'ratio':>6}" for part in others))
-    rows = [[a[part][job] for part in ("ours", *others)] for a in rounds]
-    rows = [[row[0], *(v for other in row[1:] for v in (other, row[0] / other))] for row in rows]
-    medians = [statistics.median(column) for column in zip(*rows)]
-    for name, row in [*enumerate(rows, start=1), ("median", medians)]:
-        print(f"{name:>10}  {row[0]:8.3f}  " + "  ".join(f"{a:9.3f}  {b:6.2f}" for a, b in zip(row[1::2], row[2::2])))
-    for part in rounds[0]:
-        own, peak, loss = (max(a[part][key] for a in rounds) for key in ("own_mb", "peak_mb", f"{job} loss"))
-        print(f"{part:>10}: loss {loss:.5f}, peak {peak:.0f} MB, of it own {own:.0f} MB")
+    print(f"\n{job:>10}  {'seconds':>8} {'CPU s':>8}" + "".join(f"  {part:>9} {'CPU s':>8}" for part in others), end="")
+    print("  " + "  ".join(f"{'ratio to ' + part:>19}  {'CPU':>5}" for part in others))
+    rows = []
+    for measured in rounds:
+        ours = measured["ours"]
+        row = [measured[part][key] for part in ("ours", *others) for key in ("seconds", "cpu_s")]
+        rows.append(row + [ours[key] / measured[part][key] for part in others for key in ("seconds", "cpu_s")])
+    count = 2 * len(others)
+    for name, row in [*enumerate(rows, start=1), ("median", [statistics.median(column) for column in zip(*rows)])]:
+        times, ratios = row[:-count], row[-count:]
+        print(f"{name:>10}" + "".join(f"  {a:8.3f} {b:8.3f}" for a, b in zip(times[::2], times[1::2])), end="")
+        print("  " + "  ".join(f"{a:19.2f}  {b:5.2f}" for a, b in zip(ratios[::2], ratios[1::2])), flush=True)
+    for part, last in rounds[-1].items():
+        print(f"{part:>10}: loss {last['loss']:.5f}, peak {last['peak_mb']:.0f} MB, of it own {last['own_mb']:.0f} MB")
 
 
-def measure(arguments):
-    """Median seconds of each job after the first two runs, and the highest resident memory of this process."""
+def answer(arguments):
+    """Answers the lines of standard input: the times of a job, where it spends them, or that the process is ready."""
     from tfodhelper import tensorflow_setup
 
     tensorflow_setup.prepare_training() if arguments.part == "ours" else tensorflow_setup.quiet_tensorflow()
@@ -97,17 +118,29 @@ def measure(arguments):
     batch, size = arguments.batch_size, arguments.size
     images = tf.random.stateless_uniform([batch, size, size, 3], [1, 2], 0.0, 255.0)
     before_mb = peak_mb()
-    result = {"profile": {}}
-    for job, run in zip(JOBS, MAKERS[arguments.part](arguments, images)):
-        seconds = []
-        for _ in range(arguments.num_steps):
-            start = time.perf_counter()
-            loss = float(run())
-            seconds.append(time.perf_counter() - start)
-        result |= {job: statistics.median(seconds[2:]), f"{job} loss": loss}
-        if arguments.profile:
-            result["profile"][job] = profile(run)
-    return result | {"peak_mb": peak_mb(), "own_mb": peak_mb() - before_mb}
+    runs = dict(zip(JOBS, MAKERS[arguments.part](arguments, images)))
+    for line in sys.stdin:
+        purpose, _, job = line.strip().rpartition(" ")
+        if not job:
+            result = [float(run()) for run in runs.values()]  # makes the graphs
+        elif purpose:
+            result = profile(runs[job])
+        else:
+            result = measure(runs[job], arguments.num_steps)
+            result |= {"peak_mb": peak_mb(), "own_mb": peak_mb() - before_mb}
+        print("RESULT " + json.dumps(result), flush=True)
+
+
+def measure(run, num_steps):
+    """Median seconds and processor seconds of a job after a first run."""
+    run()
+    times = []
+    for _ in range(num_steps):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        loss = float(run())
+        times.append((time.perf_counter() - start, time.process_time() - start_cpu))
+    seconds, cpu_s = (statistics.median(column) for column in zip(*times))
+    return {"seconds": seconds, "cpu_s": cpu_s, "loss": loss}
 
 
 def peak_mb():
@@ -221,11 +254,8 @@ def make_reference(arguments, images):
         predictions, loss = predict(1, training=False)
         return loss, add_up(model.postprocess(predictions, true_shapes[:1]).values())
 
-    evaluate()
-    if not glob.glob(f"{arguments.checkpoint}*.index"):
-        tf.train.Checkpoint(model=model).write(arguments.checkpoint)
-    else:
-        tf.train.Checkpoint(model=model).read(arguments.checkpoint)
+    evaluate()  # makes the variables
+    tf.train.Checkpoint(model=model).write(arguments.checkpoint)
     return lambda: step()[0], lambda: evaluate()[0]
 
 
@@ -249,7 +279,7 @@ def make_yardstick(arguments, images):
     return lambda: step()[0], evaluate
 
 
-MAKERS = {"ours": make_ours, "yardstick": make_yardstick, "reference": make_reference}
+MAKERS = {"reference": make_reference, "ours": make_ours, "yardstick": make_yardstick}  # the first writes the weights
 
 
 def profile(step, most=12):
