@@ -1,5 +1,6 @@
 """Facts about image files, and the bytes that go into records."""
 
+import dataclasses
 import hashlib
 import io
 import zlib
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.dataset.scan.picture_set import save_image
-from tfodhelper.annotations import images
+from tfodhelper.annotations import headers, images
 from tfodhelper.annotations.structures import UnusableFile
 
 
@@ -143,3 +144,13 @@ def test_sizes_are_read_from_headers(tmp_path):
     assert images.read_size(save_image(tmp_path / "a.jpg", (31, 17))) == (31, 17, 1)
     (tmp_path / "b.jpg").write_bytes(b"x")
     assert images.read_size(tmp_path / "b.jpg") is None
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_facts_are_of_their_bytes_alone(decode):
+    data = encode(noise(), "JPEG")
+    facts = headers.inspect(data, "a.jpg", decode)
+    without_checksum = dataclasses.replace(facts, crc32=None)
+    for changed in (data[:-3] + bytes([data[-3] ^ 1]) + data[-2:], data + b"\0", data[:-1], b""):
+        assert not facts.are_of(changed) and not without_checksum.are_of(changed)
+    assert facts.are_of(data) and without_checksum.are_of(data)

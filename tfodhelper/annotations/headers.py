@@ -6,6 +6,7 @@ the caller decodes the image; see `images.inspect_image`.
 """
 
 import hashlib
+import zlib
 
 from tfodhelper.annotations import jpeg_segments, png_chunks
 from tfodhelper.annotations.images import ImageFacts, inspect_image
@@ -45,7 +46,7 @@ def read_header(data):
         return None
     if header is None or not 0 < header[1] * header[2] <= MAX_PIXELS or max(header[1:3]) > MAX_SIDE:
         return None
-    return ImageFacts(*header, 1, hashlib.sha256(data).hexdigest(), len(data))
+    return ImageFacts(*header, 1, hashlib.sha256(data).hexdigest(), len(data), crc32=zlib.crc32(data))
 
 
 def _read_jpeg(data):

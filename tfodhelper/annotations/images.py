@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import zlib
 
 from tfodhelper import image_decoding, user_files
 from tfodhelper.annotations import jpeg_segments, perceptual_hash, png_chunks
@@ -52,6 +53,7 @@ class ImageFacts:
       is_blank: whether all pixels are equal.
       perceptual_hash: see `perceptual_hash.hash_image`, or NO_HASH where that returns None; None if the image was not
         decoded.
+      crc32: checksum of the file, to notice a change of it at a fraction of the cost of `sha256`; None: not computed.
     """
 
     format: str
@@ -64,6 +66,13 @@ class ImageFacts:
     reencode_reason: str | None = None
     is_blank: bool = False
     perceptual_hash: int | None = None
+    crc32: int | None = None
+
+    def are_of(self, data):
+        """Whether these are the bytes that the facts were derived from."""
+        if self.crc32 is None:
+            return hashlib.sha256(data).hexdigest() == self.sha256
+        return len(data) == self.num_bytes and zlib.crc32(data) == self.crc32
 
     @property
     def is_quarter_turned(self):
@@ -136,7 +145,9 @@ def inspect_image(data, path):
         orientation, is_blank = image_decoding.orientation_of(image), _is_blank(image)
         look = perceptual_hash.hash_image(image)
     digest, look = hashlib.sha256(data).hexdigest(), NO_HASH if look is None else look
-    return ImageFacts(format_, width, height, mode, orientation, digest, len(data), reason, is_blank, look)
+    return ImageFacts(
+        *(format_, width, height, mode, orientation, digest, len(data), reason, is_blank, look), zlib.crc32(data)
+    )
 
 
 def is_plain_jpeg(data, path):

@@ -202,7 +202,7 @@ def _make_record(item, label_map):
     """Reads one image and makes its record; returns the same as `make_record`."""
     data, _ = read_with_stamp(item.path)
     facts = ImageFacts(*item.facts)
-    if hashlib.sha256(data).hexdigest() != facts.sha256:
+    if not facts.are_of(data):
         raise errors.DatasetError(
             f"{item.path}: the file changed during the conversion", fix="start the conversion again"
         )
