@@ -99,7 +99,10 @@ CASES = {
     "stats": Case(("stats", "--data_dir={in}/images", OUT)),
     "config": Case(("config", *SMALL_CONFIG, "--data_dir={in}/data", OUT)),
     "active-init": Case(
-        ("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out", "--val_fraction=0.3")
+        (
+            *("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out", "--val_fraction=0.3"),
+            *("--model=ssd_mobilenet_v1", "--oracle=labelimg"),
+        )
     ),
     "predict": Case(
         ("predict", "--saved_model_dir={in}/run", OUT, "--draw", "--write_xml", "--score_threshold=0", "{in}/images")

@@ -49,7 +49,10 @@ VERBS = {
     "split": ["split", "--data_dir=images", OUT],
     "stats": ["stats", "--data_dir=images", OUT],
     "config": ["config", "--data_dir=converted", "--model=ssd_mobilenet_v1", "--fine_tune_checkpoint=none", OUT],
-    "active-init": ["active", "init", "--data_dir=images", "--pool_dir=pool", "--workspace=out", "--val_fraction=0.4"],
+    "active-init": [
+        *("active", "init", "--data_dir=images", "--pool_dir=pool", "--workspace=out", "--val_fraction=0.4"),
+        *("--model=ssd_mobilenet_v1", "--oracle=labelimg"),
+    ],
 }
 QUICK = ("import", "check")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VERBS]

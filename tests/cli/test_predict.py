@@ -8,6 +8,7 @@ from PIL import Image
 from tests.exporting import fake_detector
 from tests.files import list_files
 from tfodhelper.cli import main as cli
+from tfodhelper.prediction import write
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +138,27 @@ def test_bad_flags(arguments, status, words, saved_model_dir, photos, tmp_path, 
 def test_a_folder_without_saved_model(photos, tmp_path, capsys):
     assert _predict(tmp_path, tmp_path, str(photos)) == 1
     assert "no SavedModel found" in capsys.readouterr().err
+
+
+def test_an_interrupted_prediction_is_made_by_the_same_command(saved_model_dir, photos, tmp_path, monkeypatch, capsys):
+    command = (saved_model_dir, tmp_path, "--draw", "--write_xml", f"--image_dir={photos}")
+    written = write.ResultWriter.write
+
+    def stop_at_the_second(writer, *args):
+        if writer.num_images == 1:
+            raise KeyboardInterrupt
+        written(writer, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write.ResultWriter, "write", stop_at_the_second)
+        assert _predict(*command) == 130
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".", "out"))]
+    assert _predict(*command) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert len(list_files(tmp_path / "out")) == 8
+    assert _predict(*command) == 0
+    assert "left as it is" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+    (photos / "c.jpg").unlink()
+    assert _predict(*command) == 1
+    assert "not empty" in capsys.readouterr().err

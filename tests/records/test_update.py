@@ -11,7 +11,7 @@ from tfodhelper import errors
 from tfodhelper.annotations.structures import Box
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.scan import discover, entry
-from tfodhelper.records import result, update, writer
+from tfodhelper.records import convert, result, update, writer
 
 BOX = Box("cat", 1, 1, 20, 20)
 
@@ -175,3 +175,17 @@ def test_full_validation_finds_damage_that_a_header_does_not_show(tmp_path):
     for validate, count in (("header", 0), ("full", 1)):
         convert_set(data, tmp_path / validate, validate=validate)
         assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == count
+
+
+@pytest.mark.parametrize("name", [".update", ".parts"])
+def test_a_link_in_the_place_of_an_own_folder_is_refused(tmp_path, name):
+    data = save_set(tmp_path / "data", ["cat"], 4)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text("{}")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
+    shard = "1/2" if name == ".parts" else None
+    options = convert.ConvertOptions(data_dir=data, output_dir=tmp_path / "out", shard=shard)
+    with pytest.raises(errors.StorageError, match="symbolic link"):
+        convert.convert(options)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["manifest.json"]
