@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.records.conversions import contents, convert_set, read_examples
@@ -164,14 +165,10 @@ def test_a_test_side_and_folds(tmp_path):
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
 
 
-def test_full_validation_finds_damage_that_a_header_does_not_show(tmp_path):
+def test_full_validation_finds_what_a_header_does_not_show(tmp_path):
     data = save_set(tmp_path / "data", ["cat"], 5)
     (data / "cat_002.jpg").unlink()
-    image = save_image(data / "cat_002.png", seed=2, format="PNG")
-    content = bytearray(image.read_bytes())
-    start = content.index(b"IDAT") + 4
-    content[start : start + 2] = bytes(2)  # the head of the compressed pixels
-    image.write_bytes(content)
+    Image.new("RGB", (64, 48)).save(data / "cat_002.png")  # a camera with its lens cap on
     for validate, count in (("header", 0), ("full", 1)):
         convert_set(data, tmp_path / validate, validate=validate)
         assert manifests.read_manifest(tmp_path / validate).findings.get("image-blank", 0) == count
