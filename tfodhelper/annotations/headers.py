@@ -61,7 +61,7 @@ def _read_jpeg(data):
 
 def _read_png(data):
     """(format, width, height, mode), or None."""
-    structure = png_chunks.read_structure(data)
+    structure = png_chunks.read_structure(data, inflate=False)
     if structure is None or structure.damage or structure.oddity or structure.names & _PNG_DOUBTFUL:
         return None
     mode = _PNG_MODES.get(structure.color_type)

@@ -247,7 +247,7 @@ def _jpeg_reason(structure):
 
 
 def _png_reason(image, data):
-    structure = png_chunks.read_structure(data)
+    structure = png_chunks.read_structure(data, inflate=True)
     if structure is None or structure.damage:
         reason = structure.damage if structure else "the header is damaged"
         raise UndecodableImageError(image_decoding.DAMAGED, reason)

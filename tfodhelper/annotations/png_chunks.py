@@ -14,6 +14,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PALETTE = 3  # colour type
 _KNOWN_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MAX_ANCILLARY_BYTES = 8_000_000  # PNG_USER_CHUNK_MALLOC_MAX; libpng rejects a file with a longer chunk
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
+# Of interlaced images: x, y of the first pixel and the steps to the next.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_PIECE_BYTES = 1 << 20  # decompressed at a time
+_SMALL_PIECE_BYTES = 64  # in which zlib uses the declared window, not its output, as it does row by row in libpng
 _FULL_WINDOW = 7  # of zlib: 32 KB, with which both decoders read everything
 _HEAD = struct.Struct(">I4s")
 _IHDR = struct.Struct(">IIBBBBB")
@@ -40,42 +45,50 @@ class Structure(typing.NamedTuple):
     oddity: str | None
 
 
-def read_structure(data):
+def read_structure(data, inflate):
     """The `Structure` of a PNG file; None if it does not begin like one.
 
     Args:
       data: the bytes of the whole file.
+      inflate: whether to decompress the pixels. Otherwise only their checksums are verified, and `oddity` is given
+        where only decompressing can tell.
     """
     if data[:8] != SIGNATURE or data[8:16] != b"\0\0\0\rIHDR" or len(data) < 33:
         return None
     width, height, depth, color_type, compression, filter_, interlace = _IHDR.unpack_from(data, 16)
-    damage, oddity, names = _walk(data)
-    if compression or filter_ or interlace > 1 or not width or not height:
+    damage, oddity, names, parts = _walk(data)
+    if compression or filter_ or interlace > 1 or not width or not height or color_type not in _CHANNELS:
         damage = damage or "the header has values that no PNG file may have"
+    if not damage and inflate:
+        damage, fault = _inflate(parts, _count_bytes(width, height, depth * _CHANNELS[color_type], interlace))
+        oddity = oddity or fault
+    elif not damage and not _has_full_window(parts):
+        oddity = oddity or "PNG with a small window"
     return Structure(width, height, depth, color_type, names, damage, oddity)
 
 
 def _walk(data):
-    """(damage or None, oddity or None, names of all chunks)."""
+    """(damage or None, oddity or None, names of all chunks, contents of the IDAT chunks)."""
     names, position, last, oddity, parts = set(), 8, None, None, []
     view = memoryview(data)
     while last != b"IEND":
         if position + 12 > len(data):
-            return None, oddity or "PNG without its end", frozenset(names)
+            return None, oddity or "PNG without its end", frozenset(names), parts
         length, name = _HEAD.unpack_from(data, position)
         end = position + 12 + length
         if end > len(data):
-            return None, oddity or f"PNG that ends within its chunk {_show(name)}", frozenset(names | {name})
+            oddity = oddity or f"PNG that ends within its chunk {_show(name)}"
+            return None, oddity, frozenset(names | {name}), [*parts, view[position + 8 :] if name == b"IDAT" else b""]
         is_whole = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big")
         damage = _find_damage(name, last, names, is_whole)
         if damage:
-            return damage, oddity, frozenset(names)
+            return damage, oddity, frozenset(names), parts
         oddity = oddity or _find_oddity(name, length, is_whole)
         if name == b"IDAT":
             parts.append(view[position + 8 : end - 4])
         names.add(name)
         last, position = name, end
-    return None, oddity or _check_window(parts), frozenset(names)
+    return None, oddity, frozenset(names), parts
 
 
 def _find_damage(name, last, names, is_whole):
@@ -101,17 +114,39 @@ def _find_oddity(name, length, is_whole):
     return None
 
 
-def _check_window(parts):
-    """Whether the compressed data keeps to the window that its header declares; libpng takes it at its word."""
-    if not parts or not parts[0] or parts[0][0] >> 4 == _FULL_WINDOW:
-        return None
-    decompressor = zlib.decompressobj(0)
+def _inflate(parts, num_expected):
+    """(damage or None, oddity or None) of the compressed pixels, decompressed as libpng does.
+
+    Pillow takes a stream that ends early for a whole image, and reads one that exceeds the window that it declares.
+
+    Args:
+      parts: the contents of the IDAT chunks.
+      num_expected: bytes of pixels, with one more for each row.
+    """
+    decompressor, total = zlib.decompressobj(0), 0
+    piece = _PIECE_BYTES if _has_full_window(parts) else _SMALL_PIECE_BYTES
     try:
         for part in parts:
-            decompressor.decompress(part)
-    except zlib.error:
-        return "PNG whose compressed data exceeds its declared window"
-    return None
+            while part and total <= num_expected and not decompressor.eof:
+                total += len(decompressor.decompress(part, piece))
+                part = decompressor.unconsumed_tail
+    except zlib.error as error:
+        return None, f"PNG whose pixels are not compressed correctly ({error})"
+    if total < num_expected:
+        return f"only {total} of {num_expected} bytes of its pixels exist", None
+    return None, None if decompressor.eof else "PNG whose compressed pixels have no end"
+
+
+def _has_full_window(parts):
+    return bool(parts and parts[0]) and parts[0][0] >> 4 == _FULL_WINDOW
+
+
+def _count_bytes(width, height, bits_per_pixel, is_interlaced):
+    """Bytes of all rows, each with one more for its filter."""
+    if not is_interlaced:
+        return height * (1 + -(-width * bits_per_pixel // 8))
+    sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
+    return sum(h * (1 + -(-w * bits_per_pixel // 8)) for w, h in sizes if w > 0 and h > 0)
 
 
 def _show(name):
