@@ -159,6 +159,12 @@ def test_png_files_with_right_checksums_and_wrong_contents(data, usable):
     assert is_usable(data) == usable
 
 
+def test_a_second_scan_of_a_sequential_jpeg_is_left_to_the_decoder():
+    data = IMAGES["grey jpeg"]
+    scan = data[data.index(b"\xff\xda") : -2]
+    assert not is_usable(data[:-2] + scan + data[-2:], decode=False)
+
+
 def test_damage_is_found_before_exif_is_read():
     data = bytearray(encode("PNG", exif=EXIF))
     data[data.index(b"IDAT") + 20] ^= 0xFF

@@ -3,11 +3,14 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
 
 from tests.dataset.scan.picture_set import save_image, save_pair
+from tests.shared_data import REPOSITORY
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
 
@@ -126,3 +129,27 @@ def test_import(data, tmp_path, capfd):
     assert status == 1  # as always when something named like an image is not used
     assert_said(text, ["pipe.jpg", "loop.jpg", "lost.jpg", "device.jpg", "phone.heic", r"caf\xe9.jpg"])
     assert len(list((tmp_path / "out").rglob("*.xml"))) == len(GOOD)
+
+
+_LIMITED = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+from tfodhelper.cli import main
+sys.exit(main.main())
+"""
+
+
+@pytest.mark.parametrize("limit", [8, 12, 16, 64])
+def test_few_file_descriptors_are_enough_or_said_in_words(tmp_path, limit):
+    save_pair(tmp_path / "data", "a", BOXES)
+    save_pair(tmp_path / "data", "b", BOXES, seed=1)
+    arguments = ["convert", f"--data_dir={tmp_path}/data", f"--output_dir={tmp_path}/out"]
+    command = [sys.executable, "-c", _LIMITED, str(limit), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    if ran.returncode:
+        assert ran.returncode == 1 and "too many open files" in ran.stderr.lower() and "ulimit -n" in ran.stderr
+        assert "left out" not in ran.stdout  # the images are in order
+    else:
+        assert len(json.loads((tmp_path / "out" / "manifest.json").read_text())["images"]) == 2
+    assert ran.returncode == 0 or limit < 64

@@ -135,3 +135,15 @@ def test_a_detector_without_scores_is_refused():
 
     with pytest.raises(errors.ExportError, match="detection_scores"):
         _module(detector=Silent())
+
+
+@pytest.mark.parametrize("input_type", ["encoded_image_string_tensor", "tf_example"])
+def test_encoded_images_are_decoded_as_in_training(input_type):
+    file = io.BytesIO()
+    noise = np.random.RandomState(0).randint(0, 256, [24, 32, 3], dtype=np.uint8)
+    Image.fromarray(noise).save(file, format="JPEG", quality=80)
+    encoded = file.getvalue()
+    decode = serving.decode_image if input_type == "encoded_image_string_tensor" else serving.decode_example
+    element = encoded if input_type == "encoded_image_string_tensor" else serving.make_example(encoded)
+    for dct, method in (("accurate", "INTEGER_ACCURATE"), ("fast", "INTEGER_FAST")):
+        np.testing.assert_array_equal(decode(element, dct), tf.io.decode_jpeg(encoded, 3, dct_method=method))

@@ -128,3 +128,19 @@ def test_a_jpeg_window_is_decoded_as_part_of_the_whole():
         for y, x, height, width in [(0, 0, 1, 1), (17, 33, 11, 9), (39, 59, 1, 1), (1, 1, 38, 58), (0, 0, 40, 60)]:
             part = pixels.read_pixels(pixels.crop(picture, y, x, height, width))
             np.testing.assert_array_equal(part, whole[y : y + height, x : x + width])
+
+
+@pytest.mark.parametrize(("dct", "method"), [("accurate", "INTEGER_ACCURATE"), ("fast", "INTEGER_FAST")])
+def test_jpegs_are_decoded_with_the_transform_that_is_asked_for(dct, method):
+    encoded = examples.encode(np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8))
+    sample, _ = decoder.Decoder(dct=dct).decode(tf.constant(examples.make_example(encoded)))
+    shown = pixels.read_pixels(pixels.crop(sample.picture, 3, 5, 30, 40)).numpy()
+    np.testing.assert_array_equal(shown, tf.io.decode_jpeg(encoded, 3, dct_method=method)[3:33, 5:45])
+
+
+def test_the_fast_transform_is_the_default_of_tensorflow():
+    encoded = examples.encode(np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8))
+    fast = pixels.read_pixels(pixels.make_picture_from_bytes(tf.constant(encoded), "fast")).numpy()
+    np.testing.assert_array_equal(fast, tf.io.decode_image(encoded, 3))
+    accurate = pixels.read_pixels(pixels.make_picture_from_bytes(tf.constant(encoded))).numpy()
+    assert (fast != accurate).any()

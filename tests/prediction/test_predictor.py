@@ -1,4 +1,5 @@
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from tests.exporting import fake_detector
 from tests.exporting.fake_detector import red_image, save_model
-from tfodhelper import errors, fields
+from tfodhelper import errors, fields, jpeg_dct
 from tfodhelper.annotations import label_map
 from tfodhelper.exporting import serving
 from tfodhelper.prediction import predictor, reading, servable
@@ -195,3 +196,21 @@ def test_a_fixed_image_size_is_refused_with_the_shape(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     with pytest.raises(errors.PredictionError, match=r"uint8 \(1, 64, 64, 3\)"):
         servable.Servable(tmp_path)
+
+
+@pytest.mark.parametrize("is_for_many", [False, True])
+def test_jpegs_are_decoded_as_the_export_says(export_dir, tmp_path, is_for_many):
+    exported = tmp_path / "export"
+    shutil.copytree(export_dir, exported)
+    noise = np.random.RandomState(0).randint(0, 256, [16, 16, 3], dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=60)
+    shown = {}
+    for dct in ("accurate", "fast"):
+        jpeg_dct.keep(exported, dct)
+        model = predictor.StreamPredictor(exported, is_for_many=is_for_many)
+        assert model.dct == dct
+        ((_, shown[dct]),) = model.predict_with_images([tmp_path / "noise.jpg"])
+    np.testing.assert_array_equal(shown["accurate"], np.asarray(Image.open(tmp_path / "noise.jpg")))
+    data = (tmp_path / "noise.jpg").read_bytes()
+    np.testing.assert_array_equal(shown["fast"], tf.io.decode_jpeg(data, 3, dct_method="INTEGER_FAST"))
+    assert predictor.StreamPredictor(exported, dct="accurate").dct == "accurate"

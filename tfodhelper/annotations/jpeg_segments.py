@@ -136,7 +136,8 @@ class _Walk:
         if process == _PROGRESSIVE - 0xC0:
             self._check_progress(count, tables, first, last, high, low)
         else:
-            _require(count == len(components))  # several scans of a sequential image are rare; they are decoded
+            # Several scans of a sequential image are rare, and rejected if they repeat a component.
+            _require(count == len(components) and not self._num_scans)
             _require(all((0, dc) in self._codes and (1, ac) in self._codes for dc, ac in tables))
         self._num_scans += 1
 

@@ -77,8 +77,9 @@ def _walk(data):
         length, name = _HEAD.unpack_from(data, position)
         end = position + 12 + length
         if end > len(data):
-            oddity = oddity or f"PNG that ends within its chunk {_show(name)}"
-            return None, oddity, frozenset(names | {name}), [*parts, view[position + 8 :] if name == b"IDAT" else b""]
+            if name == b"IDAT":
+                return "the file ends within its pixels", oddity, frozenset(names), parts
+            return None, oddity or f"PNG that ends within its chunk {_show(name)}", frozenset(names | {name}), parts
         is_whole = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big")
         damage = _find_damage(name, last, names, is_whole)
         if damage:
