@@ -32,10 +32,10 @@ def write(folder, *records):
     return examples.write_records(folder / "a.record", serialized)
 
 
-def check(path, folder, label_map=LABEL_MAP, needs_boxes=True):
+def check(path, folder, label_map=LABEL_MAP, needs_boxes=True, max_boxes=None):
     message = protos.message("InputReader")(label_map_path=str(folder / "label_map.pbtxt"))
     message.tf_record_input_reader.input_path.append(str(path))
-    return left_out.check_records(message, "train_input_reader", label_map, needs_boxes)
+    return left_out.check_records(message, "train_input_reader", label_map, needs_boxes, max_boxes)
 
 
 def refusal(path, folder, **options):
@@ -108,6 +108,15 @@ def test_records_without_boxes_cannot_be_trained_with_but_evaluated(tmp_path, ca
     assert "no record has a box" in refusal(path, tmp_path)
     assert check(path, tmp_path, needs_boxes=False).num_records == 2
     assert "mAP cannot be measured" in capsys.readouterr().err
+
+
+def test_boxes_beyond_the_maximum_are_counted(tmp_path, capsys):
+    path = write(tmp_path, ([GOOD] * 5, [1, 2, 9, 1, 2], ()), ([GOOD] * 2, [1, 2], ()))
+    census = check(path, tmp_path, max_boxes=3)
+    assert (census.num_usable, census.num_lost, census.faults[left_out.SURPLUS]) == (5, 2, 1)
+    said = capsys.readouterr().err
+    assert "1 box: more than max_number_of_boxes allows in an image (first in" in said and "'0.jpg': 5 boxes" in said
+    assert check(path, tmp_path, max_boxes=4).faults[left_out.SURPLUS] == 0
 
 
 def test_without_a_label_map_every_id_from_1_is_known(tmp_path, capsys):

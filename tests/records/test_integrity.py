@@ -7,7 +7,7 @@ import pytest
 
 from tests.dataset.scan.picture_set import save_pair, save_set
 from tests.records.conversions import contents, convert_set
-from tfodhelper import errors
+from tfodhelper import errors, run_folder
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
 from tfodhelper.config import generate
@@ -179,3 +179,21 @@ def test_an_edited_manifest_is_explained(change, made, tmp_path):
     with pytest.raises(errors.DatasetError, match="manifest.json"):
         convert_set(data, tmp_path / "out")
     assert "remove the folder and convert the images again" in str(caught.value)
+
+
+def test_a_run_does_not_go_past_a_cut_label_map(tmp_path, monkeypatch):
+    """Stopped after the conversion; then the label map loses its last class."""
+    data = save_set(tmp_path / "data", ["cat", "dog", "bird"], 4)
+    options = run_folder.RunOptions(
+        data_dir=data, model="ssd_mobilenet_v1", fine_tune_checkpoint="none", num_steps=1, output_dir=tmp_path / "run"
+    )
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_folder, "_config", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_folder.run(options)
+    drop_last_class(tmp_path / "run" / "data" / "label_map.pbtxt")
+    with pytest.raises(errors.DatasetError, match="without id 3, 'dog'"):
+        run_folder.run(options)

@@ -61,7 +61,7 @@ def build_train_dataset(
     parse = parser.Parser(
         _build_decoder(config, "train_input_reader", dct),
         resizer,
-        max_boxes=_max_boxes(pipeline_config.train_config, config),
+        max_boxes=max_training_boxes(pipeline_config),
         augment=augment.build_augmentation(pipeline_config.train_config.data_augmentation_options),
         seed=seed,
     ).parse
@@ -135,7 +135,7 @@ def build_eval_dataset(
     parse = parser.Parser(
         _build_decoder(config, "eval_input_reader", dct),
         resizer,
-        max_boxes=config.max_number_of_boxes if config.HasField("max_number_of_boxes") else None,
+        max_boxes=max_evaluation_boxes(pipeline_config),
         keep_original_images=keep_original_images,
     ).parse
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -143,12 +143,17 @@ def build_eval_dataset(
     return _finish(dataset, config.num_prefetch_batches)
 
 
-def _max_boxes(train_config, config):
-    """Boxes per image in training: what either message sets; the larger number if both do."""
-    numbers = [
-        message.max_number_of_boxes for message in (train_config, config) if message.HasField("max_number_of_boxes")
-    ]
-    return max(numbers, default=config.max_number_of_boxes)
+def max_training_boxes(pipeline_config):
+    """Boxes per image in training: what train_config or train_input_reader sets; the larger number if both do."""
+    messages = pipeline_config.train_config, pipeline_config.train_input_reader
+    numbers = [message.max_number_of_boxes for message in messages if message.HasField("max_number_of_boxes")]
+    return max(numbers, default=messages[1].max_number_of_boxes)
+
+
+def max_evaluation_boxes(pipeline_config):
+    """Boxes per image in evaluation, if eval_input_reader sets it; otherwise None: all."""
+    config = pipeline_config.eval_input_reader[0]
+    return config.max_number_of_boxes if config.HasField("max_number_of_boxes") else None
 
 
 def _build_decoder(config, name, dct):

@@ -6,6 +6,7 @@ label map, or whose corners are not fractions, are refused if no box is left, an
 
 import collections
 import dataclasses
+import math
 import mmap
 
 from tfodhelper import console, errors, spelling
@@ -16,12 +17,14 @@ from tfodhelper.records import reader as records_reader
 MOST_RECORDS = 200_000  # that are looked at, evenly distributed; about six seconds
 _SLOW = 50_000  # records, from which on progress is shown
 _SHOWN = 6  # classes in a message
+SURPLUS = "surplus"
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 _WORDS = {
     usable.NUMBER: "a corner is not a number",
     usable.INVERTED: "the corners are in the wrong order",
     usable.AREA: "no area inside the image",
     usable.FAR_AREA: "the corners are not fractions of the image, but perhaps pixels; no area inside it",
+    SURPLUS: "more than max_number_of_boxes allows in an image",
     usable.FAR: "the corners are not fractions of the image, but perhaps pixels; clipped to it",
 }
 
@@ -31,6 +34,7 @@ class Census:
     """What was counted.
 
     Attributes:
+      max_boxes: per image, as the configuration says; further boxes are left out.
       num_records: of all files.
       num_counted: records that were looked at; fewer only if there are more than `MOST_RECORDS`.
       num_boxes, num_usable: boxes in them; usable ones are boxes with a known class and no fault.
@@ -40,6 +44,7 @@ class Census:
       examples: {fault: where the first such box is, and its corners}.
     """
 
+    max_boxes: float = math.inf
     num_records: int = 0
     num_counted: int = 0
     num_boxes: int = 0
@@ -52,11 +57,11 @@ class Census:
     @property
     def num_lost(self):
         """Boxes that are left out."""
-        return sum(self.unknown.values()) + sum(self.faults[fault] for fault in usable.LOST)
+        return sum(self.unknown.values()) + sum(self.faults[fault] for fault in (*usable.LOST, SURPLUS))
 
     def add(self, path, number, record, label_map):
         """Counts one record: its path, its number in the file, and its `labels.Labels`."""
-        before = self.num_lost
+        lost, usable_before = self.num_lost, self.num_usable
         for position, index in enumerate(usable.class_indices(record, label_map)):
             fault = usable.find_fault(record.corners[position])
             if index is None:
@@ -68,17 +73,27 @@ class Census:
                 self.faults[fault] += 1
                 if fault not in self.examples:
                     self.examples[fault] = _describe_box(path, number, record, position)
+        surplus = self.num_usable - usable_before - self.max_boxes
+        if surplus > 0:
+            self._count_surplus(surplus, path, number, record)
         self.num_counted += 1
         self.num_boxes += len(record.corners)
-        self.num_emptied += 0 < len(record.corners) == self.num_lost - before
+        self.num_emptied += 0 < len(record.corners) == self.num_lost - lost
+
+    def _count_surplus(self, surplus, path, number, record):
+        self.num_usable -= surplus
+        self.faults[SURPLUS] += surplus
+        boxes = spelling.count(len(record.corners), "box")
+        self.examples.setdefault(SURPLUS, f"{_describe_record(path, number, record)}: {boxes}")
 
 
-def count_left_out(paths, label_map, most=MOST_RECORDS):
+def count_left_out(paths, label_map, max_boxes=None, most=MOST_RECORDS):
     """Counts over record files; no image is read.
 
     Args:
       paths: of the files.
       label_map: the `LabelMap` of the reader, or None: every id from 1 is known.
+      max_boxes: per image, None for any number.
       most: records that are looked at; of more, every second, third, ... one is.
 
     Returns:
@@ -87,7 +102,8 @@ def count_left_out(paths, label_map, most=MOST_RECORDS):
     Raises:
       DatasetError: a file or a record cannot be read; it is named.
     """
-    census = Census(num_records=records_reader.count_records(paths))
+    num_records = records_reader.count_records(paths)
+    census = Census(max_boxes=math.inf if max_boxes is None else max_boxes, num_records=num_records)
     every = -(-census.num_records // most) or 1
     is_slow = census.num_records > _SLOW
     progress = console.Progress("records checked", -(-census.num_records // every)) if is_slow else None
@@ -122,11 +138,14 @@ def _iterate_spans(path):
 
 def _describe_box(path, number, record, position):
     corners = ", ".join(f"{side} {value:g}" for side, value in zip(_SIDES, record.corners[position]))
-    image = f", {record.filename!r}" if record.filename else ""
-    return f"{path}, record {number} (from 0){image}: {corners}"
+    return f"{_describe_record(path, number, record)}: {corners}"
 
 
-def check_records(input_reader, name, label_map, needs_boxes):
+def _describe_record(path, number, record):
+    return f"{path}, record {number} (from 0)" + (f", {record.filename!r}" if record.filename else "")
+
+
+def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
     """Refuses records of which no box can be used, and warns of boxes that are left out.
 
     Args:
@@ -134,6 +153,7 @@ def check_records(input_reader, name, label_map, needs_boxes):
       name: of the message in the configuration, for messages.
       label_map: the `LabelMap` that it names, or None.
       needs_boxes: whether records without any box are refused, too.
+      max_boxes: per image, None for any number.
 
     Returns:
       The `Census`.
@@ -142,7 +162,7 @@ def check_records(input_reader, name, label_map, needs_boxes):
       DatasetError: there are no records, none of their boxes can be used, or one of them cannot be read.
     """
     patterns = list(input_reader.tf_record_input_reader.input_path)
-    census = count_left_out(records_reader.list_shards(patterns), label_map)
+    census = count_left_out(records_reader.list_shards(patterns), label_map, max_boxes)
     if not census.num_records:
         raise errors.DatasetError(
             f"{name}: the records contain no images", received=", ".join(patterns), fix="convert the images again"

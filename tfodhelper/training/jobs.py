@@ -106,7 +106,8 @@ def train_model(pipeline, model_dir, options):
         raise errors.ConfigError("train_config.num_steps: the number of training steps is not set", fix="--num_steps=N")
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
-    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True)
+    max_boxes = inputs_build.max_training_boxes(pipeline)
+    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True, max_boxes=max_boxes)
     num_validation = check_eval_records(pipeline)
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
@@ -247,10 +248,11 @@ def check_eval_records(pipeline):
     """Number of validation images, see `check_records`; without a label map of their own, ids alone are read."""
     input_reader = pipeline.eval_input_reader[0]
     label_map = label_maps.read_label_map(input_reader.label_map_path) if input_reader.label_map_path else None
-    return check_records(input_reader, "eval_input_reader", label_map, needs_boxes=False)
+    max_boxes = inputs_build.max_evaluation_boxes(pipeline)
+    return check_records(input_reader, "eval_input_reader", label_map, needs_boxes=False, max_boxes=max_boxes)
 
 
-def check_records(input_reader, name, label_map, needs_boxes):
+def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
     """Number of records of an input reader, whose boxes are checked first: see `left_out.check_records`.
 
     Raises:
@@ -262,7 +264,7 @@ def check_records(input_reader, name, label_map, needs_boxes):
         raise errors.ConfigError(
             f"{name}.tf_record_input_reader.input_path: no records named", fix="set it with `tfodhelper config`"
         )
-    return left_out.check_records(input_reader, name, label_map, needs_boxes).num_records
+    return left_out.check_records(input_reader, name, label_map, needs_boxes, max_boxes).num_records
 
 
 def say_evaluation(step, metrics):

@@ -146,7 +146,7 @@ def test_finished_parts_are_not_predicted_again(model, images, whole, tmp_path, 
     kept = (tmp_path / "part-00001.jsonl").stat().st_ino
     seen = []
     read = reading.read_pixels
-    monkeypatch.setattr(reading, "read_pixels", lambda path: seen.append(path) or read(path))
+    monkeypatch.setattr(reading, "read_pixels", lambda path, *rest: seen.append(path) or read(path, *rest))
     report = pool_predictor.predict_pool(lambda: iter(images), model, tmp_path, **OPTIONS)
     assert report.num_predicted == 4
     assert sorted(seen) == sorted(image.path for image in images[8:12])
