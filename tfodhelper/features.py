@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import console, errors, families, jpeg_dct, resizers
 from tfodhelper.annotations import images as image_files
-from tfodhelper.checkpoints import find, restore
+from tfodhelper.checkpoints import restore
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.fields import Predictions
 from tfodhelper.models import build as models_build
@@ -43,7 +43,7 @@ def _from_checkpoint(path, config):
     message = pipelines.read_pipeline(config)
     detector = models_build.build_detector(message.model, is_training=False)
     folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
-    report = restore.restore_for_fine_tuning(detector, find.find_checkpoint(folder), "detection")
+    report = restore.restore_for_fine_tuning(detector, folder, "detection")
     console.say(str(report))
     resizer = resizers.build_resizer(families.architecture_of(message.model).image_resizer)
 

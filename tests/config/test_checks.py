@@ -82,6 +82,23 @@ WRONG = {
         ["model.ssd.anchor_generator.ssd_anchor_generator={num_layers: 5 aspect_ratios: 1}"],
         "as many anchors",
     ),
+    "dropout": (
+        SSD,
+        [
+            "model.ssd.box_predictor.convolutional_box_predictor.use_dropout=true",
+            "model.ssd.box_predictor.convolutional_box_predictor.dropout_keep_probability=0",
+        ],
+        "dropout_keep_probability",
+    ),
+    "anchors without width": (
+        SSD,
+        ["model.ssd.anchor_generator.ssd_anchor_generator.aspect_ratios=[1.0, -2.0]"],
+        "aspect_ratios",
+    ),
+    "overlap above 1": (SSD, ["model.ssd.matcher.argmax_matcher.matched_threshold=1.5"], "matched_threshold"),
+    "clipping": (SSD, ["train_config.gradient_clipping_by_norm=-1"], "gradient_clipping_by_norm"),
+    "no image of any": (SSD, ["train_input_reader.sample_1_of_n_examples=0"], "sample_1_of_n_examples"),
+    "no boxes": (SSD, ["train_input_reader.max_number_of_boxes=0"], "max_number_of_boxes"),
     "stages": (TWO_STAGES, ["model.faster_rcnn.second_stage_batch_size=301"], "second_stage_batch_size"),
     "stride": (TWO_STAGES, ["model.faster_rcnn.feature_extractor.first_stage_features_stride=32"], "8 or 16"),
     "crops": (TWO_STAGES, ["model.faster_rcnn.maxpool_kernel_size=99"], "maxpool_kernel_size"),

@@ -396,3 +396,15 @@ def test_augmentation_follows_the_input_size():
     assert jitter_size(side % "pad_to_max_dimension: true") == (256, [note])
     own.pipeline.train_config.data_augmentation_options[-1].random_scale_crop_and_pad_to_square.output_size = 200
     assert jitter_size(side % "") == (200, [])
+
+
+def test_a_batch_size_of_zero_becomes_that_of_the_family(tmp_path):
+    own = pipeline.read_pipeline(base_configs.base_pipeline_path("ssd_mobilenet_v1_coco_2018_01_28"))
+    own.train_config.batch_size = 0
+    pipeline.write_pipeline(tmp_path / "own.config", own)
+    base = generate.find_base(pipeline_config_path=tmp_path / "own.config")
+    for given, expected in ((None, 8), (4, 4)):
+        result, _ = generate.generate_pipeline(base, make_facts(), batch_size=given)
+        assert result.train_config.batch_size == expected
+        rates = (schedule_scaling.base_rate(message.train_config.optimizer) for message in (result, own))
+        assert next(rates) == next(rates)

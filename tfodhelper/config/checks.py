@@ -5,9 +5,12 @@ builder would refuse after minutes or hours is refused at once, with the same wo
 checks of values.
 """
 
+import math
+
 from tfodhelper import console, families
 from tfodhelper.config import augmentation_values, schedule_values, supported
 from tfodhelper.config import pipeline as pipelines
+from tfodhelper.families import values
 from tfodhelper.metrics import eval_values
 
 
@@ -26,6 +29,10 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     supported.check_supported(pipeline, ignore_unsupported_fields, says)
     families.family_of(pipeline.model).check(pipeline.model, True)
     train = pipeline.train_config
+    values.require("train_config", train, _of_training(train))
+    for name, readers in (("train", [pipeline.train_input_reader]), ("eval", pipeline.eval_input_reader)):
+        for reader in readers:
+            values.require(f"{name}_input_reader", reader, _of_reading(reader))
     schedule_values.check_optimizer(train.optimizer)
     augmentation_values.check_options(train.data_augmentation_options)
     pipelines.fine_tune_checkpoint_type(train)
@@ -33,3 +40,18 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     replaced = eval_values.describe_replaced(pipeline.eval_config.metrics_set)
     if says and replaced:
         console.warn(replaced)
+
+
+def _of_training(train):
+    return {
+        "gradient_clipping_by_norm": (0.0 <= train.gradient_clipping_by_norm < math.inf, "0 (off) or more"),
+        "max_number_of_boxes": (train.max_number_of_boxes >= 1, "at least 1"),
+    }
+
+
+def _of_reading(reader):
+    return {
+        "sample_1_of_n_examples": (reader.sample_1_of_n_examples >= 1, "at least 1"),
+        "max_number_of_boxes": (reader.max_number_of_boxes >= 1, "at least 1"),
+        "read_block_length": (reader.read_block_length >= 1, "at least 1"),
+    }

@@ -242,7 +242,7 @@ def _fill_in_data(pipeline, facts):
 
 def _default_batch_size(changed, base, facts):
     """The user's own batch size, or what the family prescribes for the input size, at most all images."""
-    if base.is_own:
+    if base.is_own and base.pipeline.train_config.batch_size:
         return base.pipeline.train_config.batch_size
     return min(families.family_of(changed.model).default_batch_size(changed.model), facts.num_train)
 
@@ -264,7 +264,8 @@ def _set_batch_size_and_rate(pipeline, base, batch_size, learning_rate):
     if learning_rate is not None:
         new, reason = learning_rate, "as given"
     else:
-        new, reason = rate * batch_size / old, f"scaled linearly from batch size {old} to {batch_size}"
+        # Without a batch size of its own, a configuration does not say what its rate is meant for.
+        new, reason = rate * batch_size / (old or batch_size), f"scaled linearly from batch size {old} to {batch_size}"
     schedule_scaling.scale_rates(train.optimizer, new / rate if rate else 1.0)
     if new != rate:
         notes.append(f"learning rate: {schedule_scaling.base_rate(train.optimizer):.6g} (was {rate:.6g}), {reason}")

@@ -69,6 +69,7 @@ def _check_predictor(predictor):
             "predict_keypoints": (not message.predict_keypoints, "false"),
         },
     )
+    values.check_dropout("mask_rcnn_box_predictor", message)
 
 
 def _check_extractor(extractor):
@@ -95,7 +96,8 @@ def _check_anchors(generator):
     )
     if kind == "grid_anchor_generator":
         for name in ("scales", "aspect_ratios"):
-            values.require(kind, message, {name: (len(getattr(message, name)) > 0, "at least one")})
+            is_right = min(getattr(message, name), default=0) > 0
+            values.require(kind, message, {name: (is_right, "at least one, all above 0")})
         return [len(message.scales) * len(message.aspect_ratios)]
     values.check_multiscale_anchors(message, normalized=False)
     return [len(message.aspect_ratios) * message.scales_per_octave] * (message.max_level - message.min_level + 1)

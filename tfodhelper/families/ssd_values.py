@@ -143,6 +143,9 @@ def _check_anchors(generator):
                 expected=f"one for each of num_layers={message.num_layers} feature maps",
                 received=len(items),
             )
+    for name in ("aspect_ratios", "scales"):
+        is_right = min(getattr(message, name), default=1) > 0
+        values.require("ssd_anchor_generator", message, {name: (is_right, "numbers above 0")})
     per_place = len(message.aspect_ratios) + (message.interpolated_scale_aspect_ratio > 0.0)
     finest = _NUM_REDUCED_ANCHORS if message.reduce_boxes_in_lowest_layer else per_place
     return [finest, *[per_place] * (message.num_layers - 1)][: message.num_layers]
@@ -158,6 +161,8 @@ def _check_predictor(predictor, num_anchors):
             "kernel_size": (not message.use_depthwise or message.kernel_size > 1, "above 1 with use_depthwise"),
         },
     )
+    values.require("box_predictor", message, {"kernel_size": (message.kernel_size >= 1, "at least 1")})
+    values.check_dropout("box_predictor", message)
     if kind == _CONVOLUTIONAL:
         expected = f"at most max_depth={message.max_depth}"
         values.require("box_predictor", message, {"min_depth": (message.min_depth <= message.max_depth, expected)})
@@ -177,6 +182,9 @@ def _check_matcher(message):
     if argmax.ignore_thresholds:
         return
     matched, unmatched = argmax.matched_threshold, argmax.unmatched_threshold
+    values.require(
+        "argmax_matcher", argmax, {"matched_threshold": (0.0 <= matched <= 1.0, "0 to 1, an intersection over union")}
+    )
     if unmatched > matched:
         raise errors.ConfigError(
             "argmax_matcher", expected="unmatched_threshold <= matched_threshold", received=f"{unmatched} > {matched}"

@@ -49,6 +49,13 @@ def check_number_of_maps(generator, num_maps, num_anchors):
         )
 
 
+def check_dropout(where, message):
+    """Checks the dropout of a box predictor's message."""
+    kept = message.dropout_keep_probability
+    is_right = not message.use_dropout or 0.0 < kept <= 1.0
+    require(where, message, {"dropout_keep_probability": (is_right, "above 0, at most 1")})
+
+
 def check_multiscale_anchors(message, normalized):
     """Checks a MultiscaleAnchorGenerator message.
 
