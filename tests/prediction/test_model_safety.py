@@ -261,6 +261,20 @@ def test_a_signature_that_calls_the_saver_is_refused(tmp_path):
         model_safety.load(folder)
 
 
+def test_a_saver_that_poses_as_another_function_is_refused(tmp_path):
+    """TensorFlow may exchange functions that claim the same interface."""
+    folder = save(tmp_path / "model", nothing)
+
+    def pose(graph):
+        for function in graph.graph_def.library.function:
+            if "detect" in function.signature.name or any(node.op == "SaveV2" for node in function.node_def):
+                function.attr["api_implements"].s = b"same"
+
+    change(folder, pose)
+    with pytest.raises(errors.PredictionError, match="outside of the saver"):
+        model_safety.load(folder)
+
+
 def test_a_function_that_is_there_twice_is_refused(tmp_path):
     folder = save(tmp_path / "model", nothing)
     change(folder, lambda graph: graph.graph_def.library.function.append(graph.graph_def.library.function[0]))

@@ -7,15 +7,7 @@ _STRIDES = (8, 16)
 
 
 def check(message, is_training=True):
-    """Checks a FasterRcnn message.
-
-    Args:
-      message: the message.
-      is_training: whether it is to be trained; what concerns training alone does not matter otherwise.
-
-    Raises:
-      ConfigError: a value cannot be used, or values contradict each other.
-    """
+    """Checks a FasterRcnn message; arguments and errors as in `ssd_values.check`."""
     values.check_resizer(message.image_resizer)
     values.require("faster_rcnn", message, _of_first_stage(message))
     if message.number_of_stages > 1:

@@ -1,5 +1,7 @@
 """A GraphDef and its functions as scopes of nodes: what runs for an output, and where a value comes from."""
 
+_INTERFACE = "api_implements"  # attribute of functions
+
 
 class Scopes:
     """The nodes of a graph and of the functions in its library.
@@ -20,6 +22,10 @@ class Scopes:
             if function.signature.name in self.functions:
                 self.repeated.add(function.signature.name)
             self.functions[function.signature.name] = function
+        self._alternatives = {}
+        for function in graph_def.library.function:
+            if _INTERFACE in function.attr:
+                self._alternatives.setdefault(function.attr[_INTERFACE].s, []).append(function.signature.name)
         self._nodes = {None: {node.name: node for node in graph_def.node}}
         self._graph_def = graph_def
 
@@ -46,6 +52,8 @@ class Scopes:
             if key in seen:
                 continue
             seen.add(key)
+            if scope is not None and name is None:
+                pending += [(other, None) for other in self._exchangeable_with(scope)]
             for node in self._nodes_at(scope, name):
                 run.append((scope, node))
                 pending += [(called, None) for called in self._called_by(node)]
@@ -87,6 +95,11 @@ class Scopes:
             if not is_plain_call or not self.comes_from(scope, node.input[position], source, depth + 1):
                 return False
         return True
+
+    def _exchangeable_with(self, name):
+        """Functions that TensorFlow may run in place of another, because they claim the same interface."""
+        function = self.functions.get(name)
+        return self._alternatives[function.attr[_INTERFACE].s] if function and _INTERFACE in function.attr else []
 
     def _nodes_at(self, scope, name):
         """The node of that name in a scope, or all nodes of a function if the name is None."""
