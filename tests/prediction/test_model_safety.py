@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfodhelper import errors
-from tfodhelper.prediction import model_safety, pure_operations
+from tfodhelper import errors, features
+from tfodhelper.active_learning.pool import pool_predictor
+from tfodhelper.api import predictor as api
+from tfodhelper.prediction import model_safety, predictor, pure_operations, servable
 
 v1 = tf.compat.v1
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8)
@@ -183,6 +185,20 @@ def test_it_is_refused_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(tf.saved_model, "load", lambda *rest: pytest.fail("TensorFlow has loaded the model"))
     with pytest.raises(errors.PredictionError):
         model_safety.load(folder)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [servable.load, predictor.StreamPredictor, pool_predictor.PoolModel, features.build_extractor, api.Predictor],
+    ids=lambda use: use.__qualname__,
+)
+def test_every_way_to_a_model_is_guarded(use, tmp_path):
+    folder = save(tmp_path / "model", write)
+    with pytest.raises(errors.PredictionError, match="does more than compute"):
+        use(folder)
+    with pytest.raises(errors.PredictionError) as caught:  # it is loaded, but is not a detector
+        use(folder, trust_model=True)
+    assert "does more than compute" not in str(caught.value)
 
 
 def test_trust_loads_it(tmp_path):
