@@ -1,5 +1,7 @@
 """Commands in messages are what the user has to type."""
 
+import re
+import shlex
 import subprocess
 import sys
 
@@ -9,6 +11,22 @@ from tests.dataset.scan.picture_set import save_set
 from tests.shared_data import REPOSITORY
 from tfodhelper import console, invocation
 from tfodhelper.cli import main
+
+
+def test_a_command_can_be_typed_whatever_its_paths_contain():
+    command = invocation.format_command("check", "my photos", data_dir="a b", label_map=None, fix=True, max_shown=3)
+    assert command == "tfodhelper check --data_dir='a b' --fix --max_shown=3 'my photos'"
+    assert shlex.split(command)[2:] == ["--data_dir=a b", "--fix", "--max_shown=3", "my photos"]
+    assert invocation.tensorboard_command("x y") == "tensorboard --logdir='x y'"
+
+
+def test_no_command_is_put_together_from_paths_by_hand():
+    """Paths with spaces would fall apart."""
+    by_hand = re.compile(r"f\"(tfodhelper|tensorboard) [^\"]*--\w+=\{")
+    paths = (REPOSITORY / "tfodhelper").rglob("*.py")
+    found_lines = [line for path in paths for line in path.read_text("utf-8").splitlines() if by_hand.search(line)]
+    expected = ["shlex.quote(str(folder))", "--model={name}"]  # the name of a model of the zoo has no spaces
+    assert [line for line in found_lines if not any(part in line for part in expected)] == []
 
 
 @pytest.fixture

@@ -28,6 +28,30 @@ def program():
     return shlex.quote(script)
 
 
+def format_command(verb, *arguments, **flags):
+    """A command that a shell reads as it is meant, whatever characters are in its paths.
+
+    Args:
+      verb: as in "active round".
+      *arguments: what follows the flags.
+      **flags: {flag: value}; those that are None are left out, True stands for a flag without a value.
+
+    Returns:
+      The command, beginning with "tfodhelper"; see `command_as_typed`.
+    """
+    given = [
+        f"--{flag}" if value is True else f"--{flag}={shlex.quote(str(value))}"
+        for flag, value in flags.items()
+        if value is not None
+    ]
+    return " ".join([NAME, verb, *given, *(shlex.quote(str(argument)) for argument in arguments)])
+
+
+def tensorboard_command(folder):
+    """The command that shows the curves of a folder."""
+    return f"tensorboard --logdir={shlex.quote(str(folder))}"
+
+
 def as_typed(text):
     """A message with its commands as the user has to type them."""
     return text if program() == NAME else text.replace(f"`{NAME} ", f"`{program()} ")

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, own_files, result_folder, run_layout, storage
+from tfodhelper import console, errors, invocation, own_files, result_folder, run_layout, storage
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.options import Path, complete, option, options_of, pick
@@ -295,8 +295,10 @@ def _summary(folder, state):
         "process.log"
     )
     console.say_next(
-        f"tfodhelper predict --saved_model_dir={folder}/export/best --output_dir=predictions --draw IMAGES_OR_FOLDER",
-        f"tensorboard --logdir={folder}/checkpoints",
+        invocation.format_command(
+            "predict", "IMAGES_OR_FOLDER", saved_model_dir=f"{folder}/export/best", output_dir="predictions", draw=True
+        ),
+        invocation.tensorboard_command(f"{folder}/checkpoints"),
     )
 
 

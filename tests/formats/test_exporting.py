@@ -41,8 +41,8 @@ def boxes_in(folder):
 @pytest.mark.parametrize("format_", ["coco", "yolo", "csv"])
 @pytest.mark.parametrize("flags", [(), ("--test_fraction=0.3",), ("--images=copy",)])
 def test_the_next_command_brings_everything_back(tmp_path, capsys, format_, flags):
-    folder, back = save_varied(tmp_path / "data"), tmp_path / "back"
-    _, command = export(capsys, format_, folder, f"--output_dir={tmp_path / 'out'}", *flags)
+    folder, back = save_varied(tmp_path / "my data"), tmp_path / "back"
+    _, command = export(capsys, format_, folder, f"--output_dir={tmp_path / 'the copy'}", *flags)
     assert command[:2] == ["tfodhelper", "import"]
     assert main.main([*command[1:-1], f"--output_dir={back}"]) == 0
     assert boxes_in(back) == boxes_in(folder)

@@ -1,6 +1,7 @@
 """What all imports have in common: no label is lost or changed silently, and no loss makes a negative."""
 
 import json
+import shlex
 
 import pytest
 
@@ -409,12 +410,13 @@ def run_import(capsys, *flags):
 
 
 def test_the_next_command_keeps_ids_and_sides(tmp_path, capsys):
+    tmp_path = tmp_path / "in a folder"
     save_images(tmp_path / "in", "a.jpg", "b.jpg")
     for name, image in (("t", "a.jpg"), ("v", "b.jpg")):
         save_json(tmp_path / "in" / f"{name}.json", [(1, image)], [(1, 9), (1, 5)], ((9, "apple"), (5, "pear")))
     flags = (f"--input={tmp_path}/in/t.json", f"--val_input={tmp_path}/in/v.json", f"--output_dir={tmp_path}/out")
     status, printed = run_import(capsys, "--from=coco", *flags)
-    command = printed.out.strip().splitlines()[-1].split()
+    command = shlex.split(printed.out.strip().splitlines()[-1])
     assert status == 0 and command[:2] == ["tfodhelper", "convert"]
     assert main.main([*command[1:-1], f"--output_dir={tmp_path}/records"]) == 0
     assert ids_in(tmp_path / "records") == {"pear": 5, "apple": 9}

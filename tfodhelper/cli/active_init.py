@@ -12,7 +12,7 @@ change them from a round on.
 
 import dataclasses
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.active_learning.options import InitOptions
 from tfodhelper.cli import active_flags, flagging, option_flags
 
@@ -36,6 +36,6 @@ def main(fv, args):
     console.say(console.format_table(("images", "number"), rows, numbers=(1,)))
     console.say(f"rule {fv.rule}, oracle {fv.oracle}; the workspace is {options.workspace}")
     console.say_next(
-        f"tfodhelper active round --workspace={options.workspace}",
-        f"tfodhelper active run --rounds=3 --workspace={options.workspace}",
+        invocation.format_command("active round", workspace=options.workspace),
+        invocation.format_command("active run", rounds=3, workspace=options.workspace),
     )

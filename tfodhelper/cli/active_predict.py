@@ -7,7 +7,7 @@
 All machines see the same workspace. Whatever they leave undone, `active round` does.
 """
 
-from tfodhelper import console, tensorflow_setup
+from tfodhelper import console, invocation, tensorflow_setup
 from tfodhelper.active_learning.options import PredictShareOptions
 from tfodhelper.cli import flagging, option_flags
 
@@ -28,4 +28,5 @@ def main(fv, args):
 
     servable.run_each_call_on_one_core()
     rounds.predict_share(options.workspace, shard)
-    console.say_next(f"tfodhelper active round --workspace={options.workspace}      (when all shares are done)")
+    command = invocation.format_command("active round", workspace=options.workspace)
+    console.say_next(f"{command}      (when all shares are done)")

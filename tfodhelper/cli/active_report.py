@@ -11,7 +11,7 @@ each class so many cells of T (right), F (wrong) or N (nothing found); of severa
 score decides. The sheet stays on the page until the next one is made; it is also in tally.csv and tally_classes.csv.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.active_learning.options import ReportOptions
 from tfodhelper.cli import flagging, option_flags
 
@@ -37,5 +37,6 @@ def main(fv, args):
     console.say("")
     console.say(f"the page: {made.page}")
     console.say_next(
-        f"tensorboard --logdir={made.tensorboard}", f"tfodhelper active round --workspace={options.workspace}"
+        invocation.tensorboard_command(made.tensorboard),
+        invocation.format_command("active round", workspace=options.workspace),
     )

@@ -8,7 +8,7 @@ batch size with the learning rate scaled to it, the number of steps with the sch
 to start from. --set changes any field, such as --set train_config.batch_size=4, and takes precedence.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.config.options import WriteConfigOptions
 
@@ -25,4 +25,5 @@ def main(fv, args):
     from tfodhelper.config import configuration
 
     path = configuration.write_config(options)
-    console.say_next(f"tfodhelper train --pipeline_config_path={path} --model_dir={path.parent / 'checkpoints'}")
+    flags = {"pipeline_config_path": path, "model_dir": path.parent / "checkpoints"}
+    console.say_next(invocation.format_command("train", **flags))

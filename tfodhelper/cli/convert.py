@@ -25,7 +25,7 @@ If a conversion was interrupted, the same command repeats it. If it is complete 
 used as it is.
 """
 
-from tfodhelper import console, spelling
+from tfodhelper import console, invocation, spelling
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.records.options import ConvertOptions
 
@@ -50,4 +50,4 @@ def main(fv, args):
     )
     if made.num_test:
         console.say(f"{spelling.count(made.num_test, 'test image')}: {made.test_pattern}")
-    console.say_next(f"tfodhelper config --model=ssd_mobilenet_v1 --data_dir={made.output_dir}")
+    console.say_next(invocation.format_command("config", model="ssd_mobilenet_v1", data_dir=made.output_dir))

@@ -7,7 +7,7 @@ FOLDER/best/ckpt-600, or a folder). With --eval_timeout it waits for further che
 training.
 """
 
-from tfodhelper import console, run_layout, tensorflow_setup
+from tfodhelper import console, invocation, run_layout, tensorflow_setup
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.training.options import EvalOptions
 
@@ -26,4 +26,4 @@ def main(fv, args):
 
     for step, metrics in jobs.evaluate(options):
         jobs.say_evaluation(step, metrics)
-    console.say_next(f"tensorboard --logdir={run_layout.to_training(options.model_dir)}")
+    console.say_next(invocation.tensorboard_command(run_layout.to_training(options.model_dir)))

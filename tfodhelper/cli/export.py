@@ -17,7 +17,7 @@ For phones and edge devices, detectors of one stage:
 Each file is run over validation images, and its precision, size and speed are printed next to those of the SavedModel.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.exporting.options import TFLITE, ExportOptions
 
@@ -37,4 +37,5 @@ def main(fv, args):
     model = options.output_directory
     if options.format == TFLITE:
         model = f"{model}/detector_{options.quantization[0]}.tflite"
-    console.say_next(f"tfodhelper predict --saved_model_dir={model} --output_dir=predictions --draw IMAGES_OR_FOLDERS")
+    flags = {"saved_model_dir": model, "output_dir": "predictions", "draw": True}
+    console.say_next(invocation.format_command("predict", "IMAGES_OR_FOLDERS", **flags))

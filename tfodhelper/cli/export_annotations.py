@@ -12,7 +12,7 @@ label_map.pbtxt has them. If EXIF turns an image and its XML says so, the boxes 
 
 import pathlib
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.formats.options import NONE, ExportAnnotationsOptions
 
@@ -42,4 +42,4 @@ def _import_command(options, made):
     if options.images == NONE:
         image_dir = options.image_dir or options.data_dir
     flags = {"from": options.to, **inputs, "image_dir": image_dir, "output_dir": "FOLDER"}
-    return "tfodhelper import " + " ".join(f"--{flag}={value}" for flag, value in flags.items())
+    return invocation.format_command("import", **flags)

@@ -18,7 +18,7 @@ labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status 
 imported.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.formats.options import ImportOptions
 
@@ -41,12 +41,13 @@ def main(fv, args):
     if not made.num_images:
         return 1
     data = _data_flags(options, made)
-    console.say_next(f"tfodhelper check {data}", f"tfodhelper convert {data} --output_dir=CONVERTED")
+    commands = {"check": {}, "convert": {"output_dir": "CONVERTED"}}
+    console.say_next(*(invocation.format_command(verb, **data, **more) for verb, more in commands.items()))
     return 1 if any(finding.severity == findings.ERROR for finding in made.findings) else 0
 
 
 def _data_flags(options, made):
-    """The flags by which other verbs find what was made, with the ids of its classes and its sides."""
+    """{flag: value} by which other verbs find what was made, with the ids of its classes and its sides."""
     if options.images == "none":
         flags = {"image_dir": options.image_dir or "IMAGES", "annotation_dir": made.output_dir}
     else:
@@ -55,4 +56,4 @@ def _data_flags(options, made):
         flags["label_map"] = made.output_dir / made.label_map
     for side, name in made.lists.items():
         flags[_LIST_FLAGS[side]] = made.output_dir / name
-    return " ".join(f"--{flag}={value}" for flag, value in flags.items())
+    return flags

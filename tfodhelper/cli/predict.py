@@ -15,7 +15,7 @@ An image that cannot be read is reported and left out; the exit status is then 1
 is not read, such as HEIC; broken links and named pipes that are called like images; and names that are not UTF-8.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import option_flags
 from tfodhelper.prediction.options import PredictOptions
 
@@ -32,13 +32,10 @@ def main(fv, args):
 
     writer = predict_images.predict_images(options, args)
     if options.write_xml:
-        console.say_next(
-            f"tfodhelper check --image_dir={options.image_dir or 'IMAGES'} "
-            f"--annotation_dir={options.output_dir}/{write.ANNOTATIONS}"
-        )
+        folder = f"{options.output_dir}/{write.ANNOTATIONS}"
+        flags = {"image_dir": options.image_dir or "IMAGES", "annotation_dir": folder}
+        console.say_next(invocation.format_command("check", **flags))
     else:
-        console.say_next(
-            f"tfodhelper predict --saved_model_dir={options.saved_model_dir} --output_dir=OTHER_FOLDER --write_xml "
-            f"{options.image_dir or 'IMAGES_OR_FOLDERS'}"
-        )
+        flags = {"saved_model_dir": options.saved_model_dir, "output_dir": "OTHER_FOLDER", "write_xml": True}
+        console.say_next(invocation.format_command("predict", options.image_dir or "IMAGES_OR_FOLDERS", **flags))
     return 1 if writer.num_unreadable else 0

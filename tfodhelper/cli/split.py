@@ -9,7 +9,7 @@ folder. Identical files stay together; with --group_by and --group_near_duplicat
 takes the lists, or makes the same split from the same flags.
 """
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.dataset.options import ListsOptions
 
@@ -27,5 +27,5 @@ def main(fv, args):
 
     folder = split_lists.write_split(options)
     parts = [part for part in split_lists.LISTS.values() if (folder / f"{part}.txt").exists()]
-    lists = " ".join(f"--{part}_list={folder}/{part}.txt" for part in parts)
-    console.say_next(f"tfodhelper convert {lists} --output_dir=data ...")
+    lists = {f"{part}_list": f"{folder}/{part}.txt" for part in parts}
+    console.say_next(invocation.format_command("convert", **lists, output_dir="data") + " ...")

@@ -13,7 +13,7 @@ With --features, a folder with pipeline.config and a checkpoint, or a SavedModel
 
 import functools
 
-from tfodhelper import console, tensorflow_setup
+from tfodhelper import console, invocation, tensorflow_setup
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.dataset.analysis.options import StatsOptions
 
@@ -30,10 +30,8 @@ def main(fv, args):
     from tfodhelper.dataset.analysis import set_statistics
 
     set_statistics.describe_set(options, _make_extractor(options) if options.features else None)
-    data = f"--data_dir={options.data_dir}"
-    if not options.data_dir:
-        data = f"--image_dir={options.image_dir} --annotation_dir={options.annotation_dir}"
-    console.say_next(f"tfodhelper convert {data} --output_dir=data")
+    data = {name: getattr(options, name) for name in ("data_dir", "image_dir", "annotation_dir", "label_map")}
+    console.say_next(invocation.format_command("convert", **data, output_dir="data"))
 
 
 def _make_extractor(options):

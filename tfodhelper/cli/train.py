@@ -14,7 +14,7 @@ model.faster_rcnn.second_stage_batch_size and model.faster_rcnn.first_stage_max_
 CPU, Linux may end the process without a message (exit status 137); the remedy is the same.
 """
 
-from tfodhelper import console, tensorflow_setup
+from tfodhelper import console, invocation, tensorflow_setup
 from tfodhelper.cli import flagging, option_flags
 from tfodhelper.training.options import TrainJobOptions
 
@@ -33,8 +33,12 @@ def main(fv, args):
 
     result = jobs.train(options)
     console.say_next(
-        f"tensorboard --logdir={options.model_dir}",
-        f"tfodhelper export --pipeline_config_path={options.pipeline_config_path} "
-        f"--trained_checkpoint_dir={options.model_dir}/best --output_directory=exported",
+        invocation.tensorboard_command(options.model_dir),
+        invocation.format_command(
+            "export",
+            pipeline_config_path=options.pipeline_config_path,
+            trained_checkpoint_dir=f"{options.model_dir}/best",
+            output_directory="exported",
+        ),
     )
     return 0 if result.step else 1

@@ -2,7 +2,7 @@
 
 import collections
 
-from tfodhelper import console
+from tfodhelper import console, invocation
 from tfodhelper.active_learning import workspace as workspaces
 
 
@@ -52,15 +52,13 @@ def say_next(space):
     waiting = rounds[-1].state.get("next_steps", []) if rounds else []
     commands = list(waiting)
     if next(space.open_pool(), None) is not None:
-        commands.append(f"tfodhelper active round --workspace={space.folder}")
+        commands.append(invocation.format_command("active round", workspace=space.folder))
     elif not rounds or rounds[-1].is_finished or not rounds[-1].has("train"):  # to learn what was adopted last
-        commands.append(f"tfodhelper active round --until=train --workspace={space.folder}")
+        commands.append(invocation.format_command("active round", until="train", workspace=space.folder))
     if any(round_.is_finished for round_ in rounds):
-        commands.append(f"tfodhelper active report --workspace={space.folder}")
+        commands.append(invocation.format_command("active report", workspace=space.folder))
     trained = [round_ for round_ in rounds if round_.has("train")]
     if trained:
-        commands.append(
-            f"tfodhelper predict --saved_model_dir={trained[-1].model_dir} --output_dir=predictions --draw "
-            "IMAGES_OR_FOLDER"
-        )
+        flags = {"saved_model_dir": trained[-1].model_dir, "output_dir": "predictions", "draw": True}
+        commands.append(invocation.format_command("predict", "IMAGES_OR_FOLDER", **flags))
     console.say_next(*commands)
