@@ -28,7 +28,8 @@ def check_set(options):
     """
     _check_options(options)
     scale = _find_scale(options)
-    maker = provenance.of_command("check", options, "output_dir") if options.output_dir else None
+    makes_folders = options.fix or options.model
+    maker = provenance.of_command("check", options, "output_dir") if makes_folders else None
     _make_folders(options, options.make_source(), maker)
     planned = plan.make_plan(options)
     planned = planned.with_findings(object_size.check_whole_set(planned, scale))
