@@ -2,6 +2,7 @@
 
 import pytest
 
+from tfodhelper import errors
 from tfodhelper.training import loss_log
 
 LOSSES = {3: 0.1, 6: 0.7, 9: 1.3, 12: 0.30000000000000004}
@@ -46,3 +47,15 @@ def test_a_line_that_is_cut_off_is_left_out(tmp_path):
 def test_a_worker_without_a_folder_keeps_nothing(tmp_path):
     assert loss_log.LossLog(None, 0).mean(0, 1) == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_read_or_written_through_a_link(tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    log = loss_log.LossLog(tmp_path, 0)
+    (tmp_path / loss_log.NAME).symlink_to(mine)
+    with pytest.raises(errors.StorageError):
+        log.add(1, {"Loss/total_loss": 1.0})
+    assert mine.read_text() == "mine"
+    loss_log.LossLog(tmp_path, 0).add(1, {"Loss/total_loss": 1.0})
+    assert mine.read_text() == "mine"

@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import os
 import pathlib
 
-from tfodhelper import storage
+from tfodhelper import own_files, storage
 
 NAME = "losses.jsonl"  # in a model folder: a line for each logged stretch of steps, {"step": its last step, tag: mean}
 
@@ -29,7 +30,7 @@ class LossLog:
     def _read(self):
         """The lines of the file; one that is not complete is left out."""
         lines = []
-        if self._path is not None and self._path.exists():
+        if self._path is not None and self._path.is_file() and not self._path.is_symlink():
             for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
                     line = json.loads(text)
@@ -45,7 +46,8 @@ class LossLog:
         """
         self._lines.append({"step": step, **losses})
         if self._path is not None:
-            with open(self._path, "a", encoding="utf-8") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with open(own_files.open_careful(self._path, flags), "a", encoding="utf-8") as file:
                 file.write(_to_text(self._lines[-1]))
 
     def mean(self, after, until):
