@@ -11,6 +11,8 @@ from tfodhelper.active_learning import create_workspace, workspace
 from tfodhelper.active_learning.options import InitOptions
 from tfodhelper.dataset import shapes
 
+SETTINGS = {"training": {}, "retrain": "continue", "prediction": {}, "selection": {}, "oracle": {}, "seed": 0}
+
 
 @pytest.fixture
 def photos(tmp_path):
@@ -24,7 +26,7 @@ def photos(tmp_path):
 
 def init(tmp_path, data, **more):
     options = {"val_fraction": 0.25, "seed": 1, **data}
-    return create_workspace.init(InitOptions(workspace=tmp_path / "w", settings={"seed": 0}, **options, **more))
+    return create_workspace.init(InitOptions(workspace=tmp_path / "w", settings=SETTINGS, **options, **more))
 
 
 def snapshot(folder):
@@ -45,7 +47,7 @@ def test_images_without_xml_are_the_pool(photos, tmp_path):
         assert (space.set_dir / name).resolve().parent == photos.resolve()
         assert (space.set_dir / name).with_suffix(".xml").is_file()
     assert snapshot(photos) == before
-    assert space.settings == {"seed": 0}
+    assert space.settings == SETTINGS
 
 
 def test_a_pool_image_that_looks_like_the_validation_is_kept_out(photos, tmp_path):
@@ -188,3 +190,17 @@ def test_a_missing_workspace_is_reported(tmp_path):
 @pytest.mark.parametrize("classes", [None, (), ("cat",), ("cat", "dog")])
 def test_classes_come_back_from_a_cell(classes):
     assert workspace.split_classes(workspace.join_classes(classes)) == classes
+
+
+def test_entries_of_the_pool_that_cannot_be_used_are_reported_and_the_rest_is_taken(photos, tmp_path, capsys):
+    pool = tmp_path / "pool"
+    shapes.draw_dataset(pool, 3, seed=50)
+    os.mkfifo(pool / "pipe.jpg")
+    (pool / "loop.jpg").symlink_to("loop.jpg")
+    (pool / "phone.heic").write_bytes(b"x")
+    (pool / "caf\udce9.jpg").write_bytes(b"x")
+    started = init(tmp_path, {"data_dir": photos}, pool_dir=pool)
+    assert started.num_pool == 3
+    said = capsys.readouterr().err
+    assert "images that are not used: 4" in said
+    assert all(word in said for word in ("a named pipe", "cannot be followed", "HEIC", r"caf\xe9.jpg"))
