@@ -180,6 +180,11 @@ def test_repeats_among_many_boxes():
     assert check([*boxes, *boxes]).annotation.boxes == tuple(boxes)
 
 
+def test_swapping_is_not_offered_for_a_box_that_would_leave_the_image():
+    (finding,) = check([GOOD, Box("dog", 110, 10, 10, 50)]).findings
+    assert finding.code == "box-inverted" and finding.fix == "label the object again"
+
+
 LARGE = dataclasses.replace(FACTS, width=640, height=480)
 WRITTEN_IN_ANOTHER_ORDER = [
     Box("a", 300, 350, 20, 60),

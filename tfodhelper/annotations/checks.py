@@ -220,7 +220,8 @@ def _check_box(box, width, height, where, file, options):
                     where,
                     "xmin < xmax, ymin < ymax",
                     box.describe(),
-                    "label the object again, or use --swap_inverted",
+                    "label the object again"
+                    + (", or use --swap_inverted" if frames.fits(box, (width, height)) else ""),
                 )
             ]
         findings.append(Finding("box-swapped", file, "the corners were swapped", where, received=box.describe()))

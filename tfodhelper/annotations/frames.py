@@ -47,7 +47,9 @@ def _choose_between(boxes, stored, given, file, trust_pixels):
         problem, fix = "differs from the size of the image", "the size of the image is used; the boxes stay as they are"
         return stored, False, [Finding("size-differs", file, problem, None, **sizes, fix=fix)]
     if is_tile(boxes, stored, given) or trust_pixels and all(fits_mostly(box, stored) for box in boxes):
-        problem = "is that of a larger picture, from which the image was probably cut: the boxes refer to the image"
+        problem = (
+            "its size is that of a larger picture, from which the image was probably cut; the boxes are in the image"
+        )
         fix = "the size of the image is used; boxes that extend beyond it are clipped"
         return stored, False, [Finding("size-differs", file, problem, None, **sizes, fix=fix)]
     if fits_image:

@@ -25,7 +25,8 @@ def test_a_file_far_away_does_not_spoil_a_good_pair(tmp_path):
     save_xml(tmp_path / "old" / "xml" / "1.xml", "1.png", (640, 480), [OTHER])
     image_of, _, index = pairs(tmp_path)
     assert image_of == {"new/1.xml": "new/1.jpg", "new/2.xml": "new/2.jpg", "old/xml/1.xml": None}
-    assert "belongs to new/1.xml" in next(f for f in index.findings if f.code == "image-missing").what
+    (finding,) = index.findings
+    assert "new/1.jpg belongs to new/1.xml, which is in the same folder" in finding.what
 
 
 def test_of_the_same_stem_in_two_folders_the_file_beside_the_image_wins(tmp_path):

@@ -6,6 +6,7 @@ size contradicts the folders, none of the files is used.
 """
 
 import collections
+import functools
 import os
 import posixpath
 import unicodedata
@@ -46,6 +47,7 @@ def settle(documents, names, finder, choices, read_size):
     return findings + folders.find_strangers(choices)
 
 
+@functools.lru_cache(maxsize=4096)
 def nearness(folder, other):
     """Infinite for equal folders, else the number of common leading and trailing parts."""
     if folder == other:
@@ -190,7 +192,7 @@ class _Claims:
         contradicts = rank[_SIZE] > 0 > best[_SIZE]
         if decisive in _REASONS and not contradicts:
             self._choices.image[rival], self._choices.by_stem[rival] = -1, False
-            return [self._without_image(name, other, _REASONS[decisive])]
+            return [self._without_image(name, other, _REASONS[decisive], best[_NEARNESS] == _BESIDE)]
         self._choices.is_used[rival] = False
         if not rank[_CONTENT]:
             return []
@@ -198,7 +200,9 @@ class _Claims:
         self._choices.is_used[winner] &= is_decided
         return [self._conflict("xml-conflict" if is_decided else "annotations-conflict", name, other)]
 
-    def _without_image(self, name, other, reason):
+    def _without_image(self, name, other, reason, is_beside):
+        if is_beside and reason in (_REASONS[_FOLDERS], _REASONS[_NEARNESS]):
+            reason = "which is in the same folder"
         return Finding(
             "image-missing",
             name,
