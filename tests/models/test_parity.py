@@ -73,8 +73,8 @@ def detections(**changed):
     return values | changed
 
 
-def check(found, num_stable=0):
-    golden = parity.Golden({f"img0/{key}": value for key, value in detections().items()})
+def check(found, num_stable=0, wanted=None):
+    golden = parity.Golden({f"img0/{key}": value for key, value in (wanted or detections()).items()})
     parity.check_detections(golden, "img0/", found, order=None, num_stable=num_stable)
 
 
@@ -84,6 +84,10 @@ def test_detections_in_another_order():
     check(reversed_ones)
     with pytest.raises(AssertionError, match="another order"):
         check(reversed_ones, num_stable=2)
+    tied = np.float32([[0.9, 0.9 - 5e-6, 0.8, 0.7]])
+    swapped = {key: value[:, [1, 0, 2, 3]] for key, value in detections().items()}
+    scores = {Detections.SCORES: tied}
+    check(swapped | scores, num_stable=4, wanted=detections(**scores))
 
 
 @pytest.mark.parametrize("key", [Detections.ANCHOR_INDICES, Detections.MULTICLASS_SCORES, Detections.CLASSES])
