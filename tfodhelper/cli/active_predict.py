@@ -22,7 +22,7 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, PredictShareOptions)
     shard = options.parse_shard()
-    tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training()  # as the processes that train and predict the rest
     from tfodhelper.active_learning import rounds
     from tfodhelper.prediction import servable
 
