@@ -72,7 +72,7 @@ def test_black_patches_are_squares_of_the_size_asked():
     rows, columns = np.nonzero(changed[..., 0] == 0)
     assert len(rows) == 100
     assert rows.max() - rows.min() == columns.max() - columns.min() == 9
-    np.testing.assert_array_equal(apply("random_black_patches { probability: -1 }", image), image)
+    np.testing.assert_array_equal(apply("random_black_patches { probability: 0 }", image), image)
 
 
 def test_noise_stays_inside_of_one_square():
