@@ -12,7 +12,18 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
 OPEN_TO_ALL = {
     "state_files",
-    *("version", "errors", "fields", "options", "run_layout", "spelling", "plain_text", "sheets", "limits"),
+    *(
+        "version",
+        "errors",
+        "fields",
+        "options",
+        "run_layout",
+        "spelling",
+        "plain_text",
+        "sheets",
+        "limits",
+        "json_shapes",
+    ),
     *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
     *("terminal", "user_files"),
 }

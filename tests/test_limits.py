@@ -11,6 +11,7 @@ from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset.scan import class_names
 from tfodhelper.formats import yaml_text, yolo
+from tfodhelper.prediction import detections
 
 FACTS = images.ImageFacts("JPEG", 4000, 4000, "RGB", 1, "0" * 64, 1)
 
@@ -239,3 +240,25 @@ def test_an_object_with_an_endless_name_is_left_out(pose):
     annotation = labelimg.parse_labelimg(text.encode(), "a.xml")
     assert [box.name for box in annotation.boxes] == ["cat"]
     assert "100000 characters" in annotation.skipped[0].what and len(annotation.skipped[0].where) < 200
+
+
+# Archives within files, detections
+
+
+def test_a_file_of_labels_that_unpacks_to_much_counts_as_none(tmp_path):
+    pytest.importorskip("flatbuffers")
+    from tfodhelper.tflite import metadata
+
+    for names, expected in ((["cat", "dog"], ("cat", "dog")), (["x" * (6 << 20)], ()), ([""] * 40_000, ())):
+        (tmp_path / "a.tflite").write_bytes(metadata.append_labels(b"model", names))
+        assert metadata.read_labels(tmp_path / "a.tflite") == expected
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999", "null", "[]", '"x"'])
+def test_detections_that_are_no_numbers_are_an_error_in_words(number, tmp_path):
+    box = f'{{"xmin": 1, "ymin": 2, "xmax": 3, "ymax": {number}}}'
+    found = f'[{{"class": "c", "id": 1, "score": 0.5, "box": {box}}}]'
+    line = f'{{"path": "a", "width": 9, "height": 9, "detections": {found}}}\n'
+    (tmp_path / "a.jsonl").write_text(line, encoding="utf-8")
+    with pytest.raises(errors.PredictionError, match="a.jsonl, line 1"):
+        list(detections.read_json_lines(tmp_path / "a.jsonl"))

@@ -8,10 +8,12 @@ from tfodhelper import state_files, storage
 
 STATE = "run.json"
 _FIX = "restore the file from a copy; or move this folder away, or choose another --output_dir, and start again"
-_STATE_FORM = state_files.StateForm("the state of a run", {"settings": dict, "phases": dict, "finished": bool}, _FIX)
+_PHASES = {str: {"seconds": float}}
+_NUMBERS = {"step": int, "mAP": (float, None), "mAP@.50IOU": (float, None)}
+_STATE_FORM = state_files.StateForm("the state of a run", {"settings": dict, "phases": _PHASES, "finished": bool}, _FIX)
 _SETTINGS_FORM = state_files.StateForm("the settings of a run", {"data": dict}, _FIX)
 _FINISHED_FORM = state_files.StateForm("the state of a finished run", {"result": dict}, _FIX)
-_RESULT_FORM = state_files.StateForm("the result of a run", {"best": dict, "last": dict}, _FIX)
+_RESULT_FORM = state_files.StateForm("the result of a run", {"best": _NUMBERS, "last": _NUMBERS}, _FIX)
 _NO_GROUNDTRUTH = -1.0  # what the first versions stored for a figure that could not be measured
 _METRICS = ("DetectionBoxes_", "ProposalBoxes_")
 
@@ -76,6 +78,7 @@ def read_evaluations(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         expected='{"step": ..., "metrics": {...}}',
         fix="remove this line; that evaluation is then missing in results.csv",
         parse=_to_evaluation,
+        shape={"step": float, "metrics": {str: (float, None)}},
     )
     return list(storage.read_json_lines(path, form))
 

@@ -49,11 +49,12 @@ def open_csv(path, header):
         yield lambda row: lines.writerow([to_cell(value) for value in row])
 
 
-def read_csv(path, is_neutralized=True):
+def read_csv(path, columns=(), is_neutralized=True):
     """Yields the rows of a table, as dicts of texts.
 
     Args:
       path: the file.
+      columns: names of the columns that it must have.
       is_neutralized: whether `write_csv` wrote it; otherwise its cells are taken as they stand.
 
     Raises:
@@ -62,7 +63,11 @@ def read_csv(path, is_neutralized=True):
     try:
         with open(path, encoding="utf-8", newline="") as file:
             restore = to_text if is_neutralized else str
-            for row in csv.DictReader(file, restval=""):
+            rows = csv.DictReader(file, restval="")
+            missing = [name for name in columns if name not in map(restore, rows.fieldnames or ())]
+            if missing:
+                raise errors.StorageError(f"{path}: is damaged: no column {', '.join(missing)}", fix="restore the file")
+            for row in rows:
                 yield {restore(key): restore(cell) for key, cell in row.items() if key is not None}
     except OSError as error:
         raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error

@@ -5,15 +5,12 @@ copy that was stopped, a damaged disk, an editor, another version.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfodhelper import errors
-
-_TYPES = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a whole number"}
+from tfodhelper import errors, json_shapes, limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +19,14 @@ class StateForm:
 
     Attributes:
       content: what it holds, as in "the state of a run".
-      keys: {name: type of its value}; further keys are allowed.
+      keys: {name: shape of its value, see `json_shapes`}; further keys are allowed.
       fix: what to do about a file that is damaged.
       format: value of the key "format", or None if there is no such key.
       error: class of the errors.
     """
 
     content: str
-    keys: Mapping[str, type]
+    keys: Mapping[str, Any]
     fix: str
     format: int | None = None
     error: type[errors.TfodhelperError] = errors.StorageError
@@ -60,7 +57,7 @@ def read_state(path: str | os.PathLike[str], form: StateForm) -> dict[str, Any]:
 def check_state(path: str | os.PathLike[str], value: Any, form: StateForm) -> dict[str, Any]:
     """Checks the content of a state file that has already been parsed; arguments and errors as in `read_state`."""
     if not isinstance(value, dict):
-        raise _refuse(path, form, f"{_TYPES.get(type(value), 'a value')} that is not a JSON object")
+        raise _refuse(path, form, f"{json_shapes.name_of(type(value))} that is not a JSON object")
     if form.format is not None and value and value.get("format") != form.format:
         raise form.error(
             f"{path}: was written by another version of this program",
@@ -72,11 +69,11 @@ def check_state(path: str | os.PathLike[str], value: Any, form: StateForm) -> di
     if missing:
         received = f"no {', '.join(missing)}" if value else "an empty object, {}"
         raise _refuse(path, form, received)
-    for name, kind in form.keys.items():
-        if not isinstance(value[name], kind) or (kind is int and isinstance(value[name], bool)):
-            raise _refuse(
-                path, form, f"{name}: {json.dumps(value[name])[:100]}, which is not {_TYPES.get(kind, 'a list')}"
-            )
+    for name, shape in form.keys.items():
+        try:
+            json_shapes.check(value[name], shape, name)
+        except ValueError as error:
+            raise _refuse(path, form, str(error)) from error
     return value
 
 
@@ -84,8 +81,8 @@ def _parse(path, form, text):
     if not text.strip():
         raise _refuse(path, form, "an empty file" if not text else "a file of blanks")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return limits.parse_json(text)
+    except ValueError as error:
         is_cut_off = text.lstrip().startswith("{") and not text.rstrip().endswith("}")
         received = f"a file that ends too early ({error})" if is_cut_off else f"a file that is not JSON ({error})"
         raise _refuse(path, form, received) from error

@@ -9,8 +9,9 @@ import json
 import os
 import pathlib
 import tempfile
+from typing import Any
 
-from tfodhelper import console, errors, limits, own_files
+from tfodhelper import console, errors, json_shapes, limits, own_files
 
 LOCK = ".lock"
 _OWNER = b"process "
@@ -157,7 +158,7 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """Reads a JSON file.
+    """Reads a JSON file; one that holds the state of a job is read by `state_files`.
 
     Raises:
       StorageError: when it cannot be read; names the file.
@@ -179,6 +180,7 @@ class LineForm:
       expected: its form, in words or as an example; None where any JSON will do.
       fix: what to do about a file that is damaged or missing.
       parse: function from the plain value of a line to what is yielded; None yields the plain value.
+      shape: what the plain value must be, see `json_shapes`.
       error: class of the errors.
     """
 
@@ -187,6 +189,7 @@ class LineForm:
     fix: str | None = "restore the file, or remove this line"
     parse: collections.abc.Callable | None = None
     error: type[errors.TfodhelperError] = errors.StorageError
+    shape: Any = Any
 
 
 _ANY_JSON = LineForm()
@@ -217,6 +220,7 @@ def read_json_lines(path, form=_ANY_JSON, is_wanted=None):
                     if line.isspace() or (is_wanted is not None and not is_wanted(line)):
                         continue
                     value = limits.parse_json(line)
+                    json_shapes.check(value, form.shape)
                     value = value if form.parse is None else form.parse(value)
                 except _OTHER_FORM as error:
                     raise _another_form(f"{path}, line {number}", form, error, line.strip()[:_SHOWN]) from error

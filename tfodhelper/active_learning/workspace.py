@@ -40,7 +40,7 @@ _WORKSPACE_FORM = state_files.StateForm(
 )
 _ROUND_FORM = state_files.StateForm(
     "the state of a round",
-    {"number": int, "settings": dict, "phases": dict},
+    {"number": int, "settings": dict, "phases": {str: {"seconds": float}}},
     f"{_FIX}, or remove the folder of the round",
 )
 _SETTINGS_FORM = state_files.StateForm(
@@ -179,7 +179,7 @@ class Workspace:
 
     def labelled(self):
         """[(name, path)] of the images that were labelled at the start."""
-        return [(row["name"], row["path"]) for row in sheets.read_csv(self.folder / "labelled.csv")]
+        return [(row["name"], row["path"]) for row in sheets.read_csv(self.folder / "labelled.csv", LABELLED_HEADER)]
 
     def validation(self):
         """Names of the validation images."""
@@ -187,7 +187,7 @@ class Workspace:
 
     def pool(self):
         """Yields the `PoolImage`s of the initial pool, in its order."""
-        for row in sheets.read_csv(self.folder / "pool.csv"):
+        for row in sheets.read_csv(self.folder / "pool.csv", POOL_HEADER):
             yield PoolImage(row["name"], row["path"], split_classes(row["classes"]))
 
     def adopted(self, before=None):
@@ -242,7 +242,8 @@ def count_labelled(training):
     manifest = manifests.read_manifest(training / "data")
     counts = {item["name"]: 0 for item in manifest.classes}
     seen = set()
-    for row in sheets.read_csv(training / "data" / manifest.files[f"{TRAIN}_csv"], is_neutralized=False):
+    table = training / "data" / manifest.files[f"{TRAIN}_csv"]
+    for row in sheets.read_csv(table, ("filename", "class"), is_neutralized=False):
         key = (row["filename"], row["class"])
         if key not in seen:
             seen.add(key)

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import pathlib
 
-from tfodhelper import errors, spelling, state_files, storage
+from tfodhelper import errors, json_shapes, limits, spelling, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset.split.split import SPLITS, TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
@@ -17,7 +17,8 @@ from tfodhelper.version import __version__
 
 NAME = "manifest.json"
 FORMAT = 2
-_LONG = ("images", "left_out", "unlabelled")  # one line per element; they are read from the file on demand
+# The lists with one line per element, which are read from the file on demand, and the shapes of their elements.
+_LONG = {"images": {}, "left_out": {}, "unlabelled": str}
 _SHOWN = 5  # classes in a message
 _FIX = "restore the file from a copy, or remove the folder and convert the images again"
 _FORM = state_files.StateForm(
@@ -25,10 +26,10 @@ _FORM = state_files.StateForm(
     keys={
         "fingerprint": str,
         "options": dict,
-        "classes": list,
-        "shards": dict,
-        "files": dict,
-        "findings": dict,
+        "classes": [{"id": int, "name": str, TRAIN: int, VALIDATE: int}],
+        "shards": {str: [{"name": str, "records": int, "bytes": int}]},
+        "files": {"train_csv": str, "validate_csv": str, "label_map": str, str: str},
+        "findings": {str: int},
         **dict.fromkeys(_LONG, collections.abc.Sequence),
     },
     fix=_FIX,
@@ -144,10 +145,11 @@ class StoredList(columns.ComparedByElement):
 
     Args:
       path: of the manifest.
+      shape: of its elements, see `json_shapes`.
     """
 
-    def __init__(self, path):
-        self._path, self._stamp = path, _stamp_of(path)
+    def __init__(self, path, shape):
+        self._path, self._stamp, self._shape = path, _stamp_of(path), shape
         self._offsets = columns.Column("Q")
 
     def __len__(self):
@@ -177,7 +179,9 @@ class StoredList(columns.ComparedByElement):
         file.seek(offset)
         line = file.readline()
         try:
-            return json.loads(line.rstrip(b",\n"))
+            value = limits.parse_json(line.rstrip(b",\n"))
+            json_shapes.check(value, self._shape)
+            return value
         except ValueError as error:
             raise errors.DatasetError(f"{self._path}: has changed: {line[:100]!r} is not JSON", fix=_FIX) from error
 
@@ -199,7 +203,7 @@ def _read_parts(path):
         for line in file:
             if name is None and line in opening:
                 name = opening[line]
-                lists[name] = StoredList(path)
+                lists[name] = StoredList(path, _LONG[name])
                 head += line
             elif name is not None and line.startswith(b"    ") and line[4:5] not in b" \n":
                 lists[name].add(offset)

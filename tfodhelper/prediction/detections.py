@@ -135,12 +135,19 @@ def from_json(value):
             Detection(
                 name=str(entry["class"]),
                 id=int(entry["id"]),
-                score=None if entry["score"] is None else float(entry["score"]),
-                **{side: float(entry["box"][side]) for side in _SIDES},
+                score=None if entry["score"] is None else _finite(entry["score"]),
+                **{side: _finite(entry["box"][side]) for side in _SIDES},
             )
             for entry in value["detections"]
         ),
     )
+
+
+def _finite(value):
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, received {number}")
+    return number
 
 
 def write_json_lines(path, images):

@@ -6,7 +6,7 @@ import json
 
 from google.protobuf import text_format
 
-from tfodhelper import protos, resizers
+from tfodhelper import errors, json_shapes, limits, protos, resizers
 
 NAME = "TFODHELPER"  # of the entry in the file's metadata
 POSTPROCESS = "TFLite_Detection_PostProcess"  # the operation that decodes and suppresses boxes, and its first output
@@ -64,19 +64,29 @@ class Interface:
         return json.dumps({"version": _VERSION, **dataclasses.asdict(self)})
 
 
+_SHAPE = {"image_resizer": str, "mean": [float], "std": [float], "class_names": {}, "suppression": ({}, None)}
+_SHAPE |= {"version": int, "num_background_columns?": int}
+
+
 def from_json(text):
     """The `Interface` of what `to_json` wrote.
 
     Raises:
       ValueError, TypeError, KeyError: it is something else.
     """
-    values = json.loads(text)
+    values = limits.parse_json(text)
+    json_shapes.check(values, _SHAPE)
     if values.pop("version") != _VERSION:
         raise ValueError("a different version")
     values["class_names"] = {int(id): name for id, name in values["class_names"].items()}
     suppression = values["suppression"]
     values["suppression"] = None if suppression is None else Suppression(**suppression)
-    return Interface(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    made = Interface(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    try:
+        made.resizer  # noqa: B018 - a text that is not one of a resizer is noticed here
+    except (text_format.ParseError, errors.TfodhelperError, OverflowError, RecursionError) as error:
+        raise ValueError(f"image_resizer: {error}") from error
+    return made
 
 
 def fixed_size(height, width):

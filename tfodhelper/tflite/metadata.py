@@ -8,15 +8,23 @@ times as large as what is needed here and requires other versions than the Model
 
 import contextlib
 import io
+import lzma
 import struct
 import zipfile
+import zlib
 
 import flatbuffers
 from flatbuffers import number_types, table
 
+from tfodhelper import limits
+
 NAME = "TFLITE_METADATA"  # of the entry in the file's metadata
 LABELS = "labels.txt"
 GAP = "???"  # stands for a class id that is not used
+
+# What `zipfile` raises for damaged archives, encrypted ones, and unknown kinds of compression.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
+_UNREADABLE += (OSError, struct.error, OverflowError)
 
 _IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.2.0"  # the first that knows groups of tensors
@@ -211,11 +219,23 @@ def format_labels(names):
 
 
 def read_labels(path):
-    """The names in the file of labels that is in a .tflite file, the first one that of class 0; () without any."""
+    """The names in the file of labels that is in a .tflite file, the first one that of class 0; () without any.
+
+    A file of labels that is larger than any real one (`limits`) counts as none.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             texts = [name for name in archive.namelist() if name.endswith(".txt")]
             named = [name for name in texts if "label" in name.lower()] or texts[:1]
-            return tuple(archive.read(named[0]).decode("utf-8").splitlines()) if named else ()
-    except (zipfile.BadZipFile, UnicodeDecodeError):
+            data = _read_bounded(archive, named[0]) if named else b""
+            names = tuple(data.decode("utf-8").splitlines())
+            return names if len(names) <= limits.MAX_CLASSES else ()
+    except _UNREADABLE:
         return ()
+
+
+def _read_bounded(archive, name):
+    """The content of a file in an archive; b"" if it is too large, whatever size the archive announces."""
+    with archive.open(name) as file:
+        data = file.read(limits.MAX_TEXT_BYTES + 1)
+    return data if len(data) <= limits.MAX_TEXT_BYTES else b""

@@ -123,6 +123,8 @@ def read_plan(folder):
     """
     path = pathlib.Path(folder) / PLAN
     value = state_files.read_state(path, _PLAN_FORM)
+    if value["part_size"] < 1 or value["num_images"] < 0:
+        raise errors.StorageError(f"{path}: is damaged: part_size {value['part_size']}", fix=_PLAN_FORM.fix)
     try:
         return Plan(**value)
     except TypeError as error:

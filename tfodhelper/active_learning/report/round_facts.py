@@ -235,7 +235,7 @@ def _count_table(path, num_images, names):
     """`SetCounts` of a table of boxes, in which the lines of an image are consecutive."""
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
     last, seen = None, set()
-    for row in sheets.read_csv(path, is_neutralized=False):
+    for row in sheets.read_csv(path, ("filename", "class"), is_neutralized=False):
         if row["filename"] != last:
             last, seen = row["filename"], set()
         name = names.find(row["class"])
