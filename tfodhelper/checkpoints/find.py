@@ -3,6 +3,7 @@
 A checkpoint is named by its prefix: `FOLDER/ckpt-0` for the files `ckpt-0.index` and `ckpt-0.data-00000-of-00001`.
 """
 
+import os
 import pathlib
 import re
 
@@ -14,6 +15,7 @@ STATE_FILE = "checkpoint"  # names the newest checkpoint of its folder
 _SUBFOLDER = "checkpoint"  # of an export and of an archive of the second generation
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _NAMED = re.compile(r'^model_checkpoint_path:\s*"(.*)"', re.MULTILINE)
+_MOST_NAME_BYTES = 200  # file systems allow 255, and the names of the checkpoint's files are longer
 _NUMBER = re.compile(r"-(\d+)$")
 
 
@@ -94,9 +96,13 @@ def _read_named(folder):
     if not state.is_file():
         return None
     match = _NAMED.search(state.read_text(encoding="utf-8", errors="replace"))
-    text = text_encoding.CUnescape(match[1]).decode("utf-8", "replace") if match else ""
+    try:
+        text = text_encoding.CUnescape(match[1]).decode("utf-8", "replace") if match else ""
+    except ValueError:  # an escape sequence that is cut off
+        return None
     name = re.split(r"[\\/]+", text)[-1]
-    return str(state.with_name(name)) if name else None
+    is_possible = name not in ("", ".", "..") and "\0" not in name and len(os.fsencode(name)) <= _MOST_NAME_BYTES
+    return str(state.with_name(name)) if is_possible else None
 
 
 def _find_prefix(path):

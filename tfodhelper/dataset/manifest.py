@@ -214,7 +214,7 @@ def _read_parts(path):
                 head += line
             offset += len(line)
     try:
-        value = json.loads(head)
+        value = limits.parse_json(head)
     except ValueError:
         return None
     return value | lists if isinstance(value, dict) else None
