@@ -219,7 +219,7 @@ def read_memory(folder):
             raise ValueError(f"format {value['format']}")
         drafts = [_from_json(entry) for entry in value["drafts"]]
         return value["review"], {draft.name: draft for draft in drafts}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise errors.StorageError(
             f"{path}: does not contain the drafts of a round ({type(error).__name__}: {error})",
             fix="restore the file; without it, the original predictions are lost",
