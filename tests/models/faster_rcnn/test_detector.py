@@ -9,6 +9,7 @@ from tests.models.ssd import cases as ssd
 from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models.backbones import resnet_v1
+from tfodhelper.models.faster_rcnn import build
 
 pytestmark = pytest.mark.slow
 
@@ -197,8 +198,9 @@ def test_strides_of_resnet(slim, stride):
     assert crops.shape == ([3, 7, 7, 128] if slim else [3, 4, 4, 128])
 
 
-def test_static_shapes_compile():
-    """XLA gives the losses, gradients and detections of the plain graph."""
+def test_static_shapes_compile(monkeypatch):
+    """Built for TPUs, XLA gives the losses, gradients and detections of the plain graph."""
+    monkeypatch.setattr(build, "is_for_tpu", lambda: True)
     detector = variants.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
     detector.sample_order = parity.highest_first
     groundtruth = images.make_groundtruth(OBJECTS)

@@ -238,8 +238,12 @@ def _choose_crop(message):
     """A function of `crops`; those of `use_matmul_crop_and_resize` compute the same."""
     if not message.use_matmul_crop_and_resize:
         return crops.crop_native
-    has_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
-    return crops.crop_by_matmul if has_tpu else crops.crop_bordered
+    return crops.crop_by_matmul if is_for_tpu() else crops.crop_bordered
+
+
+def is_for_tpu():
+    """Whether the detector is built for TPUs, which run what XLA compiles: static shapes and no crops by operation."""
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
 
 
 def _build_classification(message):
