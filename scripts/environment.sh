@@ -26,7 +26,7 @@ has_packages() {
 import sys
 from tfodhelper.cli import doctor
 
-wanted = (*doctor.REQUIREMENTS, "pytest>=8,<10", "hypothesis>=6.100,<7")
+wanted = (*doctor.REQUIREMENTS, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "hypothesis>=6.100,<7")
 sys.exit(any(doctor.installed_version(requirement)[1] for requirement in wanted))
 PYTHON
 }
