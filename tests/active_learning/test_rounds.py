@@ -209,7 +209,7 @@ def test_images_that_cannot_be_read_are_named_on_one_line(finished, tmp_path, ca
     )
     rounds._say_unreadable(round_, 4)
     (said,) = capsys.readouterr().err.splitlines()
-    assert "4 images of the pool cannot be read; they stay in the pool: /pool/0.jpg: is cut off, /pool/1.jpg: " in said
+    assert "4 images of the pool cannot be read and will stay there: /pool/0.jpg: is cut off, /pool/1.jpg: " in said
     assert "/pool/3.jpg" not in said and "part-*.unreadable.jsonl" in said
 
 

@@ -43,5 +43,6 @@ def test_ray_gets_the_model_with_its_options():
         "score_threshold": 0.05,
         "max_detections": 100,
         "is_for_many": True,
+        "trust_model": False,
     }
     assert (arguments["concurrency"], arguments["num_gpus"], arguments["batch_size"]) == (3, None, 64)

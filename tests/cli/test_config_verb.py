@@ -26,7 +26,12 @@ def converted(tmp_path):
     manifests.write_manifest(
         folder,
         manifests.Manifest(
-            fingerprint="", options={}, shards=shards, files={"label_map": "label_map.pbtxt"}, findings={}, **values
+            fingerprint="",
+            options={},
+            shards=shards,
+            files={"label_map": "label_map.pbtxt", "train_csv": "train.csv", "validate_csv": "validate.csv"},
+            findings={},
+            **values,
         ),
     )
     return folder
@@ -40,7 +45,7 @@ def run(*argv):
 def test_zoo_lists_all(capsys):
     assert run("zoo") == 0
     out = capsys.readouterr().out
-    assert "91 models, 57 of them can be trained here" in out
+    assert "91 models, 61 of them can be trained here" in out
     assert "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8" in out
     assert "--model=ssd_mobilenet_v2 " in out
 

@@ -17,6 +17,7 @@ from tfodhelper.dataset import shapes
 DISTURBED = """
 import errno, os, signal, sys
 from tfodhelper.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs do not have
 at, what, count = int(sys.argv.pop(1)), sys.argv.pop(1), 0
 process = os.getpid()
 def disturb():

@@ -105,7 +105,7 @@ def test_annotations_of_the_user_are_not_touched(saved_model_dir, photos, tmp_pa
     (photos / "a.xml").write_text("mine")
     status = cli.main(["predict", f"--saved_model_dir={saved_model_dir}", f"--output_dir={photos}", str(photos)])
     assert status == 1
-    assert "never overwritten" in capsys.readouterr().err
+    assert "never overwrite" in capsys.readouterr().err
     assert (photos / "a.xml").read_text() == "mine"
 
 

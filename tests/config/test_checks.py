@@ -173,7 +173,7 @@ def test_super_categories_are_compared_with_the_label_map(tmp_path):
         side: [{"name": f"{side}.record-00000-of-00001", "records": 9, "bytes": 1}] for side in ("train", "validate")
     }
     values = {name: [] for name in ("classes", "images", "left_out", "unlabelled")}
-    files = {"label_map": "label_map.pbtxt"}
+    files = {"label_map": "label_map.pbtxt", "train_csv": "train.csv", "validate_csv": "validate.csv"}
     manifests.write_manifest(
         folder, manifests.Manifest(fingerprint="", options={}, shards=shards, files=files, findings={}, **values)
     )

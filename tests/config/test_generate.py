@@ -236,7 +236,7 @@ def test_facts_of_a_converted_folder(tmp_path):
                 "train": [{"name": "train.record-00000-of-00001", "records": 2, "bytes": 1}],
                 "validate": [{"name": "validate.record-00000-of-00001", "records": 1, "bytes": 1}],
             },
-            files={"label_map": "label_map.pbtxt"},
+            files={"label_map": "label_map.pbtxt", "train_csv": "train.csv", "validate_csv": "validate.csv"},
             images=images,
             left_out=[],
             unlabelled=[],

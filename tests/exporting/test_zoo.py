@@ -60,7 +60,12 @@ def reference():
 
 
 def test_layout(exported):
-    assert {path.name for path in exported.iterdir()} == {"saved_model", "checkpoint", "pipeline.config"}
+    assert {path.name for path in exported.iterdir()} == {
+        ".command.json",
+        "saved_model",
+        "checkpoint",
+        "pipeline.config",
+    }
     assert {path.name for path in (exported / "checkpoint").iterdir()} == {
         "checkpoint",
         "ckpt-0.index",

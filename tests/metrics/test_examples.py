@@ -66,7 +66,7 @@ def test_images_are_ordered_by_id_and_counted_once(capsys):
     assert seen.sorted_indices() == [2, 0, 3, 1]
     seen.warn_of_repeated()
     seen.warn_of_repeated()
-    assert capsys.readouterr().err.count("2 images were left out") == 1
+    assert capsys.readouterr().err.count("2 images left out") == 1
 
 
 def test_categories_are_rows_in_the_order_of_their_ids():

@@ -293,7 +293,7 @@ def check_label_map(folder, manifest):
       DatasetError: says which classes differ.
     """
     path = pathlib.Path(folder) / manifest.files["label_map"]
-    if not path.is_file():
+    if not _is_file(path):
         raise _changed(path, None, "it is missing")
     written = {entry["id"]: entry["name"] for entry in manifest.classes}
     present = {item.id: item.name for item in label_maps.read_label_map(path)}
@@ -316,8 +316,16 @@ def _compare(written, present):
     return texts + ([f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else [])
 
 
+def _is_file(path):
+    """Whether there is such a file; no file has a name that the file system does not allow."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _check_size(path, num_bytes):
-    size = path.stat().st_size if path.is_file() else None
+    size = path.stat().st_size if _is_file(path) else None
     if size != num_bytes:
         expected = spelling.count(num_bytes, "byte")
         raise _changed(path, expected, "it is missing" if size is None else spelling.count(size, "byte"))
@@ -326,7 +334,7 @@ def _check_size(path, num_bytes):
 def _check_digest(path, digest):
     """Compares a file with an entry of `Manifest.digests`; without one, only that it exists."""
     if digest is None:
-        if not path.is_file():
+        if not _is_file(path):
             raise _changed(path, None, "it is missing")
         return
     _check_size(path, digest["bytes"])

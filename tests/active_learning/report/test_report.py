@@ -68,7 +68,7 @@ def test_the_report_is_whole_and_its_page_stands_alone(tmp_path):
     pictures = [address for address in page.addresses if address.startswith("data:image/jpeg;base64,")]
     assert len(pictures) == 3 + 3 + 6
     sizes = [Image.open(io.BytesIO(base64.b64decode(picture.split(",")[1]))).size for picture in pictures]
-    assert set(sizes) == {(64, 48)}
+    assert set(sizes) == {(256, 192)}  # small ones are enlarged
     assert (
         len([address for address in page.addresses if address.startswith("data:image/png;base64,")])
         == len(made.plots)
