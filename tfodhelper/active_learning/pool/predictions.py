@@ -29,6 +29,7 @@ from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
 PLAN = "plan.json"
+_MAX_PARTS = 100_000  # each of which is looked for; of a hundred images, ten million images
 _SHARDS = ".shards"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
@@ -126,9 +127,17 @@ def read_plan(folder):
     if value["part_size"] < 1 or value["num_images"] < 0:
         raise errors.StorageError(f"{path}: is damaged: part_size {value['part_size']}", fix=_PLAN_FORM.fix)
     try:
-        return Plan(**value)
+        plan = Plan(**value)
     except TypeError as error:
         raise errors.StorageError(f"{path}: is not a plan of predictions ({error})", fix=_PLAN_FORM.fix) from error
+    if plan.num_parts > _MAX_PARTS:
+        raise errors.StorageError(
+            f"{path}: is damaged",
+            expected=f"at most {_MAX_PARTS} parts",
+            received=f"{plan.num_images} images, {plan.part_size} in each part",
+            fix=_PLAN_FORM.fix,
+        )
+    return plan
 
 
 @contextlib.contextmanager
