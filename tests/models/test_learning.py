@@ -1,4 +1,4 @@
-"""Every network learns: within 20 steps on the same two images its loss falls by at least a twentieth, most by more."""
+"""Every network learns: within 20 steps on the same two images its loss falls by a third."""
 
 import re
 
@@ -45,4 +45,4 @@ def test_the_loss_falls(name, monkeypatch):
 
     losses = [float(step()) for _ in range(NUM_STEPS)]
     assert np.all(np.isfinite(losses))
-    assert np.mean(losses[-3:]) < losses[0] * 0.95, losses
+    assert np.mean(losses[-3:]) < losses[0] * 2 / 3, losses
