@@ -193,7 +193,7 @@ def bomb(levels, width=9):
         ("{a: " * 100_000, "nested too deeply|as YAML"),
         ("names: [" + "a, " * 150_000 + "]", "too many entries|too large"),
         ("names:\n" + "".join(f"  - c{n}\n" for n in range(40_000)), "too many classes"),
-        ("names: {0: a, 2147483647: b}", "nearly all|no class names"),
+        ("names: {0: a, 2147483647: b}", "nearly all"),
         ("names: {0: a, " + "9" * 5000 + ": b}", "as YAML|nearly all|no class names"),
         ("names: [" + "x" * 600 + "]", "names are invalid"),
         ("names: 2026-99-99", "as YAML|no class names"),

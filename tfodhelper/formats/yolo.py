@@ -16,6 +16,7 @@ from tfodhelper.annotations.structures import SkippedObject
 from tfodhelper.formats import collection, yaml_text
 
 MAX_BYTES = 8 << 20  # of a file with labels or names
+_SHOWN_DIGITS = 20
 _INDEX = re.compile("[0-9]{1,9}")
 _EXPECTED = "class_index x_center y_center width height, the last four as fractions of the image"
 
@@ -122,7 +123,13 @@ def read_names(path):
         return _check_names(names, path), {}, [Finding("names-uncertain", path.name, problem, fix=fix)]
     content = yaml_text.parse(text, path)
     names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and all(isinstance(key, str) and _INDEX.fullmatch(key) for key in names):
+    if isinstance(names, dict) and all(isinstance(key, str) and re.fullmatch("[0-9]+", key) for key in names):
+        for key in names:
+            if not _INDEX.fullmatch(key):
+                shown = key if len(key) <= _SHOWN_DIGITS else f"{key[:_SHOWN_DIGITS]}..."
+                raise errors.AnnotationError(
+                    f"{path}: names are missing for nearly all indices", received=f"up to {shown}"
+                )
         names = {int(key): name for key, name in names.items()}
         size = max(names, default=-1) + 1
         if size > 100 * (len(names) + 1):
