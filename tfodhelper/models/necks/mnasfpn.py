@@ -10,8 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers, normalization, separable, slim_naming
-from tfodhelper.models.necks import resampling
+from tfodhelper.models import layers, normalization, separable
+from tfodhelper.models.necks import resampling, scoped
 
 SLIM_SCOPE = "MnasFPN"
 MIN_LEVEL, MAX_LEVEL = 3, 6
@@ -110,7 +110,7 @@ class BlockLayers(tf_keras.layers.Layer):
         return [*widening, ("SepConv", self.separable)]
 
 
-class MnasFPN(tf_keras.layers.Layer):
+class MnasFPN(scoped.ScopedNeck):
     """Maps of levels 3 to 6 and of one depth, from the backbone's maps of levels 3 to 5; published as TF-Slim alone.
 
     Args:
@@ -173,26 +173,13 @@ class MnasFPN(tf_keras.layers.Layer):
 
     def scoped_blocks(self):
         """[(name of its scope in TF-Slim, `ConvBlock`)], in order."""
-        scoped = [("C6_Conv1x1", self.coarse)]
+        blocks = [("C6_Conv1x1", self.coarse)]
         for i, cell in enumerate(self.cells):
             for j, block in enumerate(cell):
-                scoped += [(f"cell_{i}/block_{j}/{scope}", inner) for scope, inner in block.scoped_blocks()]
-        return scoped
+                blocks += [(f"cell_{i}/block_{j}/{scope}", inner) for scope, inner in block.scoped_blocks()]
+        return blocks
 
-    def regularization_losses(self):
-        """A list of scalars."""
-        return [loss for _, block in self.scoped_blocks() for loss in block.regularization_losses()]
-
-    def checkpoint_keys(self):
-        """{name in checkpoints: variable}, named by their scopes: there is no published object graph."""
-        return {
-            f"{scope}/{name}": variable
-            for scope, block in self.scoped_blocks()
-            for name, variable in block.checkpoint_keys().items()
-        }
-
-    def slim_names(self, stage, backbone):
-        """{own key: names in first-generation checkpoints}; `stage` is the scope of the feature extractor."""
+    def slim_scope(self, backbone):
+        """See `scoped.ScopedNeck`."""
         del backbone
-        scoped = [([f"{stage}/{SLIM_SCOPE}/{scope}"], block) for scope, block in self.scoped_blocks()]
-        return slim_naming.name_variables(self, scoped)
+        return SLIM_SCOPE

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from tfodhelper.models import layers, slim_naming
+from tfodhelper.models import layers
 from tfodhelper.models.backbones import spaghettinet
-from tfodhelper.models.necks import resampling
+from tfodhelper.models.necks import resampling, scoped
 
 _CONVOLUTIONS = {-1: "1x1_before_upsample", 0: "1x1_no_resampling", 1: "1x1_after_downsampling"}
 
@@ -70,7 +70,7 @@ class Edge(tf_keras.layers.Layer):
         return _CONVOLUTIONS[(self._steps > 0) - (self._steps < 0)]
 
 
-class SpaghettiNeck(tf_keras.layers.Layer):
+class SpaghettiNeck(scoped.ScopedNeck):
     """Maps of the levels 4 to 7, and one more of the size of the last.
 
     Args:
@@ -118,22 +118,9 @@ class SpaghettiNeck(tf_keras.layers.Layer):
 
     def scoped_blocks(self):
         """[(name of its scope in TF-Slim, `ConvBlock`)], in order."""
-        scoped = [(f"{name}/{edge.scope()}", edge.convolution) for name, edge in self.edges.items()]
-        return scoped + [pair for node in self.nodes.values() for pair in node.scoped_blocks()]
+        blocks = [(f"{name}/{edge.scope()}", edge.convolution) for name, edge in self.edges.items()]
+        return blocks + [pair for node in self.nodes.values() for pair in node.scoped_blocks()]
 
-    def regularization_losses(self):
-        """A list of scalars."""
-        return [loss for _, block in self.scoped_blocks() for loss in block.regularization_losses()]
-
-    def checkpoint_keys(self):
-        """{name in checkpoints: variable}, named by their scopes: there is no published object graph."""
-        return {
-            f"{scope}/{name}": variable
-            for scope, block in self.scoped_blocks()
-            for name, variable in block.checkpoint_keys().items()
-        }
-
-    def slim_names(self, stage, backbone):
-        """{own key: names in first-generation checkpoints}; `stage` is the scope of the feature extractor."""
-        scoped = [([f"{stage}/{backbone.slim_scope}/{scope}"], block) for scope, block in self.scoped_blocks()]
-        return slim_naming.name_variables(self, scoped)
+    def slim_scope(self, backbone):
+        """See `scoped.ScopedNeck`."""
+        return backbone.slim_scope
