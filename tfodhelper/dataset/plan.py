@@ -12,7 +12,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset.analysis import class_counts
 from tfodhelper.dataset.options import FULL, HEADER, SetOptions, parse_part
-from tfodhelper.dataset.scan import duplicates, entry_store, examine, near_duplicates
+from tfodhelper.dataset.scan import duplicates, examine, near_duplicates, scan_notes
 from tfodhelper.dataset.split import assignment, folder_sides, groups, image_lists, split
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.outofcore import columns
@@ -27,12 +27,12 @@ class PreviousConversion:
     """What a previous conversion determined.
 
     Attributes:
-      notes: the `entry_store.Notes` of its scan, or None.
+      notes: the `scan_notes.Notes` of its scan, or None.
       sides: {image name: side}; these images keep their sides.
       label_map: its classes keep their ids, and new classes are added; None makes a new label map.
     """
 
-    notes: entry_store.Notes | None = None
+    notes: scan_notes.Notes | None = None
     sides: dict = dataclasses.field(default_factory=dict)
     label_map: label_maps.LabelMap | None = None
 

@@ -4,7 +4,7 @@ from tfodhelper import console, errors, storage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.scan import examine
-from tfodhelper.dataset.scan.entry_store import read_notes
+from tfodhelper.dataset.scan.scan_notes import read_notes
 from tfodhelper.outofcore import workers
 from tfodhelper.records import folder as folders
 from tfodhelper.records import jobs, result, update, writer

@@ -12,7 +12,7 @@ from tfodhelper import console, errors, spelling, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.scan import discover, entry_store, examine
+from tfodhelper.dataset.scan import discover, examine, scan_notes
 from tfodhelper.records import folder as folders
 from tfodhelper.records import result, writer
 
@@ -92,16 +92,16 @@ def _claim(folder, parts, identity):
 
 
 def _scan(parts, options, identity, number, count):
-    """Scans this job's part, once; returns the `entry_store.Notes` of all parts, or None if some are missing."""
+    """Scans this job's part, once; returns the `scan_notes.Notes` of all parts, or None if some are missing."""
     own = parts / f"looked-{number}-of-{count}.jsonl"
     if not own.exists():
         label_map = label_maps.read_label_map(options.label_map) if options.label_map else None
         source, check_options = options.make_source(), options.make_check_options()
         scan_options = examine.make_scan_options(source, label_map, check_options, options.validate == plan.FULL)
         batches = discover.scan_share(source, scan_options, number - 1, count, options.num_workers)
-        entry_store.write_notes(own, identity, batches)
+        scan_notes.write_notes(own, identity, batches)
         console.say(f"job {number} of {count}: scanned its part of the annotation files and images")
-    known, missing = entry_store.Notes(str(parts)), []
+    known, missing = scan_notes.Notes(str(parts)), []
     for other in range(1, count + 1):
         exists = known.add(parts / f"looked-{other}-of-{count}.jsonl", identity)
         missing += [] if exists else [other]

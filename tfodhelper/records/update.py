@@ -50,7 +50,7 @@ def update(folder, options, manifest, known):
       folder: a complete folder as pathlib.Path, locked by this process.
       options: the `ConvertOptions`, equal to those of the previous conversion.
       manifest: the folder's `Manifest`.
-      known: the `entry_store.Notes` of the previous conversion, or None.
+      known: the `scan_notes.Notes` of the previous conversion, or None.
 
     Returns:
       A `result.ConvertResult`.

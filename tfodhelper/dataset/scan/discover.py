@@ -124,7 +124,7 @@ def make_index(source, options=None, known=None, num_workers=0, progress=None, f
     Args:
       source: a `Source`.
       options: `entry.ScanOptions`; by default images are decoded and all classes are allowed.
-      known: `entry_store.Notes` of a previous scan, or None; files unchanged since then are not read again.
+      known: `scan_notes.Notes` of a previous scan, or None; files unchanged since then are not read again.
       num_workers: number of processes; 0 chooses automatically, 1 uses only this process.
       progress: a `console.Progress`, or None.
       folder, identity: see `entry_store.EntryStore`.

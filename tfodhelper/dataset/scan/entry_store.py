@@ -1,13 +1,10 @@
 """Stores the results of a scan in files, so that memory does not grow with the number of images.
 
-The file also serves as notes for a later conversion: its first line identifies what they depend on, every further line
-is an `entry.Entry`, in the order of the annotation files, and the last line holds the checksum of all others. Notes
-that were cut or edited are not used: the files are then read again.
+The file also serves as notes for a later conversion, see `scan_notes.py`.
 """
 
 import array
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -17,11 +14,11 @@ import typing
 import weakref
 import zlib
 
-from tfodhelper import errors, own_files, storage
+from tfodhelper import own_files, storage
+from tfodhelper.dataset.scan import scan_notes
 from tfodhelper.dataset.scan.entry import FAULTLESS, NUM_BYTES, Entry, add_image, check_entry, labels_of, make_entry
-from tfodhelper.outofcore import columns, sorting
+from tfodhelper.outofcore import columns
 
-_FORMAT = 5  # raised when images or annotations are judged differently, so that earlier notes are not used
 # Flags: what is known about an entry without reading its line.
 HAS_CONTENT = 1  # the annotation can be used
 HAS_FACTS = 2  # an image was scanned, and can be used
@@ -36,7 +33,6 @@ NO_SIZE = -1
 _MOST_PX = 1 << 62
 _BUFFER_BYTES = 1 << 18
 _BLOCK = 1 << 8  # entries
-_SEAL = b'["",'  # beginning of the last line
 _KNOWN_KINDS = 1 << 12  # that are kept in memory at a time
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _decoder = json.JSONDecoder()
@@ -186,7 +182,7 @@ class EntryStore:
         except OSError as error:
             raise storage.explain_os_error(error, folder or tempfile.gettempdir()) from error
         self._discard = weakref.finalize(self, _discard, self._file, self._reader, temporary, own_folder)
-        self._head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
+        self._head = scan_notes.head_of(identity)
         self._end, self._is_ordered, self._checksum = 0, True, 0
         self.flags, self.digests = (columns.Column("B", folder=folder) for _ in range(2))
         self.lengths, self.kind_of = (columns.Column("I", folder=folder) for _ in range(2))
@@ -286,7 +282,7 @@ class EntryStore:
         """Keeps the file permanently under the given path; it appears there atomically."""
         if self._is_ordered:
             try:
-                self._file.write(_seal(self._checksum))
+                self._file.write(scan_notes.seal(self._checksum))
                 self.flush()
                 os.fsync(self._file.fileno())
                 os.replace(self.path, path)
@@ -296,7 +292,7 @@ class EntryStore:
             return
         self.flush()
         with storage.open_whole(path, "wb") as file:
-            _write_sealed(file, itertools.chain((self._head,), self._read_lines()))
+            scan_notes.write_sealed(file, itertools.chain((self._head,), self._read_lines()))
 
     def _read_lines(self):
         """Yields the lines of all entries, in order."""
@@ -315,20 +311,6 @@ class EntryStore:
         return start
 
 
-def _seal(checksum):
-    """The last line: an entry without a name, with the checksum of all lines before it."""
-    return (_encode(["", checksum]) + "\n").encode("ascii")
-
-
-def _write_sealed(file, parts):
-    """Writes parts of a file of notes, and its last line."""
-    checksum = 0
-    for part in parts:
-        file.write(part)
-        checksum = zlib.crc32(part, checksum)
-    file.write(_seal(checksum))
-
-
 def _discard(file, reader, temporary, own_folder):
     for handle in (file, reader):
         with contextlib.suppress(OSError):
@@ -336,86 +318,3 @@ def _discard(file, reader, temporary, own_folder):
     temporary.discard()
     if own_folder is not None:
         own_folder.remove()
-
-
-class Notes:
-    """The locations of the lines of a previous scan.
-
-    Args:
-      folder: see `columns.Column`.
-    """
-
-    def __init__(self, folder=None):
-        self._folder, self._paths = folder, []
-        self._names = columns.Texts(folder=folder)
-        self._path_of, self._lengths = (columns.Column("I", folder=folder) for _ in range(2))
-        self._offsets = columns.Column("Q", folder=folder)
-
-    def add(self, path, identity):
-        """Adds a file of notes; returns False and adds nothing if it is missing, damaged, or has another identity."""
-        try:
-            for _ in _list_lines(path, identity):
-                pass  # detects damage before anything is added
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError:
-            return False  # notes are only an optimization
-        for name, offset, length in _list_lines(path, identity):
-            self._names.append(name)
-            self._path_of.append(len(self._paths))
-            self._offsets.append(offset)
-            self._lengths.append(length)
-        self._paths.append(str(path))
-        return True
-
-    def location_of(self, name):
-        """(path, offset, bytes) of the line of an annotation file, or None; afterwards nothing can be added."""
-        numbers = self._lookup.find(name)
-        if not numbers:
-            return None
-        last = numbers[-1]
-        return self._paths[self._path_of[last]], self._offsets[last], self._lengths[last]
-
-    @functools.cached_property
-    def _lookup(self):
-        return sorting.Lookup(self._names, self._folder)
-
-
-def _list_lines(path, identity):
-    """Yields (annotation file, offset, bytes) of the lines of a file of notes.
-
-    Raises:
-      ValueError: it is invalid, or was changed; at the end, if only the checksum says so.
-    """
-    with open(path, "rb") as file:
-        head = file.readline()
-        if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
-            raise ValueError
-        offset, checksum = len(head), zlib.crc32(head)
-        for line in file:
-            if line.startswith(_SEAL) and line == _seal(checksum):
-                break
-            name, _ = _decoder.raw_decode(line.decode("ascii"), 1)
-            if not isinstance(name, str) or not line.endswith(b"]\n"):
-                raise ValueError
-            yield name, offset, len(line)
-            offset, checksum = offset + len(line), zlib.crc32(line, checksum)
-        else:
-            raise ValueError
-        if file.read(1):
-            raise ValueError
-
-
-def read_notes(path, identity):
-    """The `Notes` of one file; None if they are missing or cannot be used."""
-    notes = Notes(os.path.dirname(path))
-    return notes if notes.add(path, identity) else None
-
-
-def write_notes(path, identity, batches):
-    """Writes a file of notes from `EntryBatch`es."""
-    head = (json.dumps({"format": _FORMAT, "identity": identity}) + "\n").encode("ascii")
-    with storage.open_whole(path, "wb") as file:
-        _write_sealed(file, itertools.chain((head,), (batch.lines for batch in batches)))

@@ -116,7 +116,7 @@ def examine(
       show_progress: whether to show the progress on the console.
       decode: whether to decode every image, which detects damage that the header does not show.
       num_workers: number of processes; 0 chooses automatically, 1 uses only this process.
-      known: `entry_store.Notes` of a previous examination with the same options, or None; files unchanged since then
+      known: `scan_notes.Notes` of a previous examination with the same options, or None; files unchanged since then
         are not read again.
       folder, identity: see `entry_store.EntryStore`.
 
@@ -186,7 +186,7 @@ def fingerprint_of(source, known=None, num_workers=0, folder=None):
 
     Args:
       source: a `discover.Source`.
-      known: `entry_store.Notes` of a previous examination, or None; files unchanged since then are not read again.
+      known: `scan_notes.Notes` of a previous examination, or None; files unchanged since then are not read again.
       num_workers: see `examine`.
       folder: see `entry_store.EntryStore`.
     """
