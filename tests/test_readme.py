@@ -1,4 +1,4 @@
-"""The Python of the README: it runs as it is there, on small drawn images, and names only what is public."""
+"""The Python of the README and of docs/: it runs as it is there, on small drawn images, and names only what is public."""
 
 import dataclasses
 import json
@@ -19,9 +19,11 @@ from tfodhelper import run_folder
 from tfodhelper.dataset import shapes
 from tfodhelper.exporting import serving
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-NAMES = re.findall(r"tfodhelper\.(\w+)(\.\w+)?", "\n".join([*BLOCKS, *re.findall(r"`([^`\n]+)`", README)]))
+# docs/architecture.md is for those who change the program, and shows what is not public.
+PAGES = [REPOSITORY / "README.md", *sorted(set((REPOSITORY / "docs").glob("*.md")) - {REPOSITORY / "docs/architecture.md"})]
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+NAMES = re.findall(r"tfodhelper\.(\w+)(\.\w+)?", "\n".join([*BLOCKS, *re.findall(r"`([^`\n]+)`", TEXT)]))
 
 
 def block_with(text):
@@ -30,7 +32,7 @@ def block_with(text):
 
 
 def run_block(text, folder):
-    """Runs a block of the README as a script in a folder; returns what it says."""
+    """Runs a block of these texts as a script in a folder; returns what it says."""
     (folder / "script.py").write_text(block_with(text))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "script.py"]
@@ -50,7 +52,7 @@ def test_only_public_names_are_shown():
 
 def test_every_public_function_is_mentioned():
     functions = [name for name in tfodhelper.__all__ if name[0].islower() and name[0] != "_"]
-    unmentioned = [name for name in functions if not re.search(rf"\b{name}\b", README)]
+    unmentioned = [name for name in functions if not re.search(rf"\b{name}\b", TEXT)]
     assert [name for name in unmentioned if not name.startswith("write_")] == []
 
 

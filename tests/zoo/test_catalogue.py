@@ -183,8 +183,8 @@ def test_models_with_a_base_file_are_trainable():
     }
 
 
-def test_models_in_the_readme_can_be_trained():
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_models_in_the_documents_can_be_trained():
+    text = (REPOSITORY / "docs/models.md").read_text(encoding="utf-8")
     text = text[text.index("## Models\n") : text.index("## Two-stage detectors\n")]
     models = {catalogue.find_model(name) for name in re.findall(r"`([a-z]\w+(?:\.75\w+)?)`", text)}
     assert [model.name for model in models if not model.trainable_here] == []
