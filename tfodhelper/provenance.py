@@ -11,9 +11,11 @@ import os
 import pathlib
 
 from tfodhelper import options as described
+from tfodhelper import user_files
 from tfodhelper.version import __version__
 
 NAME = ".command.json"  # in the folder of the results
+_SETS = (("import", None), ("check", "fixed"))  # (verb, name of the folder): results that are labelled images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Maker:
 
     def _to_json(self):
         return {"verb": self.verb, "version": __version__, "settings": self.settings, "inputs": self.inputs}
+
+
+def holds_results(folder):
+    """Whether a folder holds results that are not labelled images: those of a run, a workspace, or of a verb."""
+    if user_files.is_folder_of_results(folder):
+        return True
+    try:
+        verb = json.loads((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))["verb"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return (verb, None) not in _SETS and (verb, os.path.basename(folder)) not in _SETS
 
 
 def _flatten(value):

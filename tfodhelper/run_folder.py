@@ -45,6 +45,7 @@ def run(options, is_part=False):
       TfodhelperError: says what is wrong; finished phases are kept.
     """
     options.check_model()
+    options = options.located()
     settings = _settings(options)
     if options.strategy == "multi_worker":
         if not options.output_dir:

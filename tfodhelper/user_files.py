@@ -5,6 +5,7 @@ circle, names that are not valid text, folders that may not be read. None of the
 reports each one, so that the verb can say what it did not use.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -25,6 +26,8 @@ _MADE_FOLDERS = (
     *("SegmentationClass", "SegmentationObject", "SegmentationClassPNG", "SegmentationObjectPNG"),
     *("SegmentationClassVisualization", "SegmentationObjectVisualization", "AnnotationsVisualization"),
 )
+# Files that a folder of results, or a virtual environment, contains together.
+_MARKS_OF_RESULTS = (("run.json", "process.log"), ("workspace.json", "process.log"), ("pyvenv.cfg",))
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -52,7 +55,8 @@ class Skipped(typing.NamedTuple):
 def find_files(folder, report):
     """Yields the names of all regular files in a folder and its subfolders, in no particular order.
 
-    Hidden entries and folders that hold no originals (`__MACOSX`, masks of a VOC tree) are left out without a report.
+    Hidden entries and folders that hold no originals (`__MACOSX`, masks of a VOC tree, runs and workspaces of this
+    program, virtual environments) are left out without a report.
     Symbolic links are followed; no folder is searched twice.
 
     Args:
@@ -81,7 +85,36 @@ def find_files(folder, report):
         except OSError as error:
             _report_unlisted(folder, relative, error, report)
         ignored = _IGNORED_FOLDERS + (_MADE_FOLDERS if _MADE_FROM in folders else ())
-        waiting += [f"{relative}{name}/" for name in folders if name not in ignored]
+        waiting += [
+            f"{relative}{name}/"
+            for name in folders
+            if name not in ignored and not is_folder_of_results(os.path.join(folder, relative, name))
+        ]
+
+
+def list_folder(path):
+    """([names of folders], [names of files]) of one folder, without hidden ones; nothing of one that cannot be listed.
+
+    Only names are looked at: files are whatever is not a folder.
+    """
+    folders, files = [], []
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and is_text(entry.name):
+                (folders if _is_folder(entry) else files).append(entry.name)
+    return folders, files
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def is_folder_of_results(path):
+    """Whether a folder is a run or a workspace of this program, or a virtual environment."""
+    return any(all(os.path.isfile(os.path.join(path, name)) for name in names) for names in _MARKS_OF_RESULTS)
 
 
 def _sort_entry(entry, relative, folders, report):

@@ -60,6 +60,7 @@ def init(options):
             fix="use --image_labels=folder, or the path of a CSV file",
         )
     _check_folder(folder)
+    options = options.located()
     given = _find_named_pool(options)
     labelled, validation = _plan(options)
     storage.make_folder(folder)

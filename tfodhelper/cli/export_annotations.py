@@ -25,7 +25,7 @@ def define_flags(fv):
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    options = option_flags.read_options(fv, ExportAnnotationsOptions)
+    options = option_flags.read_options(fv, ExportAnnotationsOptions).located()
     from tfodhelper.formats import exchange
 
     console.say_next(_import_command(options, exchange.export_annotations(options)))

@@ -26,7 +26,7 @@ def define_flags(fv):
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    options = option_flags.read_options(fv, StatsOptions)
+    options = option_flags.read_options(fv, StatsOptions).located()
     from tfodhelper.dataset.analysis import set_statistics
 
     set_statistics.describe_set(options, _make_extractor(options) if options.features else None)

@@ -22,7 +22,9 @@ class SourceOptions(options.Options):
     title = "Images and annotations"
 
     data_dir: options.Path | None = options.option(
-        None, "Folder with images and their LabelImg XML files; its subfolders are searched, too."
+        None,
+        "Folder with images and their LabelImg XML files; its subfolders are searched, too. When omitted, the usual "
+        "layouts are looked for in the current folder.",
     )
     image_dir: options.Path | None = options.option(
         None, "Folder with the images, when the XML files are in another folder."
@@ -31,6 +33,12 @@ class SourceOptions(options.Options):
     label_map: options.Path | None = options.option(
         None, "label_map.pbtxt to use; when omitted, one is made from the classes that occur."
     )
+
+    def located(self):
+        """These options with the folders of the images: as given, or as found; see `data_folders.fill_in`."""
+        from tfodhelper.dataset import data_folders
+
+        return data_folders.fill_in(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

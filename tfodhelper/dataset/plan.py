@@ -177,6 +177,13 @@ def make_plan(options, show_progress=True, previous=None, folder=None):
     return Plan(examination, label_map, sides, counted, examination.findings.with_more(notes))
 
 
+def warn_of_unused_folders(planned):
+    """Warns of folders that look like a split and are not used, where a verb does not show all findings."""
+    for finding in planned.findings:
+        if finding.code == "split-folders":
+            console.warn(finding.message)
+
+
 def _find_nothing(examination, label_map, counted):
     """One finding if there is nothing to train on."""
     if label_map is not None and counted.images[TRAIN]:
@@ -223,7 +230,7 @@ def _split(examination, options, fixed):
 def _split_by_folder(images):
     """Returns `assignment.Sides` and findings."""
     folders, notes = folder_sides.split_by_folder(images.names())
-    console.say(f"split by folder: {folders.describe_use()}")
+    console.say(f"split by folder: {folders.describe_use()}; --nosplit_by_folder splits at random")
     sides = assignment.from_names(images, {n: side for n in images.names() if (side := folders.side_of(n))})
     return sides, notes + duplicates.find_leaks(images.repeated(), sides)
 

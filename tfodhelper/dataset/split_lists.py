@@ -23,7 +23,8 @@ def write_split(options):
     Raises:
       UsageError, DatasetError, AnnotationError: the dataset cannot be used, or has findings that `strict` rejects.
     """
-    planned = plan.make_plan(options)
+    planned = plan.make_plan(options.located())
+    plan.warn_of_unused_folders(planned)
     if options.strict:
         examine.check_strict(planned.findings)
     examine.check_usable(planned.examination)

@@ -84,6 +84,7 @@ def export_annotations(options):
     Raises:
       UsageError, AnnotationError, DatasetError, StorageError: the dataset or a folder cannot be used.
     """
+    options = options.located()
     maker = provenance.of_command("export-annotations", options, "output_dir")
     planned = plan.make_plan(options)
     for line in report.format_report(planned, options.max_shown):

@@ -26,6 +26,7 @@ def convert(options):
       UsageError, DatasetError, AnnotationError: an input cannot be used.
       StorageError: the disk is full, or the folder cannot be written or is in use by another process.
     """
+    options = options.located()
     options.check_early()
     folder = storage.make_folder(options.output_dir)
     if options.shard:

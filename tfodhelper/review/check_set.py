@@ -27,6 +27,7 @@ def check_set(options):
       DatasetError: a folder cannot be used, or `strict` does not allow a problem.
     """
     _check_options(options)
+    options = options.located()
     scale = _find_scale(options)
     makes_folders = options.fix or options.model
     maker = provenance.of_command("check", options, "output_dir") if makes_folders else None

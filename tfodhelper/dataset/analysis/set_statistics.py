@@ -18,7 +18,8 @@ def describe_set(options, extract=None):
       UsageError, DatasetError, AnnotationError: the dataset cannot be used, or has findings that `strict` rejects.
     """
     folder = storage.make_folder(options.output_dir) if options.output_dir else None
-    planned = plan.make_plan(options)
+    planned = plan.make_plan(options.located())
+    plan.warn_of_unused_folders(planned)
     if options.strict:
         examine.check_strict(planned.findings)
     table = box_statistics.make_table(planned)

@@ -32,7 +32,7 @@ class FolderSides:
             folder = self._find(name)[0]
             if folder is not None:
                 self.counts[folder] += 1
-        self._side_of = {folder: _side_of_name(folder.rpartition("/")[2]) for folder in self.counts}
+        self._side_of = {folder: side_of_name(folder.rpartition("/")[2]) for folder in self.counts}
         sides = set(self._side_of.values())
         self.is_split = TRAIN in sides and len(sides) > 1
         if VALIDATE not in sides:  # two folders: what training does not see is for validation
@@ -65,13 +65,14 @@ def _find_side(folder):
     """(path of the innermost folder that is named like a side, that side), or (None, None)."""
     parts = folder.split("/")
     for number in range(len(parts), 0, -1):
-        side = _side_of_name(parts[number - 1])
+        side = side_of_name(parts[number - 1])
         if side is not None:
             return "/".join(parts[:number]), side
     return None, None
 
 
-def _side_of_name(name):
+def side_of_name(name):
+    """The side that a folder of this name stands for, or None."""
     return next((side for side, pattern in _NAMES.items() if pattern.fullmatch(name)), None)
 
 
@@ -86,7 +87,7 @@ def find_unused(names):
         return []
     first = min(folders.counts)
     problem = f"the folders look like a split, but the images are split again across them: {folders.describe()}"
-    fix = "use --split_by_folder to train on the images of the training folder only"
+    fix = "--split_by_folder uses them as the split: training sees the images of the training folder only"
     return [Finding("split-folders", first, problem, fix=fix)]
 
 
