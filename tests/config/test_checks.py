@@ -55,6 +55,7 @@ WRONG = {
         ["train_config.optimizer.use_moving_average=true", "train_config.optimizer.moving_average_decay=1.5"],
         "moving_average_decay",
     ),
+    "expression": (SSD, ["train_config.freeze_variables=['BoxPredictor_(0']"], "freeze_variables"),
     "type of checkpoint": (SSD, ["train_config.fine_tune_checkpoint_type=everything"], "fine_tune_checkpoint_type"),
     "chance above 1": (SSD, [f"{AUGMENTATION}=[{{random_horizontal_flip {{probability: 1.5}}}}]"], "probability"),
     "range upside down": (

@@ -57,7 +57,7 @@ def test_error_lists_every_field(base):
     changed = apply_overrides(
         base,
         [
-            "train_config.freeze_variables+=a",
+            "train_config.use_multiclass_scores=true",
             "train_config.bias_grad_multiplier=2",
             "model.ssd.mask_head_config.mask_height=3",
         ],
@@ -66,7 +66,7 @@ def test_error_lists_every_field(base):
         supported.check_supported(changed)
     assert caught.value.what == "pipeline.config: 3 fields that tfodhelper does not support"
     for path in (
-        "train_config.freeze_variables: [a]",
+        "train_config.use_multiclass_scores: true",
         "train_config.bias_grad_multiplier: 2",
         "model.ssd.mask_head_config: {mask_height}",
     ):
@@ -106,7 +106,7 @@ def test_unsupported_field_at_its_default_is_fine(base):
 )
 @pytest.mark.parametrize("ignore", [False, True])
 def test_a_kind_of_model_that_cannot_be_trained_is_said_in_one_line(text, received, known, ignore):
-    message = pipeline.parse_pipeline(f"model {{ {text} }} train_config {{ freeze_variables: 'a' }}")
+    message = pipeline.parse_pipeline(f"model {{ {text} }} train_config {{ use_multiclass_scores: true }}")
     with pytest.raises(errors.ConfigError, match="cannot be trained here yet") as caught:
         supported.check_supported(message, ignore_unsupported_fields=ignore)
     assert received in caught.value.received and "\n" not in caught.value.received

@@ -432,6 +432,13 @@ def test_optimizers():
         assert supported_paths(message, "train_config.optimizer") - reads == set()
 
 
+def test_what_is_frozen():
+    loop = pytest.importorskip("tfodhelper.training.loop")
+    recorder, reads = reading.record_reads(configuration([]))
+    loop.choose_frozen(recorder.train_config, None)
+    assert {"train_config.freeze_variables", "train_config.update_trainable_variables"} <= reads
+
+
 def test_input_readers(tmp_path):
     build = pytest.importorskip("tfodhelper.inputs.build")
     from tests.inputs import examples

@@ -6,8 +6,9 @@ checks of values.
 """
 
 import math
+import re
 
-from tfodhelper import console, families
+from tfodhelper import console, errors, families
 from tfodhelper.config import augmentation_values, schedule_values, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.families import values
@@ -33,6 +34,8 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     for name, readers in (("train", [pipeline.train_input_reader]), ("eval", pipeline.eval_input_reader)):
         for reader in readers:
             values.require(f"{name}_input_reader", reader, _of_reading(reader))
+    for name in ("freeze_variables", "update_trainable_variables"):
+        _check_expressions(name, getattr(train, name))
     schedule_values.check_optimizer(train.optimizer)
     augmentation_values.check_options(train.data_augmentation_options)
     pipelines.fine_tune_checkpoint_type(train)
@@ -40,6 +43,19 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     replaced = eval_values.describe_replaced(pipeline.eval_config.metrics_set)
     if says and replaced:
         console.warn(replaced)
+
+
+def _check_expressions(name, expressions):
+    for expression in expressions:
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise errors.ConfigError(
+                f"train_config.{name}: {expression!r} is not a regular expression: {error}",
+                expected="an expression such as FeatureExtractor or .*/layer_with_weights-[0-9]/",
+                received=expression,
+                fix="escape characters such as ( and [ with a backslash, or remove the line",
+            ) from error
 
 
 def _of_training(train):

@@ -82,7 +82,7 @@ _TRAINING = {
     "TrainConfig": make(
         "batch_size data_augmentation_options optimizer gradient_clipping_by_norm fine_tune_checkpoint "
         "fine_tune_checkpoint_type from_detection_checkpoint load_all_detection_checkpoint_vars num_steps "
-        "add_regularization_loss max_number_of_boxes",
+        "add_regularization_loss max_number_of_boxes freeze_variables update_trainable_variables",
         fine_tune_checkpoint_version=Hint("the version is detected from the checkpoint's files"),
         run_fine_tune_checkpoint_dummy_computation=SAME_NUMBERS,
         keep_checkpoint_every_n_hours=Hint("the last checkpoints and the best one are kept, counted in steps"),

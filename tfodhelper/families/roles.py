@@ -1,4 +1,4 @@
-"""The roles of a detector's parts, and which of them are restored for each type of fine-tuning checkpoint."""
+"""The roles of a detector's parts: which are restored for each type of fine-tuning checkpoint, which can be frozen."""
 
 from tfodhelper import errors
 
@@ -16,6 +16,12 @@ CHECKPOINT_TYPES = {
     "classification": frozenset({BACKBONE, CLASSIFIER}),
     "detection": frozenset({BACKBONE, CLASSIFIER, NECK, REGION_FEATURES}),
     "full": ALL,
+}
+
+# Name of what can be frozen -> roles of the parts that are: all from the images up to there.
+FREEZABLE = {
+    BACKBONE: frozenset({BACKBONE, CLASSIFIER}),
+    NECK: frozenset({BACKBONE, CLASSIFIER, NECK}),
 }
 
 

@@ -125,6 +125,14 @@ class Convolution(tf_keras.layers.Layer):
         # for wide maps of few channels. The addition runs inside the convolution either way.
         return outputs if bias is None else outputs + bias
 
+    def freeze(self, frozen):
+        """Leaves variables out of the regularization.
+
+        Args:
+          frozen: ids of variables that training leaves as they are.
+        """
+        self._regularized = [variable for variable in self._regularized if id(variable) not in frozen]
+
     def regularization_losses(self):
         """A list with the kernel's regularization loss, perhaps the bias's, or an empty one."""
         if self._kernel_regularizer is None:

@@ -52,6 +52,15 @@ class BatchNorm(tf_keras.layers.Layer):
             aggregation=tf.VariableAggregation.MEAN,
         )
 
+    def freeze(self, frozen):
+        """Keeps the statistics as they are if the variables that the layer could learn are frozen.
+
+        Args:
+          frozen: ids of variables that training leaves as they are.
+        """
+        learned = [variable for variable in (self.gamma, self.beta) if variable is not None]
+        self.frozen = self.frozen or all(id(v) in frozen for v in learned or [self.moving_mean, self.moving_variance])
+
     def warm_up(self, num_updates):
         """Lets the moving statistics follow closely at first, while there is little that they could average.
 

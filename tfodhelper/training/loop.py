@@ -13,7 +13,7 @@ from orbit import controller as orbit_controller
 from tfodhelper import console, errors, families, own_files, spelling
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
-from tfodhelper.models import normalization
+from tfodhelper.models import freezing, normalization
 from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -82,6 +82,7 @@ class Session:
             self.start_step,
             sampling.Sampling(self.options.sampling, self.options.negatives),
             self.options.jpeg_dct,
+            choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
         )
         model = self.task.build_model()
         # Evaluation alone restores averaged weights itself; there is nothing to swap with.
@@ -317,6 +318,11 @@ class Session:
         """The checkpoint of a folder of weights, which the chief has written; None if there is none."""
         newest = find.find_newest_in(self.model_dir / name)
         return whole.find_whole(self.model_dir / name) if newest and self.is_chief else newest
+
+
+def choose_frozen(train_config, part):
+    """A `freezing.Choice` from a TrainConfig message and --freeze."""
+    return freezing.Choice(part, tuple(train_config.freeze_variables), tuple(train_config.update_trainable_variables))
 
 
 def check_batch_size(batch_size, strategy_):

@@ -8,6 +8,7 @@ import dataclasses
 
 from tfodhelper import jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
+from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
 
 STRATEGIES = {
@@ -53,6 +54,13 @@ class TrainOptions(DeviceOptions, SamplingOptions):
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
     )
     seed: int = options.seed_option()
+    freeze: int | str | None = options.option(
+        None,
+        "What training leaves as it is: backbone, neck (the backbone too), or the first N stages of the backbone; "
+        "their batch norms keep their statistics.",
+        words=tuple(roles.FREEZABLE),
+        least=1,
+    )
     jpeg_dct: str = options.option(
         jpeg_dct.ACCURATE,
         "How JPEGs are decoded, in training, in evaluation and by exports of the model.",

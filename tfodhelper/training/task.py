@@ -7,11 +7,12 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_task
 
-from tfodhelper import console, families, jpeg_dct, resizers
+from tfodhelper import console, families, jpeg_dct, resizers, spelling
 from tfodhelper.checkpoints import restore
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
+from tfodhelper.models import freezing
 
 _LABELS = (
     Groundtruth.BOXES,
@@ -51,20 +52,40 @@ class DetectionTask(base_task.Task):
       start_step: number of steps already trained: the input resumes after them.
       sampling: an `inputs.sampling.Sampling`, or None.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
+      choice: a `freezing.Choice`, or None.
     """
 
     loss = Losses.TOTAL
 
-    def __init__(self, params, pipeline, starting_point, seed=0, start_step=0, sampling=None, dct=jpeg_dct.ACCURATE):
+    def __init__(
+        self,
+        params,
+        pipeline,
+        starting_point,
+        seed=0,
+        start_step=0,
+        sampling=None,
+        dct=jpeg_dct.ACCURATE,
+        choice=None,
+    ):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
         self._seed, self._start_step, self._sampling, self._dct = seed, start_step, sampling, dct
+        self._choice, self._frozen, self._trained = choice, None, None
         self.restore_report = None
 
     def build_model(self):
         """Builds the detector with all its variables."""
         tf_keras.utils.set_random_seed(self._seed)
-        return models_build.build_detector(self._pipeline.model, is_training=True)
+        model = models_build.build_detector(self._pipeline.model, is_training=True)
+        if self._choice:
+            self._trained, self._frozen = freezing.freeze(model, self._choice)
+            console.say(self._frozen.summary)
+        return model
+
+    def trained_variables(self, model):
+        """The variables of the model that get gradients: all but frozen ones."""
+        return model.trainable_variables if self._trained is None else self._trained
 
     def initialize(self, model):
         """Fills a new model from the starting point and prints what was restored."""
@@ -74,9 +95,19 @@ class DetectionTask(base_task.Task):
                 "weights: from scratch (--fine_tune_checkpoint=none); "
                 "statistics of batch norm follow them closely at first"
             )
+            if self._frozen is not None:
+                console.warn("frozen variables keep their random values: there is no checkpoint to restore them from")
             return
         self.restore_report = restore.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
         console.say(str(self.restore_report))
+        random = (
+            [] if self._frozen is None else [k for k, _ in self.restore_report.initialized if k in self._frozen.keys]
+        )
+        if random:
+            console.warn(
+                f"{spelling.count(len(random), 'frozen variable keeps', 'frozen variables keep')} random values: the "
+                "checkpoint does not restore them, see above"
+            )
 
     def build_inputs(self, params, input_context=None):
         """Builds the `tf.data.Dataset` of training or validation for one input pipeline."""
@@ -133,7 +164,7 @@ class DetectionTask(base_task.Task):
     def train_step(self, inputs, model, optimizer, metrics=None):
         """Forward, backward and one update; returns the losses of this replica."""
         features, labels = inputs
-        variables = model.trainable_variables
+        variables = self.trained_variables(model)
         with tf.GradientTape() as tape:
             predictions = self._predict(model, features, labels)
             losses = self.compute_losses(model, predictions, labels, training=True)

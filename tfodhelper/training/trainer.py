@@ -1,5 +1,7 @@
 """The Model Garden's trainer, with checkpoints that carry the zoo's keys and a stop on losses that are not finite."""
 
+import types
+
 import tensorflow as tf
 from official.core import base_trainer
 
@@ -15,6 +17,15 @@ def _split_host_features(inputs):
     features, labels = inputs
     on_host = {key: value for key, value in features.items() if key in _ON_HOST}
     return ({key: value for key, value in features.items() if key not in _ON_HOST}, labels), on_host
+
+
+def average_trained(optimizer, variables):
+    """Lets an optimizer that averages weights do so for these alone.
+
+    Frozen weights have no average: it would begin at 0, and come close to them without being the same.
+    """
+    if isinstance(optimizer, base_trainer.optimization.ExponentialMovingAverage):
+        optimizer.shadow_copy(types.SimpleNamespace(trainable_variables=variables))
 
 
 class BadBatch:
@@ -75,6 +86,7 @@ class DetectionTrainer(base_trainer.Trainer):
     def __init__(
         self, config, task, model, optimizer, schedule, bad_batch, make_evaluation, evaluated=None, train=True
     ):
+        average_trained(optimizer, task.trained_variables(model))
         super().__init__(config, task, model, optimizer, train=train, evaluate=True)
         self._schedule, self._make_evaluation, self._evaluated = schedule, make_evaluation, evaluated
         self._bad_batch = bad_batch

@@ -101,6 +101,10 @@ class ScopedBackbone(tf_keras.layers.Layer, abc.ABC):
     def scoped_blocks(self):
         """[(name of its scope in TF-Slim, `ConvBlock`)], in order."""
 
+    @abc.abstractmethod
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for _, block in self.scoped_blocks() for loss in block.regularization_losses()]
@@ -151,6 +155,10 @@ class BottleneckNetwork(ScopedBackbone):
         if self.last is not None:
             features[f"layer_{self.FIRST_UNIT + len(self.units)}"] = self.last(outputs, training=training)
         return [features[endpoint] for endpoint in self._endpoints]
+
+    def stages(self):
+        """See `ScopedBackbone`."""
+        return [[layer] for layer in (self.stem, *self.units, self.last) if layer is not None]
 
     def scoped_blocks(self):
         """See `ScopedBackbone`."""

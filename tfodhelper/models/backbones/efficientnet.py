@@ -250,6 +250,10 @@ class EfficientNet(tf_keras.layers.Layer):
                 outputs.append(features)
         return outputs
 
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+        return [[self.stem], *([block] for block in self.blocks)]
+
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for part in (self.stem, *self.blocks) for loss in part.regularization_losses()]

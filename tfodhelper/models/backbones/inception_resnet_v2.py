@@ -84,6 +84,10 @@ class Sequence(tf_keras.layers.Layer):
         """Convolutions and batch norms, as Keras orders them."""
         return [layer for module in self.modules for layer in module.layers_in_order()]
 
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+        return [[module] for module in self.modules]
+
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for module in self.modules for loss in module.regularization_losses()]

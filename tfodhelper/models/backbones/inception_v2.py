@@ -112,6 +112,10 @@ class InceptionV2(tf_keras.layers.Layer):
             features[name] = outputs
         return [features[name] for name in self._endpoints]
 
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+        return [[module] for module in self.modules]
+
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for module in self.modules for loss in module.regularization_losses()]

@@ -193,6 +193,10 @@ class MobileDet(bottlenecks.ScopedBackbone):
             features.append(outputs)
         return [features[index] for index in self._endpoints]
 
+    def stages(self):
+        """See `ScopedBackbone`."""
+        return [[self.stem], *([unit] for unit in self.units)]
+
     def scoped_blocks(self):
         """See `ScopedBackbone`."""
         scoped = [("Conv", self.stem)]

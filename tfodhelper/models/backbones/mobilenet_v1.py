@@ -95,6 +95,10 @@ class MobileNetV1(tf_keras.layers.Layer):
                 features[index // 2] = outputs
         return [features[number] for number in self._endpoints]
 
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+        return [self.blocks[:1], *(self.blocks[i : i + 2] for i in range(1, len(self.blocks), 2))]
+
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for block in self.blocks for loss in block.regularization_losses()]

@@ -213,6 +213,10 @@ class ResNetV1(tf_keras.layers.Layer):
             of_stages.append(features)
         return [of_stages[index] for index in self._outputs]
 
+    def stages(self):
+        """The network in steps, from the input on: lists of layers."""
+        return [*([[self.stem]] if self.stem is not None else []), *self.units]
+
     def regularization_losses(self):
         """A list of scalars."""
         parts = [self.stem] if self.stem is not None else []

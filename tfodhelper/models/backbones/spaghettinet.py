@@ -252,6 +252,10 @@ class SpaghettiNet(bottlenecks.ScopedBackbone):
             features = maps[node.name] = node(features, training=training)
         return [maps[node] for node in ENDPOINTS]
 
+    def stages(self):
+        """See `ScopedBackbone`."""
+        return [[self.stem], *([node] for node in self.nodes)]
+
     def scoped_blocks(self):
         """See `ScopedBackbone`."""
         scoped = [(f"{SLIM_NODES}/stem_node/stem", self.stem)]
