@@ -27,6 +27,7 @@ import sys
 from tfodhelper.cli import doctor
 
 wanted = (*doctor.REQUIREMENTS, "pytest>=8,<10", "pytest-xdist>=3.6,<4", "hypothesis>=6.100,<7")
+wanted += ("sphinx>=8.1,<10", "furo>=2024.8,<2027", "myst-parser>=4,<6", "nbclient>=0.10,<1", "ipykernel>=6.29,<8")
 sys.exit(any(doctor.installed_version(requirement)[1] for requirement in wanted))
 PYTHON
 }

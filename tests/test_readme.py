@@ -1,4 +1,4 @@
-"""The Python of the README and of docs/: it runs as it is there, on small drawn images, and names only what is public."""
+"""The Python of the README and of docs/: it runs as it is there, on drawn images, and names only what is public."""
 
 import dataclasses
 import json
@@ -20,7 +20,10 @@ from tfodhelper.dataset import shapes
 from tfodhelper.exporting import serving
 
 # docs/architecture.md is for those who change the program, and shows what is not public.
-PAGES = [REPOSITORY / "README.md", *sorted(set((REPOSITORY / "docs").glob("*.md")) - {REPOSITORY / "docs/architecture.md"})]
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted(set((REPOSITORY / "docs").glob("*.md")) - {REPOSITORY / "docs/architecture.md"}),
+]
 TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 NAMES = re.findall(r"tfodhelper\.(\w+)(\.\w+)?", "\n".join([*BLOCKS, *re.findall(r"`([^`\n]+)`", TEXT)]))

@@ -1,0 +1,74 @@
+"""The site that Sphinx builds from these pages: `python -m sphinx -W docs build/docs`.
+
+Nothing on the built pages is loaded from other places: fonts are those of the reader's machine, and the search is a
+file next to the pages.
+"""
+
+import importlib
+import json
+import pathlib
+import sys
+
+from myst_parser.parsers.sphinx_ import MystParser
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from tfodhelper.cli import flagging
+from tfodhelper.cli import main as command_line
+from tfodhelper.version import __version__
+
+project = "tfodhelper"
+release = __version__
+language = "en"
+copyright = "the authors of tfodhelper, Apache-2.0"
+
+extensions = ["myst_parser"]
+source_suffix = {".md": "markdown", ".ipynb": "notebook"}
+myst_heading_anchors = 3
+highlight_language = "none"
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"tfodhelper {release}"
+html_copy_source = False
+html_show_sourcelink = False
+html_use_index = False
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
+
+
+class NotebookParser(MystParser):
+    """A notebook as a page: its text and its code, in order. Notebooks in the repository have no outputs."""
+
+    supported = ("notebook",)
+
+    def parse(self, inputstring, document):
+        """Parses the JSON of a notebook."""
+        super().parse("\n\n".join(map(_to_markdown, json.loads(inputstring)["cells"])), document)
+
+
+def _to_markdown(cell):
+    source = "".join(cell["source"])
+    return source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```"
+
+
+def _add_help(app, docname, source):
+    """Adds the help of every verb to the page of the command line."""
+    if docname == "flags":
+        source[0] += "\n".join(f"\n## {verb}\n\n```text\n{text}```\n" for verb, text in _helps())
+
+
+def _helps(verbs=command_line.VERBS, prefix=""):
+    for name, (path, _) in verbs.items():
+        module, verb = importlib.import_module(path), prefix + name
+        if hasattr(module, "VERBS"):
+            yield from _helps(module.VERBS, f"{verb} ")
+        else:
+            yield verb, flagging.format_help(verb, module, flagging.make_flag_values(module))
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.add_source_parser(NotebookParser)
+    app.connect("source-read", _add_help)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
