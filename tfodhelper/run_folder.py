@@ -7,6 +7,7 @@ same command resumes where the first one stopped.
 import contextlib
 import dataclasses
 import datetime
+import glob
 import pathlib
 import shutil
 import time
@@ -18,6 +19,10 @@ from tfodhelper.options import Path, complete, option, options_of, pick
 from tfodhelper.records.options import ConvertOptions, RecordOptions
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.version import __version__
+
+# In sizes of the checkpoint that training starts from: three of training, up to twice as large with the state of the
+# optimizer, the last and the best one, and two exports with a checkpoint and a SavedModel each.
+_CHECKPOINTS_ON_DISK = 3 * 2 + 2 + 2 * 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,11 @@ def run(options, is_part=False):
         if not _is_chief():
             return _follow(options)
     folder = choose_folder(options, settings)
+    if not (run_layout.read_state(folder) or {"finished": False})["finished"]:
+        _check_early(options)  # what fails here leaves no folder behind
     storage.make_folder(folder)
     with storage.hold(folder), console.process_log(folder / "process.log"):
-        state = run_layout.read_state(folder) or {"settings": settings, "phases": {}, "finished": False}
+        state = _read_or_begin(folder, settings)
         if state["finished"]:
             console.say(f"{folder}: this run is already finished")
         else:
@@ -64,6 +71,32 @@ def run(options, is_part=False):
         if not is_part:
             _summary(folder, state)
     return folder
+
+
+def _check_early(options):
+    """Raises for what can be known without reading images and without a download: names, flags, folders, devices."""
+    from tfodhelper.config import configuration
+
+    configuration.check_start(options)
+    options.check_early()
+    if options.strategy == "gpu":
+        from tfodhelper import tensorflow_setup
+
+        tensorflow_setup.prepare_training()
+        from tfodhelper.training import strategy
+
+        strategy.build_strategy("gpu")
+
+
+def _read_or_begin(folder, settings):
+    """The state of a run folder; a new one if no phase has ever been finished in it, whatever its settings were."""
+    state = run_layout.read_state(folder)
+    if state is not None and not (_is_replaceable(state) and _differences(state["settings"], settings)):
+        return state
+    if state is not None:
+        console.say(f"{folder}: an earlier start with other settings finished no phase there; this one takes its place")
+        shutil.rmtree(folder / "data", ignore_errors=True)
+    return {"settings": settings, "phases": {}, "finished": False}
 
 
 def _is_chief():
@@ -109,21 +142,30 @@ def _arrange(values):
 def choose_folder(options, settings):
     """The run folder: the one that is named, an unfinished one of the same settings, or the next free name.
 
+    A run that has finished no phase makes room for another one.
+
     Raises:
       UsageError: the named folder contains something else.
     """
     if options.output_dir:
         return _check_named_folder(pathlib.Path(options.output_dir), settings)
     name = options.model or pathlib.Path(options.pipeline_config_path).stem
-    number = 1
+    free, number = None, 1
     while True:
         folder = pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}")
         state = run_layout.read_state(folder)
         if state is not None and not state["finished"] and not _differences(state["settings"], settings):
             return folder
+        if free is None and state is not None and _is_replaceable(state) and not storage.is_held(folder):
+            free = folder
         if not folder.exists():
-            return folder
+            return free or folder
         number += 1
+
+
+def _is_replaceable(state):
+    """Whether a run has finished no phase, so that nothing is lost if a corrected command takes its folder."""
+    return not state["phases"] and not state["finished"]
 
 
 def _check_named_folder(folder, settings):
@@ -143,7 +185,7 @@ def _check_named_folder(folder, settings):
             )
         return folder
     different = _differences(state["settings"], settings)
-    if different:
+    if different and not _is_replaceable(state):
         raise errors.UsageError(
             f"--output_dir={folder} holds a run with other settings",
             expected="; ".join(f"{key}={old!r}" for key, (old, _) in different.items()),
@@ -166,13 +208,16 @@ def _start(folder, state):
 
 
 def _phases(options, folder, state):
-    # What can fail early is checked before the first phase: names, flags, the download.
+    # The images are read before the weights are downloaded: what is wrong with them costs no download.
     from tfodhelper import tensorflow_setup
     from tfodhelper.config import configuration
 
-    start = configuration.find_start(options)
     tensorflow_setup.prepare_training()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
+    if "config" not in state["phases"]:
+        configuration.check_with_data(options, converted)
+    start = configuration.find_start(options)
+    _check_space(folder, start.checkpoint)
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
     result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
     if (run_layout.checkpoints_of(folder) / "sampling.json").exists():
@@ -181,6 +226,17 @@ def _phases(options, folder, state):
     state["result"] = _numbers(result)
     state["finished"] = True
     storage.write_json(folder / run_layout.STATE, state)
+
+
+def _check_space(folder, checkpoint):
+    """Raises if the disk has no room for the checkpoints and exports of a training from a checkpoint."""
+    if checkpoint is None:
+        return
+    paths = pathlib.Path(checkpoint).parent.glob(glob.escape(pathlib.Path(checkpoint).name) + ".*")
+    needed = _CHECKPOINTS_ON_DISK * sum(path.stat().st_size for path in paths)
+    if any(run_layout.checkpoints_of(folder).glob("ckpt-*.index")):
+        return  # most of it has been written
+    storage.check_space(folder, needed, "the checkpoints and exports", fix="use a folder on another disk")
 
 
 def _timed(folder, state, name, work):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from typing import Any
 
@@ -271,6 +272,41 @@ def hold(folder):
         yield
     finally:
         claim.release()
+
+
+def is_held(folder):
+    """Whether another process holds the lock of a folder; False where there is none, or no locks."""
+    path = pathlib.Path(folder) / LOCK
+    if not path.is_file():
+        return False
+    try:
+        claim = own_files.Claim(path, needs_writing=True)
+    except OSError:
+        return True
+    claim.release()
+    return claim.is_locked is False
+
+
+def check_space(folder, needed, purpose, fix):
+    """Checks that the disk of a folder has room.
+
+    Args:
+      folder: an existing folder.
+      needed: bytes.
+      purpose: what they are for, in words.
+      fix: what to do besides freeing some space.
+
+    Raises:
+      StorageError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise errors.StorageError(
+            f"{folder}: not enough disk space",
+            expected=f"{needed / 2**20:.0f} MB for {purpose}",
+            received=f"{free / 2**20:.0f} MB free",
+            fix=f"free some space, or {fix}",
+        )
 
 
 def in_use(folder, owner=""):

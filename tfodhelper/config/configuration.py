@@ -8,6 +8,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import checks, generate, overrides
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.config.options import ZOO
+from tfodhelper.zoo import cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,9 @@ def find_start(chosen):
 def check_start(chosen):
     """Checks the same as `find_start`, without downloading anything."""
     base = _find_base(chosen)
-    if chosen.fine_tune_checkpoint != ZOO or base.model is None:
+    if chosen.fine_tune_checkpoint == ZOO and base.model is not None:
+        cache.check_published(base.model)
+    else:
         generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir)
 
 
@@ -55,6 +58,20 @@ def _find_base(chosen):
         architecture.num_classes = max(1, architecture.num_classes)  # that of the data, once they are known
     checks.check_pipeline(changed, chosen.ignore_unsupported_fields, says=False)
     return base
+
+
+def check_with_data(chosen, data):
+    """Checks whether the configuration will fit converted images, without downloading anything.
+
+    Args:
+      chosen: a `ConfigOptions`.
+      data: see `generate.generate_pipeline`.
+
+    Raises:
+      ConfigError: fields are not supported, or do not fit the data.
+    """
+    pipeline, _ = _generate(chosen, Start(_find_base(chosen), None), data)
+    _check(chosen, pipeline, says=False)
 
 
 def make_pipeline(chosen, start, data):
@@ -71,7 +88,15 @@ def make_pipeline(chosen, start, data):
     Raises:
       ConfigError: fields are not supported, or do not fit the data.
     """
-    pipeline, notes = generate.generate_pipeline(
+    pipeline, notes = _generate(chosen, start, data)
+    for note in notes:
+        console.say(note)
+    _check(chosen, pipeline)
+    return pipeline
+
+
+def _generate(chosen, start, data):
+    return generate.generate_pipeline(
         start.base,
         data,
         num_steps=chosen.num_steps,
@@ -80,11 +105,11 @@ def make_pipeline(chosen, start, data):
         fine_tune_checkpoint=start.checkpoint,
         overrides=chosen.overrides,
     )
-    for note in notes:
-        console.say(note)
+
+
+def _check(chosen, pipeline, says=True):
     label_map = label_maps.read_label_map(pipeline.eval_input_reader[0].label_map_path)
-    checks.check_pipeline(pipeline, chosen.ignore_unsupported_fields, [item.name for item in label_map])
-    return pipeline
+    checks.check_pipeline(pipeline, chosen.ignore_unsupported_fields, [item.name for item in label_map], says)
 
 
 def write_config(chosen):

@@ -3,9 +3,8 @@
 import contextlib
 import dataclasses
 import random
-import shutil
 
-from tfodhelper import console, errors, spelling
+from tfodhelper import console, spelling, storage
 from tfodhelper.annotations import findings
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import manifest as manifests
@@ -131,14 +130,8 @@ def check_space(folder, num_bytes):
     Raises:
       StorageError: it does not.
     """
-    needed, free = int(num_bytes * _RECORD_OVERHEAD), shutil.disk_usage(folder).free
-    if free < needed:
-        raise errors.StorageError(
-            f"{folder}: not enough disk space",
-            expected=f"{needed / 2**20:.0f} MB for the records",
-            received=f"{free / 2**20:.0f} MB free",
-            fix="free some space, or use a folder on another disk for --output_dir",
-        )
+    needed = int(num_bytes * _RECORD_OVERHEAD)
+    storage.check_space(folder, needed, "the records", fix="use a folder on another disk for --output_dir")
 
 
 def complete(folder, planned, options, content):

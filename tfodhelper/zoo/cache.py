@@ -152,17 +152,22 @@ def resolve_checkpoint(value, model=None, cache_dir=None):
     if value == "zoo":
         if model is None:
             raise errors.ZooError("this pipeline.config does not belong to a model of the zoo", fix=_FIX)
-        if not model.url:
-            raise errors.ZooError(
-                f"no weights were published for {model.name}, only its configuration",
-                fix="use --fine_tune_checkpoint=PATH with a classification checkpoint of its backbone, or none to "
-                "train from scratch",
-            )
+        check_published(model)
         return find.find_checkpoint(fetch_archive(model, cache_dir))
     path = pathlib.Path(value).expanduser()
     if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
         path = _unpack_local(path, cache_dir)
     return find.find_checkpoint(path.absolute())
+
+
+def check_published(model):
+    """Raises ZooError for a model of the zoo without weights."""
+    if not model.url:
+        raise errors.ZooError(
+            f"no weights were published for {model.name}, only its configuration",
+            fix="use --fine_tune_checkpoint=PATH with a classification checkpoint of its backbone, or none to "
+            "train from scratch",
+        )
 
 
 def _unpack_local(path, cache_dir):

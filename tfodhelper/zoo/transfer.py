@@ -25,6 +25,8 @@ from tfodhelper import console, errors, own_files, plain_text, storage
 _TRIES = 3
 _TIMEOUT_S = 30
 _PIECE = 1 << 18
+_UNPACKED = 1.2  # bytes on the disk per byte of an archive: weights are hardly compressed
+_FIX_SPACE = "set $TFODHELPER_CACHE or --cache_dir to a folder on another disk"
 _MOST_BYTES = 4 << 30  # of a file; the largest published archive has 1 GiB
 _WINDOW_S = 60
 _LEAST_BYTES_PER_S = 1024  # over a window
@@ -210,6 +212,7 @@ def _store(response, address, part, start):
     total = int(content_range[2]) if resumed else _announced_length(response.headers)
     if total is not None and total > _MOST_BYTES:
         raise _RefusedError(f"it announces {total} bytes; no model's archive has more than {_MOST_BYTES >> 30} GiB")
+    _check_space(part.parent, start, total)
     headers = response.headers
     storage.write_json(
         _state_path(part), {"address": address, "validator": headers.get("ETag") or headers.get("Last-Modified")}
@@ -236,6 +239,16 @@ def _store(response, address, part, start):
     if total is not None and done != total:
         raise _BrokenError(f"the connection broke after {done} of {total} bytes")
     return _announced(headers)
+
+
+def _check_space(folder, start, total):
+    """Refuses an archive that would not fit on the disk together with its content, before its body is received."""
+    if total is None:
+        return
+    try:
+        storage.check_space(folder, total - start + _UNPACKED * total, "the archive and its content", fix=_FIX_SPACE)
+    except errors.StorageError as error:
+        raise _RefusedError(f"{error.what}: {error.expected}, {error.received}; {error.fix}") from None
 
 
 def _announced_length(headers):
