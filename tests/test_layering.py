@@ -30,10 +30,11 @@ OPEN_TO_ALL = {
 
 _TRAINING = {
     *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),
+    "tiling",
     *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
     *("tflite", "training", "zoo"),
 }
-EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder"}
+EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder", "tile_evaluation"}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -49,6 +50,8 @@ LAYERS = {
     "__main__": ({"cli"}, set()),
     "tensorflow_setup": (set(), {"absl"}),
     "box_geometry": (set(), {"numpy"}),
+    "tiling": ({"box_geometry"}, {"numpy"}),
+    "tiling.options": (set(), set()),
     "image_decoding": (set(), {"PIL"}),
     "user_files": (set(), set()),
     "protos": (set(), {"google.protobuf"}),
@@ -93,22 +96,23 @@ LAYERS = {
     "training": (
         {
             *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config", "families"),
-            *("checkpoints", "render"),
+            *("checkpoints", "render", "tiling.options"),
         },
         {
             *("official.core", "official.modeling", "official.common", "orbit"),
             *("tensorflow", "tf_keras", "numpy", "google.protobuf"),
         },
     ),
-    "training.options": ({"config.options", "families.roles", "inputs.options"}, set()),
+    "training.options": ({"config.options", "families.roles", "inputs.options", "tiling.options"}, set()),
     "exporting": (
-        {"models", "inputs", "checkpoints", "config", "families", "metrics", "tensorflow_setup", "tflite"},
+        {"models", "inputs", "checkpoints", "config", "families", "metrics", "protos", "tensorflow_setup", "tflite"},
         {"tensorflow", "numpy", "google.protobuf"},
     ),
     "exporting.options": ({"config.options"}, set()),
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
-    "prediction": ({"annotations", "render"}, {"numpy", "PIL"}),
+    "prediction": ({"annotations", "render", "tiling.options"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
+    "prediction.tiled_predictor": ({"prediction", "tiling"}, {"numpy"}),
     "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
     "prediction.servable": (
         {
@@ -126,7 +130,7 @@ LAYERS = {
         | {"prediction.saved_models"},
         {"tensorflow", "numpy"},
     ),
-    "prediction.predict_images": ({"config", "prediction", "tensorflow_setup"}, set()),
+    "prediction.predict_images": ({"config", "prediction", "tensorflow_setup", "tiling"}, set()),
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (
@@ -142,6 +146,7 @@ LAYERS = {
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
     "run_folder": (_TRAINING, set()),
+    "tile_evaluation": (_TRAINING | {"prediction"}, {"numpy", "tensorflow"}),
     "api": (EVERYTHING, {"numpy", "PIL"}),
     "cli": (EVERYTHING, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),
@@ -154,7 +159,7 @@ MAY_NAME_TF_KERAS = {"cli.probe"}
 # What the rest of its own folder must not import, since it needs TensorFlow or matplotlib and the rest does not.
 APART = {
     *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
-    *("prediction.model_safety", "prediction.tflite_servable"),
+    *("prediction.model_safety", "prediction.tflite_servable", "prediction.tiled_predictor"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
     *("cli.probe", "render.figures"),
 }
@@ -275,8 +280,8 @@ def test_the_table_has_no_cycles():
     graph = {layer: internal for layer, (internal, _) in LAYERS.items() if "." not in layer}
     # These are in a room of a higher floor, but import nothing of it except each other.
     graph |= {"checkpoints.find": set(), "checkpoints.keys": {"families"}, "prediction.saved_models": set()}
-    graph["training.options"] = {"config", "families"}
-    graph |= {"metrics.eval_values": set(), "prediction.model_safety": set()}
+    graph["training.options"] = {"config", "families", "tiling.options"}
+    graph |= {"metrics.eval_values": set(), "prediction.model_safety": set(), "tiling.options": set()}
     done = set()
     while len(done) < len(graph):
         free = {layer for layer, internal in graph.items() if layer not in done and internal <= done}

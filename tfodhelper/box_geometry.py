@@ -48,14 +48,23 @@ def coinciding(boxes, threshold, most_pairs=2_000_000):
         *(boxes[k, 3] - boxes[k, 1] for k in (i, j))
     )
     i, j = i[near], j[near]
-    iou = _iou_of_pairs(boxes[i], boxes[j])
+    iou = iou_of_pairs(boxes[i], boxes[j])
     keep = np.flatnonzero(iou > threshold)
     keep = keep[np.lexsort((j[keep], i[keep]))]
     return i[keep], j[keep], iou[keep]
 
 
-def _iou_of_pairs(boxes, others):
-    """[P, 4], [P, 4] -> float64 [P]; see `pairwise_iou`."""
+def iou_of_pairs(boxes, others):
+    """Intersection over union of each box with the other one in its row.
+
+    Args:
+      boxes: [P, 4].
+      others: [P, 4], same order of corners, same unit and frame.
+
+    Returns:
+      float64 [P], as `pairwise_iou` says.
+    """
+    boxes, others = np.asarray(boxes, np.float64), np.asarray(others, np.float64)
     sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
     intersection = np.prod(np.maximum(sides, 0.0), axis=1)
     union = area(boxes) + area(others) - intersection

@@ -82,7 +82,8 @@ def test_flags_can_come_from_a_file_and_the_last_one_counts(verb, tmp_path):
     name, flag = next(
         (name, fv[name]) for name in fv if hasattr(fv[name], "option") and fv[name].option.kind != "texts"
     )
-    values = {"int": ("3", "4"), "bool": ("true", "false")}.get(flag.option.kind, ("one", "two"))
+    least = int(flag.option.least or 3)
+    values = {"int": (str(least), str(least + 1)), "bool": ("true", "false")}.get(flag.option.kind, ("one", "two"))
     if flag.option.choices:
         values = tuple(flag.option.choices)[:2]
     (tmp_path / "flags.txt").write_text(f"--{name}={values[0]}\n", encoding="utf-8")

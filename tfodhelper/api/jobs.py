@@ -122,9 +122,10 @@ def evaluate(options: EvalOptions) -> Evaluation:
       TfodhelperError: a configuration, a checkpoint or records that cannot be used.
     """
     tensorflow_setup.prepare_training()
+    from tfodhelper import tile_evaluation
     from tfodhelper.training import jobs
 
-    evaluations = list(jobs.evaluate(options))
+    evaluations = list((jobs.evaluate if options.tiles is None else tile_evaluation.evaluate)(options))
     if not evaluations:
         raise errors.CheckpointError(
             f"{options.checkpoint or options.model_dir}: no checkpoint appeared within {options.eval_timeout:g} s"

@@ -14,6 +14,8 @@ from tfodhelper.annotations.label_map import LabelMap
 from tfodhelper.api.prediction import Pixels, Prediction
 from tfodhelper.config import label_maps
 from tfodhelper.prediction import sources
+from tfodhelper.tiling import windows
+from tfodhelper.tiling.options import TileOptions
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | Pixels
 _MODES = ("RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")  # that Pillow turns into RGB of 8 bits exactly
@@ -37,10 +39,14 @@ class Predictor:
       score_threshold: from 0 to 1; detections with a lower score are left out.
       trust_model: whether to load a SavedModel although it does more than compute, such as reading or writing files.
         A SavedModel is a program; set this only if you trust whoever made it.
+      tiles: cuts images into square tiles with sides of so many pixels and finds objects in each, for large images with
+        small objects; None for whole images alone.
+      overlap: from 0 to 0.9: the part of a tile that the next one sees too.
+      tiles_only: whether to leave out the whole image, in which objects are found that are larger than a tile.
 
     Raises:
       PredictionError: the folder has no SavedModel of an object detector, or one that does more than compute.
-      AnnotationError, UsageError: the label map or the threshold is invalid.
+      AnnotationError, UsageError: the label map, the threshold or the tiles are invalid.
     """
 
     def __init__(
@@ -50,13 +56,17 @@ class Predictor:
         label_map: LabelMap | str | os.PathLike[str] | None = None,
         score_threshold: float = 0.5,
         trust_model: bool = False,
+        tiles: int | None = None,
+        overlap: float = 0.2,
+        tiles_only: bool = False,
     ) -> None:
         self.score_threshold = _check_threshold(score_threshold)
         known = label_maps.to_label_map(label_map)
+        tiling = windows.make_tiling(TileOptions(tiles=tiles, overlap=overlap, tiles_only=tiles_only))
         tensorflow_setup.quiet_tensorflow()
-        from tfodhelper.prediction import predictor
+        from tfodhelper.prediction import tiled_predictor
 
-        self._stream = predictor.StreamPredictor(saved_model_dir, known, trust_model=trust_model)
+        self._stream = tiled_predictor.load(saved_model_dir, known, tiling=tiling, trust_model=trust_model)
 
     @property
     def label_map(self) -> LabelMap | None:

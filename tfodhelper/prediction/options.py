@@ -3,11 +3,12 @@
 import dataclasses
 
 from tfodhelper import jpeg_dct, options
+from tfodhelper.tiling.options import TileOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions(options.Options):
-    """The options of `predict`, besides the images."""
+class ModelAndResultOptions(options.Options):
+    """Which model predicts, and what is written."""
 
     title = "Prediction"
 
@@ -38,3 +39,8 @@ class PredictOptions(options.Options):
         "models whose makers you trust: they may do whatever you may.",
     )
     draw: bool = options.option(False, "Writes pictures with boxes.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(TileOptions, ModelAndResultOptions):
+    """The options of `predict`, besides the images."""

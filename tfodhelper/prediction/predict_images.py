@@ -3,6 +3,7 @@
 from tfodhelper import console, errors, provenance, spelling, tensorflow_setup
 from tfodhelper.config import label_maps
 from tfodhelper.prediction import saved_models, sources, write
+from tfodhelper.tiling import windows
 
 
 def predict_images(options, paths=()):
@@ -29,11 +30,7 @@ def predict_images(options, paths=()):
     maker = provenance.of_command("predict", options, "output_dir", paths)
     write.check_output_dir(options.output_dir, maker)
     tensorflow_setup.quiet_tensorflow()
-    from tfodhelper.prediction import predictor
-
-    model = predictor.StreamPredictor(
-        options.saved_model_dir, label_map_path, trust_model=options.trust_model, dct=options.jpeg_dct
-    )
+    model = _load_model(options, label_map_path)
     if model.label_map is None:
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     wanted = {"write_xml": options.write_xml, "write_pictures": options.draw}
@@ -44,6 +41,17 @@ def predict_images(options, paths=()):
         _predict(options, model, images, writer)
     _summarize(options, writer, len(images) + len(skipped))
     return writer
+
+
+def _load_model(options, label_map_path):
+    """A `StreamPredictor` for whole pictures or for tiles, as the options say."""
+    from tfodhelper.prediction import tiled_predictor
+
+    tiling = windows.make_tiling(options)
+    if tiling is not None:
+        console.say(tiling.describe())
+    more = {"trust_model": options.trust_model, "dct": options.jpeg_dct}
+    return tiled_predictor.load(options.saved_model_dir, label_map_path, tiling=tiling, **more)
 
 
 def _predict(options, model, images, writer):

@@ -70,6 +70,7 @@ class StreamPredictor:
 
     Attributes:
       label_map: the `LabelMap` in use, or None.
+      names: {id: name} of its classes.
       dct: how JPEGs are decoded.
     """
 
@@ -82,8 +83,8 @@ class StreamPredictor:
         if isinstance(label_map, (str, os.PathLike)):
             label_map = label_maps.read_label_map(label_map)
         self.label_map = label_map
-        self._names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
-        self._check = output_check.OutputCheck(saved_model_dir, self._names, label_map_name)
+        self.names = {item.id: item.shown_name for item in label_map} if label_map is not None else {}
+        self._check = output_check.OutputCheck(saved_model_dir, self.names, label_map_name)
 
     def predict(self, paths, *, batch_size=8, score_threshold=0.0, on_unreadable=None):
         """Predicts image files.
@@ -249,7 +250,7 @@ class StreamPredictor:
         keep = np.flatnonzero(scores >= score_threshold)
         keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
         ids = self._check.to_ids(classes[keep], name)
-        kept = detections.from_arrays(boxes[keep] * (height, width, height, width), ids, self._names, scores[keep])
+        kept = detections.from_arrays(boxes[keep] * (height, width, height, width), ids, self.names, scores[keep])
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tfodhelper import errors, run_layout, storage
+from tfodhelper import errors, families, run_layout, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
@@ -105,6 +105,12 @@ class Evaluation:
         if self._proposals is not None:
             values.update(coco.unmeasured_as_nan(self._proposals.result()))
         return {name: float(value) for name, value in values.items()}
+
+
+def build_evaluation(pipeline, label_map, progress=None):
+    """The `Evaluation` of a `TrainEvalPipelineConfig` message; the rest see there."""
+    only_proposals = families.BOXES not in families.family_of(pipeline.model).outputs(pipeline.model)
+    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals)
 
 
 def format_figure(value):

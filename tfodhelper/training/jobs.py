@@ -49,7 +49,7 @@ def train(options):
     if checkpoint:
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
     pipeline = _change(pipeline, options)
-    with _process_log_in(options.model_dir), console.phase("train"):
+    with process_log_in(options.model_dir), console.phase("train"):
         return train_model(pipeline, options.model_dir, pick(TrainOptions, options))
 
 
@@ -62,16 +62,22 @@ def evaluate(options):
     Yields:
       (step, {tag: value}), see `evaluate_model`.
     """
-    model_dir = run_layout.to_training(options.model_dir)
-    config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
-    pipeline = _change(pipelines.read_pipeline(config_path), options)
-    dct = options.jpeg_dct or jpeg_dct.find(model_dir)
+    pipeline, model_dir, dct = read_evaluation_job(options)
     chosen = pick(TrainOptions, options, jpeg_dct=dct)
-    with _process_log_in(model_dir):
+    with process_log_in(model_dir):
         yield from evaluate_model(pipeline, model_dir, chosen, options.checkpoint, options.eval_timeout)
 
 
-def _process_log_in(model_dir):
+def read_evaluation_job(options):
+    """What `EvalOptions` mean: the configuration, the folder of the training, and how JPEGs are decoded."""
+    model_dir = run_layout.to_training(options.model_dir)
+    config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
+    pipeline = _change(pipelines.read_pipeline(config_path), options)
+    return pipeline, model_dir, options.jpeg_dct or jpeg_dct.find(model_dir)
+
+
+def process_log_in(model_dir):
+    """A context in which everything that is printed is also in the process.log of a folder, which is made."""
     return console.process_log(storage.make_folder(model_dir) / "process.log")
 
 
@@ -191,18 +197,37 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     """
     label_map = read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
     num_images = check_eval_records(pipeline)
-    where = checkpoint or model_dir
-    if timeout_s and pathlib.Path(where).is_dir():
-        prefixes = tf.train.checkpoints_iterator(str(where), timeout=timeout_s)
-    else:
-        prefixes = [whole.find_whole(where)]
+    prefixes = find_whole_ones(checkpoint or model_dir, timeout_s)
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
     for prefix in prefixes:
-        problem = whole.describe_damage(prefix) if timeout_s else None
-        if problem is not None:  # a later one may be whole
-            console.warn(f"{prefix}: this checkpoint is damaged ({problem}) and is not evaluated")
-            continue
         yield session.evaluate(prefix)
+
+
+def find_whole_ones(where, timeout_s=0.0):
+    """Finds the checkpoints to evaluate.
+
+    Args:
+      where: prefix of a checkpoint, or folder whose newest one is taken.
+      timeout_s: how long to wait for a newer checkpoint in the folder; 0 finds one, before anything else is done.
+
+    Returns:
+      Iterable of prefixes.
+
+    Raises:
+      CheckpointError: there is none that is whole.
+    """
+    if not timeout_s or not pathlib.Path(where).is_dir():
+        return [whole.find_whole(where)]
+    return _wait_for_whole_ones(where, timeout_s)
+
+
+def _wait_for_whole_ones(where, timeout_s):
+    for prefix in tf.train.checkpoints_iterator(str(where), timeout=timeout_s):
+        problem = whole.describe_damage(prefix)
+        if problem is None:
+            yield prefix
+        else:  # a later one may be whole
+            console.warn(f"{prefix}: this checkpoint is damaged ({problem}) and is not evaluated")
 
 
 def find_starting_point(train_config):

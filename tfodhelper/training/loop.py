@@ -140,9 +140,7 @@ class Session:
 
     def _make_evaluation(self):
         self._progress = console.Progress("evaluation: images", self._num_validation_images)
-        outputs = families.family_of(self.pipeline.model).outputs(self.pipeline.model)
-        only_proposals = families.BOXES not in outputs
-        return evaluation.Evaluation(self.pipeline.eval_config, self.label_map, self._progress, only_proposals)
+        return evaluation.build_evaluation(self.pipeline, self.label_map, self._progress)
 
     def _restore(self):
         """Restores the newest checkpoint on every worker, or fills the model from the starting point."""

@@ -10,6 +10,7 @@ from tfodhelper import jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
 from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
+from tfodhelper.tiling.options import TileOptions
 
 STRATEGIES = {
     "auto": "all GPUs of this machine, or its CPU",
@@ -103,8 +104,11 @@ class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
-    """The options of the verb `eval`; the folder "eval" in the folder of the training receives the summaries."""
+class EvalOptions(TileOptions, DeviceOptions, ChangeOptions, ModelFolderOptions):
+    """The options of the verb `eval`; the folder "eval" in the folder of the training receives the summaries.
+
+    With tiles, it is the folder "eval_tiles".
+    """
 
     title = "Evaluation"
 
@@ -120,6 +124,7 @@ class EvalOptions(DeviceOptions, ChangeOptions, ModelFolderOptions):
     jpeg_dct: str | None = options.option(
         None, "How JPEGs are decoded; when omitted, as in the training.", choices=jpeg_dct.CHOICES
     )
+    strategy: str = options.like(DeviceOptions, "strategy", "auto", not_with=("tiles",))
     eval_timeout: float = options.option(
         0.0, "How many seconds to wait for another checkpoint; 0 evaluates one and ends.", least=0
     )

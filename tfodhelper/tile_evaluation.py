@@ -1,0 +1,93 @@
+"""Evaluates checkpoints over tiles: the metrics of `eval` for the detections of `predict`."""
+
+import collections
+
+import numpy as np
+import tensorflow as tf
+
+from tfodhelper import console, families, own_files, resizers
+from tfodhelper.checkpoints import save
+from tfodhelper.exporting import saved_model
+from tfodhelper.fields import Detections, Inputs
+from tfodhelper.inputs import build as inputs_build
+from tfodhelper.inputs import diagnose
+from tfodhelper.prediction import tiled_predictor
+from tfodhelper.tiling import windows
+from tfodhelper.training import evaluation, jobs, summaries
+
+SUMMARIES = "eval_tiles"  # in the folder of the training
+_BATCH = 8  # tiles per call of the model
+
+
+def evaluate(options):
+    """Evaluates checkpoints of a training over tiles: the verb `eval` with --tiles.
+
+    Each checkpoint is exported to a temporary folder, and the SavedModel is run on the validation images, as they are
+    in the records, like `predict` with the same tiles. Whatever is measured there is what users of the export get.
+
+    Args:
+      options: `EvalOptions` with tiles.
+
+    Yields:
+      (step, {tag: value}), see `training.jobs.evaluate`; there are no losses.
+
+    Raises:
+      ConfigError, CheckpointError, DatasetError, ExportError, PredictionError.
+    """
+    pipeline, model_dir, dct = jobs.read_evaluation_job(options)
+    label_map = jobs.read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
+    num_images = jobs.check_eval_records(pipeline)
+    tiling = windows.make_tiling(options)
+    with jobs.process_log_in(model_dir):
+        console.say(tiling.describe())
+        for prefix in jobs.find_whole_ones(options.checkpoint or model_dir, options.eval_timeout):
+            with own_files.temporary_folder() as folder:
+                export = saved_model.export_trained(pipeline, prefix, f"{folder}/export", dct=dct)
+                model = tiled_predictor.TiledPredictor(export, label_map, tiling=tiling, dct=dct)
+                finished = _evaluate(model, pipeline, label_map, num_images, dct)
+            step, metrics = save.step_of(prefix), finished.result()
+            _write_summaries(f"{model_dir}/{SUMMARIES}", step, metrics, finished.pictures)
+            yield step, metrics
+
+
+def _evaluate(model, pipeline, label_map, num_images, dct):
+    """Runs a model over all validation images; returns the `Evaluation`."""
+    resizer = resizers.build_resizer(families.architecture_of(pipeline.model).image_resizer)
+    dataset = inputs_build.build_eval_dataset(pipeline, resizer, 1, keep_original_images=num_images, dct=dct)
+    patterns = pipeline.eval_input_reader[0].tf_record_input_reader.input_path
+    batches = collections.deque()
+
+    def read_images():
+        for features, labels in diagnose.iterate(dataset, patterns):
+            batches.append({key: np.asarray(value) for key, value in {**features, **labels}.items()})
+            yield batches[-1][Inputs.ORIGINAL_IMAGE][0]
+
+    with console.Progress("evaluation: images", num_images) as progress:
+        collected = evaluation.build_evaluation(pipeline, label_map, progress)
+        for outcome in model.stream(read_images(), batch_size=_BATCH):
+            batch = batches.popleft()
+            size = batch[Inputs.IMAGE].shape[1:3]
+            collected.add_batch({**batch, **_to_batch(outcome.found), "padded_shape": size})
+    return collected
+
+
+def _to_batch(image_detections):
+    """`ImageDetections` as a batch of one, as a detector's `postprocess` returns it."""
+    objects = image_detections.detections
+    size = [image_detections.height, image_detections.width] * 2
+    boxes = np.array([(each.ymin, each.xmin, each.ymax, each.xmax) for each in objects], np.float64).reshape(1, -1, 4)
+    return {
+        Detections.BOXES: boxes / size,
+        Detections.SCORES: np.array([[each.score for each in objects]], np.float64),
+        Detections.CLASSES: np.array([[each.id - 1 for each in objects]], np.int64),
+        Detections.NUM: np.array([len(objects)]),
+    }
+
+
+def _write_summaries(folder, step, metrics, pictures):
+    """Writes figures that could be measured, and pictures, for TensorBoard."""
+    with tf.summary.create_file_writer(folder).as_default(step=step):
+        for tag, value in metrics.items():
+            if not np.isnan(value):
+                tf.summary.scalar(tag, value)
+        summaries.write_images(pictures, step)
