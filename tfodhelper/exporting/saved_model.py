@@ -2,7 +2,7 @@
 
 ```
 OUTPUT_DIRECTORY/
-  saved_model/       saved_model.pb, variables/, assets/
+  saved_model/       saved_model.pb, variables/, assets/; assets.extra/ with a request for TensorFlow Serving
   checkpoint/        checkpoint, ckpt-0.index, ckpt-0.data-00000-of-00001: the Object Detection API's keys
   pipeline.config
   label_map.pbtxt    if one is known
@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfodhelper import console, errors, fields, jpeg_dct, result_folder, storage
 from tfodhelper.checkpoints import moving_averages, restore, save
 from tfodhelper.config import pipeline
-from tfodhelper.exporting import serving
+from tfodhelper.exporting import serving, warmup
 from tfodhelper.models import build
 
 SAVED_MODEL = "saved_model"
@@ -138,6 +138,7 @@ def export_saved_model(
     module = serving.ServingModule(detector, input_type, batch_size, dct)
     with result_folder.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
         tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
+        warmup.write_request(module, folder / SAVED_MODEL)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)
         jpeg_dct.keep(folder, dct)
