@@ -41,7 +41,7 @@ def test_the_signature_answers_the_request(input_type, batch_size, tmp_path):
     outputs = function(**{name: tf.constant(tensor) for name, tensor in tensors.items()})
     scores = outputs["detection_scores"].numpy()
     assert scores.shape == (2 if batch_size == 2 else 1, 2)
-    np.testing.assert_allclose(scores[:, 0], 0.5, atol=0.01)  # the mean of noise
+    np.testing.assert_allclose(scores[:, 0], 0.5, atol=0.03)  # the mean of 64 pixels of noise
 
 
 def test_the_bytes_are_those_of_tensorflow_serving(tmp_path):
