@@ -1,4 +1,4 @@
-"""Gives mutated inputs to every parser of the program, in this process, and reports what happened.
+"""Gives mutated inputs to every parser of the program, each in a process of its own, and reports what happened.
 
     python scripts/mutate_inputs.py --num_cases=50000 --seed=1
     python scripts/mutate_inputs.py --target=xml --seed=1 --case=123 --save=case.xml
@@ -9,16 +9,18 @@ if anything failed. --portion=2/5 tries the second of five parts of the cases.
 """
 
 import argparse
+import functools
 import importlib.util
+import multiprocessing
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from tests.mutation import harness, targets  # noqa: E402
-from tfodhelper import console  # noqa: E402
+from tfodhelper import console, tensorflow_setup  # noqa: E402
 
-HEADER = ("PARSER", "Cases", "Read", "Refused", "Slowest s", "Its number", "Most MB", "Faults")
+HEADER = ("PARSER", "Cases", "Read", "Refused", "Slowest s", "Its number", "Most MB", "Kept MB", "Faults")
 
 
 def main():
@@ -38,8 +40,19 @@ def main():
     if arguments.save and arguments.case is not None:
         data = harness.make_case(chosen[0], chosen[0].seeds(), arguments.seed, arguments.case)
         pathlib.Path(arguments.save).write_bytes(data)
-    summaries = [harness.run(target, arguments.seed, _numbers(arguments, len(chosen))) for target in chosen]
+    names, numbers = [target.name for target in chosen], _numbers(arguments, len(chosen))
+    summaries = []
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for summary in pool.imap(functools.partial(_try, seed=arguments.seed, numbers=numbers), names):
+            console.say(f"{summary.name}: {summary.num_cases} cases, {len(summary.faults)} faults")
+            summaries.append(summary)
     return _report(summaries, arguments.seed)
+
+
+def _try(name, seed, numbers):
+    """Tries one parser; in a process of its own, so that what it keeps is not counted for the next one."""
+    tensorflow_setup.quiet_tensorflow()
+    return harness.run(next(target for target in targets.TARGETS if target.name == name), seed, numbers)
 
 
 def _numbers(arguments, num_targets):
@@ -56,7 +69,7 @@ def _report(summaries, seed):
     rows = [
         (
             *(summary.name, summary.num_cases, summary.num_read, summary.num_refused, f"{summary.slowest_s:.2f}"),
-            *(summary.slowest, f"{summary.most_mb:.0f}", len(summary.faults)),
+            *(summary.slowest, f"{summary.most_mb:.0f}", f"{summary.kept_mb:.0f}", len(summary.faults)),
         )
         for summary in summaries
     ]

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 
+from tfodhelper import limits
 from tfodhelper import options as described
 from tfodhelper import user_files
 from tfodhelper.version import __version__
@@ -40,7 +41,7 @@ class Maker:
     def compare(self, folder):
         """{name: (recorded value, own value)} of what differs from the record of a folder; None without a record."""
         try:
-            value = json.loads((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))
+            value = limits.parse_json((pathlib.Path(folder) / NAME).read_text(encoding="utf-8"))
             recorded = _flatten(value)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None

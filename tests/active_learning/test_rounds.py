@@ -166,6 +166,12 @@ def test_a_round_waits_for_a_person(exercise, finished, tmp_path, capsys):
     assert drafts[1].is_file()  # unverified drafts stay where they are
 
 
+def test_there_is_no_review_to_finish_where_nobody_reviews(finished):
+    with pytest.raises(errors.UsageError, match="--finish_review: the oracle simulated answers at once"):
+        rounds.run_rounds(finished.folder, finish_review=True)
+    assert len(workspace.Workspace(finished.folder).rounds()) == 3
+
+
 def test_when_the_pool_is_used_up_what_was_adopted_last_is_learned_too(finished, tmp_path, monkeypatch, capsys):
     folder, trained = tmp_path / "w", []
     shutil.copytree(finished.folder, folder, symlinks=True)

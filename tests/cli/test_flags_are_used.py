@@ -192,10 +192,14 @@ def limited_options():
 
 
 def value_of(option):
-    """A flag that gives an option a value."""
+    """A flag that gives an option a value which is not the default."""
     if option.kind == "bool":
         return f"--{option.flag}"
-    value = next(iter(option.choices), None) or {"int": option.least or 1, "float": 0.5}.get(option.kind, "x")
+    defaults = option.default if isinstance(option.default, (list, tuple)) else [option.default]
+    value = next((choice for choice in option.choices if choice not in defaults), None) or {
+        "int": option.least or 1,
+        "float": 0.5,
+    }.get(option.kind, "x")
     return f"--{option.flag}={value}"
 
 

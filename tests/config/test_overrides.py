@@ -106,6 +106,12 @@ def test_maps(base):
     assert dict(changed.eval_config.super_categories) == {"all": "cat,dog"}
 
 
+@pytest.mark.parametrize("index", ["[" + "9" * 5000 + "]", "." + "9" * 5000, ".\u00b2", "[\u0663]"])
+def test_an_index_that_no_list_has_is_an_error_in_words(base, index):
+    with pytest.raises(errors.ConfigError, match=r"is not a field name|has 2 elements"):
+        apply_overrides(base, [f"train_config.data_augmentation_options{index}.ssd_random_crop={{}}"])
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

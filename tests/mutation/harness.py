@@ -34,6 +34,7 @@ class Summary:
       num_cases, num_read, num_refused: how many were tried, read, and refused with an error in words.
       slowest_s, slowest: processor time of the slowest case, and its number.
       most_mb: the most memory that a case took, beyond what the process used before; 0 where it cannot be measured.
+      kept_mb: how much more the process uses behind all cases than before them.
       faults: [(number of the case, text)] of those that did not pass.
     """
 
@@ -44,6 +45,7 @@ class Summary:
     slowest_s: float = 0.0
     slowest: int = 0
     most_mb: float = 0.0
+    kept_mb: float = 0.0
     faults: list = dataclasses.field(default_factory=list)
 
 
@@ -70,6 +72,7 @@ def run(target, seed, numbers, with_limits=True):
         outcome = _try(target, data)
         if not outcome.was_read:
             raise ValueError(f"{target.name}: an input that is not mutated must be read: {outcome.fault}")
+    before = _reset_peak_mb()
     for number in numbers:
         outcome = _try(target, make_case(target, seeds, seed, number))
         summary.num_cases += 1
@@ -81,6 +84,7 @@ def run(target, seed, numbers, with_limits=True):
         fault = outcome.fault or (_excess(outcome) if with_limits else None)
         if fault is not None:
             summary.faults.append((number, fault))
+    summary.kept_mb = _reset_peak_mb() - before
     return summary
 
 

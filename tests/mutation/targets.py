@@ -5,16 +5,19 @@ to the values that they work with. What it raises for an invalid input must be a
 """
 
 import dataclasses
+import functools
 import gzip
 import io
 import json
+import pathlib
 import tarfile
+import tempfile
 from collections.abc import Callable
 
 from PIL import Image
 
 from tests.mutation import mutators as m
-from tfodhelper import run_folder, run_layout, sheets, storage
+from tfodhelper import errors, run_folder, run_layout, sheets, storage
 from tfodhelper.active_learning import answers, workspace
 from tfodhelper.active_learning.oracles import drafts, image_labels
 from tfodhelper.active_learning.pool import predictions
@@ -26,6 +29,7 @@ from tfodhelper.checkpoints import find
 from tfodhelper.config import overrides, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import manifest
+from tfodhelper.dataset.scan import scan_notes
 from tfodhelper.dataset.split import image_lists
 from tfodhelper.formats import box_table, coco, tfrecord_reader, yolo, yolo_folder
 from tfodhelper.prediction import detections
@@ -272,6 +276,90 @@ def _checkpoint_state_seeds():
     return [b'model_checkpoint_path: "ckpt-1"\nall_model_checkpoint_paths: "/x/ckpt-0"\nlast_preserved: 1.5\n']
 
 
+def _checkpoint(folder, data):
+    from tfodhelper.checkpoints import whole
+
+    for name, content in _checkpoint_files().items():
+        _write(folder, name, data if name.endswith(".index") else content)
+    whole.find_whole(folder)
+
+
+@functools.cache
+def _checkpoint_files():
+    """{name: content} of a small checkpoint of TensorFlow's."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {f"v{number}": tf.Variable(tf.ones([number + 1, 3])) for number in range(40)}
+        tf.train.Checkpoint(**variables).save(f"{folder}/ckpt")
+        return {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir()}
+
+
+def _checkpoint_seeds():
+    return [content for name, content in _checkpoint_files().items() if name.endswith(".index")]
+
+
+def _graph(folder, data):
+    from tfodhelper.prediction import model_safety
+
+    _write(folder, "saved_model.pb", data)
+    try:
+        model_safety.check(folder)
+    except OSError as error:  # as `load` does
+        raise errors.PredictionError(str(error)) from error
+
+
+@functools.cache
+def _graph_seeds():
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        module = tf.Module()
+        module.table = tf.Variable([1.0, 2.0])
+        module.f = tf.function(lambda x: x * module.table, input_signature=[tf.TensorSpec([2])])
+        tf.saved_model.save(module, folder, signatures={"serving_default": module.f})
+        return [pathlib.Path(folder, "saved_model.pb").read_bytes()]
+
+
+def _tflite_file(folder, data):
+    from tfodhelper.tflite import model_file
+
+    for name in ("TFLITE_METADATA", "x"):
+        model_file.find_metadata(data, name)
+
+
+def _tflite_file_seeds():
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    builder = flatbuffers.Builder(0)
+    model = schema.ModelT()
+    model.buffers = [schema.BufferT() for _ in range(3)]
+    model.buffers[1].data, model.buffers[2].data = list(b"x"), list(b"some bytes")
+    model.metadata = [schema.MetadataT() for _ in range(2)]
+    for number, name in enumerate(("x", "TFLITE_METADATA")):
+        model.metadata[number].name, model.metadata[number].buffer = name, number + 1
+    model.description, model.version = "a file", 3
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return [bytes(builder.Output())]
+
+
+def _notes(folder, data):
+    notes = scan_notes.read_notes(_write(folder, "notes", data), _IDENTITY)
+    if notes is not None:
+        notes.location_of("a.xml")
+
+
+_IDENTITY = {"data_dir": "x"}
+
+
+def _notes_seeds():
+    lines = [json.dumps([f"{name}.xml", [["a.jpg", 1, 2]]]).encode() + b"\n" for name in "abc"]
+    buffer = io.BytesIO()
+    scan_notes.write_sealed(buffer, [scan_notes.head_of(_IDENTITY), *lines])
+    return [buffer.getvalue()]
+
+
 def _tflite_metadata(folder, data):
     metadata.read_normalization(data)
     metadata.read_labels(_write(folder, "a.tflite", data))
@@ -283,7 +371,6 @@ def _tflite_seeds():
 
 
 def _tflite_interface(folder, data):
-    from tfodhelper import errors
     from tfodhelper.tflite import interface
 
     try:
@@ -333,9 +420,6 @@ def _manifest_seeds():
         unlabelled=["c.jpg"],
         findings={"xml-empty": 1},
     )
-    import pathlib
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         manifest.write_manifest(folder, values)
         return [pathlib.Path(folder, manifest.NAME).read_bytes()]
@@ -508,8 +592,12 @@ TARGETS = (
         "archives", _archive, _archive_seeds, (m.in_gzip((*(m.change_tar,) * 8, *m.BYTES)), m.flip_bits, m.replace_all)
     ),
     Target("checkpoint state", _checkpoint_state, _checkpoint_state_seeds, _TEXT),
+    Target("checkpoint", _checkpoint, _checkpoint_seeds, m.BYTES, ("tensorflow",)),
+    Target("graph of a SavedModel", _graph, _graph_seeds, m.BYTES, ("tensorflow",)),
+    Target("tflite file", _tflite_file, _tflite_file_seeds, m.BYTES, ("tensorflow",)),
     Target("tflite metadata", _tflite_metadata, _tflite_seeds, (*m.BYTES, m.change_zip, m.change_zip)),
     Target("tflite interface", _tflite_interface, _tflite_interface_seeds, _JSON, ("tensorflow",)),
+    Target("notes of a scan", _notes, _notes_seeds, _JSON),
     Target("manifest", _manifest, _manifest_seeds, _JSON),
     Target("run.json", _run_state, _run_state_seeds, _JSON),
     Target("workspace.json", _workspace, _workspace_seeds, _JSON),

@@ -20,6 +20,7 @@ def test_mutated_inputs_are_read_or_refused_in_words(target):
         "tflite interface",
         "checkpoint state",
         "--set",
+        "notes of a scan",  # are read again instead
     )
 
 

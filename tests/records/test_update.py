@@ -139,7 +139,7 @@ def test_jobs_give_the_result_of_one_conversion(tmp_path, count):
     assert not (tmp_path / "many" / result.PARTS).exists()
 
 
-@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/9999999999", "\u00b9/3"])
 def test_an_invalid_part_is_rejected(tmp_path, shard):
     with pytest.raises(errors.UsageError, match=f"--shard={shard}: invalid value"):
         convert_set(save_set(tmp_path / "data", ["cat"]), tmp_path / "out", shard=shard)

@@ -15,6 +15,7 @@ from tfodhelper.config import configuration
 from tfodhelper.options import complete
 
 _DEFAULT_BUDGET = 100
+_WAITING = ("labelimg",)  # oracles that answer after this process has ended
 _NO_LIMIT = ("image_label",)  # oracles that cost nothing are asked about the whole pool
 # The phase that uses each part of the settings.
 _PHASE_OF = {
@@ -52,7 +53,7 @@ def complete_new(settings):
     return settings | {"selection": settings["selection"] | {"budget": budget}}
 
 
-def current_round(space, changes, label_map=None, has_oracle=False):
+def current_round(space, changes, label_map=None, has_oracle=False, finish_review=False):
     """The unfinished round, with changed settings where that is still possible; or a new one.
 
     Args:
@@ -60,6 +61,7 @@ def current_round(space, changes, label_map=None, has_oracle=False):
       changes: {part: value, or dict of the values that differ}, or None.
       label_map: of the workspace.
       has_oracle: whether the caller brings an oracle of its own, whatever the settings say.
+      finish_review: whether answers that are missing are not waited for.
 
     Returns:
       `workspace.Round`.
@@ -73,6 +75,12 @@ def current_round(space, changes, label_map=None, has_oracle=False):
     settings = _apply_changes(before, changes)
     if not has_oracle:
         build.check_names(settings["oracle"]["name"], (changes or {}).get("oracle", {}))
+        if finish_review and settings["oracle"]["name"] not in _WAITING:
+            raise errors.UsageError(
+                f"--finish_review: the oracle {settings['oracle']['name']} answers at once, and nobody reviews drafts",
+                expected="the oracle " + " or ".join(_WAITING),
+                fix="leave the flag out",
+            )
     round_ = rounds[-1] if goes_on else None
     if round_ is None or not round_.has("select"):
         select.SelectOptions(seed=settings["seed"], **settings["selection"]).check()

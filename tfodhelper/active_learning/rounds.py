@@ -71,7 +71,9 @@ def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, fi
 def _advance(space, changes, oracle, until, finish_review):
     """Finishes the current round, or begins and finishes the next one; returns how that ended."""
     label_map = label_maps.read_label_map(space.label_map)
-    round_ = round_settings.current_round(space, changes, label_map, has_oracle=oracle is not None)
+    round_ = round_settings.current_round(
+        space, changes, label_map, has_oracle=oracle is not None, finish_review=finish_review
+    )
     if not round_.has("predict") and until != "train" and next(space.open_pool(before=round_.number), None) is None:
         console.say("the pool is used up: every image in it was adopted")
         return EMPTY

@@ -16,7 +16,7 @@ _SUBFOLDER = "checkpoint"  # of an export and of an archive of the second genera
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _NAMED = re.compile(r'^model_checkpoint_path:\s*"(.*)"', re.MULTILINE)
 _MOST_NAME_BYTES = 200  # file systems allow 255, and the names of the checkpoint's files are longer
-_NUMBER = re.compile(r"-(\d+)$")
+_NUMBER = re.compile(r"-([0-9]{1,18})$")
 
 
 def find_checkpoint(path):

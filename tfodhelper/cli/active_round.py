@@ -7,6 +7,9 @@ confirms. With the oracle labelimg it stops when the drafts are written: verify 
 the same command again. It adopts what is verified. As long as some drafts are not, it asks for the rest again;
 --finish_review continues without them, and they stay in the pool.
 
+The workspace keeps the settings of its rounds: a flag that is left out means what is stored there, not its default. One
+that is given holds for this round and all later ones; what the round has already been done with cannot change any more.
+
 --until=train stops after the training: several machines may then predict the pool with `active predict --shard=i/n`.
 """
 

@@ -4,6 +4,8 @@
 
 Continues until the workspace has that many finished rounds, including those done before, and then trains on all that
 was adopted. With the oracle labelimg it stops whenever a person is asked.
+
+The workspace keeps the settings of its rounds: a flag that is left out means what is stored there, not its default.
 """
 
 from tfodhelper import tensorflow_setup

@@ -21,7 +21,8 @@ from tfodhelper import errors, limits, protos, spelling
 from tfodhelper.config import pipeline as pipelines
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
-_STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
+_STEP = re.compile(r"(\w+)(?:\[([0-9]{1,9})\])?")
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def apply_overrides(pipeline, overrides):
@@ -58,7 +59,7 @@ def _split_path(override, path):
         match = _STEP.fullmatch(part)
         if not match:
             raise _error(override, f"{part!r} is not a field name", expected="name, or name[index]")
-        if part.isdigit() and steps:
+        if steps and _INDEX.fullmatch(part):
             steps[-1] = (steps[-1][0], int(part))
         else:
             steps.append((match[1], None if match[2] is None else int(match[2])))

@@ -219,7 +219,7 @@ def parse_part(text, flag):
     Raises:
       UsageError: the text has another form.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise errors.UsageError(f"{flag}={text}: invalid value", expected="NUMBER/COUNT, such as 2/5", received=text)
     return int(match[1]), int(match[2])

@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 
-from tfodhelper import own_files, storage
+from tfodhelper import limits, own_files, storage
 
 NAME = "losses.jsonl"  # in a model folder: a line for each logged stretch of steps, {"step": its last step, tag: mean}
 
@@ -33,7 +33,7 @@ class LossLog:
         if self._path is not None and self._path.is_file() and not self._path.is_symlink():
             for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
-                    line = json.loads(text)
+                    line = limits.parse_json(text)
                     lines.append({"step": int(line.pop("step")), **{tag: float(line[tag]) for tag in line}})
         return lines
 

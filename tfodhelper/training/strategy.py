@@ -1,12 +1,12 @@
 """Builds the `tf.distribute.Strategy` that --strategy names, with the Model Garden's distribution code."""
 
-import json
 import os
+from typing import Any
 
 import tensorflow as tf
 from official.common import distribute_utils
 
-from tfodhelper import errors
+from tfodhelper import errors, json_shapes, limits
 from tfodhelper.training.options import STRATEGIES
 
 
@@ -23,6 +23,7 @@ def build_strategy(name="auto", tpu_address=None):
     """
     # Before any device is requested: afterwards, the workers' connections cannot be configured.
     if name == "multi_worker":
+        _read_cluster()
         if not os.environ.get("TF_CONFIG"):
             raise _no_device("multi_worker", "the environment variable TF_CONFIG", "set it on every worker")
         return distribute_utils.get_distribution_strategy("multi_worker_mirrored")
@@ -61,11 +62,35 @@ def _no_device(name, expected, fix):
 
 def is_chief_process(name):
     """Whether this process is the one of its job that holds the model folder; known before there is a strategy."""
-    config = json.loads(os.environ.get("TF_CONFIG") or "{}") if name == "multi_worker" else {}
+    config = _read_cluster() if name == "multi_worker" else {}
     task = config.get("task", {})
     if "chief" in config.get("cluster", {}):
         return task.get("type") == "chief"
     return int(task.get("index", 0)) == 0
+
+
+_CLUSTER = {"cluster?": {str: Any}, "task?": {"type?": str, "index?": (int, str)}}
+_SHOWN = 200  # characters of an invalid TF_CONFIG
+
+
+def _read_cluster():
+    """The content of the environment variable TF_CONFIG.
+
+    Raises:
+      UsageError: it is not what TensorFlow documents.
+    """
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        config = limits.parse_json(text)
+        json_shapes.check(config, _CLUSTER, "its content")
+        int(config.get("task", {}).get("index", 0))
+    except ValueError as error:
+        raise errors.UsageError(
+            f"--strategy=multi_worker: the environment variable TF_CONFIG is invalid ({error})",
+            expected='{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}',
+            received=text[:_SHOWN],
+        ) from error
+    return config
 
 
 def is_chief(strategy):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfodhelper import errors, spelling, state_files, storage
+from tfodhelper import errors, limits, spelling, state_files, storage
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
@@ -320,7 +320,7 @@ def find_predictions(folder, names):
 def _name_of(line, decoder):
     """The name in a line, without parsing the rest of it."""
     start = '{"name": '
-    return decoder.raw_decode(line, len(start))[0] if line.startswith(start) else json.loads(line)["name"]
+    return decoder.raw_decode(line, len(start))[0] if line.startswith(start) else limits.parse_json(line)["name"]
 
 
 def _to_prediction(value):

@@ -7,10 +7,9 @@ adopted is in the set of the next one.
 import collections
 import dataclasses
 import itertools
-import json
 import pathlib
 
-from tfodhelper import errors, run_layout, sheets
+from tfodhelper import errors, limits, run_layout, sheets
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.selection import selection as selections
@@ -225,7 +224,7 @@ def _read_manifest_head(path):
         lines = list(itertools.takewhile(lambda line: not line.startswith('  "images":'), file))
     text = "".join(lines).rstrip()
     try:
-        head = json.loads(text[:-1] + "}" if text.endswith(",") else text)
+        head = limits.parse_json(text[:-1] + "}" if text.endswith(",") else text)
         return {key: head[key] for key in ("files", "shards")}
     except (ValueError, KeyError, TypeError) as error:
         raise errors.StorageError(f"{path}: is not a manifest ({type(error).__name__}: {error})") from error

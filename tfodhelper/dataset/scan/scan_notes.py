@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 
-from tfodhelper import errors, storage
+from tfodhelper import errors, limits, storage
 from tfodhelper.outofcore import columns, sorting
 
 _FORMAT = 5  # raised when images or annotations are judged differently, so that earlier notes are not used
@@ -61,7 +61,7 @@ class Notes:
             return False
         except OSError as error:
             raise errors.StorageError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError:
+        except (ValueError, RecursionError):
             return False  # notes are only an optimization
         for name, offset, length in _list_lines(path, identity):
             self._names.append(name)
@@ -92,7 +92,7 @@ def _list_lines(path, identity):
     """
     with open(path, "rb") as file:
         head = file.readline()
-        if json.loads(head or "null") != {"format": _FORMAT, "identity": identity}:
+        if limits.parse_json(head or "null") != {"format": _FORMAT, "identity": identity}:
             raise ValueError
         offset, checksum = len(head), zlib.crc32(head)
         for line in file:
