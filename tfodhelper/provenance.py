@@ -10,9 +10,8 @@ import json
 import os
 import pathlib
 
-from tfodhelper import limits
+from tfodhelper import limits, user_files
 from tfodhelper import options as described
-from tfodhelper import user_files
 from tfodhelper.version import __version__
 
 NAME = ".command.json"  # in the folder of the results

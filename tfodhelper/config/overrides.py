@@ -17,7 +17,7 @@ import re
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor as _Kind
 
-from tfodhelper import errors, limits, protos, spelling
+from tfodhelper import errors, limits, plain_text, protos, spelling
 from tfodhelper.config import pipeline as pipelines
 
 _OVERRIDE = re.compile(r"\s*([\w.\[\]]+?)\s*(\+?=)\s*(.*?)\s*", re.DOTALL)
@@ -49,7 +49,7 @@ def apply_overrides(pipeline, overrides):
 
 
 def _error(override, problem="is not a valid change", **facts):
-    return errors.ConfigError(f"--set {override}: {problem}", **facts)
+    return errors.ConfigError(f"--set {plain_text.shorten(override)}: {problem}", **facts)
 
 
 def _split_path(override, path):
@@ -58,7 +58,9 @@ def _split_path(override, path):
     for part in path.split("."):
         match = _STEP.fullmatch(part)
         if not match:
-            raise _error(override, f"{part!r} is not a field name", expected="name, or name[index]")
+            raise _error(
+                override, f"{plain_text.shorten(part, 40)!r} is not a field name", expected="name, or name[index]"
+            )
         if steps and _INDEX.fullmatch(part):
             steps[-1] = (steps[-1][0], int(part))
         else:
