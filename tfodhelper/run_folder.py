@@ -267,7 +267,9 @@ def _config(options, folder, start, converted):
 def _train(options, folder, pipeline):
     from tfodhelper.training import jobs
 
-    return jobs.train_model(pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options))
+    return jobs.train_model(
+        pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options), options.num_steps == 0
+    )
 
 
 def _export(options, folder, pipeline, converted, result):

@@ -144,7 +144,7 @@ def test_a_check_gives_what_it_finds(folder, tmp_path):
         (lambda: tfodhelper.run(data_dir="nowhere", model="ssd_mobilnet_v1"), "did you mean"),
         (lambda: tfodhelper.run(data_dir="nowhere"), "model"),
         (lambda: tfodhelper.convert(data_dir="nowhere", output_dir="out"), "nowhere"),
-        (lambda: tfodhelper.train(pipeline_config_path="nowhere", model_dir="out", num_steps=0), "at least 1"),
+        (lambda: tfodhelper.train(pipeline_config_path="nowhere", model_dir="out", num_steps=-1), "at least 0"),
         (lambda: tfodhelper.evaluate(model_dir="nowhere"), "no pipeline.config in this folder or around it"),
         (lambda: tfodhelper.export(trained_checkpoint_dir="nowhere", output_directory="out"), "no pipeline.config"),
         (lambda: tfodhelper.check(data_dir="nowhere"), "nowhere"),

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tests.checkpoints import slim_tables
-from tfodhelper.checkpoints.keys import SUFFIX, Part
+from tfodhelper.checkpoints.keys import SUFFIX, ClassColumns, Part
 from tfodhelper.families import roles
 
 STAGES = {
@@ -108,12 +108,14 @@ class Keys:
         box_head, class_head = (head.removeprefix("model/_mask_rcnn_box_predictor/") for head in (BOX_HEAD, CLASS_HEAD))
         module.add_pair(box_head, f"{scope}/BoxEncodingPredictor", [7, 4 * (boxes or num_classes)])
         module.add_pair(class_head, f"{scope}/ClassPredictor", [7, num_classes + 1])
-        class_keys = [key for key in module.variables if boxes is None or key.startswith(class_head)]
-        return self._make_part("_mask_rcnn_box_predictor", module, roles.HEAD, frozenset(class_keys))
+        class_columns = {key: ClassColumns(1) for key in module.variables if key.startswith(class_head)}
+        if boxes is None:
+            class_columns |= {key: ClassColumns(0, 4) for key in module.variables if key.startswith(box_head)}
+        return self._make_part("_mask_rcnn_box_predictor", module, roles.HEAD, class_columns)
 
-    def _make_part(self, scope, module, role, class_keys=frozenset()):
+    def _make_part(self, scope, module, role, class_columns=None):
         slim_names = {key: (name,) for key, name in module.slim_names.items()}
-        return Part(scope, module, role, class_keys, slim_names=slim_names)
+        return Part(scope, module, role, class_columns or {}, slim_names=slim_names)
 
 
 def _leaves_of(layer, layers, is_norm, has_gamma):

@@ -152,7 +152,7 @@ def test_parts_name_their_own_variables_and_no_other(detector):
     assert roles.BACKBONE in {part.role for part in parts} and roles.HEAD in {part.role for part in parts}
     for part in parts:
         own = set(part.module.checkpoint_keys())
-        assert part.class_keys <= own and set(part.slim_names) <= own and set(part.classification_keys) <= own
+        assert set(part.class_columns) <= own and set(part.slim_names) <= own and set(part.classification_keys) <= own
         of_classification = part.role in (roles.BACKBONE, roles.CLASSIFIER)
         assert set(part.classification_keys) == (own if of_classification else set()), part.scope
     variables = [named for part in parts for named in part.variables()]

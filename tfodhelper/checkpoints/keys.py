@@ -20,6 +20,21 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _CLASSIFICATION_ROOT = "feature_extractor"
 
 
+class ClassColumns(NamedTuple):
+    """How the classes are arranged in the last dimension of a variable.
+
+    It consists of equal sections (one for each anchor, or a single one); a section has columns for the background, then
+    one for each class.
+
+    Attributes:
+      num_background: columns for the background.
+      width: numbers per column: 1 for logits, 4 for boxes.
+    """
+
+    num_background: int
+    width: int = 1
+
+
 class NamedVariable(NamedTuple):
     """A variable and what it is called in checkpoints.
 
@@ -28,14 +43,19 @@ class NamedVariable(NamedTuple):
       variable: a `tf.Variable`.
       classification_key: in object-graph checkpoints of a classification network; None for what those do not have.
       slim_names: in first-generation checkpoints, the likeliest first.
-      depends_on_classes: whether its last dimension follows from the number of classes.
+      class_columns: `ClassColumns` of its last dimension; None if that does not follow from the number of classes.
     """
 
     key: str
     variable: object
     classification_key: str | None
     slim_names: tuple
-    depends_on_classes: bool
+    class_columns: ClassColumns | None
+
+    @property
+    def depends_on_classes(self):
+        """Whether the last dimension follows from the number of classes."""
+        return self.class_columns is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +66,7 @@ class Part:
       scope: its place below `model/` in object-graph checkpoints.
       module: has `checkpoint_keys()`, {own key: variable}, and `regularization_losses()`, a list of scalars.
       role: one of `families.roles`.
-      class_keys: own keys of the variables whose last dimension follows from the number of classes; empty for a part
-        that does not depend on the classes.
+      class_columns: {own key: `ClassColumns`} of the variables whose last dimension follows from the number of classes.
       classification_keys: {own key: key below the root of a classification checkpoint}.
       slim_names: {own key: names in first-generation checkpoints, the likeliest first}.
     """
@@ -55,7 +74,7 @@ class Part:
     scope: str
     module: object
     role: str
-    class_keys: frozenset = frozenset()
+    class_columns: Mapping[str, ClassColumns] = dataclasses.field(default_factory=dict)
     classification_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
     slim_names: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
@@ -74,5 +93,5 @@ class Part:
             variable=variable,
             classification_key=classification_key and f"{_CLASSIFICATION_ROOT}/{classification_key}{SUFFIX}",
             slim_names=tuple(self.slim_names.get(own_key, ())),
-            depends_on_classes=own_key in self.class_keys,
+            class_columns=self.class_columns.get(own_key),
         )

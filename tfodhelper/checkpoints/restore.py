@@ -6,11 +6,12 @@ classes (`keys.Part`).
 
 import dataclasses
 import re
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfodhelper import errors, spelling
-from tfodhelper.checkpoints import keys, whole
+from tfodhelper.checkpoints import class_rows, keys, whole
 from tfodhelper.families import roles
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -58,7 +59,7 @@ class RestoreReport:
         return "\n".join(lines)
 
 
-def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
+def restore_for_fine_tuning(detector, path, checkpoint_type="detection", known_classes=None):
     """Fills a new detector from a checkpoint of the same kind of network, whatever its classes.
 
     Args:
@@ -66,6 +67,8 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
       path: see `whole.find_whole`.
       checkpoint_type: a key of `roles.CHECKPOINT_TYPES`, which lists the roles of the parts to restore. A variable
         whose shape differs only because the number of classes differs keeps its initial values.
+      known_classes: `ClassRows`; then all parts are restored whatever the type, and the layers that depend on the
+        classes class by class. None: they are restored where the number of classes is the same.
 
     Returns:
       `RestoreReport`.
@@ -75,6 +78,8 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
       ConfigError: the type is unknown.
     """
     restored_roles = roles.restored_by(checkpoint_type)
+    if known_classes is not None:
+        restored_roles = roles.ALL
     reason = f"because the checkpoint type is {checkpoint_type}"
     wanted, initialized = [], []
     for part in detector.parts():
@@ -82,7 +87,40 @@ def restore_for_fine_tuning(detector, path, checkpoint_type="detection"):
             wanted += part.variables()
         else:
             initialized += [(named.key, reason) for named in part.variables()]
-    return _restore(path, wanted, initialized, other_classes_are_fine=True)
+    return _restore(
+        path, wanted, initialized, other_classes_are_fine=True, by_class=_ByClass.of(detector, known_classes)
+    )
+
+
+def count_classes(detector, path):
+    """Number of classes of a checkpoint of the same kind of network, whatever its classes.
+
+    Args:
+      detector: a `Detector`.
+      path: see `whole.find_whole`.
+
+    Raises:
+      CheckpointError: it has no layers that depend on the classes, or those of another detector.
+    """
+    prefix = whole.find_whole(path)
+    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    counts = set()
+    for named in (named for part in detector.parts() for named in part.variables() if named.depends_on_classes):
+        name = _find_name(named, shapes)
+        if name is not None:
+            counts.add(class_rows.count_classes(named, shapes[name][-1], detector.num_classes))
+    if len(counts) != 1 or None in counts:
+        raise errors.CheckpointError(
+            f"{prefix}: "
+            + (
+                "its layers have other anchors than the model's"
+                if counts
+                else "has no layer that depends on the classes"
+            ),
+            expected="the checkpoint of a detector like this one, whose classes can be kept",
+            fix="use another checkpoint, or leave out --keep_classes",
+        )
+    return counts.pop()
 
 
 def restore_trained(detector, path):
@@ -102,7 +140,35 @@ def restore_trained(detector, path):
     return _restore(path, wanted, [], other_classes_are_fine=False)
 
 
-def _restore(path, wanted, initialized, other_classes_are_fine):
+class _ByClass(NamedTuple):
+    """How layers that depend on the classes are restored class by class."""
+
+    rows: class_rows.ClassRows
+    num_classes: int  # of the model
+
+    @classmethod
+    def of(cls, detector, rows):
+        """None without `ClassRows`."""
+        return None if rows is None else cls(rows, detector.num_classes)
+
+    def check(self, prefix, named, name, shape):
+        """Raises a CheckpointError if a variable in the checkpoint is not one of `rows.num_classes` classes."""
+        expected = [*named.variable.shape[:-1], self.rows.width_in_checkpoint(named, self.num_classes)]
+        if list(shape) != expected:
+            raise errors.CheckpointError(
+                f"{prefix}: variable {name} does not belong to {spelling.count(self.rows.num_classes, 'class')}, the "
+                "largest id of the label map that was taken for this checkpoint's",
+                expected=expected,
+                received=list(shape),
+                fix="name the label map that it was trained with: --checkpoint_label_map=PATH",
+            )
+
+    def value(self, named, stored):
+        """See `ClassRows.fill`."""
+        return self.rows.fill(named, stored, self.num_classes)
+
+
+def _restore(path, wanted, initialized, other_classes_are_fine, by_class=None):
     """Checks everything first, then assigns.
 
     Args:
@@ -111,6 +177,7 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
       initialized: (key, reason) of the detector's other variables.
       other_classes_are_fine: whether a variable whose shape differs only because the number of classes differs keeps
         its initial values; otherwise this is an error.
+      by_class: `_ByClass`, or None.
     """
     prefix = whole.find_whole(path)
     reader = tf.train.load_checkpoint(prefix)
@@ -120,6 +187,9 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
         name = _find_name(named, shapes)
         if name is None:
             missing.append(named)
+        elif by_class is not None and named.depends_on_classes:
+            by_class.check(prefix, named, name, shapes[name])
+            names[named.key] = name
         elif list(named.variable.shape) == list(shapes[name]):
             names[named.key] = name
         elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
@@ -131,7 +201,10 @@ def _restore(path, wanted, initialized, other_classes_are_fine):
         _raise_missing(prefix, missing, len(wanted), shapes)
     for named in wanted:
         if named.key in names:
-            named.variable.assign(reader.get_tensor(names[named.key]))
+            value = reader.get_tensor(names[named.key])
+            if by_class is not None and named.depends_on_classes:
+                value = by_class.value(named, value)
+            named.variable.assign(value)
     known = {*names.values(), *other_classes, *(named.key for named in wanted), *(key for key, _ in initialized)}
     others = [name for name in shapes if name not in known and not _BOOKKEEPING.search(name)]
     unused = tuple(sorted(name for name in others if not _RANGES.search(name)))

@@ -31,7 +31,7 @@ def main(fv, args):
     tensorflow_setup.prepare_training()
     from tfodhelper.training import jobs
 
-    result = jobs.train(options)
+    jobs.train(options)
     console.say_next(
         invocation.tensorboard_command(options.model_dir),
         invocation.format_command(
@@ -41,4 +41,3 @@ def main(fv, args):
             output_directory="exported",
         ),
     )
-    return 0 if result.step else 1

@@ -279,6 +279,9 @@ def _set_num_steps(pipeline, base, facts, num_steps):
     old, reason = train.num_steps, ""
     if num_steps is None and base.is_own and old:
         return [f"steps: {old}"]
+    if num_steps == 0:
+        train.num_steps = 0
+        return ["steps: 0, the starting weights are evaluated and exported as they are"]
     if num_steps is None:
         wanted = math.ceil(EPOCHS * facts.num_train / train.batch_size)
         num_steps = max(STEP_RANGE[0], min(STEP_RANGE[1], wanted))

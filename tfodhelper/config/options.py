@@ -34,7 +34,10 @@ class ModelOptions(options.Options):
         None, "A pipeline.config of your own to start from, instead of the model's."
     )
     num_steps: int | None = options.option(
-        None, "Number of training steps; when omitted, chosen from the number of images.", least=1
+        None,
+        "Number of training steps; when omitted, chosen from the number of images; 0 evaluates and exports the "
+        "starting weights.",
+        least=0,
     )
     batch_size: int | None = options.option(None, "Images per step; when omitted, chosen for the model.", least=1)
     learning_rate: float | None = options.option(

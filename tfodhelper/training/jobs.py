@@ -1,6 +1,7 @@
 """Training and evaluation of one model folder, from a pipeline.config to a result."""
 
 import contextlib
+import dataclasses
 import pathlib
 
 import tensorflow as tf
@@ -38,7 +39,7 @@ def train(options):
       UsageError, ConfigError, CheckpointError, TrainingError, StorageError.
     """
     pipeline = pipelines.read_pipeline(options.pipeline_config_path)
-    if options.num_steps:
+    if options.num_steps is not None:
         pipeline.train_config.num_steps = options.num_steps
     checkpoint = options.fine_tune_checkpoint
     if checkpoint == config_options.ZOO:
@@ -50,7 +51,7 @@ def train(options):
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
     pipeline = _change(pipeline, options)
     with process_log_in(options.model_dir), console.phase("train"):
-        return train_model(pipeline, options.model_dir, pick(TrainOptions, options))
+        return train_model(pipeline, options.model_dir, pick(TrainOptions, options), options.num_steps == 0)
 
 
 def evaluate(options):
@@ -94,24 +95,30 @@ def _class_names(pipeline):
     return [item.name for item in label_maps.read_label_map(path)] if pathlib.Path(path).is_file() else None
 
 
-def train_model(pipeline, model_dir, options):
+def train_model(pipeline, model_dir, options, only_evaluates=False):
     """Trains a model with evaluation every few steps, or resumes an interrupted training.
 
     Args:
       pipeline: a complete `TrainEvalPipelineConfig` message.
       model_dir: folder of checkpoints, event files and evaluations; one process at a time.
       options: `TrainOptions`.
+      only_evaluates: whether 0 steps are what is wanted; else they mean that the number is not set.
 
     Returns:
       A `loop.TrainResult`.
 
     Raises:
-      ConfigError, CheckpointError, TrainingError, StorageError.
+      ConfigError, CheckpointError, TrainingError, StorageError, UsageError.
     """
-    if pipeline.train_config.num_steps < 1:
-        raise errors.ConfigError("train_config.num_steps: the number of training steps is not set", fix="--num_steps=N")
+    if pipeline.train_config.num_steps < 1 and not only_evaluates:
+        raise errors.ConfigError(
+            "train_config.num_steps: the number of training steps is not set",
+            fix="--num_steps=N; 0 only evaluates the starting weights",
+        )
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
+    if options.keep_classes:
+        starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
     max_boxes = inputs_build.max_training_boxes(pipeline)
     check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True, max_boxes=max_boxes)
     num_validation = check_eval_records(pipeline)
@@ -125,6 +132,18 @@ def train_model(pipeline, model_dir, options):
         keep_jpeg_dct(model_dir, options.jpeg_dct, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
+
+
+def _keep_classes(starting_point, label_map, checkpoint_label_map):
+    if starting_point.checkpoint is None:
+        raise errors.UsageError(
+            "--keep_classes needs a checkpoint whose classes are kept",
+            received="training from scratch",
+            fix="--fine_tune_checkpoint=PATH, or leave out --keep_classes",
+        )
+    return dataclasses.replace(
+        starting_point, keeps_classes=True, label_map=label_map, checkpoint_label_map=checkpoint_label_map
+    )
 
 
 def keep_sampling(input_reader, model_dir, options, is_chief=True):

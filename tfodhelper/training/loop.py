@@ -58,7 +58,7 @@ class Session:
         self.strategy = strategy.build_strategy(options.strategy, options.tpu_address)
         self.is_chief = strategy.is_chief(self.strategy)
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
-        self._num_validation_images = num_validation_images
+        self._num_validation_images, self._starting_point = num_validation_images, starting_point
         self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = whole.find_to_resume(self.model_dir) if train else None
@@ -203,6 +203,8 @@ class Session:
         step = self.start_step
         # A process that was killed between a checkpoint and the end of its evaluation must catch up on that evaluation.
         if step and self._is_due(step) and not self.history.has(step):
+            self._evaluate(controller)
+        if step == 0 and (num_steps == 0 or self._starting_point.keeps_classes) and not self.history.has(0):
             self._evaluate(controller)
         while step < num_steps:
             target = min(num_steps, (step // self.eval_every + 1) * self.eval_every)

@@ -55,6 +55,17 @@ class TrainOptions(DeviceOptions, SamplingOptions):
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
     )
     seed: int = options.seed_option()
+    keep_classes: bool = options.option(
+        False,
+        "Keeps what the fine-tuning checkpoint knows about classes that have the same names as those of the data, in "
+        "any case of letters; evaluates before the first step.",
+    )
+    checkpoint_label_map: options.Path | None = options.option(
+        None,
+        "Label map of the fine-tuning checkpoint, a path or a name such as mscoco; when omitted, the one beside the "
+        "checkpoint, or that of the model of the zoo.",
+        only_with=("keep_classes",),
+    )
     freeze: int | str | None = options.option(
         None,
         "What training leaves as it is: backbone, neck (the backbone too), or the first N stages of the backbone; "
@@ -94,7 +105,9 @@ class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
     title = "Model and configuration"
 
     num_steps: int | None = options.option(
-        None, "Number of training steps; when omitted, as the configuration says.", least=1
+        None,
+        "Number of training steps; when omitted, as the configuration says; 0 only evaluates the starting weights.",
+        least=0,
     )
     fine_tune_checkpoint: options.Path | None = options.option(
         None,

@@ -8,7 +8,10 @@ import tf_keras
 from official.core import base_task
 
 from tfodhelper import console, families, jpeg_dct, resizers, spelling
+from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import restore
+from tfodhelper.checkpoints.class_rows import ClassRows
+from tfodhelper.config import checkpoint_classes
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
@@ -35,10 +38,16 @@ class StartingPoint:
     Args:
       checkpoint: prefix or folder of a checkpoint, or None to train from scratch.
       checkpoint_type: detection, classification or full.
+      keeps_classes: whether what the checkpoint knows of classes with the names of the model's is kept.
+      label_map: with `keeps_classes`, the label map of the model.
+      checkpoint_label_map: that of the checkpoint, see `checkpoint_classes.find_label_map`; None: found.
     """
 
     checkpoint: str | None = None
     checkpoint_type: str = "detection"
+    keeps_classes: bool = False
+    label_map: label_maps.LabelMap | None = None
+    checkpoint_label_map: str | None = None
 
 
 class DetectionTask(base_task.Task):
@@ -98,8 +107,13 @@ class DetectionTask(base_task.Task):
             if self._frozen is not None:
                 console.warn("frozen variables keep their random values: there is no checkpoint to restore them from")
             return
-        self.restore_report = restore.restore_for_fine_tuning(model, point.checkpoint, point.checkpoint_type)
+        class_rows, text = self._known_classes(model) if point.keeps_classes else (None, None)
+        self.restore_report = restore.restore_for_fine_tuning(
+            model, point.checkpoint, point.checkpoint_type, class_rows
+        )
         console.say(str(self.restore_report))
+        if text:
+            console.say(text)
         random = (
             [] if self._frozen is None else [k for k, _ in self.restore_report.initialized if k in self._frozen.keys]
         )
@@ -108,6 +122,14 @@ class DetectionTask(base_task.Task):
                 f"{spelling.count(len(random), 'frozen variable keeps', 'frozen variables keep')} random values: the "
                 "checkpoint does not restore them, see above"
             )
+
+    def _known_classes(self, model):
+        """`ClassRows` of the checkpoint that the training starts from, and what is to be said of them."""
+        point = self._starting_point
+        num_classes = restore.count_classes(model, point.checkpoint)
+        candidate = checkpoint_classes.find_label_map(point.checkpoint, num_classes, point.checkpoint_label_map)
+        known = checkpoint_classes.match_classes(point.label_map, candidate)
+        return ClassRows(num_classes, known.source_of), known.text
 
     def build_inputs(self, params, input_context=None):
         """Builds the `tf.data.Dataset` of training or validation for one input pipeline."""

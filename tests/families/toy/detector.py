@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from tests.families.toy import row
-from tfodhelper.checkpoints.keys import Part
+from tfodhelper.checkpoints.keys import ClassColumns, Part
 from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Groundtruth, Predictions
 from tfodhelper.models import detector, keras_keys, layers, pixels
@@ -113,10 +113,10 @@ class ToyDetector(detector.Detector):
         }
 
     def parts(self):
-        of_classes = frozenset(key for key in self.head.checkpoint_keys() if key.startswith("presence/"))
+        of_classes = [key for key in self.head.checkpoint_keys() if key.startswith("presence/")]
         return [
             Part("_toy_backbone", self.backbone, roles.BACKBONE),
-            Part("_toy_head", self.head, roles.HEAD, class_keys=of_classes),
+            Part("_toy_head", self.head, roles.HEAD, class_columns=dict.fromkeys(of_classes, ClassColumns(0))),
         ]
 
 

@@ -138,6 +138,6 @@ def _head_part(second):
         scope="_mask_rcnn_box_predictor",
         module=second.head,
         role=roles.HEAD,
-        class_keys=second.head.class_keys(),
+        class_columns=second.head.class_columns(),
         slim_names=second.head.slim_names("SecondStageBoxPredictor"),
     )

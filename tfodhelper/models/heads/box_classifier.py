@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
+from tfodhelper.checkpoints import keys
 from tfodhelper.models import keras_keys, layers, normalization, slim_naming
 from tfodhelper.ops import box_coder
 
@@ -74,21 +75,24 @@ class BoxClassifierHead(tf_keras.layers.Layer):
     def checkpoint_keys(self):
         """{name in checkpoints: variable}; flattening and dropout count as layers before the dense one."""
         dense_index = 1 if self._layout.dropout_rate is None else 2
-        keys = {}
+        own_keys = {}
         for index, prefix in enumerate(
             ("_box_prediction_head/_box_encoder_layers", "_class_prediction_head/_class_predictor_layers")
         ):
-            keys.update(keras_keys.keys_under(f"{prefix}/{dense_index}", self.dense[index]))
+            own_keys.update(keras_keys.keys_under(f"{prefix}/{dense_index}", self.dense[index]))
             if self.norms:
-                keys.update(keras_keys.keys_under(f"{prefix}/{dense_index + 1}", self.norms[index]))
-        return keys
+                own_keys.update(keras_keys.keys_under(f"{prefix}/{dense_index + 1}", self.norms[index]))
+        return own_keys
 
-    def class_keys(self):
-        """Own keys of the variables whose last dimension follows from the number of classes."""
-        indices = (1,) if self._layout.share_boxes else (0, 1)
-        widened = [layer for index in indices for layer in (self.dense[index], *self.norms[index : index + 1])]
-        ids = {id(variable) for layer in widened for variable in layer.checkpoint_keys().values()}
-        return frozenset(key for key, variable in self.checkpoint_keys().items() if id(variable) in ids)
+    def class_columns(self):
+        """{own key: `ClassColumns`} of the variables whose last dimension follows from the number of classes."""
+        columns = [keys.ClassColumns(0, box_coder.CODE_SIZE), keys.ClassColumns(1)]
+        widened = {}
+        for index in (1,) if self._layout.share_boxes else (0, 1):
+            for layer in (self.dense[index], *self.norms[index : index + 1]):
+                widened |= {id(variable): columns[index] for variable in layer.checkpoint_keys().values()}
+        own_keys = self.checkpoint_keys().items()
+        return {key: widened[id(variable)] for key, variable in own_keys if id(variable) in widened}
 
     def slim_names(self, scope):
         """{own key: names in first-generation checkpoints}."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfodhelper.checkpoints.keys import Part
+from tfodhelper.checkpoints.keys import ClassColumns, Part
 from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models import detector, pixels
@@ -199,6 +199,7 @@ class SSDDetector(detector.Detector):
     def parts(self):
         """See `Detector.parts`."""
         stage = "FeatureExtractor"  # in first-generation checkpoints
+        num_background = self._assigner.num_columns - self.num_classes
         parts = [
             Part(
                 scope=f"_feature_extractor/{self._backbone_scope}",
@@ -217,7 +218,7 @@ class SSDDetector(detector.Detector):
                 scope="_box_predictor",
                 module=self.head,
                 role=roles.HEAD,
-                class_keys=self.head.class_keys(),
+                class_columns=dict.fromkeys(self.head.class_keys(), ClassColumns(num_background)),
                 slim_names=self.head.slim_names(),
             ),
         ]
