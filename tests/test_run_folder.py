@@ -61,7 +61,7 @@ def test_everything_is_in_the_run_folder(folder):
         assert (folder / name).is_file(), name
     state = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert state["finished"] and list(state["phases"]) == ["convert", "config", "train", "export"]
-    assert state["result"]["last"]["step"] == 4
+    assert state["result"]["last"]["step"] == 4 and state["result"]["ended"] == "num_steps"
 
 
 def test_the_process_log_has_start_end_and_duration_of_each_phase(folder):

@@ -77,6 +77,7 @@ def _check_early(options):
     """Raises for what can be known without reading images and without a download: names, flags, folders, devices."""
     from tfodhelper.config import configuration
 
+    options.check_end()
     configuration.check_start(options)
     options.check_early()
     if options.strategy == "gpu":
@@ -211,11 +212,12 @@ def _phases(options, folder, state):
     # The images are read before the weights are downloaded: what is wrong with them costs no download.
     from tfodhelper import tensorflow_setup
     from tfodhelper.config import configuration
+    from tfodhelper.training import patience
 
     tensorflow_setup.prepare_training()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     if "config" not in state["phases"]:
-        configuration.check_with_data(options, converted)
+        patience.check_metric(options, configuration.check_with_data(options, converted), converted.label_map)
     start = configuration.find_start(options)
     _check_space(folder, start.checkpoint)
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
@@ -303,15 +305,16 @@ def _numbers(result):
             "mAP@.50IOU": record["metrics"][evaluation.MAP_50],
         }
         for name, record in (("best", best or last), ("last", last))
-    } | {"seconds_per_step": result.seconds_per_step}
+    } | {"seconds_per_step": result.seconds_per_step, "ended": result.ended, "reason": result.reason}
 
 
 def read_result(folder):
     """Reads the metrics of a finished run.
 
     Returns:
-      {"best": record, "last": record, "seconds_per_step": float or None}, records with "step" and "metrics", {tag:
-      value}, with None for a value that cannot be measured; None if the run is not finished.
+      {"best": record, "last": record, "seconds_per_step": float or None, "ended": what ended the training, or None},
+      records with "step" and "metrics", {tag: value}, with None for a value that cannot be measured; None if the run is
+      not finished.
 
     Raises:
       StorageError: run.json cannot be read.
@@ -329,7 +332,9 @@ def read_result(folder):
         tags = {f"DetectionBoxes_Precision/{short}": numbers[short] for short in ("mAP", "mAP@.50IOU")}
         return records.get(numbers["step"], {"step": numbers["step"], "metrics": tags})
 
-    return {"best": read("best"), "last": read("last"), "seconds_per_step": result.get("seconds_per_step")}
+    return {"best": read("best"), "last": read("last")} | {
+        name: result.get(name) for name in ("seconds_per_step", "ended")
+    }
 
 
 def _summary(folder, state):
@@ -345,6 +350,9 @@ def _summary(folder, state):
     console.say(console.format_table(("", "step", "mAP", "mAP@.50IOU", "exported to"), rows, numbers=(1, 2, 3)))
     if any("-" in row[2:4] for row in rows):
         console.say("mAP -: the validation images have no objects to measure it by; the best weights are the last ones")
+    result = state["result"]
+    if result.get("ended") == "patience":
+        console.say(f"the training ended early: {result['reason']}")
     times = [(name, console.format_seconds(phase["seconds"])) for name, phase in state["phases"].items()]
     console.say("")
     console.say(console.format_table(("phase", "time"), times, numbers=(1,)))

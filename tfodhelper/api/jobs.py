@@ -40,6 +40,7 @@ def run(options: RunOptions) -> RunResult:
         best=_to_evaluation(result["best"]) if result else None,
         last=_to_evaluation(result["last"]) if result else None,
         seconds_per_step=result["seconds_per_step"] if result else None,
+        ended=result["ended"] if result else None,
     )
 
 
@@ -103,6 +104,7 @@ def train(options: TrainJobOptions) -> TrainResult:
         best_checkpoint=result.best_checkpoint,
         last_checkpoint=result.last_checkpoint,
         seconds_per_step=result.seconds_per_step,
+        ended=result.ended,
     )
 
 

@@ -43,12 +43,14 @@ class RunResult(os.PathLike[str]):
       best: the evaluation with the highest mAP; None in a job of several workers, except in the first one.
       last: the last evaluation; None where `best` is.
       seconds_per_step: median over the training, or None if no step was done.
+      ended: what ended the training: "num_steps" or "patience"; None in runs of former versions.
     """
 
     folder: pathlib.Path
     best: Evaluation | None = None
     last: Evaluation | None = None
     seconds_per_step: float | None = None
+    ended: str | None = None
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -75,6 +77,7 @@ class TrainResult:
       last: the last evaluation.
       best_checkpoint, last_checkpoint: prefixes of their weights.
       seconds_per_step: median over the steps of this process, or None if it did none.
+      ended: what ended it: "num_steps" or "patience".
     """
 
     folder: pathlib.Path
@@ -84,6 +87,7 @@ class TrainResult:
     best_checkpoint: str
     last_checkpoint: str
     seconds_per_step: float | None
+    ended: str = "num_steps"
 
 
 @dataclasses.dataclass(frozen=True)

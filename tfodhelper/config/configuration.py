@@ -67,11 +67,15 @@ def check_with_data(chosen, data):
       chosen: a `ConfigOptions`.
       data: see `generate.generate_pipeline`.
 
+    Returns:
+      The TrainEvalPipelineConfig message without a checkpoint.
+
     Raises:
       ConfigError: fields are not supported, or do not fit the data.
     """
     pipeline, _ = _generate(chosen, Start(_find_base(chosen), None), data)
     _check(chosen, pipeline, says=False)
+    return pipeline
 
 
 def make_pipeline(chosen, start, data):

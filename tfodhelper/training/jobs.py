@@ -15,7 +15,7 @@ from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import left_out, sampling
 from tfodhelper.options import pick
-from tfodhelper.training import evaluation, loop, strategy
+from tfodhelper.training import evaluation, loop, patience, strategy
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
@@ -117,6 +117,8 @@ def train_model(pipeline, model_dir, options, only_evaluates=False):
         )
     starting_point = find_starting_point(pipeline.train_config)
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
+    options.check_end()
+    patience.check_metric(options, pipeline, label_map)
     if options.keep_classes:
         starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
     max_boxes = inputs_build.max_training_boxes(pipeline)

@@ -14,10 +14,12 @@ from tfodhelper import console, errors, families, own_files, spelling
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import freezing, normalization
-from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, strategy, summaries
+from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, patience, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
+
+NUM_STEPS, PATIENCE = "num_steps", "patience"  # what ends a training
 
 
 @dataclasses.dataclass
@@ -30,6 +32,8 @@ class TrainResult:
       best_checkpoint: prefix of the weights with the highest mAP.
       history: all evaluations.
       seconds_per_step: median over the logged stretches of this process, or None if nothing was trained.
+      ended: NUM_STEPS or PATIENCE: what ended the training.
+      reason: the same in words.
     """
 
     step: int
@@ -37,6 +41,8 @@ class TrainResult:
     best_checkpoint: str
     history: evaluation.History
     seconds_per_step: float | None
+    ended: str = NUM_STEPS
+    reason: str = ""
 
 
 class Session:
@@ -59,6 +65,7 @@ class Session:
         self.is_chief = strategy.is_chief(self.strategy)
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
         self._num_validation_images, self._starting_point = num_validation_images, starting_point
+        self._patience = patience.build_patience(options)
         self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = whole.find_to_resume(self.model_dir) if train else None
@@ -197,7 +204,11 @@ class Session:
         with self.strategy.scope(), quiet_orbit(), self._explained("train_input_reader"):
             controller = self._build_controller()
             step = self._train_and_evaluate(controller, num_steps)
-        return TrainResult(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds())
+        early = self._find_early_end(step) if step < num_steps else None
+        ended, reason = (PATIENCE, early) if early else (NUM_STEPS, f"all {num_steps} steps are done")
+        return TrainResult(
+            *(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds()), ended, reason
+        )
 
     def _train_and_evaluate(self, controller, num_steps):
         step = self.start_step
@@ -206,14 +217,22 @@ class Session:
             self._evaluate(controller)
         if step == 0 and (num_steps == 0 or self._starting_point.keeps_classes) and not self.history.has(0):
             self._evaluate(controller)
-        while step < num_steps:
+        while step < num_steps and not self._find_early_end(step):
             target = min(num_steps, (step // self.eval_every + 1) * self.eval_every)
             self._last_logged = (step, time.monotonic())
             controller.train(steps=target, checkpoint_at_completion=True)
             self.line.end_line()
             step = int(self.trainer.global_step.numpy())
             self._evaluate(controller)
+        if step < num_steps:
+            console.say(f"training ends at step {step} of {num_steps}: {self._find_early_end(step)}")
         return step
+
+    def _find_early_end(self, step):
+        """Why the training ends at a step before its last one, in words, or None; follows from stored evaluations."""
+        if self._patience is None:
+            return None
+        return self._patience.find_end([record for record in self.history.records if record["step"] <= step])
 
     @contextlib.contextmanager
     def _explained(self, name):

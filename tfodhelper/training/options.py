@@ -6,7 +6,7 @@ A new training option is one line in `TrainOptions`. From it are derived the fla
 
 import dataclasses
 
-from tfodhelper import jpeg_dct, options
+from tfodhelper import errors, jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
 from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
@@ -51,6 +51,19 @@ class TrainOptions(DeviceOptions, SamplingOptions):
     eval_every: int | None = options.option(
         None, "Steps between evaluations; when omitted, a tenth of all steps.", least=1
     )
+    patience: int | None = options.option(
+        None,
+        "Ends the training after this many evaluations without improvement of --patience_metric.",
+        least=1,
+        may_change=True,
+    )
+    patience_metric: str = options.option(
+        "eval/DetectionBoxes_Precision/mAP",
+        "The figure that --patience watches, a column of results.csv; losses improve when they fall, other figures "
+        "when they rise.",
+        may_change=True,
+        only_with=("patience",),
+    )
     checkpoint_every: int | None = options.option(
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
     )
@@ -80,6 +93,19 @@ class TrainOptions(DeviceOptions, SamplingOptions):
     )
     log_every: int = 10
     keep_checkpoints: int = 3
+
+    def check_end(self):
+        """Checks that what ends the training can be known by every process of the job.
+
+        Raises:
+          UsageError: it cannot.
+        """
+        if self.patience is not None and self.strategy == "multi_worker":
+            raise errors.UsageError(
+                "--patience cannot be combined with --strategy=multi_worker",
+                expected="a training of one process, which alone decides when to end",
+                fix="leave out --patience",
+            )
 
     def eval_interval(self, num_steps):
         """Steps between evaluations of a training of `num_steps` steps."""
