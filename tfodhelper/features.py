@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, errors, families, jpeg_dct, resizers
+from tfodhelper import console, errors, families, jpeg_dct, resizers, run_layout
 from tfodhelper.annotations import images as image_files
 from tfodhelper.checkpoints import restore
 from tfodhelper.config import pipeline as pipelines
@@ -21,8 +21,9 @@ def build_extractor(path, size_px=224, trust_model=False):
     """A function from crops to features.
 
     Args:
-      path: a folder with pipeline.config and a checkpoint (an export, an archive of the zoo), or a SavedModel with one
-        image input and an output of features: [B, D], or [B, H, W, D], which is averaged over the positions.
+      path: a folder with pipeline.config and a checkpoint (an export, an archive of the zoo), a run folder, meaning its
+        best export, or a SavedModel with one image input and an output of features: [B, D], or [B, H, W, D], which is
+        averaged over the positions.
       size_px: side of the crops for a SavedModel whose input has no fixed size.
       trust_model: whether to load a SavedModel even if it does more than compute, see `prediction.model_safety`.
 
@@ -33,6 +34,8 @@ def build_extractor(path, size_px=224, trust_model=False):
       CheckpointError, PredictionError: the path contains nothing that gives features.
     """
     path = pathlib.Path(path)
+    if run_layout.is_run(path) and run_layout.export_of(path, "best").is_dir():
+        path = run_layout.export_of(path, "best")
     config = path / "pipeline.config" if path.is_dir() else None
     if config is not None and config.is_file():
         return _from_checkpoint(path, config)

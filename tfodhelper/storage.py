@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from typing import Any
@@ -56,12 +57,15 @@ def explain_os_error(error, path):
     return errors.StorageError(f"{path}: {error.strerror or error}")
 
 
+_NODE = re.compile(r"\{\{[^}]*\}\}")  # with which TensorFlow names a node of a graph
+
+
 def explain_refusal_in(text):
     """A `StorageError` for what another library says of a refusal of the system; None if it is about something else."""
     for number, (_, fix) in _REFUSALS.items():
         if os.strerror(number) in text:
             line = next(line for line in text.splitlines() if os.strerror(number) in line)
-            return errors.StorageError(line.strip(), fix=fix)
+            return errors.StorageError(_NODE.sub("", line).strip(), fix=fix)
     return None
 
 

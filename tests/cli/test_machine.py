@@ -120,7 +120,12 @@ def test_what_the_machine_refuses_is_not_a_fault_of_the_program(number):
 def test_the_words_of_another_library_are_recognized():
     text = "run/ckpt-2.data-00000-of-00001.tempstate1; No space left on device [Op:SaveV2]"
     assert "free some space" in str(storage.explain_refusal_in(f"first line\n{text}"))
+    text = (
+        "{{function_node __wrapped__FlushSummaryWriter_device_/job:localhost}} eval/events.v2; No space left on device"
+    )
+    assert str(storage.explain_refusal_in(text)).startswith("eval/events.v2; No space left on device")
     assert storage.explain_refusal_in("shapes do not match") is None
+    assert storage.explain_refusal_in("OOM when allocating tensor with shape[8,512,512,64]") is None
 
 
 def test_a_full_disk_loses_the_log_and_not_the_job(monkeypatch, tmp_path, capsys):

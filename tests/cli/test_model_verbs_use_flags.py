@@ -39,7 +39,7 @@ RUNS = {
     "export": ["--trained_checkpoint_dir={0}/run", "--output_directory={1}"],
     "predict": ["--saved_model_dir={0}/run", "--output_dir={1}", "--draw", "--write_xml", "{0}/set"],
     "check": ["--data_dir={0}/set", "--model={0}/run", "--output_dir={1}"],
-    "stats": ["--data_dir={0}/set", "--features={0}/run/export/best", "--output_dir={1}"],
+    "stats": ["--data_dir={0}/set", "--features={0}/run", "--output_dir={1}"],
 }
 # What only acts on a converted folder that exists already; `convert` shows that it does.
 ELSEWHERE = {"run": {"shard", "update"}}

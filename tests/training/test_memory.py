@@ -1,11 +1,14 @@
 """The error when memory runs out."""
 
+import types
+
 import pytest
 import tensorflow as tf
 
+from tfodhelper import errors
 from tfodhelper.config import pipeline
 from tfodhelper.config.overrides import apply_overrides
-from tfodhelper.training import memory
+from tfodhelper.training import loop, memory
 from tfodhelper.zoo import base_configs
 
 
@@ -67,3 +70,16 @@ def test_the_error_contains_the_reason_and_the_fix():
     assert explained.received == "OOM when allocating tensor with shape[2,1024]"
     assert "model.faster_rcnn.second_stage_batch_size=32 (is 64)" in explained.fix
     assert "model.faster_rcnn.first_stage_max_proposals=150 (is 300)" in explained.fix
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "words"),
+    [
+        ("OOM when allocating tensor with shape[8,512]", errors.TrainingError, "train_config.batch_size"),
+        ("{{node x}} m/ckpt-1.tempstate1; No space left on device [Op:SaveV2]", errors.StorageError, "free some space"),
+    ],
+)
+def test_a_full_disk_is_not_taken_for_full_memory(message, kind, words):
+    session = types.SimpleNamespace(pipeline=read("ssd_mobilenet_v2_320x320_coco17_tpu-8"))
+    with pytest.raises(kind, match=words), loop.Session._explained(session, "train_input_reader"):
+        raise tf.errors.ResourceExhaustedError(None, None, message)

@@ -192,10 +192,11 @@ def _explain_what_tensorflow_refuses(target):
     """TensorFlow writes its files itself and has its own errors for a full disk."""
     try:
         yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
-        raise errors.StorageError(f"{target}: cannot be written: {error.message}") from error
     except tf.errors.OpError as error:
-        raise storage.explain_refusal_in(error.message) or error from error
+        refusal = storage.explain_refusal_in(error.message)
+        if refusal is None and isinstance(error, (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)):
+            refusal = errors.StorageError(f"{target}: cannot be written: {error.message}")
+        raise refusal or error from error
 
 
 def _write_checkpoint(view, folder):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, families, own_files, spelling
+from tfodhelper import console, errors, families, own_files, spelling, storage
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import freezing, normalization
@@ -239,8 +239,9 @@ class Session:
         """Names the record and the image if reading the input fails, and what to lower if memory runs out."""
         try:
             yield
-        except tf.errors.ResourceExhaustedError as error:
-            raise memory.explain_out_of_memory(error, self.pipeline) from error
+        except tf.errors.ResourceExhaustedError as error:  # of a full disk, too
+            refusal = storage.explain_refusal_in(error.message)
+            raise refusal or memory.explain_out_of_memory(error, self.pipeline) from error
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             patterns = [*self.pipeline.eval_input_reader[0].tf_record_input_reader.input_path]
             if name == "train_input_reader":
