@@ -37,16 +37,18 @@ def split_verb(words):
 
 
 def parse(command):
-    """Parses a command; raises if it would be refused before any work."""
-    verb, words = split_verb(shlex.split(command, comments=True))
+    """Parses a command, in which `...` stands for flags that are left out; raises if it would be refused."""
+    words = shlex.split(command, comments=True)
+    is_whole = "..." not in words and "--help" not in words
+    verb, words = split_verb([word for word in words if word not in ("...", "--help")])
     if verb is None:
         raise errors.UsageError(f"no verb in {command!r}")
     fv = flagging.make_flag_values(MODULES[verb])
-    flagging.parse(fv, [word for word in words if word != "--help"])
+    flagging.parse(fv, words)
     missing = [
         name for name in fv if hasattr(fv[name], "option") and fv[name].option.is_required and not fv[name].value
     ]
-    if missing and "--help" not in words:
+    if missing and is_whole:
         raise errors.UsageError(f"{command!r} lacks --{missing[0]}")
     return verb
 
