@@ -12,6 +12,7 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 
 OPEN_TO_ALL = {
     "state_files",
+    "events",
     *(
         "version",
         "errors",

@@ -12,9 +12,10 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, invocation, own_files, result_folder, run_layout, storage
+from tfodhelper import console, errors, events, invocation, own_files, result_folder, run_layout, storage
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import HEADER
+from tfodhelper.events import NotifyOptions
 from tfodhelper.options import Path, complete, option, options_of, pick
 from tfodhelper.records.options import ConvertOptions, RecordOptions
 from tfodhelper.training.options import TrainOptions
@@ -26,7 +27,7 @@ _CHECKPOINTS_ON_DISK = 3 * 2 + 2 + 2 * 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(TrainOptions, ConfigOptions, RecordOptions):
+class RunOptions(NotifyOptions, TrainOptions, ConfigOptions, RecordOptions):
     """All that `run` is told: of the data, of the configuration and of the training."""
 
     title = "Result"
@@ -49,6 +50,13 @@ def run(options, is_part=False):
     Raises:
       TfodhelperError: says what is wrong; finished phases are kept.
     """
+    if is_part or (options.strategy == "multi_worker" and not _is_chief()):
+        return _run(options, is_part)
+    with events.job("run", options.notify, options.on_event):
+        return _run(options, is_part)
+
+
+def _run(options, is_part):
     options.check_model()
     options = options.located()
     settings = _settings(options)
@@ -58,6 +66,8 @@ def run(options, is_part=False):
         if not _is_chief():
             return _follow(options)
     folder = choose_folder(options, settings)
+    if not is_part:
+        events.note(folder=str(folder))
     if not (run_layout.read_state(folder) or {"finished": False})["finished"]:
         _check_early(options)  # what fails here leaves no folder behind
     storage.make_folder(folder)
@@ -70,6 +80,7 @@ def run(options, is_part=False):
             _phases(options, folder, state)
         if not is_part:
             _summary(folder, state)
+            events.emit(events.FINISHED, result=state["result"])
     return folder
 
 
@@ -243,6 +254,7 @@ def _check_space(folder, checkpoint):
 
 def _timed(folder, state, name, work):
     start = datetime.datetime.now()
+    events.emit(events.PHASE_STARTED, phase=name)
     with contextlib.nullcontext() if name == "convert" else console.phase(name):  # convert says its own phase
         value = work()
     seconds = (datetime.datetime.now() - start).total_seconds()

@@ -7,6 +7,7 @@ from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
 from tfodhelper.active_learning.selection.rules import ChoiceOptions, SelectOptions
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import SetOptions, parse_part
+from tfodhelper.events import NotifyOptions
 from tfodhelper.training.options import TrainOptions
 
 PHASES = ("train", "predict", "select", "ask", "merge")
@@ -70,7 +71,7 @@ class RoundOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StepOptions(WorkspaceOptions):
+class StepOptions(NotifyOptions, WorkspaceOptions):
     """How far `active round` and `active run` go."""
 
     title = "Workspace"

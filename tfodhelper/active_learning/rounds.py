@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 
-from tfodhelper import console, errors, own_files, run_folder, spelling, storage
+from tfodhelper import console, errors, events, own_files, run_folder, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings
 from tfodhelper.active_learning import workspace as workspaces
@@ -30,7 +30,26 @@ DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a pe
 _AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
 
 
-def run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, finish_review=False, close=False):
+def run_rounds(folder, number=None, *, notify=None, on_event=None, **how):
+    """Continues a workspace, see `_run_rounds`, and tells how it is doing.
+
+    Args:
+      folder: of the workspace.
+      number: number of finished rounds to reach; None finishes the round that has begun, or one more.
+      notify, on_event: see `events.NotifyOptions`.
+      **how: the other arguments of `_run_rounds`.
+
+    Returns:
+      DONE, WAITS or EMPTY; or the phase after which it stopped.
+    """
+    with events.job("active", notify, on_event):
+        events.note(folder=str(folder))
+        outcome = _run_rounds(folder, number, **how)
+        events.emit(events.FINISHED, outcome=outcome)
+        return outcome
+
+
+def _run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, finish_review=False, close=False):
     """Continues a workspace.
 
     Args:
@@ -74,6 +93,7 @@ def _advance(space, changes, oracle, until, finish_review):
     round_ = round_settings.current_round(
         space, changes, label_map, has_oracle=oracle is not None, finish_review=finish_review
     )
+    events.note(round=round_.number)
     if not round_.has("predict") and until != "train" and next(space.open_pool(before=round_.number), None) is None:
         console.say("the pool is used up: every image in it was adopted")
         return EMPTY
@@ -88,6 +108,8 @@ def _advance(space, changes, oracle, until, finish_review):
     }
     for name in workspaces.PHASES:
         if not round_.has(name):
+            if name != "train":  # whose own phases are announced
+                events.emit(events.PHASE_STARTED, phase=name)
             with console.phase(f"round {round_.number}: {name}"):
                 start = time.monotonic()
                 finished = phases[name]()

@@ -11,6 +11,7 @@ from tfodhelper.active_learning.options import FlatOptions
 from tfodhelper.active_learning.structures import Answer, Question
 from tfodhelper.api.keywords import takes_fields_of
 from tfodhelper.api.results import NewWorkspace
+from tfodhelper.events import Hook
 
 Phase: TypeAlias = Literal["train", "predict", "select", "ask", "merge"]
 Outcome: TypeAlias = Literal["done", "waits", "empty", "train", "predict", "select", "ask", "merge"]
@@ -74,6 +75,8 @@ def run_rounds(
     until: Phase | None = None,
     finish_review: bool = False,
     close: bool = False,
+    notify: str | None = None,
+    on_event: Hook | None = None,
 ) -> Outcome:
     """Does rounds of active learning, or resumes them: train, predict the pool, select, ask the oracle, adopt.
 
@@ -87,6 +90,8 @@ def run_rounds(
       until: the phase after which to stop.
       finish_review: whether images that nobody has verified go back to the pool, instead of being waited for.
       close: whether the next round is begun and its model trained, so that the last adopted images count.
+      notify: command that gets each event on its standard input, as in `tfodhelper active run --help`.
+      on_event: function that is called with each event, a dict; what it raises is a warning.
 
     Returns:
       "done"; "waits", if a person is asked; "empty", if the pool is used up; or `until`, if it stopped there.
@@ -100,6 +105,14 @@ def run_rounds(
     from tfodhelper.active_learning import rounds as round_phases
 
     outcome: Outcome = round_phases.run_rounds(
-        workspace, rounds, changes=changes, oracle=oracle, until=until, finish_review=finish_review, close=close
+        workspace,
+        rounds,
+        notify=notify,
+        on_event=on_event,
+        changes=changes,
+        oracle=oracle,
+        until=until,
+        finish_review=finish_review,
+        close=close,
     )
     return outcome

@@ -38,5 +38,6 @@ def main(fv, args):
         changes=active_flags.read_changes(fv),
         until=options.until,
         finish_review=options.finish_review,
+        notify=options.notify,
     )
     reporting.say_outcome(options.workspace, outcome)

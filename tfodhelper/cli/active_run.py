@@ -34,6 +34,7 @@ def main(fv, args):
         changes=active_flags.read_changes(fv),
         until=options.until,
         finish_review=options.finish_review,
+        notify=options.notify,
         close=True,
     )
     reporting.say_outcome(options.workspace, outcome)

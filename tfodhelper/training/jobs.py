@@ -6,7 +6,7 @@ import pathlib
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, families, jpeg_dct, run_layout, state_files, storage
+from tfodhelper import console, errors, events, families, jpeg_dct, run_layout, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find, save, whole
 from tfodhelper.config import checks, overrides
@@ -38,6 +38,17 @@ def train(options):
     Raises:
       UsageError, ConfigError, CheckpointError, TrainingError, StorageError.
     """
+    # Of several workers, one tells how the job is doing.
+    hears = (options.notify, options.on_event) if strategy.is_chief_process(options.strategy) else ()
+    with events.job("train", *hears):
+        events.note(folder=str(options.model_dir))
+        result = _train(options)
+        names = ("step", "ended", "best_checkpoint", "last_checkpoint")
+        events.emit(events.FINISHED, result={name: getattr(result, name) for name in names})
+        return result
+
+
+def _train(options):
     pipeline = pipelines.read_pipeline(options.pipeline_config_path)
     if options.num_steps is not None:
         pipeline.train_config.num_steps = options.num_steps
@@ -51,6 +62,7 @@ def train(options):
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
     pipeline = _change(pipeline, options)
     with process_log_in(options.model_dir), console.phase("train"):
+        events.emit(events.PHASE_STARTED, phase="train")
         return train_model(pipeline, options.model_dir, pick(TrainOptions, options), options.num_steps == 0)
 
 

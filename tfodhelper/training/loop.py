@@ -10,7 +10,7 @@ import tensorflow as tf
 from official.core import config_definitions
 from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, families, own_files, spelling, storage
+from tfodhelper import console, errors, events, families, own_files, spelling, storage
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import freezing, normalization
@@ -282,12 +282,23 @@ class Session:
         means = self._losses.mean(self.history.last_before(step), step)
         train = {name: round(value, 6) for name, value in means.items()}
         self.history.add(step, metrics, train=train, seconds=round(seconds, 1))
+        self._announce_evaluation()
         best = self.history.best()
         console.say(
             f"evaluation at step {step}: {evaluation.summarize(metrics)}, {console.format_seconds(seconds)}"
             + (f"; best mAP so far {best['metrics'][evaluation.MAP]:.4f} at step {best['step']}" if best else "")
         )
         curves.write_curves(self.history, self.model_dir)
+
+    def _announce_evaluation(self):
+        best = self.history.best()
+        num_steps = self.pipeline.train_config.num_steps
+        events.emit(
+            events.EVALUATION_DONE,
+            **self.history.records[-1],
+            num_steps=num_steps,
+            best_step=best["step"] if best else None,
+        )
 
     def _evaluated(self, finished, metrics):
         """Keeps the evaluated weights as the last ones, and as the best ones if they are."""

@@ -8,6 +8,7 @@ import dataclasses
 
 from tfodhelper import errors, jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
+from tfodhelper.events import NotifyOptions
 from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
 from tfodhelper.tiling.options import TileOptions
@@ -125,7 +126,7 @@ class ModelFolderOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainJobOptions(TrainOptions, ChangeOptions, ModelFolderOptions):
+class TrainJobOptions(NotifyOptions, TrainOptions, ChangeOptions, ModelFolderOptions):
     """The options of the verb `train`."""
 
     title = "Model and configuration"
