@@ -17,6 +17,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def build(source, target):
     """Builds the site; returns the finished process."""
     command = [
