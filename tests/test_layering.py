@@ -24,6 +24,7 @@ OPEN_TO_ALL = {
         "sheets",
         "limits",
         "json_shapes",
+        "machine_memory",
     ),
     *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
     *("terminal", "user_files"),
@@ -50,6 +51,7 @@ LAYERS = {
     "": (set(), set()),
     "__main__": ({"cli"}, set()),
     "tensorflow_setup": (set(), {"absl"}),
+    "machine_memory": (set(), {"psutil"}),
     "box_geometry": (set(), {"numpy"}),
     "tiling": ({"box_geometry"}, {"numpy"}),
     "tiling.options": (set(), set()),
@@ -103,6 +105,11 @@ LAYERS = {
             *("official.core", "official.modeling", "official.common", "orbit"),
             *("tensorflow", "tf_keras", "numpy", "google.protobuf"),
         },
+    ),
+    "training.batch_size": ({"config.pipeline", "families", "training.options"}, set()),
+    "training.trial_steps": (
+        {"config.pipeline", "inputs", "tensorflow_setup", "training"},
+        {"official.core", "tensorflow"},
     ),
     "training.options": ({"config.options", "families.roles", "inputs.options", "tiling.options"}, set()),
     "exporting": (

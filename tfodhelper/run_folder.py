@@ -272,9 +272,12 @@ def _convert(options, folder):
 
 def _config(options, folder, start, converted):
     from tfodhelper.config import configuration, pipeline
+    from tfodhelper.training import batch_size
 
-    message = configuration.make_pipeline(options, start, converted)
-    pipeline.write_pipeline(folder / "pipeline.config", message)
+    path, train_options = folder / "pipeline.config", pick(TrainOptions, options)
+    measure = configuration.measure_once(path, lambda *about: batch_size.find_batch_size(*about, train_options))
+    message = configuration.make_pipeline(options, start, converted, measure)
+    pipeline.write_pipeline(path, message)
     return message
 
 

@@ -1,7 +1,7 @@
 """The flags of every verb, compared with those of the version that defined each of them by hand.
 
 flag_table.json was written from the flags of commit f677f88: {verb: {flag: [type, default, choices]}}. Scripts rely on
-all of it. Flags that were added since then are not in the table.
+all of it. Flags that were added since then are not in the table. --batch_size was an integer and takes a word too, now.
 """
 
 import importlib

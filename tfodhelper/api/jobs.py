@@ -76,8 +76,9 @@ def make_pipeline(options: WriteConfigOptions) -> pathlib.Path:
       TfodhelperError: a model, a field or a checkpoint that does not exist; a file that exists with other content.
     """
     from tfodhelper.config import configuration
+    from tfodhelper.training import batch_size
 
-    path: pathlib.Path = configuration.write_config(options)
+    path: pathlib.Path = configuration.write_config(options, batch_size.find_batch_size)
     return path
 
 

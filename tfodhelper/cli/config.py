@@ -23,7 +23,8 @@ def main(fv, args):
     flagging.refuse_arguments(args)
     options = option_flags.read_options(fv, WriteConfigOptions)
     from tfodhelper.config import configuration
+    from tfodhelper.training import batch_size
 
-    path = configuration.write_config(options)
+    path = configuration.write_config(options, batch_size.find_batch_size)
     flags = {"pipeline_config_path": path, "model_dir": path.parent / "checkpoints"}
     console.say_next(invocation.format_command("train", **flags))

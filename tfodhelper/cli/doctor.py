@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 
-from tfodhelper import console, options
+from tfodhelper import console, machine_memory, options
 from tfodhelper.version import __version__
 
 # As in setup.cfg, which a test compares: a checkout that was never installed has no metadata to ask.
@@ -206,32 +206,9 @@ def existing_part(folder):
 
 
 def free_memory():
-    """Free and total memory in GB, the lower one of the machine's and of the container's; None when unknown."""
-    try:
-        text = pathlib.Path("/proc/meminfo").read_text(encoding="ascii")
-        sizes = {key: int(value) * 1024 for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
-        free, whole = sizes["MemAvailable"], sizes["MemTotal"]
-    except (OSError, KeyError):
-        try:
-            import psutil
-        except ImportError:
-            return None
-        free, whole = psutil.virtual_memory().available, psutil.virtual_memory().total
-    limit = _container_limit()
-    if limit is not None:
-        free, whole = min(free, limit[0]), min(whole, limit[1])
-    return free / _GB, whole / _GB
-
-
-def _container_limit():
-    """Free and total bytes of memory that a control group leaves; None without one."""
-    group = pathlib.Path("/sys/fs/cgroup")
-    try:
-        whole = int((group / "memory.max").read_text(encoding="ascii"))
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return max(whole - used, 0), whole
+    """Free and total memory in GB, see `machine_memory.free_memory`; None when unknown."""
+    memory = machine_memory.free_memory()
+    return memory and (memory[0] / _GB, memory[1] / _GB)
 
 
 def find_package_problems(rows):

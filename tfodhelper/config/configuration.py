@@ -7,7 +7,7 @@ from tfodhelper import console, errors, families, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import checks, generate, overrides
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.config.options import ZOO
+from tfodhelper.config.options import AUTO, ZOO
 from tfodhelper.zoo import cache
 
 
@@ -51,6 +51,11 @@ def check_start(chosen):
 
 def _find_base(chosen):
     """The base, when what it says with the changes of fields can be used, whatever the data are."""
+    named = {change.partition("=")[0].strip() for change in chosen.overrides}
+    if chosen.batch_size == AUTO and "train_config.batch_size" in named:
+        raise errors.UsageError(
+            "--batch_size=auto has no effect with --set train_config.batch_size", fix="leave out one of them"
+        )
     base = generate.find_base(chosen.model, chosen.pipeline_config_path)
     changed = overrides.apply_overrides(base.pipeline, chosen.overrides)
     architecture = families.find_family(changed.model) and families.architecture_of(changed.model)
@@ -73,18 +78,21 @@ def check_with_data(chosen, data):
     Raises:
       ConfigError: fields are not supported, or do not fit the data.
     """
-    pipeline, _ = _generate(chosen, Start(_find_base(chosen), None), data)
+    batch_size = 1 if chosen.batch_size == AUTO else chosen.batch_size
+    pipeline, _ = _generate(chosen, Start(_find_base(chosen), None), data, batch_size)
     _check(chosen, pipeline, says=False)
     return pipeline
 
 
-def make_pipeline(chosen, start, data):
+def make_pipeline(chosen, start, data, measure):
     """Makes the configuration and prints the notes about it.
 
     Args:
       chosen: a `ConfigOptions`.
       start: a `Start`.
       data: see `generate.generate_pipeline`.
+      measure: (TrainEvalPipelineConfig message, number of training images) -> batch size that fits into memory; called
+        for --batch_size=auto.
 
     Returns:
       A TrainEvalPipelineConfig message.
@@ -92,19 +100,37 @@ def make_pipeline(chosen, start, data):
     Raises:
       ConfigError: fields are not supported, or do not fit the data.
     """
-    pipeline, notes = _generate(chosen, start, data)
+    batch_size = chosen.batch_size
+    if batch_size == AUTO:
+        pipeline, _ = _generate(chosen, start, data, batch_size=1)
+        batch_size = measure(pipeline, generate.to_facts(data).num_train)
+    pipeline, notes = _generate(chosen, start, data, batch_size)
     for note in notes:
         console.say(note)
     _check(chosen, pipeline)
     return pipeline
 
 
-def _generate(chosen, start, data):
+def measure_once(path, measure):
+    """`measure`, unless there is a file: then the batch size in it, so that a resumed job keeps what it measured.
+
+    Args:
+      path: of the pipeline.config that is going to be written.
+      measure: see `make_pipeline`.
+    """
+    if pathlib.Path(path).is_file():
+        batch_size = pipelines.read_pipeline(path).train_config.batch_size
+        console.say(f"batch size: {batch_size}, as {path} has it")
+        return lambda pipeline, num_images: batch_size
+    return measure
+
+
+def _generate(chosen, start, data, batch_size):
     return generate.generate_pipeline(
         start.base,
         data,
         num_steps=chosen.num_steps,
-        batch_size=chosen.batch_size,
+        batch_size=batch_size,
         learning_rate=chosen.learning_rate,
         fine_tune_checkpoint=start.checkpoint,
         overrides=chosen.overrides,
@@ -116,11 +142,12 @@ def _check(chosen, pipeline, says=True):
     checks.check_pipeline(pipeline, chosen.ignore_unsupported_fields, [item.name for item in label_map], says)
 
 
-def write_config(chosen):
+def write_config(chosen, measure=None):
     """Writes the pipeline.config of a model for a converted folder: implements the verb `config`.
 
     Args:
       chosen: a `WriteConfigOptions`.
+      measure: see `make_pipeline`.
 
     Returns:
       The path of the file as pathlib.Path.
@@ -131,8 +158,8 @@ def write_config(chosen):
     base = _find_base(chosen)
     facts = generate.read_data_facts(chosen.data_dir)
     checkpoint = generate.find_fine_tune_checkpoint(base, chosen.fine_tune_checkpoint, chosen.cache_dir)
-    pipeline = make_pipeline(chosen, Start(base, checkpoint), facts)
     path = storage.make_folder(chosen.output_dir or chosen.data_dir) / "pipeline.config"
+    pipeline = make_pipeline(chosen, Start(base, checkpoint), facts, measure_once(path, measure))
     _write(path, pipelines.format_pipeline(pipeline))
     return path
 

@@ -177,7 +177,7 @@ def generate_pipeline(
     Raises:
       ConfigError: the result would not fit the data.
     """
-    facts = data if isinstance(data, DataFacts) else read_data_facts(getattr(data, "output_dir", data))
+    facts = to_facts(data)
     changed = apply_overrides(base.pipeline, overrides)
     asked = _asked(changed, overrides, num_steps=num_steps, batch_size=batch_size)
     pipeline = pipelines.new_pipeline()
@@ -194,6 +194,11 @@ def generate_pipeline(
     notes += [f"set: {change}" for change in overrides]
     _check(pipeline, facts)
     return pipeline, notes
+
+
+def to_facts(data):
+    """`DataFacts` of what `generate_pipeline` takes as data."""
+    return data if isinstance(data, DataFacts) else read_data_facts(getattr(data, "output_dir", data))
 
 
 def _asked(changed, changes, **given):

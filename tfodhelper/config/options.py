@@ -4,6 +4,7 @@ import dataclasses
 
 from tfodhelper import errors, options
 
+AUTO = "auto"  # batch size: what fits into memory
 ZOO, SCRATCH = "zoo", "none"  # where training starts: the published weights, or random weights
 
 
@@ -39,7 +40,13 @@ class ModelOptions(options.Options):
         "starting weights.",
         least=0,
     )
-    batch_size: int | None = options.option(None, "Images per step; when omitted, chosen for the model.", least=1)
+    batch_size: int | str | None = options.option(
+        None,
+        "Images per step; when omitted, chosen for the model; auto is the largest power of two whose step takes at "
+        "most 0.6 of the free memory.",
+        words=(AUTO,),
+        least=1,
+    )
     learning_rate: float | None = options.option(
         None, "Base learning rate; when omitted, the model's, scaled to the batch size."
     )
