@@ -158,6 +158,13 @@ def test_eval_gives_the_numbers_of_the_training(trained, data):
             assert metrics[tag] == pytest.approx(value, abs=1e-4), tag
 
 
+def test_the_number_of_images_to_evaluate_by_is_that_of_the_configuration(trained, data, capsys):
+    pipeline = tiny.make_pipeline(data)
+    pipeline.eval_config.num_examples = 2
+    list(jobs.evaluate_model(pipeline, trained[0], OPTIONS, trained[0] / "last"))
+    assert "evaluation: images 2/2" in capsys.readouterr().out
+
+
 def test_averaged_weights_are_evaluated_and_kept(data, tmp_path):
     optimizer = (
         "momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: 0.01 } } } "

@@ -146,7 +146,10 @@ class Session:
         )
 
     def _make_evaluation(self):
-        self._progress = console.Progress("evaluation: images", self._num_validation_images)
+        total = self._num_validation_images
+        if total is not None and self.pipeline.eval_config.num_examples:
+            total = min(total, self.pipeline.eval_config.num_examples)
+        self._progress = console.Progress("evaluation: images", total)
         return evaluation.build_evaluation(self.pipeline, self.label_map, self._progress)
 
     def _restore(self):
