@@ -113,8 +113,9 @@ LAYERS = {
     ),
     "training.options": ({"config.options", "families.roles", "inputs.options", "tiling.options"}, set()),
     "exporting": (
-        {"models", "inputs", "checkpoints", "config", "families", "metrics", "protos", "tensorflow_setup", "tflite"},
-        {"tensorflow", "numpy", "google.protobuf"},
+        {"models", "inputs", "checkpoints", "config", "families", "metrics", "protos", "tensorflow_setup", "tflite"}
+        | {"box_geometry"},
+        {"tensorflow", "numpy", "google.protobuf", "onnx", "onnxruntime", "tf2onnx"},
     ),
     "exporting.options": ({"config.options"}, set()),
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
@@ -138,6 +139,9 @@ LAYERS = {
         | {"prediction.saved_models"},
         {"tensorflow", "numpy"},
     ),
+    "prediction.films": (set(), {"av", "numpy"}),
+    "prediction.film_results": ({"prediction", "render"}, {"numpy"}),
+    "prediction.predict_film": ({"config", "prediction", "tensorflow_setup"}, set()),
     "prediction.predict_images": ({"config", "prediction", "tensorflow_setup", "tiling"}, set()),
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),

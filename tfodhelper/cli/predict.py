@@ -1,4 +1,4 @@
-"""run a SavedModel or a TFLite file on images: JSON lines, LabelImg XML, pictures
+"""run a SavedModel or a TFLite file on images or a film: JSON lines, LabelImg XML, pictures
 
 The model may come from this program, the Object Detection API or the zoo. Images are given as arguments after the
 flags, as files or as folders; subfolders are searched, too.
@@ -13,6 +13,16 @@ flags, as files or as folders; subfolders are searched, too.
 
 An image that cannot be read is reported and left out; the exit status is then 1. This includes images in a format that
 is not read, such as HEIC; broken links and named pipes that are called like images; and names that are not UTF-8.
+
+A film, or a camera until Ctrl-C (needs PyAV, the extra "video"):
+
+  tfodhelper predict --saved_model_dir=exported --output_dir=predictions --draw film.mp4
+  tfodhelper predict --saved_model_dir=exported --output_dir=predictions --draw --camera=0
+
+--output_dir receives
+  detections.jsonl   one line per frame, with the number of the frame and its time in seconds, too
+  film.mp4           with --draw: the film with its boxes
+  unreadable.txt     if the film is damaged or cut off: why; what could be read is there, and the exit status is 1
 """
 
 from tfodhelper import console, invocation
@@ -28,8 +38,10 @@ def define_flags(fv):
 def main(fv, args):
     """Runs the verb; returns the exit status."""
     options = option_flags.read_options(fv, PredictOptions)
-    from tfodhelper.prediction import predict_images, write
+    from tfodhelper.prediction import films, predict_film, predict_images, write
 
+    if options.camera is not None or any(map(films.is_film, args)):
+        return 1 if predict_film.predict_film(options, args).problem else 0
     writer = predict_images.predict_images(options, args)
     if options.write_xml:
         folder = f"{options.output_dir}/{write.ANNOTATIONS}"

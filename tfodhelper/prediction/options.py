@@ -42,5 +42,23 @@ class ModelAndResultOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions(TileOptions, ModelAndResultOptions):
+class FilmOptions(options.Options):
+    """How films and cameras are read."""
+
+    title = "Films and cameras"
+
+    camera: int | None = options.option(
+        None,
+        "The number of a camera, whose frames are predicted until Ctrl-C: 0 is the first one (/dev/video0).",
+        least=0,
+        not_with=("image_dir",),
+    )
+    every: int = options.option(1, "Predicts one frame of so many.", least=1)
+    max_frames: int | None = options.option(
+        None, "Ends after so many predicted frames; when omitted, at the end of the film.", least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(FilmOptions, TileOptions, ModelAndResultOptions):
     """The options of `predict`, besides the images."""

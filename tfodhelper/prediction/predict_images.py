@@ -23,6 +23,7 @@ def predict_images(options, paths=()):
     paths = ([options.image_dir] if options.image_dir else []) + list(paths)
     if not paths:
         raise errors.UsageError("no image given", fix="give images or folders, or use --image_dir")
+    _refuse_film_options(options)
     saved_models.find_model(options.saved_model_dir)
     skipped = []
     images = sources.find_images(paths, skipped.append)
@@ -30,9 +31,7 @@ def predict_images(options, paths=()):
     maker = provenance.of_command("predict", options, "output_dir", paths)
     write.check_output_dir(options.output_dir, maker)
     tensorflow_setup.quiet_tensorflow()
-    model = _load_model(options, label_map_path)
-    if model.label_map is None:
-        console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
+    model = load_model(options, label_map_path)
     wanted = {"write_xml": options.write_xml, "write_pictures": options.draw}
     with write.ResultWriter(options.output_dir, maker=maker, **wanted) as writer:
         sources.warn_of_skipped(skipped)
@@ -43,7 +42,13 @@ def predict_images(options, paths=()):
     return writer
 
 
-def _load_model(options, label_map_path):
+def _refuse_film_options(options):
+    for name, is_given in (("every", options.every != 1), ("max_frames", options.max_frames is not None)):
+        if is_given:
+            raise errors.UsageError(f"--{name} has no effect with images", fix=f"give a film, or leave out --{name}")
+
+
+def load_model(options, label_map_path):
     """A `StreamPredictor` for whole pictures or for tiles, as the options say."""
     from tfodhelper.prediction import tiled_predictor
 
@@ -51,7 +56,10 @@ def _load_model(options, label_map_path):
     if tiling is not None:
         console.say(tiling.describe())
     more = {"trust_model": options.trust_model, "dct": options.jpeg_dct}
-    return tiled_predictor.load(options.saved_model_dir, label_map_path, tiling=tiling, **more)
+    model = tiled_predictor.load(options.saved_model_dir, label_map_path, tiling=tiling, **more)
+    if model.label_map is None:
+        console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
+    return model
 
 
 def _predict(options, model, images, writer):

@@ -33,6 +33,11 @@ def check_output_dir(output_dir, maker=None):
     return pathlib.Path(output_dir)
 
 
+def format_unreadable(path, reason):
+    """The line of `unreadable.txt` about a file, with its line end."""
+    return f"{plain_text.one_line(path)}\t{' '.join(reason.split())}\n"
+
+
 class ResultWriter:
     """Writes results image by image; a context manager.
 
@@ -77,8 +82,8 @@ class ResultWriter:
     def _write_unreadable(self, kind, *_):
         """Writes the list of unreadable images at the end of a block that did not fail."""
         if self._unreadable and kind is None:
-            lines = (f"{plain_text.one_line(path)}\t{' '.join(reason.split())}\n" for path, reason in self._unreadable)
-            storage.write_text(self._output_dir / UNREADABLE, "".join(lines))
+            lines = "".join(format_unreadable(path, reason) for path, reason in self._unreadable)
+            storage.write_text(self._output_dir / UNREADABLE, lines)
 
     def count_unreadable(self, path, reason):
         """Reports an image that could not be read and adds it to the list for `unreadable.txt`."""
