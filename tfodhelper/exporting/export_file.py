@@ -1,4 +1,4 @@
-"""Exports a pipeline.config and a checkpoint to a SavedModel or to TFLite files: the verb `export`."""
+"""Exports a pipeline.config and a checkpoint to a SavedModel or to files of other formats: the verb `export`."""
 
 import dataclasses
 
@@ -36,8 +36,8 @@ def export(options):
         label_map_path = saved_model.find_label_map(config, config_path)
     _compare_classes(config, label_map_path)
     options = dataclasses.replace(options, jpeg_dct=options.jpeg_dct or jpeg_dct.find(checkpoint))
-    if options.format == export_options.TFLITE:
-        return _export_tflite(config, checkpoint, options, label_map_path, maker)
+    if options.format != export_options.SAVED_MODEL:
+        return _export_files(config, checkpoint, options, label_map_path, maker)
     with console.phase("export"):
         folder = saved_model.export_trained(
             config,
@@ -55,11 +55,12 @@ def export(options):
     return folder
 
 
-def _export_tflite(config, checkpoint, options, label_map_path, maker):
-    from tfodhelper.exporting import tflite_files
+def _export_files(config, checkpoint, options, label_map_path, maker):
+    from tfodhelper.exporting import onnx_files, tflite_files
 
     label_map = None if label_map_path is None else label_maps.read_label_map(label_map_path)
-    folder = tflite_files.export_tflite(config, checkpoint, options, label_map, label_map_path, maker)
+    make = tflite_files.export_tflite if options.format == export_options.TFLITE else onnx_files.export_onnx
+    folder = make(config, checkpoint, options, label_map, label_map_path, maker)
     console.say("")
     console.say(f"exported to {options.output_directory}; {tflite_files.DESCRIPTION} describes inputs and outputs")
     _say_label_map(label_map_path)

@@ -5,10 +5,11 @@ import dataclasses
 from tfodhelper import errors, jpeg_dct, options
 from tfodhelper.config.options import ChangeOptions
 
-SAVED_MODEL, TFLITE = "saved_model", "tflite"
+SAVED_MODEL, TFLITE, ONNX = "saved_model", "tflite", "onnx"
 FORMATS = {
     SAVED_MODEL: "a SavedModel, laid out as the Object Detection API does",
     TFLITE: "TFLite files, for phones and edge devices",
+    ONNX: "an ONNX file, for ONNX Runtime and other programs that do not have TensorFlow",
 }
 FLOAT32, FLOAT16, DYNAMIC, INT8 = "float32", "float16", "dynamic", "int8"
 QUANTIZATIONS = {
@@ -29,11 +30,28 @@ INPUT_TYPES = {
     "encoded_image_string_tensor": "string [any]: JPEG, PNG, BMP or GIF files",
     "tf_example": "string [any]: serialized tf.train.Example with image/encoded",
 }
+IMAGE_TYPES = ("image_tensor", "float_image_tensor")  # ONNX has no operations that decode images
 _ANY = ("any", "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TFLiteOptions(options.Options):
+class CheckOptions(options.Options):
+    """How files of other formats than a SavedModel are compared with it."""
+
+    title = "With --format=tflite and --format=onnx"
+
+    data_dir: options.Path | None = options.option(
+        None,
+        "Folder that `tfodhelper convert` has written, or a run folder: images for the check, and for the calibration "
+        "of int8. When omitted, the records that the pipeline.config names.",
+    )
+    num_check_images: int = options.option(
+        200, "Validation images on which the files are compared with the SavedModel; 0 leaves this out.", least=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TFLiteOptions(CheckOptions):
     """What `export` does with --format=tflite."""
 
     title = "With --format=tflite"
@@ -55,16 +73,8 @@ class TFLiteOptions(options.Options):
     iou_threshold: float | None = options.option(
         None, "Overlap that a box may have with a better one; when omitted, what the pipeline.config says.", most=1
     )
-    data_dir: options.Path | None = options.option(
-        None,
-        "Folder that `tfodhelper convert` has written, or a run folder: images for the calibration of int8 and for the "
-        "check. When omitted, the records that the pipeline.config names.",
-    )
     num_calibration_images: int = options.option(
         100, "Training images for the calibration of int8.", least=1, only_with=("quantization", INT8)
-    )
-    num_check_images: int = options.option(
-        200, "Validation images on which the files are compared with the SavedModel; 0 leaves this out.", least=0
     )
 
 
@@ -106,18 +116,30 @@ class ExportOptions(TFLiteOptions, ChangeOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        other = ExportOptions if self.format == TFLITE else TFLiteOptions
-        names = ("input_type", "batch_size") if self.format == TFLITE else None
-        for option in options.options_of(other):
-            is_given = getattr(self, option.name) != option.default
-            if is_given and (names is None or option.name in names):
+        for option in options.options_of(ExportOptions):
+            if option.name in self._find_idle() and getattr(self, option.name) != option.default:
                 raise errors.UsageError(
                     f"--{option.flag} cannot be combined with --format={self.format}", fix=f"leave out --{option.flag}"
                 )
+        if self.format == ONNX and self.input_type not in IMAGE_TYPES:
+            raise errors.UsageError(
+                f"--input_type={self.input_type} cannot be combined with --format={ONNX}: it has no operations that "
+                "decode images",
+                expected="one of " + ", ".join(IMAGE_TYPES),
+                received=self.input_type,
+                fix=f"--input_type={IMAGE_TYPES[0]}",
+            )
         if self.iou_threshold is not None and self.iou_threshold <= 0:
             raise errors.UsageError(
                 "--iou_threshold: invalid value", expected="above 0, at most 1", received=self.iou_threshold
             )
+
+    def _find_idle(self):
+        """Names of the options that have no effect with the format."""
+        if self.format == TFLITE:
+            return {"input_type", "batch_size"}
+        names = {option.name for option in options.options_of(TFLiteOptions)}
+        return names - {option.name for option in options.options_of(CheckOptions)} if self.format == ONNX else names
 
     @property
     def images_per_call(self):

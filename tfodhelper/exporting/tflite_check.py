@@ -156,6 +156,16 @@ def _make_tflite_run(path):
     return run
 
 
+def to_row(figures):
+    """Cells of a table: name, megabytes, milliseconds, mAP, mAP at an IoU of 0.5."""
+    return (
+        figures.name,
+        "-" if figures.num_bytes is None else f"{figures.num_bytes / 1e6:.1f}",
+        f"{figures.latency_ms:.1f}",
+        *("-" if value is None else f"{value:.4f}" for value in (figures.mean_ap, figures.mean_ap_50)),
+    )
+
+
 def report(figures, quantizations, nms):
     """Prints a table, and a warning for each file that lost much precision.
 
@@ -165,17 +175,8 @@ def report(figures, quantizations, nms):
       nms: a key of `options.NMS`.
     """
     header = ["file", "MB", f"ms, {count_threads()} threads", "mAP", "mAP@.50IOU"]
-    rows = [
-        (
-            each.name,
-            "-" if each.num_bytes is None else f"{each.num_bytes / 1e6:.1f}",
-            f"{each.latency_ms:.1f}",
-            *("-" if value is None else f"{value:.4f}" for value in (each.mean_ap, each.mean_ap_50)),
-        )
-        for each in figures
-    ]
     console.say("")
-    console.say(console.format_table(header, rows, numbers=(1, 2, 3, 4)))
+    console.say(console.format_table(header, list(map(to_row, figures)), numbers=(1, 2, 3, 4)))
     console.say("ms: median time from model input to detections, on this machine")
     if any(each.mean_ap is None for each in figures):
         console.say("mAP -: there are no validation images with objects to measure it by")

@@ -80,7 +80,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
     target = saved_model.check_output_directory(options.output_directory, maker)
     pipeline_config = tflite_images.with_data(pipeline_config, options.data_dir)
     detector = saved_model.restore_detector(pipeline_config, trained_checkpoint_dir)
-    names = _name_classes(label_map, detector.num_classes)
+    names = name_classes(label_map, detector.num_classes)
     with result_folder.whole_folder(target, maker) as folder, contextlib.ExitStack() as stack:
         writer = _Writer(pipeline_config, detector, options, names, stack)
         paths = [writer.write(folder, quantization) for quantization in dict.fromkeys(options.quantization)]
@@ -94,7 +94,7 @@ def export_tflite(pipeline_config, trained_checkpoint_dir, options, label_map, l
     return target
 
 
-def _name_classes(label_map, num_classes):
+def name_classes(label_map, num_classes):
     """{id: name} of the classes of the model."""
     if label_map is None:
         return {id: f"class_{id}" for id in range(1, num_classes + 1)}

@@ -1,4 +1,4 @@
-"""Images of records for the calibration and the check of TFLite files."""
+"""Images of records for the calibration of TFLite files, and for the check of files of other formats."""
 
 import pathlib
 
@@ -87,7 +87,7 @@ def find_training_images(pipeline_config, detector, count, mean, std, dct):
     return sum(1 for _ in diagnose.iterate(dataset.take(count), patterns)), read
 
 
-def read_validation_images(pipeline_config, detector, count, dct):
+def read_validation_images(pipeline_config, detector, count, dct, keep_originals=False):
     """Reads validation images with their ground truth.
 
     Args:
@@ -95,6 +95,7 @@ def read_validation_images(pipeline_config, detector, count, dct):
       detector: the one that resizes them.
       count: maximum number of images.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
+      keep_originals: whether the stored images come along.
 
     Yields:
       For each image, a dict from keys of `Inputs` and `Groundtruth` to arrays, of a batch of one.
@@ -102,7 +103,8 @@ def read_validation_images(pipeline_config, detector, count, dct):
     Raises:
       ConfigError, DatasetError: there are no validation records, or one of them is damaged.
     """
-    dataset = build.build_eval_dataset(pipeline_config, detector.resizer, 1, dct=dct)
+    kept = count if keep_originals else 0
+    dataset = build.build_eval_dataset(pipeline_config, detector.resizer, 1, keep_original_images=kept, dct=dct)
     patterns = pipeline_config.eval_input_reader[0].tf_record_input_reader.input_path
     for features, labels in diagnose.iterate(dataset.take(count), patterns):
         yield {key: np.asarray(value) for key, value in {**features, **labels}.items()}
