@@ -72,6 +72,10 @@ class Case:
         """Whether a step of training changes moving statistics."""
         return len(self.golden.arrays["train/moving_index"]) > 0
 
+    def draws_the_same(self):
+        """Whether a second stage is trained with the stored proposals whatever the last bits are."""
+        return self.model.HasField("faster_rcnn") and self.model.faster_rcnn.number_of_stages > 1 and not self.moves()
+
     def without_influence(self):
         """Names of the first generation's variables that no loss depends on: a detector may do without them."""
         if not self.is_slim or not self.golden.has("train/grad_index"):
@@ -107,15 +111,18 @@ class Case:
 
         return parity.make_groundtruth(variants, num_classes, of_variant)
 
-    def take_step(self, prefix):
-        """The `TrainingStep` of the two images for training, from a checkpoint."""
+    def take_step(self, prefix, seed=None):
+        """The `TrainingStep` of the two images for training, from a checkpoint; with a seed, they move by 1e-6."""
         detector, _ = self.restore(prefix, is_training=True)
+        if self.draws_the_same():
+            training_step.draw_stored_proposals(detector.region_head, self.golden)
         named = self.named(detector)
         return training_step.take_step(
             detector,
             [self.formula.image(*arguments) for arguments in self.formula.TRAIN_IMAGES],
             self.groundtruth([0, 1], detector.num_classes),
             [named.get(name) for name in sorted(self.variables)],
+            seed,
         )
 
 

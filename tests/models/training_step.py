@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.models import parity
-from tfodhelper.fields import Groundtruth
+from tfodhelper.fields import Groundtruth, Predictions
 
 LEAST_NORM = 1e-4  # of the largest norm of a gradient: smaller ones are sums of far larger terms
 _GROUPS = ("inputs", "predictions", "losses")
@@ -53,20 +53,25 @@ class TrainingStep:
         """Compares losses by name."""
         parity.check_losses(golden, "train/loss/", self.losses)
 
-    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM):
+    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM, moved=()):
         """Compares norms of gradients; no other variables of the detector have one.
 
         Args:
           golden: a `parity.Golden` that has them.
           tolerance: relative to the norm itself.
           least: fraction of the largest norm; smaller norms are held to a tenth of it.
+          moved: the same step at inputs that are moved by 1e-6. A norm may be anywhere between those of the steps,
+            which are no further apart than `parity.MOST_NOISE`.
         """
         norms, index = golden.arrays["train/grad_norm"], golden.arrays["train/grad_index"]
         surplus = np.setdiff1d(np.flatnonzero(~np.isnan(self.gradients)), index)
         assert not surplus.size, f"variables {surplus} have a gradient; those of the reference have none"
         threshold = least * norms.max()
         limits = np.where(norms > threshold, tolerance * norms, threshold / 10)
-        excess = np.abs(self.gradients[index] - norms) / limits
+        steps = np.stack([step.gradients[index] for step in (self, *moved)])
+        low, high = steps.min(axis=0), steps.max(axis=0)
+        assert np.all(high - low <= np.maximum(parity.MOST_NOISE * norms, limits)), "the last bits move the gradients"
+        excess = np.maximum(low - norms, norms - high) / limits
         assert excess.max() <= 1, f"{np.sum(excess > 1)} gradients differ, up to {excess.max():.1f} times the tolerance"
         golden.compared.update(["train/grad_norm", "train/grad_index"])
 
@@ -99,7 +104,19 @@ def load_step(path):
     return TrainingStep(**values)
 
 
-def take_step(detector, images, groundtruth, variables=None):
+def draw_stored_proposals(region_head, golden):
+    """Lets a second stage be trained at the stored proposals, which have to be found again among those it draws."""
+    draw, stored = region_head.draw, golden.arrays[f"train/predict/{Predictions.PROPOSALS_PX}"]
+
+    def draw_and_compare(*arguments):
+        proposals, count = draw(*arguments)
+        parity.Order(proposals, stored)
+        return tf.constant(stored), count
+
+    region_head.draw = draw_and_compare
+
+
+def take_step(detector, images, groundtruth, variables=None, seed=None):
     """A `TrainingStep`.
 
     Args:
@@ -108,11 +125,14 @@ def take_step(detector, images, groundtruth, variables=None):
       groundtruth: of the batch of these images.
       variables: the list that indices of variables in goldens mean, None for one that the detector does not have; when
         omitted, the detector's in the order of their keys.
+      seed: of noise of 1e-6 of the inputs' deviation, which moves values near the kinks of the network; None: no noise.
     """
     if variables is None:
         variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
     before = [None if variable is None else variable.numpy() for variable in variables]
     inputs, shapes = (tf.concat(parts, axis=0) for parts in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
+    if seed is not None:
+        inputs += 1e-6 * tf.math.reduce_std(inputs) * tf.random.stateless_normal(tf.shape(inputs), [seed, 0])
     trained = detector.trainable_variables
     with tf.GradientTape() as tape:
         predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)

@@ -69,6 +69,7 @@ _RULES_BY_PATH = {
     f"{_DENSE}.activation": LEGACY,
 }
 _PLAIN = make("type first_stage_features_stride batch_norm_trainable")
+_FIXED_STRIDE = make("type batch_norm_trainable", first_stage_features_stride=LEGACY)
 _PYRAMID = make(
     "type batch_norm_trainable conv_hyperparams override_base_feature_extractor_hyperparams pad_to_multiple fpn"
 )
@@ -77,6 +78,7 @@ _RESNETS = ("resnet50", "resnet101", "resnet152")
 _FEATURE_EXTRACTORS = {
     f"faster_rcnn_{name}{ending}": _PLAIN for name in (*_RESNETS, "inception_resnet_v2") for ending in ("", "_keras")
 } | {f"faster_rcnn_{name}_fpn_keras": _PYRAMID for name in _RESNETS}
+_FEATURE_EXTRACTORS["faster_rcnn_inception_v2"] = _FIXED_STRIDE
 
 _LOSS_TERMS_OF_STAGES = (
     {Losses.RPN_LOCALIZATION: "proposals: localization", Losses.RPN_OBJECTNESS: "objectness"},

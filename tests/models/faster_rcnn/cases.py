@@ -89,6 +89,8 @@ VARIANTS = {
             "model": "initial_crop_size: 7 maxpool_kernel_size: 1 maxpool_stride: 1",
         },
     ),
+    # Three of the stem, seven of each module, five of each that halves the map.
+    "Faster R-CNN, Inception V2": Variant(3 + 8 * 7 + 2 * 5, 3 + 8 * 7 + 2 * 5, {"type": "faster_rcnn_inception_v2"}),
     # Three smoothing layers, a coarse one, and one between the dense layers.
     "Faster R-CNN, pyramid": Variant(
         17 + 5,
@@ -107,10 +109,13 @@ VARIANTS = {
 @contextlib.contextmanager
 def make_small(units=(1, 1, 1, 1), counts=(1, 1, 1)):
     """Networks of few channels, and with one unit per stage unless stated otherwise."""
+    sizes = {
+        "resnet": {"units": units, "depth": 8},
+        "inception_resnet": {"counts": counts},
+        "inception_v2": {"depth_multiplier": 0.2, "min_depth": 8},
+    }
     small = {
-        name: functools.partial(
-            builder, **({"counts": counts} if "inception" in name else {"units": units, "depth": 8})
-        )
+        name: functools.partial(builder, **next(sizes[network] for network in reversed(sizes) if network in name))
         for name, builder in build.FEATURE_EXTRACTORS.items()
     }
     with mock.patch.dict(build.FEATURE_EXTRACTORS, small):

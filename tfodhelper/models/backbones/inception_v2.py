@@ -1,4 +1,4 @@
-"""Inception V2 (Ioffe and Szegedy 2015, appendix; arXiv 1502.03167) without its classification top.
+"""Inception V2 (Ioffe and Szegedy 2015, appendix; arXiv 1502.03167) without its classification top, whole or in parts.
 
 All convolutions and poolings keep the alignment of the maps ("SAME" padding). Padding does not count in averages.
 """
@@ -61,6 +61,16 @@ MODULES = {
 }
 
 
+def make_hyperparams(regularizer=None):
+    """Hyperparameters of the published two-stage detectors."""
+    return layers.ConvHyperparams(
+        initializer=tf_keras.initializers.GlorotUniform(),
+        regularizer=regularizer,
+        activation=tf.nn.relu,
+        norm=normalization.NormHyperparams(momentum=0.9997, epsilon=1e-3),
+    )
+
+
 class InceptionV2(tf_keras.layers.Layer):
     """The modules from one to another, perhaps with the stem before them.
 
@@ -120,12 +130,16 @@ class InceptionV2(tf_keras.layers.Layer):
         """A list of scalars."""
         return [loss for module in self.modules for loss in module.regularization_losses()]
 
+    def layers_in_order(self):
+        """Convolutions and batch norms, as Keras orders them."""
+        return [layer for module in self.modules for layer in module.layers_in_order()]
+
     def checkpoint_keys(self, first=0):
         """{`layer_with_weights-N/name`: variable}, N counting convolutions and batch norms from `first`.
 
         The Object Detection API has no object-graph checkpoints of this network; ours count as Keras would.
         """
-        return keras_keys.number_keys([layer for module in self.modules for layer in module.layers_in_order()], first)
+        return keras_keys.number_keys(self.layers_in_order(), first)
 
     @property
     def slim_scope(self):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfodhelper import losses, resizers
 from tfodhelper.families import faster_rcnn_values, pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
-from tfodhelper.models.backbones import inception_resnet_v2, resnet_v1
+from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, resnet_v1
 from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
 from tfodhelper.models.heads import box_classifier, convolutional
 from tfodhelper.models.necks import feature_pyramid
@@ -119,6 +119,30 @@ def _build_inception_resnet(message, frozen, crop_side, slim=False, counts=(10, 
     return {
         "scaling": pixels.MINUS_ONE_TO_ONE,
         "backbone": inception_resnet_v2.build_first_half(own, frozen, stride, counts[:2]),
+        "neck": None,
+        "classifier_backbone": classifier_backbone,
+    }
+
+
+def _build_inception(message, frozen, crop_side, **sizes):
+    """Scaling and both halves of an Inception V2 from a FasterRcnnFeatureExtractor message."""
+    del message  # whose stride changes nothing in the published network either
+    own = inception_v2.make_hyperparams(regularizer=hyperparams.no_loss)
+    backbone = inception_v2.InceptionV2(own, frozen=frozen, endpoints=("Mixed_4e",), name="backbone", **sizes)
+    classifier_backbone = None
+    if crop_side is not None:
+        classifier_backbone = inception_v2.InceptionV2(
+            own,
+            frozen=frozen,
+            endpoints=("Mixed_5c",),
+            first="Mixed_5a",
+            in_channels=backbone.depths[0],
+            name="classifier_backbone",
+            **sizes,
+        )
+    return {
+        "scaling": pixels.MINUS_ONE_TO_ONE,
+        "backbone": backbone,
         "neck": None,
         "classifier_backbone": classifier_backbone,
     }
@@ -267,6 +291,7 @@ HEADS = {"mask_rcnn_box_predictor": _build_head}
 FEATURE_EXTRACTORS = {
     "faster_rcnn_inception_resnet_v2_keras": _build_inception_resnet,
     "faster_rcnn_inception_resnet_v2": functools.partial(_build_inception_resnet, slim=True),
+    "faster_rcnn_inception_v2": _build_inception,
 }
 for _layers, _units in resnet_v1.UNITS.items():
     # The names of the first generation have the strides of TF-Slim.
