@@ -13,6 +13,7 @@ PACKAGE = pathlib.Path(tfodhelper.__file__).parent
 OPEN_TO_ALL = {
     "state_files",
     "events",
+    "run_summary",
     *(
         "version",
         "errors",

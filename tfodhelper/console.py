@@ -23,7 +23,9 @@ def say(text=""):
 
 
 def note(text):
-    """Adds lines to the open process logs without printing them."""
+    """Adds lines to the open process logs without printing them; nothing inside `terminal.muted`."""
+    if terminal.is_muted():
+        return
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     lines = [f"{stamp} {line}\n" if line else "\n" for line in plain_text.visible(text).splitlines()]
     for path in _LOG_FILES - _LOST_LOG_FILES:

@@ -12,8 +12,8 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, events, invocation, own_files, result_folder, run_layout, storage
-from tfodhelper.config.options import ConfigOptions
+from tfodhelper import console, errors, events, own_files, result_folder, run_layout, run_summary, storage
+from tfodhelper.config.options import AUTO, ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.events import NotifyOptions
 from tfodhelper.options import Path, complete, option, options_of, pick
@@ -79,7 +79,7 @@ def _run(options, is_part):
             _start(folder, state)
             _phases(options, folder, state)
         if not is_part:
-            _summary(folder, state)
+            run_summary.say_summary(folder, state)
             events.emit(events.FINISHED, result=state["result"])
     return folder
 
@@ -232,7 +232,9 @@ def _phases(options, folder, state):
     start = configuration.find_start(options)
     _check_space(folder, start.checkpoint)
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))
-    result = _timed(folder, state, "train", lambda: _train(options, folder, pipeline))
+    pipeline, result = _timed(
+        folder, state, "train", lambda: _train_in_time(options, folder, pipeline, start, converted)
+    )
     if (run_layout.checkpoints_of(folder) / "sampling.json").exists():
         state["sampling"] = storage.read_json(run_layout.checkpoints_of(folder) / "sampling.json")
     _timed(folder, state, "export", lambda: _export(options, folder, pipeline, converted, result))
@@ -272,13 +274,30 @@ def _convert(options, folder):
 
 def _config(options, folder, start, converted):
     from tfodhelper.config import configuration, pipeline
-    from tfodhelper.training import batch_size
+    from tfodhelper.training import batch_size, time_budget
 
+    # Of --time, the configuration has the number of steps once it is known, as if --num_steps had given it.
+    kept = time_budget.read_fit(run_layout.checkpoints_of(folder)) if options.time is not None else None
+    if kept is not None:
+        options = dataclasses.replace(options, num_steps=kept.num_steps)
     path, train_options = folder / "pipeline.config", pick(TrainOptions, options)
-    measure = configuration.measure_once(path, lambda *about: batch_size.find_batch_size(*about, train_options))
+    measure = None
+    if options.batch_size == AUTO:
+        measure = configuration.measure_once(path, lambda *about: batch_size.find_batch_size(*about, train_options))
     message = configuration.make_pipeline(options, start, converted, measure)
     pipeline.write_pipeline(path, message)
     return message
+
+
+def _train_in_time(options, folder, pipeline, start, converted):
+    """(the configuration, the result) of a training whose number of steps may have to be chosen first."""
+    from tfodhelper.training import jobs, time_budget
+
+    with time_budget.told(options.time):
+        fitting = jobs.fit_to_time(pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options))
+        if fitting is not None and pipeline.train_config.num_steps != fitting.num_steps:
+            pipeline = _config(options, folder, start, converted)
+        return pipeline, _train(options, folder, pipeline)
 
 
 def _train(options, folder, pipeline):
@@ -350,39 +369,3 @@ def read_result(folder):
     return {"best": read("best"), "last": read("last")} | {
         name: result.get(name) for name in ("seconds_per_step", "ended")
     }
-
-
-def _summary(folder, state):
-    rows = [
-        (
-            *(name, numbers["step"], _figure(numbers["mAP"]), _figure(numbers["mAP@.50IOU"])),
-            run_layout.export_of(folder, name),
-        )
-        for name, numbers in run_layout.result_of(folder, state).items()
-        if name in ("best", "last")
-    ]
-    console.say("")
-    console.say(console.format_table(("", "step", "mAP", "mAP@.50IOU", "exported to"), rows, numbers=(1, 2, 3)))
-    if any("-" in row[2:4] for row in rows):
-        console.say("mAP -: the validation images have no objects to measure it by; the best weights are the last ones")
-    result = state["result"]
-    if result.get("ended") == "patience":
-        console.say(f"the training ended early: {result['reason']}")
-    times = [(name, console.format_seconds(phase["seconds"])) for name, phase in state["phases"].items()]
-    console.say("")
-    console.say(console.format_table(("phase", "time"), times, numbers=(1,)))
-    console.say("")
-    console.say(
-        f"everything is in {folder}: data, pipeline.config, checkpoints (with results.csv and results.png), export, "
-        "process.log"
-    )
-    console.say_next(
-        invocation.format_command(
-            "predict", "IMAGES_OR_FOLDER", saved_model_dir=f"{folder}/export/best", output_dir="predictions", draw=True
-        ),
-        invocation.tensorboard_command(f"{folder}/checkpoints"),
-    )
-
-
-def _figure(value):
-    return "-" if value is None or value < 0 else f"{value:.4f}"  # -1: not measured, in runs of the first versions

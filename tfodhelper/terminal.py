@@ -1,11 +1,29 @@
 """Standard output and error. A job does not stop because nobody can read it any more, or because of a letter."""
 
+import contextlib
 import os
 import sys
 
 OUT, ERR = "stdout", "stderr"
 
 _unreadable = set()  # names of streams that nothing can be written to any more
+_is_muted = False
+
+
+@contextlib.contextmanager
+def muted():
+    """Drops everything that is written inside the block."""
+    global _is_muted
+    before, _is_muted = _is_muted, True
+    try:
+        yield
+    finally:
+        _is_muted = before
+
+
+def is_muted():
+    """Whether what is written now is dropped."""
+    return _is_muted
 
 
 def write(text, to=OUT):
@@ -19,7 +37,7 @@ def write(text, to=OUT):
       to: OUT or ERR.
     """
     stream = getattr(sys, to)
-    if stream is None or (to, id(stream)) in _unreadable:
+    if _is_muted or stream is None or (to, id(stream)) in _unreadable:
         return
     try:
         stream.write(_fit(text, stream))

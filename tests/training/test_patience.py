@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from tests.training import tiny
-from tfodhelper import errors, run_folder
+from tfodhelper import errors, run_summary
 from tfodhelper.training import jobs, patience
 from tfodhelper.training.options import TrainOptions
 
@@ -177,8 +177,8 @@ def test_the_summary_of_a_run_says_why_it_ended(tmp_path, capsys):
     numbers = {"step": 6, "mAP": 0.5, "mAP@.50IOU": 0.75}
     result = {"best": numbers, "last": numbers, "seconds_per_step": 0.1}
     state = {"settings": {}, "phases": {}, "finished": True, "result": result}
-    run_folder._summary(tmp_path, state)  # as former versions wrote it
+    run_summary.say_summary(tmp_path, state)  # as former versions wrote it
     assert "ended early" not in capsys.readouterr().out
     state["result"] |= {"ended": "patience", "reason": "3 evaluations without improvement"}
-    run_folder._summary(tmp_path, state)
+    run_summary.say_summary(tmp_path, state)
     assert "\nthe training ended early: 3 evaluations without improvement\n" in capsys.readouterr().out

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
+import time
 
 import tensorflow as tf
 
@@ -15,7 +17,7 @@ from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import left_out, sampling
 from tfodhelper.options import pick
-from tfodhelper.training import evaluation, loop, patience, strategy
+from tfodhelper.training import evaluation, loop, patience, strategy, time_budget, trial
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
@@ -61,8 +63,13 @@ def _train(options):
     if checkpoint:
         pipeline.train_config.fine_tune_checkpoint = "" if checkpoint == config_options.SCRATCH else str(checkpoint)
     pipeline = _change(pipeline, options)
-    with process_log_in(options.model_dir), console.phase("train"):
+    with process_log_in(options.model_dir), console.phase("train"), time_budget.told(options.time):
         events.emit(events.PHASE_STARTED, phase="train")
+        fitting = fit_to_time(pipeline, options.model_dir, pick(TrainOptions, options))
+        if fitting is not None:
+            pipeline, notes = time_budget.rescale(pipeline, fitting.num_steps)
+            for note in [f"steps: {fitting.num_steps}", *notes]:
+                console.say(note)
         return train_model(pipeline, options.model_dir, pick(TrainOptions, options), options.num_steps == 0)
 
 
@@ -127,15 +134,7 @@ def train_model(pipeline, model_dir, options, only_evaluates=False):
             "train_config.num_steps: the number of training steps is not set",
             fix="--num_steps=N; 0 only evaluates the starting weights",
         )
-    starting_point = find_starting_point(pipeline.train_config)
-    label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
-    options.check_end()
-    patience.check_metric(options, pipeline, label_map)
-    if options.keep_classes:
-        starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
-    max_boxes = inputs_build.max_training_boxes(pipeline)
-    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True, max_boxes=max_boxes)
-    num_validation = check_eval_records(pipeline)
+    starting_point, label_map, num_validation = _check_inputs(pipeline, options)
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
     with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
@@ -146,6 +145,51 @@ def train_model(pipeline, model_dir, options, only_evaluates=False):
         keep_jpeg_dct(model_dir, options.jpeg_dct, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
+
+
+def _check_inputs(pipeline, options):
+    """(`StartingPoint`, `LabelMap`, number of validation images) of a training, after all checks of its inputs."""
+    starting_point = find_starting_point(pipeline.train_config)
+    label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
+    options.check_end()
+    patience.check_metric(options, pipeline, label_map)
+    if options.keep_classes:
+        starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
+    max_boxes = inputs_build.max_training_boxes(pipeline)
+    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True, max_boxes=max_boxes)
+    return starting_point, label_map, check_eval_records(pipeline)
+
+
+def fit_to_time(pipeline, model_dir, options, clock=time.monotonic):
+    """Chooses how many steps fit into the hours of --time, or reads what was chosen when the training began.
+
+    Args:
+      pipeline: a complete `TrainEvalPipelineConfig` message; its number of steps does not count.
+      model_dir: folder of the training, which keeps the choice.
+      options: `TrainOptions`.
+      clock: seconds.
+
+    Returns:
+      A `time_budget.Fit`; None without --time.
+
+    Raises:
+      UsageError: the folder has checkpoints that were trained with another time; else as `train_model`.
+    """
+    kept = time_budget.find_kept(model_dir, options.time)
+    if kept is not None or options.time is None:
+        return kept
+    starting_point, label_map, num_validation = _check_inputs(pipeline, options)
+    model_dir = storage.make_folder(model_dir)
+    with storage.hold(model_dir):
+        console.say(f"--time={options.time:g}: measuring how long steps and an evaluation take")
+        chosen = pick(TrainOptions, options)
+        opened = functools.partial(trial.open_trial, pipeline, label_map, model_dir, chosen, starting_point)
+        measured = time_budget.measure(opened, num_validation, clock)
+        fitting = time_budget.fit(options.time, measured, options.eval_interval)
+        console.say(time_budget.describe(fitting, options.eval_interval))
+        time_budget.warn_of_least(fitting)
+        time_budget.keep_fit(model_dir, fitting)
+    return fitting
 
 
 def _keep_classes(starting_point, label_map, checkpoint_label_map):

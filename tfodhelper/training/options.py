@@ -52,6 +52,13 @@ class TrainOptions(DeviceOptions, SamplingOptions):
     eval_every: int | None = options.option(
         None, "Steps between evaluations; when omitted, a tenth of all steps.", least=1
     )
+    time: float | None = options.option(
+        None,
+        "Hours that the training may take, evaluations included: the number of steps and the learning-rate schedule "
+        "are chosen accordingly, after steps and an evaluation have been measured.",
+        least=0.001,
+        not_with=("num_steps",),
+    )
     patience: int | None = options.option(
         None,
         "Ends the training after this many evaluations without improvement of --patience_metric.",
@@ -96,17 +103,28 @@ class TrainOptions(DeviceOptions, SamplingOptions):
     keep_checkpoints: int = 3
 
     def check_end(self):
-        """Checks that what ends the training can be known by every process of the job.
+        """Checks that it is clear what ends the training, and known to every process of the job.
 
         Raises:
-          UsageError: it cannot.
+          UsageError: it is not.
         """
-        if self.patience is not None and self.strategy == "multi_worker":
-            raise errors.UsageError(
-                "--patience cannot be combined with --strategy=multi_worker",
-                expected="a training of one process, which alone decides when to end",
-                fix="leave out --patience",
-            )
+        for name in ("patience", "time"):
+            if getattr(self, name) is not None and self.strategy == "multi_worker":
+                raise errors.UsageError(
+                    f"--{name} cannot be combined with --strategy=multi_worker",
+                    expected="a training of one process, which alone decides when to end",
+                    fix=f"leave out --{name}",
+                )
+        changed = {change.partition("=")[0].strip() for change in getattr(self, "overrides", ())}
+        for name, is_given in (
+            ("num_steps", getattr(self, "num_steps", None) is not None),
+            ("set train_config.num_steps", "train_config.num_steps" in changed),
+        ):
+            if self.time is not None and is_given:
+                raise errors.UsageError(
+                    f"--{name} cannot be combined with --time, which chooses the number of steps",
+                    fix="leave out one of them",
+                )
 
     def eval_interval(self, num_steps):
         """Steps between evaluations of a training of `num_steps` steps."""
