@@ -35,9 +35,11 @@ def test_training_uses_onednn_unless_the_user_says_otherwise(monkeypatch, machin
     os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
 
 
-def test_tensorflow_and_the_model_garden_then_say_nothing():
-    code = "from tfodhelper import tensorflow_setup; tensorflow_setup.quiet_tensorflow()\n"
-    code += "import tensorflow as tf, orbit\nfrom official.core import base_task\ntf.zeros([2]) + 1.0"
+@pytest.mark.parametrize("session", ["", "import sys; sys.ps1 = '>>> '\n"], ids=["script", "notebook"])
+def test_tensorflow_and_the_model_garden_then_say_nothing(session):
+    code = session + "from tfodhelper import tensorflow_setup; tensorflow_setup.quiet_tensorflow()\n"
+    code += "import tensorflow as tf, orbit\nfrom official.core import base_task\ntf.zeros([2]) + 1.0\n"
+    code += "tf.get_logger().info('assets written'); tf.get_logger().warning('deprecated')\n"
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)

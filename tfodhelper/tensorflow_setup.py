@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import platform
+import sys
 import threading
 import warnings
 
@@ -20,13 +21,24 @@ def quiet_tensorflow():
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logger = logging.getLogger("tensorflow")
+    logger.setLevel(logging.ERROR)
+    if hasattr(sys, "ps1") and "tensorflow" not in sys.modules:
+        logger.addFilter(_restore_level)
     with contextlib.suppress(ImportError):
         from absl import logging as absl_logging
 
         absl_logging.set_verbosity(absl_logging.ERROR)
     for module in ("tensorflow", "tf_keras", "official", "orbit", "tensorflow_hub", "keras", "google"):
         warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+
+
+def _restore_level(record):
+    """A filter of the first message: in notebooks, TensorFlow sets its level to INFO when it is imported."""
+    logger = logging.getLogger("tensorflow")
+    logger.removeFilter(_restore_level)
+    logger.setLevel(logging.ERROR)
+    return record.levelno >= logging.ERROR
 
 
 def prepare_training():
