@@ -7,6 +7,7 @@ file next to the pages.
 import importlib
 import json
 import pathlib
+import re
 import sys
 
 from myst_parser.parsers.sphinx_ import MystParser
@@ -22,11 +23,14 @@ release = __version__
 language = "en"
 copyright = "the authors of tfodhelper, Apache-2.0"
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown", ".ipynb": "notebook"}
 myst_heading_anchors = 3
 highlight_language = "none"
-nitpicky = True
+default_role = "code"  # in docstrings, `x` is code
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"tfodhelper {release}"
@@ -67,8 +71,25 @@ def _helps(verbs=command_line.VERBS, prefix=""):
             yield verb, flagging.format_help(verb, module, flagging.make_flag_values(module))
 
 
+def _mark_examples(app, what, name, obj, options, lines):
+    """Marks the indented example of a docstring as code."""
+    end = next(
+        (i for i, line in enumerate(lines) if line in ("Args:", "Attributes:", "Returns:", "Raises:")), len(lines)
+    )
+    examples = [i for i, line in enumerate(lines[:end]) if line.startswith("    ") and not lines[i - 1]]
+    lines[end:] = [_escape(line) for line in lines[end:]]
+    for i in reversed(examples[:1]):
+        lines[i:i] = ["::", ""]
+
+
+def _escape(line):
+    """A line of a section of a docstring, in which an asterisk is one, and code may be followed by a letter."""
+    return re.sub(r"(`[^`]+`)(?=[=\w])", r"\1\\ ", line if "`" in line else line.replace("*", r"\*"))
+
+
 def setup(app):
     """Called by Sphinx."""
     app.add_source_parser(NotebookParser)
     app.connect("source-read", _add_help)
+    app.connect("autodoc-process-docstring", _mark_examples, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

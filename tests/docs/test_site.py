@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import tfodhelper
 from tests.docs import pages
 from tests.shared_data import REPOSITORY
 
@@ -72,6 +73,13 @@ def test_the_command_line_has_the_help_of_every_verb(site):
     text = (site / "flags.html").read_text(encoding="utf-8")
     assert 'id="active-round"' in text and 'id="export-annotations"' in text
     assert "]ignore_unsupported_fields" in text and "--num_calibration_images" in text
+
+
+def test_the_reference_has_every_public_name(site):
+    text = (site / "reference.html").read_text(encoding="utf-8")
+    names = [name for name in tfodhelper.__all__ if name != "__version__"]
+    assert [name for name in names if f'id="tfodhelper.{name}"' not in text] == []
+    assert "the published weights of the model" in text and 'id="tfodhelper.Prediction.draw"' in text
 
 
 @pytest.mark.parametrize(
