@@ -109,7 +109,11 @@ def choose(options):
 
 def write_run(folder, settings):
     folder.mkdir(parents=True)
-    state = {"settings": settings, "phases": {"convert": {"seconds": 3.0}}, "finished": False}
+    state = {
+        "settings": settings,
+        "phases": {"convert": {"seconds": 3.0}, "config": {"seconds": 0.1}},
+        "finished": False,
+    }
     (folder / "run.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
     return folder
 

@@ -147,7 +147,15 @@ def test_an_unnamed_folder_of_a_failed_start_is_used_again(tmp_path, monkeypatch
     assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
+    # with its images converted, it makes room for a run with the same images
     (folder / "run.json").write_text(json.dumps(state | {"phases": {"convert": {"seconds": 1.0}}}))
+    assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1"
+    for change in ({"val_fraction": 0.5}, {"seed": 3}):
+        changed = run_folder.RunOptions(data_dir="photos", model="ssd_mobilenet_v1", **change)
+        assert run_folder.choose_folder(changed, run_folder._settings(changed)).name == "ssd_mobilenet_v1-2"
+    (folder / "run.json").write_text(
+        json.dumps(state | {"phases": {name: {"seconds": 1.0} for name in ("convert", "config")}})
+    )
     assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
 
 
@@ -199,3 +207,17 @@ def test_a_training_whose_checkpoints_do_not_fit_does_not_begin(tmp_path, monkey
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "ckpt-5.index").touch()
     run_folder._check_space(tmp_path, str(tmp_path / "ckpt-0"))  # a resumed training has written most of them
+
+
+def test_after_a_failed_download_the_corrected_command_uses_the_converted_images(
+    photos, server, tmp_path, monkeypatch, capsys
+):
+    server.status[f"/{NAME}"] = 403
+    monkeypatch.chdir(tmp_path)
+    assert start("--data_dir=photos", "--output_dir=out") == 1
+    assert "could not be downloaded" in capsys.readouterr().err
+    corrected(tmp_path, monkeypatch, "--data_dir=photos", "--fine_tune_checkpoint=none")
+    printed = capsys.readouterr().out
+    assert "takes the place of an earlier start with other settings, with its converted images" in printed
+    assert "already converted from the same files" in printed
+    assert run_layout.read_state(tmp_path / "out")["settings"]["fine_tune_checkpoint"] == "none"

@@ -103,12 +103,15 @@ def _check_early(options):
 def _read_or_begin(folder, settings):
     """The state of a run folder; a new one if no phase has ever been finished in it, whatever its settings were."""
     state = run_layout.read_state(folder)
-    if state is not None and not (_is_replaceable(state) and _differences(state["settings"], settings)):
+    if state is None:
+        return {"settings": settings, "phases": {}, "finished": False}
+    if not _differences(state["settings"], settings) or not _is_replaceable(state, settings):
         return state
-    if state is not None:
-        console.say(f"{folder}: an earlier start with other settings finished no phase there; this one takes its place")
+    progress = "with its converted images" if state["phases"] else "which had finished no phase"
+    console.say(f"{folder}: this takes the place of an earlier start with other settings, {progress}")
+    if not state["phases"]:
         shutil.rmtree(folder / "data", ignore_errors=True)
-    return {"settings": settings, "phases": {}, "finished": False}
+    return {"settings": settings, "phases": state["phases"], "finished": False}
 
 
 def _is_chief():
@@ -154,7 +157,8 @@ def _arrange(values):
 def choose_folder(options, settings):
     """The run folder: the one that is named, an unfinished one of the same settings, or the next free name.
 
-    A run that has finished no phase makes room for another one.
+    A run that has finished no phase makes room for another one, and one that has converted its images for one with the
+    same images.
 
     Raises:
       UsageError: the named folder contains something else.
@@ -168,16 +172,19 @@ def choose_folder(options, settings):
         state = run_layout.read_state(folder)
         if state is not None and not state["finished"] and not _differences(state["settings"], settings):
             return folder
-        if free is None and state is not None and _is_replaceable(state) and not storage.is_held(folder):
+        if free is None and state is not None and _is_replaceable(state, settings) and not storage.is_held(folder):
             free = folder
         if not folder.exists():
             return free or folder
         number += 1
 
 
-def _is_replaceable(state):
-    """Whether a run has finished no phase, so that nothing is lost if a corrected command takes its folder."""
-    return not state["phases"] and not state["finished"]
+def _is_replaceable(state, settings):
+    """Whether nothing is lost if a corrected command takes the folder of a run: only its images may be converted."""
+    if state["finished"] or not set(state["phases"]) <= {"convert"}:
+        return False
+    of_data = {*settings["data"], "seed"}
+    return not state["phases"] or not of_data & set(_differences(state["settings"], settings))
 
 
 def _check_named_folder(folder, settings):
@@ -197,7 +204,7 @@ def _check_named_folder(folder, settings):
             )
         return folder
     different = _differences(state["settings"], settings)
-    if different and not _is_replaceable(state):
+    if different and not _is_replaceable(state, settings):
         raise errors.UsageError(
             f"--output_dir={folder} holds a run with other settings",
             expected="; ".join(f"{key}={old!r}" for key, (old, _) in different.items()),
