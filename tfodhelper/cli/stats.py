@@ -7,8 +7,8 @@ pixels), boxes beyond 4:1 and 1:4 ("twisted"), the share of the image that objec
 together. It recommends anchors by k-means with 1 - IoU. With --output_dir, all of it is also written as CSV files and
 pictures.
 
-With --features, a folder with pipeline.config and a checkpoint, or a SavedModel that returns features, the distance
-(1 - cosine) of objects within and between classes is measured; only this needs TensorFlow.
+With --features, a run folder, a folder with pipeline.config and a checkpoint, or a SavedModel that returns features,
+the distance (1 - cosine) of objects within and between classes is measured; only this needs TensorFlow.
 """
 
 import functools
