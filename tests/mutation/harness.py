@@ -59,7 +59,7 @@ def run(target, seed, numbers, with_limits=True):
     """Tries cases.
 
     Args:
-      target: a `targets.Target`.
+      target: a `base.Target`.
       seed: int.
       numbers: of the cases.
       with_limits: whether time and memory are judged; what a test on a busy machine must not do.

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from tests.mutation import harness, targets
+from tests.mutation import base, harness, mutators, targets
 
 NUM_CASES = 150
 
@@ -31,7 +31,7 @@ def fail(folder, data):
 
 
 def test_a_fault_is_found_and_can_be_repeated():
-    target = targets.Target("faulty", fail, lambda: [b"good"], targets.m.BYTES)
+    target = base.Target("faulty", fail, lambda: [b"good"], mutators.BYTES)
     summary = harness.run(target, 3, range(5))
     assert [number for number, _ in summary.faults] == [0, 1, 2, 3, 4] and "KeyError" in summary.faults[0][1]
     assert harness.run(target, 3, [2]).faults[0][1] == summary.faults[2][1]
@@ -40,7 +40,7 @@ def test_a_fault_is_found_and_can_be_repeated():
 
 def test_an_input_that_is_not_mutated_must_be_read():
     with pytest.raises(ValueError, match="must be read"):
-        harness.run(targets.Target("faulty", fail, lambda: [b"bad"], targets.m.BYTES), 3, [])
+        harness.run(base.Target("faulty", fail, lambda: [b"bad"], mutators.BYTES), 3, [])
 
 
 def grow(folder, data):
@@ -50,6 +50,6 @@ def grow(folder, data):
 
 
 def test_memory_is_measured():
-    target = targets.Target("large", grow, lambda: [b"good"], targets.m.BYTES)
+    target = base.Target("large", grow, lambda: [b"good"], mutators.BYTES)
     summary = harness.run(target, 3, range(2))
     assert not harness._reset_peak_mb() or "MB" in summary.faults[0][1]
