@@ -68,7 +68,7 @@ class Predictions:
     # drawn in training); padding: zeros
     PROPOSALS_PX = "proposal_boxes"  # float32 [B, P, 4], in pixels of the padded model input
     NUM_PROPOSALS = "num_proposals"  # int32 [B]
-    CLASSIFIER_FEATURES = "box_classifier_features"  # float32 [N, h, w, c]
+    CLASSIFIER_FEATURES = "box_classifier_features"  # float32 [N, h, w, c]; of R-FCN [B, h, w, c]
     REFINED_BOX_CODES = "refined_box_encodings"  # float32 [N, 1 or K, 4]
 
 

@@ -29,7 +29,7 @@ def test_base_files_are_supported_in_full(name):
     assert len(fields) > 40
 
 
-UNTRAINABLE = ("centernet", "faster_rcnn_nas", "mask_rcnn", "rfcn")
+UNTRAINABLE = ("centernet", "faster_rcnn_nas", "mask_rcnn")
 
 
 def published_configs():
@@ -98,8 +98,8 @@ def test_unsupported_field_at_its_default_is_fine(base):
         ("ssd { feature_extractor { type: 'spaghettinet' } }", "spaghettinet", "ssd_mobilenet_v1"),
         ("faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } }", "faster_rcnn_nas", "faster_rcnn_resnet50"),
         (
-            "faster_rcnn { second_stage_box_predictor { rfcn_box_predictor { depth: 9 } } }",
-            "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor: ",
+            "faster_rcnn { context_config { attention_bottleneck_dimension: 9 } }",
+            "model.faster_rcnn.context_config: ",
             None,
         ),
     ],
@@ -141,7 +141,6 @@ def test_a_list_of_kinds_is_in_lines_that_a_terminal_does_not_break():
     [
         ("model { faster_rcnn { context_config {} } }", "Context R-CNN cannot be trained here yet"),
         ("model { center_net {} }", "models of the family center_net cannot be trained here yet"),
-        ("model { faster_rcnn { second_stage_box_predictor { rfcn_box_predictor {} } } }", "R-FCN cannot be trained"),
     ],
 )
 def test_families_that_do_not_exist_are_named(text, words):
@@ -190,8 +189,8 @@ def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
             "model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_keypoints",
         ),
         (
-            "model { faster_rcnn { second_stage_box_predictor { rfcn_box_predictor {} } } }",
-            "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor",
+            "model { faster_rcnn { second_stage_box_predictor { rfcn_box_predictor { box_code_size: 5 } } } }",
+            "model.faster_rcnn.second_stage_box_predictor.rfcn_box_predictor.box_code_size",
         ),
         (
             "model { ssd { anchor_generator { grid_anchor_generator {} } } }",

@@ -211,6 +211,7 @@ RPN = f"{RCNN}.first_stage_box_predictor_conv_hyperparams"
 GRID = f"{RCNN}.first_stage_anchor_generator.grid_anchor_generator"
 PYRAMID = f"{RCNN}.first_stage_anchor_generator.multiscale_anchor_generator"
 BOXES = f"{RCNN}.second_stage_box_predictor.mask_rcnn_box_predictor"
+POSITIONS = f"{RCNN}.second_stage_box_predictor.rfcn_box_predictor"
 SECOND_OUTPUT = f"{RCNN}.second_stage_post_processing"
 
 # name: (base, changes); together they set every field of two-stage detectors that the rules call supported.
@@ -258,6 +259,18 @@ TWO_STAGE_VARIANTS = {
             f"{RCNN}.hard_example_miner={{num_hard_examples: 9 iou_threshold: 0.5 loss_type: CLASSIFICATION}}",
             f"{RCNN}.second_stage_classification_loss.weighted_sigmoid_focal={{gamma: 1 alpha: 0.5}}",
             f"{SECOND_OUTPUT}.score_converter=SIGMOID",
+        ],
+    ),
+    "R-FCN": (
+        "rfcn_resnet101_coco_2018_01_28",
+        [
+            f"{POSITIONS}.depth=64",
+            f"{POSITIONS}.num_spatial_bins_height=2",
+            f"{POSITIONS}.num_spatial_bins_width=4",
+            f"{POSITIONS}.crop_height=4",
+            f"{POSITIONS}.crop_width=8",
+            f"{POSITIONS}.conv_hyperparams.activation=RELU_6",
+            f"{POSITIONS}.conv_hyperparams.batch_norm={{decay: 0.9}}",
         ],
     ),
     "first stage alone": ("faster_rcnn_resnet50_lowproposals_coco_2018_01_28", [f"{RCNN}.number_of_stages=1"]),

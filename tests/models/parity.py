@@ -174,7 +174,16 @@ class Order:
 
     def apply(self, values):
         """Brings tensors of `OF_PROPOSALS` in a dict into the stored order, as arrays; NaN without a counterpart."""
-        return values | {key: take_rows(values[key], self.rows, self.is_found) for key in OF_PROPOSALS if key in values}
+        of_proposals = [key for key in OF_PROPOSALS if key in values]
+        if is_rfcn(values):  # its features are of the image
+            of_proposals.remove(Predictions.CLASSIFIER_FEATURES)
+        return values | {key: take_rows(values[key], self.rows, self.is_found) for key in of_proposals}
+
+
+def is_rfcn(predictions):
+    """Whether predictions are of an R-FCN, whose last features do not belong to proposals."""
+    features = predictions.get(Predictions.CLASSIFIER_FEATURES)
+    return features is not None and len(features) != len(predictions[Predictions.CLASS_LOGITS])
 
 
 def take_rows(value, rows, is_found):
@@ -215,7 +224,7 @@ def check_predictions(golden, prefix, predictions, order):
 def add_second_names(values):
     """The OD API returns some tensors twice: what the second stage crops, and the boxes that the last codes are of."""
     maps = {name: value for name, value in values.items() if name.startswith(f"{Predictions.FEATURE_MAPS}[")}
-    of_codes = values.get(Predictions.PROPOSALS)
+    of_codes = values.get(Predictions.PROPOSALS_PX if is_rfcn(values) else Predictions.PROPOSALS)
     if of_codes is None:
         anchors = np.asarray(values[Predictions.ANCHORS])
         of_codes = np.broadcast_to(anchors, (len(values[Predictions.CLASS_LOGITS]), *anchors.shape))

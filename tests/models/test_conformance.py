@@ -18,7 +18,7 @@ from tfodhelper.models import build
 pytestmark = pytest.mark.slow
 
 LOSS_PREFIX = "Loss/"  # by which evaluation tells losses from the rest
-EXPORTED = ("plain", "Faster R-CNN", "Faster R-CNN, first generation, stride 8, any size")
+EXPORTED = ("plain", "Faster R-CNN", "R-FCN", "Faster R-CNN, first generation, stride 8, any size")
 
 
 @pytest.fixture(scope="module", params=variants.ALL)

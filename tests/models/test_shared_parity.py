@@ -24,6 +24,8 @@ EXISTING = [
     "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8__reduced256",
     "faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",
     "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8__reduced256",
+    "rfcn_resnet101_coco__hand__reduced256",
+    "rfcn_resnet101_coco__slim",
     "ssd_mobilenet_v1_300x300_coco__hand",
     "ssd_mobilenet_v2_320x320_coco17_tpu-8",
     "ssd_mobilenet_v2_coco__slim",

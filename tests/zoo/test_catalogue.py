@@ -61,6 +61,8 @@ def test_facts_of_one_model():
         ),
         ("faster_rcnn_inception_v2", "faster_rcnn_inception_v2_coco_2018_01_28"),
         ("faster_rcnn_inception_v2_coco", "faster_rcnn_inception_v2_coco_2018_01_28"),
+        ("rfcn_resnet101", "rfcn_resnet101_coco_2018_01_28"),
+        ("rfcn_resnet101_coco", "rfcn_resnet101_coco_2018_01_28"),
         ("faster_rcnn_resnet101_kitti", "faster_rcnn_resnet101_kitti_2018_01_28"),
         ("faster_rcnn_resnet50_v1_640x640", "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8"),
         ("faster_rcnn_resnet152_v1_800x1333", "faster_rcnn_resnet152_v1_800x1333_coco17_gpu-8"),
@@ -182,6 +184,7 @@ def test_models_with_a_base_file_are_trainable():
         "faster_rcnn_resnet": 9 + 5,
         "faster_rcnn_inception_resnet_v2": 2 + 2,
         "faster_rcnn_inception_v2": 1,
+        "rfcn_resnet": 1,
         "faster_rcnn_resnet_fpn": 1,
     }
 
@@ -242,6 +245,7 @@ PUBLISHED = {
         "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256"
     ),
     "faster_rcnn_inception_v2_coco_2018_01_28": "faster_rcnn_inception_v2_coco__slim",
+    "rfcn_resnet101_coco_2018_01_28": "rfcn_resnet101_coco__slim",
     "efficientdet_d0_coco17_tpu-32": "ssd_efficientdet_d0_512x512_coco17_tpu-8",
     "efficientdet_d1_coco17_tpu-32": "ssd_efficientdet_d1_640x640_coco17_tpu-8",
     "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8": "{}",

@@ -41,9 +41,12 @@ _RULES = {
         "min_level max_level anchor_scale aspect_ratios scales_per_octave", normalize_coordinates=Only(("false",))
     ),
     "BoxPredictor": make(
-        "mask_rcnn_box_predictor",
-        convolutional_box_predictor=Unsupported("only mask_rcnn_box_predictor"),
-        rfcn_box_predictor=Untrainable("R-FCN cannot be trained here yet"),
+        "mask_rcnn_box_predictor rfcn_box_predictor",
+        convolutional_box_predictor=Unsupported("only mask_rcnn_box_predictor and rfcn_box_predictor"),
+    ),
+    "RfcnBoxPredictor": make(
+        "conv_hyperparams num_spatial_bins_height num_spatial_bins_width depth crop_height crop_width",
+        box_code_size=Only(("4",)),
     ),
     "MaskRCNNBoxPredictor": make(
         "fc_hyperparams use_dropout dropout_keep_probability share_box_across_classes",

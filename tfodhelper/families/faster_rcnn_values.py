@@ -14,6 +14,7 @@ def check(message, is_training=True):
         values.require("faster_rcnn", message, _of_second_stage(message, is_training))
         values.check_suppression(message.second_stage_post_processing.batch_non_max_suppression)
         _check_predictor(message.second_stage_box_predictor)
+        _check_maps(message)
     _check_extractor(message.feature_extractor)
     num_anchors = _check_anchors(message.first_stage_anchor_generator)
     pyramid = pyramids.pyramid_of(message.feature_extractor)
@@ -38,30 +39,65 @@ def _of_first_stage(message):
     }
 
 
+def is_rfcn(message):
+    """Whether a FasterRcnn message describes an R-FCN, which cuts proposals out of its last maps."""
+    return message.second_stage_box_predictor.HasField("rfcn_box_predictor")
+
+
 def _of_second_stage(message, is_training):
-    return {
+    fits_in_proposals = 1 <= message.second_stage_batch_size <= message.first_stage_max_proposals
+    own = {
+        "second_stage_batch_size": (
+            not is_training or fits_in_proposals,
+            f"1 to first_stage_max_proposals={message.first_stage_max_proposals}",
+        )
+    }
+    if is_rfcn(message):
+        unused = "nothing with rfcn_box_predictor, which has crop_height and crop_width"
+        names = ("initial_crop_size", "maxpool_kernel_size", "maxpool_stride", "use_matmul_crop_and_resize")
+        return own | {name: (not getattr(message, name), unused) for name in names}
+    return own | {
         "initial_crop_size": (message.initial_crop_size >= 1, "at least 1"),
         "maxpool_kernel_size": (1 <= message.maxpool_kernel_size <= message.initial_crop_size, "1 to the crop's side"),
         "maxpool_stride": (message.maxpool_stride >= 1, "at least 1"),
-        "second_stage_batch_size": (
-            not is_training or 1 <= message.second_stage_batch_size <= message.first_stage_max_proposals,
-            f"1 to first_stage_max_proposals={message.first_stage_max_proposals}",
-        ),
     }
 
 
 def _check_predictor(predictor):
-    _, message = values.choose(predictor, "box_predictor_oneof", ("mask_rcnn_box_predictor",))
+    kind, message = values.choose(predictor, "box_predictor_oneof", ("mask_rcnn_box_predictor", "rfcn_box_predictor"))
+    values.require(kind, message, {"box_code_size": (message.box_code_size == 4, 4)})
+    if kind == "rfcn_box_predictor":
+        values.require(kind, message, _of_position_sensitive_head(message))
+        return
     values.require(
-        "mask_rcnn_box_predictor",
+        kind,
         message,
         {
-            "box_code_size": (message.box_code_size == 4, 4),
             "predict_instance_masks": (not message.predict_instance_masks, "false"),
             "predict_keypoints": (not message.predict_keypoints, "false"),
         },
     )
     values.check_dropout("mask_rcnn_box_predictor", message)
+
+
+def _of_position_sensitive_head(message):
+    own = {"depth": (message.depth >= 1, "at least 1")}
+    for side in ("height", "width"):
+        bins, points = (getattr(message, f"{name}_{side}") for name in ("num_spatial_bins", "crop"))
+        own[f"num_spatial_bins_{side}"] = (bins >= 1, "at least 1")
+        is_multiple = bins >= 1 and points >= bins and points % bins == 0
+        own[f"crop_{side}"] = (is_multiple, f"a multiple of num_spatial_bins_{side}={bins}")
+    return own
+
+
+def _check_maps(message):
+    """R-FCN has one map, out of which all proposals are cut."""
+    if is_rfcn(message) and pyramids.pyramid_of(message.feature_extractor) is not None:
+        raise errors.ConfigError(
+            "second_stage_box_predictor.rfcn_box_predictor needs a backbone without a feature pyramid",
+            expected="feature_extractor.type without _fpn",
+            received=message.feature_extractor.type,
+        )
 
 
 def _check_extractor(extractor):

@@ -17,8 +17,8 @@ faster_rcnn {
   first_stage_anchor_generator { %(anchors)s }
   first_stage_box_predictor_conv_hyperparams { %(hyperparams)s }
   first_stage_box_predictor_depth: 16 first_stage_minibatch_size: 16 first_stage_max_proposals: 12
-  initial_crop_size: 8 maxpool_kernel_size: 2 maxpool_stride: 2
-  second_stage_box_predictor { mask_rcnn_box_predictor { fc_hyperparams { op: FC %(fc)s } %(predictor)s } }
+  %(crop)s
+  second_stage_box_predictor { %(head)s }
   second_stage_batch_size: 6
   second_stage_post_processing {
     batch_non_max_suppression { iou_threshold: 0.6 max_total_detections: 20 max_detections_per_class: 9 }
@@ -35,23 +35,24 @@ PIECES = {
     "scales: 0.25 scales: 0.5 aspect_ratios: 1 aspect_ratios: 2 }",
     "hyperparams": "regularizer { l2_regularizer { weight: 1e-4 } } "
     "initializer { truncated_normal_initializer { stddev: 0.1 } }",
-    "fc": "",
-    "predictor": "",
+    "crop": "initial_crop_size: 8 maxpool_kernel_size: 2 maxpool_stride: 2",
+    "head": "mask_rcnn_box_predictor { fc_hyperparams { op: FC } }",
     "converter": "SOFTMAX",
     "model": "",
 }
 
+SHARED_BOXES = "mask_rcnn_box_predictor { fc_hyperparams { op: FC } share_box_across_classes: true }"
+
 # A small ResNet has 17 batch norms: the stem's, and four of the one unit of each stage.
 VARIANTS = {
     "Faster R-CNN": Variant(17, 17),
-    "Faster R-CNN, frozen, padded": Variant(
-        17, 0, {"extractor": "", "resizer": ssd.PADDED, "predictor": "share_box_across_classes: true"}
-    ),
+    "Faster R-CNN, frozen, padded": Variant(17, 0, {"extractor": "", "resizer": ssd.PADDED, "head": SHARED_BOXES}),
     "Faster R-CNN, static": Variant(
         17,
         17,
         {
-            "predictor": "share_box_across_classes: true use_dropout: true dropout_keep_probability: 0.9",
+            "head": "mask_rcnn_box_predictor { fc_hyperparams { op: FC } share_box_across_classes: true "
+            "use_dropout: true dropout_keep_probability: 0.9 }",
             "model": "use_static_shapes: true use_static_shapes_for_eval: true use_static_balanced_label_sampler: true "
             "clip_anchors_to_image: true use_matmul_crop_and_resize: true use_matmul_gather_in_matcher: true",
         },
@@ -66,7 +67,7 @@ VARIANTS = {
             "resizer": ssd.ANY_SIZE,
             "anchors": PIECES["anchors"].replace("stride: 16", "stride: 8"),
             "hyperparams": PIECES["hyperparams"] + " batch_norm { scale: true decay: 0.9 }",
-            "fc": "batch_norm { scale: true decay: 0.9 }",
+            "head": "mask_rcnn_box_predictor { fc_hyperparams { op: FC batch_norm { scale: true decay: 0.9 } } }",
             "model": "first_stage_atrous_rate: 2",
         },
     ),
@@ -85,12 +86,36 @@ VARIANTS = {
         5 + 7 + 6 + 4 + 4 + 7 + 4 + 4 + 1,
         {
             "type": "faster_rcnn_inception_resnet_v2_keras",
-            "predictor": "share_box_across_classes: true",
-            "model": "initial_crop_size: 7 maxpool_kernel_size: 1 maxpool_stride: 1",
+            "head": SHARED_BOXES,
+            "crop": "initial_crop_size: 7 maxpool_kernel_size: 1 maxpool_stride: 1",
         },
     ),
     # Three of the stem, seven of each module, five of each that halves the map.
     "Faster R-CNN, Inception V2": Variant(3 + 8 * 7 + 2 * 5, 3 + 8 * 7 + 2 * 5, {"type": "faster_rcnn_inception_v2"}),
+    "R-FCN": Variant(
+        17,
+        17,
+        {
+            "crop": "",
+            "head": "rfcn_box_predictor { depth: 16 conv_hyperparams { regularizer { l2_regularizer { weight: 1e-4 } } "
+            "initializer { truncated_normal_initializer { stddev: 0.1 } } } }",
+        },
+    ),
+    # Those of the backbone are frozen; one before the proposals and three of the head are not.
+    "R-FCN, first generation": Variant(
+        17 + 4,
+        4,
+        {
+            "type": "faster_rcnn_resnet50",
+            "extractor": "",
+            "resizer": ssd.ANY_SIZE,
+            "hyperparams": PIECES["hyperparams"] + " batch_norm { scale: true decay: 0.9 }",
+            "crop": "",
+            "head": "rfcn_box_predictor { depth: 16 num_spatial_bins_height: 2 crop_height: 4 crop_width: 3 "
+            "conv_hyperparams { initializer { truncated_normal_initializer { stddev: 0.1 } } "
+            "batch_norm { scale: true decay: 0.9 } } }",
+        },
+    ),
     # Three smoothing layers, a coarse one, and one between the dense layers.
     "Faster R-CNN, pyramid": Variant(
         17 + 5,

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import images, parity, variants
+from tests.models.faster_rcnn.cases import SHARED_BOXES
 from tests.models.ssd import cases as ssd
 from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
@@ -169,15 +170,24 @@ def test_weights_multiply_losses():
         np.testing.assert_allclose(losses[1][name], factor * losses[0][name], rtol=1e-5)
 
 
+RFCN = "rfcn_box_predictor { depth: 16 }"
+PYRAMID = variants.CASES["faster_rcnn"].variants["Faster R-CNN, pyramid"].pieces
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
         ({"model": "number_of_stages: 3"}, "number_of_stages"),
         ({"model": "second_stage_batch_size: 13"}, "second_stage_batch_size"),
-        ({"model": "maxpool_kernel_size: 9"}, "maxpool_kernel_size"),
+        ({"crop": "initial_crop_size: 8 maxpool_kernel_size: 9 maxpool_stride: 2"}, "maxpool_kernel_size"),
         ({"extractor": "first_stage_features_stride: 32"}, "first_stage_features_stride"),
         ({"anchors": "grid_anchor_generator { aspect_ratios: 1 }"}, "scales"),
-        ({"predictor": "predict_instance_masks: true"}, "predict_instance_masks"),
+        ({"head": "mask_rcnn_box_predictor { predict_instance_masks: true }"}, "predict_instance_masks"),
+        ({"head": RFCN}, "initial_crop_size"),
+        ({"head": RFCN, "crop": "maxpool_stride: 2"}, "maxpool_stride"),
+        ({"head": "rfcn_box_predictor { crop_height: 10 }", "crop": ""}, "crop_height(.|\n)*a multiple of .*=3"),
+        ({"head": "rfcn_box_predictor { num_spatial_bins_width: 0 }", "crop": ""}, "num_spatial_bins_width"),
+        ({"head": RFCN, "crop": "", **PYRAMID}, "without a feature pyramid"),
         ({"type": "faster_rcnn_resnet18_keras"}, "faster_rcnn_resnet18_keras"),
         ({"anchors": "multiscale_anchor_generator { aspect_ratios: 1 normalize_coordinates: false }"}, "feature maps"),
     ],
@@ -201,7 +211,7 @@ def test_strides_of_resnet(slim, stride):
 def test_static_shapes_compile(monkeypatch):
     """Built for TPUs, XLA gives the losses, gradients and detections of the plain graph."""
     monkeypatch.setattr(build, "is_for_tpu", lambda: True)
-    detector = variants.build_variant("Faster R-CNN, static", predictor="share_box_across_classes: true")
+    detector = variants.build_variant("Faster R-CNN, static", head=SHARED_BOXES)
     detector.sample_order = parity.highest_first
     groundtruth = images.make_groundtruth(OBJECTS)
     inputs, shapes = detector.preprocess(images.make_images())

@@ -10,7 +10,7 @@ from tfodhelper.families import faster_rcnn_values, pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, resnet_v1
 from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
-from tfodhelper.models.heads import box_classifier, convolutional
+from tfodhelper.models.heads import box_classifier, convolutional, position_sensitive
 from tfodhelper.models.necks import feature_pyramid
 from tfodhelper.ops import anchors as anchor_ops
 from tfodhelper.ops import crops, matcher, nms, sampler, target_assigner
@@ -51,13 +51,19 @@ def build_faster_rcnn(message, is_training):
 
 def _build_region_head(message, backbone, is_training):
     """A `RegionHead` from a FasterRcnn message and the layers that its crops go through."""
-    head = _build_head(message, backbone.depths[0], not is_training)
-    layers_of_stage = region_head.RegionLayers(backbone=backbone, head=head)
+    build, predictor = parts.choose(message.second_stage_box_predictor, "box_predictor_oneof", HEADS)
+    layers_of_stage = region_head.RegionLayers(
+        backbone=backbone,
+        head=build(message, predictor, backbone.depths[0], not is_training),
+        cropping=None if faster_rcnn_values.is_rfcn(message) else _build_cropping(message),
+    )
     return region_head.RegionHead(message.num_classes, layers_of_stage, _build_second_stage(message))
 
 
 def _pooled_side(message):
-    """Side of the crops after the pooling."""
+    """Side of the crops after the pooling; 1 for R-FCN, whose head pools."""
+    if faster_rcnn_values.is_rfcn(message):
+        return 1
     return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
 
 
@@ -192,9 +198,8 @@ def _build_rpn(message, depths, num_anchors, frozen):
     return block, head
 
 
-def _build_head(message, depth, frozen):
-    """A `BoxClassifierHead` from a FasterRcnn message."""
-    _, predictor = parts.choose(message.second_stage_box_predictor, "box_predictor_oneof", HEADS)
+def _build_head(message, predictor, depth, frozen):
+    """A `BoxClassifierHead` from a FasterRcnn message and its MaskRCNNBoxPredictor message."""
     layout = box_classifier.HeadLayout(
         num_classes=message.num_classes,
         share_boxes=predictor.share_box_across_classes,
@@ -202,6 +207,20 @@ def _build_head(message, depth, frozen):
         norm=hyperparams.build_hyperparams(predictor.fc_hyperparams).norm,
     )
     return box_classifier.BoxClassifierHead(depth, layout, frozen)
+
+
+def _build_position_sensitive_head(message, predictor, depth, frozen):
+    """A `PositionSensitiveHead` from a FasterRcnn message and its RfcnBoxPredictor message."""
+    layout = position_sensitive.HeadLayout(
+        num_classes=message.num_classes,
+        depth=predictor.depth,
+        num_bins=(predictor.num_spatial_bins_height, predictor.num_spatial_bins_width),
+        crop_size=(predictor.crop_height, predictor.crop_width),
+        # The first generation's graphs for images of any size have TensorFlow's operation for the crops.
+        drops_outside=parts.is_first_generation(message.feature_extractor.type),
+    )
+    own = hyperparams.build_hyperparams(predictor.conv_hyperparams)
+    return position_sensitive.PositionSensitiveHead(depth, layout, own, frozen)
 
 
 def _build_first_stage(message, anchors):
@@ -244,9 +263,6 @@ def _build_second_stage(message):
     return region_head.SecondStage(
         assigner=target_assigner.TargetAssigner(_DETECTION_MATCHER, num_columns=message.num_classes + 1),
         sampler=sampler.BalancedSampler(message.second_stage_batch_size, message.second_stage_balance_fraction),
-        crop=_choose_crop(message),
-        crop_size=message.initial_crop_size,
-        pool=(message.maxpool_kernel_size, message.maxpool_stride),
         suppression=dataclasses.replace(
             parts.build_suppression(post_processing.batch_non_max_suppression), change_frame=True
         ),
@@ -255,6 +271,15 @@ def _build_second_stage(message):
         localization_weight=localization_weight,
         classification_weight=classification_weight,
         miner=miner,
+    )
+
+
+def _build_cropping(message):
+    """A `region_head.Cropping` from a FasterRcnn message."""
+    return region_head.Cropping(
+        crop=_choose_crop(message),
+        size=message.initial_crop_size,
+        pool=(message.maxpool_kernel_size, message.maxpool_stride),
     )
 
 
@@ -286,7 +311,7 @@ ANCHOR_GENERATORS = {
     "multiscale_anchor_generator": _build_multiscale_anchors,
 }
 
-HEADS = {"mask_rcnn_box_predictor": _build_head}
+HEADS = {"mask_rcnn_box_predictor": _build_head, "rfcn_box_predictor": _build_position_sensitive_head}
 
 FEATURE_EXTRACTORS = {
     "faster_rcnn_inception_resnet_v2_keras": _build_inception_resnet,

@@ -135,7 +135,7 @@ def _block_part(first):
 
 def _head_part(second):
     return Part(
-        scope="_mask_rcnn_box_predictor",
+        scope=second.head.scope,
         module=second.head,
         role=roles.HEAD,
         class_columns=second.head.class_columns(),

@@ -1,7 +1,8 @@
 """The second stage: a class and a corrected box for what is cut out of the feature maps at each proposal.
 
-It runs once over the proposals of all images. Boxes are in pixels of the model input. Shape letters: B batch,
-P proposals of an image, N = B x P, K classes.
+R-FCN cuts out of its last maps, so that all its layers run over whole images (Dai et al. 2016; arXiv 1605.06409). What
+is cut out is processed once over the proposals of all images. Boxes are in pixels of the model input. Shape letters:
+B batch, P proposals of an image, N = B x P, K classes.
 """
 
 import dataclasses
@@ -17,16 +18,54 @@ from tfodhelper.ops import box_coder, crops, hard_mining, nms, sampler, target_a
 
 
 @dataclasses.dataclass(frozen=True)
-class RegionLayers:
-    """The parts of the second stage with variables.
+class Cropping:
+    """How proposals are cut out of the feature maps.
 
     Attributes:
-      backbone: crops [N, S, S, c] -> a list of one [N, h, w, c].
-      head: features of crops -> box codes [N, 1 or K, 4], class logits [N, K + 1].
+      crop: a function of `ops.crops`.
+      size: side S of the crops before the pooling.
+      pool: (kernel size, strides) of the max pooling of the crops.
+    """
+
+    crop: Callable
+    size: int
+    pool: tuple
+
+    def apply(self, feature_maps, proposals, image_size):
+        """Crops of the feature maps, pooled.
+
+        Args:
+          feature_maps: list of float32 [B, h, w, c].
+          proposals: float32 [B, P, 4], normalized.
+          image_size: (height, width) of the model inputs.
+
+        Returns:
+          float32 [N, S', S', c].
+        """
+        levels = None
+        if len(feature_maps) > 1:
+            levels = crops.choose_levels(proposals, len(feature_maps), image_size)
+        features = self.crop(feature_maps, proposals, levels, self.size)
+        kernel_size, strides = self.pool
+        if kernel_size > 1 or strides > 1:
+            features = tf.nn.max_pool2d(features, kernel_size, strides, "VALID")
+        return features
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionLayers:
+    """The parts of the second stage with variables, and what comes before them.
+
+    Attributes:
+      backbone: features [N, S', S', c], or of R-FCN [B, h, w, c] -> a list of one, with other sizes.
+      head: features of crops -> box codes [N, 1 or K, 4], class logits [N, K + 1]; that of R-FCN also takes the
+        proposals.
+      cropping: a `Cropping`; None: the head cuts the proposals out of its own maps.
     """
 
     backbone: tf.Module
     head: tf.Module
+    cropping: Cropping | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +75,6 @@ class SecondStage:
     Attributes:
       assigner: a `TargetAssigner` of K + 1 columns, background first.
       sampler: a `BalancedSampler` of proposals in training.
-      crop: a function of `ops.crops`.
-      crop_size: side of the crops before the pooling.
-      pool: (kernel size, strides) of the max pooling of the crops.
       suppression: a `BatchNonMaxSuppression` that changes the frame.
       to_scores: class logits -> scores, same shape.
       classification: class logits, targets, weights -> [B, P], see `losses`.
@@ -49,9 +85,6 @@ class SecondStage:
 
     assigner: target_assigner.TargetAssigner
     sampler: sampler.BalancedSampler
-    crop: Callable
-    crop_size: int
-    pool: tuple
     suppression: nms.BatchNonMaxSuppression
     to_scores: Callable
     classification: Callable
@@ -72,6 +105,7 @@ class RegionHead(tf_keras.layers.Layer):
     def __init__(self, num_classes, layers, settings, name="region_head"):
         super().__init__(name=name)
         self.backbone, self.head = layers.backbone, layers.head
+        self._cropping: Cropping | None = layers.cropping
         self._num_classes = num_classes
         self._settings: SecondStage = settings
         self.built = True
@@ -112,17 +146,15 @@ class RegionHead(tf_keras.layers.Layer):
         Returns:
           Raw predictions of proposals, keys of `fields.Predictions`.
         """
-        settings, (height, width) = self._settings, (image_shape[1], image_shape[2])
+        height, width = image_shape[1], image_shape[2]
         normalized = frames.normalize(proposals, height, width)
-        levels = None
-        if len(feature_maps) > 1:
-            levels = crops.choose_levels(normalized, len(feature_maps), (height, width))
-        features = settings.crop(feature_maps, normalized, levels, settings.crop_size)
-        kernel_size, strides = settings.pool
-        if kernel_size > 1 or strides > 1:
-            features = tf.nn.max_pool2d(features, kernel_size, strides, "VALID")
-        (features,) = self.backbone(features, training=training)
-        codes, class_logits = self.head(features, training=training)
+        if self._cropping is None:
+            (features,) = self.backbone(feature_maps[0], training=training)
+            codes, class_logits = self.head(features, normalized, training=training)
+        else:
+            regions = self._cropping.apply(feature_maps, normalized, (height, width))
+            (features,) = self.backbone(regions, training=training)
+            codes, class_logits = self.head(features, training=training)
         return {
             Predictions.PROPOSALS: normalized,
             Predictions.PROPOSALS_PX: proposals,

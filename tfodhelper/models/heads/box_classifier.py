@@ -34,7 +34,12 @@ class BoxClassifierHead(tf_keras.layers.Layer):
       in_channels: channels of the features.
       layout: a `HeadLayout`.
       frozen: whether batch norm statistics stay as they are in training.
+
+    Attributes:
+      scope: in object-graph checkpoints.
     """
+
+    scope = "_mask_rcnn_box_predictor"
 
     def __init__(self, in_channels, layout, frozen, name="head"):
         super().__init__(name=name)
