@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, events, own_files, result_folder, run_layout, run_summary, storage
+from tfodhelper import console, errors, events, own_files, result_folder, run_layout, run_summary, storage, terminal
 from tfodhelper.config.options import AUTO, ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.events import NotifyOptions
@@ -303,7 +303,10 @@ def _train_in_time(options, folder, pipeline, start, converted):
     with time_budget.told(options.time):
         fitting = jobs.fit_to_time(pipeline, run_layout.checkpoints_of(folder), pick(TrainOptions, options))
         if fitting is not None and pipeline.train_config.num_steps != fitting.num_steps:
-            pipeline = _config(options, folder, start, converted)
+            with terminal.muted():  # nothing changes but what the next line says
+                pipeline = _config(options, folder, start, converted)
+            path = folder / "pipeline.config"
+            console.say(f"{path}: {fitting.num_steps} steps, and the learning-rate schedule that belongs to them")
         return pipeline, _train(options, folder, pipeline)
 
 
