@@ -2,9 +2,9 @@
 
     tfodhelper run --data_dir=FOLDER --model=ssd_mobilenet_v1
 
-Turns images with LabelImg XML files into a trained, evaluated and exported detector. Everything goes into one run
-folder, runs/MODEL unless --output_dir names another. Nothing is ever overwritten; the same command resumes a run that
-was interrupted.
+Turns images with LabelImg XML files into a trained, evaluated and exported detector. Without --data_dir, the images are
+looked for in the current folder. Everything goes into one run folder, runs/MODEL unless --output_dir names another.
+Nothing is ever overwritten; the same command resumes a run that was interrupted.
 """
 
 from tfodhelper import run_folder
