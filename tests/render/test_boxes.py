@@ -55,6 +55,16 @@ def test_a_label_stands_above_its_box_and_inside_at_the_border():
     assert label.mean() > 0.3
 
 
+def test_small_objects_in_a_large_picture_stay_visible():
+    """Lines and letters are those of the objects, not of the picture, which would cover the objects."""
+    large = np.full([1500, 2000, 3], 128, np.uint8)
+    picture = pixels(large, found(*[(1, 0.9, y, x, y + 20, x + 20) for y in (200, 900) for x in (300, 1200)]))
+    assert (picture[203:217, 303:317] == 128).all()
+    assert (picture[:165] == 128).all()
+    coarse = pixels(large, found((1, 0.9, 200, 300, 600, 900)))
+    assert not (coarse[200:206, 400:800] == 128).any() and (coarse[:165, 300:500] != 128).any()
+
+
 def test_labels_do_not_hide_each_other():
     spots = []
     for frame in ((50, 50, 90, 90), (52, 52, 92, 92), (50, 50, 90, 90)):

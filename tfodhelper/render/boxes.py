@@ -1,7 +1,7 @@
 """Boxes with labels on pictures: all drawing on images is done here. Needs no TensorFlow.
 
-Lines and letters grow with the picture. `draw_detections` and `side_by_side` enlarge a small image first, so that
-labels can be read on any size.
+Lines and letters grow with the picture, but not beyond what small boxes leave visible. `draw_detections` and
+`side_by_side` enlarge a small image first, so that labels can be read on any size.
 """
 
 import dataclasses
@@ -109,12 +109,19 @@ def draw_marks(picture, marks, scale=(1.0, 1.0), margin_px=0):
         outside are not drawn; otherwise a box that leaves the picture has no line at the border.
     """
     canvas = ImageDraw.Draw(picture)
-    line = max(_THIN_LINE, round(max(picture.size) / 320))
     frames = [(mark, _find_frame(mark, scale, picture.size, margin_px)) for mark in marks]
     drawn = [(mark, frame) for mark, frame in frames if frame is not None]
+    side = _typical_side([frame for _, frame in drawn])
+    line = max(_THIN_LINE, round(min(max(picture.size) / 320, side / 10)))
     for mark, frame in reversed(drawn):
         _draw_frame(canvas, frame, mark.color, line)
-    _draw_labels(canvas, picture.size, drawn)
+    _draw_labels(canvas, picture.size, drawn, side)
+
+
+def _typical_side(frames):
+    """The median of the shorter sides of frames, pixels; infinite without any."""
+    sides = [min(right - left, bottom - top) + 1 for left, top, right, bottom in frames]
+    return float(np.median(sides)) if sides else math.inf
 
 
 def _to_picture(image):
@@ -199,15 +206,16 @@ def _draw_frame(canvas, frame, color, line):
     canvas.rectangle(frame, outline=color, width=line)
 
 
-def _draw_labels(canvas, size, drawn):
+def _draw_labels(canvas, size, drawn, side):
     """Writes labels, the first ones first; one that finds no room without hiding another is left out.
 
     Args:
       canvas: an ImageDraw.
       size: width and height of the picture.
       drawn: list of (`Mark`, frame).
+      side: of a typical frame, pixels; letters are not higher.
     """
-    letter_height = _letter_height(size, sum(1 for mark, _ in drawn if mark.text))
+    letter_height = _letter_height(size, sum(1 for mark, _ in drawn if mark.text), side)
     taken = []
     for mark, frame in drawn:
         if not mark.text:
@@ -245,9 +253,9 @@ def _overlap(a, b):
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _letter_height(size, num_labels=0):
+def _letter_height(size, num_labels=0, most=math.inf):
     """Font size in pixels for a picture of (width, height); smaller letters where there are many labels."""
-    return max(13, round(max(size) / (48 if num_labels <= _FEW_LABELS else 64)))
+    return max(13, round(min(max(size) / (48 if num_labels <= _FEW_LABELS else 64), most)))
 
 
 def _text_size(font, text):
