@@ -256,14 +256,16 @@ def try_case(runner, case, kills, in_a_row, rng):
             tries += 1
             name = list(SIGNALS)[(figures["killed"] + len(signals)) % len(SIGNALS)]
             after_s = rng.uniform(0, seconds)
+            earlier = set(os.listdir(runner.temporary))  # of a SIGKILL before, which a process may not live to remove
             if not runner.kill(case.argv, SIGNALS[name], after_s):
                 _restore(runner, base)  # it had already ended: not a kill
                 signals = []
                 continue
             signals.append(f"SIG{name} after {after_s:.2f} s")
-            if SIGNALS[name] != signal.SIGKILL and any(runner.temporary.iterdir()):
+            left = sorted(set(os.listdir(runner.temporary)) - earlier)
+            if SIGNALS[name] != signal.SIGKILL and left:
                 figures["strays"] += 1
-                figures["problem"] = figures["problem"] or f"SIG{name} leaves {os.listdir(runner.temporary)}"
+                figures["problem"] = figures["problem"] or f"SIG{name} leaves {left}"
         figures["killed"] += len(signals)
         status, said = runner.run(case.argv)
         _count(figures, ", ".join(signals), status, said, expected, runner.snapshot(case.by_name))

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from tfodhelper import terminal
+from tfodhelper import own_files, terminal
 from tfodhelper.cli import surroundings
 
 
@@ -46,6 +46,25 @@ def test_temporary_files_have_a_folder_of_their_own_that_is_removed(tmp_path, mo
         assert folder.parent == tmp_path and os.environ["TMPDIR"] == str(folder)
     assert os.environ["TMPDIR"] == str(tmp_path) and tempfile.tempdir is None
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("at", ["made", "removed"])
+def test_a_signal_while_the_folder_is_made_or_removed_leaves_nothing(tmp_path, monkeypatch, number, at):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    owner, name = {"made": (own_files.TemporaryFolder, "__init__"), "removed": (own_files, "_remove_own")}[at]
+    original, calls = getattr(owner, name), []
+
+    def interrupted(*args):
+        os.kill(os.getpid(), number)
+        calls.append(original(*args))
+
+    monkeypatch.setattr(owner, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), surroundings.prepared():
+        assert at == "removed"
+    assert calls and not list(tmp_path.iterdir())
+    assert os.environ["TMPDIR"] == str(tmp_path)
 
 
 def test_a_verb_that_needs_no_temporary_files_runs_without_a_folder_for_them(tmp_path, monkeypatch):

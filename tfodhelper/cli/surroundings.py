@@ -59,19 +59,34 @@ def _own_temporary_files():
     TensorFlow leaves files there when it is killed. The folder is removed at the end; that of a killed process by the
     next start.
     """
+    folder, former, variable = None, tempfile.tempdir, os.environ.get("TMPDIR")
     try:
-        folder = own_files.TemporaryFolder()
-    except (OSError, errors.StorageError):  # who needs one says so
+        with _signals_wait(), contextlib.suppress(OSError, errors.StorageError):  # who needs a folder says so
+            folder = own_files.TemporaryFolder()
+            tempfile.tempdir = os.environ["TMPDIR"] = folder.path
         yield
-        return
-    former, variable = tempfile.tempdir, os.environ.get("TMPDIR")
-    tempfile.tempdir = os.environ["TMPDIR"] = folder.path
+    finally:
+        with _signals_wait():
+            tempfile.tempdir = former
+            if variable is None:
+                os.environ.pop("TMPDIR", None)
+            else:
+                os.environ["TMPDIR"] = variable
+            if folder is not None:
+                folder.remove()
+
+
+@contextlib.contextmanager
+def _signals_wait():
+    """Lets the signals that end the process do so at the end of a short block, which is not left half done."""
+    waiting, former = [], {}
+    for number in (*_SIGNALS, signal.SIGINT):
+        if callable(signal.getsignal(number)):
+            former[number] = signal.signal(number, lambda number, frame: waiting.append(number))
     try:
         yield
     finally:
-        tempfile.tempdir = former
-        if variable is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = variable
-        folder.remove()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
