@@ -25,6 +25,7 @@ copyright = "the authors of tfodhelper, Apache-2.0"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown", ".ipynb": "notebook"}
+exclude_patterns = ["first_detector", ".ipynb_checkpoints"]  # of a notebook that was opened here
 myst_heading_anchors = 3
 highlight_language = "none"
 default_role = "code"  # in docstrings, `x` is code
