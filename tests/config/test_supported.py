@@ -29,7 +29,7 @@ def test_base_files_are_supported_in_full(name):
     assert len(fields) > 40
 
 
-UNTRAINABLE = ("centernet", "faster_rcnn_nas", "mask_rcnn")
+UNTRAINABLE = ("centernet", "mask_rcnn")
 
 
 def published_configs():
@@ -96,7 +96,7 @@ def test_unsupported_field_at_its_default_is_fine(base):
         ),
         ("ssd { feature_extractor { type: 'ssd_mobiledet_gpu' } }", "ssd_mobiledet_gpu", "ssd_mobilenet_v1"),
         ("ssd { feature_extractor { type: 'spaghettinet' } }", "spaghettinet", "ssd_mobilenet_v1"),
-        ("faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } }", "faster_rcnn_nas", "faster_rcnn_resnet50"),
+        ("faster_rcnn { feature_extractor { type: 'faster_rcnn_pnas' } }", "faster_rcnn_pnas", "faster_rcnn_resnet50"),
         (
             "faster_rcnn { context_config { attention_bottleneck_dimension: 9 } }",
             "model.faster_rcnn.context_config: ",
@@ -177,7 +177,7 @@ def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
         ("model { faster_rcnn { number_of_stages: 3 } }", "model.faster_rcnn.number_of_stages"),
         ("model { faster_rcnn { context_config {} } }", "model.faster_rcnn.context_config"),
         (
-            "model { faster_rcnn { feature_extractor { type: 'faster_rcnn_nas' } } }",
+            "model { faster_rcnn { feature_extractor { type: 'faster_rcnn_pnas' } } }",
             "model.faster_rcnn.feature_extractor.type",
         ),
         (

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 EXISTING = [
     "faster_rcnn_inception_resnet_v2_640x640_coco17__hand__reduced256",
     "faster_rcnn_inception_v2_coco__slim",
+    "faster_rcnn_nas_coco__slim",
     "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
     "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8__reduced256",
     "faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8",

@@ -61,6 +61,18 @@ def test_facts_of_one_model():
         ),
         ("faster_rcnn_inception_v2", "faster_rcnn_inception_v2_coco_2018_01_28"),
         ("faster_rcnn_inception_v2_coco", "faster_rcnn_inception_v2_coco_2018_01_28"),
+        ("faster_rcnn_nas", "faster_rcnn_nas_coco_2018_01_28"),
+        ("faster_rcnn_nas_coco", "faster_rcnn_nas_coco_2018_01_28"),
+        ("faster_rcnn_nas_lowproposals_coco", "faster_rcnn_nas_lowproposals_coco_2018_01_28"),
+        ("faster_rcnn_resnet101_ava_v2.1", "faster_rcnn_resnet101_ava_v2.1_2018_04_30"),
+        ("faster_rcnn_resnet50_fgvc", "faster_rcnn_resnet50_fgvc_2018_07_19"),
+        ("faster_rcnn_resnet101_fgvc", "faster_rcnn_resnet101_fgvc_2018_07_19"),
+        ("faster_rcnn_inception_resnet_v2_atrous_oidv2", "faster_rcnn_inception_resnet_v2_atrous_oid_2018_01_28"),
+        (
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_oidv2",
+            "faster_rcnn_inception_resnet_v2_atrous_lowproposals_oid_2018_01_28",
+        ),
+        ("faster_rcnn_inception_resnet_v2_atrous_oidv4", "faster_rcnn_inception_resnet_v2_atrous_oid_v4_2018_12_12"),
         ("rfcn_resnet101", "rfcn_resnet101_coco_2018_01_28"),
         ("rfcn_resnet101_coco", "rfcn_resnet101_coco_2018_01_28"),
         ("faster_rcnn_resnet101_kitti", "faster_rcnn_resnet101_kitti_2018_01_28"),
@@ -181,8 +193,9 @@ def test_models_with_a_base_file_are_trainable():
         "ssd_resnet_v1_fpn": 6 + 2,
         "ssd_spaghettinet": 3,
         "ssdlite_mobilenet_v2": 1,
-        "faster_rcnn_resnet": 9 + 5,
-        "faster_rcnn_inception_resnet_v2": 2 + 2,
+        "faster_rcnn_resnet": 9 + 5 + 3,
+        "faster_rcnn_inception_resnet_v2": 2 + 2 + 3,
+        "faster_rcnn_nas": 2,
         "faster_rcnn_inception_v2": 1,
         "rfcn_resnet": 1,
         "faster_rcnn_resnet_fpn": 1,
@@ -203,6 +216,10 @@ def test_preferred_name_finds_the_model_again():
     assert catalogue.preferred_name("ssd_mobilenet_v1_coco_2018_01_28") == "ssd_mobilenet_v1"
 
 
+# part of a name: classes that the published weights have, the first that fits
+NUM_CLASSES = {"kitti": 2, "_oid_2018": 546, "_oid_": 601, "facessd": 1, "fgvc": 2854, "_ava_": 80}
+
+
 @pytest.mark.parametrize("name", base_configs.base_names())
 def test_base_files_have_placeholders_for_the_data(name):
     message = pipeline.read_pipeline(base_configs.base_pipeline_path(name))
@@ -211,7 +228,7 @@ def test_base_files_have_placeholders_for_the_data(name):
     for reader in readers:
         assert list(reader.tf_record_input_reader.input_path) == ["PATH_TO_BE_CONFIGURED"]
     model = getattr(message.model, message.model.WhichOneof("model"))
-    numbers = [count for part, count in (("kitti", 2), ("_oid_", 601), ("facessd", 1)) if part in name]
+    numbers = [count for part, count in NUM_CLASSES.items() if part in name]
     assert model.num_classes == (numbers or [90])[0]
     # The networks of the first generation differ in strides, initial values or regularization, and have names of their
     # own; SSD MobileNet V1 was the same, and has the name that the Object Detection API can still build.
@@ -224,14 +241,14 @@ def test_base_files_have_placeholders_for_the_data(name):
 
 def test_lowproposals_are_configurations_of_the_same_network():
     lows = [name for name in base_configs.base_names() if "_lowproposals" in name]
-    assert len(lows) == 3
+    assert len(lows) == 5
     for name in lows:
         low = pipeline.read_pipeline(base_configs.base_pipeline_path(name)).model.faster_rcnn
         full = pipeline.read_pipeline(
             base_configs.base_pipeline_path(name.replace("_lowproposals", ""))
         ).model.faster_rcnn
-        assert low.first_stage_max_proposals == low.second_stage_batch_size == 20
-        low.first_stage_max_proposals, low.second_stage_batch_size = 300, 64
+        assert low.first_stage_max_proposals == low.second_stage_batch_size == (50 if "nas" in name else 20)
+        low.first_stage_max_proposals, low.second_stage_batch_size = full.first_stage_max_proposals, 64
         full.second_stage_batch_size = 64
         assert low == full
 
@@ -246,6 +263,7 @@ PUBLISHED = {
     ),
     "faster_rcnn_inception_v2_coco_2018_01_28": "faster_rcnn_inception_v2_coco__slim",
     "rfcn_resnet101_coco_2018_01_28": "rfcn_resnet101_coco__slim",
+    "faster_rcnn_nas_coco_2018_01_28": "faster_rcnn_nas_coco__slim",
     "efficientdet_d0_coco17_tpu-32": "ssd_efficientdet_d0_512x512_coco17_tpu-8",
     "efficientdet_d1_coco17_tpu-32": "ssd_efficientdet_d1_640x640_coco17_tpu-8",
     "ssd_mobilenet_v1_fpn_640x640_coco17_tpu-8": "{}",
@@ -304,6 +322,8 @@ def test_unknown_base_suggests_the_nearest():
         ("kitti", 2, 2, "car"),
         ("pet_label_map.pbtxt", 37, 37, "Abyssinian"),
         ("oid_v4", 601, 601, "/m/011k07"),
+        ("oid_bbox_trainable", 545, 545, "/m/01g317"),
+        ("fgvc_2854_classes", 2854, 2854, "147457"),
         ("ava_label_map_v2.1", 60, 80, "bend/bow (at the waist)"),
         ("face", 1, 1, "face"),
         ("snapshot_serengeti", 48, 48, "human"),

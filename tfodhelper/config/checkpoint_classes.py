@@ -19,7 +19,8 @@ _OF_DATASETS = {
     "COCO 2017": ("mscoco",),
     "AVA v2.1": ("ava_label_map_v2.1",),
     "KITTI": ("kitti",),
-    "Open Images": ("oid_v4",),
+    "Open Images": ("oid_v4", "oid_bbox_trainable"),
+    "iNaturalist Species": ("fgvc_2854_classes",),
     "Snapshot Serengeti": ("snapshot_serengeti",),
 }
 _SHOWN = 12  # names in a line

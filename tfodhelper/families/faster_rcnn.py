@@ -82,6 +82,9 @@ _FEATURE_EXTRACTORS = {
     f"faster_rcnn_{name}{ending}": _PLAIN for name in (*_RESNETS, "inception_resnet_v2") for ending in ("", "_keras")
 } | {f"faster_rcnn_{name}_fpn_keras": _PYRAMID for name in _RESNETS}
 _FEATURE_EXTRACTORS["faster_rcnn_inception_v2"] = _FIXED_STRIDE
+_FEATURE_EXTRACTORS["faster_rcnn_nas"] = make(
+    "type batch_norm_trainable", first_stage_features_stride=Only(("16",), "NASNet's feature map has stride 16")
+)
 
 _LOSS_TERMS_OF_STAGES = (
     {Losses.RPN_LOCALIZATION: "proposals: localization", Losses.RPN_OBJECTNESS: "objectness"},

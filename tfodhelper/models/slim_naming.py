@@ -33,6 +33,23 @@ def name_variables(module, scoped):
     return {key: names[id(variable)] for key, variable in module.checkpoint_keys().items() if id(variable) in names}
 
 
+def name_layers(module, scoped):
+    """The same where each layer, also a batch norm, has a scope of its own.
+
+    Args:
+      module: has `checkpoint_keys()`.
+      scoped: pairs of a scope and a convolution or a batch norm; no layer is left out.
+
+    Returns:
+      {own key in `module`: name}.
+    """
+    names = {}
+    for scope, layer in scoped:
+        for leaf, variable in layer.checkpoint_keys().items():
+            names[id(variable)] = f"{scope}/{_LEAVES.get(leaf, leaf)}"
+    return {key: names[id(variable)] for key, variable in module.checkpoint_keys().items()}
+
+
 def scopes_of(stage, networks):
     """Where a checkpoint may have a backbone: in a detector, or alone.
 

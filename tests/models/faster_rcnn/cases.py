@@ -116,6 +116,17 @@ VARIANTS = {
             "batch_norm { scale: true decay: 0.9 } } }",
         },
     ),
+    # The stem's; of each cell ten in its separable operations, and one for each input, of which the first cell has
+    # one. The first stage moves whatever the configuration says.
+    "Faster R-CNN, NAS": Variant(
+        1 + (3 * 12 - 1) + 4 * 12 + 12 + 2 * 12,
+        1 + (3 * 12 - 1) + 4 * 12,
+        {
+            "type": "faster_rcnn_nas",
+            "extractor": "",
+            "crop": "initial_crop_size: 9 maxpool_kernel_size: 1 maxpool_stride: 1",
+        },
+    ),
     # Three smoothing layers, a coarse one, and one between the dense layers.
     "Faster R-CNN, pyramid": Variant(
         17 + 5,
@@ -138,6 +149,7 @@ def make_small(units=(1, 1, 1, 1), counts=(1, 1, 1)):
         "resnet": {"units": units, "depth": 8},
         "inception_resnet": {"counts": counts},
         "inception_v2": {"depth_multiplier": 0.2, "min_depth": 8},
+        "nas": {"filters": 8, "cells": 2},
     }
     small = {
         name: functools.partial(builder, **next(sizes[network] for network in reversed(sizes) if network in name))

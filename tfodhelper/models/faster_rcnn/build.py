@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfodhelper import losses, resizers
 from tfodhelper.families import faster_rcnn_values, pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
-from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, resnet_v1
+from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, nasnet, resnet_v1
 from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
 from tfodhelper.models.heads import box_classifier, convolutional, position_sensitive
 from tfodhelper.models.necks import feature_pyramid
@@ -151,6 +151,21 @@ def _build_inception(message, frozen, crop_side, **sizes):
         "backbone": backbone,
         "neck": None,
         "classifier_backbone": classifier_backbone,
+    }
+
+
+def _build_nasnet(message, frozen, crop_side, stem_depth=nasnet.STEM_DEPTH, **sizes):
+    """Scaling and both halves of a NASNet-A from a FasterRcnnFeatureExtractor message.
+
+    The published code sets batch norm of the first half to training whatever the message says.
+    """
+    del message
+    own = nasnet.make_hyperparams(nasnet.regularize)
+    return {
+        "scaling": pixels.MINUS_ONE_TO_ONE,
+        "backbone": nasnet.build_first_half(own, frozen=False, stem_depth=stem_depth, **sizes),
+        "neck": None,
+        "classifier_backbone": None if crop_side is None else nasnet.build_second_half(own, frozen, **sizes),
     }
 
 
@@ -317,6 +332,7 @@ FEATURE_EXTRACTORS = {
     "faster_rcnn_inception_resnet_v2_keras": _build_inception_resnet,
     "faster_rcnn_inception_resnet_v2": functools.partial(_build_inception_resnet, slim=True),
     "faster_rcnn_inception_v2": _build_inception,
+    "faster_rcnn_nas": _build_nasnet,
 }
 for _layers, _units in resnet_v1.UNITS.items():
     # The names of the first generation have the strides of TF-Slim.
