@@ -10,6 +10,7 @@ import tf_keras
 from tests.models import parity, variants
 from tests.models.images import BOXES, make_groundtruth, make_images
 from tfodhelper import families
+from tfodhelper.families import faster_rcnn_values
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +21,9 @@ def first_of_each_network():
     """The first variant with each network; both generations' names of it count as one, and so do its sizes."""
     first = {}
     for name in variants.ALL:
-        extractor = families.architecture_of(variants.parse_variant(name)).feature_extractor.type
-        first.setdefault(re.sub(r"_keras$|-b\d", "", extractor), name)
+        message = families.architecture_of(variants.parse_variant(name))
+        is_rfcn = variants.FAMILY_OF[name] == "faster_rcnn" and faster_rcnn_values.is_rfcn(message)
+        first.setdefault((re.sub(r"_keras$|-b\d", "", message.feature_extractor.type), is_rfcn), name)
     return list(first.values())
 
 
