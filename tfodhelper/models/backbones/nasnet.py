@@ -305,7 +305,7 @@ class NasNet(tf_keras.layers.Layer):
     def slim_names(self, stage):
         """{own key: names in first-generation checkpoints}.
 
-        The network is no scope there. Its own checkpoint contains averages of the variables.
+        The network does not have a scope there. Its own checkpoint contains averages of the variables.
         """
         scoped = self._scoped_layers()
         in_detector = slim_naming.name_layers(self, [(f"{stage}/{scope}", layer) for scope, layer in scoped])
