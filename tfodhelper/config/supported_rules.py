@@ -98,7 +98,7 @@ _TRAINING = {
         ),
         unpad_groundtruth_tensors=Hint("padded ground truth is always ignored"),
         retain_original_images=Hint("images are kept if pictures are drawn"),
-        use_bfloat16=Hint("only counts on TPUs in the Object Detection API; training is in float32 here"),
+        use_bfloat16=Hint("counts with --strategy=tpu, as in the Object Detection API; --precision=bfloat16 elsewhere"),
     ),
     "Optimizer": make("rms_prop_optimizer momentum_optimizer adam_optimizer use_moving_average moving_average_decay"),
     "RMSPropOptimizer": make("learning_rate momentum_optimizer_value decay epsilon"),

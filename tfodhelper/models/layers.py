@@ -58,7 +58,12 @@ class Convolution(tf_keras.layers.Layer):
       regularize_bias: whether the regularizer holds for the bias too.
       padded: whether the input is padded so that the output is the input's size divided by the stride.
       multiplier: outputs of a depthwise convolution per channel of the input.
+
+    Attributes:
+      arithmetic: type of input, kernel and output, see `models.precision`; the variables are float32 either way.
     """
+
+    arithmetic = tf.float32
 
     def __init__(
         self,
@@ -102,7 +107,7 @@ class Convolution(tf_keras.layers.Layer):
           offset: [out_channels], is added after that, or None.
 
         Returns:
-          float32 [b, height / strides, width / strides, out_channels].
+          [b, height / strides, width / strides, out_channels].
         """
         kernel, bias = self.kernel, self.bias
         if scale is not None:
@@ -110,6 +115,7 @@ class Convolution(tf_keras.layers.Layer):
             bias = None if bias is None else bias * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
+        inputs, kernel = tf.cast(inputs, self.arithmetic), tf.cast(kernel, self.arithmetic)
         padding = self._padding
         if explicit_padding and self.kernel_size != (1, 1):
             around = [((size - 1) // 2, size // 2) for size in self.kernel_size]
@@ -123,7 +129,7 @@ class Convolution(tf_keras.layers.Layer):
             outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
         # Not tf.nn.bias_add: its gradient would be fused with that of the kernel, which is several times slower on CPUs
         # for wide maps of few channels. The addition runs inside the convolution either way.
-        return outputs if bias is None else outputs + bias
+        return outputs if bias is None else outputs + tf.cast(bias, self.arithmetic)
 
     def freeze(self, frozen):
         """Leaves variables out of the regularization.
@@ -148,7 +154,13 @@ class Convolution(tf_keras.layers.Layer):
 
 
 class Dense(tf_keras.layers.Layer):
-    """A fully connected layer: kernel [in, out], drawn from Glorot's uniform distribution, and bias."""
+    """A fully connected layer: kernel [in, out], drawn from Glorot's uniform distribution, and bias.
+
+    Attributes:
+      arithmetic: as of `Convolution`.
+    """
+
+    arithmetic = tf.float32
 
     def __init__(self, in_channels, out_channels, name=None):
         super().__init__(name=name)
@@ -158,8 +170,9 @@ class Dense(tf_keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        """float32 [n, in] -> [n, out]."""
-        return tf.matmul(inputs, self.kernel) + self.bias
+        """[n, in] -> [n, out]."""
+        inputs, kernel, bias = (tf.cast(tensor, self.arithmetic) for tensor in (inputs, self.kernel, self.bias))
+        return tf.matmul(inputs, kernel) + bias
 
     def checkpoint_keys(self):
         """{name in checkpoints: variable}."""

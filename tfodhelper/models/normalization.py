@@ -92,17 +92,20 @@ class BatchNorm(tf_keras.layers.Layer):
     def call(self, inputs, training=False):
         """Normalizes [b, height, width, channels] or [b, channels]; in training by the batch, which moves statistics.
 
+        Statistics are computed in float32, whatever the type of the inputs.
+
         As in Keras, the variance that is taken over is the sample's where there are maps, else the batch's own.
         """
         if self.frozen or not training:
-            scale, offset = self.scale_and_offset()
+            scale, offset = (tf.cast(tensor, inputs.dtype) for tensor in self.scale_and_offset())
             return inputs * scale + offset
         gamma = tf.ones([self._channels]) if self.gamma is None else self.gamma
         beta = tf.zeros([self._channels]) if self.beta is None else self.beta
         epsilon = self._hyperparams.epsilon
         if inputs.shape.rank == 2:
-            mean, variance = tf.nn.moments(inputs, [0])
-            outputs = tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, epsilon)
+            exact = tf.cast(inputs, tf.float32)
+            mean, variance = tf.nn.moments(exact, [0])
+            outputs = tf.cast(tf.nn.batch_normalization(exact, mean, variance, beta, gamma, epsilon), inputs.dtype)
         else:
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
         step = 1.0 - self.momentum

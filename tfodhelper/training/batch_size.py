@@ -50,7 +50,11 @@ def find_batch_size(pipeline, num_images, options=None):
         "pipeline": pipelines.format_pipeline(pipeline),
         "most": most,
         "size": size,
-        "options": {"strategy": options.strategy, "freeze": options.freeze},
+        "options": {
+            "strategy": options.strategy,
+            "freeze": options.freeze,
+            "precision": options.precision or "float32",
+        },
     }
     steps, ending = _run_trial(trial)
     batch_size, text = _choose(steps, ending, size)

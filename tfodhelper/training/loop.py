@@ -74,7 +74,8 @@ class Session:
         self._rates = []
         self._progress = self.line = None
         batch = spelling.count(self._global_batch, "image")
-        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step")
+        lower = f", layers in {self.precision}" if train and self.precision != "float32" else ""
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}")
         bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
             self._build(starting_point, train, bad_batch)
@@ -90,6 +91,7 @@ class Session:
             sampling.Sampling(self.options.sampling, self.options.negatives),
             self.options.jpeg_dct,
             choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
+            self.precision if train else "float32",
         )
         model = self.task.build_model()
         # Evaluation alone restores averaged weights itself; there is nothing to swap with.
@@ -121,6 +123,13 @@ class Session:
             step_counter=self.trainer.global_step,
             checkpoint_interval=self.checkpoint_every,
         )
+
+    @property
+    def precision(self):
+        """Of the layers' arithmetic: as given; use_bfloat16 counts on TPUs, as in the Object Detection API."""
+        on_tpu = isinstance(self.strategy, tf.distribute.TPUStrategy)
+        by_config = "bfloat16" if self.pipeline.train_config.use_bfloat16 and on_tpu else "float32"
+        return self.options.precision or by_config
 
     @property
     def checkpoint_every(self):

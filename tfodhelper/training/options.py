@@ -13,6 +13,11 @@ from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
 from tfodhelper.tiling.options import TileOptions
 
+PRECISIONS = {
+    "float32": "all in float32",
+    "bfloat16": "layers in bfloat16, which TPUs and newer GPUs and processors compute faster",
+    "float16": "layers in float16, with the loss scaled so that small gradients are kept; for GPUs",
+}
 STRATEGIES = {
     "auto": "all GPUs of this machine, or its CPU",
     "cpu": "the CPU",
@@ -76,6 +81,12 @@ class TrainOptions(DeviceOptions, SamplingOptions):
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1
     )
     seed: int = options.seed_option()
+    precision: str | None = options.option(
+        None,
+        "Arithmetic of the layers in training; weights, losses and exports are float32. When omitted, float32, or "
+        "bfloat16 on a TPU if use_bfloat16 is set.",
+        choices=PRECISIONS,
+    )
     keep_classes: bool = options.option(
         False,
         "Keeps what the fine-tuning checkpoint knows about classes that have the same names as those of the data, in "

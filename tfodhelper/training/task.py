@@ -16,6 +16,7 @@ from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictio
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
 from tfodhelper.models import freezing
+from tfodhelper.models import precision as precisions
 
 _LABELS = (
     Groundtruth.BOXES,
@@ -62,6 +63,10 @@ class DetectionTask(base_task.Task):
       sampling: an `inputs.sampling.Sampling`, or None.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
       choice: a `freezing.Choice`, or None.
+      precision: of the layers' arithmetic, see `models.precision`.
+
+    Attributes:
+      loss_scale: a `precision.LossScale` for float16, else None; it belongs into checkpoints.
     """
 
     loss = Losses.TOTAL
@@ -76,10 +81,12 @@ class DetectionTask(base_task.Task):
         sampling=None,
         dct=jpeg_dct.ACCURATE,
         choice=None,
+        precision="float32",
     ):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
         self._seed, self._start_step, self._sampling, self._dct = seed, start_step, sampling, dct
+        self._precision, self.loss_scale = precision, None
         self._choice, self._frozen, self._trained = choice, None, None
         self.restore_report = None
 
@@ -90,6 +97,9 @@ class DetectionTask(base_task.Task):
         if self._choice:
             self._trained, self._frozen = freezing.freeze(model, self._choice)
             console.say(self._frozen.summary)
+        precisions.lower(model, self._precision)
+        if self._precision == "float16":
+            self.loss_scale = precisions.LossScale()
         return model
 
     def trained_variables(self, model):
@@ -192,7 +202,11 @@ class DetectionTask(base_task.Task):
             losses = self.compute_losses(model, predictions, labels, training=True)
             # Gradients are summed over the replicas by the optimizer.
             scaled = losses[Losses.TOTAL] / tf.distribute.get_strategy().num_replicas_in_sync
+            if self.loss_scale is not None:
+                scaled *= self.loss_scale.factor
         gradients = tape.gradient(scaled, variables)
+        if self.loss_scale is not None:
+            gradients = self.loss_scale.unscale(gradients)
         limit = self._pipeline.train_config.gradient_clipping_by_norm
         if limit > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, limit)

@@ -69,7 +69,8 @@ class BadBatch:
 class DetectionTrainer(base_trainer.Trainer):
     """Trains and evaluates a detector.
 
-    Checkpoints hold `model` under the keys of the published checkpoints, `optimizer` and `step`.
+    Checkpoints hold `model` under the keys of the published checkpoints, `optimizer` and `step`; with float16 also
+    `loss_scale`.
 
     Args:
       config: the Model Garden's `ExperimentConfig`.
@@ -90,7 +91,10 @@ class DetectionTrainer(base_trainer.Trainer):
         super().__init__(config, task, model, optimizer, train=train, evaluate=True)
         self._schedule, self._make_evaluation, self._evaluated = schedule, make_evaluation, evaluated
         self._bad_batch = bad_batch
-        self._checkpoint = tf.train.Checkpoint(step=self.global_step, model=save.ModelView(model), optimizer=optimizer)
+        more = {} if task.loss_scale is None else {"loss_scale": task.loss_scale}
+        self._checkpoint = tf.train.Checkpoint(
+            step=self.global_step, model=save.ModelView(model), optimizer=optimizer, **more
+        )
 
     def train_step(self, iterator):
         """One step on all replicas; remembers the first batch whose loss is not finite."""

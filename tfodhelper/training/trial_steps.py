@@ -79,7 +79,10 @@ def _build_step(trial):
 
     pipeline = pipelines.parse_pipeline(trial["pipeline"])
     choice = loop.choose_frozen(pipeline.train_config, trial["options"]["freeze"])
-    tasks = task.DetectionTask(config_definitions.TaskConfig(), pipeline, task.StartingPoint(), choice=choice)
+    precision = trial["options"]["precision"]
+    tasks = task.DetectionTask(
+        config_definitions.TaskConfig(), pipeline, task.StartingPoint(), choice=choice, precision=precision
+    )
     model = tasks.build_model()
     optimizer, _ = optimizers.build_optimizer(pipeline.train_config.optimizer, averages=False)
     (height, width), rows = trial["size"], inputs_build.max_training_boxes(pipeline)

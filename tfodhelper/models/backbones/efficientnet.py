@@ -103,7 +103,7 @@ def drop_connect(features, rate):
       float32, same shape.
     """
     survives = tf.random.uniform([tf.shape(features)[0], 1, 1, 1]) >= rate
-    return features * tf.where(survives, 1.0 / (1.0 - rate), 0.0)
+    return features * tf.cast(tf.where(survives, 1.0 / (1.0 - rate), 0.0), features.dtype)
 
 
 class InvertedBottleneck(tf_keras.layers.Layer):

@@ -152,7 +152,9 @@ class RegionHead(tf_keras.layers.Layer):
             (features,) = self.backbone(feature_maps[0], training=training)
             codes, class_logits = self.head(features, normalized, training=training)
         else:
-            regions = self._cropping.apply(feature_maps, normalized, (height, width))
+            exact = [tf.cast(features, tf.float32) for features in feature_maps]
+            regions = self._cropping.apply(exact, normalized, (height, width))
+            regions = tf.cast(regions, feature_maps[0].dtype)
             (features,) = self.backbone(regions, training=training)
             codes, class_logits = self.head(features, training=training)
         return {

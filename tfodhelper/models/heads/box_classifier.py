@@ -62,13 +62,13 @@ class BoxClassifierHead(tf_keras.layers.Layer):
         Returns:
           Box codes float32 [n, 1 or K, 4] and class logits float32 [n, K + 1], background first.
         """
-        means = tf.reduce_mean(features, axis=[1, 2])
+        means = tf.reduce_mean(tf.cast(features, tf.float32), axis=[1, 2])
         outputs = []
         for index, dense in enumerate(self.dense):
             seen = means
             if training and self._layout.dropout_rate is not None:
                 seen = tf.nn.dropout(means, self._layout.dropout_rate)
-            output = dense(seen)
+            output = tf.cast(dense(seen), tf.float32)
             outputs.append(self.norms[index](output, training=training) if self.norms else output)
         codes, class_logits = outputs
         return tf.reshape(codes, [-1, self._num_boxes, box_coder.CODE_SIZE]), class_logits

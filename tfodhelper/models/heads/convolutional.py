@@ -186,7 +186,8 @@ def _apply(blocks, features, training):
 
 
 def by_anchor(predictions, width):
-    """One row for each anchor of a map: float32 [B, h, w, a * width] -> [B, h * w * a, width]."""
+    """One row for each anchor of a map: [B, h, w, a * width] -> float32 [B, h * w * a, width]."""
+    predictions = tf.cast(predictions, tf.float32)
     _, height, map_width, channels = predictions.shape
     if height is None or map_width is None:
         return tf.reshape(predictions, [tf.shape(predictions)[0], -1, width])

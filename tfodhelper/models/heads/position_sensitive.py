@@ -76,7 +76,7 @@ class PositionSensitiveHead(tf_keras.layers.Layer):
         reduced = self.reduction(features, training=training)
         codes, class_logits = (
             position_sensitive.pool(
-                block(reduced, training=training),
+                tf.cast(block(reduced, training=training), tf.float32),
                 proposals,
                 layout.num_bins,
                 layout.crop_size,

@@ -96,7 +96,7 @@ class Combination(tf_keras.layers.Layer):
         """n of float32 [b, h, w, c] -> float32 [b, h, w, c]."""
         if self._to_factors is not None:
             factors = tf.unstack(self._to_factors(self.weight)[:, 0])
-            maps = [factor * features for factor, features in zip(factors, maps)]
+            maps = [tf.cast(factor, features.dtype) * features for factor, features in zip(factors, maps)]
         return tf.add_n(maps)
 
     def checkpoint_keys(self):

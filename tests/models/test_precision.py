@@ -1,0 +1,74 @@
+"""Layers of lower precision: the same network, close numbers, and float32 wherever it counts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import parity, variants
+from tests.models.images import BOXES, make_groundtruth, make_images
+from tests.models.test_learning import first_of_each_network
+from tfodhelper.fields import Predictions
+from tfodhelper.models import layers, precision
+
+NAMES = ["plain", "FPN", "EfficientDet", "Faster R-CNN", "Faster R-CNN, pyramid", "R-FCN"]
+TOLERANCE = {"bfloat16": 0.03, "float16": 0.01}  # of losses of an untrained network; float16 has three more bits
+
+
+def step(name, kind):
+    """Raw predictions, losses, gradients and detections of a detector."""
+    detector = variants.build_variant(name)
+    precision.lower(detector, kind)
+    if hasattr(detector, "sample_order"):
+        detector.sample_order = parity.lowest_first
+    if hasattr(getattr(detector, "backbone", None), "drop_connect_rate"):
+        detector.backbone.drop_connect_rate = 0.0
+    inputs, shapes = detector.preprocess(make_images())
+    groundtruth = make_groundtruth(BOXES)
+    with tf.GradientTape() as tape:
+        predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)
+        losses = detector.losses(predictions, groundtruth, training=True)
+        total = tf.add_n(list(losses.values()))
+    gradients = tape.gradient(total, detector.trainable_variables)
+    return detector, predictions, losses, gradients, detector.postprocess(predictions, shapes)
+
+
+def check(name, kind, tolerance):
+    _, _, exact, _, _ = step(name, "float32")
+    detector, predictions, losses, gradients, detections = step(name, kind)
+    convolutions = [layer for layer in detector.submodules if isinstance(layer, layers.Convolution)]
+    assert {layer.arithmetic.name for layer in convolutions} == {kind}
+    assert {variable.dtype.name for variable in detector.variables} == {"float32"}
+    assert {gradient.dtype.name for gradient in gradients if gradient is not None} == {"float32"}
+    kept = [key for key in predictions if key not in (Predictions.FEATURE_MAPS, Predictions.RPN_FEATURES)]
+    kept = [key for key in kept if key != Predictions.CLASSIFIER_FEATURES and predictions[key].dtype.is_floating]
+    for value in [*(predictions[key] for key in kept), *losses.values(), *detections.values()]:
+        assert not value.dtype.is_floating or value.dtype == tf.float32
+    assert all(features.dtype.name == kind for features in predictions[Predictions.FEATURE_MAPS])
+    total, other = (float(tf.add_n(list(each.values()))) for each in (exact, losses))
+    assert other == pytest.approx(total, rel=tolerance) and other != total
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_are_close_and_float32(name, kind):
+    check(name, kind, TOLERANCE[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(first_of_each_network()) - set(NAMES)))
+def test_every_network_computes_in_a_lower_precision(name):
+    check(name, "bfloat16", 0.1)  # noise in deep networks of random weights adds up
+
+
+def test_loss_scale_by_hand():
+    scale = precision.LossScale()
+    scale.factor.assign(8.0)
+    gradient, nothing, fine = scale.unscale([tf.constant([16.0, -4.0]), None, tf.constant(8.0)])
+    np.testing.assert_array_equal(gradient, [2.0, -0.5])
+    assert nothing is None and float(fine) == 1.0 and int(scale.num_finite) == 1
+    gradient, fine = scale.unscale([tf.constant([np.inf, 1.0]), tf.constant(8.0)])
+    np.testing.assert_array_equal(gradient, [0.0, 0.0])
+    assert float(fine) == 0.0 and float(scale.factor) == 4.0 and int(scale.num_finite) == 0
+    scale.num_finite.assign(1999)
+    scale.unscale([tf.constant(1.0)])
+    assert float(scale.factor) == 8.0 and int(scale.num_finite) == 0
