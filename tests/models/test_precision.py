@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from tests.models import parity, variants
 from tests.models.images import BOXES, make_groundtruth, make_images
@@ -60,10 +61,27 @@ def test_every_network_computes_in_a_lower_precision(name):
     check(name, "bfloat16", 0.1)  # noise in deep networks of random weights adds up
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_gradients_are_right_on_maps_smaller_than_the_kernel(kind):
+    """The last maps of a single-shot detector have one pixel."""
+    gradients = []
+    for arithmetic in (tf.float32, tf.as_dtype(kind)):
+        tf.random.set_seed(1)
+        convolution = layers.Convolution(64, 64, 3, initializer=tf_keras.initializers.RandomNormal(seed=2))
+        convolution.arithmetic, convolution._autocast = arithmetic, False
+        features = tf.random.stateless_normal([4, 1, 1, 64], [1, 2])
+        with tf.GradientTape() as tape:
+            outputs = convolution(tf.cast(features, arithmetic), strides=2)
+            total = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+        assert outputs.dtype == arithmetic
+        gradients.append(tape.gradient(total, convolution.kernel).numpy())
+    np.testing.assert_allclose(gradients[1], gradients[0], atol=0.03 * np.abs(gradients[0]).max())
+
+
 def test_loss_scale_by_hand():
     scale = precision.LossScale()
-    scale.factor.assign(8.0)
-    gradient, nothing, fine = scale.unscale([tf.constant([16.0, -4.0]), None, tf.constant(8.0)])
+    scale.factor.assign(32.0)
+    gradient, nothing, fine = scale.unscale([tf.constant([64.0, -16.0]), None, tf.constant(32.0)])
     np.testing.assert_array_equal(gradient, [2.0, -0.5])
     assert nothing is None and float(fine) == 1.0 and int(scale.num_finite) == 1
     gradient, fine = scale.unscale([tf.constant([np.inf, 1.0]), tf.constant(8.0)])

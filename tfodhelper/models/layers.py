@@ -115,7 +115,8 @@ class Convolution(tf_keras.layers.Layer):
             bias = None if bias is None else bias * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
-        inputs, kernel = tf.cast(inputs, self.arithmetic), tf.cast(kernel, self.arithmetic)
+        arithmetic = self._arithmetic_for(inputs.shape)
+        inputs, kernel = tf.cast(inputs, arithmetic), tf.cast(kernel, arithmetic)
         padding = self._padding
         if explicit_padding and self.kernel_size != (1, 1):
             around = [((size - 1) // 2, size // 2) for size in self.kernel_size]
@@ -129,7 +130,17 @@ class Convolution(tf_keras.layers.Layer):
             outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
         # Not tf.nn.bias_add: its gradient would be fused with that of the kernel, which is several times slower on CPUs
         # for wide maps of few channels. The addition runs inside the convolution either way.
-        return outputs if bias is None else outputs + tf.cast(bias, self.arithmetic)
+        outputs = outputs if bias is None else outputs + tf.cast(bias, arithmetic)
+        return tf.cast(outputs, self.arithmetic)
+
+    def _arithmetic_for(self, shape):
+        """float32 for maps smaller than the kernel, which cost nothing.
+
+        oneDNN's gradient of a bfloat16 kernel on such a map has arbitrary values (TensorFlow 2.20, a 3x3 kernel with
+        stride 2 on a map of one pixel: 1e28 in place of 1).
+        """
+        is_smaller = any(side is not None and side < size for side, size in zip(shape[1:3], self.kernel_size))
+        return tf.float32 if is_smaller else self.arithmetic
 
     def freeze(self, frozen):
         """Leaves variables out of the regularization.

@@ -33,10 +33,11 @@ class LossScale(tf.Module):
     """A factor that keeps small gradients of float16 above zero, and follows what does not overflow.
 
     The loss is multiplied by it before its gradients are computed, and the gradients are divided by it. If they are not
-    finite, they count as zero and the factor is halved; after `_GROWTH_INTERVAL` finite steps it is doubled.
+    finite, they count as zero and the factor is divided by `_BACKOFF`, so that few steps are lost until it fits; after
+    `_GROWTH_INTERVAL` finite steps it is doubled.
     """
 
-    _INITIAL, _GROWTH_INTERVAL = 2.0**15, 2000
+    _INITIAL, _BACKOFF, _GROWTH_INTERVAL = 2.0**10, 8.0, 2000
 
     def __init__(self):
         super().__init__(name="loss_scale")
@@ -67,5 +68,5 @@ class LossScale(tf.Module):
         num_finite = tf.where(is_finite, self.num_finite + 1, 0)
         grows = num_finite >= self._GROWTH_INTERVAL
         grown = tf.where(grows, factor * 2.0, factor)
-        self.factor.assign(tf.where(is_finite, grown, tf.maximum(factor / 2.0, 1.0)))
+        self.factor.assign(tf.where(is_finite, grown, tf.maximum(factor / self._BACKOFF, 1.0)))
         self.num_finite.assign(tf.where(grows, 0, num_finite))
