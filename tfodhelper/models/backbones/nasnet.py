@@ -127,10 +127,15 @@ class SeparableStack(Scoped):
 
     def call(self, inputs, training=False):
         """float32 [b, h, w, in_channels] -> [b, h / strides, w / strides, out_channels]."""
-        outputs = inputs
-        for block in self.blocks:
-            outputs = block(tf.nn.relu(outputs), training=training)
-        return outputs
+        first, last = self.blocks
+        outputs = tf.nn.relu(first(tf.nn.relu(inputs), training=training))
+        if training and not last.norm.frozen:
+            return last(outputs, training=training)
+        scale, offset = last.norm.scale_and_offset()
+        outputs = last.convolution(outputs, scale=scale)
+        # TensorFlow 2.20 would merge an addition with that of the cell, in a temporary variable that calls running at
+        # the same time share.
+        return tf.nn.bias_add(outputs, tf.cast(offset, outputs.dtype))
 
 
 class FactorizedReduction(Scoped):
