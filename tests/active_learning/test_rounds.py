@@ -1,5 +1,6 @@
 """Rounds as a whole, with real training on very small images: what is adopted, what survives a kill, who is asked."""
 
+import json
 import os
 import pathlib
 import random
@@ -103,6 +104,30 @@ def test_killed_at_any_moment_it_ends_with_the_same_sets(finished, exercise, tmp
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert final_set(workspace.Workspace(folder)) == final_set(finished)
+
+
+def test_killed_before_the_report_the_same_command_writes_it_and_begins_no_further_round(
+    finished, tmp_path, monkeypatch
+):
+    folder = tmp_path / "w"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    shutil.rmtree(folder / "rounds" / "003")
+    path = folder / "rounds" / "002" / "round.json"
+    state = json.loads(path.read_text())
+    assert state["reported"] is True
+    path.write_text(json.dumps(state | {"reported": False}))
+    shutil.rmtree(folder / "report")
+    (folder / "lineage.csv").unlink()
+    budget = state["settings"]["selection"]["budget"]
+    assert rounds.run_rounds(folder, changes={"selection": {"budget": budget}}) == rounds.DONE
+    assert (folder / "report" / "index.html").is_file() and (folder / "lineage.csv").is_file()
+    assert json.loads(path.read_text())["reported"] is True and len(workspace.Workspace(folder).rounds()) == 2
+    begun = []
+    monkeypatch.setattr(rounds, "_advance", lambda *_: begun.append(1) or rounds.DONE)
+    rounds.run_rounds(folder)
+    path.write_text(json.dumps(state | {"reported": False}))
+    rounds.run_rounds(folder, changes={"selection": {"budget": budget + 1}})  # another command
+    assert len(begun) == 2 and json.loads(path.read_text())["reported"] is True
 
 
 def test_a_second_process_is_refused(finished):

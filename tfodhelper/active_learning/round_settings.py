@@ -128,6 +128,11 @@ def check_not_moved(space, round_):
     _forget_training(round_)
 
 
+def changes_nothing(round_, changes):
+    """Whether changes, see `current_round`, are those that a round was done with."""
+    return _apply_changes(round_.settings, changes) == round_.settings
+
+
 def _apply_changes(settings, changes):
     """Settings with changes; parts that are dicts are changed key by key."""
     result = dict(settings)

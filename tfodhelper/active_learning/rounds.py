@@ -70,6 +70,8 @@ def _run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, f
     space = workspaces.Workspace(folder)
     with storage.hold(space.folder), console.process_log(space.folder / "process.log"):
         own_files.remove_dead(space.folder, is_deep=True)
+        if _complete_report(space, changes) and number is None:
+            return DONE
         done = sum(round_.is_finished for round_ in space.rounds())
         target = number or done + 1
         if done >= target:
@@ -85,6 +87,27 @@ def _run_rounds(folder, number=None, *, changes=None, oracle=None, until=None, f
         if close:
             _advance(space, changes, oracle, "train", finish_review)
     return outcome
+
+
+def _complete_report(space, changes):
+    """Writes the report of a round whose process was killed between its last phase and its report.
+
+    Returns:
+      Whether the command that was killed is the present one, so that it has nothing else to do.
+    """
+    last = next(reversed(space.rounds()), None)
+    if last is None or not last.is_finished or last.is_reported:
+        return False
+    is_same = round_settings.changes_nothing(last, changes)
+    console.say(f"round {last.number}: its phases are finished; the report was not")
+    _finish_report(space, last)
+    return is_same
+
+
+def _finish_report(space, round_):
+    space.write_lineage()
+    _report(space)
+    round_.set_reported()
 
 
 def _advance(space, changes, oracle, until, finish_review):
@@ -106,6 +129,7 @@ def _advance(space, changes, oracle, until, finish_review):
         "ask": lambda: _ask(space, round_, oracle, finish_review),
         "merge": lambda: _merge(space, round_),
     }
+    round_.state.setdefault("reported", False)
     for name in workspaces.PHASES:
         if not round_.has(name):
             if name != "train":  # whose own phases are announced
@@ -122,8 +146,7 @@ def _advance(space, changes, oracle, until, finish_review):
         if name == until and not round_.is_finished:
             _report(space)
             return until
-    space.write_lineage()
-    _report(space)
+    _finish_report(space, round_)
     return DONE
 
 

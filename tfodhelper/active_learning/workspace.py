@@ -59,7 +59,7 @@ class Round:
       folder: rounds/NNN.
       state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones), the
         name of the oracle once it was asked; while the round waits for a person, "spent" holds the seconds so far and
-        "next_steps" what to type.
+        "next_steps" what to type; "reported" is whether the report was written behind the last phase.
     """
 
     folder: pathlib.Path
@@ -103,6 +103,16 @@ class Round:
     def is_finished(self):
         """Whether all phases are finished."""
         return all(self.has(phase) for phase in PHASES)
+
+    @property
+    def is_reported(self):
+        """Whether the report was written behind the last phase; earlier versions did not note it."""
+        return self.state.get("reported") is not False
+
+    def set_reported(self):
+        """Notes that it was, and writes round.json."""
+        self.state["reported"] = True
+        self.save()
 
     @property
     def next_phase(self):
