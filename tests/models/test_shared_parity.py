@@ -175,13 +175,17 @@ def steps(case, prefix, workers):
     return [*steps, functools.cache(lambda: case.take_step(prefix))] if case.moves() else steps
 
 
+# Where single activations of few proposals decide about norms; the gradients of all others are held to 1e-3.
+OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim",)
+
+
 @pytest.fixture(scope="module")
 def moved_steps(case, prefix):
     """A function that takes the same step at inputs that are moved by 1e-6, for the gradients of a second stage.
 
     A few proposals train it, and so one activation that is 0 or not, by its last bits, moves norms by more than 1e-3.
     """
-    seeds = range(5) if case.draws_the_same() else ()
+    seeds = range(5) if case.folder.name in OF_ONE_ACTIVATION else ()
     return functools.cache(lambda: [case.take_step(prefix, seed) for seed in seeds])
 
 
@@ -191,7 +195,7 @@ def test_training_step(case, steps, moved_steps, kind):
         pytest.skip("the folder has no gradients: the batch was too large for the memory")
     failures = []
     checks = [lambda golden, step=step: getattr(step(), f"check_{kind}")(golden) for step in steps]
-    if kind == "gradients" and case.draws_the_same():
+    if kind == "gradients" and case.folder.name in OF_ONE_ACTIVATION:
         checks.append(lambda golden: steps[0]().check_gradients(golden, moved=moved_steps()))
     for check in checks:
         for golden in case.goldens:
