@@ -136,8 +136,8 @@ class Convolution(tf_keras.layers.Layer):
     def _arithmetic_for(self, shape):
         """float32 for maps smaller than the kernel, which cost nothing.
 
-        oneDNN's gradient of a bfloat16 kernel on such a map has arbitrary values (TensorFlow 2.20, a 3x3 kernel with
-        stride 2 on a map of one pixel: 1e28 in place of 1).
+        In one of two runs, oneDNN's gradient of a bfloat16 kernel on such a map had values of 1e28 in place of 1
+        (TensorFlow 2.20, a 3x3 kernel with stride 2 on a map of one pixel), and trainings became NaN.
         """
         is_smaller = any(side is not None and side < size for side, size in zip(shape[1:3], self.kernel_size))
         return tf.float32 if is_smaller else self.arithmetic
