@@ -77,7 +77,7 @@ def test_two_verbs_do_not_share_values(fv):
     [
         ("--seed=x", ["--seed=x: invalid value", "expected: a whole number, at least 0", "received: x"]),
         ("--seed=-1", ["--seed=-1: invalid value", "expected: a whole number, at least 0", "received: -1"]),
-        ("--num_steps=0", ["--num_steps", "expected: a whole number, at least 1", "received: 0"]),
+        ("--num_steps=-1", ["--num_steps", "expected: a whole number, at least 0", "received: -1"]),
         ("--val_fraction=1.5", ["--val_fraction", "expected: a number from 0 to 1", "received: 1.5"]),
         ("--val_fraction=nan", ["--val_fraction", "expected: a number from 0 to 1", "received: nan"]),
         ("--strategy=tpus", ["--strategy", "one of auto, cpu, gpu, mirrored, multi_worker, tpu", "received: tpus"]),
