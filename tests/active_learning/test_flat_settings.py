@@ -83,7 +83,7 @@ def test_changes_hold_what_is_given_by_part(tmp_path):
     [
         ({"num_stepz": 9}, "there is no setting 'num_stepz'(.*\n)*  fix: did you mean 'num_steps'"),
         ({"data_dir": "photos"}, "there is no setting 'data_dir'"),
-        ({"num_steps": 0}, "at least 1"),
+        ({"num_steps": -1}, "at least 0"),
         ({"rule": "best"}, "one of auto, random"),
         ({"oracle": "nobody"}, "one of image_label"),
         ({"oracle": "labelimg", "oracle_options": {"truth_dir": "t"}}, "truth_dir"),
