@@ -176,7 +176,7 @@ def steps(case, prefix, workers):
 
 
 # Where single activations of few proposals decide about norms; the gradients of all others are held to 1e-3.
-OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim",)
+OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim", "rfcn_resnet101_coco__hand__reduced256")
 
 
 @pytest.fixture(scope="module")
