@@ -162,21 +162,24 @@ def workers(tmp_path_factory):
 def steps(case, prefix, workers):
     """Steps of training that may equal a reference, as functions.
 
-    The first one is of a process that sums as the one did in which the numbers were made. Its memory is given back at
-    the end of this module: a step at the published size takes 10 GB.
+    The first one is of a process that sums as the one did in which the numbers were made, the second one of a process
+    with the sums of the other generation; with moving batch norm, a third one is of this process. Their memory is given
+    back at the end of this module: a step at the published size takes 10 GB.
     """
 
-    def take_elsewhere():
+    def take_elsewhere(sums):
         path = pathlib.Path(prefix).parent / "step.npz"
-        workers(SLIM_SUMS if case.is_slim else KERAS_SUMS).take_step(case.folder, prefix, path)
+        workers(sums).take_step(case.folder, prefix, path)
         return training_step.load_step(path)
 
-    steps = [functools.cache(take_elsewhere)]
+    sums = (SLIM_SUMS, KERAS_SUMS) if case.is_slim else (KERAS_SUMS, SLIM_SUMS)
+    steps = [functools.cache(functools.partial(take_elsewhere, each)) for each in sums]
     return [*steps, functools.cache(lambda: case.take_step(prefix))] if case.moves() else steps
 
 
-# Where single activations of few proposals decide about norms; the gradients of all others are held to 1e-3.
-OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim", "rfcn_resnet101_coco__hand__reduced256")
+# Where no order of sums gives the norms of gradients within 1e-3: said by a skipped test, which still holds them to the
+# range of the same step at inputs that are moved by 1e-6.
+OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim",)
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +198,6 @@ def test_training_step(case, steps, moved_steps, kind):
         pytest.skip("the folder has no gradients: the batch was too large for the memory")
     failures = []
     checks = [lambda golden, step=step: getattr(step(), f"check_{kind}")(golden) for step in steps]
-    if kind == "gradients" and case.folder.name in OF_ONE_ACTIVATION:
-        checks.append(lambda golden: steps[0]().check_gradients(golden, moved=moved_steps()))
     for check in checks:
         for golden in case.goldens:
             try:
@@ -206,6 +207,9 @@ def test_training_step(case, steps, moved_steps, kind):
             else:
                 report_parts(golden, {name for name in golden.compared if name.startswith("train/")})
                 return
+    if kind == "gradients" and case.folder.name in OF_ONE_ACTIVATION:
+        steps[0]().check_gradients(case.golden, moved=moved_steps())
+        pytest.skip(f"within the range of steps at inputs moved by 1e-6 alone: {failures[0]}")
     if not (case.moves() and kind in OF_THE_PROCESSOR[case.model.WhichOneof("model")]):
         raise failures[0]
     pytest.skip(f"only references of other processors: {failures[0]}")
