@@ -37,7 +37,7 @@ class LossScale(tf.Module):
     `_GROWTH_INTERVAL` finite steps it is doubled.
     """
 
-    _INITIAL, _BACKOFF, _GROWTH_INTERVAL = 2.0**10, 8.0, 2000
+    _INITIAL, _BACKOFF, _GROWTH_INTERVAL = 2.0**7, 8.0, 2000
 
     def __init__(self):
         super().__init__(name="loss_scale")
