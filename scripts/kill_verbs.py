@@ -187,7 +187,7 @@ class Runner:
         return done.returncode, done.stdout[-500:] + done.stderr[-1500:]
 
     def kill(self, words, number, after_s):
-        """Starts a command and sends it a signal after a while; returns whether it was still running."""
+        """Starts a command and sends it a signal after a while; returns whether it ended by that signal."""
         process = subprocess.Popen(
             self._argv(words),
             cwd=self.folder,
@@ -201,8 +201,7 @@ class Runner:
             return False
         except subprocess.TimeoutExpired:
             (os.killpg if number in TO_GROUP else os.kill)(process.pid, number)
-            process.wait()
-            return True
+            return process.wait() != 0  # 0: everything was done, or the signal is ignored
 
     def clear(self):
         """Empties the folder."""
@@ -258,7 +257,7 @@ def try_case(runner, case, kills, in_a_row, rng):
             after_s = rng.uniform(0, seconds)
             earlier = set(os.listdir(runner.temporary))  # of a SIGKILL before, which a process may not live to remove
             if not runner.kill(case.argv, SIGNALS[name], after_s):
-                _restore(runner, base)  # it had already ended: not a kill
+                _restore(runner, base)  # it ended by itself: not a kill
                 signals = []
                 continue
             signals.append(f"SIG{name} after {after_s:.2f} s")
@@ -351,7 +350,8 @@ def main():
     parser.add_argument("--in_a_row", type=int, default=4, help="kills before the end, for verbs that need TensorFlow")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would ours
+    for number in TO_GROUP:  # a shell's background job ignores SIGINT, nohup SIGHUP, and so would what we start
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     names = options.cases.split(",")
     runner = Runner(options.work.resolve())
     make_inputs(runner, names)
