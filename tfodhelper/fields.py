@@ -50,6 +50,9 @@ class Groundtruth:
     DIFFICULT = "groundtruth_difficult"  # bool [B, M]
     IS_CROWD = "groundtruth_is_crowd"  # bool [B, M]
     AREA = "groundtruth_area"  # float32 [B, M], square pixels of the stored image
+    MASKS = "groundtruth_masks"  # uint8 [B, M, height, width], 0 or 1, in the frame of the padded model input; padding
+    # and objects without a mask: zeros; only where `load_instance_masks` is set
+    MASK_WEIGHTS = "groundtruth_mask_weights"  # float32 [B, M]; 0 for padding and objects without a mask
     NUM_BOXES = "num_groundtruth_boxes"  # int32 [B]
 
 
@@ -78,6 +81,7 @@ class Detections:
     BOXES = "detection_boxes"  # float32 [B, D, 4], normalized to the original image
     SCORES = "detection_scores"  # float32 [B, D], descending
     CLASSES = "detection_classes"  # float32 [B, D]; 0-based in the model, 1-based in exports
+    MASKS = "detection_masks"  # float32 [B, D, mask height, mask width], 0 to 1, each in the frame of its own box
     NUM = "num_detections"  # float32 [B]
     MULTICLASS_SCORES = "detection_multiclass_scores"  # float32 [B, D, K + 1]
     ANCHOR_INDICES = "detection_anchor_indices"  # float32 [B, D]
