@@ -54,6 +54,11 @@ def export_of(folder: str | os.PathLike[str], which: str) -> pathlib.Path:
     return pathlib.Path(folder) / "export" / which
 
 
+def evaluation_of(folder: str | os.PathLike[str], which: str) -> pathlib.Path:
+    """The folder with what an evaluation found, of a training or a run: of "best" or "last", or of "step-600"."""
+    return pathlib.Path(to_training(folder)) / "evaluation" / which
+
+
 def to_training(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """The folder of the training of a run folder; any other path as it is."""
     return checkpoints_of(path) if is_run(path) else path
