@@ -28,7 +28,9 @@ class Record:
     IS_CROWD = "image/object/is_crowd"  # int64 list
     AREA = "image/object/area"  # float list, square pixels
     WEIGHT = "image/object/weight"  # float list
-    MASK = "image/object/mask"  # bytes list, one PNG per object; or float list, [objects, height, width], 0 or 1
+    MASK = "image/object/mask"  # bytes list, a PNG of the whole image per object, 0 is background; or float list,
+    # [objects, height, width], 0 or 1
+    MASK_WEIGHT = "image/object/mask/weight"  # float list; 0: the object has no mask
 
 
 class Inputs:
@@ -55,9 +57,6 @@ class Groundtruth:
     # and objects without a mask: zeros; only where `load_instance_masks` is set
     MASK_WEIGHTS = "groundtruth_mask_weights"  # float32 [B, M]; 0 for padding and objects without a mask
     NUM_BOXES = "num_groundtruth_boxes"  # int32 [B]
-    # Present only if the reader loads masks (`load_instance_masks`).
-    GROUNDTRUTH_MASKS = "groundtruth_instance_masks"  # uint8 [B, M, height, width], 0 or 1, frame of `Inputs.IMAGE`
-    GROUNDTRUTH_MASK_WEIGHTS = "groundtruth_instance_mask_weights"  # float32 [B, M]; 0: no mask, or padding
 
 
 class Predictions:
@@ -89,7 +88,6 @@ class Detections:
     NUM = "num_detections"  # float32 [B]
     MULTICLASS_SCORES = "detection_multiclass_scores"  # float32 [B, D, K + 1]
     ANCHOR_INDICES = "detection_anchor_indices"  # float32 [B, D]
-    MASKS = "detection_masks"  # float32 [B, D, mask_height, mask_width], 0..1, relative to the detection's box
     RAW_BOXES = "raw_detection_boxes"  # float32 [B, A, 4]
     RAW_SCORES = "raw_detection_scores"  # float32 [B, A, K + 1]
 
