@@ -59,7 +59,7 @@ LAYERS = {
     "image_decoding": (set(), {"PIL"}),
     "user_files": (set(), set()),
     "protos": (set(), {"google.protobuf"}),
-    "annotations": ({"box_geometry", "protos"}, {"lxml", "numpy", "PIL", "google.protobuf"}),
+    "annotations": ({"box_geometry", "protos"}, {"lxml", "numpy", "PIL", "google.protobuf", "pycocotools.mask"}),
     "outofcore": (set(), {"numpy"}),
     "dataset": ({"annotations", "outofcore"}, {"pandas", "numpy", "PIL"}),
     "dataset.scan": ({"annotations", "outofcore"}, {"numpy", "PIL"}),

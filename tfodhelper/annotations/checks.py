@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 
 from tfodhelper import box_geometry, spelling
-from tfodhelper.annotations import corner_order, frames
+from tfodhelper.annotations import corner_order, frames, mask_checks, mask_files, masks
 from tfodhelper.annotations.findings import BOX_LEFT_OUT, IMAGE_LEFT_OUT, Finding
 from tfodhelper.annotations.frames import MIN_SIDE_PX, MIN_VISIBLE_FRACTION
 from tfodhelper.annotations.images import EXTENSIONS
@@ -21,6 +21,7 @@ _FRACTIONS = "the corners look like fractions of the image; multiply them by its
 _MOST_SUGGESTIONS = 20  # of similar class names, in one file
 _SHOWN_BLANKS = 3
 _ROUNDING_PX = 1.0  # a box that extends at most this far beyond the image was rounded, or counts pixels from 1
+_NUM_DETAILS = 3  # of a box without a mask: difficult, truncated, pose
 _FEW_BOXES = 12  # up to this many boxes are compared pair by pair
 
 
@@ -35,12 +36,14 @@ class CheckOptions:
         become background; otherwise the whole image is left out.
       corner_order: what the four tags of each box contain, see `corner_order.parse_order`; None is the usual order.
       trust_pixels: the sizes in the XML files of this dataset are known to be meaningless.
+      boxes_as_masks: whether an object without a mask gets its box as its mask.
     """
 
     swap_inverted: bool = False
     drop_unknown_classes: bool = False
     corner_order: tuple[str, ...] | None = None
     trust_pixels: bool = False
+    boxes_as_masks: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     if annotation.encoding:
         findings.append(Finding("xml-encoding", file, "is not UTF-8", None, "UTF-8", f"read as {annotation.encoding}"))
     findings += [_describe_blanks(annotation.blanks, file)] if annotation.blanks else []
-    findings += [Finding(s.code, file, s.what, s.where, fix="label the object again") for s in annotation.skipped]
+    findings += [_describe_skipped(skipped, file) for skipped in annotation.skipped]
     if size is None:
         return CheckResult(None, tuple(findings))
     if _has_confused_corners(annotation.boxes, size, options):
@@ -88,13 +91,15 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     findings += more + _check_overlaps(boxes, file)
     if any(finding.action == IMAGE_LEFT_OUT for finding in findings):
         return CheckResult(None, tuple(findings))
-    num_objects = len(annotation.boxes) + len(annotation.skipped)
+    num_objects = len(annotation.boxes) + sum(skipped.code != mask_files.STALE for skipped in annotation.skipped)
     dropped = sum(finding.code == "class-unknown" for finding in findings)
     if num_objects and not boxes and dropped < num_objects:
         findings.append(
             Finding("no-box-left", file, f"none of its {spelling.count(num_objects, 'object')} has a usable box")
         )
         return CheckResult(None, tuple(findings))
+    if options.boxes_as_masks:
+        boxes = [box if box.mask else dataclasses.replace(box, mask=masks.make_from_box(box)) for box in boxes]
     fixed = dataclasses.replace(annotation, width=size[0], height=size[1], boxes=tuple(boxes), skipped=(), blanks=())
     return CheckResult(fixed, tuple(findings), turn)
 
@@ -104,7 +109,7 @@ def is_faultless(content, facts, image_file, label_map=None):
 
     Args:
       content: (filename, width, height, boxes, verified), the boxes as tuples of the fields of `structures.Box`;
-        content with more elements is never faultless.
+        content with more elements is never faultless, and neither are boxes with masks.
       facts, image_file, label_map: see `check_annotation`.
     """
     width, height, boxes = content[1], content[2], content[3]
@@ -114,7 +119,9 @@ def is_faultless(content, facts, image_file, label_map=None):
         return False
     if EXTENSIONS.get("." + image_file.rpartition(".")[2].lower()) != facts.format:
         return False
-    for name, xmin, ymin, xmax, ymax, *_ in boxes:
+    for name, xmin, ymin, xmax, ymax, *details in boxes:
+        if len(details) > _NUM_DETAILS:
+            return False
         if xmin < 0 or ymin < 0 or xmax > width or ymax > height:
             return False
         if not (xmax - xmin >= MIN_SIDE_PX and ymax - ymin >= MIN_SIDE_PX):
@@ -162,6 +169,13 @@ def _describe_blanks(blanks, file):
     return Finding("name-blanks", file, problem, received=names + more)
 
 
+def _describe_skipped(skipped, file):
+    fix = "label the object again"
+    if skipped.code == mask_files.STALE:
+        fix = f"delete it from {mask_files.ENDING[1:]}, or import the masks again"
+    return Finding(skipped.code, file, skipped.what, skipped.where, fix=fix)
+
+
 def _has_confused_corners(boxes, size, options):
     """Whether the corners of a file are in the wrong tags; swapping them is an option only if that fits all boxes."""
     return corner_order.is_confused(boxes) and not (options.swap_inverted and corner_order.swap_fits(boxes, size))
@@ -184,6 +198,8 @@ def _check_boxes(boxes, width, height, file, label_map, options):
         if fixed is not None:
             first = number_of.setdefault((fixed.name, fixed.xmin, fixed.ymin, fixed.xmax, fixed.ymax), number)
             if first == number:
+                fixed, problems = mask_checks.check_mask(fixed, width, height, where, file)
+                findings += problems
                 usable.append(fixed)
             else:
                 findings.append(Finding("box-repeated", file, f"is the same box as object {first}", where))

@@ -11,6 +11,7 @@ FIXED = "fixed"  # the image or the annotation is used in a corrected form
 BOX_LEFT_OUT = "box left out"
 IMAGE_LEFT_OUT = "image left out"
 FILE_LEFT_OUT = "file left out"  # its labels are lost, though perhaps not those of its image
+MASK_LEFT_OUT = "mask left out"  # the box of the object is used
 FILE_IGNORED = "file ignored"  # nothing labelled is lost
 REFUSED = "refused"  # continuing would train on wrong or missing labels
 
@@ -58,6 +59,13 @@ KINDS = {
     "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another dataset"),
     "record-format": Kind(WARNING, FIXED, True, "a record whose image is not in the declared format"),
     "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
+    # masks
+    "masks-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the file with the masks of an image cannot be read"),
+    "mask-unusable": Kind(ERROR, MASK_LEFT_OUT, True, "an outline or a run-length code that is not a mask"),
+    "mask-stale": Kind(WARNING, MASK_LEFT_OUT, True, "a mask whose box was moved or deleted"),
+    "mask-size": Kind(ERROR, MASK_LEFT_OUT, True, "a mask whose size is not that of the image"),
+    "mask-outside": Kind(ERROR, MASK_LEFT_OUT, True, "a mask without a pixel in its box"),
+    "mask-beyond-box": Kind(WARNING, KEPT, False, "a mask of which a part is outside of its box"),
     # finding the image
     "image-missing": Kind(ERROR, IMAGE_LEFT_OUT, True, "no image belongs to the annotation file"),
     "image-ambiguous": Kind(ERROR, IMAGE_LEFT_OUT, True, "several images may belong to the annotation file"),

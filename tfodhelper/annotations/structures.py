@@ -8,6 +8,7 @@ import dataclasses
 import pathlib
 
 from tfodhelper import errors
+from tfodhelper.annotations import masks
 
 
 class UnusableFile(errors.AnnotationError):
@@ -35,6 +36,7 @@ class Box:
       difficult: whether the object is hard to recognise; evaluation may ignore it.
       truncated: whether the object extends beyond the image.
       pose: the view, as free text.
+      mask: its pixels, in the same frame, or None.
     """
 
     name: str
@@ -45,6 +47,11 @@ class Box:
     difficult: bool = False
     truncated: bool = False
     pose: str = "Unspecified"
+    mask: masks.Mask | None = None
+
+    def __post_init__(self):
+        if self.mask is not None and not isinstance(self.mask, masks.Mask):
+            object.__setattr__(self, "mask", masks.unpack(self.mask))
 
     @property
     def width(self) -> float:

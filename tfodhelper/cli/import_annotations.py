@@ -12,10 +12,10 @@ which is the background, all ids are increased by one. The sides of a YOLO set, 
 
 Images that a COCO file lists without annotations, and empty label files of YOLO, become negatives; so does a CSV line
 without class and corners. An image none of whose objects can be used is left out; so are images that are not listed.
-A file name without extension is the image with that stem. A class id without a name is called class_ID. Outlines become
-the boxes around them, crowds become difficult objects. All of this is reported. XML of CVAT, X-AnyLabeling,
-labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status is 1 if something labelled could not be
-imported.
+A file name without extension is the image with that stem. A class id without a name is called class_ID. Masks are kept
+next to the XML, in NAME.masks.json; crowds become difficult objects. All of this is reported. XML of CVAT,
+X-AnyLabeling, labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status is 1 if something
+labelled could not be imported.
 """
 
 from tfodhelper import console, invocation

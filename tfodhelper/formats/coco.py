@@ -1,13 +1,17 @@
 """Reads and writes COCO's JSON for object detection ("instances").
 
-A box is [x, y, width, height] in pixels from the top-left corner. Properties that exist in LabelImg but not in COCO
-(difficult, truncated, pose, verified) are written under keys of these names, which other readers ignore, and read back.
+A box is [x, y, width, height] in pixels from the top-left corner. A mask is a list of polygons, or a run-length code,
+compressed or not; polygons stay polygons in both directions, run-length codes are written compressed. Properties that
+exist in LabelImg but not in COCO (difficult, truncated, pose, verified) are written under keys of these names, which
+other readers ignore, and read back.
 """
 
+import dataclasses
 import json
 import pathlib
 
 from tfodhelper import errors, limits, spelling, storage
+from tfodhelper.annotations import mask_files, masks
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
@@ -141,11 +145,9 @@ def _read_annotations(annotations, names_of, images_of, path):
         else:
             boxes.append(box)
             findings += notes
-            num_details += bool(entry.get("segmentation") or entry.get("keypoints"))
+            num_details += bool(entry.get("keypoints"))
     if num_details:
-        problem = (
-            f"outlines or key points of {spelling.count(num_details, 'object')} are not imported, only their boxes"
-        )
+        problem = f"key points of {spelling.count(num_details, 'object')} are not imported"
         findings.append(Finding("detail-dropped", path.name, problem))
     return objects, findings
 
@@ -166,10 +168,30 @@ def _read_object(entry, names_of, path, where):
         received = note or str(entry.get("bbox"))[:80]
         return None, [Finding("box-not-a-number", path.name, "a corner is not a number", where, _BBOX, received)]
     findings = [Finding("box-approximated", path.name, note, where)] if note else []
+    mask, more = _read_mask(entry.get("segmentation"), path, where)
+    box, findings = dataclasses.replace(box, mask=mask), findings + more
     if is_crowd:
         problem = "a crowd becomes a difficult object, because LabelImg has no crowds"
         findings.append(Finding("crowd-as-difficult", path.name, problem, where))
     return box, findings
+
+
+def _read_mask(segmentation, path, where):
+    """Returns (a `masks.Mask` or None, findings)."""
+    if not segmentation:
+        return None, []
+    expected = "polygons [[x1, y1, x2, y2, x3, y3, ...], ...], or {size: [height, width], counts: ...}"
+    try:
+        if isinstance(segmentation, list):
+            if not all(isinstance(polygon, list) for polygon in segmentation):
+                raise ValueError("an outline is not a list of polygons")
+            return masks.make_from_polygons(segmentation), []
+        size = segmentation.get("size") if isinstance(segmentation, dict) else None
+        if not isinstance(size, list) or len(size) != 2:
+            raise ValueError("it is neither a list of polygons nor a run-length code with its size")
+        return masks.make_from_counts(*size, segmentation.get("counts")), []
+    except ValueError as error:
+        return None, [Finding("mask-unusable", path.name, str(error), where, expected)]
 
 
 def _read_box(entry):
@@ -185,6 +207,11 @@ def _read_box(entry):
         points = [collection.to_number(value) for ring in rings for value in ring]
         if len(points) >= 4 and None not in points and all(len(ring) % 2 == 0 for ring in rings):
             return collection.enclosing_box(points), "no bbox; the bounding box of the outline is used"
+    if not numbers and isinstance(polygons, dict):
+        mask, _ = _read_mask(polygons, pathlib.Path(), "")
+        bounds = mask and masks.measure(mask, mask.height, mask.width)[1]
+        if bounds:
+            return bounds, "no bbox; the bounding box of the mask is used"
     return None, str(given)[:80]
 
 
@@ -202,7 +229,7 @@ def write_coco(path, images, label_map):
         entry = {"id": image_id, "file_name": image.name, "width": annotation.width, "height": annotation.height}
         listed.append(entry | ({"verified": True} if annotation.verified else {}))
         for box in annotation.boxes:
-            annotations.append(_to_entry(len(annotations) + 1, image_id, box, label_map))
+            annotations.append(_to_entry(len(annotations) + 1, image_id, box, annotation, label_map))
     value = {
         "info": {"description": "written by tfodhelper"},
         "licenses": [],
@@ -213,16 +240,20 @@ def write_coco(path, images, label_map):
     storage.write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _to_entry(id_, image_id, box, label_map):
+def _to_entry(id_, image_id, box, annotation, label_map):
     plain = [int(v) if float(v).is_integer() else v for v in (box.xmin, box.ymin, box.width, box.height)]
+    mask, area, segmentation = box.mask, box.width * box.height, []
+    if mask is not None:
+        segmentation = [list(polygon) for polygon in mask.polygons] or mask_files.to_json(mask)
+        area, _ = masks.measure(mask, annotation.height, annotation.width)
     entry = {
         "id": id_,
         "image_id": image_id,
         "category_id": label_map.id_of(box.name),
         "bbox": plain,
-        "area": box.width * box.height,
+        "area": area,
         "iscrowd": 0,
-        "segmentation": [],
+        "segmentation": segmentation,
     }
     flags = {key: 1 for key in ("difficult", "truncated") if getattr(box, key)}
     return entry | flags | ({"pose": box.pose} if box.pose != "Unspecified" else {})

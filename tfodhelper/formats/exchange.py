@@ -52,8 +52,9 @@ def import_annotations(options):
     console.say("")
     console.say(console.format_table(("NAME", "Boxes"), made.counts.items(), numbers=(1,)))
     console.say("")
+    with_masks = f" ({spelling.count(made.num_masks, 'mask')})" if made.num_masks else ""
     console.say(
-        f"{spelling.count(made.num_images, 'image')}, {spelling.count(made.num_boxes, 'box')}, "
+        f"{spelling.count(made.num_images, 'image')}, {spelling.count(made.num_boxes, 'box')}{with_masks}, "
         f"{spelling.count(made.num_negatives, 'image')} without objects in {made.output_dir}; "
         f"left out: {spelling.count(made.num_left_out, 'image')}; "
         f"not listed and not imported: {spelling.count(len(made.unlisted), 'image')}"

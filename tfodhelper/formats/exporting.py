@@ -20,6 +20,7 @@ _BOX_PROPERTIES = {
     "difficult box": lambda box: box.difficult,
     "truncated box": lambda box: box.truncated,
     "pose": lambda box: box.pose != "Unspecified",
+    "mask": lambda box: box.mask is not None,
 }
 
 

@@ -20,6 +20,7 @@ class ImportResult:
     Attributes:
       output_dir: the folder.
       num_images, num_boxes, num_negatives: how many were written.
+      num_masks: how many of the boxes have a mask.
       counts: {class name: number of boxes}.
       unlisted: names of images without an entry in the input; they are not imported.
       lists: {side: name of the list of its images}; empty if the source does not distinguish sides.
@@ -31,6 +32,7 @@ class ImportResult:
     num_images: int
     num_boxes: int
     num_negatives: int
+    num_masks: int
     counts: dict[str, int]
     unlisted: tuple[str, ...]
     lists: dict[str, str]
@@ -48,7 +50,7 @@ class Tally:
 
     def __init__(self):
         self._counts, self._sides, self._findings = collections.Counter(), {}, []
-        self._num_images = self._num_negatives = 0
+        self._num_images = self._num_negatives = self._num_masks = 0
 
     def report(self, findings):
         """Adds findings."""
@@ -65,6 +67,7 @@ class Tally:
         """
         self._counts.update(box.name for box in annotation.boxes)
         self._num_images += 1
+        self._num_masks += sum(box.mask is not None for box in annotation.boxes)
         self._num_negatives += not annotation.boxes
         if sides:
             self._sides[name] = max(sides, key=SPLITS.index)
@@ -90,6 +93,7 @@ class Tally:
             num_images=self._num_images,
             num_boxes=sum(counts.values()),
             num_negatives=self._num_negatives,
+            num_masks=self._num_masks,
             counts=counts,
             unlisted=tuple(unlisted),
             lists=self._write_lists(output_dir),

@@ -13,7 +13,7 @@ from tfodhelper.annotations import images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, UnusableFile
 from tfodhelper.fields import Record
-from tfodhelper.formats import collection
+from tfodhelper.formats import collection, record_masks
 from tfodhelper.formats.collection import ListedImage
 from tfodhelper.records import framing, reader, wire_format
 
@@ -115,11 +115,12 @@ def unpack(data, where, names):
         facts = images.inspect_image(encoded, where)
     except UnusableFile as error:
         return Finding(error.code, where, error.reason, None, error.expected, error.received, error.fix)
-    boxes, lost, class_ids, unnamed = _read_boxes(features, facts, where, names)
+    numbers, boxes, lost, class_ids, unnamed = _read_boxes(features, facts, where, names)
+    boxes, problems = record_masks.add_masks(features, facts, numbers, boxes, where)
     name = collection.to_posix(_text(_first(features, Record.FILENAME, b"")))
     annotation = Annotation(collection.base_name(name), facts.width, facts.height, tuple(boxes))
     listed = ListedImage(name, annotation, tuple(lost))
-    findings = tuple(_check_head(features, facts, where))
+    findings = (*_check_head(features, facts, where), *problems)
     texts = tuple(map(_text, features.get(Record.CLASS_TEXT, ())))
     return UnpackedRecord(where, encoded, facts, listed, tuple(class_ids), tuple(unnamed), texts, findings)
 
@@ -138,15 +139,21 @@ def _check_head(features, facts, where):
 
 
 def _read_boxes(features, facts, where, names):
-    """Returns (boxes, findings about lost ones, (class name, id) pairs, ids without a name)."""
+    """Returns (positions in the lists, boxes, findings about lost ones, (class name, id) pairs, ids without a name)."""
     columns = [features.get(key, []) for key in _CORNERS]
     count = len(columns[0])
     texts, ids = features.get(Record.CLASS_TEXT, []), features.get(Record.CLASS_LABEL, [])
     if any(len(column) != count for column in columns) or (len(texts) != count and len(ids) != count):
         corners = [len(column) for column in columns]
         lengths = f"{corners} corners, {spelling.count(len(texts), 'name')}, {spelling.count(len(ids), 'id')}"
-        return [], [Finding("entry-unusable", where, "its lists of boxes differ in length", received=lengths)], [], []
-    boxes, lost, class_ids, unnamed = [], [], [], []
+        return (
+            [],
+            [],
+            [Finding("entry-unusable", where, "its lists of boxes differ in length", received=lengths)],
+            [],
+            [],
+        )
+    positions, boxes, lost, class_ids, unnamed = [], [], [], [], []
     for number, corners in enumerate(zip(*columns)):
         id_ = ids[number] if len(ids) == count and isinstance(ids[number], int) else None
         text = collection.to_class_name(_text(texts[number])) if len(texts) == count else ""
@@ -156,10 +163,11 @@ def _read_boxes(features, facts, where, names):
             code = "box-not-a-number" if name else "box-unnamed"
             lost.append(Finding(code, where, f"received {corners}", f"object {number + 1} ({name})"))
             continue
+        positions.append(number)
         boxes.append(box)
         class_ids += [] if id_ is None else [(name, id_)]
         unnamed += [] if text or id_ in names else [id_]
-    return boxes, lost, class_ids, unnamed
+    return positions, boxes, lost, class_ids, unnamed
 
 
 def _make_box(features, facts, number, name, corners):

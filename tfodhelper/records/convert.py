@@ -77,7 +77,7 @@ def _other_conversion(folder, reason, received, fix=None):
 
 def _convert(folder, options):
     planned = plan.make_plan(options, folder=folder)
-    folders.report_findings(planned.findings)
+    folders.report_findings(planned.findings, options)
     planned.check(options.strict)
     layout = folders.lay_out(folder, planned, options)
     folders.check_space(folder, layout.num_bytes)

@@ -11,17 +11,21 @@ records (class names, flags, the lengths before lists of numbers) are cached.
 import functools
 import struct
 
+from tfodhelper.annotations import masks
 from tfodhelper.fields import Record
+from tfodhelper.records import mask_png
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
 _CACHED = 1024
+_PLAIN = 8  # fields of a box without a mask
 
 
 def make_example(boxes, width, height, encoded, format, source_id, sha256, label_map, filename):
     """The bytes of a tf.train.Example.
 
     Args:
-      boxes: tuples of the fields of `structures.Box`, in pixels, with positive area and inside the encoded image.
+      boxes: tuples of the fields of `structures.Box`, in pixels, with positive area and inside the encoded image; a
+        ninth value is a mask, see `masks.pack`.
       width, height: of the encoded image, pixels.
       encoded: bytes, JPEG or PNG.
       format: "jpeg" or "png", matching the content.
@@ -31,9 +35,15 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
       filename: value of `image/filename`.
 
     Returns:
-      The bytes, with the features of `fields.Record`; boxes are normalized to the image.
+      The bytes, with the features of `fields.Record`; boxes are normalized to the image. If an object has a mask, all
+      have: one without gets an empty one, and the weight 0. The area of an object is that of its mask, if it has one.
     """
-    names, xmin, ymin, xmax, ymax, difficult, truncated, poses = zip(*boxes) if boxes else ((),) * 8
+    columns = zip(*[box[:_PLAIN] for box in boxes]) if boxes else ((),) * _PLAIN
+    names, xmin, ymin, xmax, ymax, difficult, truncated, poses = columns
+    areas = [(c - a) * (d - b) for a, b, c, d in zip(xmin, ymin, xmax, ymax)]
+    pictures, weights = [], []
+    if any(len(box) > _PLAIN for box in boxes):
+        areas, pictures, weights = _draw_masks(boxes, areas, width, height)
     ids = tuple([label_map.id_of(name) for name in names])
     number = len(boxes)
     content = b"".join(  # sorted by feature name
@@ -43,7 +53,7 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
             _texts(Record.FORMAT, (format,)),
             _ints(Record.HEIGHT, (height,)),
             *_bytes(Record.KEY, sha256.encode("ascii")),
-            *_floats(Record.AREA, [(c - a) * (d - b) for a, b, c, d in zip(xmin, ymin, xmax, ymax)]),
+            *_floats(Record.AREA, areas),
             *_floats(Record.XMAX, [value / width for value in xmax]),
             *_floats(Record.XMIN, [value / width for value in xmin]),
             *_floats(Record.YMAX, [value / height for value in ymax]),
@@ -52,6 +62,8 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
             _texts(Record.CLASS_TEXT, tuple([label_map.name_of(id) for id in ids])),
             _ints(Record.DIFFICULT, difficult),
             _ints(Record.IS_CROWD, (0,) * number),
+            *(_blobs(Record.MASK, pictures) if pictures else ()),
+            *(_floats(Record.MASK_WEIGHT, weights) if pictures else ()),
             _ints(Record.TRUNCATED, truncated),
             _texts(Record.VIEW, poses),
             _ones(Record.WEIGHT, number),
@@ -60,6 +72,27 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
         )
     )
     return _head_of(1, len(content)) + content
+
+
+def _draw_masks(boxes, areas, width, height):
+    """(areas, PNGs, weights) of objects of which at least one has a mask."""
+    areas, pictures, weights = list(areas), [], []
+    for i, box in enumerate(boxes):
+        mask = masks.unpack(box[_PLAIN]) if len(box) > _PLAIN else None
+        array = mask_png.empty(height, width) if mask is None else masks.to_array(mask, height, width)
+        areas[i] = areas[i] if mask is None else float(array.sum())
+        pictures.append(mask_png.encode(array))
+        weights.append(0.0 if mask is None else 1.0)
+    return areas, pictures, weights
+
+
+def _blobs(name, values):
+    """A feature with several pieces of bytes, in pieces."""
+    length = sum(len(_head_of(1, len(value))) + len(value) for value in values)
+    yield _head_of_content(name, _BYTES_LIST, length)
+    for value in values:
+        yield _head_of(1, len(value))
+        yield value
 
 
 def _bytes(name, value):

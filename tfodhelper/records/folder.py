@@ -182,11 +182,17 @@ def _describe_left_out(planned, name, reasons):
     return {"path": name} | known | {"code": reasons[0].code, "message": reasons[0].message} | more
 
 
-def report_findings(notes):
+def report_findings(notes, options):
     """Shows errors and warnings, only a few per code; all of them go to the process log.
 
     Those that stop the conversion are the error that follows.
+
+    Args:
+      notes: `Finding`s.
+      options: a `RecordOptions`; what it does to the labels is said, too.
     """
+    if options.boxes_as_masks:
+        console.warn("--boxes_as_masks: objects without a mask get their boxes as masks, so that rectangles are learnt")
     grave = [f for f in notes if f.severity != findings.NOTE and f.action != findings.REFUSED]
     for code, count in findings.count_codes(grave).items():
         same = [finding for finding in grave if finding.code == code]

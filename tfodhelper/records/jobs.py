@@ -136,7 +136,7 @@ def _complete(folder, parts, planned, options, layout):
         results = [None] * len(layout.shards)
         for number, path in enumerate(paths):
             results[number::count] = [_to_result(*pair) for pair in storage.read_json(path)]
-        folders.report_findings(planned.findings)
+        folders.report_findings(planned.findings, options)
         made = folders.complete(folder, planned, options, folders.collect(layout, results))
         shutil.rmtree(parts)
         result.finish(folder)

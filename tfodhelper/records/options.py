@@ -17,6 +17,19 @@ class RecordOptions(SetOptions):
     num_shards: int = options.option(
         0, "Number of record files of the training set; 0 chooses it from their size.", least=0
     )
+    boxes_as_masks: bool = options.option(
+        False,
+        "Gives each object without a mask its box as its mask, so that a model with masks can be trained with a set "
+        "that has boxes only; it then learns rectangles.",
+    )
+
+    def make_check_options(self):
+        """See `SetOptions.make_check_options`."""
+        return dataclasses.replace(super().make_check_options(), boxes_as_masks=self.boxes_as_masks)
+
+    def identity(self):
+        """See `SetOptions.identity`."""
+        return super().identity() | ({"boxes_as_masks": True} if self.boxes_as_masks else {})
 
     @property
     def most_compared(self):

@@ -60,7 +60,7 @@ def update(folder, options, manifest, known):
     new_folder = _make_empty(folder / _FOLDER)
     old = previous_records.PreviousRecords(manifest, str(new_folder))
     planned = plan.make_plan(options, previous=plan.PreviousConversion(known, old, label_map), folder=new_folder)
-    folders.report_findings(planned.findings)
+    folders.report_findings(planned.findings, options)
     planned.check(options.strict)
     changes = _find_changes(planned, old)
     content = _write_records(new_folder, folder, planned, options, manifest, changes)

@@ -18,40 +18,43 @@ class Statistics:
       images_of_class: {side: {class name: number of images with it}}.
       images: {side: number of images}.
       negatives: {side: number of images without boxes}.
+      masks: {side: number of boxes with a mask}.
     """
 
     boxes: dict
     images_of_class: dict
     images: dict
     negatives: dict
+    masks: dict
 
 
 def count(kinds, split):
     """Counts boxes and images.
 
     Args:
-      kinds: for each image (class names of its boxes, ignored).
+      kinds: for each image (class names of its boxes, their size letters, see `entry.labels_of`).
       split: for each image its side; images with None are not counted.
 
     Returns:
       `Statistics`.
     """
     boxes, of_class = ({side: collections.Counter() for side in SPLITS} for _ in range(2))
-    images, negatives = (dict.fromkeys(SPLITS, 0) for _ in range(2))
-    for ((labels, _), side), number in usable_images.count_kinds(zip(kinds, split)):
+    images, negatives, masks = (dict.fromkeys(SPLITS, 0) for _ in range(3))
+    for ((labels, letters), side), number in usable_images.count_kinds(zip(kinds, split)):
         if side is None:
             continue
         images[side] += number
         negatives[side] += 0 if labels else number
+        masks[side] += number * sum(map(str.isupper, letters))
         for label in labels:
             boxes[side][label] += number
         for label in set(labels):
             of_class[side][label] += number
-    return Statistics(boxes, of_class, images, negatives)
+    return Statistics(boxes, of_class, images, negatives, masks)
 
 
 def format_summary(label_map, statistics):
-    """The table ID / NAME / Train / Validate: boxes of each class, then totals of boxes, images and negatives.
+    """The table ID / NAME / Train / Validate: boxes of each class, then totals of boxes, masks, images and negatives.
 
     A column Test is added if there are test images.
     """
@@ -61,6 +64,8 @@ def format_summary(label_map, statistics):
         for item in label_map
     ]
     rows.append(("", "all boxes", *(sum(statistics.boxes[side].values()) for side in sides)))
+    if any(statistics.masks.values()):
+        rows.append(("", "boxes with a mask", *(statistics.masks[side] for side in sides)))
     rows.append(("", "images", *(statistics.images[side] for side in sides)))
     rows.append(("", "images without objects", *(statistics.negatives[side] for side in sides)))
     return console.format_table(("ID", "NAME", *(side.title() for side in sides)), rows, numbers=(0, 2, 3, 4))

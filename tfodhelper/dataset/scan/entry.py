@@ -13,7 +13,7 @@ import os
 import typing
 
 from tfodhelper import user_files
-from tfodhelper.annotations import checks, corner_order, headers, images, labelimg, usual_layout
+from tfodhelper.annotations import checks, corner_order, headers, images, labelimg, mask_files, masks, usual_layout
 from tfodhelper.annotations.findings import from_unusable
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
@@ -23,7 +23,8 @@ _FACT_NAMES = [field.name for field in dataclasses.fields(ImageFacts)]
 NUM_BYTES, SHA256 = _FACT_NAMES.index("num_bytes"), _FACT_NAMES.index("sha256")
 FAULTLESS = True  # in `Entry.checked`: the annotation can be used unchanged
 _FACTS = operator.attrgetter(*_FACT_NAMES)
-_BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box)))
+_BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box) if field.name != "mask"))
+NUM_BOX_FIELDS = len(dataclasses.fields(Box)) - 1  # of a packed box without a mask
 
 
 class Entry(typing.NamedTuple):
@@ -32,7 +33,7 @@ class Entry(typing.NamedTuple):
     Attributes:
       name: of the annotation file, relative to the annotation folder.
       stamp: its (size in bytes, modification time in ns).
-      sha256: its hex digest.
+      sha256: its hex digest; of the annotation file and its masks, if it has any.
       content: its content, see `pack_annotation`; None when it cannot be used.
       problem: the finding with the reason, as a tuple, or None.
       image: name of the image that was scanned, or None.
@@ -44,6 +45,7 @@ class Entry(typing.NamedTuple):
         left out.
       turn: whether the image must be rotated according to its EXIF orientation.
       findings: the findings of the check, as tuples.
+      masks_stamp: (size in bytes, modification time in ns) of the file with its masks, or None.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Entry(typing.NamedTuple):
     checked: tuple | bool | None = None
     turn: bool = False
     findings: tuple = ()
+    masks_stamp: tuple | None = None
 
     @property
     def filename(self):
@@ -112,15 +115,20 @@ def pack_annotation(annotation):
     """An `Annotation` as nested plain values, without its path.
 
     Returns:
-      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`; followed by the skipped
+      (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`, of which the mask
+      (`masks.pack`) is only there if the object has one; followed by the skipped
       objects, the guessed encoding and the blanks around names, if there are any.
     """
-    boxes = tuple([_BOX(box) for box in annotation.boxes])
+    boxes = tuple([_pack_box(box) for box in annotation.boxes])
     start = (annotation.filename, annotation.width, annotation.height, boxes, annotation.verified)
     if not annotation.skipped and not annotation.encoding and not annotation.blanks:
         return start
     skipped = tuple([(s.code, s.where, s.what) for s in annotation.skipped])
     return (*start, skipped, annotation.encoding, annotation.blanks)
+
+
+def _pack_box(box):
+    return _BOX(box) if box.mask is None else (*_BOX(box), masks.pack(box.mask))
 
 
 def unpack_annotation(content):
@@ -177,6 +185,8 @@ def _is_unchanged(options, path, image, known):
     """Whether neither file has changed; the image may have been found by something other than the name."""
     if tuple(known.stamp) != _stamp_of(path):
         return False
+    if (known.masks_stamp and tuple(known.masks_stamp)) != _stamp_of(mask_files.path_of(path)):
+        return False
     if image is not None and known.image != image:
         return _is_no_annotation(known)
     return known.image is None or tuple(known.image_stamp or ()) == _stamp_of(f"{options.image_dir}/{known.image}")
@@ -193,12 +203,27 @@ def _read_annotation(path, name):
         problem = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
         return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(problem, name)))
     stamp, digest, content = _to_stamp(status), hashlib.sha256(data).hexdigest(), usual_layout.read(data)
-    if content is None:
-        try:
+    masks_stamp = None
+    try:
+        if content is None:
             content = pack_annotation(labelimg.parse_labelimg(data, path))
-        except UnusableFile as error:
-            return Entry(name, stamp, digest, None, to_tuple(from_unusable(error, name)))
-    return Entry(name, stamp, digest, content)
+        read = mask_files.read_bytes(path)
+        if read is not None:
+            masks_stamp, digest = _to_stamp(read[1]), hashlib.sha256(data + read[0]).hexdigest()
+            content = _add_masks(content, read[0], path)
+    except UnusableFile as error:
+        problem = to_tuple(from_unusable(error, name))
+        return Entry(name, stamp, digest, None, problem, masks_stamp=masks_stamp)
+    return Entry(name, stamp, digest, content, masks_stamp=masks_stamp)
+
+
+def _add_masks(content, data, path):
+    """Packed content with the masks in the bytes of their file."""
+    found, skipped = mask_files.attach(content[3], mask_files.parse(data, mask_files.path_of(path)))
+    annotation = unpack_annotation(content)
+    boxes = [box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(annotation.boxes, found)]
+    skipped = (*annotation.skipped, *skipped)
+    return pack_annotation(dataclasses.replace(annotation, boxes=tuple(boxes), skipped=skipped))
 
 
 def _reorder_corners(entry, order):
@@ -237,7 +262,8 @@ def check_entry(options, entry):
     if entry.content is None:
         return entry
     facts = ImageFacts(*entry.facts)
-    if checks.is_faultless(entry.content, facts, entry.image, options.label_map):
+    needs_masks = options.check_options.boxes_as_masks and entry.content[3]
+    if not needs_masks and checks.is_faultless(entry.content, facts, entry.image, options.label_map):
         return entry._replace(checked=FAULTLESS, turn=False, findings=())
     annotation = entry.annotation
     result = checks.check_annotation(
@@ -252,9 +278,11 @@ def check_entry(options, entry):
 
 
 def labels_of(entry):
-    """(class names, size letters, see `size_letter`) of the usable boxes, in order."""
+    """(class names, size letters, see `size_letter`) of the usable boxes, in order; capitals for boxes with a mask."""
     boxes = (entry.usable or (None,) * 4)[3] or ()
-    return tuple([box[0] for box in boxes]), "".join([size_letter(box[3] - box[1], box[4] - box[2]) for box in boxes])
+    letters = [size_letter(box[3] - box[1], box[4] - box[2]) for box in boxes]
+    letters = [letter.upper() if len(box) > NUM_BOX_FIELDS else letter for letter, box in zip(letters, boxes)]
+    return tuple([box[0] for box in boxes]), "".join(letters)
 
 
 def content_digest(entry):

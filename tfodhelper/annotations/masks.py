@@ -1,0 +1,225 @@
+"""The pixels of one object: as polygons, or as COCO's run-length code (RLE); checks, areas, and conversions to arrays.
+
+A polygon is x1, y1, x2, y2, ... in pixels of the image, continuous, as in the annotation; several polygons are united.
+Pixels are found with pycocotools' rules, so that masks are those that COCO's own program sees. A run-length code counts
+pixels column by column, first those of the background; its text is COCO's compressed form (base 32 with six bits per
+character, differences to the run before the last), which is checked here before any other library reads it.
+"""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+_MAX_COORDINATE_PX = 1e7
+_MIN_POINTS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """The mask of one object.
+
+    Attributes:
+      polygons: each a tuple x1, y1, x2, y2, ... of float pixels; () if there is a run-length code.
+      height, width: of the image that the run-length code covers, pixels; 0 with polygons.
+      counts: the run-length code, compressed; "" with polygons.
+    """
+
+    polygons: tuple[tuple[float, ...], ...] = ()
+    height: int = 0
+    width: int = 0
+    counts: str = ""
+
+    @property
+    def is_polygons(self) -> bool:
+        """Whether it consists of polygons."""
+        return bool(self.polygons)
+
+
+def pack(mask):
+    """A `Mask` as nested plain values: polygons, or (height, width, counts)."""
+    return mask.polygons if mask.polygons else (mask.height, mask.width, mask.counts)
+
+
+def unpack(values):
+    """The inverse of `pack`; also takes a `Mask` or None, which it returns."""
+    if values is None or isinstance(values, Mask):
+        return values
+    if isinstance(values[-1], str):
+        return Mask((), *values)
+    return Mask(tuple([tuple(polygon) for polygon in values]))
+
+
+def make_from_polygons(polygons):
+    """A `Mask` of polygons.
+
+    Args:
+      polygons: sequences x1, y1, x2, y2, ...
+
+    Raises:
+      ValueError: with the reason in words.
+    """
+    made = []
+    for polygon in polygons:
+        values = [] if isinstance(polygon, str) else list(polygon)
+        if len(values) < 2 * _MIN_POINTS or len(values) % 2:
+            raise ValueError(f"a polygon has {len(values)} numbers; expected x and y of at least {_MIN_POINTS} points")
+        if not all(_is_coordinate(value) for value in values):
+            raise ValueError("a coordinate of a polygon is not a number of pixels")
+        made.append(tuple([float(value) for value in values]))
+    if not made:
+        raise ValueError("there is no polygon")
+    return Mask(tuple(made))
+
+
+def make_from_counts(height, width, counts):
+    """A `Mask` of a run-length code.
+
+    Args:
+      height, width: of the image, pixels.
+      counts: compressed (str), or a list of the lengths of runs.
+
+    Raises:
+      ValueError: with the reason in words.
+    """
+    if not all(isinstance(side, int) and not isinstance(side, bool) and 0 < side < 1 << 20 for side in (height, width)):
+        raise ValueError(f"the size of the run-length code is {height!r} x {width!r}; expected height and width")
+    if isinstance(counts, str):
+        runs = decode_counts(counts)
+        text = counts
+    elif isinstance(counts, list) and all(isinstance(run, int) and not isinstance(run, bool) for run in counts):
+        runs, text = counts, None
+    else:
+        raise ValueError("counts of the run-length code are neither a text nor a list of integers")
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise ValueError(f"the run-length code has {sum(runs)} pixels; expected {height} x {width} = {height * width}")
+    return Mask((), height, width, encode_counts(runs) if text is None else text)
+
+
+def make_from_array(array):
+    """A `Mask` of pixels: [height, width], 0 is background."""
+    rle = _coco().encode(np.asfortranarray(np.asarray(array) != 0, np.uint8))
+    return Mask((), *map(int, rle["size"]), rle["counts"].decode("ascii"))
+
+
+def make_from_rle(rle):
+    """A `Mask` of pycocotools' own run-length code, whose counts are bytes."""
+    return Mask((), *map(int, rle["size"]), rle["counts"].decode("ascii"))
+
+
+def make_from_box(box):
+    """The rectangle of a `structures.Box` as a `Mask`."""
+    xmin, ymin, xmax, ymax = box.xmin, box.ymin, box.xmax, box.ymax
+    return Mask(((xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax),))
+
+
+def encode_counts(runs):
+    """Run lengths as COCO's compressed text."""
+    letters = []
+    for i, run in enumerate(runs):
+        value = run - runs[i - 2] if i > 2 else run
+        while True:
+            bits, value = value & 0x1F, value >> 5
+            is_last = value == (-1 if bits & 0x10 else 0)
+            letters.append(chr((bits if is_last else bits | 0x20) + 48))
+            if is_last:
+                break
+    return "".join(letters)
+
+
+def decode_counts(text):
+    """The run lengths of COCO's compressed text.
+
+    Raises:
+      ValueError: with the reason in words.
+    """
+    runs, value, shift = [], 0, 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64 or shift > 35:
+            raise ValueError("counts are not a compressed run-length code")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            if bits & 0x10:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise ValueError("the compressed run-length code is cut off")
+    return runs
+
+
+def to_rle(mask, height, width):
+    """The mask in an image of a size, as pycocotools' run-length code.
+
+    Args:
+      mask: a `Mask`; one with a run-length code must have the size.
+      height, width: pixels.
+
+    Returns:
+      {"size": [height, width], "counts": bytes}.
+
+    Raises:
+      ValueError: the run-length code has another size.
+    """
+    if mask.polygons:
+        inside = [_clip(polygon, height, width) for polygon in mask.polygons]
+        codes = _coco().frPyObjects([polygon for polygon in inside if polygon] or [[0.0] * 6], height, width)
+        return _coco().merge(codes)
+    if (mask.height, mask.width) != (height, width):
+        raise ValueError(f"the mask is {mask.width}x{mask.height}, the image {width}x{height}")
+    return {"size": [height, width], "counts": mask.counts.encode("ascii")}
+
+
+def to_array(mask, height, width):
+    """The mask in an image of a size: uint8 [height, width], 0 or 1; see `to_rle`."""
+    return _coco().decode(to_rle(mask, height, width))
+
+
+def measure(mask, height, width):
+    """(number of pixels, their tight box xmin, ymin, xmax, ymax) of a mask in an image; without pixels (0, None)."""
+    rle = to_rle(mask, height, width)
+    area = int(_coco().area(rle))
+    if not area:
+        return 0, None
+    xmin, ymin, box_width, box_height = map(float, _coco().toBbox(rle))
+    return area, (xmin, ymin, xmin + box_width, ymin + box_height)
+
+
+def _is_coordinate(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= _MAX_COORDINATE_PX
+
+
+def _clip(polygon, height, width):
+    """The part of a polygon inside the image (Sutherland & Hodgman 1974), [] if there is none.
+
+    pycocotools walks along the sides of a polygon pixel by pixel, also outside of the image.
+    """
+    xs, ys = polygon[0::2], polygon[1::2]
+    if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= width and max(ys) <= height:
+        return list(polygon)
+    points = list(zip(xs, ys))
+    for axis, limit, sign in ((0, 0.0, 1.0), (0, float(width), -1.0), (1, 0.0, 1.0), (1, float(height), -1.0)):
+        clipped = []
+        for i, point in enumerate(points):
+            previous = points[i - 1]
+            depth, before = ((p[axis] - limit) * sign for p in (point, previous))
+            if (depth < 0.0) != (before < 0.0):
+                share = before / (before - depth)
+                crossing = [a + (b - a) * share for a, b in zip(previous, point)]
+                crossing[axis] = limit
+                clipped.append(tuple(crossing))
+            if depth >= 0.0:
+                clipped.append(point)
+        points = clipped
+    return [value for point in points for value in point] if len(points) >= _MIN_POINTS else []
+
+
+@functools.cache
+def _coco():
+    from pycocotools import mask
+
+    return mask
