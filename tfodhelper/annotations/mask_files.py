@@ -123,21 +123,23 @@ def attach(boxes, stored):
     Returns:
       (for each box its `masks.Mask` or None, `SkippedObject`s for the masks without a box).
     """
-    found, skipped = [None] * len(boxes), []
+    matched, skipped = [None] * len(boxes), []
     free = set(range(len(boxes)))
-    for number, one in enumerate(stored, start=1):
-        near = [(_distance(boxes[i], one.corners), boxes[i][0] != one.name, i) for i in free]
+    for number, stored_mask in enumerate(stored, start=1):
+        near = [(_distance(boxes[i], stored_mask.corners), boxes[i][0] != stored_mask.name, i) for i in free]
         # A box of the same class before one that was renamed; equal boxes take their masks in order.
         best = min(
             (each for each in near if each[0] <= _SAME_PX), key=lambda each: (each[1], each[0], each[2]), default=None
         )
         if best is None:
-            corners = "{:g}, {:g}, {:g}, {:g}".format(*one.corners)
-            skipped.append(SkippedObject(STALE, f"mask {number} ({one.name})", f"no object has its box {corners}"))
+            corners = "{:g}, {:g}, {:g}, {:g}".format(*stored_mask.corners)
+            skipped.append(
+                SkippedObject(STALE, f"mask {number} ({stored_mask.name})", f"no object has its box {corners}")
+            )
         else:
-            found[best[2]] = one.mask
+            matched[best[2]] = stored_mask.mask
             free.discard(best[2])
-    return found, skipped
+    return matched, skipped
 
 
 def _distance(box, corners):
@@ -155,8 +157,8 @@ def attach_to(annotation, xml_path):
         return annotation
     boxes = annotation.boxes
     plain = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes]
-    found, skipped = attach(plain, parse(read[0], path_of(xml_path)))
-    boxes = tuple([box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(boxes, found)])
+    matched, skipped = attach(plain, parse(read[0], path_of(xml_path)))
+    boxes = tuple([box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(boxes, matched)])
     return dataclasses.replace(annotation, boxes=boxes, skipped=(*annotation.skipped, *skipped))
 
 

@@ -219,9 +219,11 @@ def _read_annotation(path, name):
 
 def _add_masks(content, data, path):
     """Packed content with the masks in the bytes of their file."""
-    found, skipped = mask_files.attach(content[3], mask_files.parse(data, mask_files.path_of(path)))
+    matched, skipped = mask_files.attach(content[3], mask_files.parse(data, mask_files.path_of(path)))
     annotation = unpack_annotation(content)
-    boxes = [box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(annotation.boxes, found)]
+    boxes = [
+        box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(annotation.boxes, matched)
+    ]
     skipped = (*annotation.skipped, *skipped)
     return pack_annotation(dataclasses.replace(annotation, boxes=tuple(boxes), skipped=skipped))
 
