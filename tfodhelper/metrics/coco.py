@@ -1,25 +1,17 @@
-"""COCO detection metrics, under the Object Detection API's tags.
+"""COCO detection metrics, under the Object Detection API's tags; and COCO's matching of a single image.
 
-The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval), and
-the overlaps are computed by pycocotools itself. Matching and accumulation are reimplemented because COCOeval keeps a
-dictionary for each detection and loops over pairs in Python: here an image is matched when it arrives, and 53 bytes
-remain of each detection. Tests compare every figure with COCOeval's.
+The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval). COCOeval
+keeps a dictionary for each detection and loops over pairs in Python; `coco_curves` does the same arithmetic on the
+columns of all images. Tests compare every figure with COCOeval's.
 """
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tfodhelper import box_geometry
-from tfodhelper.metrics import image_metric
-
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # [T]
-RECALL_LEVELS = np.linspace(0.0, 1.0, 101)  # [R]
-AREA_RANGES = np.array([[0, 1e5**2], [0, 32**2], [32**2, 96**2], [96**2, 1e5**2]])  # [A, 2], square pixels
-MAX_DETECTIONS = (1, 10, 100)  # of a class in an image, by score
-NO_GROUNDTRUTH = -1.0  # the value of a figure without any ground truth
+from tfodhelper.metrics import coco_curves, set_metric
+from tfodhelper.metrics.coco_curves import AREA_RANGES, IOU_THRESHOLDS, NO_GROUNDTRUTH, outside_ranges
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
-_TRUE_POSITIVE, _FALSE_POSITIVE, _IGNORED = 1, 0, -1
 
 # tag -> (kind, index of the overlap threshold or None for their mean, area range, maximum of detections)
 _FIGURES = {
@@ -107,11 +99,6 @@ def rank_in_class(classes):
     return ranks
 
 
-def outside_ranges(areas):
-    """Which areas are outside of each range; [n] -> bool [A, n]."""
-    return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
-
-
 def compute_ious(boxes, gt_boxes, is_crowd):
     """Overlaps of boxes with ground truth; with a crowd, the share of the box that it covers.
 
@@ -134,7 +121,7 @@ def _to_coco(boxes):
     return np.ascontiguousarray(np.concatenate([boxes[:, 1::-1], sizes[:, ::-1]], axis=1))
 
 
-class CocoDetectionMetrics(image_metric.ImageMetric):
+class CocoDetectionMetrics(set_metric.SetMetric):
     """mAP and AR of boxes as COCO defines them.
 
     Detections and ground truth of a class that `categories` does not have are left out.
@@ -152,64 +139,15 @@ class CocoDetectionMetrics(image_metric.ImageMetric):
         self._all_per_category = all_per_category
         self._super_categories = dict(super_categories or {})
 
-    def reset(self):
-        """Forgets all images."""
-        super().reset()
-        self._num_gt = np.zeros([len(self._categories), len(AREA_RANGES)], np.int64)
-
-    def _make_row(self, gt, predictions):
-        """Row of the class [D], score [D], rank in its class [D], outcome [D, A, T]."""
-        known = self._categories.has(gt.classes)
-        boxes, classes, is_crowd = gt.boxes[known], gt.classes[known], gt.is_crowd[known]
-        gt_ignored = is_crowd | outside_ranges(gt.area[known])
-        for area_index, ignored in enumerate(gt_ignored):
-            np.add.at(self._num_gt[:, area_index], self._categories.row_of(classes[~ignored]), 1)
-        return self._match(predictions, boxes, classes, gt_ignored, is_crowd)
-
-    def _match(self, predictions, boxes, classes, gt_ignored, is_crowd):
-        order = np.argsort(-predictions.scores, kind="stable")
-        order = order[self._categories.has(predictions.classes[order])]
-        ranks = rank_in_class(predictions.classes[order])
-        order, ranks = order[ranks < MAX_DETECTIONS[-1]], ranks[ranks < MAX_DETECTIONS[-1]]
-        ious = compute_ious(predictions.boxes[order], boxes, is_crowd)
-        ious = np.where(predictions.classes[order][:, None] == classes, ious, -1.0)
-        matched, ignored = match(ious, gt_ignored, is_crowd)
-        ignored |= ~matched & outside_ranges(box_geometry.area(predictions.boxes[order])).T[:, :, None]
-        outcome = np.where(ignored, _IGNORED, np.where(matched, _TRUE_POSITIVE, _FALSE_POSITIVE)).astype(np.int8)
-        class_rows = self._categories.row_of(predictions.classes[order]).astype(np.int32)
-        return class_rows, predictions.scores[order], ranks.astype(np.int8), outcome
-
-    def result(self):
+    def compute(self, overlapping):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        precision, recall = self._accumulate()
-        figures = {PREFIX + tag: _figure(precision, recall, tag, slice(None)) for tag in _FIGURES}
+        precision, recall = coco_curves.compute(overlapping)
+        figures = figures_of(precision, recall)
         if self._per_category:
-            by_name = {
-                name: {tag: _figure(precision, recall, tag, [index]) for tag in _FIGURES}
-                for index, name in enumerate(self._categories.names)
-            }
+            names = enumerate(overlapping.images.names)
+            by_name = {name: figures_of(precision, recall, [index], prefix="") for index, name in names}
             figures.update(self._by_category(by_name))
         return figures
-
-    def _accumulate(self):
-        """Precision [T, R, K, A] with at most 100 detections and recall {maximum: [T, K, A]}; -1 without truth."""
-        num_classes, num_areas = self._num_gt.shape
-        precision = np.full([len(IOU_THRESHOLDS), len(RECALL_LEVELS), num_classes, num_areas], NO_GROUNDTRUTH)
-        recall = {m: np.full([len(IOU_THRESHOLDS), num_classes, num_areas], NO_GROUNDTRUTH) for m in MAX_DETECTIONS}
-        columns = [np.concatenate(column) for column in zip(*self._sorted_rows())]
-        for k in range(num_classes):
-            members = np.flatnonzero(columns[0] == k) if columns else np.zeros([0], np.int64)
-            if len(members):
-                members = members[np.argsort(-columns[1][members], kind="stable")]
-                ranks, outcome = columns[2][members], columns[3][members]
-            else:
-                ranks, outcome = np.zeros([0], np.int8), np.zeros([0, num_areas, len(IOU_THRESHOLDS)], np.int8)
-            for a in np.flatnonzero(self._num_gt[k]):
-                precision[:, :, k, a] = _precision_at_recalls(outcome[:, a], self._num_gt[k, a])
-                for maximum in MAX_DETECTIONS:
-                    hits = (outcome[ranks < maximum, a] == _TRUE_POSITIVE).sum(axis=0)
-                    recall[maximum][:, k, a] = hits / self._num_gt[k, a]
-        return precision, recall
 
     def _by_category(self, by_name):
         figures = {}
@@ -225,28 +163,16 @@ class CocoDetectionMetrics(image_metric.ImageMetric):
         return figures
 
 
-def _precision_at_recalls(outcome, num_gt):
-    """Interpolated precision at the recall levels.
+def figures_of(precision, recall, classes=slice(None), prefix=PREFIX):
+    """The twelve figures {tag: value}, of precision and recall as `coco_curves.compute` gives them.
 
     Args:
-      outcome: int8 [n, T], in descending order of score.
-      num_gt: boxes that count, at least 1.
-
-    Returns:
-      [T, R]; 0 at levels that are not reached.
+      precision: [T, R, K, A].
+      recall: {maximum of detections: [T, K, A]}.
+      classes: rows of the classes whose mean they are.
+      prefix: beginning of the tags.
     """
-    precision = np.zeros([len(IOU_THRESHOLDS), len(RECALL_LEVELS)])
-    if not len(outcome):
-        return precision
-    hits = np.cumsum(outcome == _TRUE_POSITIVE, axis=0).astype(np.float64)
-    misses = np.cumsum(outcome == _FALSE_POSITIVE, axis=0).astype(np.float64)
-    curve = hits / (misses + hits + np.spacing(1))
-    curve = np.maximum.accumulate(curve[::-1], axis=0)[::-1]
-    for t, recall in enumerate((hits / num_gt).T):
-        reached = np.searchsorted(recall, RECALL_LEVELS, side="left")
-        inside = reached < len(recall)
-        precision[t, inside] = curve[reached[inside], t]
-    return precision
+    return {prefix + tag: _figure(precision, recall, tag, classes) for tag in _FIGURES}
 
 
 def _figure(precision, recall, tag, classes):

@@ -16,14 +16,18 @@ class ImageGroundtruth:
       classes: int64 [N], ids of the label map (from 1).
       is_crowd: bool [N], one box around many objects (COCO).
       difficult: bool [N], objects that need not be found (PASCAL VOC).
+      group_of: bool [N], one box around a group of objects (Open Images).
       area: float64 [N], square pixels; of the object where it is known, else of its box.
+      verified: int64 [n], ids of classes whose presence or absence in the image was verified.
     """
 
     boxes: np.ndarray
     classes: np.ndarray
     is_crowd: np.ndarray
     difficult: np.ndarray
+    group_of: np.ndarray
     area: np.ndarray
+    verified: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +50,9 @@ def check_groundtruth(image_id, groundtruth):
 
     Args:
       image_id: names the image in errors.
-      groundtruth: dict with "boxes" [N, 4] and "classes" [N], and where they are known "is_crowd", "difficult" and
-        "area" [N]. An optional value that is missing or empty means that none is; an area of 0, that of the box.
+      groundtruth: dict with "boxes" [N, 4] and "classes" [N], and where they are known "is_crowd", "difficult",
+        "group_of" and "area" [N] and "verified" [n]. An optional value that is missing or empty means that none is; an
+        area of 0, that of the box.
 
     Returns:
       `ImageGroundtruth`.
@@ -64,7 +69,9 @@ def check_groundtruth(image_id, groundtruth):
         classes=_column(image_id, "groundtruth classes", groundtruth["classes"], num_boxes, np.int64, optional=False),
         is_crowd=_column(image_id, "groundtruth is_crowd", groundtruth.get("is_crowd"), num_boxes, bool),
         difficult=_column(image_id, "groundtruth difficult", groundtruth.get("difficult"), num_boxes, bool),
+        group_of=_column(image_id, "groundtruth group_of", groundtruth.get("group_of"), num_boxes, bool),
         area=np.where(area > 0, area, box_geometry.area(boxes)),
+        verified=np.asarray(groundtruth.get("verified", ()), np.int64).reshape(-1),
     )
 
 
@@ -130,11 +137,12 @@ class Categories:
       names: {id: name}, ids from 1.
 
     Attributes:
+      ids: int64 [K], ascending.
       names: list of str.
     """
 
     def __init__(self, names):
-        self._ids = np.array(sorted(names), np.int64)
+        self.ids = np.array(sorted(names), np.int64)
         self.names = [names[key] for key in sorted(names)]
 
     def __len__(self):
@@ -142,11 +150,11 @@ class Categories:
 
     def has(self, classes):
         """Whether ids are in the label map; [n] -> bool [n]."""
-        return np.isin(classes, self._ids)
+        return np.isin(classes, self.ids)
 
     def row_of(self, classes):
         """Rows of ids, `len(self)` for those that the label map does not have; [n] -> int64 [n]."""
-        return np.where(self.has(classes), np.searchsorted(self._ids, classes), len(self))
+        return np.where(self.has(classes), np.searchsorted(self.ids, classes), len(self))
 
 
 class SeenImages:
@@ -157,7 +165,7 @@ class SeenImages:
         self._repeated = []
 
     def __len__(self):
-        return len(self._ids)
+        return len(self.ids)
 
     def add(self, image_id):
         """Returns the image's index in the order of arrival, or None when its id has already come."""
@@ -168,6 +176,10 @@ class SeenImages:
             return None
         self._ids[image_id] = len(self._ids)
         return self._ids[image_id]
+
+    def ids(self):
+        """The ids in the order of arrival."""
+        return list(self._ids)
 
     def sorted_indices(self):
         """Indices of arrival in the order of the ids: numbers first, by value, then words."""

@@ -1,0 +1,46 @@
+"""What metrics of detections have in common: images are collected, and figures computed from all of them at once."""
+
+import abc
+
+from tfodhelper.metrics import detection_set, overlaps
+
+
+class SetMetric(abc.ABC):
+    """A metric of detections; `compute` is that of the metric.
+
+    It can take the images itself (`update`, then `result`), or be one of several that share the images and their
+    overlaps (`build.MetricsGroup`), which call `compute` alone.
+
+    Args:
+      categories: {id: name}, ids from 1.
+
+    Attributes:
+      least_overlap: smallest IoU that the metric asks for.
+    """
+
+    least_overlap = overlaps.LEAST
+
+    def __init__(self, categories):
+        self._collector = detection_set.Collector(categories)
+
+    def reset(self):
+        """Forgets all images."""
+        self._collector.reset()
+
+    def update(self, image_id, groundtruth, detections):
+        """Counts one image; an image whose id has already come is left out.
+
+        Args:
+          image_id: int or str.
+          groundtruth: see `examples.check_groundtruth`.
+          detections: see `examples.check_predictions`.
+        """
+        self._collector.add(image_id, groundtruth, detections)
+
+    def result(self):
+        """Returns {tag: value}, see `compute`."""
+        return self.compute(overlaps.Overlaps(self._collector.finish(), self.least_overlap))
+
+    @abc.abstractmethod
+    def compute(self, overlapping):
+        """Returns {tag: value} of an `overlaps.Overlaps`."""
