@@ -26,11 +26,14 @@ class Record:
     TRUNCATED = "image/object/truncated"  # int64 list
     VIEW = "image/object/view"  # bytes list, the pose
     IS_CROWD = "image/object/is_crowd"  # int64 list
+    GROUP_OF = "image/object/group_of"  # int64 list, boxes around a group of objects (Open Images)
     AREA = "image/object/area"  # float list, square pixels
     WEIGHT = "image/object/weight"  # float list
     MASK = "image/object/mask"  # bytes list, a PNG of the whole image per object, 0 is background; or float list,
     # [objects, height, width], 0 or 1
     MASK_WEIGHT = "image/object/mask/weight"  # float list; 0: the object has no mask
+    IMAGE_CLASS_TEXT = "image/class/text"  # bytes list, classes verified to be in the image, or not (Open Images)
+    IMAGE_CLASS_LABEL = "image/class/label"  # int64 list, 1-based ids of the same
 
 
 class Inputs:
@@ -42,6 +45,7 @@ class Inputs:
     ORIGINAL_IMAGE = "original_image"  # uint8 [B, height, width, 3], only where images are drawn
     FILENAME = "filename"  # string [B]
     SOURCE_ID = "source_id"  # string [B]
+    VERIFIED = "verified_classes"  # int32 [B, V], 0-based, of `Record.IMAGE_CLASS_LABEL`; padding: -1; in evaluation
 
 
 class Groundtruth:
@@ -52,6 +56,7 @@ class Groundtruth:
     WEIGHTS = "groundtruth_weights"  # float32 [B, M]; padding: 0
     DIFFICULT = "groundtruth_difficult"  # bool [B, M]
     IS_CROWD = "groundtruth_is_crowd"  # bool [B, M]
+    GROUP_OF = "groundtruth_group_of"  # bool [B, M]
     AREA = "groundtruth_area"  # float32 [B, M], square pixels of the stored image
     MASKS = "groundtruth_masks"  # uint8 [B, M, height, width], 0 or 1, in the frame of the padded model input; padding
     # and objects without a mask: zeros; only where `load_instance_masks` is set

@@ -157,3 +157,20 @@ def test_average_precision_lies_between_zero_and_the_recall_reached(hits, missed
     value = pascal_voc.average_precision(precision, recall)
     assert 0.0 <= value <= hits.sum() / num_gt + 1e-12
     assert (np.diff(recall) >= 0).all()
+
+
+def test_eleven_points():
+    # Of 4 objects, found at ranks 1, 3 and 4: the best precision is 1 up to recall 0.25 (levels 0, 0.1, 0.2) and 3/4 up
+    # to 0.75 (0.3 to 0.7); nothing beyond.
+    image = (groundtruth(A, B, C, FAR), found_of((A, 0.9), (A, 0.8), (B, 0.7), (C, 0.6)))
+    figures = result_of(image, prefix="Pascal2007Boxes", eleven_points=True)
+    assert figures["Pascal2007Boxes_Precision/mAP@0.5IOU"] == pytest.approx((3 * 1 + 5 * 3 / 4) / 11)
+
+
+@pytest.mark.parametrize("threshold, value", [(0.05, 1.0), (0.3, 1.0), (0.31, 0.0)])
+def test_at_any_overlap(threshold, value):
+    figures = result_of((groundtruth(A), found_of(([0, 0, 3, 10], 0.9))), iou_threshold=threshold)
+    assert figures[f"PascalBoxes_Precision/mAP@{threshold}IOU"] == value
+    if threshold == 0.05:  # as low as is asked for
+        thin = result_of((groundtruth(A), found_of(([0, 0, 0.6, 10], 0.9))), iou_threshold=threshold)
+        assert thin["PascalBoxes_Precision/mAP@0.05IOU"] == 1.0

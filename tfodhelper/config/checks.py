@@ -8,7 +8,7 @@ checks of values.
 import math
 import re
 
-from tfodhelper import console, errors, families
+from tfodhelper import errors, families
 from tfodhelper.config import augmentation_values, schedule_values, supported
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.families import values
@@ -40,9 +40,6 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     augmentation_values.check_options(train.data_augmentation_options)
     pipelines.fine_tune_checkpoint_type(train)
     eval_values.check_eval_config(pipeline.eval_config, class_names)
-    replaced = eval_values.describe_replaced(pipeline.eval_config.metrics_set)
-    if says and replaced:
-        console.warn(replaced)
 
 
 def _check_expressions(name, expressions):

@@ -137,6 +137,7 @@ def build_eval_dataset(
         resizer,
         max_boxes=max_evaluation_boxes(pipeline_config),
         keep_original_images=keep_original_images,
+        evaluates=True,
     ).parse
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=False))

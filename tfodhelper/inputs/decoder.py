@@ -28,7 +28,9 @@ class Stored:
       weights: float32 [N].
       difficult: bool [N].
       is_crowd: bool [N].
+      group_of: bool [N].
       area: float32 [N], square pixels of the stored image.
+      verified: int32 [V], 0-based classes whose presence or absence in the image was verified.
     """
 
     size: tf.Tensor
@@ -37,7 +39,9 @@ class Stored:
     weights: tf.Tensor
     difficult: tf.Tensor
     is_crowd: tf.Tensor
+    group_of: tf.Tensor
     area: tf.Tensor
+    verified: tf.Tensor
 
 
 class Decoder:
@@ -74,18 +78,19 @@ class Decoder:
         raw_boxes = tf.stack(sides, axis=1)
         count = tf.shape(raw_boxes)[0]
         boxes = tf.clip_by_value(raw_boxes, 0.0, 1.0)
-        classes = self._read_classes(features, count)
+        classes = self._read_classes(features, Record.CLASS_TEXT, Record.CLASS_LABEL, count)
         # A comparison with NaN is false.
         is_box = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1) & tf.reduce_all(raw_boxes == raw_boxes, axis=1)
         sample = samples.Sample(picture, boxes, classes, tf.range(count))
         sample = samples.keep_boxes(sample, is_box & (classes != _UNKNOWN))
-        return sample, _read_stored(features, picture, boxes, count)
+        verified = self._read_classes(features, Record.IMAGE_CLASS_TEXT, Record.IMAGE_CLASS_LABEL, 0)
+        return sample, _read_stored(features, picture, boxes, count, verified)
 
-    def _read_classes(self, features, count):
+    def _read_classes(self, features, text_key, label_key, count):
         """0-based classes, int32 [N]; `_UNKNOWN` for unknown ones."""
-        ids = _fill(features[Record.CLASS_LABEL], count, tf.constant(0, tf.int64))
+        ids = _fill(features[label_key], count, tf.constant(0, tf.int64))
         if self._known_ids is not None:
-            names, by_id = features[Record.CLASS_TEXT], self._known_ids.lookup(ids)
+            names, by_id = features[text_key], self._known_ids.lookup(ids)
             ids = tf.cond(tf.size(names) > 0, lambda: self._ids_by_name.lookup(names), lambda: by_id)
             ids = tf.ensure_shape(ids, [None])
         elif self._num_classes is not None:
@@ -108,6 +113,9 @@ _FEATURES = {
             Record.CLASS_LABEL: tf.int64,
             Record.DIFFICULT: tf.int64,
             Record.IS_CROWD: tf.int64,
+            Record.GROUP_OF: tf.int64,
+            Record.IMAGE_CLASS_TEXT: tf.string,
+            Record.IMAGE_CLASS_LABEL: tf.int64,
             Record.AREA: tf.float32,
             Record.WEIGHT: tf.float32,
         }.items()
@@ -122,7 +130,7 @@ def _build_table(ids):
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=0)
 
 
-def _read_stored(features, picture, boxes, count):
+def _read_stored(features, picture, boxes, count, verified):
     height, width = picture.size
     size = tf.stack([height, width])
     sides = (boxes[:, 2:] - boxes[:, :2]) * tf.cast(size, tf.float32)
@@ -134,6 +142,8 @@ def _read_stored(features, picture, boxes, count):
         weights=_fill(features[Record.WEIGHT], count, 1.0),
         difficult=_fill(features[Record.DIFFICULT], count, tf.constant(0, tf.int64)) > 0,
         is_crowd=_fill(features[Record.IS_CROWD], count, tf.constant(0, tf.int64)) > 0,
+        group_of=_fill(features[Record.GROUP_OF], count, tf.constant(0, tf.int64)) > 0,
+        verified=verified,
         area=tf.cond(tf.size(area) == count, lambda: area, lambda: sides[:, 0] * sides[:, 1]),
     )
 

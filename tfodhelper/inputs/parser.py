@@ -17,11 +17,13 @@ class Parser:
       augment: a function from (`Sample`, `Draws`) to a `Sample`, or None.
       seed: of all random numbers, an int.
       keep_original_images: how many examples, from index 0, come with their stored image.
+      evaluates: whether examples come with what only an evaluation needs: the labels of whole images.
     """
 
-    def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0):
+    def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0, evaluates=False):
         self._decoder, self._resizer, self._max_boxes = decoder, resizer, max_boxes
         self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
+        self._evaluates = evaluates
 
     def parse(self, index, serialized):
         """Parses a record; all random numbers follow from the seed and the index.
@@ -46,6 +48,8 @@ class Parser:
             Inputs.FILENAME: stored.filename,
             Inputs.SOURCE_ID: tf.where(stored.source_id == "", tf.strings.as_string(index), stored.source_id),
         }
+        if self._evaluates:
+            features[Inputs.VERIFIED] = tf.boolean_mask(stored.verified, stored.verified >= 0)
         if self._keep_images:
             features[Inputs.ORIGINAL_IMAGE] = self._read_original(index, whole)
         return features, self._make_labels(sample, stored)
@@ -61,6 +65,7 @@ class Parser:
             Groundtruth.WEIGHTS: self._pad(tf.gather(stored.weights, rows), 0.0),
             Groundtruth.DIFFICULT: self._pad(tf.gather(stored.difficult, rows), False),
             Groundtruth.IS_CROWD: self._pad(tf.gather(stored.is_crowd, rows), False),
+            Groundtruth.GROUP_OF: self._pad(tf.gather(stored.group_of, rows), False),
             Groundtruth.AREA: self._pad(tf.gather(stored.area, rows), 0.0),
             Groundtruth.NUM_BOXES: count,
         }
@@ -100,4 +105,6 @@ def padding_values(features, labels):
     """
     values = tf.nest.map_structure(lambda spec: tf.zeros([], spec.dtype), (features, labels))
     values[1][Groundtruth.CLASSES] = tf.constant(-1, tf.int32)
+    if Inputs.VERIFIED in values[0]:
+        values[0][Inputs.VERIFIED] = tf.constant(-1, tf.int32)
     return values

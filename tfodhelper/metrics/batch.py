@@ -24,9 +24,9 @@ def unbatch(batch, padded_shape, first_id=1):
 
     Args:
       batch: dict of arrays whose first axis runs over the images: of `Inputs` the keys SOURCE_ID,
-        TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE; of `Groundtruth` at least BOXES, CLASSES and NUM_BOXES; of
-        `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from 0); of a two-stage detector
-        also of `Predictions` PROPOSALS and NUM_PROPOSALS.
+        TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE, and VERIFIED where it is there; of `Groundtruth` at least BOXES,
+        CLASSES and NUM_BOXES; of `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from
+        0); of a two-stage detector also of `Predictions` PROPOSALS and NUM_PROPOSALS.
       padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
       first_id: label map id of class 0.
 
@@ -56,7 +56,11 @@ def unbatch(batch, padded_shape, first_id=1):
 def _groundtruth(batch, row, first_id):
     num_gt = int(batch[Groundtruth.NUM_BOXES][row])
     optional = {"is_crowd": Groundtruth.IS_CROWD, "difficult": Groundtruth.DIFFICULT, "area": Groundtruth.AREA}
+    optional["group_of"] = Groundtruth.GROUP_OF
     groundtruth = {name: batch[key][row, :num_gt] for name, key in optional.items() if key in batch}
+    if Inputs.VERIFIED in batch:
+        verified = batch[Inputs.VERIFIED][row].astype(np.int64)
+        groundtruth["verified"] = verified[verified >= 0] + first_id
     groundtruth["boxes"] = batch[Groundtruth.BOXES][row, :num_gt].astype(np.float64)
     groundtruth["classes"] = batch[Groundtruth.CLASSES][row, :num_gt].astype(np.int64) + first_id
     return groundtruth

@@ -1,7 +1,7 @@
 """From `eval_config` to metrics: the only reader of the configuration in this layer."""
 
 from tfodhelper import errors
-from tfodhelper.metrics import coco, eval_values, pascal_voc, proposal_recall
+from tfodhelper.metrics import coco, detection_set, eval_values, open_images, overlaps, pascal_voc, proposal_recall
 
 
 def _build_coco(eval_config, categories):
@@ -18,6 +18,11 @@ def _build_pascal(eval_config, categories):
     return pascal_voc.PascalVocMetrics(categories)
 
 
+def _build_pascal_2007(eval_config, categories):
+    del eval_config
+    return pascal_voc.PascalVocMetrics(categories, prefix="Pascal2007Boxes", eleven_points=True)
+
+
 def _build_weighted_pascal(eval_config, categories):
     del eval_config
     return pascal_voc.PascalVocMetrics(categories, prefix="WeightedPascalBoxes", weighted=True)
@@ -28,53 +33,77 @@ def _build_precision_at_recall(eval_config, categories):
     return pascal_voc.PascalVocMetrics(categories, prefix="PrecisionAtRecallBoxes", recall_bounds=bounds)
 
 
+def _build_open_images(eval_config, categories):
+    del eval_config
+    return open_images.OpenImagesMetrics(categories)
+
+
+def _build_open_images_challenge(eval_config, categories):
+    del eval_config
+    return open_images.OpenImagesMetrics(
+        categories, prefix=open_images.CHALLENGE_PREFIX, group_weight=1.0, only_verified=True
+    )
+
+
 METRICS = {
     eval_values.COCO: _build_coco,
     eval_values.PASCAL_VOC: _build_pascal,
+    eval_values.PASCAL_VOC_2007: _build_pascal_2007,
     eval_values.WEIGHTED_PASCAL_VOC: _build_weighted_pascal,
     eval_values.PRECISION_AT_RECALL: _build_precision_at_recall,
+    eval_values.OPEN_IMAGES: _build_open_images,
+    eval_values.OPEN_IMAGES_CHALLENGE: _build_open_images_challenge,
 }
 
 
 class MetricsGroup:
-    """Several metrics that see the same images.
+    """Several metrics of the same images, which are collected and compared with the detections once.
 
     Args:
-      members: objects with `reset`, `update` and `result`.
+      members: of `set_metric.SetMetric`.
+      categories: {id: name} of the label map, ids from 1.
     """
 
-    def __init__(self, members):
+    def __init__(self, members, categories):
         self._members = tuple(members)
-        self._num_images = 0
+        self._collector = detection_set.Collector(categories)
+        self._overlapping = None
 
     @property
     def num_images(self):
         """How many images were counted since the last reset."""
-        return self._num_images
+        return self._collector.num_images
 
     def reset(self):
         """Forgets all images."""
-        self._num_images = 0
-        for member in self._members:
-            member.reset()
+        self._collector.reset()
+        self._overlapping = None
 
-    def update(self, image_id, groundtruth, detections):
-        """Counts one image in every metric.
+    def update(self, image_id, groundtruth, detections, name=None, size=None):
+        """Counts one image in every metric; an image whose id has already come is left out.
 
         Args:
           image_id: int, str or bytes, unique in the evaluation set.
           groundtruth: dict, see `examples.check_groundtruth`.
           detections: dict, see `examples.check_predictions`.
+          name: the path of the image, for those who look at single images; defaults to the id.
+          size: height and width of the stored image, pixels.
         """
-        self._num_images += 1
-        for member in self._members:
-            member.update(image_id, groundtruth, detections)
+        self._collector.add(image_id, groundtruth, detections, name, size)
+        self._overlapping = None
+
+    def overlapping(self):
+        """The `overlaps.Overlaps` of all images so far."""
+        if self._overlapping is None:
+            least = min([overlaps.LEAST, *(member.least_overlap for member in self._members)])
+            self._overlapping = overlaps.Overlaps(self._collector.finish(), least)
+        return self._overlapping
 
     def result(self):
         """Returns {tag: float} of all metrics."""
         figures = {}
         for member in self._members:
-            figures.update(member.result())
+            figures.update(member.compute(self.overlapping()))
         return figures
 
 
@@ -101,7 +130,7 @@ def build_metrics(eval_config, categories, always=eval_values.DEFAULT):
         )
     eval_values.check_eval_config(eval_config, categories.values())
     chosen = dict.fromkeys([*eval_values.computed_of(eval_config.metrics_set), *always])
-    return MetricsGroup([METRICS[name](eval_config, categories) for name in chosen])
+    return MetricsGroup([METRICS[name](eval_config, categories) for name in chosen], categories)
 
 
 def build_proposal_recall(eval_config, categories):

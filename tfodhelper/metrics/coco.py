@@ -1,20 +1,20 @@
 """COCO detection metrics, under the Object Detection API's tags; and COCO's matching of a single image.
 
-The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval). COCOeval
-keeps a dictionary for each detection and loops over pairs in Python; `coco_curves` does the same arithmetic on the
-columns of all images. Tests compare every figure with COCOeval's.
+The rules are those of pycocotools' COCOeval (Lin et al. 2014, arXiv 1405.0312; cocodataset.org/#detection-eval).
+COCOeval keeps a dictionary for each detection and loops over pairs in Python; `coco_curves` does the same arithmetic on
+the columns of all images. Tests compare every figure with COCOeval's.
 """
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from tfodhelper.metrics import coco_curves, set_metric
-from tfodhelper.metrics.coco_curves import AREA_RANGES, IOU_THRESHOLDS, NO_GROUNDTRUTH, outside_ranges
+from tfodhelper.metrics.coco_curves import AREA_RANGES, IOU_THRESHOLDS, NO_GROUNDTRUTH
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
 
 # tag -> (kind, index of the overlap threshold or None for their mean, area range, maximum of detections)
-_FIGURES = {
+FIGURES = {
     "Precision/mAP": ("precision", None, _ALL, 100),
     "Precision/mAP@.50IOU": ("precision", 0, _ALL, 100),
     "Precision/mAP@.75IOU": ("precision", 5, _ALL, 100),
@@ -156,7 +156,7 @@ class CocoDetectionMetrics(set_metric.SetMetric):
             if self._all_per_category:
                 figures.update({f"{PREFIX}{tag} ByCategory/{name}": value for tag, value in values.items()})
         for name, members in self._super_categories.items():
-            means = {tag: _mean(np.array([by_name[member][tag] for member in members])) for tag in _FIGURES}
+            means = {tag: _mean(np.array([by_name[member][tag] for member in members])) for tag in FIGURES}
             figures[f"{PREFIX}PerformanceBySuperCategory/{name}"] = means["Precision/mAP"]
             if self._all_per_category:
                 figures.update({f"{PREFIX}{tag} BySuperCategory/{name}": value for tag, value in means.items()})
@@ -172,11 +172,11 @@ def figures_of(precision, recall, classes=slice(None), prefix=PREFIX):
       classes: rows of the classes whose mean they are.
       prefix: beginning of the tags.
     """
-    return {prefix + tag: _figure(precision, recall, tag, classes) for tag in _FIGURES}
+    return {prefix + tag: _figure(precision, recall, tag, classes) for tag in FIGURES}
 
 
 def _figure(precision, recall, tag, classes):
-    kind, threshold, area, maximum = _FIGURES[tag]
+    kind, threshold, area, maximum = FIGURES[tag]
     thresholds = slice(None) if threshold is None else [threshold]
     if kind == "precision":
         return _mean(precision[thresholds][:, :, classes, area])

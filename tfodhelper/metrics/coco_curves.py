@@ -88,7 +88,10 @@ def _assign(overlapping, gt_ignored):
 def _sum_by_class(classes, values, num_classes):
     """[C], bool [C, A, T] -> int64 [K, A, T]."""
     sums = np.zeros([num_classes, *values.shape[1:]], np.int64)
-    np.add.at(sums, classes, values)
+    order = np.argsort(classes, kind="stable")
+    present, starts = np.unique(classes[order], return_index=True)
+    if len(present):
+        sums[present] = np.add.reduceat(values[order], starts, axis=0, dtype=np.int64)
     return sums
 
 
@@ -114,18 +117,19 @@ def _interpolate(places, hits, counted, num_gt):
     return precision
 
 
-def interpolate(totals, num_gt):
+def interpolate(totals, num_gt, levels=RECALL_LEVELS):
     """The best precision at the recall levels or above.
 
     Args:
       totals: int [n], for each object that is found, in descending order of score, how many detections there are up to
         the one that has found it.
       num_gt: objects to find, at least 1.
+      levels: [R], of recall.
 
     Returns:
       float64 [R]; 0 at levels that are not reached.
     """
     found = np.arange(1, len(totals) + 1)
     curve = np.maximum.accumulate((found / (totals + np.spacing(1)))[::-1])[::-1]
-    reached = np.searchsorted(found / num_gt, RECALL_LEVELS, side="left")
+    reached = np.searchsorted(found / num_gt, levels, side="left")
     return np.append(curve, 0.0)[reached]

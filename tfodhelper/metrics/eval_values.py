@@ -9,16 +9,20 @@ COCO = "coco_detection_metrics"
 PASCAL_VOC = "pascal_voc_detection_metrics"
 WEIGHTED_PASCAL_VOC = "weighted_pascal_voc_detection_metrics"
 PRECISION_AT_RECALL = "precision_at_recall_detection_metrics"
-COMPUTED = (COCO, PASCAL_VOC, WEIGHTED_PASCAL_VOC, PRECISION_AT_RECALL)
+PASCAL_VOC_2007 = "pascal_voc_2007_detection_metrics"  # the mean of eleven points; a name of this program
+OPEN_IMAGES = "oid_V2_detection_metrics"
+OPEN_IMAGES_CHALLENGE = "oid_challenge_detection_metrics"
+COMPUTED = (COCO, PASCAL_VOC, PASCAL_VOC_2007, WEIGHTED_PASCAL_VOC, PRECISION_AT_RECALL, OPEN_IMAGES)
+COMPUTED += (OPEN_IMAGES_CHALLENGE,)
 DEFAULT = (COCO, PASCAL_VOC)  # always computed
 
-# The metrics of Open Images, under all names that published configurations have for them.
-OPEN_IMAGES = frozenset(
-    {
-        *("oid_V2_detection_metrics", "oid_challenge_detection_metrics", "oid_challenge_object_detection_metrics"),
-        *("open_images_metrics", "open_images_detection_metrics", "open_images_V2_detection_metrics"),
-    }
-)
+# Names that older published configurations have for the same metrics.
+_FORMER_NAMES = {
+    "open_images_metrics": OPEN_IMAGES,
+    "open_images_detection_metrics": OPEN_IMAGES,
+    "open_images_V2_detection_metrics": OPEN_IMAGES,
+    "oid_challenge_object_detection_metrics": OPEN_IMAGES_CHALLENGE,
+}
 # Further names that the Object Detection API knows, and what they would need.
 _NEED_MORE = {
     "coco_keypoint_metrics": "keypoints",
@@ -77,31 +81,17 @@ def _check_super_categories(eval_config, known):
 
 
 def computed_of(names):
-    """Those of the names in a metrics_set that are computed, in order.
+    """The names in a metrics_set, in order, each once; former names as today's.
 
     Raises:
       ConfigError: for a name that is unknown, or of something that detectors of boxes do not give; it lists those that
         are computed.
     """
-    for name in names:
-        if name not in COMPUTED and name not in OPEN_IMAGES:
+    today = [_FORMER_NAMES.get(name, name) for name in names]
+    for name in today:
+        if name not in COMPUTED:
             raise _unknown(name)
-    return [name for name in names if name in COMPUTED]
-
-
-def describe_replaced(names):
-    """A sentence for metrics that are replaced by others, or None.
-
-    The metrics of Open Images judge an image only by the classes that were verified for it, and let many detections
-    share one box around a group; records do not say either.
-    """
-    replaced = [name for name in names if name in OPEN_IMAGES]
-    if not replaced:
-        return None
-    return (
-        f"eval_config.metrics_set: {', '.join(replaced)}: the metrics of Open Images are not computed here yet "
-        f"(boxes of groups and verified image labels are not read); computed instead: {', '.join(DEFAULT)}"
-    )
+    return list(dict.fromkeys(today))
 
 
 def _unknown(name):

@@ -165,7 +165,7 @@ class SeenImages:
         self._repeated = []
 
     def __len__(self):
-        return len(self.ids)
+        return len(self._ids)
 
     def add(self, image_id):
         """Returns the image's index in the order of arrival, or None when its id has already come."""

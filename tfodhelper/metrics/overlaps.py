@@ -118,7 +118,7 @@ class Overlaps:
         )
         gt_of_det = np.full(len(images.det_class), NOTHING, np.int64)
         gt_of_det[taken.det] = taken.gt[:, 0, 0]
-        is_ignored = (gt_of_det != NOTHING) & need_not[gt_of_det]
+        is_ignored = np.append(need_not, False)[gt_of_det]  # the last entry is that of `NOTHING`
         gt_of_det[is_ignored] = NOTHING
         det_of_gt = np.full(len(images.gt_class), NOTHING, np.int64)
         hits = np.flatnonzero(gt_of_det != NOTHING)

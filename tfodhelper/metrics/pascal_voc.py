@@ -1,15 +1,17 @@
 """PASCAL VOC detection metrics, with the Object Detection API's rules and tags.
 
-Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2, with the area under the whole
-curve (VOC 2010 and later) instead of eleven points, and continuous boxes: no +1 in the overlap.
+Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2, with continuous boxes: no +1 in
+the overlap. The average precision is the area under the whole curve (VOC 2010 and later), or the mean of eleven points
+(VOC 2007).
 """
 
 import math
 
 import numpy as np
 
-from tfodhelper import box_geometry
-from tfodhelper.metrics import image_metric
+from tfodhelper.metrics import set_metric
+
+ELEVEN_LEVELS = np.linspace(0.0, 1.0, 11)
 
 
 def precision_recall(scores, hits, num_gt):
@@ -19,15 +21,18 @@ def precision_recall(scores, hits, num_gt):
 
     Args:
       scores: [n].
-      hits: bool [n], true positives.
+      hits: bool [n], true positives; or the weights of such.
       num_gt: number of objects to find, at least 1.
 
     Returns:
       precision, recall: float64 [n].
     """
-    hits = hits[np.argsort(scores, kind="stable")[::-1]]
+    return _curve(hits[np.argsort(scores, kind="stable")[::-1]], num_gt)
+
+
+def _curve(hits, num_gt):
     num_hits = np.cumsum(hits, dtype=np.float64)
-    return num_hits / np.arange(1, len(hits) + 1), num_hits / num_gt
+    return num_hits / (num_hits + np.cumsum(hits <= 0)), num_hits / num_gt
 
 
 def average_precision(precision, recall):
@@ -46,32 +51,69 @@ def average_precision(precision, recall):
     return float(np.sum(np.diff(recall) * envelope[1:]))
 
 
-def _match(ious, difficult, iou_threshold):
-    """Judges the detections of an image.
+def eleven_point_precision(precision, recall):
+    """Mean of the best precision at eleven levels of recall, or at higher ones; arguments as `average_precision`."""
+    best = [precision[recall >= level].max(initial=0.0) for level in ELEVEN_LEVELS]
+    return float(np.mean(best))
 
-    A detection belongs to the box of highest overlap (the first of equals), even if that box is already taken.
+
+def best_pairs(pairs, overlap):
+    """Of each detection the pair of highest overlap, the first of equals.
 
     Args:
-      ious: [D, N], detections in descending order of score; below 0 where the classes differ.
-      difficult: bool [N].
+      pairs: `overlaps.Pairs`.
+      overlap: [P], above 0.
+
+    Returns:
+      Indices of pairs, one for each detection that has any.
+    """
+    if not len(pairs.det):
+        return np.zeros([0], np.int64)
+    _, starts, counts = np.unique(pairs.det, return_index=True, return_counts=True)
+    highest = np.repeat(np.maximum.reduceat(overlap, starts), counts)
+    candidates = np.flatnonzero(overlap == highest)
+    return candidates[np.unique(pairs.det[candidates], return_index=True)[1]]
+
+
+def visiting_order(images):
+    """Rows of detections in the order in which a curve takes them up, by score; int64 [D].
+
+    Of equal scores, the last class comes first; then the last image, and in an image the first detection.
+    """
+    return np.lexsort((-images.det_image, -images.det_class, -images.det_scores))
+
+
+def judge(overlapping, pairs, iou_threshold, need_not):
+    """Judges all detections.
+
+    A detection belongs to the box of highest overlap (the first of equals), even if that box is already taken: the
+    first detection of a box, by score, is right (of equal scores, the last one in the image).
+
+    Args:
+      overlapping: an `overlaps.Overlaps`.
+      pairs: `overlaps.Pairs` of detections and boxes that may belong together.
       iou_threshold: the minimum overlap of a match.
+      need_not: bool [N], boxes that need not be found.
 
     Returns:
       hits: bool [D], true positives.
-      counts: bool [D]; False for what belongs to a difficult box.
+      counts: bool [D]; False for what belongs to a box that need not be found, and for detections without area.
     """
-    hits, counts = np.zeros(len(ious), bool), np.ones(len(ious), bool)
-    if ious.size:
-        best = ious.argmax(axis=1)
-        matched = ious[np.arange(len(ious)), best] >= iou_threshold
-        counts = ~(matched & difficult[best])
-        rows = np.flatnonzero(matched & counts)
-        _, firsts = np.unique(best[rows], return_index=True)
-        hits[rows[firsts]] = True
+    images = overlapping.images
+    boxes = images.det_boxes
+    counts = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    pairs = pairs.where(counts[pairs.det] & (pairs.iou >= iou_threshold))
+    pairs = pairs.where(best_pairs(pairs, pairs.iou))
+    counts[pairs.det[need_not[pairs.gt]]] = False
+    pairs = pairs.where(~need_not[pairs.gt])
+    hits = np.zeros(len(counts), bool)
+    order = np.lexsort((-pairs.det, -images.det_scores[pairs.det], pairs.gt))
+    _, firsts = np.unique(pairs.gt[order], return_index=True)
+    hits[pairs.det[order[firsts]]] = True
     return hits, counts
 
 
-class PascalVocMetrics(image_metric.ImageMetric):
+class PascalVocMetrics(set_metric.SetMetric):
     """Average precision of each class and their mean.
 
     Detections and ground truth of a class that `categories` does not have are left out, and so are detections of
@@ -80,72 +122,68 @@ class PascalVocMetrics(image_metric.ImageMetric):
     Args:
       categories: {id: name}, ids from 1.
       prefix: beginning of the tags.
-      iou_threshold: the minimum overlap of a match.
+      iou_threshold: the minimum overlap of a match, above 0.
       weighted: the mean is the average precision of all classes' detections in one list (of the classes that
         have ground truth) instead of the mean over classes.
       recall_bounds: only points of the curve within these recalls count.
+      eleven_points: the mean of eleven points of the curve instead of the area under it.
     """
 
-    def __init__(self, categories, prefix="PascalBoxes", iou_threshold=0.5, weighted=False, recall_bounds=(0.0, 1.0)):
+    def __init__(
+        self,
+        categories,
+        prefix="PascalBoxes",
+        iou_threshold=0.5,
+        weighted=False,
+        recall_bounds=(0.0, 1.0),
+        eleven_points=False,
+    ):
         super().__init__(categories)
         self._prefix = prefix
         self._iou_threshold = iou_threshold
         self._weighted = weighted
         self._recall_bounds = tuple(recall_bounds)
+        self._average = eleven_point_precision if eleven_points else average_precision
+        self.least_overlap = min(iou_threshold, self.least_overlap)
 
-    def reset(self):
-        """Forgets all images."""
-        super().reset()
-        self._num_gt = np.zeros([len(self._categories)], np.int64)
-
-    def _make_row(self, gt, predictions):
-        """Row of the class [D], score [D], true positive [D]."""
-        known = self._categories.has(gt.classes)
-        boxes, classes, difficult = gt.boxes[known], gt.classes[known], gt.difficult[known]
-        np.add.at(self._num_gt, self._categories.row_of(classes[~difficult]), 1)
-        order = np.argsort(predictions.scores, kind="stable")[::-1]
-        has_area = (predictions.boxes[:, :2] < predictions.boxes[:, 2:]).all(axis=1)
-        usable = self._categories.has(predictions.classes) & has_area
-        order = order[usable[order]]
-        same_class = predictions.classes[order][:, None] == classes
-        ious = np.where(same_class, box_geometry.pairwise_iou(predictions.boxes[order], boxes), -1.0)
-        hits, counts = _match(ious, difficult, self._iou_threshold)
-        class_rows = self._categories.row_of(predictions.classes[order]).astype(np.int32)
-        return class_rows[counts], predictions.scores[order][counts], hits[counts]
-
-    def result(self):
+    def compute(self, overlapping):
         """Returns {tag: value}; NaN where there is no ground truth."""
-        by_class = self._by_class()
-        values = [self._average_precision(*rows, num_gt) for rows, num_gt in zip(by_class, self._num_gt)]
-        figures = {self._mean_tag(): self._mean(by_class, values)}
+        images = overlapping.images
+        hits, counts = judge(overlapping, overlapping.same_class, self._iou_threshold, images.gt_difficult)
+        order = visiting_order(images)
+        order = order[counts[order]]
+        num_gt = np.bincount(images.gt_class[~images.gt_difficult], minlength=images.num_classes)
+        return self._figures(images.names, images.det_class[order], hits[order], num_gt)
+
+    def _figures(self, names, classes, hits, num_gt):
+        """Figures from detections in the order of the curve: rows of classes, and how much each is worth."""
+        by_class = np.argsort(classes, kind="stable")
+        starts = np.searchsorted(classes[by_class], np.arange(len(names) + 1))
+        values = [
+            self._average_precision(hits[by_class[first:last]], total)
+            for first, last, total in zip(starts[:-1], starts[1:], num_gt)
+        ]
         tag = f"{self._prefix}_PerformanceByCategory/AP@{self._iou_threshold}IOU"
-        figures.update({f"{tag}/{name}": value for name, value in zip(self._categories.names, values)})
-        return figures
+        return {
+            self._mean_tag(): self._mean(classes, hits, values, num_gt),
+            **{f"{tag}/{name}": value for name, value in zip(names, values)},
+        }
 
-    def _by_class(self):
-        """A list over classes of (scores [n], hits [n])."""
-        rows = self._sorted_rows()
-        if not rows:
-            return [(np.zeros([0]), np.zeros([0], bool))] * len(self._categories)
-        class_rows, scores, hits = (np.concatenate(column) for column in zip(*rows))
-        return [(scores[class_rows == k], hits[class_rows == k]) for k in range(len(self._categories))]
-
-    def _mean(self, by_class, values):
-        with_groundtruth = np.flatnonzero(self._num_gt)
+    def _mean(self, classes, hits, values, num_gt):
+        with_groundtruth = np.flatnonzero(num_gt)
         if not len(with_groundtruth):
             return math.nan
         if not self._weighted:
             return float(np.mean([values[k] for k in with_groundtruth]))
-        scores, hits = (np.concatenate([by_class[k][part] for k in with_groundtruth]) for part in (0, 1))
-        return self._average_precision(scores, hits, self._num_gt.sum())
+        return self._average_precision(hits[np.isin(classes, with_groundtruth)], num_gt.sum())
 
-    def _average_precision(self, scores, hits, num_gt):
+    def _average_precision(self, hits, num_gt):
         if not num_gt:
             return math.nan
-        precision, recall = precision_recall(scores, hits, num_gt)
+        precision, recall = _curve(hits, num_gt)
         lower, upper = self._recall_bounds
         inside = (recall >= lower) & (recall <= upper)
-        return average_precision(precision[inside], recall[inside])
+        return self._average(precision[inside], recall[inside])
 
     def _mean_tag(self):
         tag = f"{self._prefix}_Precision/mAP@{self._iou_threshold}IOU"

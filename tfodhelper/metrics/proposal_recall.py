@@ -7,11 +7,11 @@ without classes. Where a detector gives fewer proposals than a figure names, the
 
 import numpy as np
 
-from tfodhelper.metrics import coco, examples
+from tfodhelper.metrics import coco, coco_curves, examples
 
 NUM_PROPOSALS = (10, 100, 300, 500)
 PREFIX = "ProposalBoxes_Recall/"
-AREAS = ("", " (small)", " (medium)", " (large)")  # in the order of coco.AREA_RANGES
+AREAS = ("", " (small)", " (medium)", " (large)")  # in the order of coco_curves.AREA_RANGES
 
 _KINDS = {"AR": slice(None), "Recall@.50IOU": slice(0, 1)}  # tag -> overlap thresholds whose mean it is
 
@@ -32,9 +32,9 @@ class ProposalRecall:
 
     def reset(self):
         """Forgets all images."""
-        shape = [len(self._categories) + 1, len(coco.AREA_RANGES)]  # the last row: classes that are not known
+        shape = [len(self._categories) + 1, len(coco_curves.AREA_RANGES)]  # the last row: classes that are not known
         self._num_gt = np.zeros(shape, np.int64)
-        self._num_found = np.zeros([len(NUM_PROPOSALS), *shape, len(coco.IOU_THRESHOLDS)], np.int64)
+        self._num_found = np.zeros([len(NUM_PROPOSALS), *shape, len(coco_curves.IOU_THRESHOLDS)], np.int64)
         self._seen = examples.SeenImages()
 
     def update(self, image_id, groundtruth, proposals):
@@ -49,13 +49,13 @@ class ProposalRecall:
         boxes = examples.check_boxes(image_id, "proposal", proposals)[: NUM_PROPOSALS[-1]]
         if self._seen.add(image_id) is None:
             return
-        gt_ignored = gt.is_crowd | coco.outside_ranges(gt.area)
+        gt_ignored = gt.is_crowd | coco_curves.outside_ranges(gt.area)
         assigned = coco.assign(coco.compute_ious(boxes, gt.boxes, gt.is_crowd), gt_ignored, gt.is_crowd)
         rows = self._categories.row_of(gt.classes)
         for area, ignored in enumerate(gt_ignored):
             np.add.at(self._num_gt[:, area], rows[~ignored], 1)
             for position, number in enumerate(NUM_PROPOSALS):
-                for threshold in range(len(coco.IOU_THRESHOLDS)):
+                for threshold in range(len(coco_curves.IOU_THRESHOLDS)):
                     taken = assigned[:number, area, threshold]
                     taken = taken[taken != coco.NO_BOX]
                     np.add.at(self._num_found[position, :, area, threshold], rows[taken[~ignored[taken]]], 1)
@@ -76,6 +76,6 @@ class ProposalRecall:
                 for area in range(num_areas):
                     num_gt = self._num_gt[rows, area].sum()
                     num_found = self._num_found[position, rows, area, thresholds].sum(axis=0)
-                    value = float((num_found / num_gt).mean()) if num_gt else coco.NO_GROUNDTRUTH
+                    value = float((num_found / num_gt).mean()) if num_gt else coco_curves.NO_GROUNDTRUTH
                     figures[name(f"{kind}@{number}{AREAS[area]}")] = value
         return figures

@@ -24,6 +24,7 @@ _LABELS = (
     Groundtruth.NUM_BOXES,
     Groundtruth.IS_CROWD,
     Groundtruth.DIFFICULT,
+    Groundtruth.GROUP_OF,
     Groundtruth.AREA,
 )
 _FEATURES = (Inputs.TRUE_IMAGE_SHAPE, Inputs.ORIGINAL_IMAGE_SHAPE)

@@ -9,7 +9,7 @@ from tfodhelper import errors
 from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
 
-_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE)  # not used by devices
+_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE, Inputs.VERIFIED)  # not used by devices
 
 
 def _split_host_features(inputs):
