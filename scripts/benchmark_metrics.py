@@ -28,19 +28,22 @@ def make_images(num_images, num_detections, num_classes, seed=0):
         near = rng.random(num_detections) < (0.7 if num_boxes else 0.0)
         source = rng.integers(0, max(num_boxes, 1), num_detections)
         corner = rng.uniform(0, 500, [num_detections, 2])
-        found = np.concatenate([corner, corner + rng.uniform(8, 200, [num_detections, 2])], axis=1)
+        predictions = np.concatenate([corner, corner + rng.uniform(8, 200, [num_detections, 2])], axis=1)
         labels = rng.integers(1, num_classes + 1, num_detections)
         if num_boxes:
             moved = boxes[source] + np.tile(sides[source], 2) * rng.normal(0, 0.12, [num_detections, 4])
-            found[near] = moved[near]
+            predictions[near] = moved[near]
             right = near & (rng.random(num_detections) < 0.6)
             labels[right] = classes[source][right]
-        found = np.concatenate([np.minimum(found[:, :2], found[:, 2:]), np.maximum(found[:, :2], found[:, 2:])], axis=1)
+        predictions = np.concatenate(
+            [np.minimum(predictions[:, :2], predictions[:, 2:]), np.maximum(predictions[:, :2], predictions[:, 2:])],
+            axis=1,
+        )
         scores = np.sort(rng.random(num_detections) ** 2)[::-1]
         crowd = rng.random(num_boxes) < 0.02
         yield (
             {"boxes": boxes, "classes": classes, "is_crowd": crowd},
-            {"boxes": found, "classes": labels, "scores": scores},
+            {"boxes": predictions, "classes": labels, "scores": scores},
         )
 
 
@@ -50,7 +53,7 @@ def run_reference(images, num_classes):
 
     start = time.process_time()
     annotations, results = [], []
-    for image_id, (gt, found) in enumerate(images, start=1):
+    for image_id, (gt, predictions) in enumerate(images, start=1):
         for box, class_id, crowd in zip(gt["boxes"].tolist(), gt["classes"].tolist(), gt["is_crowd"].tolist()):
             height, width = box[2] - box[0], box[3] - box[1]
             annotations.append(
@@ -63,7 +66,9 @@ def run_reference(images, num_classes):
                     "iscrowd": int(crowd),
                 }
             )
-        for box, class_id, score in zip(found["boxes"].tolist(), found["classes"].tolist(), found["scores"].tolist()):
+        for box, class_id, score in zip(
+            predictions["boxes"].tolist(), predictions["classes"].tolist(), predictions["scores"].tolist()
+        ):
             box = [box[1], box[0], box[3] - box[1], box[2] - box[0]]
             results.append({"image_id": image_id, "category_id": class_id, "bbox": box, "score": score})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -89,8 +94,8 @@ def run_ours(images, num_classes):
     categories = {number: f"class {number}" for number in range(1, num_classes + 1)}
     start = time.process_time()
     group = build.build_metrics(protos.message("EvalConfig")(), categories, always=eval_values.COMPUTED)
-    for image_id, (gt, found) in enumerate(images, start=1):
-        group.update(image_id, gt, found)
+    for image_id, (gt, predictions) in enumerate(images, start=1):
+        group.update(image_id, gt, predictions)
     overlapping = group.overlapping()
     figures = group.result()
     analyzed = analysis.analyze(overlapping, figures)

@@ -1,4 +1,4 @@
-"""All figures of an evaluation as plain values: what stands in analysis.json, see `analysis_file.SHAPE`."""
+"""All figures of an evaluation as plain values: the content of analysis.json, see `analysis_file.SHAPE`."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def analyze(overlapping, figures, step=None, model="", data="", detections_sha25
 
     Args:
       overlapping: an `overlaps.Overlaps`.
-      figures: {tag: value} of the metrics that were asked for; NaN, or -1 of COCO's, where they could not be measured.
+      figures: {tag: value} of the requested metrics; NaN, or -1 of COCO's, where they could not be measured.
       step: of the checkpoint, or None.
       model: what was evaluated, in words.
       data: what it was evaluated on, in words.
@@ -81,7 +81,7 @@ def _rounded(values):
 
 def _tables(overlapping, points, threshold):
     """The summary and the rows of the classes."""
-    images, counts = overlapping.images, overlapping.found.counts
+    images, counts = overlapping.images, overlapping.matches.counts
     precision, recall = coco_curves.compute(overlapping)
     num_objects = np.bincount(images.gt_class[counts], minlength=images.num_classes).tolist()
     pairs = np.unique(images.gt_image[counts].astype(np.int64) * images.num_classes + images.gt_class[counts])
@@ -123,11 +123,11 @@ def _at(class_points, threshold):
 
 
 def _curves(overlapping, points):
-    images, found = overlapping.images, overlapping.found
+    images, matches = overlapping.images, overlapping.matches
     order = overlapping.by_score
-    order = order[~found.is_ignored[order]]
-    num_gt = np.bincount(images.gt_class[found.counts], minlength=images.num_classes)
-    levels = average.interpolated(images.det_class[order], found.hits[order], num_gt)
+    order = order[~matches.is_ignored[order]]
+    num_gt = np.bincount(images.gt_class[matches.counts], minlength=images.num_classes)
+    levels = average.interpolated(images.det_class[order], matches.hits[order], num_gt)
     levels[num_gt == 0] = np.nan
     mean = np.nanmean(levels[num_gt > 0], axis=0) if num_gt.any() else np.full(levels.shape[1], np.nan)
     return {
@@ -171,9 +171,9 @@ def _errors(overlapping, kinds):
 
 
 def _calibration(overlapping):
-    images, found = overlapping.images, overlapping.found
-    counted = ~found.is_ignored
-    classes, scores, hits = images.det_class[counted], images.det_scores[counted], found.hits[counted]
+    images, matches = overlapping.images, overlapping.matches
+    counted = ~matches.is_ignored
+    classes, scores, hits = images.det_class[counted], images.det_scores[counted], matches.hits[counted]
     overall = calibration.reliability(scores, hits)
     order = np.argsort(classes, kind="stable")
     starts = np.searchsorted(classes[order], np.arange(images.num_classes + 1))
@@ -208,9 +208,9 @@ def _calibration(overlapping):
 
 def _sizes(overlapping, threshold):
     """Which objects are found at the threshold, by the square root of their area."""
-    images, found = overlapping.images, overlapping.found
-    sides = np.sqrt(np.maximum(images.gt_area[found.counts], 0.0))
-    is_found = worst.found_at(overlapping, threshold)[found.counts]
+    images, matches = overlapping.images, overlapping.matches
+    sides = np.sqrt(np.maximum(images.gt_area[matches.counts], 0.0))
+    is_found = worst.found_at(overlapping, threshold)[matches.counts]
     limits = zip(analysis_file.SIZES, _SIZE_EDGES[:-1], _SIZE_EDGES[1:])
     ranges = []
     for name, low, high in limits:

@@ -56,14 +56,14 @@ def compute(overlapping):
     rows = rows[overlapping.ranks[rows] < MAX_DETECTIONS[-1]]
     rows = rows[np.argsort(images.det_class[rows], kind="stable")]
     starts = np.searchsorted(images.det_class[rows], np.arange(num_classes + 1))
-    place = np.full(len(images.det_class), len(assigned.det))
-    place[assigned.det] = np.arange(len(assigned.det))
+    match_of_det = np.full(len(images.det_class), len(assigned.det))
+    match_of_det[assigned.det] = np.arange(len(assigned.det))
     for k in np.flatnonzero(num_gt.any(axis=1)):
         members = rows[starts[k] : starts[k + 1]]
         # A detection that has found nothing is wrong, unless its size is not looked at.
         counted = np.repeat(inside[members], num_thresholds, axis=1)
-        candidates = np.flatnonzero(place[members] < len(assigned.det))
-        matches = place[members[candidates]]
+        candidates = np.flatnonzero(match_of_det[members] < len(assigned.det))
+        matches = match_of_det[members[candidates]]
         counted[candidates] = np.where(flat_matched[matches], flat_hits[matches], counted[candidates])
         curves = _interpolate(candidates, flat_hits[matches], counted, np.repeat(num_gt[k], num_thresholds))
         has_gt = num_gt[k] > 0
@@ -129,7 +129,7 @@ def interpolate(totals, num_gt, levels=RECALL_LEVELS):
     Returns:
       float64 [R]; 0 at levels that are not reached.
     """
-    found = np.arange(1, len(totals) + 1)
-    curve = np.maximum.accumulate((found / (totals + np.spacing(1)))[::-1])[::-1]
-    reached = np.searchsorted(found / num_gt, levels, side="left")
+    num_found = np.arange(1, len(totals) + 1)
+    curve = np.maximum.accumulate((num_found / (totals + np.spacing(1)))[::-1])[::-1]
+    reached = np.searchsorted(num_found / num_gt, levels, side="left")
     return np.append(curve, 0.0)[reached]

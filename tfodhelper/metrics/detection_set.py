@@ -1,6 +1,6 @@
 """What is in a set of images and what a model found in them, as columns: the one input of all metrics.
 
-The columns stand in the order of the images, and within an image in the order given, so that a metric is arithmetic on
+The columns have the order of the images, and within an image the order given, so that a metric is arithmetic on
 whole columns. Shape letters: I images, N ground truth boxes and D detections of all images, K classes, V verified
 labels of images.
 """
@@ -30,7 +30,7 @@ class DetectionSet:
       gt_class: int32 [N], rows of classes.
       gt_boxes: float64 [N, 4] ymin, xmin, ymax, xmax in pixels of the stored image.
       gt_crowd: bool [N], one box around many objects (COCO).
-      gt_difficult: bool [N], objects that need not be found (PASCAL VOC).
+      gt_difficult: bool [N], objects that need not be predictions (PASCAL VOC).
       gt_group_of: bool [N], one box around a group (Open Images).
       gt_area: float64 [N], square pixels, of the object or else of its box.
       det_class: int32 [D].
@@ -131,11 +131,11 @@ class Collector:
           size: height and width of the stored image, pixels.
         """
         gt = examples.check_groundtruth(image_id, groundtruth)
-        found = examples.check_predictions(image_id, detections)
+        predictions = examples.check_predictions(image_id, detections)
         index = self._seen.add(image_id)
         if index is None:
             return
-        known, usable = self._categories.has(gt.classes), self._categories.has(found.classes)
+        known, usable = self._categories.has(gt.classes), self._categories.has(predictions.classes)
         verified = np.unique(gt.verified[self._categories.has(gt.verified)])
         columns = {
             "gt_class": self._categories.row_of(gt.classes[known]),
@@ -144,9 +144,9 @@ class Collector:
             "gt_difficult": gt.difficult[known],
             "gt_group_of": gt.group_of[known],
             "gt_area": gt.area[known],
-            "det_class": self._categories.row_of(found.classes[usable]),
-            "det_boxes": found.boxes[usable],
-            "det_scores": found.scores[usable],
+            "det_class": self._categories.row_of(predictions.classes[usable]),
+            "det_boxes": predictions.boxes[usable],
+            "det_scores": predictions.scores[usable],
             "verified_image": np.full(len(verified), index),
             "verified_class": self._categories.row_of(verified),
         }

@@ -3,9 +3,9 @@
 Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors" (arXiv 2008.08115), section 3.2,
 and its published tool: localization is looked for first, then classification, duplicates, background; with an overlap
 of 0.5 for a match and 0.1 for background, among the 100 best detections of an image. The cost of a kind is the average
-precision (at an overlap of 0.5) that is gained when its errors are mended and all else stays.
+precision (at an overlap of 0.5) that is gained when its errors are corrected and all else stays.
 
-Unlike there, detections on objects that need not be found (crowds, groups, difficult ones) are no errors, and classes
+Unlike there, detections on objects that need not be found (crowds, groups, difficult ones) are not errors, and classes
 without objects do not take part in the mean, as in COCO's average precision.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from tfodhelper.metrics import average, overlaps
 
-RIGHT, IGNORED = -1, -2  # of a detection that is no error
+RIGHT, IGNORED = -1, -2  # of a detection that is not an error
 CLASSIFICATION, LOCALIZATION, BOTH, DUPLICATE, BACKGROUND, MISSED = range(6)
 NAMES = ("classification", "localization", "both", "duplicate", "background", "missed")
 
@@ -30,7 +30,7 @@ class Kinds:
       gt: int64 [D], the object that the detection has found (`RIGHT`), or would have found without the error
         (classification, localization, duplicate), or `overlaps.NOTHING`.
       iou: float64 [D], highest overlap with an object of any class that has to be found; 0 below `overlaps.LEAST`.
-      is_missed: bool [N], objects that no detection has found, nor would find if its error were mended.
+      is_missed: bool [N], objects that no detection has found, nor would find if its error were corrected.
     """
 
     kind: np.ndarray
@@ -41,14 +41,14 @@ class Kinds:
 
 def classify(overlapping):
     """The `Kinds` of an `overlaps.Overlaps`."""
-    images, found, pairs = overlapping.images, overlapping.found, overlapping.pairs
-    pairs = pairs.where(found.counts[pairs.gt] & (pairs.iou >= overlaps.LEAST))
+    images, matches, pairs = overlapping.images, overlapping.matches, overlapping.pairs
+    pairs = pairs.where(matches.counts[pairs.gt] & (pairs.iou >= overlaps.LEAST))
     is_same = images.det_class[pairs.det] == images.gt_class[pairs.gt]
     same_iou, same_gt = _best(pairs.where(is_same), len(images.det_class))
     other_iou, other_gt = _best(pairs.where(~is_same), len(images.det_class))
-    is_seen = ~found.is_ignored & (overlapping.ranks_in_image < overlaps.MAX_DETECTIONS)
+    is_seen = ~matches.is_ignored & (overlapping.ranks_in_image < overlaps.MAX_DETECTIONS)
     is_taken = np.zeros(len(images.gt_class), bool)
-    is_taken[found.gt_of_det[found.hits & is_seen]] = True
+    is_taken[matches.gt_of_det[matches.hits & is_seen]] = True
     used_iou, used_gt = _best(pairs.where(is_same & is_taken[pairs.gt]), len(images.det_class))
 
     highest = np.maximum(same_iou, other_iou)
@@ -60,14 +60,14 @@ def classify(overlapping):
         (DUPLICATE, used_iou >= overlaps.MATCH, used_gt),
         (CLASSIFICATION, other_iou >= overlaps.MATCH, other_gt),
         (LOCALIZATION, (same_iou >= overlaps.LEAST) & (same_iou <= overlaps.MATCH), same_gt),
-        (RIGHT, found.hits, found.gt_of_det),
+        (RIGHT, matches.hits, matches.gt_of_det),
     ):
         kind[chosen], gt[chosen] = this, objects[chosen]
     kind[~is_seen] = IGNORED
 
     is_found = np.zeros(len(images.gt_class), bool)
     is_found[gt[np.isin(kind, (RIGHT, CLASSIFICATION, LOCALIZATION))]] = True
-    return Kinds(kind, gt, highest, found.counts & ~is_found)
+    return Kinds(kind, gt, highest, matches.counts & ~is_found)
 
 
 def _best(pairs, num_det):
@@ -81,13 +81,13 @@ def _best(pairs, num_det):
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """Average precision at an overlap of 0.5, and what is gained by mending errors; NaN without objects.
+    """Average precision at an overlap of 0.5, and what is gained by correcting errors; NaN without objects.
 
     Attributes:
       ap: mean over the classes that have objects.
       by_kind: float [6], in the order of `NAMES`; never below 0.
       false_positives: gained if all wrong detections had lower scores than all right ones.
-      false_negatives: gained if all objects that were not found were not there.
+      false_negatives: gained if all objects that were not found did not exist.
     """
 
     ap: float
@@ -98,12 +98,12 @@ class Costs:
 
 def cost(overlapping, kinds):
     """The `Costs` of the errors that `classify` found."""
-    images, found = overlapping.images, overlapping.found
+    images, matches = overlapping.images, overlapping.matches
     order = overlapping.by_score
     order = order[kinds.kind[order] != IGNORED]
     kind, classes, gt = kinds.kind[order], images.det_class[order], kinds.gt[order]
     hits = kind == RIGHT
-    num_gt = _count(images, found.counts)
+    num_gt = _count(images, matches.counts)
     judged = np.flatnonzero(num_gt)
     if not len(judged):
         return Costs(np.nan, np.full(len(NAMES), np.nan), np.nan, np.nan)
@@ -114,8 +114,8 @@ def cost(overlapping, kinds):
         return 1.0 if np.isnan(values).all() else float(np.nanmean(values))
 
     ap = mean_of(classes, hits, num_gt)
-    # Only the best of the detections that would find an object is mended; and none if the object is found already.
-    is_open = found.counts.copy()
+    # Only the best of the detections that would find an object is corrected; and none if the object is found already.
+    is_open = matches.counts.copy()
     is_open[gt[hits]] = False
     gt_classes = np.append(images.gt_class, images.num_classes)  # the last entry is that of `NOTHING`
     gains = np.zeros(len(NAMES))
@@ -127,10 +127,10 @@ def cost(overlapping, kinds):
     is_best[candidates[firsts]] = True
     for this in range(MISSED):
         errors = kind == this
-        mended = errors & is_best
-        keep = ~errors | mended
-        moved = np.where(mended, gt_classes[gt], classes)
-        gains[this] = mean_of(moved[keep], (hits | mended)[keep], num_gt) - ap
+        corrected = errors & is_best
+        keep = ~errors | corrected
+        moved = np.where(corrected, gt_classes[gt], classes)
+        gains[this] = mean_of(moved[keep], (hits | corrected)[keep], num_gt) - ap
     gains[MISSED] = _gain_without(images, kinds.is_missed, classes, hits, num_gt, mean_of) - ap
     return Costs(
         ap,

@@ -1,8 +1,8 @@
 """Precision and recall over all images at a score threshold, and the thresholds that are best.
 
 Global precision and recall count every detection above the threshold and every object of the set: a detection has found
-an object if it is the best one of its class that overlaps it by at least 0.5 (`overlaps.Found`). Detections on objects
-that need not be found are not counted.
+an object if it is the best one of its class that overlaps it by at least 0.5 (`overlaps.Matches`). Detections on
+objects that need not be found are not counted.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ class ClassPoints:
         return Counts(tp, number - tp, self._num_gt - tp)
 
     def best_threshold(self):
-        """The score above which F1 is highest, the highest of equals; NaN where there is nothing to find or found."""
+        """The score above which F1 is highest, the highest of equals; NaN where there is nothing to find or matches."""
         if not len(self._scores) or not self._num_gt or not self._tp[-1]:
             return np.nan
         scores = np.unique(self._scores)[::-1]
@@ -82,11 +82,11 @@ class OperatingPoints:
     """
 
     def __init__(self, overlapping):
-        images, found = overlapping.images, overlapping.found
+        images, matches = overlapping.images, overlapping.matches
         order = overlapping.by_score
-        order = order[~found.is_ignored[order]]
-        classes, scores, hits = images.det_class[order], images.det_scores[order], found.hits[order]
-        num_gt = np.bincount(images.gt_class[found.counts], minlength=images.num_classes)
+        order = order[~matches.is_ignored[order]]
+        classes, scores, hits = images.det_class[order], images.det_scores[order], matches.hits[order]
+        num_gt = np.bincount(images.gt_class[matches.counts], minlength=images.num_classes)
         self.overall = ClassPoints(scores, hits, num_gt.sum())
         by_class = np.argsort(classes, kind="stable")
         starts = np.searchsorted(classes[by_class], np.arange(images.num_classes + 1))
@@ -110,14 +110,14 @@ def confusion(overlapping, threshold):
       int64 [K + 1, K + 1]: rows are the classes of objects, columns of detections; the last row is for detections where
       nothing is, the last column for objects that are not found at all.
     """
-    images, found = overlapping.images, overlapping.found
+    images, matches = overlapping.images, overlapping.matches
     background = images.num_classes
-    shown = (images.det_scores >= threshold) & ~found.is_ignored
-    gt_of_det = np.where(shown, found.gt_of_det, overlaps.NOTHING)
-    is_free = found.counts.copy()
+    shown = (images.det_scores >= threshold) & ~matches.is_ignored
+    gt_of_det = np.where(shown, matches.gt_of_det, overlaps.NOTHING)
+    is_free = matches.counts.copy()
     is_free[gt_of_det[gt_of_det != overlaps.NOTHING]] = False
     pairs = overlapping.pairs
-    pairs = pairs.where((pairs.iou >= overlaps.MATCH) & is_free[pairs.gt] & (shown & ~found.hits)[pairs.det])
+    pairs = pairs.where((pairs.iou >= overlaps.MATCH) & is_free[pairs.gt] & (shown & ~matches.hits)[pairs.det])
     taken = greedy.assign(
         *(pairs.det, pairs.gt, pairs.iou, overlapping.images.det_image, overlapping.ranks_in_image),
         thresholds=np.array([overlaps.MATCH]),

@@ -36,7 +36,7 @@ class Pairs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Matches:
     """What the detections found at an overlap of `MATCH`, the best first (COCO's matching).
 
     Detections on objects that need not be found (crowds, groups, difficult ones) are neither right nor wrong. Since
@@ -103,8 +103,8 @@ class Overlaps:
         return np.argsort(-self.images.det_scores, kind="stable")
 
     @functools.cached_property
-    def found(self):
-        """What the detections found; see `Found`."""
+    def matches(self):
+        """What the detections found; see `Matches`."""
         images, pairs = self.images, self.same_class
         around_many = images.gt_crowd | images.gt_group_of
         need_not = around_many | images.gt_difficult
@@ -123,7 +123,7 @@ class Overlaps:
         det_of_gt = np.full(len(images.gt_class), NOTHING, np.int64)
         hits = np.flatnonzero(gt_of_det != NOTHING)
         det_of_gt[gt_of_det[hits]] = hits
-        return Found(gt_of_det, det_of_gt, is_ignored, ~need_not)
+        return Matches(gt_of_det, det_of_gt, is_ignored, ~need_not)
 
 
 def _find_pairs(images, least):

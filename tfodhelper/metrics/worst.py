@@ -11,7 +11,7 @@ _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 def found_at(overlapping, threshold):
     """Which objects are found by detections with at least that score; bool [N]."""
-    det_of_gt = overlapping.found.det_of_gt
+    det_of_gt = overlapping.matches.det_of_gt
     scores = np.append(overlapping.images.det_scores, -np.inf)  # the last entry is that of `NOTHING`
     return scores[det_of_gt] >= threshold
 
@@ -27,10 +27,10 @@ def find(overlapping, kinds, threshold):
     Returns:
       {"false_positives", "misses", "images"}, see `analysis_file.SHAPE`.
     """
-    images, found = overlapping.images, overlapping.found
-    wrong = ~found.is_ignored & ~found.hits & (images.det_scores >= threshold)
-    missed = found.counts & ~found_at(overlapping, threshold)
-    right = found.hits & (images.det_scores >= threshold)
+    images, matches = overlapping.images, overlapping.matches
+    wrong = ~matches.is_ignored & ~matches.hits & (images.det_scores >= threshold)
+    missed = matches.counts & ~found_at(overlapping, threshold)
+    right = matches.hits & (images.det_scores >= threshold)
     order = overlapping.by_score
     listed = order[(wrong & (kinds.kind >= 0))[order]]
     by_area = np.argsort(-images.gt_area, kind="stable")
