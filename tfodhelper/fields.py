@@ -60,6 +60,8 @@ class Groundtruth:
     AREA = "groundtruth_area"  # float32 [B, M], square pixels of the stored image
     MASKS = "groundtruth_masks"  # uint8 [B, M, height, width], 0 or 1, in the frame of the padded model input; padding
     # and objects without a mask: zeros; only where `load_instance_masks` is set
+    ENCODED_MASKS = "groundtruth_encoded_masks"  # string [B, M], PNGs as large as the stored image, "" where there is
+    # no mask; with `MASKS`, in evaluation only
     MASK_WEIGHTS = "groundtruth_mask_weights"  # float32 [B, M]; 0 for padding and objects without a mask
     NUM_BOXES = "num_groundtruth_boxes"  # int32 [B]
 

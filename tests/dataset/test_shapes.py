@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfodhelper.annotations import labelimg
+from tfodhelper.annotations import labelimg, masks
 from tfodhelper.dataset import shapes
 
 
@@ -23,13 +23,21 @@ def test_a_set_drawn_in_parts_equals_the_whole(tmp_path):
     assert [path.read_bytes() for path in whole] == [path.read_bytes() for path in parts]
 
 
-def test_the_xml_describes_what_was_drawn(tmp_path):
-    for number, path in enumerate(shapes.draw_dataset(tmp_path, 9, seed=2)):
+@pytest.mark.parametrize("with_masks", [False, True])
+def test_the_xml_describes_what_was_drawn(tmp_path, with_masks):
+    for number, path in enumerate(shapes.draw_dataset(tmp_path, 9, seed=2, with_masks=with_masks)):
         image, boxes = shapes.draw_image(2, number)
         annotation = labelimg.read_labelimg(path.with_suffix(".xml"))
         assert (annotation.filename, annotation.width, annotation.height) == (path.name, *image.size)
+        boxes = boxes if with_masks else [dataclasses.replace(box, mask=None) for box in boxes]
         assert annotation.boxes == tuple(boxes)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".jpg", ".png", ".xml"}
+        for box in boxes if with_masks else ():
+            _, bounds = masks.measure(box.mask, image.height, image.width)
+            corners = (box.xmin, box.ymin, box.xmax, box.ymax)
+            assert max(abs(a - b) for a, b in zip(bounds, corners)) <= 1.5
+    assert {path.suffix for path in tmp_path.iterdir()} == {".jpg", ".png", ".xml"} | (
+        {".json"} if with_masks else set()
+    )
 
 
 def test_boxes_are_inside_do_not_cover_each_other_and_have_several_sizes():

@@ -213,8 +213,8 @@ def test_label_map_of_the_reader_counts(records, tmp_path):
 
 
 def test_what_cannot_be_read_is_an_error(records):
-    with pytest.raises(errors.ConfigError, match="load_instance_masks"):
-        train(pipeline(records, train="load_instance_masks: true"), 1)
+    with pytest.raises(errors.ConfigError, match="num_keypoints"):
+        train(pipeline(records, train="num_keypoints: 3"), 1)
     with pytest.raises(errors.ConfigError, match="sequence"):
         train(pipeline(records, train="input_type: TF_SEQUENCE_EXAMPLE"), 1)
     config = pipeline(records)

@@ -4,10 +4,16 @@ import os
 import re
 
 from tfodhelper import image_decoding, user_files
-from tfodhelper.annotations import images
+from tfodhelper.annotations import images, mask_files
 from tfodhelper.annotations.findings import Finding, from_skipped
 
-IMAGE, XML, UNREAD_IMAGE, OTHER = "image", "xml", "unread image", "other"  # kinds of files, by their extension
+IMAGE, XML, MASKS, UNREAD_IMAGE, OTHER = (
+    "image",
+    "xml",
+    "masks",
+    "unread image",
+    "other",
+)  # kinds of files, by their extension
 
 # Formats of photos and scans that this program does not read.
 UNREAD_EXTENSIONS = {
@@ -37,7 +43,9 @@ _MARK_BYTES = 16
 
 
 def kind_of(name):
-    """IMAGE, XML, UNREAD_IMAGE or OTHER, by the extension of a file name."""
+    """IMAGE, XML, MASKS, UNREAD_IMAGE or OTHER, by the extension of a file name."""
+    if name.endswith(mask_files.ENDING):
+        return MASKS
     dot = name.rfind(".")
     return _KINDS.get(name[dot:].lower(), OTHER) if dot >= 0 else OTHER
 

@@ -132,7 +132,7 @@ _EVALUATION_AND_READING = {
     ),
     "InputReader": make(
         "label_map_path shuffle shuffle_buffer_size num_epochs sample_1_of_n_examples num_readers num_prefetch_batches "
-        "read_block_length drop_remainder max_number_of_boxes tf_record_input_reader",
+        "read_block_length drop_remainder max_number_of_boxes tf_record_input_reader load_instance_masks mask_type",
         name=Hint("only a name"),
         filenames_shuffle_buffer_size=Hint("all file names are shuffled"),
         num_parallel_batches=SAME_NUMBERS,
@@ -142,7 +142,6 @@ _EVALUATION_AND_READING = {
         min_after_dequeue=_NO_QUEUES,
         use_display_name=Hint("both names and display names are accepted"),
         include_source_id=Hint("source ids are always included"),
-        mask_type=Hint("masks are not read"),
         input_type=Only(("TF_EXAMPLE", "INPUT_DEFAULT")),
     ),
     "TFRecordInputReader": make("input_path"),

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from tfodhelper import storage
-from tfodhelper.annotations import labelimg, structures
+from tfodhelper.annotations import labelimg, masks, structures
 
 CLASS_NAMES = ("circle", "square", "star", "triangle")
 
@@ -39,7 +39,7 @@ class Scene:
     sizes: tuple[tuple[int, int], ...] = ((320, 240), (240, 320), (288, 288), (400, 300))
 
 
-def draw_dataset(folder, num_images, seed=0, scene=None, first=0):
+def draw_dataset(folder, num_images, seed=0, scene=None, first=0, with_masks=False):
     """Writes images, each with its XML file next to it.
 
     Args:
@@ -48,6 +48,7 @@ def draw_dataset(folder, num_images, seed=0, scene=None, first=0):
       seed: of the random numbers.
       scene: a `Scene`.
       first: number of the first image.
+      with_masks: whether the outlines of the shapes are written as polygons next to the XML.
 
     Returns:
       Paths of the images, in order.
@@ -56,6 +57,7 @@ def draw_dataset(folder, num_images, seed=0, scene=None, first=0):
     paths = []
     for number in range(first, first + num_images):
         image, boxes = draw_image(seed, number, scene)
+        boxes = boxes if with_masks else [dataclasses.replace(box, mask=None) for box in boxes]
         suffix = ".png" if number % 8 == 7 else ".jpg"
         path = folder / f"shapes_{number:05d}{suffix}"
         with storage.open_whole(path, "wb") as file:
@@ -75,7 +77,8 @@ def draw_image(seed, number, scene=None):
       scene: a `Scene`.
 
     Returns:
-      (an RGB image, its `Box`es in whole pixels, with left and top edges of at least 1, as LabelImg writes them).
+      (an RGB image; its `Box`es in whole pixels, with left and top edges of at least 1, as LabelImg writes them, and
+      polygons as masks).
     """
     scene = scene or Scene()
     rng = np.random.default_rng([seed, number])
@@ -162,7 +165,8 @@ def _place_shape(rng, pixels, boxes, scene):
         box = _tight_box(name, cover, window, truncated=bool(inside < 1.0))
         if box is not None:
             _paint(rng, pixels[window[1] : window[3], window[0] : window[2]], cover)
-            return box
+            polygon = np.round(corners, 2).ravel().tolist()
+            return dataclasses.replace(box, mask=masks.make_from_polygons([polygon]))
     return None
 
 

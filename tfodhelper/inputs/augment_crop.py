@@ -8,7 +8,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfodhelper.inputs import augment_pad, pixels
+from tfodhelper.inputs import augment_pad, masks
 from tfodhelper.inputs import sample as samples
 
 _ATTEMPTS = 100
@@ -108,9 +108,8 @@ def random_crop_to_aspect_ratio(sample, draws, aspect_ratio=1.0, overlap_thresh=
     y = draws.integer(0, height - new_height + 1)
     x = draws.integer(0, width - new_width + 1)
     window = _normalize(y, x, new_height, new_width, height, width)
-    picture = pixels.crop(sample.picture, y, x, new_height, new_width)
     kept = samples.keep_boxes(sample, samples.covered_fractions(sample.boxes, window) >= overlap_thresh)
-    moved = samples.replace_picture(samples.move_boxes(kept, window), picture)
+    moved = samples.crop(samples.move_boxes(kept, window), y, x, new_height, new_width)
     if not clip_boxes:
         return moved
     clipped = samples.clip_boxes(moved)
@@ -134,9 +133,10 @@ def random_square_crop_by_scale(sample, draws, max_border=128, scale_min=0.6, sc
     # The last row and column are never part of the crop, as in the Object Detection API.
     y, bottom = tf.maximum(top, 0), tf.minimum(top + 2 * half, height - 1)
     x, right = tf.maximum(left, 0), tf.minimum(left + 2 * half, width - 1)
-    part = samples.replace_picture(sample, pixels.crop(sample.picture, y, x, bottom - y, right - x))
+    part = samples.crop(sample, y, x, bottom - y, right - x)
     image = augment_pad.pad_image(samples.read_image(part), y - top, x - left, side, side)
-    return keep_inside(samples.replace_image(sample, image), _normalize(top, left, side, side, height, width))
+    padded = samples.replace_image(part, image, lambda mask: masks.pad(mask, y - top, x - left, side, side))
+    return keep_inside(padded, _normalize(top, left, side, side, height, width))
 
 
 def keep_inside(sample, window):
@@ -165,8 +165,7 @@ def _random_crop(sample, draws, crops):
     moved = samples.move_boxes(kept, window)
     clip = tf.logical_and(do, _pick([crop.clip_boxes for crop in crops], chosen))
     boxes = tf.where(clip, tf.clip_by_value(moved.boxes, 0.0, 1.0), moved.boxes)
-    picture = pixels.crop(sample.picture, y, x, crop_height, crop_width)
-    return dataclasses.replace(moved, boxes=boxes, picture=picture), chosen
+    return samples.crop(dataclasses.replace(moved, boxes=boxes), y, x, crop_height, crop_width), chosen
 
 
 def _sample_window(sample, crops, chosen, height, width, seed):

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfodhelper.inputs import masks
 from tfodhelper.inputs import sample as samples
 
 
@@ -48,7 +49,8 @@ def random_pad_image(sample, draws, min_size=None, max_size=None, color=None, im
     window = tf.cast(tf.stack([-y, -x, height - y, width - x]), tf.float32)
     window /= tf.cast(tf.tile(size, [2]), tf.float32)
     padded = pad_image(image, y, x, height, width, color)
-    return samples.replace_image(samples.move_boxes(sample, window), padded)
+    moved = samples.move_boxes(sample, window)
+    return samples.replace_image(moved, padded, lambda mask: masks.pad(mask, y, x, height, width))
 
 
 def random_absolute_pad_image(sample, draws, max_height_padding=1, max_width_padding=1, color=None):
@@ -83,7 +85,8 @@ def random_pad_to_aspect_ratio(sample, draws, aspect_ratio=1.0, min_ratio=(1.0, 
     target = tf.round(draws.uniform(min_scale, max_scale) * target)
     height, width = tf.unstack(tf.cast(target, tf.int32))
     window = tf.concat([[0.0, 0.0], target / size], axis=0)
-    return samples.replace_image(samples.move_boxes(sample, window), pad_image(image, 0, 0, height, width))
+    moved, padded = samples.move_boxes(sample, window), pad_image(image, 0, 0, height, width)
+    return samples.replace_image(moved, padded, lambda mask: masks.pad(mask, 0, 0, height, width))
 
 
 def _draw_side(draws, min_size, max_size, size):

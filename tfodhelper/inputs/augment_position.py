@@ -8,7 +8,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfodhelper.inputs import pixels
+from tfodhelper.inputs import masks, pixels
 from tfodhelper.inputs import sample as samples
 
 _SMALLEST_SIDE = 1e-6
@@ -16,35 +16,47 @@ _SMALLEST_SIDE = 1e-6
 
 def random_horizontal_flip(sample, draws, probability=0.5):
     """Mirrors left to right."""
-    return _turn(sample, draws.happens(probability), pixels.mirror, lambda y1, x1, y2, x2: (y1, 1.0 - x2, y2, 1.0 - x1))
+    return _turn(
+        *(sample, draws.happens(probability), pixels.mirror),
+        lambda y1, x1, y2, x2: (y1, 1.0 - x2, y2, 1.0 - x1),
+        lambda mask: tf.reverse(mask, [1]),
+    )
 
 
 def random_vertical_flip(sample, draws, probability=0.5):
     """Turns upside down by mirroring."""
     return _turn(
-        sample, draws.happens(probability), pixels.turn_upside_down, lambda y1, x1, y2, x2: (1.0 - y2, x1, 1.0 - y1, x2)
+        *(sample, draws.happens(probability), pixels.turn_upside_down),
+        lambda y1, x1, y2, x2: (1.0 - y2, x1, 1.0 - y1, x2),
+        lambda mask: tf.reverse(mask, [0]),
     )
 
 
 def random_rotation90(sample, draws, probability=0.5):
     """Turns counter-clockwise by 90 degrees."""
     return _turn(
-        sample, draws.happens(probability), pixels.rotate90, lambda y1, x1, y2, x2: (1.0 - x2, y1, 1.0 - x1, y2)
+        *(sample, draws.happens(probability), pixels.rotate90),
+        lambda y1, x1, y2, x2: (1.0 - x2, y1, 1.0 - x1, y2),
+        lambda mask: tf.reverse(tf.transpose(mask), [0]),
     )
 
 
-def _turn(sample, do, turn_picture, turn_sides):
-    """Turns a picture and its boxes where `do` is true.
+def _turn(sample, do, turn_picture, turn_sides, turn_mask):
+    """Turns a picture with its boxes and masks where `do` is true.
 
     Args:
       sample: `sample.Sample`.
       do: bool scalar tensor.
       turn_picture: function from (picture, do) to the picture.
       turn_sides: function from ymin, xmin, ymax, xmax, each [N], to those of the turned boxes.
+      turn_mask: function from a mask, uint8 [h, w], to the turned mask.
     """
     boxes = tf.stack(turn_sides(*tf.unstack(sample.boxes, axis=1)), axis=1)
-    return dataclasses.replace(
-        sample, picture=turn_picture(sample.picture, do), boxes=tf.where(do, boxes, sample.boxes)
+    turned = dataclasses.replace(sample, boxes=tf.where(do, boxes, sample.boxes))
+    return samples.replace_picture(
+        turned,
+        turn_picture(sample.picture, do),
+        lambda mask: tf.cond(do, lambda: turn_mask(mask), lambda: tf.identity(mask)),
     )
 
 
@@ -59,15 +71,31 @@ def random_self_concat_image(sample, draws, vertical_probability=0.1, horizontal
         second = sample.boxes * halves + (1.0 - halves)
         boxes = tf.cond(do, lambda a=first, b=second: tf.concat([a, b], axis=0), lambda a=first: a)
         boxes.set_shape([None, 4])
+        count = tf.shape(sample.classes)[0]
+        indices = tf.tile(tf.range(count), [copies])
+        which = tf.repeat([0, 1], [count, count])[: count * copies]
         sample = samples.Sample(
             picture=sample.picture,
             boxes=boxes,
             classes=tf.tile(sample.classes, [copies]),
             rows=tf.tile(sample.rows, [copies]),
+            masks=masks.add_step(masks.take(sample.masks, indices), _make_concatenation(axis, copies), which),
         )
         repeats = tf.stack([copies, 1, 1] if axis == 0 else [1, copies, 1])
         sample = samples.replace_image(sample, tf.tile(image, repeats))
     return sample
+
+
+def _make_concatenation(axis, copies):
+    """A function from a mask and the number of its copy to the mask in an image that is repeated along an axis."""
+
+    def move(mask, which):
+        height, width = tf.unstack(tf.shape(mask))
+        if axis == 0:
+            return masks.pad(mask, which * height, 0, copies * height, width)
+        return masks.pad(mask, 0, which * width, height, copies * width)
+
+    return move
 
 
 def random_jitter_boxes(sample, draws, ratio=0.05, mode="DEFAULT"):

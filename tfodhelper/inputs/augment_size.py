@@ -6,7 +6,7 @@ Boxes are normalized and stay as they are, except where a part is cut out. Sampl
 
 import tensorflow as tf
 
-from tfodhelper.inputs import augment_crop, augment_pad
+from tfodhelper.inputs import augment_crop, augment_pad, masks
 from tfodhelper.inputs import sample as samples
 
 METHODS = ("BILINEAR", "NEAREST_NEIGHBOR", "BICUBIC", "AREA")
@@ -18,13 +18,15 @@ def random_image_scale(sample, draws, min_scale_ratio=0.5, max_scale_ratio=2.0):
     image = samples.read_image(sample)
     size = tf.cast(tf.cast(tf.shape(image)[:2], tf.float32) * factor, tf.int32)
     image = tf.compat.v1.image.resize_bilinear(image[tf.newaxis], size, align_corners=True)[0]
-    return samples.replace_image(sample, image)
+    return samples.replace_image(sample, image, lambda mask: masks.resize(mask, size, align_corners=True))
 
 
 def resize_image(sample, draws, new_height, new_width, method="BILINEAR"):
     """Scales to a given size."""
     del draws
-    return samples.replace_image(sample, _resize(samples.read_image(sample), [new_height, new_width], method))
+    size = [new_height, new_width]
+    image = _resize(samples.read_image(sample), size, method)
+    return samples.replace_image(sample, image, lambda mask: masks.resize(mask, size))
 
 
 def random_resize_method(sample, draws, target_height, target_width):
@@ -33,7 +35,7 @@ def random_resize_method(sample, draws, target_height, target_width):
     image = samples.read_image(sample)
     size = [target_height, target_width]
     image = tf.switch_case(chosen, [lambda method=method: _resize(image, size, method) for method in METHODS])
-    return samples.replace_image(sample, image)
+    return samples.replace_image(sample, image, lambda mask: masks.resize(mask, size))
 
 
 def random_downscale_to_target_pixels(
@@ -52,7 +54,7 @@ def random_downscale_to_target_pixels(
     new_size = tf.cast(factor * tf.cast(size, tf.float32), tf.int32)
     shrink = do & (count > target)
     image = tf.cond(shrink, lambda: _resize(image, new_size, "BILINEAR"), lambda: image)
-    return samples.replace_image(sample, image)
+    return samples.replace_image(sample, image, lambda mask: masks.resize(mask, tf.shape(image)[:2]))
 
 
 def random_scale_crop_and_pad_to_square(sample, draws, output_size=512, scale_min=0.1, scale_max=2.0):
@@ -69,9 +71,14 @@ def random_scale_crop_and_pad_to_square(sample, draws, output_size=512, scale_mi
     y, x = tf.unstack(offset)
     image = _resize(image, scaled, "BILINEAR")[y : y + output_size, x : x + output_size]
     image = augment_pad.pad_image(image, 0, 0, output_size, output_size)
+
+    def move_mask(mask):
+        part = masks.crop(masks.resize(mask, scaled), y, x, output_size, output_size)
+        return masks.pad(part, 0, 0, output_size, output_size)
+
     window = tf.cast(tf.concat([offset, offset + output_size], axis=0), tf.float32)
     window /= tf.cast(tf.tile(scaled, [2]), tf.float32)
-    return augment_crop.keep_inside(samples.replace_image(sample, image), window)
+    return augment_crop.keep_inside(samples.replace_image(sample, image, move_mask), window)
 
 
 def _resize(image, size, method):

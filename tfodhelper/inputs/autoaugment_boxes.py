@@ -1,6 +1,6 @@
 """Operations of `autoaugment` that cut rectangles out of images, or change them inside of boxes.
 
-Images are uint8 [h, w, 3], boxes float32 [N, 4], normalized to the image.
+Images are uint8 [h, w, 3] (masks: one channel), boxes float32 [N, 4], normalized to the image.
 """
 
 import tensorflow as tf
@@ -61,7 +61,7 @@ def change_contents(image, boxes, change, probability, seed):
     changed = tf.where(chances[:, 0] < probability)[:, 0]
     order = tf.gather(changed, tf.argsort(tf.gather(chances[:, 1], changed)))
     windows = tf.gather(pixel_windows(boxes, tf.shape(image)), order)
-    positions = tf.gather(chances[:, 2:], order)
+    positions, channels = tf.gather(chances[:, 2:], order), image.shape[-1]
 
     def change_next(index, image):
         top, left, bottom, right = tf.unstack(windows[index])
@@ -71,8 +71,8 @@ def change_contents(image, boxes, change, probability, seed):
     _, image = tf.while_loop(
         lambda index, image: index < tf.shape(windows)[0],
         change_next,
-        (0, tf.ensure_shape(image, [None, None, 3])),
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, 3])),
+        (0, tf.ensure_shape(image, [None, None, channels])),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, channels])),
     )
     return image
 
@@ -104,7 +104,7 @@ def _put(image, content, top, left, bottom, right):
     """Replaces a window of an image, which is inside of it."""
     height, width, _ = tf.unstack(tf.shape(image))
     padded = tf.pad(content, [[top, height - bottom], [left, width - right], [0, 0]])
-    padded = tf.ensure_shape(padded, [None, None, 3])
+    padded = tf.ensure_shape(padded, [None, None, image.shape[-1]])
     return tf.where(_inside(image, top, left, bottom, right), padded, image)
 
 

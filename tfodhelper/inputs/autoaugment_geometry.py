@@ -60,10 +60,10 @@ def _stack(*values):
 
 
 def transform_image(image, transform, fill):
-    """The image after a transform, uint8 [h, w, 3] as before.
+    """The image after a transform, uint8 [h, w, c] as before.
 
     Args:
-      image: uint8 [h, w, 3].
+      image: uint8 [h, w, c].
       transform: float32 [6].
       fill: value of the pixels that come from outside.
     """
@@ -75,7 +75,7 @@ def transform_image(image, transform, fill):
         fill_mode="CONSTANT",
         fill_value=float(fill),
     )
-    return tf.ensure_shape(moved[0], [None, None, 3])
+    return tf.ensure_shape(moved[0], [None, None, image.shape[-1]])
 
 
 def transform_boxes(boxes, transform, shape):

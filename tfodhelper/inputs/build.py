@@ -10,8 +10,8 @@ from tfodhelper.inputs import augment, decoder, parser, reader
 from tfodhelper.inputs import sampling as samplings
 
 _EVAL_SEED = 0  # each evaluation draws the same pictures
+_PNG_MASKS = 2  # of InputReader.mask_type; 0, the default, and 1 are numbers
 _UNREAD = {
-    "load_instance_masks": "masks",
     "num_keypoints": "keypoints",
     "num_additional_channels": "additional channels",
     "load_multiclass_scores": "multiclass scores",
@@ -164,7 +164,14 @@ def _build_decoder(config, name, dct):
     if config.input_type == 2:
         raise errors.ConfigError(f"{name}.input_type: sequence examples are not supported", expected="TF_EXAMPLE")
     label_map = label_maps.read_label_map(config.label_map_path) if config.label_map_path else None
-    return decoder.Decoder(label_map, dct=dct)
+    return decoder.Decoder(label_map, dct=dct, mask_type=mask_type_of(config))
+
+
+def mask_type_of(config):
+    """How records keep the masks that an `InputReader` message asks for: `decoder.PNG`, NUMERICAL; None: no masks."""
+    if not config.load_instance_masks:
+        return None
+    return decoder.PNG if config.mask_type == _PNG_MASKS else decoder.NUMERICAL
 
 
 def _share_of(input_context):

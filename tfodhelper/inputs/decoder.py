@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from tfodhelper import jpeg_dct
 from tfodhelper.fields import Record
-from tfodhelper.inputs import pixels
+from tfodhelper.inputs import masks, pixels
 from tfodhelper.inputs import sample as samples
 
+NUMERICAL, PNG = "NUMERICAL_MASKS", "PNG_MASKS"  # how records keep masks
 _UNKNOWN = -1
 
 
@@ -31,6 +32,8 @@ class Stored:
       group_of: bool [N].
       area: float32 [N], square pixels of the stored image.
       verified: int32 [V], 0-based classes whose presence or absence in the image was verified.
+      masks: string [N], PNGs as large as the stored image, "" where there is none; None if masks are not read.
+      mask_weights: float32 [N], or None if masks are not read.
     """
 
     size: tf.Tensor
@@ -42,6 +45,8 @@ class Stored:
     group_of: tf.Tensor
     area: tf.Tensor
     verified: tf.Tensor
+    masks: tf.Tensor | None = None
+    mask_weights: tf.Tensor | None = None
 
 
 class Decoder:
@@ -52,10 +57,16 @@ class Decoder:
         and names over display names; a record without names is read by its ids.
       num_classes: without a label map, ids from 1 to this number are known; None: all are.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
+      mask_type: how records keep masks, NUMERICAL or PNG; None: masks are not read.
     """
 
-    def __init__(self, label_map=None, num_classes=None, dct=jpeg_dct.ACCURATE):
-        self._dct = dct
+    def __init__(self, label_map=None, num_classes=None, dct=jpeg_dct.ACCURATE, mask_type=None):
+        self._dct, self._mask_type = dct, mask_type
+        self._features = dict(_FEATURES)
+        if mask_type is not None:
+            dtype = tf.string if mask_type == PNG else tf.float32
+            self._features[Record.MASK] = tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+            self._features[Record.MASK_WEIGHT] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
         self._ids_by_name = self._known_ids = None
         if label_map is not None:
             shown = {item.display_name: item.id for item in label_map if item.display_name}
@@ -72,7 +83,7 @@ class Decoder:
         Returns:
           A `Sample` and a `Stored`.
         """
-        features = tf.io.parse_single_example(serialized, _FEATURES)
+        features = tf.io.parse_single_example(serialized, self._features)
         picture = pixels.make_picture_from_bytes(features[Record.ENCODED], self._dct)
         sides = [features[key] for key in (Record.YMIN, Record.XMIN, Record.YMAX, Record.XMAX)]
         raw_boxes = tf.stack(sides, axis=1)
@@ -81,10 +92,17 @@ class Decoder:
         classes = self._read_classes(features, Record.CLASS_TEXT, Record.CLASS_LABEL, count)
         # A comparison with NaN is false.
         is_box = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1) & tf.reduce_all(raw_boxes == raw_boxes, axis=1)
-        sample = samples.Sample(picture, boxes, classes, tf.range(count))
-        sample = samples.keep_boxes(sample, is_box & (classes != _UNKNOWN))
         verified = self._read_classes(features, Record.IMAGE_CLASS_TEXT, Record.IMAGE_CLASS_LABEL, 0)
-        return sample, _read_stored(features, picture, boxes, count, verified)
+        stored = _read_stored(features, picture, boxes, count, verified)
+        sample = samples.Sample(picture, boxes, classes, tf.range(count))
+        if self._mask_type is not None:
+            stored = dataclasses.replace(
+                stored,
+                masks=_read_masks(features[Record.MASK], count, stored.size),
+                mask_weights=_fill(features[Record.MASK_WEIGHT], count, 1.0),
+            )
+            sample = dataclasses.replace(sample, masks=masks.Masks(stored.masks, stored.size))
+        return samples.keep_boxes(sample, is_box & (classes != _UNKNOWN)), stored
 
     def _read_classes(self, features, text_key, label_key, count):
         """0-based classes, int32 [N]; `_UNKNOWN` for unknown ones."""
@@ -146,6 +164,33 @@ def _read_stored(features, picture, boxes, count, verified):
         verified=verified,
         area=tf.cond(tf.size(area) == count, lambda: area, lambda: sides[:, 0] * sides[:, 1]),
     )
+
+
+def _read_masks(values, count, size):
+    """The masks of a record as PNGs; numbers become PNGs, too, of which all but one are small in memory.
+
+    Args:
+      values: string [count], float32 [count * height * width], or empty.
+      count: int32 scalar, number of objects.
+      size: int32 [2], height and width of the image.
+
+    Returns:
+      string [count].
+    """
+    if values.dtype == tf.string:
+        expected, encode = count, lambda: tf.identity(values)
+    else:
+        expected = count * size[0] * size[1]
+
+        def encode():
+            pictures = tf.cast(tf.reshape(values, [count, size[0], size[1], 1]) > 0.0, tf.uint8)
+            return tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.string)
+
+    problem = f"{Record.MASK}: the masks are not as many, or not as large, as the objects and the image ask for"
+    is_empty = tf.equal(tf.size(values), 0)
+    with tf.control_dependencies([tf.debugging.Assert(is_empty | tf.equal(tf.size(values), expected), [problem])]):
+        is_empty = tf.identity(is_empty)
+    return tf.ensure_shape(tf.cond(is_empty, lambda: tf.fill([count], ""), encode), [None])
 
 
 def _fill(values, count, default):

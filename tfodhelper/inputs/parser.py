@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfodhelper.fields import Groundtruth, Inputs
-from tfodhelper.inputs import pixels
+from tfodhelper.inputs import masks, pixels
 from tfodhelper.inputs import sample as samples
 
 
@@ -17,7 +17,8 @@ class Parser:
       augment: a function from (`Sample`, `Draws`) to a `Sample`, or None.
       seed: of all random numbers, an int.
       keep_original_images: how many examples, from index 0, come with their stored image.
-      evaluates: whether examples come with what only an evaluation needs: the labels of whole images.
+      evaluates: whether examples come with what only an evaluation needs: the labels of whole images, and
+        masks as they are stored.
     """
 
     def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0, evaluates=False):
@@ -52,7 +53,24 @@ class Parser:
             features[Inputs.VERIFIED] = tf.boolean_mask(stored.verified, stored.verified >= 0)
         if self._keep_images:
             features[Inputs.ORIGINAL_IMAGE] = self._read_original(index, whole)
-        return features, self._make_labels(sample, stored)
+        labels = self._make_labels(sample, stored)
+        if sample.masks is not None:
+            labels |= self._make_mask_labels(sample, stored, image, true_shape)
+        return features, labels
+
+    def _make_mask_labels(self, sample, stored, image, true_shape):
+        rows = sample.rows[: self._max_boxes]
+        height, width = tf.unstack(tf.shape(image)[:2])
+        chosen = masks.take(sample.masks, tf.range(tf.shape(rows)[0]))
+        pictures, has_pixels = masks.read(chosen, rows, true_shape, height, width)
+        pictures = tf.ensure_shape(pictures, [None, *image.shape[:2]])
+        weights = tf.gather(stored.mask_weights, rows) * tf.cast(has_pixels, tf.float32)
+        pictures *= tf.cast(weights > 0.0, tf.uint8)[:, tf.newaxis, tf.newaxis]
+        labels = {Groundtruth.MASKS: self._pad(pictures, 0), Groundtruth.MASK_WEIGHTS: self._pad(weights, 0.0)}
+        if self._evaluates:
+            encoded = tf.where(weights > 0.0, tf.gather(stored.masks, rows), "")
+            labels[Groundtruth.ENCODED_MASKS] = self._pad(encoded, "")
+        return labels
 
     def _make_labels(self, sample, stored):
         count = tf.shape(sample.boxes)[0]
@@ -75,7 +93,10 @@ class Parser:
             return values
         missing = self._max_boxes - tf.shape(values)[0]
         around = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-        padded = tf.pad(values, around, constant_values=tf.constant(padding, values.dtype))
+        if values.dtype == tf.string:
+            padded = tf.concat([values, tf.fill([missing], padding)], axis=0)
+        else:
+            padded = tf.pad(values, around, constant_values=tf.constant(padding, values.dtype))
         return tf.ensure_shape(padded, [self._max_boxes, *values.shape[1:]])
 
     def _read_original(self, index, picture):

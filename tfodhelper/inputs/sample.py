@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfodhelper.inputs import masks as instance_masks
 from tfodhelper.inputs import pixels
 
 
@@ -16,17 +17,34 @@ class Sample:
       boxes: float32 [N, 4], normalized to the picture as it is seen.
       classes: int32 [N], 0-based.
       rows: int32 [N], the row of the stored ground truth that each box comes from, for its weight and flags.
+      masks: `masks.Masks` of the boxes, or None where masks are not read.
     """
 
     picture: pixels.Picture
     boxes: tf.Tensor
     classes: tf.Tensor
     rows: tf.Tensor
+    masks: instance_masks.Masks | None = None
 
 
-def replace_picture(sample, picture):
-    """The same ground truth with another picture."""
-    return dataclasses.replace(sample, picture=picture)
+def replace_picture(sample, picture, move_mask):
+    """The same boxes with another picture.
+
+    Args:
+      sample: a `Sample`.
+      picture: `pixels.Picture`.
+      move_mask: function from a mask, uint8 [h, w], to the mask of the same object in the new picture.
+    """
+    return dataclasses.replace(sample, picture=picture, masks=instance_masks.add_step(sample.masks, move_mask))
+
+
+def crop(sample, y, x, height, width):
+    """Narrows the picture to a window, int32 scalars in pixels; the boxes stay in their frame."""
+    return replace_picture(
+        sample,
+        pixels.crop(sample.picture, y, x, height, width),
+        lambda mask: instance_masks.crop(mask, y, x, height, width),
+    )
 
 
 def read_image(sample):
@@ -34,10 +52,13 @@ def read_image(sample):
     return tf.cast(pixels.read_pixels(sample.picture), tf.float32)
 
 
-def replace_image(sample, image):
-    """The same ground truth with pixels instead of the picture."""
+def replace_image(sample, image, move_mask=None):
+    """The same boxes with pixels instead of the picture; `move_mask` as in `replace_picture`, None: nothing moved."""
     image.set_shape([None, None, 3])
-    return dataclasses.replace(sample, picture=pixels.make_picture_from_pixels(image))
+    picture = pixels.make_picture_from_pixels(image)
+    if move_mask is None:
+        return dataclasses.replace(sample, picture=picture)
+    return replace_picture(sample, picture, move_mask)
 
 
 def keep_boxes(sample, keep):
@@ -48,6 +69,7 @@ def keep_boxes(sample, keep):
         boxes=tf.gather(sample.boxes, indices),
         classes=tf.gather(sample.classes, indices),
         rows=tf.gather(sample.rows, indices),
+        masks=instance_masks.take(sample.masks, indices),
     )
 
 
