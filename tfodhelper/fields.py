@@ -83,6 +83,7 @@ class Predictions:
     NUM_PROPOSALS = "num_proposals"  # int32 [B]
     CLASSIFIER_FEATURES = "box_classifier_features"  # float32 [N, h, w, c]; of R-FCN [B, h, w, c]
     REFINED_BOX_CODES = "refined_box_encodings"  # float32 [N, 1 or K, 4]
+    MASK_LOGITS = "mask_predictions"  # float32 [N, 1 or K, mask height, mask width]; of detections N = B x D
 
 
 class Detections:
@@ -119,5 +120,6 @@ class Losses:
     RPN_OBJECTNESS = "Loss/RPNLoss/objectness_loss"
     BOX_LOCALIZATION = "Loss/BoxClassifierLoss/localization_loss"
     BOX_CLASSIFICATION = "Loss/BoxClassifierLoss/classification_loss"
+    MASK = "Loss/BoxClassifierLoss/mask_loss"
     REGULARIZATION = "Loss/regularization_loss"
     TOTAL = "Loss/total_loss"

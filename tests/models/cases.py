@@ -35,6 +35,7 @@ class Cases:
       raw_boxes_of_padded_input: whether raw boxes are normalized to the padded model input; else to the true image.
       has_box_of_each_class: predictions -> whether a detection may have another box than the raw one.
       runs_in_parts: whether backbone and rest can be run one after the other.
+      shapes_of_masks: DetectionModel -> {key of detections: shape}, in addition to those of all detectors.
       make_small: a context manager in which small networks take the place of the published ones.
     """
 
@@ -46,4 +47,5 @@ class Cases:
     raw_boxes_of_padded_input: bool
     has_box_of_each_class: Callable
     runs_in_parts: bool
+    shapes_of_masks: Callable = lambda model: {}
     make_small: Callable = contextlib.nullcontext

@@ -20,7 +20,7 @@ from google.protobuf import text_format
 
 from tests.golden import formula
 from tfodhelper import protos
-from tfodhelper.fields import Detections, Groundtruth, Predictions
+from tfodhelper.fields import Detections, Groundtruth, Inputs, Predictions
 from tfodhelper.models import build
 from tfodhelper.ops import boxes as box_ops
 
@@ -133,12 +133,9 @@ def highest_first(shape):
 
 def make_groundtruth(variants, num_classes, groundtruth=formula.groundtruth):
     """Ground truth of a batch, one variant for each image."""
-    boxes, classes, weights = zip(*(groundtruth(variant, num_classes) for variant in variants))
-    return {
-        Groundtruth.BOXES: tf.constant(np.stack(boxes)),
-        Groundtruth.CLASSES: tf.constant(np.stack(classes)),
-        Groundtruth.WEIGHTS: tf.constant(np.stack(weights)),
-    }
+    columns = zip(*(groundtruth(variant, num_classes) for variant in variants))
+    names = (Groundtruth.BOXES, Groundtruth.CLASSES, Groundtruth.WEIGHTS, Groundtruth.MASKS)
+    return {name: tf.constant(np.stack(column)) for name, column in zip(names, columns)}
 
 
 OF_PROPOSALS = (  # tensors with a row for each proposal
@@ -147,6 +144,7 @@ OF_PROPOSALS = (  # tensors with a row for each proposal
     Predictions.CLASSIFIER_FEATURES,
     Predictions.REFINED_BOX_CODES,
     Predictions.CLASS_LOGITS,
+    Predictions.MASK_LOGITS,
     Detections.RAW_BOXES,
     Detections.RAW_SCORES,
 )
@@ -205,7 +203,7 @@ def find_order(golden, prefix, predictions):
     return Order(predictions[Predictions.PROPOSALS_PX], wanted)
 
 
-def check_predictions(golden, prefix, predictions, order):
+def check_predictions(golden, prefix, predictions, order, others=()):
     """Compares every raw prediction that is stored.
 
     Args:
@@ -213,12 +211,13 @@ def check_predictions(golden, prefix, predictions, order):
       prefix: of its names.
       predictions: {key: tensor or list of tensors}.
       order: from `find_order`.
+      others: what is stored there besides.
     """
     values = add_second_names(flatten(predictions if order is None else order.apply(predictions)))
-    names = golden.names_under(f"{prefix}/predict/")
-    assert len(names) >= 2 and set(names) <= set(values), f"nothing to compare with {set(names) - set(values)}"
-    for name in names:
-        golden.check(f"{prefix}/predict/{name}", values[name])
+    names = set(golden.names_under(prefix)) - set(others)
+    assert len(names) >= 2 and names <= set(values), f"nothing to compare with {names - set(values)}"
+    for name in sorted(names):
+        golden.check(prefix + name, values[name])
 
 
 def add_second_names(values):
@@ -259,9 +258,47 @@ def check_image(golden, name, detector, image):
         check_same_detections(find_same(stored, detections, order), stored)
         predictions = predict_at_stored_proposals(golden, name, detector, predictions)
         detections, order = detect(detector, predictions, shapes), find_order(golden, name, predictions)
-    check_predictions(golden, name, predictions, order)
+    if Detections.MASKS in detections:
+        return predictions | check_masks(golden, name, detector, predictions, detections, shapes, order, num_stable)
+    check_predictions(golden, f"{name}/predict/", predictions, order)
     check_detections(golden, f"{name}/postprocess/", detections, order, num_stable)
     return predictions
+
+
+_DETECTIONS = frozenset(value for name, value in vars(Detections).items() if name.isupper())
+_OF_MASKS = (Detections.MASKS, Predictions.MASK_LOGITS)
+
+
+def check_masks(golden, name, detector, predictions, detections, shapes, order, num_stable):
+    """Predictions and detections of a detector of masks, which the OD API both returns twice.
+
+    The OD API cuts out what the masks are predicted from at boxes that are normalized to the true image, as if they
+    were normalized to the padded one. The detector does not; but where these are the same its masks have to be the
+    stored ones, except of boxes at the border, and everywhere those that it predicts at the boxes of the OD API.
+
+    Returns:
+      What the OD API's losses are of: detections in the frame of the padded image, with their masks.
+    """
+    for stage in ("predict", "postprocess"):
+        prefix = f"{name}/{stage}/"
+        check_predictions(golden, prefix, predictions, order, others=_DETECTIONS.union(_OF_MASKS))
+        own = {key: value for key, value in detections.items() if key not in _OF_MASKS}
+        check_detections(golden, prefix, own, order, num_stable, names=_DETECTIONS.difference(_OF_MASKS))
+    found = {key: golden.arrays[f"{name}/predict/{key}"] for key in (*_MATCHED, Detections.NUM)}
+    logits, masks = detector.region_head.predict_masks(predictions, found[Detections.BOXES], found[Detections.CLASSES])
+    found |= {Predictions.MASK_LOGITS: logits, Detections.MASKS: masks}
+    padded = predictions[Predictions.IMAGE_SHAPE].numpy()[1:3]
+    found[Inputs.TRUE_IMAGE_SHAPE] = tf.constant(np.broadcast_to([*padded, 3], shapes.shape))
+    names = [(f"{name}/{stage}/{key}", key) for stage in ("predict", "postprocess") for key in _OF_MASKS]
+    if np.all(shapes[:, :2] == padded):
+        same = find_same(found, detections, order)
+        same &= np.all((found[Detections.BOXES] > 0) & (found[Detections.BOXES] < 1), axis=2, keepdims=True)
+        for stored, key in names:
+            golden.check(stored, take_rows(detections[key], same.argmax(axis=2), same.any(axis=2)))
+            golden.in_part.pop(stored, None)
+    for stored, key in names:
+        golden.check(stored, found[key])
+    return found
 
 
 def detect(detector, predictions, shapes):
@@ -276,7 +313,7 @@ def predict_at_stored_proposals(golden, prefix, detector, predictions):
     return predictions | detector.region_head.predict(*of_first_stage, stored, training=False)
 
 
-def check_detections(golden, prefix, detections, order, num_stable=0):
+def check_detections(golden, prefix, detections, order, num_stable=0, names=None):
     """Compares detections as a set, their scores of all classes, and what was decoded before suppression.
 
     Args:
@@ -285,8 +322,10 @@ def check_detections(golden, prefix, detections, order, num_stable=0):
       detections: {key: array}, each stored one among them.
       order: from `find_order`.
       num_stable: how many of the first have to be in the stored order.
+      names: what is compared of what is stored; None: all.
     """
-    wanted = {name: golden.arrays.get(prefix + name) for name in golden.names_under(prefix)}
+    stored = golden.names_under(prefix)
+    wanted = {name: golden.arrays.get(prefix + name) for name in stored if names is None or name in names}
     same = find_same(wanted, detections, order)
     check_same_detections(same, wanted, num_stable)
     rows, is_found = same.argmax(axis=2), same.any(axis=2)

@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf import text_format
 
 from tests.models import parity, training_step
-from tfodhelper import protos
+from tfodhelper import families, protos
 from tfodhelper.checkpoints import restore
 from tfodhelper.config import supported
 from tfodhelper.models import build
@@ -105,9 +105,14 @@ class Case:
             detector.sample_order = parity.highest_first if is_static else parity.lowest_first
 
     def groundtruth(self, variants, num_classes):
+        """Of images of the size of the first one, which those of training have."""
+        size = self.golden.shape("img0/preprocessed")[1:3]
+        has_masks = families.MASKS in families.family_of(self.model).outputs(self.model)
+
         def of_variant(variant, classes):
-            values = self.formula.groundtruth(variant, classes, 300, 300)
-            return values["boxes"], values["classes"].argmax(axis=1).astype(np.int32), values["weights"]
+            values = self.formula.groundtruth(variant, classes, *size)
+            own = values["boxes"], values["classes"].argmax(axis=1).astype(np.int32), values["weights"]
+            return (*own, values["masks"].astype(np.uint8)) if has_masks else own
 
         return parity.make_groundtruth(variants, num_classes, of_variant)
 

@@ -1,5 +1,6 @@
 """What every detector of every family must do. To add a model, add a row to its family's `cases`."""
 
+import functools
 import sys
 
 import numpy as np
@@ -18,7 +19,7 @@ from tfodhelper.models import build
 pytestmark = pytest.mark.slow
 
 LOSS_PREFIX = "Loss/"  # by which evaluation tells losses from the rest
-EXPORTED = ("plain", "Faster R-CNN", "R-FCN", "Faster R-CNN, first generation, stride 8, any size")
+EXPORTED = ("plain", "Faster R-CNN", "R-FCN", "Mask R-CNN", "Faster R-CNN, first generation, stride 8, any size")
 
 
 @pytest.fixture(scope="module", params=variants.ALL)
@@ -43,6 +44,13 @@ def detector(name):
     return variants.build_variant(name)
 
 
+@pytest.fixture(scope="module")
+def make_labels(model):
+    """`make_groundtruth`, with masks where the detector predicts them."""
+    has_masks = families.MASKS in families.family_of(model).outputs(model)
+    return functools.partial(make_groundtruth, with_masks=has_masks)
+
+
 @pytest.fixture
 def in_order(detector, monkeypatch):
     """The detector without random choices, if it makes any."""
@@ -58,7 +66,7 @@ def test_a_row_and_its_room_agree(family):
     assert set(family.feature_extractors) == set(sys.modules[builder.__module__].FEATURE_EXTRACTORS)
 
 
-def test_shapes_and_dtypes(detector, cases):
+def test_shapes_and_dtypes(detector, cases, model):
     inputs, shapes = detector.preprocess(make_images())
     assert inputs.dtype == tf.float32 and shapes.dtype == tf.int32 and shapes.shape == [BATCH, 3]
     predictions = detector.predict_raw(inputs, shapes)
@@ -74,6 +82,7 @@ def test_shapes_and_dtypes(detector, cases):
         Detections.RAW_BOXES: [BATCH, num_boxes, 4],
         Detections.RAW_SCORES: [BATCH, num_boxes, columns],
     }
+    wanted |= cases.shapes_of_masks(model)
     assert {key: value.shape.as_list() for key, value in detections.items()} == wanted
     assert all(value.dtype == tf.float32 for value in detections.values())
     boxes = detections[Detections.BOXES].numpy()
@@ -99,19 +108,19 @@ def test_detections_belong_to_their_anchors(detector, cases):
 
 
 @pytest.mark.parametrize("boxes", [[], BOXES[:1], BOXES, [(0, 0.0, 0.0, 1.0, 1.0)], [(0, 0.5, 0.5, 0.5, 0.5)]])
-def test_losses_are_finite(detector, cases, model, boxes):
+def test_losses_are_finite(detector, cases, model, make_labels, boxes):
     inputs, shapes = detector.preprocess(make_images())
-    losses = detector.losses(detector.predict_raw(inputs, shapes), make_groundtruth(boxes))
+    losses = detector.losses(detector.predict_raw(inputs, shapes), make_labels(boxes))
     assert list(losses) == list(families.family_of(model).loss_terms(model))
     assert all(name.startswith(LOSS_PREFIX) for name in losses)
     assert all(value.shape == [] and np.isfinite(value) for value in losses.values())
     assert (float(losses[cases.object_loss]) > 0) == bool(boxes)
 
 
-def test_padding_rows_do_not_change_losses(in_order):
+def test_padding_rows_do_not_change_losses(in_order, make_labels):
     inputs, shapes = in_order.preprocess(make_images())
     predictions = in_order.predict_raw(inputs, shapes)
-    few, many = (in_order.losses(predictions, make_groundtruth(BOXES, rows)) for rows in (2, 30))
+    few, many = (in_order.losses(predictions, make_labels(BOXES, rows)) for rows in (2, 30))
     for name in few:
         np.testing.assert_allclose(few[name], many[name], rtol=1e-5)
 
@@ -123,11 +132,11 @@ def test_odd_sizes(detector, height, width):
     assert np.all(np.isfinite(detections[Detections.BOXES]))
 
 
-def test_a_gradient_reaches_every_trainable_variable(detector):
+def test_a_gradient_reaches_every_trainable_variable(detector, make_labels):
     inputs, shapes = detector.preprocess(make_images())
     with tf.GradientTape() as tape:
-        predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=make_groundtruth(BOXES))
-        losses = detector.losses(predictions, make_groundtruth(BOXES), training=True)
+        predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=make_labels(BOXES))
+        losses = detector.losses(predictions, make_labels(BOXES), training=True)
         total = tf.add_n(list(losses.values()))
     names = {id(variable): key for key, variable in detector.checkpoint_keys().items()}
     unused = {
@@ -204,8 +213,8 @@ def test_the_parts_of_a_detector_make_the_whole(detector, cases):
     )
 
 
-def test_a_graph_is_the_same_as_eager(in_order):
-    groundtruth = make_groundtruth(BOXES)
+def test_a_graph_is_the_same_as_eager(in_order, make_labels):
+    groundtruth = make_labels(BOXES)
 
     def run(images):
         inputs, shapes = in_order.preprocess(images)
@@ -235,13 +244,13 @@ def test_save_and_restore(name, detector, tmp_path):
     np.testing.assert_array_equal(ours[Predictions.CLASS_LOGITS], theirs[Predictions.CLASS_LOGITS])
 
 
-def test_batch_norm_moves_in_training_alone_and_not_when_frozen(name, detector, cases):
+def test_batch_norm_moves_in_training_alone_and_not_when_frozen(name, detector, cases, make_labels):
     inputs, shapes = detector.preprocess(make_images())
     before = [variable.numpy() for variable in detector.non_trainable_variables]
     detector.predict_raw(inputs, shapes, training=False)
     for variable, value in zip(detector.non_trainable_variables, before):
         np.testing.assert_array_equal(variable, value)
-    detector.predict_raw(inputs, shapes, training=True, groundtruth=make_groundtruth(BOXES))
+    detector.predict_raw(inputs, shapes, training=True, groundtruth=make_labels(BOXES))
     moved = [np.any(v.numpy() != value) for v, value in zip(detector.non_trainable_variables, before)]
     assert len(before) == 2 * cases.variants[name].num_norms
     assert sum(moved) == 2 * cases.variants[name].num_moving

@@ -47,7 +47,7 @@ class TrainingStep:
     def check_predictions(self, golden):
         """Compares every raw prediction that is stored."""
         order = parity.find_order(golden, "train", self.predictions)
-        parity.check_predictions(golden, "train", self.predictions, order)
+        parity.check_predictions(golden, "train/predict/", self.predictions, order)
 
     def check_losses(self, golden):
         """Compares losses by name."""

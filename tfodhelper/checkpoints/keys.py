@@ -44,6 +44,7 @@ class NamedVariable(NamedTuple):
       classification_key: in object-graph checkpoints of a classification network; None for what those do not have.
       slim_names: in first-generation checkpoints, the likeliest first.
       class_columns: `ClassColumns` of its last dimension; None if that does not follow from the number of classes.
+      is_sized_by_classes: whether the network chose its channels by the number of classes.
     """
 
     key: str
@@ -51,11 +52,19 @@ class NamedVariable(NamedTuple):
     classification_key: str | None
     slim_names: tuple
     class_columns: ClassColumns | None
+    is_sized_by_classes: bool = False
 
     @property
     def depends_on_classes(self):
         """Whether the last dimension follows from the number of classes."""
         return self.class_columns is not None
+
+    def differs_by_classes(self, other_shape):
+        """Whether the variable can have another shape only because a model has another number of classes."""
+        shape, other_shape = list(self.variable.shape), list(other_shape)
+        if self.is_sized_by_classes and shape[:-2] == other_shape[:-2] and len(shape) == len(other_shape):
+            return True
+        return self.depends_on_classes and shape[:-1] == other_shape[:-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Part:
       module: has `checkpoint_keys()`, {own key: variable}, and `regularization_losses()`, a list of scalars.
       role: one of `families.roles`.
       class_columns: {own key: `ClassColumns`} of the variables whose last dimension follows from the number of classes.
+      sized_by_classes: own keys of variables whose channels the network chose by the number of classes.
       classification_keys: {own key: key below the root of a classification checkpoint}.
       slim_names: {own key: names in first-generation checkpoints, the likeliest first}.
     """
@@ -75,6 +85,7 @@ class Part:
     module: object
     role: str
     class_columns: Mapping[str, ClassColumns] = dataclasses.field(default_factory=dict)
+    sized_by_classes: frozenset = frozenset()
     classification_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
     slim_names: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
@@ -94,4 +105,5 @@ class Part:
             classification_key=classification_key and f"{_CLASSIFICATION_ROOT}/{classification_key}{SUFFIX}",
             slim_names=tuple(self.slim_names.get(own_key, ())),
             class_columns=self.class_columns.get(own_key),
+            is_sized_by_classes=own_key in self.sized_by_classes,
         )

@@ -187,12 +187,12 @@ def _restore(path, wanted, initialized, other_classes_are_fine, by_class=None):
         name = _find_name(named, shapes)
         if name is None:
             missing.append(named)
-        elif by_class is not None and named.depends_on_classes:
+        elif by_class is not None and named.depends_on_classes and not _has_other_inputs(named, shapes[name]):
             by_class.check(prefix, named, name, shapes[name])
             names[named.key] = name
         elif list(named.variable.shape) == list(shapes[name]):
             names[named.key] = name
-        elif other_classes_are_fine and _differs_by_classes(named, shapes[name]):
+        elif other_classes_are_fine and named.differs_by_classes(shapes[name]):
             initialized.append((named.key, "because the number of classes differs"))
             other_classes.append(name)
         else:
@@ -219,16 +219,16 @@ def _find_name(named, names):
     return next((name for name in candidates if name in names), None)
 
 
-def _differs_by_classes(named, other_shape):
-    """Whether a shape differs from that of a `NamedVariable` only in what follows from the number of classes."""
-    return named.depends_on_classes and list(named.variable.shape)[:-1] == list(other_shape)[:-1]
+def _has_other_inputs(named, shape):
+    """Whether a variable has other input channels than the one in a checkpoint, by its number of classes."""
+    return named.is_sized_by_classes and list(named.variable.shape)[:-1] != list(shape)[:-1]
 
 
 def _raise_other_shape(prefix, named, name, received):
     """The error for a variable of a different shape, which says so if only the number of classes can be the cause."""
     problem = f"variable {name} has another shape than the model's {_short(named.key)}"
     fix = "use a checkpoint of this model, or configure the model (depth_multiplier, anchors, ...) as it was"
-    if _differs_by_classes(named, received):
+    if named.differs_by_classes(received):
         problem = f"the checkpoint has another number of classes than the model: {problem}"
         fix = (
             "set num_classes of the model to that of the checkpoint, which is in its pipeline.config; or start a new "

@@ -41,14 +41,14 @@ def check_fits(detector, prefix):
     of_classes = []
     for named in (named for part in detector.parts() for named in part.variables()):
         ours, theirs = list(named.variable.shape), shapes.get(named.key)
-        if theirs is None or (ours != list(theirs) and not _differs_by_classes(named, theirs)):
+        if theirs is None or (ours != list(theirs) and not named.differs_by_classes(theirs)):
             raise _misfit(
                 prefix,
                 "is one of another model",
                 expected=f"{named.key.removesuffix(keys.SUFFIX)} of shape {ours}",
                 received=f"shape {list(theirs)}" if theirs is not None else f"no such variable, but {_brief(shapes)}",
             )
-        if ours != list(theirs):
+        if ours != list(theirs) and named.depends_on_classes:
             of_classes.append((ours[-1], theirs[-1]))
     if of_classes:
         number = _number_of_classes(of_classes, detector.num_classes)
@@ -68,10 +68,6 @@ def explain_refusal(prefix, error):
         expected="the state of the optimizer that train_config names",
         received=str(error).partition("\n")[0][:200],
     )
-
-
-def _differs_by_classes(named, other_shape):
-    return named.depends_on_classes and list(named.variable.shape)[:-1] == list(other_shape)[:-1]
 
 
 def _number_of_classes(widths, num_classes):

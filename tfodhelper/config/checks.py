@@ -34,12 +34,31 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     for name, readers in (("train", [pipeline.train_input_reader]), ("eval", pipeline.eval_input_reader)):
         for reader in readers:
             values.require(f"{name}_input_reader", reader, _of_reading(reader))
+    _check_masks_are_read(pipeline)
     for name in ("freeze_variables", "update_trainable_variables"):
         _check_expressions(name, getattr(train, name))
     schedule_values.check_optimizer(train.optimizer)
     augmentation_values.check_options(train.data_augmentation_options)
     pipelines.fine_tune_checkpoint_type(train)
     eval_values.check_eval_config(pipeline.eval_config, class_names)
+
+
+def _check_masks_are_read(pipeline):
+    """A detector of masks is trained with masks, and compared with them."""
+    if families.MASKS not in families.family_of(pipeline.model).outputs(pipeline.model):
+        return
+    named = {"train_input_reader": pipeline.train_input_reader}
+    named |= {f"eval_input_reader[{index}]": reader for index, reader in enumerate(pipeline.eval_input_reader)}
+    for name, reader in named.items():
+        if not reader.load_instance_masks:
+            raise errors.ConfigError(
+                f"{name}.load_instance_masks: the model predicts masks, which are trained and judged with those of the "
+                "records",
+                expected="true",
+                received="false",
+                fix=f"--set {name.partition('[')[0]}.load_instance_masks=true; or train boxes alone with "
+                "--set model.faster_rcnn.number_of_stages=2",
+            )
 
 
 def _check_expressions(name, expressions):

@@ -6,9 +6,9 @@ To add a family, write a module here with its row, a package `models/NAME` that 
 
 from tfodhelper import errors
 from tfodhelper.families import faster_rcnn, ssd
-from tfodhelper.families.spec import BOXES, PROPOSALS, Family
+from tfodhelper.families.spec import BOXES, MASKS, PROPOSALS, Family
 
-__all__ = ["BOXES", "PROPOSALS", "TABLE", "Family", "architecture_of", "family_of", "find_family", "names"]
+__all__ = ["BOXES", "MASKS", "PROPOSALS", "TABLE", "Family", "architecture_of", "family_of", "find_family", "names"]
 
 TABLE = (ssd.FAMILY, faster_rcnn.FAMILY)
 

@@ -1,14 +1,15 @@
 """Two-stage detectors (Ren et al. 2015; arXiv 1506.01497), with both stages or with the first one alone."""
 
 from tfodhelper.families import anchors, faster_rcnn_values, input_size, shared_rules, spec
-from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, Unsupported, Untrainable, make
+from tfodhelper.families.rules import LEGACY, SAME_NUMBERS, Hint, Only, SupportedWhen, Unsupported, Untrainable, make
 from tfodhelper.fields import Losses
 
 BATCH_SIZE = 2  # where the input is at most SMALL_INPUT_PIXELS, else 1: a card of 8 GB holds it
 SMALL_INPUT_PIXELS = 640 * 640
 FEWEST_DRAWN = 16  # proposals per image in training, below which the second stage sees too little
 
-_NO_MASKS = Hint("there are no masks")
+_OF_MASKS = SupportedWhen(lambda message: message.predict_instance_masks, "there are no masks")
+_OF_THIRD_STAGE = SupportedWhen(faster_rcnn_values.has_masks, "there are no masks")
 _RULES = {
     "FasterRcnn": make(
         "num_classes image_resizer feature_extractor first_stage_anchor_generator first_stage_atrous_rate "
@@ -22,9 +23,9 @@ _RULES = {
         "use_matmul_crop_and_resize clip_anchors_to_image use_static_balanced_label_sampler use_static_shapes "
         "use_static_shapes_for_eval",
         context_config=Untrainable("Context R-CNN cannot be trained here yet"),
-        number_of_stages=Only(("1", "2"), "a third stage predicts masks, which are not supported; two train its boxes"),
-        second_stage_mask_prediction_loss_weight=_NO_MASKS,
-        resize_masks=_NO_MASKS,
+        number_of_stages=Only(("1", "2", "3"), "1 for proposals, 2 for detections, 3 for masks"),
+        second_stage_mask_prediction_loss_weight=_OF_THIRD_STAGE,
+        resize_masks=Hint("masks are always resized once, together with their image"),
         inplace_batchnorm_update=SAME_NUMBERS,
         use_matmul_gather_in_matcher=SAME_NUMBERS,
         use_partitioned_nms_in_first_stage=SAME_NUMBERS,
@@ -49,15 +50,15 @@ _RULES = {
         box_code_size=Only(("4",)),
     ),
     "MaskRCNNBoxPredictor": make(
-        "fc_hyperparams use_dropout dropout_keep_probability share_box_across_classes",
+        "fc_hyperparams use_dropout dropout_keep_probability share_box_across_classes predict_instance_masks",
         box_code_size=Only(("4",)),
-        conv_hyperparams=_NO_MASKS,
-        mask_prediction_conv_depth=_NO_MASKS,
-        mask_height=_NO_MASKS,
-        mask_width=_NO_MASKS,
-        mask_prediction_num_conv_layers=_NO_MASKS,
-        masks_are_class_agnostic=_NO_MASKS,
-        convolve_then_upsample_masks=_NO_MASKS,
+        conv_hyperparams=_OF_MASKS,
+        mask_prediction_conv_depth=_OF_MASKS,
+        mask_height=_OF_MASKS,
+        mask_width=_OF_MASKS,
+        mask_prediction_num_conv_layers=_OF_MASKS,
+        masks_are_class_agnostic=_OF_MASKS,
+        convolve_then_upsample_masks=_OF_MASKS,
     ),
     "ClassificationLoss": make("weighted_sigmoid weighted_sigmoid_focal weighted_softmax"),
     "HardExampleMiner": shared_rules.RULES["HardExampleMiner"]
@@ -89,6 +90,7 @@ _FEATURE_EXTRACTORS["faster_rcnn_nas"] = make(
 _LOSS_TERMS_OF_STAGES = (
     {Losses.RPN_LOCALIZATION: "proposals: localization", Losses.RPN_OBJECTNESS: "objectness"},
     {Losses.BOX_LOCALIZATION: "boxes: localization", Losses.BOX_CLASSIFICATION: "classification"},
+    {Losses.MASK: "masks"},
 )
 
 
@@ -117,7 +119,8 @@ def _smallest_anchor_px(model, side_px):
 
 def _outputs(model):
     """Without a second stage, the proposals are the output."""
-    return frozenset({spec.PROPOSALS} if model.faster_rcnn.number_of_stages == 1 else {spec.BOXES, spec.PROPOSALS})
+    stages = ({spec.PROPOSALS}, {spec.BOXES}, {spec.MASKS})
+    return frozenset().union(*stages[: model.faster_rcnn.number_of_stages])
 
 
 FAMILY = spec.Family(
@@ -147,6 +150,8 @@ FAMILY = spec.Family(
             "second_stage_classification_loss",
             "second_stage_classification_loss_weight",
             "second_stage_localization_loss_weight",
+            "second_stage_mask_prediction_loss_weight",
+            "resize_masks",
             "second_stage_post_processing",
             "use_matmul_crop_and_resize",
             "use_matmul_gather_in_matcher",

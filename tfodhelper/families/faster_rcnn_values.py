@@ -15,6 +15,8 @@ def check(message, is_training=True):
         values.check_suppression(message.second_stage_post_processing.batch_non_max_suppression)
         _check_predictor(message.second_stage_box_predictor)
         _check_maps(message)
+    if message.number_of_stages > 2:
+        _check_masks(message)
     _check_extractor(message.feature_extractor)
     num_anchors = _check_anchors(message.first_stage_anchor_generator)
     pyramid = pyramids.pyramid_of(message.feature_extractor)
@@ -26,7 +28,7 @@ def check(message, is_training=True):
 def _of_first_stage(message):
     return {
         "num_classes": (message.num_classes >= 1, "at least 1"),
-        "number_of_stages": (message.number_of_stages in (1, 2), "1 (proposals) or 2 (detections)"),
+        "number_of_stages": (message.number_of_stages in (1, 2, 3), "1 (proposals), 2 (detections) or 3 (masks)"),
         "first_stage_nms_iou_threshold": (0.0 <= message.first_stage_nms_iou_threshold <= 1.0, "0 to 1"),
         "first_stage_max_proposals": (message.first_stage_max_proposals >= 1, "at least 1"),
         "first_stage_minibatch_size": (message.first_stage_minibatch_size >= 1, "at least 1"),
@@ -69,14 +71,7 @@ def _check_predictor(predictor):
     if kind == "rfcn_box_predictor":
         values.require(kind, message, _of_position_sensitive_head(message))
         return
-    values.require(
-        kind,
-        message,
-        {
-            "predict_instance_masks": (not message.predict_instance_masks, "false"),
-            "predict_keypoints": (not message.predict_keypoints, "false"),
-        },
-    )
+    values.require(kind, message, {"predict_keypoints": (not message.predict_keypoints, "false")})
     values.check_dropout("mask_rcnn_box_predictor", message)
 
 
@@ -98,6 +93,61 @@ def _check_maps(message):
             expected="feature_extractor.type without _fpn",
             received=message.feature_extractor.type,
         )
+
+
+def has_masks(message):
+    """Whether a detector of a FasterRcnn message predicts masks."""
+    return message.number_of_stages > 2
+
+
+def _check_masks(message):
+    predictor = message.second_stage_box_predictor.mask_rcnn_box_predictor
+    if is_rfcn(message) or not predictor.predict_instance_masks:
+        raise errors.ConfigError(
+            "faster_rcnn.number_of_stages: the third stage predicts masks, and second_stage_box_predictor has none",
+            expected="mask_rcnn_box_predictor with predict_instance_masks: true, or number_of_stages: 2",
+            received="rfcn_box_predictor" if is_rfcn(message) else "predict_instance_masks: false",
+        )
+    if not predictor.HasField("conv_hyperparams"):
+        raise errors.ConfigError(
+            "mask_rcnn_box_predictor.conv_hyperparams",
+            expected="the hyperparams of the convolutions that predict masks",
+            received="nothing",
+        )
+    checks = {
+        "mask_height": (predictor.mask_height >= 1, "at least 1"),
+        "mask_width": (predictor.mask_width >= 1, "at least 1"),
+        "mask_prediction_conv_depth": (
+            predictor.mask_prediction_conv_depth >= 0,
+            "at least 1, or 0 for a depth by the number of classes",
+        ),
+        "mask_prediction_num_conv_layers": (predictor.mask_prediction_num_conv_layers >= 1, "at least 1"),
+    }
+    if predictor.convolve_then_upsample_masks:
+        side = side_of_region_features(message)
+        expected = f"with convolve_then_upsample_masks, a multiple of {side}, the side of a box's features"
+        for name in ("mask_height", "mask_width"):
+            length = getattr(predictor, name)
+            checks[name] = (length >= 1 and length % side == 0, expected)
+    values.require("mask_rcnn_box_predictor", predictor, checks)
+
+
+def pooled_side(message):
+    """Side of the crops after the pooling; 1 for R-FCN, whose head pools."""
+    if is_rfcn(message):
+        return 1
+    return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
+
+
+def side_of_region_features(message):
+    """Side of the features of a box that the head sees."""
+    side, name = pooled_side(message), message.feature_extractor.type
+    if pyramids.pyramid_of(message.feature_extractor) is not None:
+        return 1
+    if "inception_resnet" in name:
+        return (side - 3) // 2 + 1
+    # TF-Slim's ResNets have the stride of a stage in its last layer, which the last stage does not have.
+    return side if "resnet" in name and not name.endswith("_keras") else (side + 1) // 2
 
 
 def _check_extractor(extractor):

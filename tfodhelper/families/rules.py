@@ -105,6 +105,19 @@ class When:
         return ("hint", self.hint) if self.condition(message) else ("not supported", self.otherwise)
 
 
+@dataclasses.dataclass(frozen=True)
+class SupportedWhen(Supported):
+    """Read, and done, under a condition on the message that holds the field; else a hint."""
+
+    condition: Callable
+    hint: str
+
+    def judge(self, text, message):
+        """As `Unsupported.judge`."""
+        del text
+        return ("supported", "") if self.condition(message) else ("hint", self.hint)
+
+
 def make(names="", **others):
     """{field: rule}; the fields in `names`, separated by spaces, are supported."""
     return {name: Supported() for name in names.split()} | others

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 BOXES = "boxes"  # of known classes
 PROPOSALS = "proposals"  # boxes of any object
+MASKS = "masks"  # of detections, in the frames of their boxes
 
 
 def no_settings(model):
@@ -65,7 +66,7 @@ class Family:
         weights. Configurations that differ only in these describe the same network.
       check: model, whether to train -> None; raises a ConfigError where values contradict each other, or where the
         network cannot have them. The builder calls it too.
-      outputs: model -> what it detects: a frozenset of `BOXES` and `PROPOSALS`.
+      outputs: model -> what it detects: a frozenset of `BOXES`, `PROPOSALS` and `MASKS`.
       is_single_shot: whether its detectors have a `single_shot_output`, so that TFLite files can contain them.
     """
 

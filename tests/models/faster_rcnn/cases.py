@@ -6,7 +6,7 @@ from unittest import mock
 
 from tests.models.cases import BATCH, Cases, Variant
 from tests.models.ssd import cases as ssd
-from tfodhelper.fields import Losses, Predictions
+from tfodhelper.fields import Detections, Losses, Predictions
 from tfodhelper.models.faster_rcnn import build
 
 TEXT = """
@@ -42,6 +42,14 @@ PIECES = {
 }
 
 SHARED_BOXES = "mask_rcnn_box_predictor { fc_hyperparams { op: FC } share_box_across_classes: true }"
+
+MASKS = (
+    "mask_rcnn_box_predictor { fc_hyperparams { op: FC } predict_instance_masks: true mask_height: 7 mask_width: 6 "
+    "mask_prediction_conv_depth: 0 mask_prediction_num_conv_layers: 3 conv_hyperparams { "
+    "regularizer { l2_regularizer { weight: 1e-4 } } initializer { truncated_normal_initializer { stddev: 0.1 } } "
+    "%s } %s }"
+)
+THREE_STAGES = "number_of_stages: 3 second_stage_mask_prediction_loss_weight: 4"
 
 # A small ResNet has 17 batch norms: the stem's, and four of the one unit of each stage.
 VARIANTS = {
@@ -127,6 +135,33 @@ VARIANTS = {
             "crop": "initial_crop_size: 9 maxpool_kernel_size: 1 maxpool_stride: 1",
         },
     ),
+    "Mask R-CNN": Variant(17, 17, {"head": MASKS % ("", ""), "model": THREE_STAGES}),
+    # Those of the backbone are frozen; the three of the masks are not.
+    "Mask R-CNN, first generation, one mask, convolved first": Variant(
+        17 + 3,
+        3,
+        {
+            "type": "faster_rcnn_resnet50",
+            "extractor": "",
+            "resizer": ssd.ANY_SIZE,
+            "head": MASKS.replace("mask_width: 6", "mask_width: 12").replace("mask_height: 7", "mask_height: 8")
+            % (
+                "batch_norm { scale: true decay: 0.9 }",
+                "masks_are_class_agnostic: true convolve_then_upsample_masks: true",
+            ),
+            "model": THREE_STAGES,
+        },
+    ),
+    "Mask R-CNN, padded, products of matrices": Variant(
+        17,
+        0,
+        {
+            "extractor": "",
+            "resizer": ssd.PADDED,
+            "head": MASKS % ("", "share_box_across_classes: true"),
+            "model": THREE_STAGES + " use_matmul_crop_and_resize: true",
+        },
+    ),
     # Three smoothing layers, a coarse one, and one between the dense layers.
     "Faster R-CNN, pyramid": Variant(
         17 + 5,
@@ -173,6 +208,16 @@ def check_raw_predictions(detector, predictions):
     return 12, columns
 
 
+def shapes_of_masks(model):
+    """See `cases.Cases`."""
+    if model.faster_rcnn.number_of_stages < 3:
+        return {}
+    predictor = model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor
+    size = [predictor.mask_height, predictor.mask_width]
+    num_masks = 1 if predictor.masks_are_class_agnostic else model.faster_rcnn.num_classes
+    return {Detections.MASKS: [BATCH, 20, *size], Predictions.MASK_LOGITS: [BATCH * 20, num_masks, *size]}
+
+
 CASES = Cases(
     text=TEXT,
     pieces=PIECES,
@@ -182,5 +227,6 @@ CASES = Cases(
     raw_boxes_of_padded_input=False,
     has_box_of_each_class=lambda predictions: predictions[Predictions.REFINED_BOX_CODES].shape[1] > 1,
     runs_in_parts=False,
+    shapes_of_masks=shapes_of_masks,
     make_small=make_small,
 )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import images, parity, variants
-from tests.models.faster_rcnn.cases import SHARED_BOXES
+from tests.models.faster_rcnn.cases import MASKS, SHARED_BOXES
 from tests.models.ssd import cases as ssd
 from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
@@ -170,6 +170,7 @@ def test_weights_multiply_losses():
         np.testing.assert_allclose(losses[1][name], factor * losses[0][name], rtol=1e-5)
 
 
+WITHOUT_CONVOLUTIONS = "mask_rcnn_box_predictor { predict_instance_masks: true }"
 RFCN = "rfcn_box_predictor { depth: 16 }"
 PYRAMID = variants.CASES["faster_rcnn"].variants["Faster R-CNN, pyramid"].pieces
 
@@ -178,11 +179,21 @@ PYRAMID = variants.CASES["faster_rcnn"].variants["Faster R-CNN, pyramid"].pieces
     ("changes", "word"),
     [
         ({"model": "number_of_stages: 3"}, "number_of_stages"),
+        ({"model": "number_of_stages: 4"}, "number_of_stages"),
+        ({"model": "number_of_stages: 3", "head": WITHOUT_CONVOLUTIONS}, "conv_hyperparams"),
+        ({"model": "number_of_stages: 3", "head": RFCN, "crop": ""}, "rfcn_box_predictor"),
+        ({"model": "number_of_stages: 3", "head": MASKS % ("", "mask_height: 0")}, "mask_height"),
+        ({"model": "number_of_stages: 3", "head": MASKS % ("", "mask_prediction_num_conv_layers: 0")}, "num_conv"),
+        ({"model": "number_of_stages: 3", "head": MASKS % ("", "mask_prediction_conv_depth: -1")}, "conv_depth"),
+        (
+            {"model": "number_of_stages: 3", "head": MASKS % ("", "convolve_then_upsample_masks: true")},
+            "mask_height(.|\n)*a multiple of 2",
+        ),
         ({"model": "second_stage_batch_size: 13"}, "second_stage_batch_size"),
         ({"crop": "initial_crop_size: 8 maxpool_kernel_size: 9 maxpool_stride: 2"}, "maxpool_kernel_size"),
         ({"extractor": "first_stage_features_stride: 32"}, "first_stage_features_stride"),
         ({"anchors": "grid_anchor_generator { aspect_ratios: 1 }"}, "scales"),
-        ({"head": "mask_rcnn_box_predictor { predict_instance_masks: true }"}, "predict_instance_masks"),
+        ({"head": "mask_rcnn_box_predictor { predict_keypoints: true }"}, "predict_keypoints"),
         ({"head": RFCN}, "initial_crop_size"),
         ({"head": RFCN, "crop": "maxpool_stride: 2"}, "maxpool_stride"),
         ({"head": "rfcn_box_predictor { crop_height: 10 }", "crop": ""}, "crop_height(.|\n)*a multiple of .*=3"),

@@ -9,8 +9,8 @@ from tfodhelper import losses, resizers
 from tfodhelper.families import faster_rcnn_values, pyramids
 from tfodhelper.models import hyperparams, layers, parts, pixels
 from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, nasnet, resnet_v1
-from tfodhelper.models.faster_rcnn import detector, proposal_network, region_head
-from tfodhelper.models.heads import box_classifier, convolutional, position_sensitive
+from tfodhelper.models.faster_rcnn import build_heads, detector, proposal_network, region_head
+from tfodhelper.models.heads import box_classifier, convolutional
 from tfodhelper.models.necks import feature_pyramid
 from tfodhelper.ops import anchors as anchor_ops
 from tfodhelper.ops import crops, matcher, nms, sampler, target_assigner
@@ -24,9 +24,9 @@ def build_faster_rcnn(message, is_training):
     faster_rcnn_values.check(message, is_training)
     resizer = resizers.build_resizer(message.image_resizer)
     build = parts.look_up(FEATURE_EXTRACTORS, message.feature_extractor.type, "faster_rcnn.feature_extractor.type")
-    has_two_stages = message.number_of_stages == 2
+    has_two_stages = message.number_of_stages > 1
     frozen = not (message.feature_extractor.batch_norm_trainable and is_training)
-    crop_side = _pooled_side(message) if has_two_stages else None
+    crop_side = faster_rcnn_values.pooled_side(message) if has_two_stages else None
     features = build(message.feature_extractor, frozen, crop_side)
     anchors = _build_anchors(message.first_stage_anchor_generator)
     depths = (features["neck"] or features["backbone"]).depths
@@ -51,20 +51,14 @@ def build_faster_rcnn(message, is_training):
 
 def _build_region_head(message, backbone, is_training):
     """A `RegionHead` from a FasterRcnn message and the layers that its crops go through."""
-    build, predictor = parts.choose(message.second_stage_box_predictor, "box_predictor_oneof", HEADS)
+    settings, depth = _build_second_stage(message), backbone.depths[0]
     layers_of_stage = region_head.RegionLayers(
         backbone=backbone,
-        head=build(message, predictor, backbone.depths[0], not is_training),
+        head=build_heads.build_head(message, depth, not is_training),
         cropping=None if faster_rcnn_values.is_rfcn(message) else _build_cropping(message),
+        masks=build_heads.build_mask_stage(message, depth, settings.assigner, not is_training),
     )
-    return region_head.RegionHead(message.num_classes, layers_of_stage, _build_second_stage(message))
-
-
-def _pooled_side(message):
-    """Side of the crops after the pooling; 1 for R-FCN, whose head pools."""
-    if faster_rcnn_values.is_rfcn(message):
-        return 1
-    return (message.initial_crop_size - message.maxpool_kernel_size) // message.maxpool_stride + 1
+    return region_head.RegionHead(message.num_classes, layers_of_stage, settings)
 
 
 def _build_resnet(message, frozen, crop_side, units, depth=resnet_v1.STEM_DEPTH, slim=False):
@@ -213,31 +207,6 @@ def _build_rpn(message, depths, num_anchors, frozen):
     return block, head
 
 
-def _build_head(message, predictor, depth, frozen):
-    """A `BoxClassifierHead` from a FasterRcnn message and its MaskRCNNBoxPredictor message."""
-    layout = box_classifier.HeadLayout(
-        num_classes=message.num_classes,
-        share_boxes=predictor.share_box_across_classes,
-        dropout_rate=1.0 - predictor.dropout_keep_probability if predictor.use_dropout else None,
-        norm=hyperparams.build_hyperparams(predictor.fc_hyperparams).norm,
-    )
-    return box_classifier.BoxClassifierHead(depth, layout, frozen)
-
-
-def _build_position_sensitive_head(message, predictor, depth, frozen):
-    """A `PositionSensitiveHead` from a FasterRcnn message and its RfcnBoxPredictor message."""
-    layout = position_sensitive.HeadLayout(
-        num_classes=message.num_classes,
-        depth=predictor.depth,
-        num_bins=(predictor.num_spatial_bins_height, predictor.num_spatial_bins_width),
-        crop_size=(predictor.crop_height, predictor.crop_width),
-        # The first generation's graphs for images of any size have TensorFlow's operation for the crops.
-        drops_outside=parts.is_first_generation(message.feature_extractor.type),
-    )
-    own = hyperparams.build_hyperparams(predictor.conv_hyperparams)
-    return position_sensitive.PositionSensitiveHead(depth, layout, own, frozen)
-
-
 def _build_first_stage(message, anchors):
     """A `proposal_network.FirstStage` from a FasterRcnn message."""
     draw = sampler.BalancedSampler(message.first_stage_minibatch_size, message.first_stage_positive_balance_fraction)
@@ -325,8 +294,6 @@ ANCHOR_GENERATORS = {
     "grid_anchor_generator": _build_grid_anchors,
     "multiscale_anchor_generator": _build_multiscale_anchors,
 }
-
-HEADS = {"mask_rcnn_box_predictor": _build_head, "rfcn_box_predictor": _build_position_sensitive_head}
 
 FEATURE_EXTRACTORS = {
     "faster_rcnn_inception_resnet_v2_keras": _build_inception_resnet,

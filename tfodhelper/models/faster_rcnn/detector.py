@@ -1,7 +1,8 @@
 """Two-stage detectors (Ren et al. 2015; arXiv 1506.01497).
 
 The first stage proposes boxes that hold any object (`proposal_network`); the second one classifies and corrects what it
-cuts out of the feature maps there (`region_head`). Boxes are in pixels of the model input between them.
+cuts out of the feature maps there (`region_head`); the third one of Mask R-CNN predicts masks (`mask_stage`). Boxes are
+in pixels of the model input between them.
 
 Shape letters: B batch, P proposals of an image, K classes.
 """
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from tfodhelper.checkpoints.keys import Part
 from tfodhelper.families import roles
-from tfodhelper.fields import Predictions
+from tfodhelper.fields import Inputs, Predictions
 from tfodhelper.models import detector, pixels, slim_naming
 from tfodhelper.models.faster_rcnn import frames
 from tfodhelper.ops import sampler
@@ -61,6 +62,8 @@ class FasterRCNNDetector(detector.Detector):
             proposals, count = self.region_head.draw(proposals, count, groundtruth, image_shape, self.sample_order)
         predictions.update(self.region_head.predict(feature_maps, image_shape, proposals, training))
         predictions[Predictions.NUM_PROPOSALS] = count
+        if self.region_head.masks is not None and not training:
+            predictions[Inputs.TRUE_IMAGE_SHAPE] = true_image_shapes  # for the losses of the masks
         return predictions
 
     def losses(self, predictions, groundtruth, training=False):
@@ -83,6 +86,8 @@ class FasterRCNNDetector(detector.Detector):
             parts.append(Part(_PROPOSAL_FEATURES, first.neck, roles.NECK))
         if second is not None:
             parts += [_region_features_part(first, second), _head_part(second)]
+            if second.masks is not None:
+                parts.append(_mask_head_part(second.masks.head))
         return [*parts, _block_part(first)]
 
 
@@ -140,4 +145,15 @@ def _head_part(second):
         role=roles.HEAD,
         class_columns=second.head.class_columns(),
         slim_names=second.head.slim_names("SecondStageBoxPredictor"),
+    )
+
+
+def _mask_head_part(head):
+    return Part(
+        scope=head.scope,
+        module=head,
+        role=roles.HEAD,
+        class_columns=head.class_columns(),
+        sized_by_classes=head.sized_by_classes(),
+        slim_names=head.slim_names("SecondStageBoxPredictor"),
     )

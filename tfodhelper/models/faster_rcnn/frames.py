@@ -20,6 +20,12 @@ def true_windows(true_image_shapes):
     return tf.concat([tf.zeros_like(far_corners), far_corners], axis=1)
 
 
+def of_true_images(boxes, true_image_shapes):
+    """Boxes [B, N, 4] normalized to the true images -> in pixels of the padded model inputs."""
+    sides = tf.cast(true_image_shapes[:, :2], tf.float32)
+    return boxes * tf.tile(sides[:, tf.newaxis], [1, 1, 2])
+
+
 def assign(assigner, boxes_px, groundtruth, image_shape, classes=None):
     """Assigns ground truth to boxes in pixels.
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper import losses as loss_ops
-from tfodhelper.fields import Losses, Predictions
-from tfodhelper.models.faster_rcnn import frames
+from tfodhelper.fields import Detections, Inputs, Losses, Predictions
+from tfodhelper.models.faster_rcnn import frames, mask_stage
 from tfodhelper.ops import box_coder, crops, hard_mining, nms, sampler, target_assigner
 
 
@@ -61,11 +61,13 @@ class RegionLayers:
       head: features of crops -> box codes [N, 1 or K, 4], class logits [N, K + 1]; that of R-FCN also takes the
         proposals.
       cropping: a `Cropping`; None: the head cuts the proposals out of its own maps.
+      masks: a `MaskStage`, which needs a `cropping`; None: no masks are predicted.
     """
 
     backbone: tf.Module
     head: tf.Module
     cropping: Cropping | None = None
+    masks: mask_stage.MaskStage | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +106,7 @@ class RegionHead(tf_keras.layers.Layer):
 
     def __init__(self, num_classes, layers, settings, name="region_head"):
         super().__init__(name=name)
-        self.backbone, self.head = layers.backbone, layers.head
+        self.backbone, self.head, self.masks = layers.backbone, layers.head, layers.masks
         self._cropping: Cropping | None = layers.cropping
         self._num_classes = num_classes
         self._settings: SecondStage = settings
@@ -144,7 +146,7 @@ class RegionHead(tf_keras.layers.Layer):
           training: whether dropout works and batch norm moves.
 
         Returns:
-          Raw predictions of proposals, keys of `fields.Predictions`.
+          Raw predictions of proposals, keys of `fields.Predictions`; in training, masks are among them.
         """
         height, width = image_shape[1], image_shape[2]
         normalized = frames.normalize(proposals, height, width)
@@ -152,24 +154,48 @@ class RegionHead(tf_keras.layers.Layer):
             (features,) = self.backbone(feature_maps[0], training=training)
             codes, class_logits = self.head(features, normalized, training=training)
         else:
-            exact = [tf.cast(features, tf.float32) for features in feature_maps]
-            regions = self._cropping.apply(exact, normalized, (height, width))
-            regions = tf.cast(regions, feature_maps[0].dtype)
-            (features,) = self.backbone(regions, training=training)
+            features = self._cut_out(feature_maps, image_shape, normalized, training)
             codes, class_logits = self.head(features, training=training)
-        return {
+        predictions = {
             Predictions.PROPOSALS: normalized,
             Predictions.PROPOSALS_PX: proposals,
             Predictions.CLASSIFIER_FEATURES: features,
             Predictions.REFINED_BOX_CODES: codes,
             Predictions.CLASS_LOGITS: class_logits,
         }
+        if training and self.masks is not None:
+            predictions[Predictions.MASK_LOGITS] = self.masks.predict(features, training)
+        return predictions
+
+    def _cut_out(self, feature_maps, image_shape, boxes, training):
+        """Features [N, h, w, c] of normalized boxes [B, P, 4]."""
+        exact = [tf.cast(features, tf.float32) for features in feature_maps]
+        regions = self._cropping.apply(exact, boxes, (image_shape[1], image_shape[2]))
+        (features,) = self.backbone(tf.cast(regions, feature_maps[0].dtype), training=training)
+        return features
+
+    def predict_masks(self, predictions, boxes, classes):
+        """Predicts the masks of detections, from features that are cut out at their boxes.
+
+        Args:
+          predictions: of the first stage.
+          boxes: float32 [B, D, 4], normalized to the padded model input.
+          classes: float32 [B, D], 0-based.
+
+        Returns:
+          Logits float32 [B x D, 1 or K, h, w] and the masks of the classes, float32 [B, D, h, w], 0 to 1.
+        """
+        feature_maps, image_shape = predictions[Predictions.FEATURE_MAPS], predictions[Predictions.IMAGE_SHAPE]
+        logits = self.masks.predict(self._cut_out(feature_maps, image_shape, boxes, training=False), training=False)
+        masks = tf.sigmoid(mask_stage.choose_class(logits, tf.cast(tf.reshape(classes, [-1]), tf.int32)))
+        return logits, tf.reshape(masks, [-1, boxes.shape[1], *masks.shape[1:]])
 
     def losses_of(self, predictions, groundtruth):
         """Means over the images of the proposals' mean losses.
 
         Args:
-          predictions: from `predict`, with the number of proposals and the image shape.
+          predictions: from `predict`, with the number of proposals and the image shape; with masks outside training
+            also those of the first stage, the true shapes, and, where known, what `postprocess` returned.
           groundtruth: see `Detector.losses`.
 
         Returns:
@@ -194,13 +220,29 @@ class RegionHead(tf_keras.layers.Layer):
         def mean(values, weight):
             return weight * tf.reduce_mean(tf.reduce_sum(values, axis=1))
 
-        return {
+        losses = {
             Losses.BOX_LOCALIZATION: mean(localization, settings.localization_weight),
             Losses.BOX_CLASSIFICATION: mean(classification, settings.classification_weight),
         }
+        return losses if self.masks is None else losses | self._mask_losses(predictions, groundtruth)
+
+    def _mask_losses(self, predictions, groundtruth):
+        """Of the proposals in training, else of the detections."""
+        image_shape, true_shapes = predictions[Predictions.IMAGE_SHAPE], predictions.get(Inputs.TRUE_IMAGE_SHAPE)
+        if true_shapes is None:
+            boxes, count = predictions[Predictions.PROPOSALS_PX], predictions[Predictions.NUM_PROPOSALS]
+        else:
+            if Detections.MASKS not in predictions:
+                predictions = predictions | self.postprocess(predictions, true_shapes, None)
+            boxes = frames.of_true_images(predictions[Detections.BOXES], true_shapes)
+            count = tf.cast(predictions[Detections.NUM], tf.int32)
+        return self.masks.losses_of(predictions[Predictions.MASK_LOGITS], boxes, count, groundtruth, image_shape)
 
     def postprocess(self, predictions, true_image_shapes, score_threshold):
-        """See `Detector.postprocess`; raw boxes are clipped, and normalized to the true image."""
+        """See `Detector.postprocess`; raw boxes are clipped, and normalized to the true image.
+
+        With masks, these and their logits are among the detections.
+        """
         proposals = predictions[Predictions.PROPOSALS_PX]
         num_proposals = proposals.shape[1]
         codes = predictions[Predictions.REFINED_BOX_CODES]
@@ -218,7 +260,17 @@ class RegionHead(tf_keras.layers.Layer):
         selected = self._settings.suppression.select(
             boxes, tf.where(is_proposal[..., tf.newaxis], scores[..., 1:], -1.0), windows, score_threshold
         )
-        return frames.make_detections(selected, raw_boxes, scores, windows)
+        detections = frames.make_detections(selected, raw_boxes, scores, windows)
+        if self.masks is None:
+            return detections
+        image_shape = predictions[Predictions.IMAGE_SHAPE]
+        boxes = frames.normalize(
+            frames.of_true_images(detections[Detections.BOXES], true_image_shapes), image_shape[1], image_shape[2]
+        )
+        logits, masks = self.predict_masks(predictions, boxes, detections[Detections.CLASSES])
+        is_detection = tf.sequence_mask(selected.num, boxes.shape[1])
+        masks = tf.where(is_detection[..., tf.newaxis, tf.newaxis], masks, 0.0)
+        return detections | {Detections.MASKS: masks, Predictions.MASK_LOGITS: logits}
 
     def _class_logits(self, predictions):
         """float32 [B, P, K + 1], background first."""
