@@ -273,6 +273,21 @@ TWO_STAGE_VARIANTS = {
             f"{POSITIONS}.conv_hyperparams.batch_norm={{decay: 0.9}}",
         ],
     ),
+    "masks": (
+        "faster_rcnn_resnet50_coco_2018_01_28",
+        [
+            f"{RCNN}.number_of_stages=3",
+            f"{RCNN}.second_stage_mask_prediction_loss_weight=4",
+            f"{BOXES}.predict_instance_masks=true",
+            f"{BOXES}.conv_hyperparams={{initializer {{random_normal_initializer {{stddev: 0.01}}}}}}",
+            f"{BOXES}.mask_prediction_conv_depth=0",
+            f"{BOXES}.mask_height=14",
+            f"{BOXES}.mask_width=21",
+            f"{BOXES}.mask_prediction_num_conv_layers=3",
+            f"{BOXES}.masks_are_class_agnostic=true",
+            f"{BOXES}.convolve_then_upsample_masks=true",
+        ],
+    ),
     "first stage alone": ("faster_rcnn_resnet50_lowproposals_coco_2018_01_28", [f"{RCNN}.number_of_stages=1"]),
     "pyramid": (
         "faster_rcnn_resnet50_v1_fpn_640x640_coco17_tpu-8",

@@ -42,6 +42,9 @@ class FakeDetector(tf_keras.Model):
         red = tf.reduce_mean(feature_maps[0][..., 0], axis=[1, 2])
         return {"red": self.gain * red, fields.Predictions.FEATURE_MAPS: feature_maps}
 
+    def served_predictions(self, predictions):
+        return {}
+
     def postprocess(self, predictions, true_image_shapes, score_threshold=None):
         red = predictions["red"]
         batch = tf.shape(red)[0]

@@ -2,7 +2,8 @@
 
 `serving_default` has the names, dtypes and shapes that programs written for the Object Detection API's exports expect:
 one input `input_tensor`, and float32 outputs with the keys of `fields.Detections`, classes counted from 1 as in the
-label map; its graph uses only operations that converters and servers of such exports support.
+label map; its graph uses only operations that converters and servers of such exports support. A detector of masks also
+gives its raw predictions, as such exports do.
 
 Further signatures are for `prediction`, which uses them if they exist: `serving_prepare` makes a model input from one
 image of any size, so that threads can do this, and `serving_prepared` runs a batch of such inputs. It takes the minimum
@@ -33,7 +34,8 @@ SERVING_PREPARE, SERVING_PREPARED = "serving_prepare", "serving_prepared"
 SERVING_EXTRACT, SERVING_CONCLUDE = "serving_extract", "serving_conclude"
 INPUT_TENSOR = "input_tensor"
 
-_RAW = (fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES)
+_DETECTIONS = frozenset(value for name, value in vars(fields.Detections).items() if name.isupper())
+_NOT_RAW = _DETECTIONS - {fields.Detections.RAW_BOXES, fields.Detections.RAW_SCORES}
 _SPECS_AFTER_INPUTS = (
     tf.TensorSpec([None, 3], tf.int32, name=Prepared.TRUE_IMAGE_SHAPES),
     tf.TensorSpec([], tf.float32, name=Prepared.SCORE_THRESHOLD),
@@ -271,13 +273,14 @@ def _trace_prepare(detector, to_image, specs):
 def _detect(detector, inputs, true_image_shapes):
     """Model inputs -> float32 detections, classes counted from 1."""
     raw = detector.predict_raw(inputs, true_image_shapes, training=False)
-    return _as_served(detector.postprocess(raw, true_image_shapes))
+    detections = detector.postprocess(raw, true_image_shapes)
+    return _as_served({**detector.served_predictions(raw), **detections})
 
 
 def _postprocess_above(detector, raw, true_image_shapes, score_threshold):
     """Raw predictions -> float32 detections above a score, classes counted from 1, and features."""
     detections = detector.postprocess(raw, true_image_shapes, score_threshold=score_threshold)
-    detections = {key: value for key, value in detections.items() if key not in _RAW}
+    detections = {key: value for key, value in detections.items() if key in _NOT_RAW}
     return _as_served({**detections, **_pool_features(raw)})
 
 

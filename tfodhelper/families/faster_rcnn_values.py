@@ -96,8 +96,9 @@ def _check_maps(message):
 
 
 def has_masks(message):
-    """Whether a detector of a FasterRcnn message predicts masks."""
-    return message.number_of_stages > 2
+    """Whether a detector of a FasterRcnn message predicts masks; with fewer stages it does without their weights."""
+    has_head = message.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks
+    return has_head and message.number_of_stages > 2
 
 
 def _check_masks(message):

@@ -112,15 +112,29 @@ class Detector(tf_keras.Model, abc.ABC):
         """
         raise TypeError(f"{type(self).__name__} runs in one piece only")
 
+    def served_predictions(self, predictions):
+        """What exports contain besides the detections, as those of the Object Detection API do.
+
+        Args:
+          predictions: from `predict_raw`.
+
+        Returns:
+          {name: tensor}; empty for most detectors.
+        """
+        del predictions
+        return {}
+
     @abc.abstractmethod
     def losses(self, predictions, groundtruth, training=False):
         """Compares raw predictions with ground truth. (A tf_keras property of this name is not wanted here.)
 
         Args:
-          predictions: from `predict_raw`.
+          predictions: from `predict_raw`. Outside training, a detector of masks compares those of its detections: it
+            takes them where what `postprocess` returned is there too, and else finds them again.
           groundtruth: keys of `fields.Groundtruth`: boxes float32 [B, M, 4] normalized to the padded model input,
             classes int32 [B, M], 0-based, weights float32 [B, M]. Padding rows have zero boxes, class -1 and weight
-            0.
+            0. For a detector of masks also masks uint8 [B, M, height, width] in the frame of the boxes, and perhaps
+            their weights float32 [B, M].
           training: as in `predict_raw`.
 
         Returns:

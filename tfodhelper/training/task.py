@@ -222,9 +222,9 @@ class DetectionTask(base_task.Task):
         del metrics
         features, labels = inputs
         predictions = self._predict(model, features)
-        logs = self.compute_losses(model, predictions, labels)
         threshold = _score_threshold(model)
         detections = model.postprocess(predictions, features[Inputs.TRUE_IMAGE_SHAPE], score_threshold=threshold)
+        logs = self.compute_losses(model, {**predictions, **detections}, labels)
         logs.update({key: detections[key] for key in _DETECTIONS})
         logs.update({key: predictions[key] for key in _PROPOSALS if key in predictions})
         logs.update({key: labels[key] for key in _LABELS})

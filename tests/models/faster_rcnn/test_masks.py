@@ -10,6 +10,7 @@ from tests.models import images, variants
 from tests.models.faster_rcnn.cases import MASKS
 from tests.models.ssd import cases as ssd
 from tfodhelper.checkpoints import class_rows, restore, save
+from tfodhelper.exporting import serving
 from tfodhelper.families import faster_rcnn_values
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
 from tfodhelper.models.faster_rcnn import build, build_heads, mask_stage
@@ -212,3 +213,33 @@ def test_depth_is_read_from_the_configuration():
     shapes = [v.shape.as_list() for k, v in stage.head.checkpoint_keys().items() if k.endswith("kernel")]
     assert shapes == [[3, 3, 16, 5], [3, 3, 5, 5], [3, 3, 5, 3]]
     assert isinstance(stage.head.hidden[0].convolution, instance_masks.EnlargingConvolution)
+
+
+def test_an_export_has_the_outputs_of_the_object_detection_api():
+    """What its exporter writes for the published Mask R-CNN of the second zoo, all float32."""
+    detector = variants.build_variant(NAME, is_training=False)
+    module = serving.ServingModule(detector, "image_tensor", 1)
+    (image,) = images.make_images()[:1]
+    outputs = module.signatures[serving.SERVING_DEFAULT](tf.constant(image[np.newaxis]))
+    assert set(outputs) == {
+        *("anchors", "box_classifier_features", "class_predictions_with_background", "final_anchors", "image_shape"),
+        *("detection_anchor_indices", "detection_boxes", "detection_classes", "detection_masks", "detection_scores"),
+        *("detection_multiclass_scores", "mask_predictions", "num_detections", "num_proposals", "proposal_boxes"),
+        *("proposal_boxes_normalized", "raw_detection_boxes", "raw_detection_scores", "refined_box_encodings"),
+        *("rpn_box_encodings", "rpn_objectness_predictions_with_background"),
+    }
+    assert {value.dtype for value in outputs.values()} == {tf.float32}
+    assert outputs["detection_masks"].shape == [1, 20, 7, 6]
+    np.testing.assert_array_equal(outputs["final_anchors"], outputs["proposal_boxes_normalized"])
+    prepared = module.signatures[serving.SERVING_PREPARE](input_tensor=tf.constant(image))
+    scores = outputs["detection_scores"].numpy()[0, : int(outputs["num_detections"][0])]
+    for threshold in (0.0, 0.5, 1.5):
+        above = module.signatures[serving.SERVING_PREPARED](
+            inputs=prepared["inputs"][tf.newaxis],
+            true_image_shapes=prepared["true_image_shape"][tf.newaxis],
+            score_threshold=tf.constant(threshold),
+        )
+        num = int(above["num_detections"][0])
+        assert num == np.sum(scores > threshold)
+        np.testing.assert_allclose(above["detection_masks"][0, :num], outputs["detection_masks"][0, :num], atol=1e-5)
+        assert "mask_predictions" not in above and "raw_detection_boxes" not in above

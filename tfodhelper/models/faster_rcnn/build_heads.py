@@ -1,5 +1,6 @@
 """From a FasterRcnn message to the layers that predict something for each proposal."""
 
+from tfodhelper.families import faster_rcnn_values
 from tfodhelper.models import hyperparams, parts
 from tfodhelper.models.faster_rcnn import mask_stage
 from tfodhelper.models.heads import box_classifier, instance_masks, position_sensitive
@@ -26,7 +27,7 @@ def build_mask_stage(message, depth, assigner, frozen):
       assigner: the `TargetAssigner` of the second stage.
       frozen: whether batch norm statistics stay as they are.
     """
-    if message.number_of_stages < 3:
+    if not faster_rcnn_values.has_masks(message):
         return None
     predictor = message.second_stage_box_predictor.mask_rcnn_box_predictor
     is_chosen = predictor.mask_prediction_conv_depth == 0

@@ -16,6 +16,7 @@ from tfodhelper.models import detector, pixels, slim_naming
 from tfodhelper.models.faster_rcnn import frames
 from tfodhelper.ops import sampler
 
+_BOXES_OF_LAST_CODES = "final_anchors"  # what the Object Detection API calls the proposals once more
 _PROPOSAL_FEATURES = "_feature_extractor_for_proposal_features"  # scope in checkpoints
 
 
@@ -77,6 +78,14 @@ class FasterRCNNDetector(detector.Detector):
         """See `Detector.postprocess`; raw boxes are clipped, and normalized to the true image."""
         last_stage = self.region_head or self.proposal_network
         return last_stage.postprocess(predictions, true_image_shapes, score_threshold)
+
+    def served_predictions(self, predictions):
+        """See `Detector.served_predictions`: with masks, all raw predictions that are single tensors."""
+        if self.region_head is None or self.region_head.masks is None:
+            return {}
+        single = {key: value for key, value in predictions.items() if not isinstance(value, list)}
+        del single[Inputs.TRUE_IMAGE_SHAPE]
+        return single | {_BOXES_OF_LAST_CODES: predictions[Predictions.PROPOSALS]}
 
     def parts(self):
         """See `Detector.parts`."""
