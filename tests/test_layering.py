@@ -37,7 +37,8 @@ _TRAINING = {
     *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
     *("tflite", "training", "zoo"),
 }
-EVERYTHING = _TRAINING | {"active_learning", "features", "prediction", "review", "run_folder", "tile_evaluation"}
+EVERYTHING = _TRAINING | {"active_learning", "explaining", "features", "prediction", "review", "run_folder"}
+EVERYTHING |= {"tile_evaluation"}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -144,6 +145,15 @@ LAYERS = {
     "prediction.film_results": ({"prediction", "render"}, {"numpy"}),
     "prediction.predict_film": ({"config", "prediction", "tensorflow_setup"}, set()),
     "prediction.predict_images": ({"config", "prediction", "tensorflow_setup", "tiling"}, set()),
+    "explaining": (
+        {"box_geometry", "checkpoints", "exporting", "models", "prediction", "render"},
+        {"numpy", "PIL", "tensorflow", "tf_keras"},
+    ),
+    "explaining.options": ({"config.options"}, set()),
+    "explaining.explain_images": (
+        {"annotations", "config", "explaining", "exporting", "prediction", "render", "tensorflow_setup"},
+        {"numpy", "PIL"},
+    ),
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (

@@ -9,7 +9,7 @@
 
 What a program needs:
 
-  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check
+  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check; explain
   a detector       Predictor, which gives a Prediction for each image, with a Detection for each object
   active learning  create_workspace, run_rounds; Question and Answer for an oracle of one's own
   files            read_ and write_ annotation (Annotation, Box), label_map (LabelMap), pipeline
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editor
     from tfodhelper.api.jobs import check as check
     from tfodhelper.api.jobs import convert as convert
     from tfodhelper.api.jobs import evaluate as evaluate
+    from tfodhelper.api.jobs import explain as explain
     from tfodhelper.api.jobs import export as export
     from tfodhelper.api.jobs import make_pipeline as make_pipeline
     from tfodhelper.api.jobs import run as run
@@ -72,6 +73,7 @@ _MODULES = {
     "convert_with_beam": "api.clusters",
     "create_workspace": "api.rounds",
     "evaluate": "api.jobs",
+    "explain": "api.jobs",
     "export": "api.jobs",
     "find_model": "api.files",
     "list_models": "api.files",

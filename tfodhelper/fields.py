@@ -81,6 +81,7 @@ class Predictions:
     # drawn in training); padding: zeros
     PROPOSALS_PX = "proposal_boxes"  # float32 [B, P, 4], in pixels of the padded model input
     NUM_PROPOSALS = "num_proposals"  # int32 [B]
+    PROPOSAL_ANCHORS = "proposal_anchor_indices"  # int32 [B, P], rows of `ANCHORS`; not in training
     CLASSIFIER_FEATURES = "box_classifier_features"  # float32 [N, h, w, c]; of R-FCN [B, h, w, c]
     REFINED_BOX_CODES = "refined_box_encodings"  # float32 [N, 1 or K, 4]
     MASK_LOGITS = "mask_predictions"  # float32 [N, 1 or K, mask height, mask width]; of detections N = B x D

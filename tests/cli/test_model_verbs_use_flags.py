@@ -38,6 +38,10 @@ RUNS = {
     "eval": ["--model_dir={0}/run", "--strategy=cpu"],
     "export": ["--trained_checkpoint_dir={0}/run", "--output_directory={1}"],
     "predict": ["--saved_model_dir={0}/run", "--output_dir={1}", "--draw", "--write_xml", "{0}/set"],
+    "explain": [
+        *("--trained_checkpoint_dir={0}/run", "--output_dir={1}", "--layer=backbone.blocks.4", "--filter=0"),
+        *("--filter_steps=2", "--score_threshold=0", "{0}/pool"),
+    ],
     "check": ["--data_dir={0}/set", "--model={0}/run", "--output_dir={1}"],
     "stats": ["--data_dir={0}/set", "--features={0}/run", "--output_dir={1}"],
 }

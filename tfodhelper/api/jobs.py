@@ -7,8 +7,9 @@ from typing import Any
 
 from tfodhelper import errors, run_folder, tensorflow_setup
 from tfodhelper.api.keywords import takes_fields_of
-from tfodhelper.api.results import CheckResult, Evaluation, RunResult, TrainResult
+from tfodhelper.api.results import CheckResult, Evaluation, ExplainResult, RunResult, TrainResult
 from tfodhelper.config.options import WriteConfigOptions
+from tfodhelper.explaining.options import ExplainOptions
 from tfodhelper.exporting.options import ExportOptions
 from tfodhelper.records.options import ConvertOptions
 from tfodhelper.records.result import ConvertResult
@@ -177,6 +178,33 @@ def check(options: ReviewOptions) -> CheckResult:
     plan = check_set.check_set(options)
     return CheckResult(
         has_errors=plan.has_errors, num_images=len(plan.examination.images), findings=tuple(plan.findings)
+    )
+
+
+@takes_fields_of(ExplainOptions)
+def explain(options: ExplainOptions) -> ExplainResult:
+    """Shows why a detector finds what it finds: heat maps, layers, anchors or proposals, and filters, as pictures.
+
+        result = tfodhelper.explain(trained_checkpoint_dir="runs/first", output_dir="explained", images=["photo.jpg"])
+        print(result.page, result.explanations[0]["layer"])
+
+    It needs gradients, and so a checkpoint with its pipeline.config; an exported model alone will not do.
+
+    Returns:
+      An `ExplainResult`.
+
+    Raises:
+      TfodhelperError: a checkpoint that does not fit the configuration, a layer or channel that does not exist, a
+        folder that is not empty.
+    """
+    from tfodhelper.explaining import explain_images
+
+    result = explain_images.explain(options)
+    return ExplainResult(
+        page=None if result.folder is None else result.folder / explain_images.PAGE,
+        layers=result.layers,
+        explanations=tuple(result.explanations),
+        filters=tuple(result.filters),
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from tfodhelper import run_layout
 from tfodhelper.annotations.findings import Finding
@@ -103,6 +104,24 @@ class CheckResult:
     has_errors: bool
     num_images: int
     findings: tuple[Finding, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainResult:
+    """What a detector was asked about.
+
+    Attributes:
+      page: explanations.html, with all pictures; None if layers were only listed.
+      layers: {name: shape of its output} with `list_layers`, else empty.
+      explanations: one entry for each detection, as in explanations.json: its class, score and box, where it comes
+        from, its scores with parts of the image hidden, and paths of its pictures.
+      filters: one entry for each channel: its layer and number, the path of the picture, and the mean activation.
+    """
+
+    page: pathlib.Path | None
+    layers: Mapping[str, tuple[int, ...]]
+    explanations: tuple[Mapping[str, Any], ...]
+    filters: tuple[Mapping[str, Any], ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,10 @@ VERBS = {
     "eval": ("tfodhelper.cli.eval", "evaluate the checkpoints of a training"),
     "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
     "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
+    "explain": (
+        "tfodhelper.cli.explain",
+        "show why a detector finds what it finds: heat maps, boxes, filters",
+    ),
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
     "active": ("tfodhelper.cli.active", "active learning: rounds that let the detector label a pool of images"),
     "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text, CSV or TFRecords to LabelImg XML"),

@@ -61,6 +61,8 @@ class FasterRCNNDetector(detector.Detector):
         feature_maps, image_shape = predictions[Predictions.FEATURE_MAPS], predictions[Predictions.IMAGE_SHAPE]
         if training:
             proposals, count = self.region_head.draw(proposals, count, groundtruth, image_shape, self.sample_order)
+        else:
+            predictions[Predictions.PROPOSAL_ANCHORS] = selected.indices
         predictions.update(self.region_head.predict(feature_maps, image_shape, proposals, training))
         predictions[Predictions.NUM_PROPOSALS] = count
         if self.region_head.masks is not None and not training:
