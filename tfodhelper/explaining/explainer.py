@@ -2,7 +2,8 @@
 
 Heat maps: Selvaraju et al. 2017, "Grad-CAM", section 3 (arXiv 1610.02391), which weights whole channels, and Jiang et
 al. 2021, "LayerCAM", section III (IEEE Transactions on Image Processing 30), which weights each position by its own
-positive gradient and so keeps apart objects of one class. Shape letters: B batch (here 1), A anchors or proposals, K classes.
+positive gradient and so keeps apart objects of one class. Shape letters: B batch (here 1), A anchors or proposals, K
+classes.
 """
 
 import dataclasses
