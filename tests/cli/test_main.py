@@ -47,9 +47,9 @@ def raising(error):
 def test_help_names_every_verb(capsys):
     assert main.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name in ("run", "convert", "config", "zoo", "train", "eval", "export", "predict", "explain", "check", "active", "doctor"):
+    for name in ("run", "convert", "config", "zoo", "train", "eval", "export", "predict", "check", "active", "doctor"):
         assert f"\n  {name} " in text
-    assert list(main.VERBS)[:9] == ["run", "convert", "config", "zoo", "train", "eval", "export", "predict", "explain", "check"]
+    assert list(main.VERBS)[:9] == ["run", "convert", "config", "zoo", "train", "eval", "export", "predict", "check"]
     assert list(main.VERBS)[-1] == "doctor"
 
 
