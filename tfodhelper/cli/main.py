@@ -24,11 +24,8 @@ VERBS = {
     "eval": ("tfodhelper.cli.eval", "evaluate the checkpoints of a training"),
     "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
     "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
-        "tfodhelper.cli.explain",
-        "show why a detector finds what it finds: heat maps, boxes, filters",
-    ),
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
-    "explain": (
+    "explain": ("tfodhelper.cli.explain", "show why a detector finds what it finds: heat maps, boxes, filters"),
     "active": ("tfodhelper.cli.active", "active learning: rounds that let the detector label a pool of images"),
     "import": ("tfodhelper.cli.import_annotations", "COCO JSON, YOLO text, CSV or TFRecords to LabelImg XML"),
     "export-annotations": ("tfodhelper.cli.export_annotations", "LabelImg XML to COCO JSON, YOLO text or CSV"),
