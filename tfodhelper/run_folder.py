@@ -342,14 +342,18 @@ def _numbers(result):
     from tfodhelper.training import evaluation
 
     best, last = result.history.best(), result.history.records[-1]
-    return {
-        name: {
-            "step": record["step"],
-            "mAP": record["metrics"][evaluation.MAP],
-            "mAP@.50IOU": record["metrics"][evaluation.MAP_50],
+    return (
+        {
+            name: {
+                "step": record["step"],
+                "mAP": record["metrics"][evaluation.MAP],
+                "mAP@.50IOU": record["metrics"][evaluation.MAP_50],
+            }
+            for name, record in (("best", best or last), ("last", last))
         }
-        for name, record in (("best", best or last), ("last", last))
-    } | {"seconds_per_step": result.seconds_per_step, "ended": result.ended, "reason": result.reason}
+        | {"seconds_per_step": result.seconds_per_step, "ended": result.ended, "reason": result.reason}
+        | {"best_reason": result.best_reason}
+    )
 
 
 def read_result(folder):

@@ -15,6 +15,8 @@ _SETTINGS_FORM = state_files.StateForm("the settings of a run", {"data": dict}, 
 _FINISHED_FORM = state_files.StateForm("the state of a finished run", {"result": dict}, _FIX)
 _RESULT_FORM = state_files.StateForm("the result of a run", {"best": _NUMBERS, "last": _NUMBERS}, _FIX)
 _NO_GROUNDTRUTH = -1.0  # what the first versions stored for a figure that could not be measured
+_MAP = "DetectionBoxes_Precision/mAP"
+BEST_BY = "best_by"  # of an evaluation: by which figure it was the best so far, null if it was not
 _METRICS = ("DetectionBoxes_", "ProposalBoxes_")
 
 
@@ -83,9 +85,25 @@ def read_evaluations(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         expected='{"step": ..., "metrics": {...}}',
         fix="remove this line; that evaluation is then missing in results.csv",
         parse=_to_evaluation,
-        shape={"step": float, "metrics": {str: (float, None)}},
+        shape={"step": float, "metrics": {str: (float, None)}, f"{BEST_BY}?": (str, None)},
     )
     return list(storage.read_json_lines(path, form))
+
+
+def best_of(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The evaluation whose weights are in the folder `best`: the last one that was marked as the best so far.
+
+    Args:
+      records: what `read_evaluations` returns. Those of versions without marks are compared by mAP.
+
+    Returns:
+      The record; None where the figure that decides could not be measured.
+    """
+    marked = [record for record in records if record.get(BEST_BY)]
+    if marked:
+        return marked[-1]
+    scored = [record for record in records if BEST_BY not in record and record["metrics"].get(_MAP) is not None]
+    return max(scored, key=lambda record: record["metrics"][_MAP], default=None)
 
 
 def _to_evaluation(value: dict[str, Any]) -> dict[str, Any]:

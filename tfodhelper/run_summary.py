@@ -23,6 +23,8 @@ def say_summary(folder, state):
     if any("-" in row[2:4] for row in rows):
         console.say("mAP -: the validation images have no objects to measure it by; the best weights are the last ones")
     result = state["result"]
+    if result.get("best_reason"):
+        console.say(result["best_reason"])
     if result.get("ended") == "patience":
         console.say(f"the training ended early: {result['reason']}")
     times = [(name, console.format_seconds(phase["seconds"])) for name, phase in state["phases"].items()]

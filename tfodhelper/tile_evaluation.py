@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import tensorflow as tf
 
-from tfodhelper import console, families, own_files, resizers
+from tfodhelper import console, families, own_files, resizers, run_layout
 from tfodhelper.checkpoints import save
 from tfodhelper.exporting import saved_model
 from tfodhelper.fields import Detections, Inputs
@@ -47,6 +47,7 @@ def evaluate(options):
                 finished = _evaluate(model, pipeline, label_map, num_images, dct)
             step, metrics = save.step_of(prefix), finished.result()
             _write_summaries(f"{model_dir}/{SUMMARIES}", step, metrics, finished.pictures)
+            finished.write([run_layout.evaluation_of(model_dir, f"step-{step}-tiles")], step, prefix, metrics)
             yield step, metrics
 
 

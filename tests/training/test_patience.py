@@ -9,6 +9,7 @@ import pytest
 
 from tests.training import tiny
 from tfodhelper import errors, run_summary
+from tfodhelper.metrics import analysis_file
 from tfodhelper.training import jobs, patience
 from tfodhelper.training.options import TrainOptions
 
@@ -20,7 +21,7 @@ def records(*values, tag=MAP):
 
 
 def build(num=2, metric=f"eval/{MAP}"):
-    return patience.build_patience(TrainOptions(patience=num, patience_metric=metric))
+    return patience.build_patience(TrainOptions(patience=num, best_metric=metric))
 
 
 @pytest.mark.parametrize(
@@ -44,17 +45,17 @@ def test_evaluations_since_the_best_are_counted(values, best, since):
 @pytest.mark.parametrize("prefix", ["eval/", "train/", ""])
 def test_losses_improve_when_they_fall(prefix):
     chosen = build(2, prefix + LOSS)
-    assert chosen.falls
+    assert chosen.by.falls
     record, since = chosen.count(records(3.0, 2.0, 2.5, 2.1, tag=LOSS))
     assert (record["step"], since) == (20, 2)
-    assert not build(2, f"{prefix}DetectionBoxes_Recall/AR@100").falls
+    assert not build(2, f"{prefix}DetectionBoxes_Recall/AR@100").by.falls
 
 
 def test_training_losses_are_those_of_the_steps():
     values = [{"step": 1, "metrics": {LOSS: 1.0}, "train": {LOSS: 9.0}}, {"step": 2, "metrics": {LOSS: 2.0}}]
-    assert build(1, f"train/{LOSS}").value_of(values[0]) == 9.0
-    assert build(1, f"train/{LOSS}").value_of(values[1]) is None
-    assert build(1, LOSS).value_of(values[0]) == 1.0
+    assert build(1, f"train/{LOSS}").by.value_of(values[0]) == 9.0
+    assert build(1, f"train/{LOSS}").by.value_of(values[1]) is None
+    assert build(1, LOSS).by.value_of(values[0]) == 1.0
 
 
 def test_the_end_is_said_with_its_reason():
@@ -84,12 +85,13 @@ def data(tmp_path_factory):
 def test_a_wrong_name_lists_the_names(data, metric, fix):
     pipeline = tiny.make_pipeline(data)
     with pytest.raises(errors.UsageError, match="there is no such figure") as caught:
-        patience.check_metric(TrainOptions(patience=1, patience_metric=metric), pipeline, data.label_map)
+        patience.check_metric(TrainOptions(patience=1, best_metric=metric), pipeline, data.label_map)
     assert "train/Loss/total_loss, eval/DetectionBoxes_Precision/mAP, " in caught.value.expected
     assert "AP@0.5IOU/" + data.label_map.names[0] in caught.value.expected
     assert caught.value.received == metric
     assert fix is None or caught.value.fix == fix
-    patience.check_metric(TrainOptions(patience_metric=metric), pipeline, data.label_map)  # without --patience
+    with pytest.raises(errors.UsageError, match="there is no such figure"):  # without --patience, too
+        patience.check_metric(TrainOptions(best_metric=metric), pipeline, data.label_map)
 
 
 def test_several_workers_cannot_end_early(data, tmp_path):
@@ -101,7 +103,7 @@ def test_several_workers_cannot_end_early(data, tmp_path):
 # A learning rate of 0 in all but name, while the statistics of batch norm move: the loss of the validation rises, and
 # its first value stays the best one.
 STILL = "momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: 1e-30 } } }"
-OPTIONS = TrainOptions(eval_every=2, log_every=1, strategy="cpu", patience=2, patience_metric=f"eval/{LOSS}")
+OPTIONS = TrainOptions(eval_every=2, log_every=1, strategy="cpu", patience=2, best_metric=f"eval/{LOSS}")
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +123,11 @@ def test_a_training_without_improvement_ends(ended, capsys):
         "2 evaluations without improvement of eval/Loss/total_loss" in result.reason and "at step 2)" in result.reason
     )
     assert [record["step"] for record in result.history.records] == [2, 4, 6]
-    best = result.history.best()["step"]  # by mAP, as without --patience
-    assert result.best_checkpoint.endswith(f"best/ckpt-{best}") and result.last_checkpoint.endswith("last/ckpt-6")
+    assert result.history.best()["step"] == 2  # by the loss, whatever its mAP
+    assert result.best_checkpoint.endswith("best/ckpt-2") and result.last_checkpoint.endswith("last/ckpt-6")
+    assert result.best_reason.startswith("best: step 2, the lowest eval/Loss/total_loss of 3 evaluations (")
+    steps = {name: analysis_file.read_analysis(folder / "evaluation" / name)["step"] for name in ("best", "last")}
+    assert steps == {"best": 2, "last": 6}
 
 
 @pytest.mark.slow

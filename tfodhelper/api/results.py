@@ -41,7 +41,7 @@ class RunResult(os.PathLike[str]):
 
     Attributes:
       folder: the run folder.
-      best: the evaluation with the highest mAP; None in a job of several workers, except in the first one.
+      best: the best evaluation, by `best_metric`; None in a job of several workers, except in the first one.
       last: the last evaluation; None where `best` is.
       seconds_per_step: median over the training, or None if no step was done.
       ended: what ended the training: "num_steps" or "patience"; None in runs of former versions.
@@ -74,7 +74,7 @@ class TrainResult:
     Attributes:
       folder: of checkpoints and event files.
       step: the last one.
-      best: the evaluation with the highest mAP; None if it could not be measured.
+      best: the best evaluation, by the figure of `best_metric`; None if it could not be measured.
       last: the last evaluation.
       best_checkpoint, last_checkpoint: prefixes of their weights.
       seconds_per_step: median over the steps of this process, or None if it did none.

@@ -9,7 +9,7 @@ from tfodhelper import errors, families, run_layout, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
-from tfodhelper.metrics import coco, proposal_recall
+from tfodhelper.metrics import coco, detection_file, proposal_recall
 from tfodhelper.render import boxes
 
 MAP = "DetectionBoxes_Precision/mAP"
@@ -30,9 +30,11 @@ class Evaluation:
       progress: a `console.Progress`, or None.
       only_proposals: whether the detector is only a first stage: its detections are proposals, and any object counts as
         found, whatever its class.
+      data: what is evaluated on, in words.
     """
 
-    def __init__(self, eval_config, label_map, progress=None, only_proposals=False):
+    def __init__(self, eval_config, label_map, progress=None, only_proposals=False, data=""):
+        self._data = data
         self._config, self._progress, self._only_proposals = eval_config, progress, only_proposals
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
@@ -55,7 +57,9 @@ class Evaluation:
             if self._only_proposals:
                 groundtruth["classes"] = np.full_like(groundtruth["classes"], min(self._names))
                 detections["classes"] = np.full_like(detections["classes"], min(self._names))
-            self._metrics.update(image_id, groundtruth, detections)
+            self._metrics.update(
+                image_id, groundtruth, detections, _name(batch, i), batch[Inputs.ORIGINAL_IMAGE_SHAPE][i]
+            )
             if len(self.pictures) < self._config.num_visualizations:
                 self._draw(batch, i, groundtruth, detections)
         self.num_images += size
@@ -79,8 +83,7 @@ class Evaluation:
         keep = np.flatnonzero(detections["scores"] >= self._config.min_score_threshold)
         keep = keep[: self._config.max_num_boxes_to_visualize]
         shown = {key: value[keep] for key, value in detections.items()}
-        name = batch[Inputs.FILENAME][i].decode("utf-8", "replace")
-        self.pictures[name] = boxes.side_by_side(
+        self.pictures[_name(batch, i)] = boxes.side_by_side(
             image,
             shown,
             groundtruth,
@@ -106,11 +109,29 @@ class Evaluation:
             values.update(coco.unmeasured_as_nan(self._proposals.result()))
         return {name: float(value) for name, value in values.items()}
 
+    def write(self, folders, step, model, figures):
+        """Writes what was found and the analysis of it, see `metrics.detection_file.write_evaluation`.
+
+        Args:
+          folders: one or several, all with the same content.
+          step: of the checkpoint, or None.
+          model: what was evaluated, in words.
+          figures: {tag: value}, what `result` returned.
+        """
+        for folder in folders:
+            detection_file.write_evaluation(folder, self._metrics.overlapping(), figures, step, model, self._data)
+
+
+def _name(batch, row):
+    """The path of an image; None where the record has none."""
+    return batch[Inputs.FILENAME][row].decode("utf-8", "replace") or None if Inputs.FILENAME in batch else None
+
 
 def build_evaluation(pipeline, label_map, progress=None):
     """The `Evaluation` of a `TrainEvalPipelineConfig` message; the rest see there."""
     only_proposals = families.BOXES not in families.family_of(pipeline.model).outputs(pipeline.model)
-    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals)
+    data = ", ".join(pipeline.eval_input_reader[0].tf_record_input_reader.input_path)
+    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals, data)
 
 
 def format_figure(value):
@@ -132,6 +153,11 @@ def summarize(metrics):
     return ", ".join(parts)
 
 
+def to_stored(metrics):
+    """{tag: value} as it is stored: to a millionth, None instead of NaN."""
+    return {name: (None if np.isnan(value) else round(float(value), 6)) for name, value in metrics.items()}
+
+
 class History:
     """All evaluations of a run, one JSON line each, oldest first, one per step.
 
@@ -145,19 +171,22 @@ class History:
 
     def add(self, step, metrics, **more):
         """Adds an evaluation, which replaces one of the same step, and writes the file atomically."""
-        clean = {name: (None if np.isnan(value) else round(float(value), 6)) for name, value in metrics.items()}
-        self.records = [r for r in self.records if r["step"] < step] + [{"step": step, **more, "metrics": clean}]
+        record = {"step": step, **more, "metrics": to_stored(metrics)}
+        self.records = [*self.before(step), record]
         storage.write_text(self._path, "".join(json.dumps(record) + "\n" for record in self.records))
 
     def has(self, step):
         """Whether this step was evaluated."""
         return any(record["step"] == step for record in self.records)
 
+    def before(self, step):
+        """The records of the evaluations before a step."""
+        return [record for record in self.records if record["step"] < step]
+
     def last_before(self, step):
         """The step of the last evaluation before a step; 0 if there is none."""
-        return max((record["step"] for record in self.records if record["step"] < step), default=0)
+        return max((record["step"] for record in self.before(step)), default=0)
 
-    def best(self, tag=MAP):
-        """The record with the highest value, the earliest among equals, or None."""
-        scored = [record for record in self.records if record["metrics"].get(tag) is not None]
-        return max(scored, key=lambda record: record["metrics"][tag], default=None)
+    def best(self):
+        """The record of the weights in the folder `best`, see `run_layout.best_of`; None where nothing was measured."""
+        return run_layout.best_of(self.records)

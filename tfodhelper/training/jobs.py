@@ -45,6 +45,7 @@ def train(options):
     with events.job("train", *hears):
         events.note(folder=str(options.model_dir))
         result = _train(options)
+        console.say(result.best_reason)
         names = ("step", "ended", "best_checkpoint", "last_checkpoint")
         events.emit(events.FINISHED, result={name: getattr(result, name) for name in names})
         return result

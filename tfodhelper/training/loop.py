@@ -8,12 +8,12 @@ import time
 import orbit
 import tensorflow as tf
 from official.core import config_definitions
-from orbit import controller as orbit_controller
 
-from tfodhelper import console, errors, events, families, own_files, spelling, storage
+from tfodhelper import console, errors, events, families, own_files, run_layout, spelling, storage
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import freezing, normalization
+from tfodhelper.training import best as best_metrics
 from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, patience, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
@@ -29,11 +29,12 @@ class TrainResult:
     Args:
       step: the last step.
       last_checkpoint: prefix of the weights of the last evaluation.
-      best_checkpoint: prefix of the weights with the highest mAP.
+      best_checkpoint: prefix of the weights that are best by --best_metric.
       history: all evaluations.
       seconds_per_step: median over the logged stretches of this process, or None if nothing was trained.
       ended: NUM_STEPS or PATIENCE: what ended the training.
       reason: the same in words.
+      best_reason: which step is the best one and why, in words.
     """
 
     step: int
@@ -43,6 +44,7 @@ class TrainResult:
     seconds_per_step: float | None
     ended: str = NUM_STEPS
     reason: str = ""
+    best_reason: str = ""
 
 
 class Session:
@@ -65,7 +67,7 @@ class Session:
         self.is_chief = strategy.is_chief(self.strategy)
         self.history = evaluation.History(self.model_dir / "evaluations.jsonl")
         self._num_validation_images, self._starting_point = num_validation_images, starting_point
-        self._patience = patience.build_patience(options)
+        self._patience, self._best_metric = patience.build_patience(options), best_metrics.build_best_metric(options)
         self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
         self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = whole.find_to_resume(self.model_dir) if train else None
@@ -104,7 +106,7 @@ class Session:
             schedule,
             bad_batch,
             self._make_evaluation,
-            evaluated=self._evaluated if train else None,
+            evaluated=self._evaluated if train else self._write_evaluation,
             train=train,
         )
         if starting_point.checkpoint is None:
@@ -213,13 +215,14 @@ class Session:
                 fix="raise --num_steps, or choose another folder",
             )
         self._restore()
-        with self.strategy.scope(), quiet_orbit(), self._explained("train_input_reader"):
+        with self.strategy.scope(), training_trainer.quiet_orbit(), self._explained("train_input_reader"):
             controller = self._build_controller()
             step = self._train_and_evaluate(controller, num_steps)
         early = self._find_early_end(step) if step < num_steps else None
         ended, reason = (PATIENCE, early) if early else (NUM_STEPS, f"all {num_steps} steps are done")
         return TrainResult(
-            *(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds()), ended, reason
+            *(step, self.last_prefix(), self.best_prefix(), self.history, self._median_step_seconds(), ended, reason),
+            best_reason=best_metrics.describe(self.history.records, self._best_metric) if self.history.records else "",
         )
 
     def _train_and_evaluate(self, controller, num_steps):
@@ -291,14 +294,12 @@ class Session:
         seconds = time.monotonic() - start
         if not self.is_chief:
             return
-        means = self._losses.mean(self.history.last_before(step), step)
-        train = {name: round(value, 6) for name, value in means.items()}
-        self.history.add(step, metrics, train=train, seconds=round(seconds, 1))
+        self.history.add(step, metrics, **self._of_evaluation, seconds=round(seconds, 1))
         self._announce_evaluation()
         best = self.history.best()
         console.say(
             f"evaluation at step {step}: {evaluation.summarize(metrics)}, {console.format_seconds(seconds)}"
-            + (f"; best mAP so far {best['metrics'][evaluation.MAP]:.4f} at step {best['step']}" if best else "")
+            + (f"; best so far: {best_metrics.describe_value(best)}" if best else "")
         )
         curves.write_curves(self.history, self.model_dir)
 
@@ -319,11 +320,25 @@ class Session:
         last = save.save_weights(self.trainer.model, self._own_folder / whole.LAST, step)
         if not self.is_chief:
             return
-        best = self.history.best()
-        # Where mAP cannot be measured, the last weights are as good as any.
-        if best is None or metrics[evaluation.MAP] > best["metrics"][evaluation.MAP]:
+        names, train = [whole.LAST], self._losses.mean(self.history.last_before(step), step)
+        record = {"metrics": evaluation.to_stored(metrics), "train": evaluation.to_stored(train)}
+        best = run_layout.best_of(self.history.before(step))
+        is_best = self._best_metric.improves(record, best)
+        by = self._best_metric.metric if is_best else None
+        self._of_evaluation = {"train": record["train"], run_layout.BEST_BY: by}
+        # Where the figure cannot be measured, the last weights are as good as any.
+        if is_best or best is None:
             save.copy_weights(last, self.model_dir / whole.BEST)
+            names.append(whole.BEST)
+        finished.write([run_layout.evaluation_of(self.model_dir, name) for name in names], step, last, metrics)
         summaries.write_images(finished.pictures, step)
+
+    def _write_evaluation(self, finished, metrics):
+        """Keeps what an evaluation of a single checkpoint has found."""
+        if self.is_chief:
+            step = int(self.trainer.global_step.numpy())
+            folder = run_layout.evaluation_of(self.model_dir, f"step-{step}")
+            finished.write([folder], step, self._evaluated_prefix, metrics)
 
     def evaluate(self, prefix):
         """Evaluates one checkpoint.
@@ -334,11 +349,11 @@ class Session:
         Returns:
           (step, {tag: value}).
         """
-        prefix = restore.restore_trained(self.trainer.model, prefix).prefix
+        prefix = self._evaluated_prefix = restore.restore_trained(self.trainer.model, prefix).prefix
         moving_averages.restore_averages(self.trainer.model, prefix)
         step = save.step_of(prefix)
         self.trainer.global_step.assign(step)
-        with self.strategy.scope(), quiet_orbit(), self._explained("eval_input_reader"):
+        with self.strategy.scope(), training_trainer.quiet_orbit(), self._explained("eval_input_reader"):
             controller = orbit.Controller(
                 global_step=self.trainer.global_step,
                 evaluator=self.trainer,
@@ -354,7 +369,7 @@ class Session:
         return self._weights(whole.LAST)
 
     def best_prefix(self):
-        """Prefix of the weights with the highest mAP, or where they are damaged, of those to go back to."""
+        """Prefix of the best weights, or where they are damaged, of those to go back to."""
         return self._weights(whole.BEST)
 
     def _weights(self, name):
@@ -383,13 +398,3 @@ def check_batch_size(batch_size, strategy_):
             fix=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
         )
     return batch_size
-
-
-@contextlib.contextmanager
-def quiet_orbit():
-    """Keeps orbit from printing every number again, next to our progress line."""
-    spoken, orbit_controller._log = orbit_controller._log, lambda message: None
-    try:
-        yield
-    finally:
-        orbit_controller._log = spoken

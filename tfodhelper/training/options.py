@@ -66,16 +66,16 @@ class TrainOptions(DeviceOptions, SamplingOptions):
     )
     patience: int | None = options.option(
         None,
-        "Ends the training after this many evaluations without improvement of --patience_metric.",
+        "Ends the training after this many evaluations without improvement of --best_metric.",
         least=1,
         may_change=True,
     )
-    patience_metric: str = options.option(
+    best_metric: str = options.option(
         "eval/DetectionBoxes_Precision/mAP",
-        "The figure that --patience watches, a column of results.csv; losses improve when they fall, other figures "
-        "when they rise.",
+        "The figure that decides which checkpoint is the best one, and that --patience watches: a column of "
+        "results.csv; losses improve when they fall, other figures when they rise.",
         may_change=True,
-        only_with=("patience",),
+        former="patience_metric",
     )
     checkpoint_every: int | None = options.option(
         None, "Steps between checkpoints; when omitted, one at each evaluation and at least every 1000 steps.", least=1

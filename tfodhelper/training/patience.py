@@ -1,4 +1,4 @@
-"""Ends a training when evaluations stop getting better: --patience and --patience_metric.
+"""Ends a training when evaluations stop getting better: --patience, by the figure of --best_metric.
 
 How long nothing has improved follows from the stored evaluations alone, so that a resumed training counts on.
 """
@@ -8,9 +8,8 @@ import dataclasses
 from tfodhelper import errors, families, spelling
 from tfodhelper.fields import Losses
 from tfodhelper.metrics import build as metrics_build
-
-EVALUATED, TRAINED = "eval/", "train/"  # what the columns of results.csv begin with
-_LOSS = "Loss/"
+from tfodhelper.training import best as best_metrics
+from tfodhelper.training.best import EVALUATED, TRAINED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,22 +18,11 @@ class Patience:
 
     Attributes:
       num_evaluations: as many end the training.
-      metric: a column of results.csv; losses improve when they fall, everything else when it rises.
+      by: `best.BestMetric`.
     """
 
     num_evaluations: int
-    metric: str
-
-    @property
-    def falls(self):
-        """Whether lower is better."""
-        return self.metric.removeprefix(EVALUATED).removeprefix(TRAINED).startswith(_LOSS)
-
-    def value_of(self, record):
-        """The value of the metric in a record of an evaluation; None if it could not be measured."""
-        if self.metric.startswith(TRAINED):
-            return record.get("train", {}).get(self.metric.removeprefix(TRAINED))
-        return record["metrics"].get(self.metric.removeprefix(EVALUATED))
+    by: best_metrics.BestMetric
 
     def count(self, records):
         """(the best record or None, number of evaluations since then).
@@ -47,8 +35,7 @@ class Patience:
         """
         best, since = None, 0
         for record in records:
-            value, least = self.value_of(record), None if best is None else self.value_of(best)
-            if value is not None and (least is None or (value < least if self.falls else value > least)):
+            if self.by.improves(record, best):
                 best, since = record, 0
             elif best is not None:
                 since += 1
@@ -61,7 +48,7 @@ class Patience:
             return None
         evaluations = spelling.count(since, "evaluation")
         return (
-            f"{evaluations} without improvement of {self.metric} (best {self.value_of(best):.4f} at step "
+            f"{evaluations} without improvement of {self.by.metric} (best {self.by.value_of(best):.4f} at step "
             f"{best['step']}), as --patience={self.num_evaluations} says"
         )
 
@@ -70,8 +57,7 @@ def build_patience(options):
     """The `Patience` of `options.TrainOptions`, or None."""
     if options.patience is None:
         return None
-    metric = options.patience_metric
-    return Patience(options.patience, metric if metric.startswith((EVALUATED, TRAINED)) else EVALUATED + metric)
+    return Patience(options.patience, best_metrics.build_best_metric(options))
 
 
 def metric_names(pipeline, label_map):
@@ -93,23 +79,21 @@ def metric_names(pipeline, label_map):
 
 
 def check_metric(options, pipeline, label_map):
-    """Checks that the metric of --patience_metric will be measured.
+    """Checks that the figure of --best_metric will be measured.
 
     Raises:
       UsageError: it will not; lists the names.
     """
-    chosen = build_patience(options)
-    if chosen is None:
-        return
+    chosen = best_metrics.build_best_metric(options).metric
     names = metric_names(pipeline, label_map)
-    if chosen.metric in names:
+    if chosen in names:
         return
     # "mAP" is how the summary of a run calls the figure.
-    near = [name for name in names if name.rpartition("/")[2] == options.patience_metric]
-    near = near or spelling.nearest(chosen.metric, names, count=1)
+    near = [name for name in names if name.rpartition("/")[2] == options.best_metric]
+    near = near or spelling.nearest(chosen, names, count=1)
     raise errors.UsageError(
-        f"--patience_metric={options.patience_metric}: there is no such figure",
+        f"--best_metric={options.best_metric}: there is no such figure",
         expected="one of the columns of results.csv: " + ", ".join(names),
-        received=options.patience_metric,
+        received=options.best_metric,
         fix=f"did you mean {near[0]}?" if near else None,
     )

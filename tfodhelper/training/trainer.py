@@ -1,9 +1,11 @@
 """The Model Garden's trainer, with checkpoints that carry the zoo's keys and a stop on losses that are not finite."""
 
+import contextlib
 import types
 
 import tensorflow as tf
 from official.core import base_trainer
+from orbit import controller as orbit_controller
 
 from tfodhelper import errors
 from tfodhelper.checkpoints import save
@@ -142,3 +144,13 @@ class DetectionTrainer(base_trainer.Trainer):
         if isinstance(self.optimizer, base_trainer.optimization.ExponentialMovingAverage):
             self.optimizer.swap_weights()
         return result
+
+
+@contextlib.contextmanager
+def quiet_orbit():
+    """Keeps orbit from printing every number again, next to our progress line."""
+    spoken, orbit_controller._log = orbit_controller._log, lambda message: None
+    try:
+        yield
+    finally:
+        orbit_controller._log = spoken

@@ -8,7 +8,7 @@ import tf_keras
 
 from tfodhelper import families, own_files, terminal
 from tfodhelper.config import pipeline as pipelines
-from tfodhelper.training import curves, loop, time_budget
+from tfodhelper.training import curves, loop, time_budget, trainer
 from tfodhelper.training import progress as training_progress
 
 _NEVER = 10**9  # steps
@@ -24,7 +24,7 @@ class Trial(loop.Session):
         self.line = training_progress.TrainingProgress(_NEVER, self._global_batch, 0, loss_terms)
         self._last_logged = (0, 0.0)
         self._restore()
-        with self.strategy.scope(), loop.quiet_orbit(), self._explained("train_input_reader"):
+        with self.strategy.scope(), trainer.quiet_orbit(), self._explained("train_input_reader"):
             controller = self._build_controller()
 
             def train(steps):

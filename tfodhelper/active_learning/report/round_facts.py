@@ -197,9 +197,8 @@ def _read_round(round_, names):
 
 
 def _best_metrics(evaluations):
-    """({tag: value}, step) of the exported model: the first with the highest mAP, otherwise the last."""
-    scored = [record for record in evaluations if record["metrics"].get(MAP) is not None]
-    best = max(scored, key=lambda record: record["metrics"][MAP], default=evaluations[-1] if evaluations else None)
+    """({tag: value}, step) of the exported model: the best one, otherwise the last."""
+    best = run_layout.best_of(evaluations) or (evaluations[-1] if evaluations else None)
     return (best["metrics"], best["step"]) if best else ({}, None)
 
 

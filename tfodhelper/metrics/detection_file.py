@@ -1,0 +1,145 @@
+"""detections.npz: what a model found in a set of images, with the ground truth, from which all figures are recomputed.
+
+The columns of `detection_set.DetectionSet` under their names, in numpy's format, and one entry `text`: UTF-8 JSON with
+the names. It contains no Python objects, and none are read.
+"""
+
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from tfodhelper import errors, json_shapes, limits, storage
+from tfodhelper.metrics import analysis, analysis_file, detection_set, overlaps
+
+_FORMAT = 1
+_MOST_BYTES = 16 << 30  # of all columns; those of a million images with 100 detections each have 4.5 GB
+_FIX = "evaluate again: tfodhelper eval"
+_NUMBERS = {
+    "class_ids": (np.int64, ()),
+    "image_sizes": (np.int32, (2,)),
+    "gt_starts": (np.int64, ()),
+    "det_starts": (np.int64, ()),
+    **detection_set.COLUMNS,
+}
+_TEXT = {"format": int, "names": [str], "image_ids": [str], "image_names": [str]}
+
+
+def write_detections(path: str | os.PathLike[str], images: detection_set.DetectionSet) -> None:
+    """Writes a set; the file appears whole.
+
+    Args:
+      path: the file; an existing one is replaced.
+      images: the set.
+    """
+    text = {"format": _FORMAT, **{name: list(getattr(images, name)) for name in _TEXT if name != "format"}}
+    encoded = np.frombuffer(json.dumps(text).encode("utf-8"), np.uint8)
+    columns = {name: getattr(images, name) for name in _NUMBERS}
+    with storage.open_whole(path, "wb") as file:
+        np.savez_compressed(file, text=encoded, **columns)
+
+
+def read_detections(path: str | os.PathLike[str]) -> detection_set.DetectionSet:
+    """Reads what `write_detections` wrote.
+
+    Args:
+      path: the file, or the folder that contains it as detections.npz.
+
+    Raises:
+      PredictionError: it cannot be read, or holds something else.
+    """
+    path = pathlib.Path(path)
+    path = path / analysis_file.DETECTIONS if path.is_dir() else path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+                raise ValueError(f"more than {_MOST_BYTES >> 30} GiB")
+        with np.load(path, allow_pickle=False) as stored:
+            text = limits.parse_json(stored["text"].tobytes().decode("utf-8"))
+            columns = {name: stored[name] for name in _NUMBERS}
+        json_shapes.check(text, _TEXT, "text")
+        _check(text, columns)
+    except OSError as error:
+        raise errors.PredictionError(f"{path}: cannot be read ({error.strerror or error})", fix=_FIX) from error
+    except (ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise errors.PredictionError(
+            f"{path}: does not hold the detections of an evaluation",
+            expected="a detections.npz that tfodhelper wrote",
+            received=str(error) or type(error).__name__,
+            fix=_FIX,
+        ) from error
+    names = {name: tuple(text[name]) for name in _TEXT if name != "format"}
+    return detection_set.DetectionSet(**names, **columns)
+
+
+def _check(text, columns):
+    """Raises ValueError for columns that do not fit together."""
+    if text["format"] != _FORMAT:
+        raise ValueError(f"format {text['format']}, not {_FORMAT}: another version of this program wrote it")
+    for name, (dtype, rest) in _NUMBERS.items():
+        column = columns[name]
+        if column.dtype != dtype or column.shape[1:] != rest or column.ndim != 1 + len(rest):
+            raise ValueError(f"{name}: {column.dtype} {list(column.shape)}")
+        if column.dtype == np.float64 and not np.isfinite(column).all():
+            raise ValueError(f"{name}: numbers that are not finite")
+    num_images, num_classes = len(text["image_ids"]), len(text["names"])
+    lengths = {"class_ids": num_classes, "image_sizes": num_images}
+    lengths |= dict.fromkeys(("gt_starts", "det_starts"), num_images + 1)
+    for starts, names in (("gt_starts", detection_set.GT_COLUMNS), ("det_starts", detection_set.DET_COLUMNS)):
+        if len(columns[starts]) != num_images + 1 or columns[starts][0] != 0 or (np.diff(columns[starts]) < 0).any():
+            raise ValueError(f"{starts}: not the beginnings of {num_images} images")
+        lengths |= dict.fromkeys(names, int(columns[starts][-1]))
+    lengths["verified_class"] = len(columns["verified_image"])
+    for name, length in lengths.items():
+        if len(columns[name]) != length:
+            raise ValueError(f"{name}: {len(columns[name])} rows instead of {length}")
+    if len(text["image_names"]) != num_images:
+        raise ValueError(f"{len(text['image_names'])} names of {num_images} images")
+    rows = {"gt_class": num_classes, "det_class": num_classes, "verified_class": num_classes}
+    for name, number in (rows | {"verified_image": num_images}).items():
+        if len(columns[name]) and not (columns[name].min() >= 0 and columns[name].max() < number):
+            raise ValueError(f"{name}: a row outside of 0..{number - 1}")
+
+
+def write_evaluation(folder, overlapping, figures, step=None, model="", data=""):
+    """Writes detections.npz and analysis.json into a folder, which is made.
+
+    Args:
+      folder: the folder.
+      overlapping, figures, step, model, data: see `analysis.analyze`.
+
+    Returns:
+      The analysis.
+
+    Raises:
+      StorageError: the folder cannot be written to.
+    """
+    folder = storage.make_folder(folder)
+    path = folder / analysis_file.DETECTIONS
+    write_detections(path, overlapping.images)
+    analyzed = analysis.analyze(overlapping, figures, step, model, data, storage.sha256_of(path))
+    analysis_file.write_analysis(folder, analyzed)
+    return analyzed
+
+
+def read_evaluation(folder):
+    """Reads what `write_evaluation` wrote.
+
+    Returns:
+      (the analysis, the `overlaps.Overlaps` of the detections).
+
+    Raises:
+      StorageError, PredictionError: a file is missing or damaged, or the two do not belong together.
+    """
+    analyzed = analysis_file.read_analysis(folder)
+    path = pathlib.Path(folder) / analysis_file.DETECTIONS
+    images = read_detections(path)
+    if storage.sha256_of(path) != analyzed["detections"]["sha256"]:
+        raise errors.PredictionError(
+            f"{folder}: {analysis_file.ANALYSIS} was computed from other detections than {analysis_file.DETECTIONS}",
+            fix=_FIX,
+        )
+    return analyzed, overlaps.Overlaps(images)
