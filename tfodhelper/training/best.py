@@ -10,7 +10,7 @@ from tfodhelper import run_layout, spelling
 
 EVALUATED, TRAINED = "eval/", "train/"  # what the columns of results.csv begin with
 _LOSS = "Loss/"
-_BEFORE = "eval/DetectionBoxes_Precision/mAP"  # by which versions without marks compared
+MAP = "eval/DetectionBoxes_Precision/mAP"  # the default, by which versions without marks compared as well
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BestMetric:
 
 def describe_value(best):
     """By which figure a record is the best one so far, in words."""
-    by = BestMetric(best.get(run_layout.BEST_BY) or _BEFORE)
+    by = BestMetric(best.get(run_layout.BEST_BY) or MAP)
     return f"{by.metric} {by.value_of(best):.4f} at step {best['step']}"
 
 
@@ -63,7 +63,7 @@ def describe(records, metric):
     best = run_layout.best_of(records)
     if best is None:
         return f"best: step {records[-1]['step']}, the last one, since {metric.metric} could not be measured"
-    by = BestMetric(best.get(run_layout.BEST_BY) or _BEFORE)
+    by = BestMetric(best.get(run_layout.BEST_BY) or MAP)
     superlative, evaluations = "lowest" if by.falls else "highest", spelling.count(len(records), "evaluation")
     return f"best: step {best['step']}, the {superlative} {by.metric} of {evaluations} ({by.value_of(best):.4f})"
 
