@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from tfodhelper import errors, json_shapes, limits, storage
+from tfodhelper import errors, json_shapes, limits, spelling, storage
 from tfodhelper.metrics import analysis, analysis_file, detection_set, overlaps
 
 _FORMAT = 1
@@ -49,7 +49,7 @@ def read_detections(path: str | os.PathLike[str]) -> detection_set.DetectionSet:
       path: the file, or the folder that contains it as detections.npz.
 
     Raises:
-      PredictionError: it cannot be read, or holds something else.
+      PredictionError: it cannot be read, or is another kind of file.
     """
     path = pathlib.Path(path)
     path = path / analysis_file.DETECTIONS if path.is_dir() else path
@@ -90,14 +90,16 @@ def _check(text, columns):
     lengths |= dict.fromkeys(("gt_starts", "det_starts"), num_images + 1)
     for starts, names in (("gt_starts", detection_set.GT_COLUMNS), ("det_starts", detection_set.DET_COLUMNS)):
         if len(columns[starts]) != num_images + 1 or columns[starts][0] != 0 or (np.diff(columns[starts]) < 0).any():
-            raise ValueError(f"{starts}: not the beginnings of {num_images} images")
+            raise ValueError(f"{starts}: not the beginnings of {spelling.count(num_images, 'image')}")
         lengths |= dict.fromkeys(names, int(columns[starts][-1]))
     lengths["verified_class"] = len(columns["verified_image"])
     for name, length in lengths.items():
         if len(columns[name]) != length:
-            raise ValueError(f"{name}: {len(columns[name])} rows instead of {length}")
+            raise ValueError(f"{name}: {spelling.count(len(columns[name]), 'row')} instead of {length}")
     if len(text["image_names"]) != num_images:
-        raise ValueError(f"{len(text['image_names'])} names of {num_images} images")
+        raise ValueError(
+            f"{spelling.count(len(text['image_names']), 'name')} for {spelling.count(num_images, 'image')}"
+        )
     rows = {"gt_class": num_classes, "det_class": num_classes, "verified_class": num_classes}
     for name, number in (rows | {"verified_image": num_images}).items():
         if len(columns[name]) and not (columns[name].min() >= 0 and columns[name].max() < number):
