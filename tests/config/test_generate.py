@@ -218,7 +218,7 @@ def test_unknown_and_untrainable_models():
     with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
         generate.find_base("ssd_mobilnet_v1")
     with pytest.raises(errors.ConfigError, match="cannot be trained here yet"):
-        generate.find_base("mask_rcnn_inception_v2")
+        generate.find_base("centernet_hourglass104_512x512")
     with pytest.raises(errors.UsageError, match="--model"):
         generate.find_base()
 

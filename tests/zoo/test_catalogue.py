@@ -199,6 +199,9 @@ def test_models_with_a_base_file_are_trainable():
         "faster_rcnn_inception_v2": 1,
         "rfcn_resnet": 1,
         "faster_rcnn_resnet_fpn": 1,
+        "mask_rcnn_inception_resnet_v2": 1 + 1,
+        "mask_rcnn_inception_v2": 1,
+        "mask_rcnn_resnet": 2,
     }
 
 
