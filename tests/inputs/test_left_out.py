@@ -178,3 +178,66 @@ def test_shared_records_that_do_not_fit_the_label_map(name, usable_boxes, tmp_pa
         return
     assert check(path, tmp_path, label_map=label_map).num_usable == usable_boxes
     assert f"{16 - usable_boxes} of 16 boxes are left out" in capsys.readouterr().err
+
+
+def write_masked(folder, *records, kind=b"png"):
+    """A record file; each record is weights of masks, one for each box, or a number of boxes without masks."""
+    serialized = []
+    for weights in records:
+        count = weights if isinstance(weights, int) else len(weights)
+        features = {} if isinstance(weights, int) else {"mask": [kind] * count, "mask_weight": weights}
+        serialized.append(examples.make_example(PICTURE, [GOOD] * count, [1] * count, **features))
+    return examples.write_records(folder / "a.record", serialized)
+
+
+def check_masks(path, folder, needs_boxes=True, mask_type=2):
+    message = protos.message("InputReader")(label_map_path=str(folder / "label_map.pbtxt"), mask_type=mask_type)
+    message.tf_record_input_reader.input_path.append(str(path))
+    return left_out.check_records(message, "train_input_reader", LABEL_MAP, needs_boxes, wants_masks=True)
+
+
+def test_boxes_with_masks_say_nothing(tmp_path, capsys):
+    census = check_masks(write_masked(tmp_path, [1.0, 1.0], [1.0]), tmp_path)
+    assert census.num_masked == census.num_usable == 3
+    numbers = check_masks(write_masked(tmp_path, [1.0], kind=1.0), tmp_path, mask_type=0)
+    assert numbers.mask_types == {labels.NUMERICAL: 1}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_model_of_masks_is_not_trained_with_boxes_alone(tmp_path):
+    """The message says what to do, for a set of LabelImg, whose records have no masks, and for one of empty masks."""
+    for records in ([3, 1], [[0.0, 0.0]]):
+        with pytest.raises(errors.DatasetError) as caught:
+            check_masks(write_masked(tmp_path, *records), tmp_path)
+        message = str(caught.value)
+        assert "train_input_reader" in message and "has one" in message and "labelme" in message
+        assert "--boxes_as_masks" in message and "number_of_stages=2" in message
+
+
+def test_some_boxes_without_masks_are_a_warning(tmp_path, capsys):
+    census = check_masks(write_masked(tmp_path, [1.0, 0.0], 3), tmp_path)
+    assert (census.num_masked, census.num_usable) == (1, 5)
+    assert "4 of 5 boxes have no mask" in "".join(capsys.readouterr())
+
+
+def test_validation_images_without_masks_are_a_warning(tmp_path, capsys):
+    check_masks(write_masked(tmp_path, 2), tmp_path, needs_boxes=False)
+    assert "masks cannot be judged" in "".join(capsys.readouterr())
+
+
+def test_masks_that_are_kept_in_another_way_are_an_error(tmp_path):
+    path = write_masked(tmp_path, [1.0])
+    with pytest.raises(errors.DatasetError, match="train_input_reader.mask_type=PNG_MASKS"):
+        check_masks(path, tmp_path, mask_type=0)
+    with pytest.raises(errors.DatasetError, match="mask_type=NUMERICAL_MASKS"):
+        check_masks(write_masked(tmp_path, [1.0], kind=1.0), tmp_path)
+
+
+def test_masks_do_not_count_for_a_model_of_boxes(tmp_path, capsys):
+    assert check(write_masked(tmp_path, 2), tmp_path).num_masked == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_weights_of_masks_are_one_for_each_box(tmp_path):
+    record = examples.make_example(PICTURE, [GOOD] * 2, [1, 1], mask=[b"png"] * 2, mask_weight=[1.0])
+    assert "weights of masks 1" in refusal(examples.write_records(tmp_path / "a.record", [record]), tmp_path)

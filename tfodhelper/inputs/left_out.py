@@ -38,6 +38,8 @@ class Census:
       num_records: of all files.
       num_counted: records that were looked at; fewer only if there are more than `MOST_RECORDS`.
       num_boxes, num_usable: boxes in them; usable ones are boxes with a known class and no fault.
+      num_masked: usable boxes whose object has a mask.
+      mask_types: {how masks are kept, see `labels.Labels`: records}.
       num_emptied: records that have boxes, of which none is left.
       unknown: {(class name or None, class id or None): boxes} whose class is not in the label map.
       faults: {fault, see `usable.find_fault`: boxes} of the others.
@@ -49,6 +51,8 @@ class Census:
     num_counted: int = 0
     num_boxes: int = 0
     num_usable: int = 0
+    num_masked: int = 0
+    mask_types: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     num_emptied: int = 0
     unknown: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     faults: collections.Counter = dataclasses.field(default_factory=collections.Counter)
@@ -69,6 +73,7 @@ class Census:
                 self.unknown[name, record.ids[position] if record.ids else None] += 1
             elif fault is None:
                 self.num_usable += 1
+                self.num_masked += bool(record.has_mask and record.has_mask[position])
             else:
                 self.faults[fault] += 1
                 if fault not in self.examples:
@@ -76,6 +81,8 @@ class Census:
         surplus = self.num_usable - usable_before - self.max_boxes
         if surplus > 0:
             self._count_surplus(surplus, path, number, record)
+        if record.mask_type:
+            self.mask_types[record.mask_type] += 1
         self.num_counted += 1
         self.num_boxes += len(record.corners)
         self.num_emptied += 0 < len(record.corners) == self.num_lost - lost
@@ -145,8 +152,10 @@ def _describe_record(path, number, record):
     return f"{path}, record {number} (from 0)" + (f", {record.filename!r}" if record.filename else "")
 
 
-def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
+def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None, wants_masks=False):
     """Refuses records of which no box can be used, and warns of boxes that are left out.
+
+    With `wants_masks`, boxes without masks are treated in the same way, and masks have to be kept as `mask_type` says.
 
     Args:
       input_reader: an `InputReader` message.
@@ -154,6 +163,7 @@ def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
       label_map: the `LabelMap` that it names, or None.
       needs_boxes: whether records without any box are refused, too.
       max_boxes: per image, None for any number.
+      wants_masks: whether the model predicts masks.
 
     Returns:
       The `Census`.
@@ -174,7 +184,43 @@ def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
         raise _explain_all(where, census, input_reader.label_map_path, label_map)
     elif census.num_lost or census.faults:
         console.warn(_describe_some(where, census, input_reader.label_map_path, label_map))
+    if wants_masks and census.num_usable:
+        _check_masks(where, name, census, input_reader, needs_boxes)
     return census
+
+
+def _check_masks(where, name, census, input_reader, needs_masks):
+    """Raises a DatasetError if masks are needed and there are none; warns if some boxes have none."""
+    field = input_reader.DESCRIPTOR.fields_by_name["mask_type"]
+    read_as = field.enum_type.values_by_number[input_reader.mask_type].name
+    read_as = labels.NUMERICAL if read_as == "DEFAULT" else read_as
+    others = [kind for kind in census.mask_types if kind != read_as]
+    if others:
+        raise errors.DatasetError(
+            f"{where}: the records keep masks in another way than the configuration says",
+            expected=f"mask_type: {read_as}",
+            received=f"{others[0]} in {spelling.count(census.mask_types[others[0]], 'record')}{_part(census)}",
+            fix=f"--set {name}.mask_type={others[0]}",
+        )
+    boxes = spelling.count(census.num_usable, "box")
+    if census.num_masked:
+        if census.num_masked < census.num_usable:
+            console.warn(
+                f"{where}: {census.num_usable - census.num_masked} of {boxes} have no mask{_part(census)}: their boxes "
+                "and classes count, but nothing is learned or judged of their masks"
+            )
+        return
+    if not needs_masks:
+        console.warn(f"{where}: none of {boxes} has a mask{_part(census)}: masks cannot be judged")
+        return
+    raise errors.DatasetError(
+        f"{where}: the model predicts masks, and none of {boxes} has one{_part(census)}",
+        expected="masks of the objects, which LabelImg does not draw: outlines of labelme or X-AnyLabeling, COCO JSON "
+        "or PNGs",
+        received="boxes alone",
+        fix="convert a set with masks; or convert this one with --boxes_as_masks, and the model learns rectangles; or "
+        "train boxes alone: --set model.faster_rcnn.number_of_stages=2",
+    )
 
 
 def _refuse_without_boxes(where, census, needs_boxes):

@@ -1,6 +1,6 @@
-"""The labels of a serialized tf.train.Example: classes and corners of its boxes, without its image.
+"""The labels of a serialized tf.train.Example: classes and corners of its boxes, and which of them have masks.
 
-The encoded image, nearly all of a record, is skipped. TensorFlow is not needed.
+The encoded image and the masks, nearly all of a record, are skipped. TensorFlow is not needed.
 """
 
 import struct
@@ -20,9 +20,13 @@ _WANTED = {
         (Record.FILENAME, _BYTES),
         (Record.CLASS_TEXT, _BYTES),
         (Record.CLASS_LABEL, _INTEGERS),
+        (Record.MASK_WEIGHT, _FLOATS),
         *((key, _FLOATS) for key in CORNERS),
     )
 }
+_MASK = Record.MASK.encode()
+PNG, NUMERICAL = "PNG_MASKS", "NUMERICAL_MASKS"  # how a record keeps masks, as `InputReader.mask_type` calls it
+_MASK_KINDS = {_BYTES: PNG, _FLOATS: NUMERICAL}
 UNREADABLE = (ValueError, IndexError, struct.error)  # what `read_labels` raises
 _FIX = "convert the images again, or copy the file again"
 
@@ -35,12 +39,16 @@ class Labels(typing.NamedTuple):
       names: class names; empty if the record has none.
       ids: class ids, from 1; empty if the record has none, or names of which there are more or fewer.
       corners: for each box (ymin, xmin, ymax, xmax), normalized to the image.
+      has_mask: for each box; empty if the record has no masks.
+      mask_type: `PNG` or `NUMERICAL`; "" if the record has no masks.
     """
 
     filename: str
     names: tuple[str, ...]
     ids: tuple[int, ...]
     corners: tuple[tuple[float, float, float, float], ...]
+    has_mask: tuple[bool, ...] = ()
+    mask_type: str = ""
 
 
 def read_labels(data, start, end):
@@ -66,9 +74,17 @@ def read_labels(data, start, end):
     if {*map(len, columns), len(names) or count, len(ids) or count} != {count}:
         lengths = ", ".join(str(len(column)) for column in columns)
         raise ValueError(f"its lists differ in length: corners {lengths}, names {len(names)}, ids {len(ids)}")
-    filename = values.get(Record.FILENAME, ())
+    filename, mask_type = values.get(Record.FILENAME, ()), values.get(Record.MASK, "")
+    weights = values.get(Record.MASK_WEIGHT) or [1.0] * count
+    if mask_type and len(weights) != count:
+        raise ValueError(f"its lists differ in length: corners {count}, weights of masks {len(weights)}")
     return Labels(
-        _text(filename[0]) if filename else "", tuple(map(_text, names)), tuple(ids), tuple(zip(*columns, strict=True))
+        _text(filename[0]) if filename else "",
+        tuple(map(_text, names)),
+        tuple(ids),
+        tuple(zip(*columns, strict=True)),
+        tuple(weight > 0.0 for weight in weights) if mask_type else (),
+        mask_type,
     )
 
 
@@ -124,9 +140,22 @@ def _read_entry(data, start, end):
     """Yields (name, values) of one entry of the map of features, if it is wanted."""
     parts = {number: (low, high) for number, _, low, high in wire_format.iterate_fields(data, start, end)}
     key_low, key_high = parts.get(1, (0, 0))
-    wanted = _WANTED.get(data[key_low:key_high])
-    if wanted and 2 in parts:
+    key = bytes(data[key_low:key_high])
+    wanted = _WANTED.get(key)
+    if key == _MASK and 2 in parts:
+        yield Record.MASK, _find_mask_type(data, *parts[2])
+    elif wanted and 2 in parts:
         yield wanted[0], _read_feature(data, *parts[2], *wanted)
+
+
+def _find_mask_type(data, start, end):
+    """How a tf.train.Feature keeps masks; "" if it has none."""
+    for kind, _, low, high in wire_format.iterate_fields(data, start, end):
+        if kind not in _MASK_KINDS:
+            raise ValueError(f"{Record.MASK} holds {_KINDS.get(kind, 'something else')} instead of PNGs or numbers")
+        if high > low:
+            return _MASK_KINDS[kind]
+    return ""
 
 
 def _read_feature(data, start, end, key, wanted):

@@ -157,7 +157,8 @@ def _check_inputs(pipeline, options):
     if options.keep_classes:
         starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
     max_boxes = inputs_build.max_training_boxes(pipeline)
-    check_records(pipeline.train_input_reader, "train_input_reader", label_map, needs_boxes=True, max_boxes=max_boxes)
+    reader, wants_masks = pipeline.train_input_reader, _wants_masks(pipeline)
+    check_records(reader, "train_input_reader", label_map, True, max_boxes, wants_masks)
     return starting_point, label_map, check_eval_records(pipeline)
 
 
@@ -352,10 +353,14 @@ def check_eval_records(pipeline):
     input_reader = pipeline.eval_input_reader[0]
     label_map = label_maps.read_label_map(input_reader.label_map_path) if input_reader.label_map_path else None
     max_boxes = inputs_build.max_evaluation_boxes(pipeline)
-    return check_records(input_reader, "eval_input_reader", label_map, needs_boxes=False, max_boxes=max_boxes)
+    return check_records(input_reader, "eval_input_reader", label_map, False, max_boxes, _wants_masks(pipeline))
 
 
-def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
+def _wants_masks(pipeline):
+    return families.MASKS in families.family_of(pipeline.model).outputs(pipeline.model)
+
+
+def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None, wants_masks=False):
     """Number of records of an input reader, whose boxes are checked first: see `left_out.check_records`.
 
     Raises:
@@ -367,7 +372,7 @@ def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None):
         raise errors.ConfigError(
             f"{name}.tf_record_input_reader.input_path: no records named", fix="set it with `tfodhelper config`"
         )
-    return left_out.check_records(input_reader, name, label_map, needs_boxes, max_boxes).num_records
+    return left_out.check_records(input_reader, name, label_map, needs_boxes, max_boxes, wants_masks).num_records
 
 
 def say_evaluation(step, metrics):

@@ -189,7 +189,7 @@ def build_with_classes(num_classes):
 
 
 def test_weights_for_other_classes(tmp_path):
-    """Layers whose depth follows from the classes begin anew where it differs; where it does not, they are kept."""
+    """Layers whose depth follows from the classes are random where it differs, and restored where it does not."""
     path = tf.train.Checkpoint(model=save.ModelView(build_with_classes(3))).save(str(tmp_path / "ckpt"))
     number = len(build_with_classes(3).region_head.masks.head.checkpoint_keys())
     for num_classes, others in ((4, 2), (12, number)):
