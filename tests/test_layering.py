@@ -32,7 +32,18 @@ OPEN_TO_ALL = {
 }
 
 _TRAINING = {
-    *("annotations", "box_geometry", "checkpoints", "config", "dataset", "exporting", "families", "formats", "inputs"),
+    *(
+        "annotations",
+        "box_geometry",
+        "mask_geometry",
+        "checkpoints",
+        "config",
+        "dataset",
+        "exporting",
+        "families",
+        "formats",
+        "inputs",
+    ),
     "tiling",
     *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
     *("tflite", "training", "zoo"),
@@ -59,6 +70,7 @@ LAYERS = {
     "tiling.options": (set(), set()),
     "image_decoding": (set(), {"PIL"}),
     "user_files": (set(), set()),
+    "mask_geometry": (set(), {"numpy", "pycocotools.mask"}),
     "protos": (set(), {"google.protobuf"}),
     "annotations": ({"box_geometry", "protos"}, {"lxml", "numpy", "PIL", "google.protobuf", "pycocotools.mask"}),
     "outofcore": (set(), {"numpy"}),
@@ -89,7 +101,7 @@ LAYERS = {
         {"ops", "losses", "resizers", "families", "checkpoints.keys"},
         {"tensorflow", "tf_keras", "numpy"},
     ),
-    "metrics": ({"box_geometry"}, {"numpy", "pycocotools"}),
+    "metrics": ({"box_geometry", "mask_geometry"}, {"numpy", "pycocotools"}),
     "metrics.eval_values": (set(), set()),
     "render": (set(), {"numpy", "PIL"}),
     "render.figures": (set(), {"matplotlib", "numpy"}),

@@ -60,7 +60,7 @@ def test_options_reach_the_metrics():
     "name, words",
     [
         ("coco_detection_metric", "write 'coco_detection_metrics'"),
-        ("coco_mask_metrics", "instance masks"),
+        ("coco_keypoint_metrics", "keypoints"),
         ("nonsense", "remove it"),
     ],
 )

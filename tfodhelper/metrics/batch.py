@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfodhelper import mask_geometry
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Predictions
 
 
@@ -26,13 +27,16 @@ def unbatch(batch, padded_shape, first_id=1):
       batch: dict of arrays whose first axis runs over the images: of `Inputs` the keys SOURCE_ID,
         TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE, and VERIFIED where it is there; of `Groundtruth` at least BOXES,
         CLASSES and NUM_BOXES; of `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from
-        0); of a two-stage detector also of `Predictions` PROPOSALS and NUM_PROPOSALS.
+        0); of a two-stage detector also of `Predictions` PROPOSALS and NUM_PROPOSALS; of one with masks also
+        `Groundtruth` ENCODED_MASKS and `Detections` MASKS.
       padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
       first_id: label map id of class 0.
 
     Yields:
       image id (str), groundtruth dict, detections dict, as `MetricsGroup.update` takes them: boxes in pixels of the
-      stored image, class ids of the label map, padding removed. Detections have "proposals" [P, 4] where there are any.
+      stored image, class ids of the label map, padding removed. Detections have "proposals" [P, 4] where there are any;
+    both have "masks", object arrays of run-length codes (`mask_geometry`) in the stored image, of objects without a
+    mask None, where there are any.
     """
     batch = {key: np.asarray(value) for key, value in batch.items()}
     for row, source_id in enumerate(batch[Inputs.SOURCE_ID]):
@@ -47,6 +51,9 @@ def unbatch(batch, padded_shape, first_id=1):
             "scores": batch[Detections.SCORES][row, :num_detections],
             "classes": np.rint(batch[Detections.CLASSES][row, :num_detections]).astype(np.int64) + first_id,
         }
+        if Detections.MASKS in batch:
+            grids, boxes = (batch[key][row, :num_detections] for key in (Detections.MASKS, Detections.BOXES))
+            detections["masks"] = mask_geometry.encode_detections(grids, boxes, *map(int, original[:2]))
         if Predictions.PROPOSALS in batch:
             proposals = batch[Predictions.PROPOSALS][row, : int(batch[Predictions.NUM_PROPOSALS][row])]
             detections["proposals"] = to_original_pixels(proposals * np.tile(scale, 2), original)
@@ -61,6 +68,10 @@ def _groundtruth(batch, row, first_id):
     if Inputs.VERIFIED in batch:
         verified = batch[Inputs.VERIFIED][row].astype(np.int64)
         groundtruth["verified"] = verified[verified >= 0] + first_id
+    if Groundtruth.ENCODED_MASKS in batch:
+        groundtruth["masks"] = np.empty([num_gt], object)
+        for index, data in enumerate(batch[Groundtruth.ENCODED_MASKS][row, :num_gt]):
+            groundtruth["masks"][index] = mask_geometry.decode_png(data)
     groundtruth["boxes"] = batch[Groundtruth.BOXES][row, :num_gt].astype(np.float64)
     groundtruth["classes"] = batch[Groundtruth.CLASSES][row, :num_gt].astype(np.int64) + first_id
     return groundtruth

@@ -1,11 +1,29 @@
 """From `eval_config` to metrics: the only reader of the configuration in this layer."""
 
 from tfodhelper import errors
-from tfodhelper.metrics import coco, detection_set, eval_values, open_images, overlaps, pascal_voc, proposal_recall
+from tfodhelper.metrics import (
+    coco,
+    coco_masks,
+    detection_set,
+    eval_values,
+    open_images,
+    overlaps,
+    pascal_voc,
+    proposal_recall,
+)
 
 
 def _build_coco(eval_config, categories):
     return coco.CocoDetectionMetrics(
+        categories,
+        per_category=eval_config.include_metrics_per_category,
+        all_per_category=eval_config.all_metrics_per_category,
+        super_categories=eval_values.super_categories_of(eval_config),
+    )
+
+
+def _build_coco_masks(eval_config, categories):
+    return coco_masks.CocoMaskMetrics(
         categories,
         per_category=eval_config.include_metrics_per_category,
         all_per_category=eval_config.all_metrics_per_category,
@@ -47,6 +65,7 @@ def _build_open_images_challenge(eval_config, categories):
 
 METRICS = {
     eval_values.COCO: _build_coco,
+    eval_values.COCO_MASKS: _build_coco_masks,
     eval_values.PASCAL_VOC: _build_pascal,
     eval_values.PASCAL_VOC_2007: _build_pascal_2007,
     eval_values.WEIGHTED_PASCAL_VOC: _build_weighted_pascal,
@@ -78,6 +97,8 @@ class MetricsGroup:
         """Forgets all images."""
         self._collector.reset()
         self._overlapping = None
+        for member in self._members:
+            member.reset()
 
     def update(self, image_id, groundtruth, detections, name=None, size=None):
         """Counts one image in every metric; an image whose id has already come is left out.
@@ -89,6 +110,8 @@ class MetricsGroup:
           name: the path of the image, for those who look at single images; defaults to the id.
           size: height and width of the stored image, pixels.
         """
+        for member in self._members:
+            member.look(image_id, groundtruth, detections)
         self._collector.add(image_id, groundtruth, detections, name, size)
         self._overlapping = None
 

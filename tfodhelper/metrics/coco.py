@@ -131,20 +131,25 @@ class CocoDetectionMetrics(set_metric.SetMetric):
       per_category: adds `DetectionBoxes_PerformanceByCategory/mAP/<name>`.
       all_per_category: with `per_category`, adds all twelve figures of each class.
       super_categories: {name: names of categories}; with `per_category`, adds their means.
+      prefix: beginning of the tags.
     """
 
-    def __init__(self, categories, per_category=False, all_per_category=False, super_categories=None):
+    def __init__(self, categories, per_category=False, all_per_category=False, super_categories=None, prefix=PREFIX):
         super().__init__(categories)
+        self._prefix = prefix
         self._per_category = per_category
         self._all_per_category = all_per_category
         self._super_categories = dict(super_categories or {})
 
     def compute(self, overlapping):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        precision, recall = coco_curves.compute(overlapping)
-        figures = figures_of(precision, recall)
+        return self.figures(*coco_curves.compute(overlapping), overlapping.images.names)
+
+    def figures(self, precision, recall, names):
+        """{tag: value}, of precision and recall as `coco_curves.compute` gives them, and the names of the classes."""
+        figures = figures_of(precision, recall, prefix=self._prefix)
         if self._per_category:
-            names = enumerate(overlapping.images.names)
+            names = enumerate(names)
             by_name = {name: figures_of(precision, recall, [index], prefix="") for index, name in names}
             figures.update(self._by_category(by_name))
         return figures
@@ -152,14 +157,14 @@ class CocoDetectionMetrics(set_metric.SetMetric):
     def _by_category(self, by_name):
         figures = {}
         for name, values in by_name.items():
-            figures[f"{PREFIX}PerformanceByCategory/mAP/{name}"] = values["Precision/mAP"]
+            figures[f"{self._prefix}PerformanceByCategory/mAP/{name}"] = values["Precision/mAP"]
             if self._all_per_category:
-                figures.update({f"{PREFIX}{tag} ByCategory/{name}": value for tag, value in values.items()})
+                figures.update({f"{self._prefix}{tag} ByCategory/{name}": value for tag, value in values.items()})
         for name, members in self._super_categories.items():
             means = {tag: _mean(np.array([by_name[member][tag] for member in members])) for tag in FIGURES}
-            figures[f"{PREFIX}PerformanceBySuperCategory/{name}"] = means["Precision/mAP"]
+            figures[f"{self._prefix}PerformanceBySuperCategory/{name}"] = means["Precision/mAP"]
             if self._all_per_category:
-                figures.update({f"{PREFIX}{tag} BySuperCategory/{name}": value for tag, value in means.items()})
+                figures.update({f"{self._prefix}{tag} BySuperCategory/{name}": value for tag, value in means.items()})
         return figures
 
 

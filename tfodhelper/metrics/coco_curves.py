@@ -22,11 +22,12 @@ def outside_ranges(areas):
     return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
 
 
-def compute(overlapping):
+def compute(overlapping, det_area=None):
     """Matches all detections and sums up.
 
     Args:
       overlapping: an `overlaps.Overlaps`.
+      det_area: float64 [D], sizes of the detections, square pixels; None: those of their boxes.
 
     Returns:
       precision: float64 [T, R, K, A], interpolated, with at most 100 detections of a class in an image.
@@ -42,7 +43,8 @@ def compute(overlapping):
     is_ignored = is_matched & gt_ignored[np.arange(num_areas)[:, None], assigned.gt]
     is_hit = is_matched & ~is_ignored
     flat_matched, flat_hits = (part.reshape(len(part), num_areas * num_thresholds) for part in (is_matched, is_hit))
-    inside = ~outside_ranges(box_geometry.area(images.det_boxes)).T  # [D, A]
+    det_area = box_geometry.area(images.det_boxes) if det_area is None else det_area
+    inside = ~outside_ranges(det_area).T  # [D, A]
 
     precision = np.full([num_thresholds, len(RECALL_LEVELS), num_classes, num_areas], NO_GROUNDTRUTH)
     recall = {m: np.full([num_thresholds, num_classes, num_areas], NO_GROUNDTRUTH) for m in MAX_DETECTIONS}

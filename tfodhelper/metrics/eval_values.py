@@ -6,6 +6,7 @@ Needs nothing else of the metrics, so that a configuration is checked at once.
 from tfodhelper import errors, spelling
 
 COCO = "coco_detection_metrics"
+COCO_MASKS = "coco_mask_metrics"
 PASCAL_VOC = "pascal_voc_detection_metrics"
 WEIGHTED_PASCAL_VOC = "weighted_pascal_voc_detection_metrics"
 PRECISION_AT_RECALL = "precision_at_recall_detection_metrics"
@@ -13,7 +14,7 @@ PASCAL_VOC_2007 = "pascal_voc_2007_detection_metrics"  # the mean of eleven poin
 OPEN_IMAGES = "oid_V2_detection_metrics"
 OPEN_IMAGES_CHALLENGE = "oid_challenge_detection_metrics"
 COMPUTED = (COCO, PASCAL_VOC, PASCAL_VOC_2007, WEIGHTED_PASCAL_VOC, PRECISION_AT_RECALL, OPEN_IMAGES)
-COMPUTED += (OPEN_IMAGES_CHALLENGE,)
+COMPUTED += (OPEN_IMAGES_CHALLENGE, COCO_MASKS)
 DEFAULT = (COCO, PASCAL_VOC)  # always computed
 
 # Names that older published configurations have for the same metrics.
@@ -26,7 +27,6 @@ _FORMER_NAMES = {
 # Further names that the Object Detection API knows, and what they would need.
 _NEED_MORE = {
     "coco_keypoint_metrics": "keypoints",
-    "coco_mask_metrics": "instance masks",
     "coco_panoptic_metrics": "panoptic segmentation",
     "lvis_mask_metrics": "instance masks",
     "oid_challenge_segmentation_metrics": "instance masks",

@@ -35,7 +35,15 @@ class SetMetric(abc.ABC):
           groundtruth: see `examples.check_groundtruth`.
           detections: see `examples.check_predictions`.
         """
+        self.look(image_id, groundtruth, detections)
         self._collector.add(image_id, groundtruth, detections)
+
+    def look(self, image_id, groundtruth, detections):
+        """Sees an image when it arrives, for what the shared columns do not hold, such as masks; arguments as `update`.
+
+        An image whose id has already come must be left out.
+        """
+        del image_id, groundtruth, detections
 
     def result(self):
         """Returns {tag: value}, see `compute`."""

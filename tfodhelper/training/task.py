@@ -227,6 +227,8 @@ class DetectionTask(base_task.Task):
         logs = self.compute_losses(model, {**predictions, **detections}, labels)
         logs.update({key: detections[key] for key in _DETECTIONS})
         logs.update({key: predictions[key] for key in _PROPOSALS if key in predictions})
+        if Detections.MASKS in detections:
+            logs[Detections.MASKS] = detections[Detections.MASKS]
         logs.update({key: labels[key] for key in _LABELS})
         logs.update({key: features[key] for key in _FEATURES})
         logs["padded_shape"] = tf.shape(features[Inputs.IMAGE])[1:3]
