@@ -112,6 +112,7 @@ LAYERS = {
     ),
     "training": (
         {
+            "mask_geometry",
             *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config", "families"),
             *("checkpoints", "render", "tiling.options"),
         },

@@ -45,6 +45,10 @@ class Inputs:
     ORIGINAL_IMAGE = "original_image"  # uint8 [B, height, width, 3], only where images are drawn
     FILENAME = "filename"  # string [B]
     SOURCE_ID = "source_id"  # string [B]
+    STORED_MASKS = (
+        "stored_masks"  # string [B, M], PNGs as large as the stored image, "" where there is no mask; only in
+    )
+    # evaluation, and if masks are read
     VERIFIED = "verified_classes"  # int32 [B, V], 0-based, of `Record.IMAGE_CLASS_LABEL`; padding: -1; in evaluation
 
 
@@ -60,8 +64,6 @@ class Groundtruth:
     AREA = "groundtruth_area"  # float32 [B, M], square pixels of the stored image
     MASKS = "groundtruth_masks"  # uint8 [B, M, height, width], 0 or 1, in the frame of the padded model input; padding
     # and objects without a mask: zeros; only where `load_instance_masks` is set
-    ENCODED_MASKS = "groundtruth_encoded_masks"  # string [B, M], PNGs as large as the stored image, "" where there is
-    # no mask; with `MASKS`, in evaluation only
     MASK_WEIGHTS = "groundtruth_mask_weights"  # float32 [B, M]; 0 for padding and objects without a mask
     NUM_BOXES = "num_groundtruth_boxes"  # int32 [B]
 

@@ -209,7 +209,7 @@ def test_labels_are_masks_in_the_frame_of_the_model_input(text, mask_type):
     for row in (0, 2):
         np.testing.assert_array_less(np.abs(tight_box(made[row]) - BOXES_PX[row] / [80, 120, 80, 120] * scale), 1.001)
     assert not made[[1, 3, 4]].any()
-    stored = labels["groundtruth_encoded_masks"].numpy()
+    stored = features["stored_masks"].numpy()
     assert stored[1] == stored[3] == b""
     np.testing.assert_array_equal(tf.io.decode_png(stored[0])[..., 0].numpy() > 0, pictures[0] > 0)
 

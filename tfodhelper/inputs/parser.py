@@ -55,10 +55,14 @@ class Parser:
             features[Inputs.ORIGINAL_IMAGE] = self._read_original(index, whole)
         labels = self._make_labels(sample, stored)
         if sample.masks is not None:
-            labels |= self._make_mask_labels(sample, stored, image, true_shape)
+            more, stored_masks = self._make_mask_labels(sample, stored, image, true_shape)
+            labels |= more
+            if self._evaluates:
+                features[Inputs.STORED_MASKS] = stored_masks
         return features, labels
 
     def _make_mask_labels(self, sample, stored, image, true_shape):
+        """(labels, the stored masks of the same objects)."""
         rows = sample.rows[: self._max_boxes]
         height, width = tf.unstack(tf.shape(image)[:2])
         chosen = masks.take(sample.masks, tf.range(tf.shape(rows)[0]))
@@ -67,10 +71,7 @@ class Parser:
         weights = tf.gather(stored.mask_weights, rows) * tf.cast(has_pixels, tf.float32)
         pictures *= tf.cast(weights > 0.0, tf.uint8)[:, tf.newaxis, tf.newaxis]
         labels = {Groundtruth.MASKS: self._pad(pictures, 0), Groundtruth.MASK_WEIGHTS: self._pad(weights, 0.0)}
-        if self._evaluates:
-            encoded = tf.where(weights > 0.0, tf.gather(stored.masks, rows), "")
-            labels[Groundtruth.ENCODED_MASKS] = self._pad(encoded, "")
-        return labels
+        return labels, self._pad(tf.where(weights > 0.0, tf.gather(stored.masks, rows), ""), "")
 
     def _make_labels(self, sample, stored):
         count = tf.shape(sample.boxes)[0]

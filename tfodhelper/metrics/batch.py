@@ -27,8 +27,8 @@ def unbatch(batch, padded_shape, first_id=1):
       batch: dict of arrays whose first axis runs over the images: of `Inputs` the keys SOURCE_ID,
         TRUE_IMAGE_SHAPE and ORIGINAL_IMAGE_SHAPE, and VERIFIED where it is there; of `Groundtruth` at least BOXES,
         CLASSES and NUM_BOXES; of `Detections` BOXES, SCORES, CLASSES and NUM, as the model gives them (classes from
-        0); of a two-stage detector also of `Predictions` PROPOSALS and NUM_PROPOSALS; of one with masks also
-        `Groundtruth` ENCODED_MASKS and `Detections` MASKS.
+        0); of a two-stage detector also of `Predictions` PROPOSALS and NUM_PROPOSALS; of one with masks also of
+        `Inputs` STORED_MASKS and of `Detections` MASKS.
       padded_shape: height and width of the padded model input, which ground truth boxes are normalized to.
       first_id: label map id of class 0.
 
@@ -68,9 +68,9 @@ def _groundtruth(batch, row, first_id):
     if Inputs.VERIFIED in batch:
         verified = batch[Inputs.VERIFIED][row].astype(np.int64)
         groundtruth["verified"] = verified[verified >= 0] + first_id
-    if Groundtruth.ENCODED_MASKS in batch:
+    if Inputs.STORED_MASKS in batch:
         groundtruth["masks"] = np.empty([num_gt], object)
-        for index, data in enumerate(batch[Groundtruth.ENCODED_MASKS][row, :num_gt]):
+        for index, data in enumerate(batch[Inputs.STORED_MASKS][row, :num_gt]):
             groundtruth["masks"][index] = mask_geometry.decode_png(data)
     groundtruth["boxes"] = batch[Groundtruth.BOXES][row, :num_gt].astype(np.float64)
     groundtruth["classes"] = batch[Groundtruth.CLASSES][row, :num_gt].astype(np.int64) + first_id

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfodhelper.render import fonts, palette
+from tfodhelper.render import fonts, mask_drawing, palette
 
 _LEAST_LONG_SIDE = 480  # pixels; smaller images are enlarged by a whole number
 _LEAST_SHORT_SIDE = 96  # pixels, as far as the longer side does not grow beyond the next number
@@ -29,6 +29,7 @@ class Mark:
       xmin, ymin, xmax, ymax: pixels of the image, continuous. They may be inverted, equal, or outside the image.
       color: "#rrggbb".
       text: of the label, or "" for none.
+      mask: the object's pixels, [height, width] of the image, 0 is background; or None.
     """
 
     xmin: float
@@ -37,6 +38,7 @@ class Mark:
     ymax: float
     color: str = palette.GOOD
     text: str = ""
+    mask: object = None
 
 
 def draw_detections(image, detections, show_names=True, show_scores=True):
@@ -45,7 +47,8 @@ def draw_detections(image, detections, show_names=True, show_scores=True):
     Args:
       image: uint8 [height, width, 3] RGB, the stored frame.
       detections: the objects of the image, each with the attributes `name`, `id` (from 1), `score` (or None), `ymin`,
-        `xmin`, `ymax` and `xmax` in pixels of the image. The first ones, those of the highest scores, are on top.
+        `xmin`, `ymax` and `xmax` in pixels of the image. The first ones, those of the highest scores, are on top. An
+        object may have a `mask`, see `Mark`, which is drawn as a translucent area with an outline.
       show_names: whether labels contain the class.
       show_scores: whether labels contain the score.
 
@@ -58,6 +61,7 @@ def draw_detections(image, detections, show_names=True, show_scores=True):
             *(detection.xmin, detection.ymin, detection.xmax, detection.ymax),
             palette.color_of(detection.id),
             _make_label(detection.name if show_names else "", detection.score if show_scores else None),
+            getattr(detection, "mask", None),
         )
         for detection in detections
     ]
@@ -70,8 +74,8 @@ def side_by_side(image, detected, groundtruth, names, show_names=True, show_scor
     Args:
       image: uint8 [height, width, 3] RGB.
       detected: dict with "boxes" [n, 4] ymin, xmin, ymax, xmax in pixels of the image, "classes" [n] (ids from 1) and
-        "scores" [n].
-      groundtruth: dict with "boxes", "classes" and, where they are known, "difficult" and "is_crowd" [n].
+        "scores" [n]; where there are masks, "masks" [n], see `Mark`.
+      groundtruth: dict with "boxes", "classes" and, where they are known, "difficult", "is_crowd" and "masks" [n].
       names: {id: name}; a class without a name is called "class_<id>".
       show_names: whether labels contain the class.
       show_scores: whether labels contain the score.
@@ -113,6 +117,9 @@ def draw_marks(picture, marks, scale=(1.0, 1.0), margin_px=0):
     drawn = [(mark, frame) for mark, frame in frames if frame is not None]
     side = _typical_side([frame for _, frame in drawn])
     line = max(_THIN_LINE, round(min(max(picture.size) / 320, side / 10)))
+    for mark, _ in reversed(drawn):
+        if mark.mask is not None:
+            mask_drawing.draw_mask(picture, mark.mask, mark.color, line)
     for mark, frame in reversed(drawn):
         _draw_frame(canvas, frame, mark.color, line)
     _draw_labels(canvas, picture.size, drawn, side)
@@ -147,9 +154,11 @@ def _make_marks(objects, names, scores=None):
         values = objects.get(flag)
         for index in np.flatnonzero(values if values is not None and np.size(values) == len(labels) else []):
             labels[index] += f" ({word})"
+    masks = objects.get("masks")
+    masks = [None] * len(ids) if masks is None else masks
     return [
-        Mark(xmin, ymin, xmax, ymax, palette.color_of(id_), _make_label(label, score))
-        for (ymin, xmin, ymax, xmax), id_, label, score in zip(boxes.tolist(), ids, labels, scores)
+        Mark(xmin, ymin, xmax, ymax, palette.color_of(id_), _make_label(label, score), mask)
+        for (ymin, xmin, ymax, xmax), id_, label, score, mask in zip(boxes.tolist(), ids, labels, scores, masks)
     ]
 
 

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from tfodhelper import errors, families, run_layout, storage
+from tfodhelper import errors, families, mask_geometry, run_layout, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
-from tfodhelper.metrics import coco, detection_file, proposal_recall
+from tfodhelper.metrics import coco, detection_file, eval_values, proposal_recall
 from tfodhelper.render import boxes
 
 MAP = "DetectionBoxes_Precision/mAP"
@@ -31,14 +31,16 @@ class Evaluation:
       only_proposals: whether the detector is only a first stage: its detections are proposals, and any object counts as
         found, whatever its class.
       data: what is evaluated on, in words.
+      with_masks: whether masks are measured, too, whatever the configuration says.
     """
 
-    def __init__(self, eval_config, label_map, progress=None, only_proposals=False, data=""):
+    def __init__(self, eval_config, label_map, progress=None, only_proposals=False, data="", with_masks=False):
         self._data = data
         self._config, self._progress, self._only_proposals = eval_config, progress, only_proposals
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
-        self._metrics = metrics_build.build_metrics(eval_config, self._names)
+        always = (*eval_values.DEFAULT, *((eval_values.COCO_MASKS,) if with_masks else ()))
+        self._metrics = metrics_build.build_metrics(eval_config, self._names, always)
         self._proposals = None  # a `ProposalRecall`, once the detector gives proposals
         self._loss_sums, self.num_images = {}, 0
         self.pictures = {}
@@ -82,11 +84,14 @@ class Evaluation:
             return
         keep = np.flatnonzero(detections["scores"] >= self._config.min_score_threshold)
         keep = keep[: self._config.max_num_boxes_to_visualize]
-        shown = {key: value[keep] for key, value in detections.items()}
+        shown, known = {key: value[keep] for key, value in detections.items()}, dict(groundtruth)
+        for objects in (shown, known):
+            if "masks" in objects:
+                objects["masks"] = [code if code is None else mask_geometry.decode(code) for code in objects["masks"]]
         self.pictures[_name(batch, i)] = boxes.side_by_side(
             image,
             shown,
-            groundtruth,
+            known,
             self._shown_names,
             show_names=not self._config.skip_labels,
             show_scores=not self._config.skip_scores,
@@ -129,9 +134,10 @@ def _name(batch, row):
 
 def build_evaluation(pipeline, label_map, progress=None):
     """The `Evaluation` of a `TrainEvalPipelineConfig` message; the rest see there."""
-    only_proposals = families.BOXES not in families.family_of(pipeline.model).outputs(pipeline.model)
     data = ", ".join(pipeline.eval_input_reader[0].tf_record_input_reader.input_path)
-    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals, data)
+    outputs = families.family_of(pipeline.model).outputs(pipeline.model)
+    only_proposals, with_masks = families.BOXES not in outputs, families.MASKS in outputs
+    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals, data, with_masks)
 
 
 def format_figure(value):

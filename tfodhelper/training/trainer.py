@@ -11,7 +11,8 @@ from tfodhelper import errors
 from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
 
-_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE, Inputs.VERIFIED)  # not used by devices
+# Not used by devices.
+_ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE, Inputs.VERIFIED, Inputs.STORED_MASKS)
 
 
 def _split_host_features(inputs):
