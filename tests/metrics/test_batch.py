@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from tfodhelper import mask_geometry
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Predictions
 from tfodhelper.metrics import batch as batches
+from tfodhelper.records import mask_png
 
 
 def test_boxes_come_back_to_the_stored_image():
@@ -34,5 +36,29 @@ def test_boxes_come_back_to_the_stored_image():
     assert second_gt["boxes"].shape == (0, 4)
     assert second["boxes"].tolist() == [[0, 0, 10, 20], [0, 0, 5, 10]]
     assert second["classes"].tolist() == [1, 2]
+    assert "masks" not in first and "masks" not in first_gt
     assert first["proposals"] == pytest.approx(np.array([[40, 100, 80, 300]]))
     assert second["proposals"].tolist() == [[0, 0, 10, 20], [0, 0, 5, 10]]
+
+
+def test_masks_come_in_the_frame_of_the_stored_image():
+    batch = {
+        Inputs.SOURCE_ID: np.array([b"17"]),
+        Inputs.TRUE_IMAGE_SHAPE: np.array([[100, 200, 3]]),
+        Inputs.ORIGINAL_IMAGE_SHAPE: np.array([[20, 40]]),
+        Inputs.STORED_MASKS: np.array([[mask_png.encode(np.ones([20, 40])), b"", b""]], object),
+        Groundtruth.BOXES: np.zeros([1, 3, 4]),
+        Groundtruth.CLASSES: np.array([[0, 1, -1]]),
+        Groundtruth.NUM_BOXES: np.array([2]),
+        Detections.BOXES: np.array([[[0.0, 0.5, 1.0, 1.0], [0, 0, 0, 0]]]),
+        Detections.SCORES: np.array([[0.9, 0.0]]),
+        Detections.CLASSES: np.array([[1.0, 0.0]]),
+        Detections.NUM: np.array([1.0]),
+        Detections.MASKS: np.ones([1, 2, 15, 15], np.float32),
+    }
+    ((_, gt, detections),) = batches.unbatch(batch, (200, 200))
+    assert mask_geometry.areas(gt["masks"][:1]).tolist() == [800] and gt["masks"][1] is None
+    (code,) = detections["masks"]
+    expected = np.zeros([20, 40], np.uint8)
+    expected[:, 20:] = 1
+    np.testing.assert_array_equal(mask_geometry.decode(code), expected)

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tfodhelper import errors, protos, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
+from tfodhelper.records import mask_png
 from tfodhelper.training import curves, evaluation, jobs, summaries
 
 
@@ -70,6 +71,37 @@ def test_a_first_stage_alone_is_judged_without_classes():
     figures = finished.result()
     assert figures["ProposalBoxes_Recall/AR@10"] == 0.5
     assert figures[evaluation.MAP_50] == pytest.approx(0.5, abs=0.01)
+
+
+def make_mask_batch():
+    """The batch above, in which the lower left triangle of the first image's box is the object, and is found."""
+    triangle = np.tril(np.ones([51, 51], np.float32))
+    pixels = np.zeros([100, 200], np.uint8)
+    pixels[:50, :50] = np.tril(np.ones([50, 50], np.uint8))
+    stored = [[mask_png.encode(pixels)], [b""]]
+    return make_batch() | {
+        Inputs.STORED_MASKS: np.array(stored, object),
+        Detections.MASKS: np.stack([triangle[None], np.zeros_like(triangle)[None]]),
+    }
+
+
+def test_masks_are_evaluated_and_drawn():
+    config = protos.message("EvalConfig")(num_visualizations=1)
+    finished = evaluation.Evaluation(config, label_maps.make_label_map(["cat"]), with_masks=True)
+    finished.add_batch(make_mask_batch())
+    figures = finished.result()
+    assert figures[evaluation.MASK_MAP_50] == pytest.approx(1.0)  # the object of the second image has no mask
+    assert figures["DetectionMasks_Recall/AR@100"] >= 0.9
+    assert ", masks: mAP " in evaluation.summarize(figures)
+    plain = evaluate(make_batch()).pictures["a.jpg"]
+    assert not np.array_equal(finished.pictures["a.jpg"], plain)
+
+
+def test_figures_of_masks_need_masks():
+    config = protos.message("EvalConfig")(metrics_set=["coco_mask_metrics"])
+    finished = evaluation.Evaluation(config, label_maps.make_label_map(["cat"]))
+    with pytest.raises(errors.PredictionError, match="load_instance_masks"):
+        finished.add_batch(make_batch())
 
 
 def test_figures_by_class_follow_the_configuration():

@@ -90,8 +90,8 @@ def read(masks, rows, true_shape, height, width):
 
 def resize(mask, size, align_corners=False):
     """A mask [h, w] in another size, int32 [2], by the nearest pixel of TensorFlow 1's grid."""
-    resized = tf.compat.v1.image.resize_nearest_neighbor(
-        mask[tf.newaxis, :, :, tf.newaxis], size, align_corners=align_corners
+    resized = tf.raw_ops.ResizeNearestNeighbor(
+        images=mask[tf.newaxis, :, :, tf.newaxis], size=size, align_corners=align_corners
     )
     return resized[0, :, :, 0]
 

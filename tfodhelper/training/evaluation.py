@@ -14,6 +14,7 @@ from tfodhelper.render import boxes
 
 MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = "DetectionBoxes_Precision/mAP@.50IOU"
+MASK_MAP, MASK_MAP_50 = "DetectionMasks_Precision/mAP", "DetectionMasks_Precision/mAP@.50IOU"
 PROPOSAL_RECALL = f"{proposal_recall.PREFIX}Recall@.50IOU@300"
 PROPOSAL_AR = f"{proposal_recall.PREFIX}AR@300"
 LOSS_PREFIX = "Loss/"
@@ -153,9 +154,12 @@ def summarize(metrics):
         f"mAP@.50IOU {format_figure(metrics[MAP_50])}",
         f"loss {format_figure(metrics[Losses.TOTAL])}",
     ]
+    if MASK_MAP in metrics:
+        masks = format_figure(metrics[MASK_MAP]), format_figure(metrics[MASK_MAP_50])
+        parts.insert(2, f"masks: mAP {masks[0]} and mAP@.50IOU {masks[1]}")
     if PROPOSAL_AR in metrics:
         recall, average = format_figure(metrics[PROPOSAL_RECALL]), format_figure(metrics[PROPOSAL_AR])
-        parts.insert(2, f"up to 300 proposals: recall@.50IOU {recall} and AR {average}")
+        parts.insert(-1, f"up to 300 proposals: recall@.50IOU {recall} and AR {average}")
     return ", ".join(parts)
 
 
