@@ -134,7 +134,7 @@ LAYERS = {
     ),
     "exporting.options": ({"config.options"}, set()),
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
-    "prediction": ({"annotations", "render", "tiling.options"}, {"numpy", "PIL"}),
+    "prediction": ({"annotations", "mask_geometry", "render", "tiling.options"}, {"numpy", "PIL"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "prediction.tiled_predictor": ({"prediction", "tiling"}, {"numpy"}),
     "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),

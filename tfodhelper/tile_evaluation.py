@@ -64,8 +64,8 @@ def _evaluate(model, pipeline, label_map, num_images, dct):
             yield batches[-1][Inputs.ORIGINAL_IMAGE][0]
 
     with console.Progress("evaluation: images", num_images) as progress:
-        collected = evaluation.build_evaluation(pipeline, label_map, progress)
-        for outcome in model.stream(read_images(), batch_size=_BATCH):
+        collected = evaluation.build_evaluation(pipeline, label_map, progress, measures_masks=False)
+        for outcome in model.stream(read_images(), batch_size=_BATCH, keep_masks=False):
             batch = batches.popleft()
             size = batch[Inputs.IMAGE].shape[1:3]
             collected.add_batch({**batch, **_to_batch(outcome.found), "padded_shape": size})

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfodhelper import fields
 
 
-def save_constant(folder, boxes, scores, classes, num=None, image_info=None, class_dtype=np.float32):
+def save_constant(folder, boxes, scores, classes, num=None, image_info=None, class_dtype=np.float32, masks=None):
     """Writes a SavedModel that finds the same in each image.
 
     Args:
@@ -15,6 +15,7 @@ def save_constant(folder, boxes, scores, classes, num=None, image_info=None, cla
       num: num_detections; None for as many as there are boxes.
       image_info: [4, 2] as the Model Garden has it, or None.
       class_dtype: of the classes.
+      masks: [n, h, w] of any type, or None.
 
     Returns:
       The folder.
@@ -25,6 +26,8 @@ def save_constant(folder, boxes, scores, classes, num=None, image_info=None, cla
         fields.Detections.CLASSES: np.asarray(classes, class_dtype),
         fields.Detections.NUM: np.float32(len(scores) if num is None else num),
     }
+    if masks is not None:
+        outputs[fields.Detections.MASKS] = np.asarray(masks)
     if image_info is not None:
         outputs["image_info"] = np.float32(image_info)
     module = tf.Module()

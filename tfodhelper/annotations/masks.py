@@ -36,6 +36,19 @@ class Mask:
         """Whether it consists of polygons."""
         return bool(self.polygons)
 
+    def to_array(self, height: int | None = None, width: int | None = None) -> np.ndarray:
+        """The pixels: uint8 [height, width], 0 or 1.
+
+        Args:
+          height, width: of the image, pixels; may be left out if there is a run-length code.
+
+        Raises:
+          ValueError: polygons without a size, or a run-length code of a different size.
+        """
+        if self.polygons and (height is None or width is None):
+            raise ValueError("polygons need the height and width of their image")
+        return to_array(self, height or self.height, width or self.width)
+
 
 def pack(mask):
     """A `Mask` as nested plain values: polygons, or (height, width, counts)."""

@@ -34,7 +34,8 @@ class Prediction(results.ImageDetections):
     Attributes:
       path: the image file, as it was given; empty for an image that was given in memory.
       width, height: of the image, pixels.
-      detections: tuple of `Detection`; boxes are in pixels of the image as it is stored.
+      detections: tuple of `Detection`; boxes are in pixels of the image as it is stored. `detection.mask.to_array()` is
+        uint8 [height, width], 1 where the object is; the mask is None where the model has no masks.
     """
 
     _pixels: Pixels | None = dataclasses.field(default=None, repr=False, compare=False)
@@ -63,7 +64,7 @@ class Prediction(results.ImageDetections):
     def draw(
         self, path: str | os.PathLike[str] | None = None, *, show_names: bool = True, show_scores: bool = True
     ) -> Image.Image:
-        """Draws the boxes with their names and scores on the image.
+        """Draws the boxes with their names and scores on the image, and masks as translucent areas.
 
         Args:
           path: where the picture is written; its suffix selects the format. None writes nothing.
@@ -78,7 +79,7 @@ class Prediction(results.ImageDetections):
           StorageError: the picture cannot be written.
         """
         format_ = None if path is None else _format_of(path)
-        picture: Image.Image = drawing.draw_detections(self.image, self, show_names, show_scores)
+        picture: Image.Image = drawing.draw_detections(self.image, results.to_drawn(self), show_names, show_scores)
         if path is not None:
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, format_, quality=_QUALITY)

@@ -5,7 +5,8 @@ A JSON line:
     {"path": "photos/a.jpg", "width": 640, "height": 480, "detections": [
       {"class": "dog", "id": 18, "score": 0.92, "box": {"xmin": 12.5, "ymin": 30.0, "xmax": 200.0, "ymax": 410.25}}]}
 
-Boxes are in pixels of the stored image, as in LabelImg XML.
+Boxes are in pixels of the stored image, as in LabelImg XML. A detection of a model with masks also has "mask": COCO's
+compressed run-length code, {"size": [height, width], "counts": "..."}, as large as the stored image.
 """
 
 import dataclasses
@@ -17,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfodhelper import errors, storage
-from tfodhelper.annotations import structures
+from tfodhelper.annotations import mask_files, structures
+from tfodhelper.annotations import masks as annotated_masks
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")  # in the order of LabelImg
 _PIXEL_DIGITS, _SCORE_DIGITS = 3, 6
@@ -31,6 +33,7 @@ class Detection(NamedTuple):
       id: class id of the label map, from 1.
       score: 0..1, or None for a labelled object that was not found by a model.
       ymin, xmin, ymax, xmax: pixels of the stored image, continuous.
+      mask: its pixels as a run-length code (`mask.to_array()` gives them), or None where the model has no masks.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Detection(NamedTuple):
     xmin: float
     ymax: float
     xmax: float
+    mask: annotated_masks.Mask | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,7 @@ class ImageDetections:
         return annotation
 
 
-def from_arrays(boxes, classes, names, scores=None):
+def from_arrays(boxes, classes, names, scores=None, masks=None):
     """Detections of one image from arrays.
 
     Args:
@@ -75,6 +79,7 @@ def from_arrays(boxes, classes, names, scores=None):
       classes: [n], ids of the label map, from 1.
       names: {id: name}; a class without a name is called "class_<id>".
       scores: [n], or None for ground truth.
+      masks: [n], run-length codes of pycocotools, or None.
 
     Returns:
       tuple of `Detection`, in the order given.
@@ -85,7 +90,19 @@ def from_arrays(boxes, classes, names, scores=None):
     if not len(boxes) == len(ids) == len(scores):
         raise ValueError(f"expected as many classes and scores as boxes: {len(ids)}, {len(scores)}, {len(boxes)}")
     names = [names.get(id_, f"class_{id_}") for id_ in ids]
-    return tuple(map(Detection, names, ids, scores, *boxes.T.tolist()))
+    if masks is None:
+        return tuple(map(Detection, names, ids, scores, *boxes.T.tolist()))
+    masks = [annotated_masks.make_from_rle(code) for code in masks]
+    return tuple(map(Detection, names, ids, scores, *boxes.T.tolist(), masks))
+
+
+def to_drawn(image_detections):
+    """The detections with their masks as pixels, as `render.boxes` draws them."""
+    size = image_detections.height, image_detections.width
+    return [
+        each if each.mask is None else each._replace(mask=each.mask.to_array(*size))
+        for each in image_detections.detections
+    ]
 
 
 def above(image_detections, score_threshold):
@@ -110,6 +127,7 @@ def to_json(image_detections):
                 "id": detection.id,
                 "score": None if detection.score is None else round(float(detection.score), _SCORE_DIGITS),
                 "box": {side: round(float(getattr(detection, side)), _PIXEL_DIGITS) for side in _SIDES},
+                **({} if detection.mask is None else {"mask": mask_files.to_json(detection.mask)}),
             }
             for detection in image_detections.detections
         ],
@@ -137,10 +155,15 @@ def from_json(value):
                 id=int(entry["id"]),
                 score=None if entry["score"] is None else _finite(entry["score"]),
                 **{side: _finite(entry["box"][side]) for side in _SIDES},
+                mask=_to_mask(entry.get("mask")),
             )
             for entry in value["detections"]
         ),
     )
+
+
+def _to_mask(value):
+    return None if value is None else annotated_masks.make_from_counts(*value["size"], value["counts"])
 
 
 def _finite(value):
@@ -219,7 +242,9 @@ def to_box(detection, width, height):
     """
     xmin, xmax = (_whole(side, width) for side in (detection.xmin, detection.xmax))
     ymin, ymax = (_whole(side, height) for side in (detection.ymin, detection.ymax))
-    return structures.Box(detection.name, xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
+    if xmin >= xmax or ymin >= ymax:
+        return None
+    return structures.Box(detection.name, xmin, ymin, xmax, ymax, mask=detection.mask)
 
 
 def _whole(side, limit):

@@ -65,7 +65,7 @@ class FilmResultWriter:
         self.num_frames += 1
         self.num_detections += len(image_detections.detections)
         if self._film is not None:
-            picture = boxes.draw_detections(frame.image, image_detections.detections)
+            picture = boxes.draw_detections(frame.image, detections.to_drawn(image_detections))
             self._film.write(np.asarray(picture), frame.time_s)
 
     def write_problem(self, name, problem):

@@ -8,7 +8,7 @@ import collections
 
 import numpy as np
 
-from tfodhelper import console, errors, fields, spelling
+from tfodhelper import console, errors, fields, mask_geometry, spelling
 
 IMAGE_INFO = "image_info"  # of the Model Garden: [4, 2], original size, input size, scale, offset; y before x
 REQUIRED = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES)
@@ -64,6 +64,41 @@ class OutputCheck:
                 image, "the model's outputs are not finite", fix="its weights are damaged; export another checkpoint"
             )
         return self._to_fractions(boxes, output, size, image), scores, classes
+
+    def read_masks(self, output, rows, boxes, size, image):
+        """The masks of some detections.
+
+        Args:
+          output: as for `read`.
+          rows: indices of the detections, at least all with a high score.
+          boxes: [n, 4], their boxes as fractions of the image.
+          size: (height, width) of the stored image.
+          image: its name, for messages.
+
+        Returns:
+          object array [n] of run-length codes in the stored image (`mask_geometry`), or None if the model has no masks.
+
+        Raises:
+          PredictionError: the masks are not grids or pictures of numbers from 0 to 1.
+        """
+        if fields.Detections.MASKS not in output:
+            return None
+        masks = np.asarray(output[fields.Detections.MASKS])
+        most = len(np.asarray(output[fields.Detections.SCORES]))
+        if masks.ndim != 3 or len(masks) != most:
+            raise self._refuse(
+                *(image, "the model's masks do not fit its boxes"),
+                "detection_masks [n, height, width], relative to the boxes or as large as the image",
+                f"{list(masks.shape)} for {spelling.count(most, 'box')}",
+            )
+        masks = masks[rows]
+        is_picture = masks.dtype.kind in "ub"
+        if not is_picture and masks.size and not (masks.min() >= 0 and masks.max() <= 1):  # false for NaN
+            raise self._refuse(
+                *(image, "the model's masks are not shares of a pixel", "numbers from 0 to 1"),
+                fix="export the model with its score converter, so that masks are probabilities",
+            )
+        return mask_geometry.encode_detections(masks, boxes, *size)
 
     def _count(self, number, most, image):
         value = float(np.reshape(number, [-1])[0])

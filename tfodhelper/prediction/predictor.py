@@ -112,7 +112,9 @@ class StreamPredictor:
         for outcome in _readable(outcomes, on_unreadable):
             yield outcome.found, outcome.image
 
-    def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
+    def stream(
+        self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False, keep_masks=True
+    ):
         """Predicts images, with all that the model says about them.
 
         Some threads read and prepare files, others run the model, and meanwhile earlier outputs are turned into
@@ -125,6 +127,7 @@ class StreamPredictor:
           score_threshold: detections with a lower score are left out.
           max_detections: maximum number of detections per image; None: as many as the model gives.
           keep_images: whether to return the images themselves.
+          keep_masks: whether to return masks, if the model has them.
 
         Yields:
           `Outcome`, in the order of `paths`.
@@ -141,7 +144,7 @@ class StreamPredictor:
                     items = self._read_all(paths, keep_images)
                     answers = self._answer_batches(runners, items, num_calls, size, score_threshold)
                 for item, output in answers:
-                    yield self._to_outcome(item, output, max_detections, score_threshold)
+                    yield self._to_outcome(item, output, max_detections, score_threshold, keep_masks)
             finally:
                 self._check.report()
                 runners.shutdown(wait=False, cancel_futures=True)
@@ -240,7 +243,7 @@ class StreamPredictor:
         """Indices of the images in each call."""
         return plan_batches([tuple(item[0].shape[:2]) for item in prepared], batch_size, self._servable.mixes_sizes)
 
-    def _to_outcome(self, item, output, max_detections, score_threshold):
+    def _to_outcome(self, item, output, max_detections, score_threshold, keep_masks):
         """The `Outcome` of an image, boxes in pixels of its stored frame; `output` is None if it cannot be read."""
         if output is None:
             return Outcome(item.path, problem=item.problem)
@@ -250,7 +253,10 @@ class StreamPredictor:
         keep = np.flatnonzero(scores >= score_threshold)
         keep = keep[np.argsort(-scores[keep], kind="stable")][:max_detections]
         ids = self._check.to_ids(classes[keep], name)
-        kept = detections.from_arrays(boxes[keep] * (height, width, height, width), ids, self.names, scores[keep])
+        masks = self._check.read_masks(output, keep, boxes[keep], item.size, name) if keep_masks else None
+        kept = detections.from_arrays(
+            boxes[keep] * (height, width, height, width), ids, self.names, scores[keep], masks
+        )
         multiclass = output.get(fields.Detections.MULTICLASS_SCORES)
         return Outcome(
             path=item.path,

@@ -86,6 +86,7 @@ class Servable:
     Attributes:
       mixes_sizes: whether images of different sizes can go into one call.
       batch_size: images that a call takes: a number, or None for any.
+      has_masks: whether it gives masks.
       detects_in_thread: whether `prepare_jpeg` and `detect_in_thread` can be used, which are then faster.
 
     Raises:
@@ -105,6 +106,7 @@ class Servable:
         self._prepare = signatures[_PREPARE] if name == _PREPARED else None
         self.mixes_sizes = name == _MIXED
         self._function = signatures[name]
+        self.has_masks = fields.Detections.MASKS in self._function.structured_outputs
         self.detects_in_thread = self._prepare is not None and (
             _has_core_for_each_call() or is_for_many and _is_processor_all_there_is()
         )

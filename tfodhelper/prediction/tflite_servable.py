@@ -16,13 +16,13 @@ class TFLiteServable:
       path: of the file.
 
     Attributes:
-      mixes_sizes, batch_size, detects_in_thread: as in `servable.Servable`.
+      mixes_sizes, batch_size, has_masks, detects_in_thread: as in `servable.Servable`.
 
     Raises:
       PredictionError: see `tflite.runtime.TFLiteDetector`.
     """
 
-    mixes_sizes, batch_size, detects_in_thread = False, 1, False
+    mixes_sizes, batch_size, has_masks, detects_in_thread = False, 1, False, False
 
     def __init__(self, path):
         self._path, self._model = path, runtime.TFLiteDetector(path)

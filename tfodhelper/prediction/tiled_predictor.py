@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from tfodhelper import errors
+from tfodhelper import console, errors
 from tfodhelper.prediction import detections, predictor, reading
 from tfodhelper.tiling import merging
 
@@ -35,11 +35,15 @@ class TiledPredictor(predictor.StreamPredictor):
         super().__init__(saved_model_dir, label_map, **more)
         self._tiling = tiling
 
-    def stream(self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False):
-        """See `StreamPredictor.stream`; boxes are merged as `tiling.merging` says."""
+    def stream(
+        self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False, keep_masks=True
+    ):
+        """See `StreamPredictor.stream`; boxes are merged as `tiling.merging` says, and masks are left out."""
+        if keep_masks and self._servable.has_masks:
+            console.warn("--tiles: the masks of tiles cannot be merged; only the boxes are kept")
         waiting = collections.deque()  # pictures whose tiles are on their way: (`_Picture`, its windows)
         tiles = self._cut(paths, waiting)
-        outcomes = super().stream(tiles, batch_size=batch_size, score_threshold=score_threshold)
+        outcomes = super().stream(tiles, batch_size=batch_size, score_threshold=score_threshold, keep_masks=False)
         for first in outcomes:
             yield from _pop_unreadable(waiting)
             picture, windows = waiting.popleft()

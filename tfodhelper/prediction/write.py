@@ -113,7 +113,7 @@ class ResultWriter:
             labelimg.write_labelimg(path, detections.to_annotation(image_detections), image_path=source.path)
         if self._write_pictures:
             path = self._make_path(PICTURES, stem + ".jpg")
-            picture = boxes.draw_detections(image, image_detections.detections)
+            picture = boxes.draw_detections(image, detections.to_drawn(image_detections))
             with storage.open_whole(path, "wb") as file:
                 picture.save(file, "JPEG", quality=_PICTURE_QUALITY)
 

@@ -13,7 +13,7 @@ def draw_mask(picture, mask, color, line):
 
     Args:
       picture: PIL.Image, RGB.
-      mask: [height, width], 0 is background, of the same frame as the picture; of another size it is scaled.
+      mask: [height, width], 0 is background, of the same frame as the picture; a different size is scaled.
       color: "#rrggbb".
       line: width of the outline, pixels.
     """

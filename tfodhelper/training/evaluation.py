@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tfodhelper import errors, families, mask_geometry, run_layout, storage
+from tfodhelper import console, errors, families, mask_geometry, run_layout, storage
 from tfodhelper.fields import Inputs, Losses
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
@@ -133,12 +133,24 @@ def _name(batch, row):
     return batch[Inputs.FILENAME][row].decode("utf-8", "replace") or None if Inputs.FILENAME in batch else None
 
 
-def build_evaluation(pipeline, label_map, progress=None):
-    """The `Evaluation` of a `TrainEvalPipelineConfig` message; the rest see there."""
-    data = ", ".join(pipeline.eval_input_reader[0].tf_record_input_reader.input_path)
+def build_evaluation(pipeline, label_map, progress=None, measures_masks=True):
+    """The `Evaluation` of a `TrainEvalPipelineConfig` message.
+
+    Args:
+      pipeline: the message.
+      label_map, progress: see `Evaluation`.
+      measures_masks: whether the masks of a detector that has them are measured.
+    """
+    eval_config = pipeline.eval_config
+    if not measures_masks and eval_values.COCO_MASKS in eval_config.metrics_set:
+        console.warn(f"{eval_values.COCO_MASKS} is left out: the masks of tiles cannot be merged")
+        eval_config = type(eval_config).FromString(eval_config.SerializeToString())
+        kept = [name for name in eval_config.metrics_set if name != eval_values.COCO_MASKS]
+        eval_config.metrics_set[:] = kept
     outputs = families.family_of(pipeline.model).outputs(pipeline.model)
-    only_proposals, with_masks = families.BOXES not in outputs, families.MASKS in outputs
-    return Evaluation(pipeline.eval_config, label_map, progress, only_proposals, data, with_masks)
+    only_proposals, with_masks = families.BOXES not in outputs, measures_masks and families.MASKS in outputs
+    data = ", ".join(pipeline.eval_input_reader[0].tf_record_input_reader.input_path)
+    return Evaluation(eval_config, label_map, progress, only_proposals, data, with_masks)
 
 
 def format_figure(value):

@@ -129,7 +129,7 @@ class PoolModel:
                 waiting.append(image)
                 yield image.path
 
-        for outcome in self._predictor.stream(paths(), **self._options):
+        for outcome in self._predictor.stream(paths(), keep_masks=False, **self._options):
             image = waiting.popleft()
             if outcome.found is None:
                 yield predictions.Unreadable(image.name, str(image.path), outcome.problem)
