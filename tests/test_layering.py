@@ -49,7 +49,7 @@ _TRAINING = {
     *("tflite", "training", "zoo"),
 }
 EVERYTHING = _TRAINING | {"active_learning", "explaining", "features", "prediction", "review", "run_folder"}
-EVERYTHING |= {"tile_evaluation"}
+EVERYTHING |= {"tile_evaluation", "export_evaluation", "evaluation_options"}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -183,6 +183,8 @@ LAYERS = {
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
     "run_folder": (_TRAINING, set()),
     "tile_evaluation": (_TRAINING | {"prediction"}, {"numpy", "tensorflow"}),
+    "export_evaluation": (_TRAINING | {"prediction"}, {"numpy"}),
+    "evaluation_options": ({"config", "dataset", "prediction", "tiling", "training"}, set()),
     "api": (EVERYTHING, {"numpy", "PIL"}),
     "cli": (EVERYTHING, {"absl"}),
     "cli.doctor": ({"cli"}, {"absl", "psutil"}),

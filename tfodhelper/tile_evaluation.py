@@ -8,9 +8,10 @@ import tensorflow as tf
 from tfodhelper import console, families, own_files, resizers, run_layout
 from tfodhelper.checkpoints import save
 from tfodhelper.exporting import saved_model
-from tfodhelper.fields import Detections, Inputs
+from tfodhelper.fields import Inputs
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import diagnose
+from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.prediction import tiled_predictor
 from tfodhelper.tiling import windows
 from tfodhelper.training import evaluation, jobs, summaries
@@ -44,14 +45,14 @@ def evaluate(options):
             with own_files.temporary_folder() as folder:
                 export = saved_model.export_trained(pipeline, prefix, f"{folder}/export", dct=dct)
                 model = tiled_predictor.TiledPredictor(export, label_map, tiling=tiling, dct=dct)
-                finished = _evaluate(model, pipeline, label_map, num_images, dct)
+                finished = _evaluate(model, pipeline, label_map, num_images, dct, options.iou_threshold)
             step, metrics = save.step_of(prefix), finished.result()
             _write_summaries(f"{model_dir}/{SUMMARIES}", step, metrics, finished.pictures)
             finished.write([run_layout.evaluation_of(model_dir, f"step-{step}-tiles")], step, prefix, metrics)
             yield step, metrics
 
 
-def _evaluate(model, pipeline, label_map, num_images, dct):
+def _evaluate(model, pipeline, label_map, num_images, dct, iou_threshold):
     """Runs a model over all validation images; returns the `Evaluation`."""
     resizer = resizers.build_resizer(families.architecture_of(pipeline.model).image_resizer)
     dataset = inputs_build.build_eval_dataset(pipeline, resizer, 1, keep_original_images=num_images, dct=dct)
@@ -64,25 +65,12 @@ def _evaluate(model, pipeline, label_map, num_images, dct):
             yield batches[-1][Inputs.ORIGINAL_IMAGE][0]
 
     with console.Progress("evaluation: images", num_images) as progress:
-        collected = evaluation.build_evaluation(pipeline, label_map, progress, measures_masks=False)
+        collected = evaluation.build_evaluation(pipeline, label_map, progress, iou_threshold, measures_masks=False)
         for outcome in model.stream(read_images(), batch_size=_BATCH, keep_masks=False):
             batch = batches.popleft()
             size = batch[Inputs.IMAGE].shape[1:3]
-            collected.add_batch({**batch, **_to_batch(outcome.found), "padded_shape": size})
+            collected.add_batch({**batch, **metrics_batch.batch_of(outcome.found), "padded_shape": size})
     return collected
-
-
-def _to_batch(image_detections):
-    """`ImageDetections` as a batch of one, as a detector's `postprocess` returns it."""
-    objects = image_detections.detections
-    size = [image_detections.height, image_detections.width] * 2
-    boxes = np.array([(each.ymin, each.xmin, each.ymax, each.xmax) for each in objects], np.float64).reshape(1, -1, 4)
-    return {
-        Detections.BOXES: boxes / size,
-        Detections.SCORES: np.array([[each.score for each in objects]], np.float64),
-        Detections.CLASSES: np.array([[each.id - 1 for each in objects]], np.int64),
-        Detections.NUM: np.array([len(objects)]),
-    }
 
 
 def _write_summaries(folder, step, metrics, pictures):

@@ -155,7 +155,8 @@ def test_config_and_run_refuse_before_any_work(base, changes, words, tmp_path, n
 @EACH_WRONG
 def test_train_and_eval_refuse_the_same_file(base, changes, words, tmp_path):
     jobs = pytest.importorskip("tfodhelper.training.jobs")
-    from tfodhelper.training.options import EvalOptions, TrainJobOptions
+    from tfodhelper.evaluation_options import EvalOptions
+    from tfodhelper.training.options import TrainJobOptions
 
     path = tmp_path / "pipeline.config"
     pipeline.write_pipeline(path, apply_overrides(read_base(base), changes))

@@ -5,8 +5,8 @@ import pytest
 from tests.training import tiny
 from tfodhelper import errors, jpeg_dct
 from tfodhelper.config import pipeline as pipelines
+from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.training import jobs, task
-from tfodhelper.training.options import EvalOptions
 
 
 def test_a_training_is_not_resumed_with_the_other_transform(tmp_path, monkeypatch):

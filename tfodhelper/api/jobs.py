@@ -1,21 +1,23 @@
 """The verbs of the command line as functions, whose keyword arguments are the options of the verbs."""
 
+import dataclasses
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfodhelper import errors, run_folder, tensorflow_setup
+from tfodhelper import errors, run_folder, run_layout, tensorflow_setup
 from tfodhelper.api.keywords import takes_fields_of
 from tfodhelper.api.results import CheckResult, Evaluation, ExplainResult, RunResult, TrainResult
 from tfodhelper.config.options import WriteConfigOptions
+from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.explaining.options import ExplainOptions
 from tfodhelper.exporting.options import ExportOptions
 from tfodhelper.records.options import ConvertOptions
 from tfodhelper.records.result import ConvertResult
 from tfodhelper.review.options import ReviewOptions
 from tfodhelper.run_folder import RunOptions
-from tfodhelper.training.options import EvalOptions, TrainJobOptions
+from tfodhelper.training.options import TrainJobOptions
 
 
 @takes_fields_of(RunOptions)
@@ -112,21 +114,30 @@ def train(options: TrainJobOptions) -> TrainResult:
 
 @takes_fields_of(EvalOptions)
 def evaluate(options: EvalOptions) -> Evaluation:
-    """Evaluates a checkpoint of a training on the validation images.
+    """Evaluates a checkpoint of a training on the validation images, or an exported model on any labelled images.
 
         evaluation = tfodhelper.evaluate(
             model_dir="runs/first/checkpoints", pipeline_config_path="runs/first/pipeline.config"
         )
         print(evaluation.step, evaluation.mean_ap_50)
+        deployed = tfodhelper.evaluate(saved_model_dir="exported", data_dir="photos")
+        print(deployed.mean_ap_50, deployed.analysis["summary"]["best_threshold"])
 
     Returns:
       The `Evaluation`; with `eval_timeout`, the last one.
 
     Raises:
-      TfodhelperError: a configuration, a checkpoint or records that cannot be used.
+      TfodhelperError: a configuration, a checkpoint, a model or records that cannot be used.
     """
+    options.check_model()
     tensorflow_setup.prepare_training()
+    if options.saved_model_dir is not None:
+        from tfodhelper import export_evaluation
+
+        figures, analysis = export_evaluation.evaluate(options)
+        return dataclasses.replace(_to_evaluation({"step": None, "metrics": figures}), analysis=analysis)
     from tfodhelper import tile_evaluation
+    from tfodhelper.metrics import analysis_file
     from tfodhelper.training import jobs
 
     evaluations = list((jobs.evaluate if options.tiles is None else tile_evaluation.evaluate)(options))
@@ -135,7 +146,9 @@ def evaluate(options: EvalOptions) -> Evaluation:
             f"{options.checkpoint or options.model_dir}: no checkpoint appeared within {options.eval_timeout:g} s"
         )
     step, metrics = evaluations[-1]
-    return _to_evaluation({"step": step, "metrics": metrics})
+    name = f"step-{step}" if options.tiles is None else f"step-{step}-tiles"
+    analysis = analysis_file.read_analysis(run_layout.evaluation_of(str(options.model_dir), name))
+    return dataclasses.replace(_to_evaluation({"step": step, "metrics": metrics}), analysis=analysis)
 
 
 @takes_fields_of(ExportOptions)
@@ -213,4 +226,4 @@ def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:
     metrics = {
         tag: None if value is None or math.isnan(value) else float(value) for tag, value in record["metrics"].items()
     }
-    return Evaluation(int(record["step"]), metrics)
+    return Evaluation(record["step"], metrics)

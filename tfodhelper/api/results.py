@@ -14,15 +14,17 @@ _MAP, _MAP_50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.5
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The metrics of a checkpoint on the validation images.
+    """The metrics of a checkpoint on the validation images, or of an exported model on other ones.
 
     Attributes:
-      step: of the training.
+      step: of the training; None for an exported model.
       metrics: {tag of the Object Detection API: value}; a value that cannot be measured is None.
+      analysis: the content of analysis.json, from `evaluate`: figures by class, the best thresholds, kinds of errors.
     """
 
-    step: int
+    step: int | None
     metrics: Mapping[str, float | None]
+    analysis: Mapping[str, Any] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def mean_ap(self) -> float | None:

@@ -70,7 +70,7 @@ def find_label_map(prefix, num_classes, given=None):
         path = known_label_maps.find_label_map(given)
         candidates = [Candidate(label_maps.read_label_map(path), str(path))]
     else:
-        candidates = [*_beside(pathlib.Path(prefix)), *_of_zoo(pathlib.Path(prefix)), *_of_config(pathlib.Path(prefix))]
+        candidates = [*_beside(pathlib.Path(prefix)), *of_zoo(pathlib.Path(prefix)), *_of_config(pathlib.Path(prefix))]
     for candidate in candidates:
         if candidate.label_map.num_classes == num_classes:
             return candidate
@@ -93,7 +93,7 @@ def _beside(prefix):
             yield Candidate(label_maps.read_label_map(folder / _BESIDE), str(folder / _BESIDE))
 
 
-def _of_zoo(prefix):
+def of_zoo(prefix):
     """Label maps of the datasets of the models of the zoo that folders around a checkpoint are named after."""
     for folder in list(prefix.parents)[:3]:
         with contextlib.suppress(errors.ZooError):

@@ -79,3 +79,16 @@ def _groundtruth(batch, row, first_id):
 
 def _text(source_id):
     return source_id.decode("utf-8", "backslashreplace") if isinstance(source_id, bytes) else str(source_id)
+
+
+def batch_of(image_detections):
+    """`ImageDetections` as a batch of one, as a detector's `postprocess` returns it."""
+    objects = image_detections.detections
+    size = [image_detections.height, image_detections.width] * 2
+    boxes = np.array([(each.ymin, each.xmin, each.ymax, each.xmax) for each in objects], np.float64).reshape(1, -1, 4)
+    return {
+        Detections.BOXES: boxes / size,
+        Detections.SCORES: np.array([[each.score for each in objects]], np.float64),
+        Detections.CLASSES: np.array([[each.id - 1 for each in objects]], np.int64),
+        Detections.NUM: np.array([len(objects)]),
+    }

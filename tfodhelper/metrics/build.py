@@ -13,7 +13,8 @@ from tfodhelper.metrics import (
 )
 
 
-def _build_coco(eval_config, categories):
+def _build_coco(eval_config, categories, iou_threshold):
+    del iou_threshold  # COCO has its own ones
     return coco.CocoDetectionMetrics(
         categories,
         per_category=eval_config.include_metrics_per_category,
@@ -22,7 +23,8 @@ def _build_coco(eval_config, categories):
     )
 
 
-def _build_coco_masks(eval_config, categories):
+def _build_coco_masks(eval_config, categories, iou_threshold):
+    del iou_threshold
     return coco_masks.CocoMaskMetrics(
         categories,
         per_category=eval_config.include_metrics_per_category,
@@ -31,35 +33,45 @@ def _build_coco_masks(eval_config, categories):
     )
 
 
-def _build_pascal(eval_config, categories):
+def _build_pascal(eval_config, categories, iou_threshold):
     del eval_config
-    return pascal_voc.PascalVocMetrics(categories)
+    return pascal_voc.PascalVocMetrics(categories, iou_threshold=iou_threshold)
 
 
-def _build_pascal_2007(eval_config, categories):
+def _build_pascal_2007(eval_config, categories, iou_threshold):
     del eval_config
-    return pascal_voc.PascalVocMetrics(categories, prefix="Pascal2007Boxes", eleven_points=True)
+    return pascal_voc.PascalVocMetrics(
+        categories, prefix="Pascal2007Boxes", eleven_points=True, iou_threshold=iou_threshold
+    )
 
 
-def _build_weighted_pascal(eval_config, categories):
+def _build_weighted_pascal(eval_config, categories, iou_threshold):
     del eval_config
-    return pascal_voc.PascalVocMetrics(categories, prefix="WeightedPascalBoxes", weighted=True)
+    return pascal_voc.PascalVocMetrics(
+        categories, prefix="WeightedPascalBoxes", weighted=True, iou_threshold=iou_threshold
+    )
 
 
-def _build_precision_at_recall(eval_config, categories):
+def _build_precision_at_recall(eval_config, categories, iou_threshold):
     bounds = (eval_config.recall_lower_bound, eval_config.recall_upper_bound)
-    return pascal_voc.PascalVocMetrics(categories, prefix="PrecisionAtRecallBoxes", recall_bounds=bounds)
+    return pascal_voc.PascalVocMetrics(
+        categories, prefix="PrecisionAtRecallBoxes", recall_bounds=bounds, iou_threshold=iou_threshold
+    )
 
 
-def _build_open_images(eval_config, categories):
+def _build_open_images(eval_config, categories, iou_threshold):
     del eval_config
-    return open_images.OpenImagesMetrics(categories)
+    return open_images.OpenImagesMetrics(categories, iou_threshold=iou_threshold)
 
 
-def _build_open_images_challenge(eval_config, categories):
+def _build_open_images_challenge(eval_config, categories, iou_threshold):
     del eval_config
     return open_images.OpenImagesMetrics(
-        categories, prefix=open_images.CHALLENGE_PREFIX, group_weight=1.0, only_verified=True
+        categories,
+        prefix=open_images.CHALLENGE_PREFIX,
+        iou_threshold=iou_threshold,
+        group_weight=1.0,
+        only_verified=True,
     )
 
 
@@ -130,13 +142,14 @@ class MetricsGroup:
         return figures
 
 
-def build_metrics(eval_config, categories, always=eval_values.DEFAULT):
+def build_metrics(eval_config, categories, always=eval_values.DEFAULT, iou_threshold=0.5):
     """Builds what `eval_config.metrics_set` asks for.
 
     Args:
       eval_config: an EvalConfig message.
       categories: {id: name} of the label map, ids from 1.
       always: names of metrics that are computed in addition to those of the configuration.
+      iou_threshold: overlap of a match, for the metrics of PASCAL VOC and Open Images.
 
     Returns:
       `MetricsGroup`.
@@ -153,7 +166,7 @@ def build_metrics(eval_config, categories, always=eval_values.DEFAULT):
         )
     eval_values.check_eval_config(eval_config, categories.values())
     chosen = dict.fromkeys([*eval_values.computed_of(eval_config.metrics_set), *always])
-    return MetricsGroup([METRICS[name](eval_config, categories) for name in chosen], categories)
+    return MetricsGroup([METRICS[name](eval_config, categories, iou_threshold) for name in chosen], categories)
 
 
 def build_proposal_recall(eval_config, categories):

@@ -33,15 +33,25 @@ class Evaluation:
         found, whatever its class.
       data: what is evaluated on, in words.
       with_masks: whether masks are measured, too, whatever the configuration says.
+      iou_threshold: overlap of a match, for the metrics of PASCAL VOC and Open Images.
     """
 
-    def __init__(self, eval_config, label_map, progress=None, only_proposals=False, data="", with_masks=False):
+    def __init__(
+        self,
+        eval_config,
+        label_map,
+        progress=None,
+        only_proposals=False,
+        data="",
+        with_masks=False,
+        iou_threshold=0.5,
+    ):
         self._data = data
         self._config, self._progress, self._only_proposals = eval_config, progress, only_proposals
         self._names = {item.id: item.name for item in label_map}
         self._shown_names = {item.id: item.shown_name for item in label_map}
         always = (*eval_values.DEFAULT, *((eval_values.COCO_MASKS,) if with_masks else ()))
-        self._metrics = metrics_build.build_metrics(eval_config, self._names, always)
+        self._metrics = metrics_build.build_metrics(eval_config, self._names, always, iou_threshold)
         self._proposals = None  # a `ProposalRecall`, once the detector gives proposals
         self._loss_sums, self.num_images = {}, 0
         self.pictures = {}
@@ -133,12 +143,12 @@ def _name(batch, row):
     return batch[Inputs.FILENAME][row].decode("utf-8", "replace") or None if Inputs.FILENAME in batch else None
 
 
-def build_evaluation(pipeline, label_map, progress=None, measures_masks=True):
+def build_evaluation(pipeline, label_map, progress=None, iou_threshold=0.5, measures_masks=True):
     """The `Evaluation` of a `TrainEvalPipelineConfig` message.
 
     Args:
       pipeline: the message.
-      label_map, progress: see `Evaluation`.
+      label_map, progress, iou_threshold: see `Evaluation`.
       measures_masks: whether the masks of a detector that has them are measured.
     """
     eval_config = pipeline.eval_config
@@ -150,7 +160,7 @@ def build_evaluation(pipeline, label_map, progress=None, measures_masks=True):
     outputs = families.family_of(pipeline.model).outputs(pipeline.model)
     only_proposals, with_masks = families.BOXES not in outputs, measures_masks and families.MASKS in outputs
     data = ", ".join(pipeline.eval_input_reader[0].tf_record_input_reader.input_path)
-    return Evaluation(eval_config, label_map, progress, only_proposals, data, with_masks)
+    return Evaluation(eval_config, label_map, progress, only_proposals, data, with_masks, iou_threshold)
 
 
 def format_figure(value):

@@ -16,6 +16,7 @@ from tfodhelper.config import options as config_options
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import left_out, sampling
+from tfodhelper.metrics import eval_values
 from tfodhelper.options import pick
 from tfodhelper.training import evaluation, loop, patience, strategy, time_budget, trial
 from tfodhelper.training.options import TrainOptions
@@ -86,7 +87,8 @@ def evaluate(options):
     pipeline, model_dir, dct = read_evaluation_job(options)
     chosen = pick(TrainOptions, options, jpeg_dct=dct)
     with process_log_in(model_dir):
-        yield from evaluate_model(pipeline, model_dir, chosen, options.checkpoint, options.eval_timeout)
+        build = functools.partial(evaluation.build_evaluation, iou_threshold=options.iou_threshold)
+        yield from evaluate_model(pipeline, model_dir, chosen, options.checkpoint, options.eval_timeout, build)
 
 
 def read_evaluation_job(options):
@@ -94,6 +96,8 @@ def read_evaluation_job(options):
     model_dir = run_layout.to_training(options.model_dir)
     config_path = options.pipeline_config_path or pipelines.find_pipeline(model_dir)
     pipeline = _change(pipelines.read_pipeline(config_path), options)
+    pipeline.eval_config.metrics_set.extend(options.metrics)
+    eval_values.check_eval_config(pipeline.eval_config)
     return pipeline, model_dir, options.jpeg_dct or jpeg_dct.find(model_dir)
 
 
@@ -261,7 +265,7 @@ def keep_jpeg_dct(model_dir, chosen, is_chief=True):
         jpeg_dct.keep(model_dir, chosen)
 
 
-def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0):
+def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0, build=evaluation.build_evaluation):
     """Evaluates checkpoints on the validation set.
 
     Args:
@@ -270,6 +274,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
       options: `TrainOptions`; only the strategy and how JPEGs are decoded are used.
       checkpoint: prefix, or folder whose newest checkpoint is taken; defaults to `model_dir`.
       timeout_s: how long to wait for a newer checkpoint in the folder; 0 evaluates one.
+      build: makes the `evaluation.Evaluation`, from what `evaluation.build_evaluation` takes.
 
     Yields:
       (step, {tag: value}).
@@ -278,6 +283,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0)
     num_images = check_eval_records(pipeline)
     prefixes = find_whole_ones(checkpoint or model_dir, timeout_s)
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
+    session.build_evaluation = build
     for prefix in prefixes:
         yield session.evaluate(prefix)
 
@@ -376,9 +382,14 @@ def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None, wa
 
 
 def say_evaluation(step, metrics):
-    """Prints the numbers of one evaluation, sorted by tag; NaN, which could not be measured, as "-"."""
-    rows = [(tag, evaluation.format_figure(value)) for tag, value in sorted(metrics.items())]
+    """Prints the numbers of one evaluation, see `say_figures`."""
     console.say(f"evaluation at step {step}")
+    say_figures(metrics)
+
+
+def say_figures(metrics):
+    """Prints figures, sorted by tag; NaN, which could not be measured, as "-"."""
+    rows = [(tag, evaluation.format_figure(value)) for tag, value in sorted(metrics.items())]
     console.say(console.format_table(("metric", "value"), rows, numbers=(1,)))
     if any(figure == "-" for _, figure in rows):
         console.say(evaluation.UNMEASURED)

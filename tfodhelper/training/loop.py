@@ -74,7 +74,7 @@ class Session:
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
         self._losses = loss_log.LossLog(self.model_dir if train and self.is_chief else None, self.start_step)
         self._rates = []
-        self._progress = self.line = None
+        self._progress, self.line, self.build_evaluation = None, None, evaluation.build_evaluation
         batch = spelling.count(self._global_batch, "image")
         lower = f", layers in {self.precision}" if train and self.precision != "float32" else ""
         console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}")
@@ -161,7 +161,7 @@ class Session:
         if total is not None and self.pipeline.eval_config.num_examples:
             total = min(total, self.pipeline.eval_config.num_examples)
         self._progress = console.Progress("evaluation: images", total)
-        return evaluation.build_evaluation(self.pipeline, self.label_map, self._progress)
+        return self.build_evaluation(self.pipeline, self.label_map, self._progress)
 
     def _restore(self):
         """Restores the newest checkpoint on every worker, or fills the model from the starting point."""

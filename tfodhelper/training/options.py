@@ -11,7 +11,6 @@ from tfodhelper.config.options import SCRATCH, ChangeOptions
 from tfodhelper.events import NotifyOptions
 from tfodhelper.families import roles
 from tfodhelper.inputs.options import SamplingOptions
-from tfodhelper.tiling.options import TileOptions
 
 PRECISIONS = {
     "float32": "all in float32",
@@ -169,31 +168,4 @@ class TrainJobOptions(NotifyOptions, TrainOptions, ChangeOptions, ModelFolderOpt
         None,
         "The path of a checkpoint to start from, or none; when omitted, as the configuration says.",
         words=(SCRATCH,),
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalOptions(TileOptions, DeviceOptions, ChangeOptions, ModelFolderOptions):
-    """The options of the verb `eval`; the folder "eval" in the folder of the training receives the summaries.
-
-    With tiles, it is the folder "eval_tiles".
-    """
-
-    title = "Evaluation"
-
-    model_dir: options.Path = options.option(
-        options.REQUIRED, "Folder of the training, with its checkpoints and event files; or a run folder."
-    )
-    pipeline_config_path: options.Path | None = options.option(
-        None, "The pipeline.config to use; when omitted, the one in the folder of the training or around it."
-    )
-    checkpoint: options.Path | None = options.option(
-        None, "Checkpoint to evaluate, or a folder; when omitted, the newest one in --model_dir."
-    )
-    jpeg_dct: str | None = options.option(
-        None, "How JPEGs are decoded; when omitted, as in the training.", choices=jpeg_dct.CHOICES
-    )
-    strategy: str = options.like(DeviceOptions, "strategy", "auto", not_with=("tiles",))
-    eval_timeout: float = options.option(
-        0.0, "How many seconds to wait for another checkpoint; 0 evaluates one and ends.", least=0
     )
