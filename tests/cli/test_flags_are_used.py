@@ -9,12 +9,14 @@ import functools
 import pathlib
 import sys
 
+import numpy as np
 import pytest
 
 import tfodhelper
 from tests.cli.test_flag_table import TABLE, flags_of, modules
 from tests.dataset.scan.picture_set import save_pair, save_set
 from tests.formats.record_files import make_record, write_records
+from tests.formats.test_labelme import polygon_shape, save_pictures, save_shapes
 from tfodhelper import options
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
@@ -113,6 +115,10 @@ def data(tmp_path_factory):
         assert main.main(["export-annotations", *flags]) == 0
     assert main.main(["convert", f"--data_dir={folder / 'set'}", f"--output_dir={folder / 'records'}"]) == 0
     write_records(folder / "a.record", make_record([Box("cat", 1, 1, 9, 9)]))
+    save_shapes(folder / "labelme" / "cat_000.json", [polygon_shape("cat")])
+    save_shapes(folder / "labelme" / "sub" / "dog_000.json", [polygon_shape("dog")])
+    save_pictures(folder / "voc", "cat_000", np.eye(48, 64), np.eye(48, 64))
+    (folder / "voc" / "names.txt").write_text("cat\n")
     return folder
 
 
@@ -125,12 +131,16 @@ IMPORTS = {
     "coco": "--input={0}/coco/instances_train.json --val_input={0}/coco/instances_validate.json --image_dir={0}/set",
     "csv": "--input={0}/csv/train.csv --test_input={0}/csv/validate.csv --image_dir={0}/set",
     "yolo": "--input={0}/yolo --image_dir={0}/yolo --classes={0}/yolo/data.yaml",
+    "labelme": "--input={0}/labelme --val_input={0}/labelme/sub --image_dir={0}/set",
+    "voc-masks": "--input={0}/voc --test_input={0}/voc --image_dir={0}/set --classes={0}/voc/names.txt",
     "records": "--input={0}/a.record --val_input={0}/records/*.record-* --classes={0}/records/label_map.pbtxt",
 }
 LIMITED = {
     "coco": {"classes"},
     "csv": {"classes"},
     "yolo": {"val_input", "test_input"},
+    "labelme": {"classes"},
+    "voc-masks": set(),
     "records": {"image_dir", "images"},
 }
 

@@ -1,9 +1,11 @@
-"""COCO JSON, YOLO text, a CSV of boxes or TFRecords to LabelImg XML next to their images.
+"""COCO JSON, YOLO text, a CSV of boxes, labelme, masks or TFRecords to LabelImg XML next to their images.
 
   tfodhelper import --from=coco --input=instances.json --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=yolo --input=data.yaml --output_dir=FOLDER
   tfodhelper import --from=csv  --input=train.csv --val_input=validate.csv --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=records --input='train.record-*' --output_dir=FOLDER
+  tfodhelper import --from=labelme --input=FOLDER_OF_JSON_FILES --output_dir=FOLDER
+  tfodhelper import --from=voc-masks --input=VOC2012 --classes=names.txt --output_dir=FOLDER
 
 The images are linked, or copied with --images=copy; those of records are always written. All other verbs continue from
 there: check, convert, run. label_map.pbtxt keeps the ids of the classes that have boxes; if one of them has the id 0,
@@ -13,7 +15,8 @@ which is the background, all ids are increased by one. The sides of a YOLO set, 
 Images that a COCO file lists without annotations, and empty label files of YOLO, become negatives; so does a CSV line
 without class and corners. An image none of whose objects can be used is left out; so are images that are not listed.
 A file name without extension is the image with that stem. A class id without a name is called class_ID. Masks are kept
-next to the XML, in NAME.masks.json; crowds become difficult objects. All of this is reported. XML of CVAT,
+next to the XML, in NAME.masks.json; crowds become difficult objects. All of this is reported. JSON of X-AnyLabeling is
+that of labelme; voc-masks are PNG files of numbers in SegmentationObject and SegmentationClass. XML of CVAT,
 X-AnyLabeling, labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status is 1 if something
 labelled could not be imported.
 """

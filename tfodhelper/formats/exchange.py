@@ -7,15 +7,15 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import plan, report
 from tfodhelper.dataset.split.split import TEST, TRAIN, VALIDATE
 from tfodhelper.formats import exporting, importing
-from tfodhelper.formats.options import COCO, CSV, NONE, RECORDS, YOLO
+from tfodhelper.formats.options import COCO, CSV, LABELME, NONE, PICTURES, RECORDS, YOLO
 
-_SEPARATE = (COCO, CSV, RECORDS)  # formats with files of their own for each side
+_SEPARATE = (COCO, CSV, RECORDS, LABELME, PICTURES)  # formats with files of their own for each side
 # Flags that concern some formats only: {flag: (name of the option, the formats, what to do instead)}.
 _LIMITED = {
     "val_input": ("val_input", _SEPARATE, "name the folders of the sides in data.yaml"),
     "test_input": ("test_input", _SEPARATE, "name the folders of the sides in data.yaml"),
     "image_dir": ("image_dir", importing.FORMATS, "leave it out: records contain their images"),
-    "classes": ("classes", (YOLO, RECORDS), "leave it out: this format names its classes itself"),
+    "classes": ("classes", (YOLO, RECORDS, PICTURES), "leave it out: this format names its classes itself"),
 }
 
 

@@ -14,12 +14,12 @@ from tfodhelper import console, errors, result_folder
 from tfodhelper.annotations import image_search, images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
-from tfodhelper.formats import box_table, coco, collection, yolo_folder
+from tfodhelper.formats import box_table, coco, collection, instance_pictures, labelme, yolo_folder
 from tfodhelper.formats.class_ids import ClassIds
 from tfodhelper.formats.import_result import Tally
 
-COCO, YOLO, CSV = "coco", "yolo", "csv"
-FORMATS = (COCO, YOLO, CSV)
+COCO, YOLO, CSV, LABELME, PICTURES = "coco", "yolo", "csv", "labelme", "voc-masks"
+FORMATS = (COCO, YOLO, CSV, LABELME, PICTURES)
 _READERS = {COCO: coco.read_coco, CSV: box_table.read_table}
 
 
@@ -27,12 +27,13 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
     """Imports annotations.
 
     Args:
-      format_: COCO, YOLO or CSV.
-      paths_of: {side: JSON or CSV files}; if only one side has files, the images are not assigned to sides. For YOLO a
-        single path, of data.yaml or of the dataset's folder, which names the sides itself.
+      format_: one of `FORMATS`.
+      paths_of: {side: JSON or CSV files, or folders of LABELME and PICTURES}; if only one side has any, the images are
+        not assigned to sides. For YOLO a single path, of data.yaml or of the dataset's folder, which names the sides
+        itself.
       output_dir: an empty or new folder.
       image_dir: searched recursively for the images; by default the folder of the first path.
-      classes: file with the class names of a YOLO dataset, or None to search for it.
+      classes: file with the class names of YOLO or PICTURES, or None to search for it.
       how: `placing.LINK`, COPY or NONE.
       maker: see `result_folder.whole_folder`.
 
@@ -56,7 +57,8 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
         read, class_ids = yolo_folder.read_folder(path, image_dir, names, classes), ClassIds()
         class_ids.add(read.class_ids.items())
     else:
-        parts_of = {side: [_READERS[format_](path) for path in several] for side, several in paths_of.items()}
+        read_one = _reader_of(format_, names, classes)
+        parts_of = {side: [read_one(path) for path in several] for side, several in paths_of.items()}
         read, class_ids = _merge(parts_of)
     if not read.images:
         lost = [finding.message for finding in read.findings[:1]]
@@ -67,6 +69,15 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
         copier = _Copier(image_dir, filled, output_dir, placing.Names(names), how)
         made = _write(read, class_ids, names, copier)
     return dataclasses.replace(made, output_dir=output_dir)
+
+
+def _reader_of(format_, names, classes):
+    """A function from a path to the `Collection` in it; `names` are those of the images."""
+    if format_ == LABELME:
+        return lambda path: labelme.read_folder(path, names)
+    if format_ == PICTURES:
+        return lambda path: instance_pictures.read_folder(path, names, classes)
+    return _READERS[format_]
 
 
 def _list_images(image_dir):

@@ -6,6 +6,7 @@ from tfodhelper import options
 from tfodhelper.dataset.options import COPY, LINK, NONE, SetOptions, ShownOptions
 
 COCO, YOLO, CSV, RECORDS = "coco", "yolo", "csv", "records"
+LABELME, PICTURES = "labelme", "voc-masks"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,15 @@ class ImportOptions(ImagesOptions):
     title = "Annotations"
 
     format_: str = options.option(
-        options.REQUIRED, "Format of the annotations.", flag="from", choices=(COCO, YOLO, CSV, RECORDS)
+        options.REQUIRED,
+        "Format of the annotations.",
+        flag="from",
+        choices=(COCO, YOLO, CSV, RECORDS, LABELME, PICTURES),
     )
     input: options.Path = options.option(
         options.REQUIRED,
-        "JSON or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO.",
+        "JSON or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO; "
+        "folder for labelme and voc-masks.",
     )
     val_input: options.Path | None = options.option(
         None, "The same for the validation images; --input is then for training. Not for YOLO, which names the sides."
@@ -44,8 +49,8 @@ class ImportOptions(ImagesOptions):
     )
     classes: options.Path | None = options.option(
         None,
-        "File with the class names of a YOLO dataset, by default searched near it; or label map for records that "
-        "contain only class ids. Not for COCO and CSV.",
+        "File with the class names of a YOLO dataset or of voc-masks, by default searched near it; or label map for "
+        "records that contain only class ids. Not for COCO, CSV and labelme.",
     )
     output_dir: options.Path = options.option(options.REQUIRED, "New folder for XML files and images.")
 
