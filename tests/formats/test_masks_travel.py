@@ -110,3 +110,9 @@ def test_damaged_masks_leave_the_image_out(folder, tmp_path, capsys):
     assert mask_files.path_of(tmp_path / "set" / "3.xml") == str(tmp_path / "set" / "3.masks.json")
     assert main.main(["check", f"--data_dir={tmp_path / 'set'}"]) == 1
     assert "masks-unreadable" in capsys.readouterr().out
+
+
+def test_stats_say_how_much_of_the_boxes_they_cover(folder, tmp_path):
+    assert main.main(["stats", f"--data_dir={folder / 'set'}", f"--output_dir={tmp_path / 'stats'}"]) == 0
+    header, row = (tmp_path / "stats" / "masks.csv").read_text(encoding="utf-8-sig").splitlines()[:2]
+    assert header.startswith("class,boxes,masks") and row.startswith("disc,10,9,0.")

@@ -13,6 +13,7 @@ import math
 
 from tfodhelper import storage
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Edits
+from tfodhelper.annotations import masks
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box
 
@@ -105,6 +106,7 @@ def _annotation_to_json(annotation):
 def _box_to_json(box):
     """Of the details, only those that differ from their defaults are written."""
     details = {name: getattr(box, name) for name, default in _DETAILS.items() if getattr(box, name) != default}
+    details |= {} if box.mask is None else {"mask": masks.pack(box.mask)}
     return {"class": box.name} | {side: float(getattr(box, side)) for side in CORNERS} | details
 
 
@@ -123,4 +125,8 @@ def _box_from_json(value):
     if not all(map(math.isfinite, sides)):
         raise ValueError(f"corners {sides}")
     details = {name: type(default)(value.get(name, default)) for name, default in _DETAILS.items()}
-    return Box(str(value["class"]), *sides, **details)
+    mask = value.get("mask")
+    if mask is not None:
+        is_code = isinstance(mask[-1], str)
+        mask = masks.make_from_counts(*mask) if is_code else masks.make_from_polygons(mask)
+    return Box(str(value["class"]), *sides, **details, mask=mask)

@@ -12,7 +12,6 @@ Polygons stay polygons, everything else is COCO's compressed run-length code. Si
 width, as in COCO; corners are xmin, ymin, xmax, ymax.
 """
 
-import contextlib
 import dataclasses
 import errno
 import json
@@ -28,6 +27,7 @@ MAX_BYTES = 64 << 20
 VERSION = 1
 STALE = "mask-stale"
 _SAME_PX = 1.0
+_ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)  # no file can have too long a name
 _EXPECTED = (
     '{"masks_of": ..., "version": 1, "objects": [{"name": ..., "bndbox": [4 numbers], "polygons" or "rle": ...}]}'
 )
@@ -57,7 +57,7 @@ def read_bytes(xml_path):
     try:
         data, status = user_files.read_bytes(path, MAX_BYTES)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+        if error.errno in _ABSENT:
             return None
         raise UnusableFile("masks-unreadable", path, f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
@@ -175,13 +175,20 @@ def write(xml_path, annotation):
     path = pathlib.Path(path_of(xml_path))
     lines = [_to_line(box) for box in annotation.boxes if box.mask is not None]
     if not lines:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        _remove(path)
         return
     head = {"masks_of": os.path.basename(xml_path), "version": VERSION}
     head |= {"width": annotation.width or 0, "height": annotation.height or 0}
     start = json.dumps(head, ensure_ascii=False)[:-1]
     storage.write_text(path, start + ', "objects": [\n' + ",\n".join(lines) + "]}\n")
+
+
+def _remove(path):
+    try:
+        path.unlink()
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise storage.explain_os_error(error, path) from error
 
 
 def _to_line(box):

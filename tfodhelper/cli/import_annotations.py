@@ -1,4 +1,4 @@
-"""COCO JSON, YOLO text, a CSV of boxes, labelme, masks or TFRecords to LabelImg XML next to their images.
+"""COCO JSON, YOLO text, CSV, labelme, VOC masks or TFRecords to LabelImg XML next to their images.
 
   tfodhelper import --from=coco --input=instances.json --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=yolo --input=data.yaml --output_dir=FOLDER

@@ -2,7 +2,7 @@
 
 from tfodhelper import console, sheets, spelling, storage
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances
+from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances, mask_statistics
 from tfodhelper.dataset.scan import examine
 
 
@@ -27,6 +27,8 @@ def describe_set(options, extract=None):
         "splits": (box_statistics.SPLIT_HEADER, box_statistics.describe_splits(table)),
         "classes": (box_statistics.CLASS_HEADER, box_statistics.describe_classes(table)),
     }
+    if mask_rows := mask_statistics.describe(planned):
+        tables["masks"] = (mask_statistics.HEADER, mask_rows)
     for header, rows in tables.values():
         console.say("")
         console.say(box_statistics.format_rows(header, rows))
