@@ -49,6 +49,16 @@ def test_which_detections_are_the_same(received, count):
     assert onnx_check.count_same(rows((BOX, 0.9, 1), (FAR, 0.8, 2)), received) == count
 
 
+def test_masks_count_where_there_are_any():
+    boxes, scores, classes = rows((BOX, 0.9, 1), (FAR, 0.8, 2))
+    masks = np.zeros([2, 10, 10])
+    near, far = masks.copy(), masks.copy()
+    near[0, 0, 0], far[0, :2, 0] = 1.0, 1.0  # means of 0.01 and 0.02
+    expected = boxes, scores, classes, masks
+    for other, count in ((masks, 2), (near, 2), (far, 1)):
+        assert onnx_check.count_same(expected, (boxes, scores, classes, other)) == count
+
+
 def test_the_share_is_of_the_one_that_has_more():
     agreement = onnx_check.Agreement()
     assert agreement.share == 0
@@ -73,11 +83,11 @@ def run(model, image):
     return dict(zip(names, session.run(names, {"input_tensor": image})))
 
 
-@pytest.mark.parametrize("name", ["plain", "Faster R-CNN, pyramid"])
+@pytest.mark.parametrize("name", ["plain", "Faster R-CNN, pyramid", "Mask R-CNN"])
 @pytest.mark.slow
 def test_all_outputs_of_a_detector_are_the_same(name):
     detector = variants.build_variant(name, is_training=False)
-    module = serving.ServingModule(detector, "image_tensor", 1)
+    module = serving.ServingModule(detector, "image_tensor", 1, adds_predictions=False)
     model = onnx_convert.convert(module, {1: "cat"})
     image = np.random.RandomState(0).randint(0, 256, [1, 90, 70, 3]).astype(np.uint8)
     expected = {key: value.numpy() for key, value in module.__call__(tf.constant(image)).items()}

@@ -16,6 +16,7 @@ from tfodhelper.metrics import coco
 
 LEAST_SHARE = 0.95  # of the detections that have to be the same
 LEAST_IOU, MOST_SCORE_DIFFERENCE = 0.99, 1e-3  # of two detections of the same class that are the same
+MOST_MASK_DIFFERENCE = 0.01  # of their masks, the mean over the pixels
 
 _MAP, _MAP_50 = "DetectionBoxes_Precision/mAP", "DetectionBoxes_Precision/mAP@.50IOU"
 _NOISE_IMAGES, _NOISE_SIZE = 10, (240, 320)
@@ -40,7 +41,7 @@ class Agreement:
         return self.num_same / max(self.num_expected, self.num_received, 1)
 
     def add(self, expected, received):
-        """Counts the detections in one image: (boxes [n, 4], scores [n], classes [n]) of both."""
+        """Counts the detections in one image: (boxes [n, 4], scores [n], classes [n]) of both, perhaps with masks."""
         self.num_expected += len(expected[1])
         self.num_received += len(received[1])
         self.num_same += count_same(expected, received)
@@ -53,6 +54,9 @@ def count_same(expected, received):
         & (np.abs(np.subtract.outer(expected[1], received[1])) <= MOST_SCORE_DIFFERENCE)
         & np.equal.outer(expected[2], received[2])
     )
+    if len(expected) > 3 and is_same.any():
+        differences = np.abs(expected[3][:, np.newaxis] - received[3][np.newaxis]).mean(axis=(2, 3))
+        is_same &= differences <= MOST_MASK_DIFFERENCE
     free = np.ones(len(received[1]), bool)
     count = 0
     for row in is_same:
@@ -235,6 +239,7 @@ def _to_detections(outputs):
 
 
 def _to_rows(detections):
-    """(boxes, scores, classes) of the detections of one image."""
+    """(boxes, scores, classes) of the detections of one image, and masks [n, h, w] where there are any."""
     num = int(detections[Detections.NUM][0])
-    return tuple(detections[key][0][:num] for key in (Detections.BOXES, Detections.SCORES, Detections.CLASSES))
+    keys = (Detections.BOXES, Detections.SCORES, Detections.CLASSES, Detections.MASKS)
+    return tuple(detections[key][0][:num] for key in keys if key in detections)

@@ -29,6 +29,7 @@ _OUTPUTS = {
     Detections.BOXES: "ymin, xmin, ymax, xmax; 1 is the height or width of the image",
     Detections.SCORES: "from 0 to 1, in descending order",
     Detections.CLASSES: "ids of the label map, from 1",
+    Detections.MASKS: "for each detection, how likely each pixel of a grid over its box belongs to the object",
     Detections.NUM: "how many rows of the other outputs count",
     Detections.MULTICLASS_SCORES: "for each detection, the scores of all columns, the background's first",
     Detections.ANCHOR_INDICES: "for each detection, the number of its raw box",
@@ -67,7 +68,7 @@ def export_onnx(pipeline_config, trained_checkpoint_dir, options, label_map, lab
         batch_size = serving.INPUT_TYPES[options.input_type]
     with result_folder.whole_folder(target, maker) as folder:
         with console.phase("convert to ONNX"):
-            module = serving.ServingModule(detector, options.input_type, batch_size)
+            module = serving.ServingModule(detector, options.input_type, batch_size, adds_predictions=False)
             model = onnx_convert.convert(module, names)
             with storage.open_whole(folder / MODEL, "wb") as file:
                 file.write(model.SerializeToString())

@@ -54,17 +54,19 @@ class ServingModule(tf.Module):
       input_type: a key of `INPUT_TYPES`.
       batch_size: number of images per call, or `ANY`.
       dct: how JPEGs are decoded by a signature that takes encoded images, a key of `jpeg_dct.CHOICES`.
+      adds_predictions: whether `serving_default` has the raw predictions of detectors whose exports have them.
 
     Raises:
       ExportError: the input type is unknown, or the detector returns no detections.
     """
 
-    def __init__(self, detector, input_type, batch_size, dct=jpeg_dct.ACCURATE):
+    def __init__(self, detector, input_type, batch_size, dct=jpeg_dct.ACCURATE, adds_predictions=True):
         super().__init__(name="detector")
         if input_type not in INPUT_TYPES:
             raise errors.ExportError(f"unknown input type {input_type!r}", expected="one of " + ", ".join(INPUT_TYPES))
         self._input_type, self._batch_size = input_type, batch_size
-        self.__call__ = _make_serving_function(detector, input_type, batch_size, dct)
+        detect = functools.partial(_detect, detector, adds_predictions=adds_predictions)
+        self.__call__ = _make_serving_function(detector, detect, input_type, batch_size, dct)
         self._serving = self.__call__.get_concrete_function()
         _check_outputs(self._serving.structured_outputs)
         self.prepare = _make_prepare_function(detector)
@@ -105,14 +107,14 @@ class ServingModule(tf.Module):
         return tf.repeat(element, self._batch_size or 1, axis=0)
 
 
-def _make_serving_function(detector, input_type, batch_size, dct):
-    """A `tf.function` with the requested signature."""
+def _make_serving_function(detector, detect, input_type, batch_size, dct):
+    """A `tf.function` with the requested signature; `detect` is from model inputs and true shapes to its outputs."""
     if input_type in ("image_tensor", "float_image_tensor"):
         dtype = tf.uint8 if input_type == "image_tensor" else tf.float32
         spec = tf.TensorSpec([batch_size, None, None, 3], dtype, name=INPUT_TENSOR)
 
         def serve(input_tensor):
-            return _detect(detector, *detector.preprocess(tf.cast(input_tensor, tf.float32)))
+            return detect(*detector.preprocess(tf.cast(input_tensor, tf.float32)))
 
     else:
         decode = decode_image if input_type == "encoded_image_string_tensor" else decode_example
@@ -120,7 +122,7 @@ def _make_serving_function(detector, input_type, batch_size, dct):
         spec = tf.TensorSpec([batch_size], tf.string, name=INPUT_TENSOR)
 
         def serve(input_tensor):
-            return _detect(detector, *_prepare_each(detector, input_tensor, to_image))
+            return detect(*_prepare_each(detector, input_tensor, to_image))
 
     return tf.function(serve, input_signature=[spec])
 
@@ -270,11 +272,13 @@ def _trace_prepare(detector, to_image, specs):
     return tuple(tf.TensorSpec(output.shape, output.dtype) for output in outputs)
 
 
-def _detect(detector, inputs, true_image_shapes):
+def _detect(detector, inputs, true_image_shapes, adds_predictions):
     """Model inputs -> float32 detections, classes counted from 1."""
     raw = detector.predict_raw(inputs, true_image_shapes, training=False)
     detections = detector.postprocess(raw, true_image_shapes)
-    return _as_served({**detector.served_predictions(raw), **detections})
+    if adds_predictions:
+        return _as_served({**detector.served_predictions(raw), **detections})
+    return _as_served({key: value for key, value in detections.items() if key in _DETECTIONS})
 
 
 def _postprocess_above(detector, raw, true_image_shapes, score_threshold):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import images, parity, variants
-from tests.models.faster_rcnn.cases import MASKS, SHARED_BOXES
+from tests.models.faster_rcnn.cases import MASKS, SHARED_BOXES, THREE_STAGES
 from tests.models.ssd import cases as ssd
 from tfodhelper import errors
 from tfodhelper.fields import Detections, Groundtruth, Losses, Predictions
@@ -219,12 +219,16 @@ def test_strides_of_resnet(slim, stride):
     assert crops.shape == ([3, 7, 7, 128] if slim else [3, 4, 4, 128])
 
 
-def test_static_shapes_compile(monkeypatch):
+@pytest.mark.parametrize(
+    ("head", "more"), [(SHARED_BOXES, ""), (MASKS % ("", "share_box_across_classes: true"), THREE_STAGES)]
+)
+def test_static_shapes_compile(monkeypatch, head, more):
     """Built for TPUs, XLA gives the losses, gradients and detections of the plain graph."""
     monkeypatch.setattr(build, "is_for_tpu", lambda: True)
-    detector = variants.build_variant("Faster R-CNN, static", head=SHARED_BOXES)
+    static = variants.CASES["faster_rcnn"].variants["Faster R-CNN, static"].pieces["model"]
+    detector = variants.build_variant("Faster R-CNN, static", head=head, model=f"{static} {more}")
     detector.sample_order = parity.highest_first
-    groundtruth = images.make_groundtruth(OBJECTS)
+    groundtruth = images.make_groundtruth(OBJECTS, with_masks=bool(more))
     inputs, shapes = detector.preprocess(images.make_images())
 
     def run():

@@ -56,7 +56,9 @@ def _build_region_head(message, backbone, is_training):
         backbone=backbone,
         head=build_heads.build_head(message, depth, not is_training),
         cropping=None if faster_rcnn_values.is_rfcn(message) else _build_cropping(message),
-        masks=build_heads.build_mask_stage(message, depth, settings.assigner, not is_training),
+        masks=build_heads.build_mask_stage(
+            message, depth, settings.assigner, not is_training, _is_static_in_evaluation(message) or is_for_tpu()
+        ),
     )
     return region_head.RegionHead(message.num_classes, layers_of_stage, settings)
 
@@ -210,7 +212,7 @@ def _build_rpn(message, depths, num_anchors, frozen):
 def _build_first_stage(message, anchors):
     """A `proposal_network.FirstStage` from a FasterRcnn message."""
     draw = sampler.BalancedSampler(message.first_stage_minibatch_size, message.first_stage_positive_balance_fraction)
-    static_in_evaluation = message.use_static_shapes and message.use_static_shapes_for_eval
+    static_in_evaluation = _is_static_in_evaluation(message)
     return proposal_network.FirstStage(
         anchors=anchors,
         assigner=target_assigner.TargetAssigner(_PROPOSAL_MATCHER, num_columns=2),
@@ -256,6 +258,10 @@ def _build_second_stage(message):
         classification_weight=classification_weight,
         miner=miner,
     )
+
+
+def _is_static_in_evaluation(message):
+    return message.use_static_shapes and message.use_static_shapes_for_eval
 
 
 def _build_cropping(message):

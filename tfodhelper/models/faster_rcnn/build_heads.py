@@ -18,7 +18,7 @@ def build_head(message, depth, frozen):
     return build(message, predictor, depth, frozen)
 
 
-def build_mask_stage(message, depth, assigner, frozen):
+def build_mask_stage(message, depth, assigner, frozen, keeps_shapes=False):
     """A `mask_stage.MaskStage`; None without a third stage.
 
     Args:
@@ -26,6 +26,7 @@ def build_mask_stage(message, depth, assigner, frozen):
       depth: channels of the features.
       assigner: the `TargetAssigner` of the second stage.
       frozen: whether batch norm statistics stay as they are.
+      keeps_shapes: see `mask_stage.ThirdStage`.
     """
     if not faster_rcnn_values.has_masks(message):
         return None
@@ -47,6 +48,7 @@ def build_mask_stage(message, depth, assigner, frozen):
         assigner=assigner,
         drops_outside=not message.use_matmul_crop_and_resize,
         weight=message.second_stage_mask_prediction_loss_weight,
+        keeps_shapes=keeps_shapes,
     )
     return mask_stage.MaskStage(instance_masks.MaskHead(depth, layout, own, frozen), settings)
 

@@ -17,6 +17,18 @@ from tfodhelper.models.faster_rcnn import frames
 from tfodhelper.ops import sampler
 
 _BOXES_OF_LAST_CODES = "final_anchors"  # what the Object Detection API calls the proposals once more
+_SERVED = (
+    Predictions.ANCHORS,
+    Predictions.CLASS_LOGITS,
+    Predictions.CLASSIFIER_FEATURES,
+    Predictions.IMAGE_SHAPE,
+    Predictions.NUM_PROPOSALS,
+    Predictions.PROPOSALS,
+    Predictions.PROPOSALS_PX,
+    Predictions.REFINED_BOX_CODES,
+    Predictions.RPN_BOX_CODES,
+    Predictions.RPN_LOGITS,
+)
 _PROPOSAL_FEATURES = "_feature_extractor_for_proposal_features"  # scope in checkpoints
 
 
@@ -82,12 +94,10 @@ class FasterRCNNDetector(detector.Detector):
         return last_stage.postprocess(predictions, true_image_shapes, score_threshold)
 
     def served_predictions(self, predictions):
-        """See `Detector.served_predictions`: with masks, all raw predictions that are single tensors."""
+        """See `Detector.served_predictions`: with masks, the raw predictions that are single tensors."""
         if self.region_head is None or self.region_head.masks is None:
             return {}
-        single = {key: value for key, value in predictions.items() if not isinstance(value, list)}
-        del single[Inputs.TRUE_IMAGE_SHAPE]
-        return single | {_BOXES_OF_LAST_CODES: predictions[Predictions.PROPOSALS]}
+        return {key: predictions[key] for key in _SERVED} | {_BOXES_OF_LAST_CODES: predictions[Predictions.PROPOSALS]}
 
     def parts(self):
         """See `Detector.parts`."""

@@ -18,17 +18,20 @@ from tfodhelper.ops import mask_targets, target_assigner
 
 @dataclasses.dataclass(frozen=True)
 class ThirdStage:
-    """What the masks are trained with.
+    """What the masks are trained with, and which are predicted.
 
     Attributes:
       assigner: the `TargetAssigner` of the second stage.
       drops_outside: see `mask_targets.crop_masks`.
       weight: of the loss.
+      keeps_shapes: whether masks are predicted for all rows of detections, so that shapes are static, or only for as
+        many as the image with the most detections has.
     """
 
     assigner: target_assigner.TargetAssigner
     drops_outside: bool = True
     weight: float = 1.0
+    keeps_shapes: bool = False
 
 
 class MaskStage(tf_keras.layers.Layer):
@@ -44,6 +47,11 @@ class MaskStage(tf_keras.layers.Layer):
         self.head = head
         self._settings: ThirdStage = settings
         self.built = True
+
+    @property
+    def keeps_shapes(self):
+        """See `ThirdStage`."""
+        return self._settings.keeps_shapes
 
     def predict(self, features, training):
         """Mask logits float32 [N, 1 or K, mask height, mask width] from features [N, h, w, c]."""

@@ -188,7 +188,7 @@ class RegionHead(tf_keras.layers.Layer):
         feature_maps, image_shape = predictions[Predictions.FEATURE_MAPS], predictions[Predictions.IMAGE_SHAPE]
         logits = self.masks.predict(self._cut_out(feature_maps, image_shape, boxes, training=False), training=False)
         masks = tf.sigmoid(mask_stage.choose_class(logits, tf.cast(tf.reshape(classes, [-1]), tf.int32)))
-        return logits, tf.reshape(masks, [-1, boxes.shape[1], *masks.shape[1:]])
+        return logits, tf.reshape(masks, [tf.shape(boxes)[0], -1, *masks.shape[1:]])
 
     def losses_of(self, predictions, groundtruth):
         """Means over the images of the proposals' mean losses.
@@ -267,15 +267,33 @@ class RegionHead(tf_keras.layers.Layer):
         boxes = frames.normalize(
             frames.of_true_images(detections[Detections.BOXES], true_image_shapes), image_shape[1], image_shape[2]
         )
-        logits, masks = self.predict_masks(predictions, boxes, detections[Detections.CLASSES])
-        is_detection = tf.sequence_mask(selected.num, boxes.shape[1])
-        masks = tf.where(is_detection[..., tf.newaxis, tf.newaxis], masks, 0.0)
-        return detections | {Detections.MASKS: masks, Predictions.MASK_LOGITS: logits}
+        return detections | self._find_masks(predictions, boxes, detections[Detections.CLASSES], selected.num)
+
+    def _find_masks(self, predictions, boxes, classes, num):
+        """Masks and their logits, keys of `fields`: of the rows that are detections, zeros in the others.
+
+        Arguments as in `predict_masks`, and num, int32 [B].
+        """
+        batch, num_rows = tf.shape(boxes)[0], boxes.shape[1]
+        most = num_rows if self.masks.keeps_shapes else tf.maximum(tf.reduce_max(num), 1)
+        logits, masks = self.predict_masks(predictions, boxes[:, :most], classes[:, :most])
+        logits = tf.reshape(logits, [batch, -1, *logits.shape[1:]])
+        is_detection = tf.sequence_mask(num, most)[..., tf.newaxis, tf.newaxis]
+        masks = tf.where(is_detection, masks, 0.0)
+        if not self.masks.keeps_shapes:
+            masks, logits = (_pad_rows(rows, num_rows - most, num_rows) for rows in (masks, logits))
+        return {Detections.MASKS: masks, Predictions.MASK_LOGITS: tf.reshape(logits, [-1, *logits.shape[2:]])}
 
     def _class_logits(self, predictions):
         """float32 [B, P, K + 1], background first."""
         num_proposals = predictions[Predictions.PROPOSALS_PX].shape[1]
         return tf.reshape(predictions[Predictions.CLASS_LOGITS], [-1, num_proposals, self._num_classes + 1])
+
+
+def _pad_rows(values, missing, num_rows):
+    """[B, n, ...] with `missing` rows of zeros after the others: [B, num_rows, ...]."""
+    padded = tf.pad(values, [[0, 0], [0, missing], *[[0, 0]] * (values.shape.rank - 2)])
+    return tf.ensure_shape(padded, [None, num_rows, *values.shape[2:]])
 
 
 def _codes_of_targets(codes, class_targets):
