@@ -93,7 +93,8 @@ def run_ours(images, num_classes):
 
     categories = {number: f"class {number}" for number in range(1, num_classes + 1)}
     start = time.process_time()
-    group = build.build_metrics(protos.message("EvalConfig")(), categories, always=eval_values.COMPUTED)
+    names = [name for name in eval_values.COMPUTED if name != eval_values.COCO_MASKS]
+    group = build.build_metrics(protos.message("EvalConfig")(), categories, always=tuple(names))
     for image_id, (gt, predictions) in enumerate(images, start=1):
         group.update(image_id, gt, predictions)
     overlapping = group.overlapping()

@@ -82,7 +82,7 @@ def _rounded(values):
 def _tables(overlapping, points, threshold):
     """The summary and the rows of the classes."""
     images, counts = overlapping.images, overlapping.matches.counts
-    precision, recall = coco_curves.compute(overlapping)
+    precision, recall = overlapping.coco
     num_objects = np.bincount(images.gt_class[counts], minlength=images.num_classes).tolist()
     pairs = np.unique(images.gt_image[counts].astype(np.int64) * images.num_classes + images.gt_class[counts])
     num_images = np.bincount(pairs % images.num_classes, minlength=images.num_classes).tolist()

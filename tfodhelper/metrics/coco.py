@@ -8,7 +8,7 @@ the columns of all images. Tests compare every figure with COCOeval's.
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tfodhelper.metrics import coco_curves, set_metric
+from tfodhelper.metrics import set_metric
 from tfodhelper.metrics.coco_curves import AREA_RANGES, IOU_THRESHOLDS, NO_GROUNDTRUTH
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
@@ -143,7 +143,7 @@ class CocoDetectionMetrics(set_metric.SetMetric):
 
     def compute(self, overlapping):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        return self.figures(*coco_curves.compute(overlapping), overlapping.images.names)
+        return self.figures(*overlapping.coco, overlapping.images.names)
 
     def figures(self, precision, recall, names):
         """{tag: value}, of precision and recall as `coco_curves.compute` gives them, and the names of the classes."""

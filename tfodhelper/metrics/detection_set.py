@@ -135,16 +135,17 @@ class Collector:
         index = self._seen.add(image_id)
         if index is None:
             return
-        known, usable = self._categories.has(gt.classes), self._categories.has(predictions.classes)
+        gt_rows, det_rows = self._categories.row_of(gt.classes), self._categories.row_of(predictions.classes)
+        known, usable = gt_rows < len(self._categories), det_rows < len(self._categories)
         verified = np.unique(gt.verified[self._categories.has(gt.verified)])
         columns = {
-            "gt_class": self._categories.row_of(gt.classes[known]),
+            "gt_class": gt_rows[known],
             "gt_boxes": gt.boxes[known],
             "gt_crowd": gt.is_crowd[known],
             "gt_difficult": gt.difficult[known],
             "gt_group_of": gt.group_of[known],
             "gt_area": gt.area[known],
-            "det_class": self._categories.row_of(predictions.classes[usable]),
+            "det_class": det_rows[usable],
             "det_boxes": predictions.boxes[usable],
             "det_scores": predictions.scores[usable],
             "verified_image": np.full(len(verified), index),

@@ -144,17 +144,20 @@ class Categories:
     def __init__(self, names):
         self.ids = np.array(sorted(names), np.int64)
         self.names = [names[key] for key in sorted(names)]
+        self._rows = np.full(self.ids.max(initial=0) + 2, len(self.names))
+        self._rows[self.ids] = np.arange(len(self.names))
 
     def __len__(self):
         return len(self.names)
 
     def has(self, classes):
         """Whether ids are in the label map; [n] -> bool [n]."""
-        return np.isin(classes, self.ids)
+        return self.row_of(classes) < len(self)
 
     def row_of(self, classes):
         """Rows of ids, `len(self)` for those that the label map does not have; [n] -> int64 [n]."""
-        return np.where(self.has(classes), np.searchsorted(self.ids, classes), len(self))
+        known = np.minimum(classes, len(self._rows) - 1)  # the last entry is that of no class
+        return np.where(known < 0, len(self), self._rows[known])
 
 
 class SeenImages:

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from tfodhelper.metrics import detection_set, greedy
+from tfodhelper.metrics import coco_curves, detection_set, greedy
 
 LEAST = 0.1  # smallest overlap that any metric asks for, unless it says so
 MATCH = 0.5  # overlap of a detection that has found its object
@@ -101,6 +101,20 @@ class Overlaps:
     def by_score(self):
         """Rows of detections in descending order of score, of equal ones the first image first; int64 [D]."""
         return np.argsort(-self.images.det_scores, kind="stable")
+
+    @functools.cached_property
+    def visiting_order(self):
+        """Rows of detections in the order in which curves of PASCAL VOC take them up, by score; int64 [D].
+
+        Of equal scores, the last class comes first; then the last image, and in an image the first detection.
+        """
+        images = self.images
+        return np.lexsort((-images.det_image, -images.det_class, -images.det_scores))
+
+    @functools.cached_property
+    def coco(self):
+        """Precision and recall of COCO's evaluation, see `coco_curves.compute`."""
+        return coco_curves.compute(self)
 
     @functools.cached_property
     def matches(self):

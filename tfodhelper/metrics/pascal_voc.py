@@ -75,14 +75,6 @@ def best_pairs(pairs, overlap):
     return candidates[np.unique(pairs.det[candidates], return_index=True)[1]]
 
 
-def visiting_order(images):
-    """Rows of detections in the order in which a curve takes them up, by score; int64 [D].
-
-    Of equal scores, the last class comes first; then the last image, and in an image the first detection.
-    """
-    return np.lexsort((-images.det_image, -images.det_class, -images.det_scores))
-
-
 def judge(overlapping, pairs, iou_threshold, need_not):
     """Judges all detections.
 
@@ -150,7 +142,7 @@ class PascalVocMetrics(set_metric.SetMetric):
         """Returns {tag: value}; NaN where there is no ground truth."""
         images = overlapping.images
         hits, counts = judge(overlapping, overlapping.same_class, self._iou_threshold, images.gt_difficult)
-        order = visiting_order(images)
+        order = overlapping.visiting_order
         order = order[counts[order]]
         num_gt = np.bincount(images.gt_class[~images.gt_difficult], minlength=images.num_classes)
         return self._figures(images.names, images.det_class[order], hits[order], num_gt)
