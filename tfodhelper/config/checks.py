@@ -41,6 +41,12 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     augmentation_values.check_options(train.data_augmentation_options)
     pipelines.fine_tune_checkpoint_type(train)
     eval_values.check_eval_config(pipeline.eval_config, class_names)
+    has_masks = families.MASKS in families.family_of(pipeline.model).outputs(pipeline.model)
+    if eval_values.COCO_MASKS in pipeline.eval_config.metrics_set and not has_masks:
+        raise errors.ConfigError(
+            f"eval_config.metrics_set: {eval_values.COCO_MASKS} needs masks, and this model predicts boxes alone",
+            fix="remove it from metrics_set, or choose a model with masks",
+        )
 
 
 def _check_masks_are_read(pipeline):
