@@ -1,5 +1,6 @@
 """Exported models on labelled images: classes are matched by name, boxes by pixels, and records say the same as XML."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from tests.prediction import foreign_models
 from tfodhelper import errors, export_evaluation
+from tfodhelper.annotations import labelimg, masks
 from tfodhelper.cli import main
 from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.metrics import detection_file
@@ -147,3 +149,31 @@ def test_the_verb(model, data, tmp_path, capsys):
 def test_flags_that_do_not_fit(flags, words, capsys):
     assert main.main(["eval", *flags]) == 2 or "SavedModel" in words
     assert words in capsys.readouterr().err
+
+
+def test_masks_are_judged_if_model_and_labels_have_them(tmp_path):
+    """The lower left half of the cat is its mask, and is found; the dog has none."""
+    write_image(tmp_path / "photos", "a", ("cat", CAT), ("dog", DOG))
+    polygon = masks.make_from_polygons([[10, 10, 10, 30, 30, 30]])
+    xml = tmp_path / "photos" / "a.xml"
+    read = labelimg.read_labelimg(xml)
+    boxes = dataclasses.replace(read.boxes[0], mask=polygon), read.boxes[1]
+    labelimg.write_labelimg(xml, dataclasses.replace(read, boxes=boxes))
+    (tmp_path / "photos" / "b.png").write_bytes((tmp_path / "photos" / "a.png").read_bytes())
+    write_image(tmp_path / "photos", "b", ("cat", CAT), ("dog", DOG))
+    corners = [[box[1] / HEIGHT, box[0] / WIDTH, box[3] / HEIGHT, box[2] / WIDTH] for box in (CAT, DOG)]
+    grids = np.stack([np.tril(np.ones([21, 21], np.float32)), np.ones([21, 21], np.float32)])
+    folder = foreign_models.save_constant(tmp_path / "model", corners, [0.9, 0.6], [1, 2], masks=grids)
+    (folder / "label_map.pbtxt").write_text('item { id: 1 name: "cat" } item { id: 2 name: "dog" }')
+    by_xml, _ = export_evaluation.evaluate(EvalOptions(saved_model_dir=folder, data_dir=tmp_path / "photos"))
+    assert by_xml["DetectionMasks_Precision/mAP@.50IOU"] == pytest.approx(1.0)
+    assert by_xml["DetectionBoxes_Precision/mAP"] == pytest.approx(1.0)
+    options = ConvertOptions(data_dir=tmp_path / "photos", output_dir=tmp_path / "data", val_fraction=0.0)
+    convert.convert(options)
+    by_records, _ = export_evaluation.evaluate(
+        EvalOptions(saved_model_dir=folder, records=str(tmp_path / "data" / "train.record-*"))
+    )
+    tags = [tag for tag in by_xml if tag.startswith("DetectionMasks_")]
+    assert [by_records[tag] for tag in tags] == pytest.approx([by_xml[tag] for tag in tags], nan_ok=True)
+    tiled, _ = export_evaluation.evaluate(EvalOptions(saved_model_dir=folder, data_dir=tmp_path / "photos", tiles=64))
+    assert not any("Masks" in tag for tag in tiled)

@@ -9,8 +9,9 @@ import tempfile
 
 import numpy as np
 
-from tfodhelper import console, errors, protos, provenance, resizers, result_folder, spelling, storage
+from tfodhelper import console, errors, mask_geometry, protos, provenance, resizers, result_folder, spelling, storage
 from tfodhelper.annotations import label_map as label_maps
+from tfodhelper.annotations import masks
 from tfodhelper.config import checkpoint_classes
 from tfodhelper.config import label_maps as included
 from tfodhelper.dataset import plan
@@ -21,8 +22,8 @@ from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import diagnose, left_out
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
-from tfodhelper.metrics import coco, detection_file
-from tfodhelper.prediction import saved_models, tiled_predictor
+from tfodhelper.metrics import coco, detection_file, eval_values
+from tfodhelper.prediction import detections, saved_models, tiled_predictor
 from tfodhelper.records import reader as records_reader
 from tfodhelper.tiling import windows
 
@@ -79,16 +80,19 @@ class _Labelled:
       categories: {id of the model: name}, of the classes that are judged.
       count: number of images.
       images: iterable of (path or pixels, a function that takes `ImageDetections` and a `MetricsGroup`, and counts).
+      has_masks: whether masks of model and labels are compared.
     """
 
-    def __init__(self, name, categories, count, images):
+    def __init__(self, name, categories, count, images, has_masks):
         self.name, self.categories, self.count, self.images = name, categories, count, images
+        self.has_masks = has_masks
 
 
 def _run(options, model, labelled):
     """Runs the model over all images; returns the `MetricsGroup`."""
     eval_config = protos.message("EvalConfig")(metrics_set=options.metrics, include_metrics_per_category=True)
-    metrics = metrics_build.build_metrics(eval_config, labelled.categories, iou_threshold=options.iou_threshold)
+    always = (*eval_values.DEFAULT, *((eval_values.COCO_MASKS,) if labelled.has_masks else ()))
+    metrics = metrics_build.build_metrics(eval_config, labelled.categories, always, options.iou_threshold)
     waiting, problems = collections.deque(), []
 
     def read():
@@ -97,7 +101,7 @@ def _run(options, model, labelled):
             yield image
 
     with console.Progress("evaluation: images", labelled.count) as progress:
-        for outcome in model.stream(read(), batch_size=options.batch_size):
+        for outcome in model.stream(read(), batch_size=options.batch_size, keep_masks=labelled.has_masks):
             count = waiting.popleft()
             if outcome.problem is not None:
                 problems.append(outcome)
@@ -178,23 +182,32 @@ def _read_set(options, model, scratch):
 
     def iterate():
         for number, image in enumerate(images):
-            yield str(image.path), _counter(number, image, ids)
+            yield str(image.path), _counter(number, image, ids, has_masks)
 
-    return _Labelled(name, categories, len(images), iterate())
+    has_masks = model.gives_masks and any(planned.statistics.masks.values())
+    return _Labelled(name, categories, len(images), iterate(), has_masks)
 
 
-def _counter(number, image, ids):
+def _counter(number, image, ids, has_masks):
     """A function that counts one image of a set."""
 
-    def count(detections, metrics):
-        boxes = [box for box in image.annotation.boxes if box.name in ids]
+    def count(found, metrics):
+        annotation = image.annotation
+        boxes = [box for box in annotation.boxes if box.name in ids]
         groundtruth = {
             "boxes": [(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes],
             "classes": [ids[box.name] for box in boxes],
             "difficult": [box.difficult for box in boxes],
         }
-        size = (detections.height, detections.width)
-        metrics.update(number, groundtruth, _to_arrays(detections), image.name, size)
+        arrays, size = _to_arrays(found), (annotation.height, annotation.width)
+        if has_masks:
+            arrays["masks"] = detections.to_rles(found)
+            codes = [masks.to_rle(box.mask, *size) if box.mask else None for box in boxes]
+            groundtruth |= {
+                "masks": codes,
+                "area": [0 if code is None else mask_geometry.areas([code])[0] for code in codes],
+            }
+        metrics.update(number, groundtruth, arrays, image.name, (found.height, found.width))
 
     return count
 
@@ -219,27 +232,34 @@ def _read_records(options, model, scratch):
     reader.tf_record_input_reader.input_path.append(options.records)
     paths = records_reader.list_shards([options.records])
     categories = _judged(model, _count_names(paths, model), options.records)
-    total = left_out.check_records(reader, "records", model.label_map, needs_boxes=False).num_records
+    census = left_out.check_records(reader, "records", model.label_map, needs_boxes=False)
+    total, has_masks = census.num_records, model.gives_masks and len(census.mask_types) == 1
+    if has_masks:
+        reader.load_instance_masks = True
+        kinds = reader.DESCRIPTOR.fields_by_name["mask_type"].enum_type.values_by_name
+        reader.mask_type = kinds[next(iter(census.mask_types))].number
     resizer = resizers.build_resizer(protos.message("ImageResizer")(identity_resizer={}))
     dataset = inputs_build.build_eval_dataset(pipeline, resizer, 1, keep_original_images=total, dct=model.dct)
 
     def iterate():
         for features, labels in diagnose.iterate(dataset, [options.records]):
             batch = {key: np.asarray(value) for key, value in {**features, **labels}.items()}
-            yield batch[Inputs.ORIGINAL_IMAGE][0], _record_counter(batch)
+            yield batch[Inputs.ORIGINAL_IMAGE][0], _record_counter(batch, has_masks)
 
-    return _Labelled(options.records, categories, total, iterate())
+    return _Labelled(options.records, categories, total, iterate(), has_masks)
 
 
-def _record_counter(batch):
+def _record_counter(batch, has_masks):
     """A function that counts the image of a batch of one."""
 
-    def count(detections, metrics):
+    def count(found, metrics):
         size = batch[Inputs.IMAGE].shape[1:3]
         name = batch[Inputs.FILENAME][0].decode("utf-8", "replace") or None
-        image = {**batch, **metrics_batch.batch_of(detections)}
+        image = {**batch, **metrics_batch.batch_of(found)}
         for image_id, groundtruth, predictions in metrics_batch.unbatch(image, size):
-            metrics.update(image_id, groundtruth, predictions, name, (detections.height, detections.width))
+            if has_masks:
+                predictions["masks"] = detections.to_rles(found)
+            metrics.update(image_id, groundtruth, predictions, name, (found.height, found.width))
 
     return count
 

@@ -96,6 +96,14 @@ def from_arrays(boxes, classes, names, scores=None, masks=None):
     return tuple(map(Detection, names, ids, scores, *boxes.T.tolist(), masks))
 
 
+def to_rles(image_detections):
+    """The masks of all detections as run-length codes of pycocotools: object array [n]."""
+    size = image_detections.height, image_detections.width
+    codes = np.empty([len(image_detections.detections)], object)
+    codes[:] = [annotated_masks.to_rle(each.mask, *size) for each in image_detections.detections]
+    return codes
+
+
 def to_drawn(image_detections):
     """The detections with their masks as pixels, as `render.boxes` draws them."""
     size = image_detections.height, image_detections.width

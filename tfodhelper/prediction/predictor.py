@@ -72,11 +72,13 @@ class StreamPredictor:
       label_map: the `LabelMap` in use, or None.
       names: {id: name} of its classes.
       dct: how JPEGs are decoded.
+      gives_masks: whether detections have masks.
     """
 
     def __init__(self, saved_model_dir, label_map=None, is_for_many=False, trust_model=False, dct=None):
         self.dct = dct or jpeg_dct.find(saved_models.find_model(saved_model_dir))
         self._servable = servable.load(saved_model_dir, is_for_many, trust_model, self.dct)
+        self.gives_masks = self._servable.has_masks
         label_map_name = label_map if isinstance(label_map, (str, os.PathLike)) else "the label map"
         if label_map is None:
             label_map = self._servable.find_label_map()

@@ -33,7 +33,7 @@ class TiledPredictor(predictor.StreamPredictor):
 
     def __init__(self, saved_model_dir, label_map=None, *, tiling, **more):
         super().__init__(saved_model_dir, label_map, **more)
-        self._tiling = tiling
+        self._tiling, self.gives_masks = tiling, False
 
     def stream(
         self, paths, *, batch_size=8, score_threshold=0.0, max_detections=None, keep_images=False, keep_masks=True
