@@ -191,7 +191,7 @@ def _read_set(options, model, scratch):
 def _counter(number, image, ids, has_masks):
     """A function that counts one image of a set."""
 
-    def count(found, metrics):
+    def count(predicted, metrics):
         annotation = image.annotation
         boxes = [box for box in annotation.boxes if box.name in ids]
         groundtruth = {
@@ -199,15 +199,15 @@ def _counter(number, image, ids, has_masks):
             "classes": [ids[box.name] for box in boxes],
             "difficult": [box.difficult for box in boxes],
         }
-        arrays, size = _to_arrays(found), (annotation.height, annotation.width)
+        arrays, size = _to_arrays(predicted), (annotation.height, annotation.width)
         if has_masks:
-            arrays["masks"] = detections.to_rles(found)
+            arrays["masks"] = detections.to_rles(predicted)
             codes = [masks.to_rle(box.mask, *size) if box.mask else None for box in boxes]
             groundtruth |= {
                 "masks": codes,
                 "area": [0 if code is None else mask_geometry.areas([code])[0] for code in codes],
             }
-        metrics.update(number, groundtruth, arrays, image.name, (found.height, found.width))
+        metrics.update(number, groundtruth, arrays, image.name, (predicted.height, predicted.width))
 
     return count
 
@@ -252,14 +252,14 @@ def _read_records(options, model, scratch):
 def _record_counter(batch, has_masks):
     """A function that counts the image of a batch of one."""
 
-    def count(found, metrics):
+    def count(predicted, metrics):
         size = batch[Inputs.IMAGE].shape[1:3]
         name = batch[Inputs.FILENAME][0].decode("utf-8", "replace") or None
-        image = {**batch, **metrics_batch.batch_of(found)}
+        image = {**batch, **metrics_batch.batch_of(predicted)}
         for image_id, groundtruth, predictions in metrics_batch.unbatch(image, size):
             if has_masks:
-                predictions["masks"] = detections.to_rles(found)
-            metrics.update(image_id, groundtruth, predictions, name, (found.height, found.width))
+                predictions["masks"] = detections.to_rles(predicted)
+            metrics.update(image_id, groundtruth, predictions, name, (predicted.height, predicted.width))
 
     return count
 

@@ -1,8 +1,10 @@
 """Masks in records: the PNGs as TensorFlow and Pillow read them, and the way through convert and import."""
 
 import io
+import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given
 from PIL import Image
@@ -12,6 +14,7 @@ from tests.dataset.scan.picture_set import save_image, save_pair, save_set
 from tests.formats.record_files import make_image
 from tests.records.test_example import example_of
 from tfodhelper.annotations import labelimg, masks
+from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.cli import main
 from tfodhelper.fields import Record
@@ -109,3 +112,21 @@ def test_boxes_as_masks(tmp_path, capsys):
     for boxes in read_all(tmp_path / "data").values():
         assert masks.measure(boxes[0].mask, 48, 64) == (26 * 35, (4.0, 5.0, 30.0, 40.0))
     assert main.main(["convert", *arguments[:-1]]) == 1
+
+
+def test_the_records_of_beam_have_them_too(tmp_path):
+    pytest.importorskip("apache_beam")
+    from tfodhelper.records import beam
+
+    image = save_pair(tmp_path, "a", [Box("cat", 2, 3, 6, 8, mask=SQUARE)])
+    stem = str(tmp_path / "a")
+    paths = [str(image), f"{stem}.xml", f"{stem}.masks.json"]
+    assert {beam._stem_of(path) for path in paths} == {stem} and all(map(beam._is_wanted, paths))
+    label_map = make_label_map(["cat"])
+    _, record = beam.convert_image(stem, paths, label_map, 0.0, 0, True, lambda path: pathlib.Path(path).read_bytes())
+    (box,) = boxes_of(record)
+    assert masks.measure(box.mask, 48, 64)[0] == 20
+
+
+def boxes_of(record):
+    return tfrecord_reader.unpack(record, "r", {}).listed.annotation.boxes

@@ -153,11 +153,14 @@ def attach_to(annotation, xml_path):
       UnusableFile: the masks cannot be read.
     """
     read = read_bytes(xml_path)
-    if read is None:
-        return annotation
+    return annotation if read is None else add_masks(annotation, read[0], path_of(xml_path))
+
+
+def add_masks(annotation, data, path):
+    """An `Annotation` with the masks in the bytes of their file; `path` is for messages. Raises as `parse`."""
     boxes = annotation.boxes
     plain = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes]
-    matched, skipped = attach(plain, parse(read[0], path_of(xml_path)))
+    matched, skipped = attach(plain, parse(data, path))
     boxes = tuple([box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(boxes, matched)])
     return dataclasses.replace(annotation, boxes=boxes, skipped=(*annotation.skipped, *skipped))
 

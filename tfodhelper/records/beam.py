@@ -15,7 +15,7 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.options import pipeline_options
 
 from tfodhelper import spelling
-from tfodhelper.annotations import checks, headers, images, labelimg
+from tfodhelper.annotations import checks, headers, images, labelimg, mask_files
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.dataset.scan import entry
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
@@ -59,7 +59,7 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
 
     Args:
       stem: the common stem of both names.
-      paths: of the image and the XML file.
+      paths: of the image and the XML file, and of the file with its masks if there is one.
       label_map, val_fraction, seed, decode: see `MakeRecords`.
       read: function that reads the bytes of a path.
 
@@ -70,7 +70,8 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
       UnusableFile: the image is left out.
     """
     xml = [path for path in paths if path.lower().endswith(".xml")]
-    image_paths = [path for path in paths if path not in xml]
+    mask_paths = [path for path in paths if path.endswith(mask_files.ENDING)]
+    image_paths = [path for path in paths if path not in xml and path not in mask_paths]
     if len(xml) != 1 or len(image_paths) != 1:
         code = "image-missing" if not image_paths else "unlabelled" if not xml else "image-ambiguous"
         files = f"{spelling.count(len(image_paths), 'image')} and {spelling.count(len(xml), 'annotation file')}"
@@ -78,9 +79,10 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
     name = os.path.basename(image_paths[0])
     data = read(image_paths[0])
     facts = headers.inspect(data, image_paths[0], decode)
-    checked = checks.check_annotation(
-        labelimg.parse_labelimg(read(xml[0]), xml[0]), facts, xml[0], label_map, image_file=name
-    )
+    annotation = labelimg.parse_labelimg(read(xml[0]), xml[0])
+    for path in mask_paths:
+        annotation = mask_files.add_masks(annotation, read(path), path)
+    checked = checks.check_annotation(annotation, facts, xml[0], label_map, image_file=name)
     if checked.annotation is None:
         reasons = [finding for finding in checked.findings if finding.severity == "error"]
         raise UnusableFile(reasons[0].code, stem, reasons[0].message)
@@ -113,7 +115,7 @@ def run_pipeline(pattern, output_dir, make_records, num_shards, argv):
             pipeline
             | "match" >> fileio.MatchFiles(pattern)
             | "keep" >> apache_beam.Filter(lambda match: _is_wanted(match.path))
-            | "key" >> apache_beam.Map(lambda match: (os.path.splitext(match.path)[0], match.path))
+            | "key" >> apache_beam.Map(lambda match: (_stem_of(match.path), match.path))
             | "pair" >> apache_beam.GroupByKey()
             | "make" >> apache_beam.ParDo(make_records).with_outputs(_LEFT_OUT, main="made")
         )
@@ -123,7 +125,12 @@ def run_pipeline(pattern, output_dir, make_records, num_shards, argv):
 
 
 def _is_wanted(path):
-    return path.lower().endswith((".xml", *images.EXTENSIONS))
+    return path.lower().endswith((".xml", mask_files.ENDING, *images.EXTENSIONS))
+
+
+def _stem_of(path):
+    """What the names of an image, its annotation and its masks have in common."""
+    return path.removesuffix(mask_files.ENDING) if path.endswith(mask_files.ENDING) else os.path.splitext(path)[0]
 
 
 def _join(folder, name):

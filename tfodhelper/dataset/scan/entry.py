@@ -219,13 +219,7 @@ def _read_annotation(path, name):
 
 def _add_masks(content, data, path):
     """Packed content with the masks in the bytes of their file."""
-    matched, skipped = mask_files.attach(content[3], mask_files.parse(data, mask_files.path_of(path)))
-    annotation = unpack_annotation(content)
-    boxes = [
-        box if mask is None else dataclasses.replace(box, mask=mask) for box, mask in zip(annotation.boxes, matched)
-    ]
-    skipped = (*annotation.skipped, *skipped)
-    return pack_annotation(dataclasses.replace(annotation, boxes=tuple(boxes), skipped=skipped))
+    return pack_annotation(mask_files.add_masks(unpack_annotation(content), data, mask_files.path_of(path)))
 
 
 def _reorder_corners(entry, order):
