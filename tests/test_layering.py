@@ -26,6 +26,7 @@ OPEN_TO_ALL = {
         "limits",
         "json_shapes",
         "machine_memory",
+        "environment",
     ),
     *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
     *("terminal", "user_files"),
@@ -48,8 +49,16 @@ _TRAINING = {
     *("losses", "metrics", "models", "ops", "outofcore", "protos", "records", "render", "resizers", "tensorflow_setup"),
     *("tflite", "training", "zoo"),
 }
-EVERYTHING = _TRAINING | {"active_learning", "explaining", "features", "prediction", "review", "run_folder"}
-EVERYTHING |= {"tile_evaluation", "export_evaluation", "evaluation_options"}
+EVERYTHING = _TRAINING | {
+    "active_learning",
+    "benchmarking",
+    "explaining",
+    "features",
+    "prediction",
+    "reporting",
+    "review",
+}
+EVERYTHING |= {"run_folder", "tile_evaluation", "export_evaluation", "evaluation_options"}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -105,6 +114,7 @@ LAYERS = {
     "metrics.eval_values": (set(), set()),
     "render": (set(), {"numpy", "PIL"}),
     "render.figures": (set(), {"matplotlib", "numpy"}),
+    "render.evaluation_plots": ({"render.figures", "render.palette"}, {"numpy"}),
     "render.html": (set(), {"jinja2"}),
     "tflite": (
         {"box_geometry", "ops", "protos", "resizers", "tensorflow_setup"},
@@ -121,6 +131,11 @@ LAYERS = {
             *("tensorflow", "tf_keras", "numpy", "google.protobuf"),
         },
     ),
+    "training.analysis_summaries": (
+        {"families", "render.evaluation_plots", "render.figures"},
+        {"numpy", "tensorboard.plugins", "tensorflow"},
+    ),
+    "training.batch_pictures": ({"render.boxes"}, {"numpy", "PIL", "tensorflow"}),
     "training.batch_size": ({"config.pipeline", "families", "training.options"}, set()),
     "training.trial_steps": (
         {"config.pipeline", "inputs", "tensorflow_setup", "training"},
@@ -158,6 +173,12 @@ LAYERS = {
     "prediction.film_results": ({"prediction", "render"}, {"numpy"}),
     "prediction.predict_film": ({"config", "prediction", "tensorflow_setup"}, set()),
     "prediction.predict_images": ({"config", "prediction", "tensorflow_setup", "tiling"}, set()),
+    "benchmarking": ({"annotations", "config", "dataset", "formats", "prediction", "render"}, {"numpy"}),
+    "benchmarking.options": (set(), set()),
+    "benchmarking.measure": (
+        {"annotations", "evaluation_options", "export_evaluation", "formats", "prediction", "tensorflow_setup"},
+        {"numpy", "tensorflow"},
+    ),
     "explaining": (
         {"box_geometry", "checkpoints", "exporting", "models", "prediction", "render"},
         {"numpy", "PIL", "tensorflow", "tf_keras"},
@@ -167,6 +188,12 @@ LAYERS = {
         {"annotations", "config", "explaining", "exporting", "prediction", "render", "tensorflow_setup"},
         {"numpy", "PIL"},
     ),
+    "reporting": (
+        {"annotations", "config", "dataset", "formats", "metrics", "render"},
+        {"numpy", "PIL"},
+    ),
+    "reporting.options": (set(), set()),
+    "reporting.write": ({"dataset", "render", "reporting"}, set()),
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (
@@ -181,7 +208,7 @@ LAYERS = {
     "active_learning.pool.ray_pool": ({"active_learning"}, {"numpy"}),
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
-    "run_folder": (_TRAINING, set()),
+    "run_folder": (_TRAINING | {"reporting"}, set()),
     "tile_evaluation": (_TRAINING | {"prediction"}, {"numpy", "tensorflow"}),
     "export_evaluation": (_TRAINING | {"prediction"}, {"numpy"}),
     "evaluation_options": ({"config", "dataset", "prediction", "tiling", "training"}, set()),
@@ -199,7 +226,7 @@ APART = {
     *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
     *("prediction.model_safety", "prediction.tflite_servable", "prediction.tiled_predictor"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
-    *("cli.probe", "render.figures"),
+    *("cli.probe", "render.evaluation_plots", "render.figures"),
 }
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}

@@ -9,7 +9,8 @@
 
 What a program needs:
 
-  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check; explain
+  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check; explain, report, compare,
+                    benchmark
   a detector       Predictor, which gives a Prediction for each image, with a Detection for each object
   active learning  create_workspace, run_rounds; Question and Answer for an oracle of one's own
   files            read_ and write_ annotation (Annotation, Box), label_map (LabelMap), pipeline
@@ -42,12 +43,15 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editor
     from tfodhelper.api.files import write_annotation as write_annotation
     from tfodhelper.api.files import write_label_map as write_label_map
     from tfodhelper.api.files import write_pipeline as write_pipeline
+    from tfodhelper.api.jobs import benchmark as benchmark
     from tfodhelper.api.jobs import check as check
+    from tfodhelper.api.jobs import compare as compare
     from tfodhelper.api.jobs import convert as convert
     from tfodhelper.api.jobs import evaluate as evaluate
     from tfodhelper.api.jobs import explain as explain
     from tfodhelper.api.jobs import export as export
     from tfodhelper.api.jobs import make_pipeline as make_pipeline
+    from tfodhelper.api.jobs import report as report
     from tfodhelper.api.jobs import run as run
     from tfodhelper.api.jobs import train as train
     from tfodhelper.api.prediction import Prediction as Prediction
@@ -68,7 +72,9 @@ _MODULES = {
     "Predictor": "api.predictor",
     "Question": "active_learning.structures",
     "TfodhelperError": "errors",
+    "benchmark": "api.jobs",
     "check": "api.jobs",
+    "compare": "api.jobs",
     "convert": "api.jobs",
     "convert_with_beam": "api.clusters",
     "create_workspace": "api.rounds",
@@ -82,6 +88,7 @@ _MODULES = {
     "read_annotation": "api.files",
     "read_label_map": "api.files",
     "read_pipeline": "api.files",
+    "report": "api.jobs",
     "run": "api.jobs",
     "run_rounds": "api.rounds",
     "train": "api.jobs",

@@ -12,7 +12,18 @@ import pathlib
 import shutil
 import time
 
-from tfodhelper import console, errors, events, own_files, result_folder, run_layout, run_summary, storage, terminal
+from tfodhelper import (
+    console,
+    environment,
+    errors,
+    events,
+    own_files,
+    result_folder,
+    run_layout,
+    run_summary,
+    storage,
+    terminal,
+)
 from tfodhelper.config.options import AUTO, ConfigOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.events import NotifyOptions
@@ -79,6 +90,7 @@ def _run(options, is_part):
             _start(folder, state)
             _phases(options, folder, state)
         if not is_part:
+            _report(folder)
             run_summary.say_summary(folder, state)
             events.emit(events.FINISHED, result=state["result"])
     return folder
@@ -246,6 +258,7 @@ def _phases(options, folder, state):
         state["sampling"] = storage.read_json(run_layout.checkpoints_of(folder) / "sampling.json")
     _timed(folder, state, "export", lambda: _export(options, folder, pipeline, converted, result))
     state["result"] = _numbers(result)
+    state["environment"] = environment.describe()
     state["finished"] = True
     storage.write_json(folder / run_layout.STATE, state)
 
@@ -336,6 +349,15 @@ def _export(options, folder, pipeline, converted, result):
             )
             console.say(f"{target}: step {step}")
         exported[step] = target
+
+
+def _report(folder):
+    """Writes the page of a finished run, unless it has one; part of the job that a killed process may owe."""
+    from tfodhelper.reporting import write
+
+    if not (folder / write.PAGE).exists():
+        with console.phase("report"):
+            write.report_finished(folder, RunOptions)
 
 
 def _numbers(result):

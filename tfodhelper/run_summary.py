@@ -32,8 +32,8 @@ def say_summary(folder, state):
     console.say(console.format_table(("phase", "time"), times, numbers=(1,)))
     console.say("")
     console.say(
-        f"everything is in {folder}: data, pipeline.config, checkpoints (with results.csv and results.png), export, "
-        "process.log"
+        f"everything is in {folder}: report.html, data, pipeline.config, checkpoints (with results.csv and "
+        "results.png), export, figures, process.log"
     )
     console.say_next(
         invocation.format_command(

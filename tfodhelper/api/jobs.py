@@ -8,13 +8,23 @@ from typing import Any
 
 from tfodhelper import errors, run_folder, run_layout, tensorflow_setup
 from tfodhelper.api.keywords import takes_fields_of
-from tfodhelper.api.results import CheckResult, Evaluation, ExplainResult, RunResult, TrainResult
+from tfodhelper.api.results import (
+    CheckResult,
+    Evaluation,
+    ExplainResult,
+    ModelFigures,
+    RunComparison,
+    RunResult,
+    TrainResult,
+)
+from tfodhelper.benchmarking.options import BenchmarkOptions
 from tfodhelper.config.options import WriteConfigOptions
 from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.explaining.options import ExplainOptions
 from tfodhelper.exporting.options import ExportOptions
 from tfodhelper.records.options import ConvertOptions
 from tfodhelper.records.result import ConvertResult
+from tfodhelper.reporting.options import CompareOptions, ReportOptions
 from tfodhelper.review.options import ReviewOptions
 from tfodhelper.run_folder import RunOptions
 from tfodhelper.training.options import TrainJobOptions
@@ -219,6 +229,66 @@ def explain(options: ExplainOptions) -> ExplainResult:
         explanations=tuple(result.explanations),
         filters=tuple(result.filters),
     )
+
+
+@takes_fields_of(ReportOptions)
+def report(options: ReportOptions) -> list[pathlib.Path]:
+    """Writes the pages of finished runs again, which `run` writes at its end: everything about a run in one file.
+
+        tfodhelper.report(runs=["runs/first"])
+
+    Returns:
+      Paths of the pages, report.html in each run folder.
+
+    Raises:
+      TfodhelperError: a folder is not that of a finished run, or a file in it is damaged.
+    """
+    from tfodhelper.reporting import write
+
+    return [write.write_report(folder, RunOptions) for folder in options.folders]
+
+
+@takes_fields_of(CompareOptions)
+def compare(options: CompareOptions) -> RunComparison:
+    """Compares finished runs: figures of their best checkpoints, classes, and what differs in their settings.
+
+        result = tfodhelper.compare(runs=["runs/first", "runs/second"])
+        print(result.figures["mAP"], result.differences)
+
+    Returns:
+      A `RunComparison`.
+
+    Raises:
+      TfodhelperError: fewer than two runs, a folder that is not that of a finished run.
+    """
+    from tfodhelper.reporting import compare as comparing
+
+    compared = comparing.compare(options)
+    return RunComparison(
+        runs=tuple(compared.labels),
+        figures=compared.figures,
+        classes=compared.classes,
+        differences=compared.differences,
+        same_validation=compared.same_validation,
+    )
+
+
+@takes_fields_of(BenchmarkOptions)
+def benchmark(options: BenchmarkOptions) -> list[ModelFigures]:
+    """Measures exported models, each in a process of its own: precision, speed, memory, size.
+
+        figures = tfodhelper.benchmark(models=["runs/first", "tflite/detector_int8.tflite"], data_dir="runs/first")
+        print([each.image_ms for each in figures])
+
+    Returns:
+      A `ModelFigures` for each model; those that could not be measured are left out, with a warning.
+
+    Raises:
+      TfodhelperError: a model or the images do not exist, or no model could be measured.
+    """
+    from tfodhelper.benchmarking import compare_models
+
+    return [ModelFigures(**dataclasses.asdict(each)) for each in compare_models.benchmark(options)]
 
 
 def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:

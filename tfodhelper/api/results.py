@@ -127,6 +127,53 @@ class ExplainResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class RunComparison:
+    """Finished runs side by side; lists have one value per run, None where it was not measured.
+
+    Attributes:
+      runs: names of the runs, or their folders where two have the same name.
+      figures: {name: values}, of the best checkpoints.
+      classes: {class: AP50 values}.
+      differences: {setting or field of the configuration: texts}, where the runs differ.
+      same_validation: whether all were measured on the same validation images.
+    """
+
+    runs: tuple[str, ...]
+    figures: Mapping[str, list[float | None]]
+    classes: Mapping[str, list[float | None]]
+    differences: Mapping[str, list[str]]
+    same_validation: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFigures:
+    """What was measured of an exported model; None stands for what could not be.
+
+    Attributes:
+      model: its path, as given.
+      num_bytes: size of the file, or of graph and variables of a SavedModel.
+      load_s: seconds until the model could be called.
+      image_ms: median milliseconds from a decoded image to its detections, one image per call.
+      image_ms_90: 90 % of the calls took at most that.
+      num_timed: calls.
+      memory_bytes: the most memory that the process of the model occupied.
+      mean_ap, mean_ap_50: COCO's.
+      num_images: images on which they were measured.
+    """
+
+    model: str
+    num_bytes: int
+    load_s: float
+    image_ms: float
+    image_ms_90: float
+    num_timed: int
+    memory_bytes: int | None
+    mean_ap: float | None
+    mean_ap_50: float | None
+    num_images: int
+
+
+@dataclasses.dataclass(frozen=True)
 class NewWorkspace(os.PathLike[str]):
     """A new workspace. It can be used as the path of its folder.
 

@@ -68,6 +68,20 @@ def draw_detections(image, detections, show_names=True, show_scores=True):
     return _draw_enlarged(_to_picture(image), marks, 1.0)
 
 
+def draw_labelled(image, groundtruth, names):
+    """Draws labelled objects on an image.
+
+    Args:
+      image: uint8 [height, width, 3] RGB.
+      groundtruth: as in `side_by_side`.
+      names: {id: name}; a class without a name is called "class_<id>".
+
+    Returns:
+      PIL.Image, RGB; enlarged as by `draw_detections`.
+    """
+    return _draw_enlarged(_to_picture(image), _make_marks(groundtruth, names), 1.0)
+
+
 def side_by_side(image, detected, groundtruth, names, show_names=True, show_scores=True):
     """One picture: detections on the left, ground truth on the right.
 

@@ -84,6 +84,17 @@ def save(path, figure):
     return path
 
 
+@style()
+def to_pixels(figure):
+    """A figure as uint8 [rows, columns, 3], for programs that show images."""
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def shorten_name(name):
     """A class name as a plot can show it: short, on one line, and text whatever letters it has."""
     text = "".join(letter if letter.isprintable() else "?" for letter in name)

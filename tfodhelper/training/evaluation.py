@@ -133,9 +133,15 @@ class Evaluation:
           step: of the checkpoint, or None.
           model: what was evaluated, in words.
           figures: {tag: value}, what `result` returned.
+
+        Returns:
+          The analysis, see `metrics.analysis_file`.
         """
         for folder in folders:
-            detection_file.write_evaluation(folder, self._metrics.overlapping(), figures, step, model, self._data)
+            analysis = detection_file.write_evaluation(
+                folder, self._metrics.overlapping(), figures, step, model, self._data
+            )
+        return analysis
 
 
 def _name(batch, row):

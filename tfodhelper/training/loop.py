@@ -13,8 +13,19 @@ from tfodhelper import console, errors, events, families, own_files, run_layout,
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
 from tfodhelper.models import freezing, normalization
+from tfodhelper.training import (
+    analysis_summaries,
+    batch_pictures,
+    curves,
+    evaluation,
+    loss_log,
+    memory,
+    optimizers,
+    patience,
+    strategy,
+    summaries,
+)
 from tfodhelper.training import best as best_metrics
-from tfodhelper.training import curves, evaluation, loss_log, memory, optimizers, patience, strategy, summaries
 from tfodhelper.training import progress as training_progress
 from tfodhelper.training import task as training_task
 from tfodhelper.training import trainer as training_trainer
@@ -69,7 +80,7 @@ class Session:
         self._num_validation_images, self._starting_point = num_validation_images, starting_point
         self._patience, self._best_metric = patience.build_patience(options), best_metrics.build_best_metric(options)
         self.eval_every = options.eval_interval(pipeline.train_config.num_steps)
-        self._global_batch = check_batch_size(pipeline.train_config.batch_size, self.strategy)
+        self._global_batch = strategy.check_batch_size(pipeline.train_config.batch_size, self.strategy)
         self._resume_from = whole.find_to_resume(self.model_dir) if train else None
         self.start_step = save.step_of(self._resume_from) if self._resume_from else 0
         self._losses = loss_log.LossLog(self.model_dir if train and self.is_chief else None, self.start_step)
@@ -227,6 +238,9 @@ class Session:
 
     def _train_and_evaluate(self, controller, num_steps):
         step = self.start_step
+        if step == 0 < num_steps and self.is_chief:
+            batch_pictures.draw_first(self.task, self.trainer.config.task, self.label_map, self.model_dir)
+            analysis_summaries.write_hparams(self.model_dir / "eval", self.pipeline, self.options)
         # A process that was killed between a checkpoint and the end of its evaluation must catch up on that evaluation.
         if step and self._is_due(step) and not self.history.has(step):
             self._evaluate(controller)
@@ -330,7 +344,8 @@ class Session:
         if is_best or best is None:
             save.copy_weights(last, self.model_dir / whole.BEST)
             names.append(whole.BEST)
-        finished.write([run_layout.evaluation_of(self.model_dir, name) for name in names], step, last, metrics)
+        folders = [run_layout.evaluation_of(self.model_dir, name) for name in names]
+        analysis_summaries.write_analysis(finished.write(folders, step, last, metrics), step)
         summaries.write_images(finished.pictures, step)
 
     def _write_evaluation(self, finished, metrics):
@@ -381,20 +396,3 @@ class Session:
 def choose_frozen(train_config, part):
     """A `freezing.Choice` from a TrainConfig message and --freeze."""
     return freezing.Choice(part, tuple(train_config.freeze_variables), tuple(train_config.update_trainable_variables))
-
-
-def check_batch_size(batch_size, strategy_):
-    """Returns the global batch size.
-
-    Raises:
-      ConfigError: it cannot be divided evenly among the replicas.
-    """
-    replicas = strategy_.num_replicas_in_sync
-    if batch_size < 1 or batch_size % replicas:
-        raise errors.ConfigError(
-            "train_config.batch_size: this is the number of images per step over all replicas",
-            expected=f"a multiple of {replicas}, the number of replicas",
-            received=batch_size,
-            fix=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
-        )
-    return batch_size

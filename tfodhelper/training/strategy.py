@@ -104,3 +104,20 @@ def describe(strategy):
     kind = type(strategy).__name__.replace("Strategy", "").replace("V1", "")
     devices = sorted({device.device_type for device in tf.config.list_logical_devices()} & {"CPU", "GPU", "TPU"})
     return f"{kind}, {replicas} replica{'s' if replicas != 1 else ''}, devices {', '.join(devices)}"
+
+
+def check_batch_size(batch_size, strategy_):
+    """Returns the global batch size.
+
+    Raises:
+      ConfigError: it cannot be divided evenly among the replicas.
+    """
+    replicas = strategy_.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+        raise errors.ConfigError(
+            "train_config.batch_size: this is the number of images per step over all replicas",
+            expected=f"a multiple of {replicas}, the number of replicas",
+            received=batch_size,
+            fix=f"--batch_size={max(1, round(batch_size / replicas)) * replicas}",
+        )
+    return batch_size

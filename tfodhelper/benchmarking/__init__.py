@@ -1,0 +1,1 @@
+"""Exported models side by side: precision, speed, memory, size."""
