@@ -139,13 +139,13 @@ def fields_of(message, prefix=""):
         path = f"{prefix}{field.name}"
         values = list(value) if pipelines.is_repeated(field) else [value]
         for number, each in enumerate(values):
-            place = f"{path}[{number}]" if pipelines.is_repeated(field) else path
+            full = f"{path}[{number}]" if pipelines.is_repeated(field) else path
             if field.message_type is None:
-                fields[place] = each
+                fields[full] = each
             elif not each.ListFields():
-                fields[place] = "{}"
+                fields[full] = "{}"
             else:
-                fields |= fields_of(each, f"{place}.")
+                fields |= fields_of(each, f"{full}.")
     return fields
 
 
