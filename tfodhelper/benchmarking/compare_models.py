@@ -158,8 +158,8 @@ def _describe(measured):
     precision = f"precision on {images:,} images" if images else "precision was not measured: no --data_dir"
     return (
         f"{precision}; speed: median of {measured[0].num_timed:,} calls with one decoded image each, from image to "
-        "detections, as `predict` makes them (a TFLite file runs on one core); memory: the most that the process of the "
-        "model occupied, TensorFlow or LiteRT among it"
+        "detections, as `predict` makes them (a TFLite file runs on one core); memory: the most that the process "
+        "of the model occupied, TensorFlow or LiteRT among it"
     )
 
 
