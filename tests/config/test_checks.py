@@ -229,8 +229,3 @@ def test_a_two_stage_pyramid_without_fpn_has_other_levels_than_the_schema():
 def test_policies_are_those_of_the_input_pipeline():
     policies = pytest.importorskip("tfodhelper.inputs.autoaugment_policies").POLICIES
     assert tuple(policies) == augmentation_values.AUTOAUGMENT_POLICIES
-
-
-def test_metrics_of_masks_need_a_model_with_masks():
-    with pytest.raises(errors.ConfigError, match="coco_mask_metrics needs masks"):
-        checks.check_pipeline(apply_overrides(read_base(SSD), ["eval_config.metrics_set=[coco_mask_metrics]"]))
