@@ -44,7 +44,7 @@ def check_pipeline(pipeline, ignore_unsupported_fields=False, class_names=None, 
     has_masks = families.MASKS in families.family_of(pipeline.model).outputs(pipeline.model)
     if eval_values.COCO_MASKS in pipeline.eval_config.metrics_set and not has_masks:
         raise errors.ConfigError(
-            f"eval_config.metrics_set: {eval_values.COCO_MASKS} needs instance masks, and this model predicts boxes alone",
+            f"eval_config.metrics_set: {eval_values.COCO_MASKS} needs instance masks; this model predicts boxes",
             fix="remove it from metrics_set, or choose a model with masks",
         )
 
