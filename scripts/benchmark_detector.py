@@ -2,10 +2,13 @@
 """Seconds and memory of a detector's step and evaluation, compared with a baseline measured in the same run.
 
     python scripts/benchmark_detector.py [--model=NAME] [--size=320] [--batch_size=2] [--against=PATH] [--profile]
+        [--set=FIELD=VALUE ...]
 
 A step is forward, losses and backward of a published configuration (Faster R-CNN ResNet-50 V1, or --model)
-with a different input size, on images with 16 boxes each that are already in memory. Batch norm is frozen, as
-it is with small batches. An evaluation is forward, losses and detections of one image. The weights are random, so that
+with a different input size, on images with 16 boxes each that are already in memory, and with their masks for a
+detector of masks. Batch norm is frozen, as it is with small batches. The Object Detection API has the first
+generation's networks in TensorFlow 1 alone: --set=model.faster_rcnn.feature_extractor.type=faster_rcnn_resnet50_keras
+makes one of the second. An evaluation is forward, losses and detections of one image. The weights are random, so that
 scores are near each other, which is the most work for the suppression.
 
 The baseline is forward and backward of the ResNet-50 of tf_keras.applications on these images, and its forward on one
@@ -44,6 +47,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=320, help="side of the model input in pixels")
     parser.add_argument("--batch_size", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], help="change of the configuration, FIELD=VALUE")
     parser.add_argument("--against", help="folder research of a checkout of the Object Detection API")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     parser.add_argument("--part", choices=tuple(MAKERS), help=argparse.SUPPRESS)
@@ -71,6 +75,7 @@ class Part:
     def __init__(self, name, arguments):
         kept = ("model", "num_steps", "size", "batch_size", "against", "checkpoint")
         options = [f"--{key}={value}" for key, value in vars(arguments).items() if key in kept and value]
+        options += [f"--set={change}" for change in arguments.set]
         command = [sys.executable, __file__, f"--part={name}", *options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ask("")
@@ -157,7 +162,8 @@ def configure(arguments):
     family = config.model.WhichOneof("model")
     frozen = "feature_extractor.batch_norm_trainable=false" if family == "faster_rcnn" else "freeze_batchnorm=true"
     resizer = f"image_resizer={{fixed_shape_resizer {{height: {arguments.size} width: {arguments.size}}}}}"
-    return overrides.apply_overrides(config, [f"model.{family}.{change}" for change in (frozen, resizer)])
+    changes = [f"model.{family}.{change}" for change in (frozen, resizer)]
+    return overrides.apply_overrides(config, [*changes, *arguments.set])
 
 
 def make_boxes(batch_size):
@@ -170,6 +176,23 @@ def make_boxes(batch_size):
     return tf.concat([corners, corners + sizes], axis=2), classes
 
 
+def has_masks(config):
+    """Whether the detector of a configuration predicts masks."""
+    from tfodhelper import families
+
+    return families.MASKS in families.family_of(config.model).outputs(config.model)
+
+
+def make_masks(boxes, size):
+    """uint8 [B, M, size, size]: ellipses that fill the boxes."""
+    import numpy as np
+
+    centers, radii = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
+    places = (np.arange(size) + 0.5) / size
+    y, x = (((places - centers[..., i : i + 1]) / radii[..., i : i + 1]) ** 2 for i in range(2))
+    return (y[..., :, np.newaxis] + x[..., np.newaxis, :] <= 1).astype(np.uint8)
+
+
 def make_ours(arguments, images):
     """Functions that run a step and an evaluation of the detector and return its loss."""
     import tensorflow as tf
@@ -178,7 +201,8 @@ def make_ours(arguments, images):
     from tfodhelper.fields import Groundtruth
     from tfodhelper.models import build
 
-    detector = build.build_detector(configure(arguments).model, is_training=True)
+    config = configure(arguments)
+    detector = build.build_detector(config.model, is_training=True)
     if arguments.checkpoint:
         restore.restore_trained(detector, arguments.checkpoint)
     boxes, classes = make_boxes(arguments.batch_size)
@@ -187,25 +211,30 @@ def make_ours(arguments, images):
         Groundtruth.CLASSES: classes,
         Groundtruth.WEIGHTS: tf.ones(classes.shape),
     }
+    if has_masks(config):
+        groundtruth[Groundtruth.MASKS] = tf.constant(make_masks(boxes.numpy(), arguments.size))
     true_shapes = tf.constant([images.shape[1:]] * arguments.batch_size)
 
     def predict(count, training):
         labels = {key: value[:count] for key, value in groundtruth.items()}
         inputs = detector.normalize(images[:count], true_shapes[:count])
-        predictions = detector.predict_raw(inputs, true_shapes[:count], training=training, groundtruth=labels)
-        losses = detector.losses(predictions, labels, training=training)
-        return predictions, tf.add_n(list(losses.values()))
+        return labels, detector.predict_raw(inputs, true_shapes[:count], training=training, groundtruth=labels)
+
+    def add_losses(predictions, labels, training):
+        return tf.add_n(list(detector.losses(predictions, labels, training=training).values()))
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            _, loss = predict(arguments.batch_size, training=True)
+            labels, predictions = predict(arguments.batch_size, training=True)
+            loss = add_losses(predictions, labels, training=True)
         return loss, add_up(tape.gradient(loss, detector.trainable_variables))
 
     @tf.function
     def evaluate():
-        predictions, loss = predict(1, training=False)
-        return loss, add_up(detector.postprocess(predictions, true_shapes[:1], score_threshold=0.0).values())
+        labels, predictions = predict(1, training=False)
+        detections = detector.postprocess(predictions, true_shapes[:1], score_threshold=0.0)
+        return add_losses({**predictions, **detections}, labels, training=False), add_up(detections.values())
 
     return lambda: step()[0], lambda: evaluate()[0]
 
@@ -223,7 +252,8 @@ def make_reference(arguments, images):
     from google.protobuf import text_format
 
     research = pathlib.Path(arguments.against)
-    text = text_format.MessageToString(configure(arguments))
+    config = configure(arguments)
+    text = text_format.MessageToString(config)
     sys.path[:0] = [str(research), str(research / "slim")]
     from object_detection.builders import model_builder
     from object_detection.protos import pipeline_pb2
@@ -231,6 +261,9 @@ def make_reference(arguments, images):
     model = model_builder.build(text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig()).model, True)
     boxes, classes = make_boxes(arguments.batch_size)
     one_hot = tf.one_hot(classes, model.num_classes)
+    masks = None
+    if has_masks(config):
+        masks = list(tf.constant(make_masks(boxes.numpy(), arguments.size), tf.float32))
     inputs, true_shapes = model.preprocess(images)
 
     def predict(count, training):
@@ -238,7 +271,10 @@ def make_reference(arguments, images):
         tf.keras.backend.set_learning_phase(training)
         weights = [tf.ones([BOXES])] * count
         model.provide_groundtruth(
-            [boxes[i] for i in range(count)], [one_hot[i] for i in range(count)], groundtruth_weights_list=weights
+            [boxes[i] for i in range(count)],
+            [one_hot[i] for i in range(count)],
+            groundtruth_masks_list=masks and masks[:count],
+            groundtruth_weights_list=weights,
         )
         predictions = model.predict(inputs[:count], true_shapes[:count])
         return predictions, tf.add_n(list(model.loss(predictions, true_shapes[:count]).values()))

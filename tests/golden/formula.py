@@ -91,3 +91,15 @@ def groundtruth(variant, num_classes):
         boxes = np.stack([boxes[:, 0], 1 - boxes[:, 3], boxes[:, 2], 1 - boxes[:, 1]], axis=1).astype(np.float32)
         classes = [2, 0, 61]
     return boxes, np.array(classes, np.int32) % num_classes, np.ones(3, np.float32)
+
+
+def masks(variant, height, width):
+    """uint8 [3, height, width] of an image and its padding: ellipses that fill the boxes of `groundtruth`."""
+    boxes = groundtruth(variant, 90)[0].astype(np.float64)
+    y, x = np.mgrid[0:height, 0:width]
+    inside = []
+    for ymin, xmin, ymax, xmax in boxes:
+        down = ((y + 0.5) / height - (ymin + ymax) / 2) / ((ymax - ymin) / 2)
+        right = ((x + 0.5) / width - (xmin + xmax) / 2) / ((xmax - xmin) / 2)
+        inside.append(down**2 + right**2 <= 1)
+    return np.stack(inside).astype(np.uint8)
