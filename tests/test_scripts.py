@@ -8,7 +8,7 @@ import pytest
 
 from tests.shared_data import REPOSITORY
 
-ENTRIES = ("scripts/demo", "scripts/demo_two_stage", "scripts/test", ".ci/run")
+ENTRIES = ("scripts/demo", "scripts/demo_masks", "scripts/demo_two_stage", "scripts/test", ".ci/run")
 
 
 @pytest.mark.parametrize("name", [*ENTRIES, "scripts/environment.sh"])
