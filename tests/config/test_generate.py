@@ -214,6 +214,21 @@ def test_own_config_determines_the_checkpoint(tmp_path):
         generate.find_fine_tune_checkpoint(generate.find_base(str(tmp_path)), "zoo")
 
 
+MASKS = [name for name in base_configs.base_names() if name.startswith("mask_rcnn")]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_mask_layers_keep_the_shape_of_the_published_weights(name):
+    """These have 256 channels for 90 classes; for 3 classes, the configuration would choose 32 or 64."""
+    for checkpoint, facts, depth in (("/zoo/ckpt-0", make_facts(), 256), (None, make_facts(), 0)):
+        result, notes = make(name, facts, fine_tune_checkpoint=checkpoint)
+        predictor = result.model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor
+        assert predictor.mask_prediction_conv_depth == depth
+        assert ("mask_prediction_conv_depth: 256 (was 0" in notes) == bool(depth)
+    same, notes = make(name, make_facts(num_classes=90), fine_tune_checkpoint="/zoo/ckpt-0")
+    assert "mask_prediction_conv_depth" not in notes and len(MASKS) == 5
+
+
 def test_unknown_and_untrainable_models():
     with pytest.raises(errors.ZooError, match="ssd_mobilenet_v1"):
         generate.find_base("ssd_mobilnet_v1")

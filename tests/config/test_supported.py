@@ -203,7 +203,7 @@ def test_quantization_is_a_hint_that_names_the_way_to_eight_bits(base):
         ),
         ("eval_input_reader {} eval_input_reader {}", "eval_input_reader[1]"),
         ("eval_input_reader { num_epochs: 2 }", "eval_input_reader[0].num_epochs"),
-        ("train_input_reader { load_instance_masks: true }", "train_input_reader.load_instance_masks"),
+        ("train_input_reader { load_multiclass_scores: true }", "train_input_reader.load_multiclass_scores"),
         (
             "model { ssd { post_processing { batch_non_max_suppression { use_hard_nms: true soft_nms_sigma: 1 } } } }",
             "model.ssd.post_processing.batch_non_max_suppression.use_hard_nms",

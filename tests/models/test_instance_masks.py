@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from tfodhelper.families import faster_rcnn_values
 from tfodhelper.models import layers, normalization
 from tfodhelper.models.heads import instance_masks
 
@@ -17,7 +18,7 @@ HYPERPARAMS = layers.ConvHyperparams(tf_keras.initializers.GlorotUniform(), acti
     [(1024, 90, 256), (2048, 90, 256), (1024, 1, 16), (512, 64, 128), (2**9, 2**1, 16), (2**4.5, 2**4.5, 16)],
 )
 def test_depth_by_the_number_of_classes(channels, classes, depth):
-    assert instance_masks.choose_depth(channels, classes) == depth
+    assert faster_rcnn_values.choose_mask_depth(channels, classes) == depth
 
 
 @pytest.mark.parametrize(

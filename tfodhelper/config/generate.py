@@ -183,6 +183,8 @@ def generate_pipeline(
     pipeline = pipelines.new_pipeline()
     pipeline.CopyFrom(base.pipeline)
     notes = [f"base: {base.source}"]
+    if fine_tune_checkpoint is not None and not base.is_own:
+        notes += _keep_widths(pipeline.model, facts.num_classes)
     notes += _fill_in_data(pipeline, facts)
     if asked["batch_size"] is None:
         asked["batch_size"] = _default_batch_size(changed, base, facts)
@@ -243,6 +245,13 @@ def _fill_in_data(pipeline, facts):
         pipeline.train_input_reader.max_number_of_boxes = facts.most_boxes
         notes.append(f"boxes per image: up to {facts.most_boxes}, all are kept (was {MAX_BOXES})")
     return notes
+
+
+def _keep_widths(model, num_classes):
+    """See `Family.keep_widths`; with the same number of classes nothing has to be done."""
+    if families.architecture_of(model).num_classes == num_classes:
+        return []
+    return families.family_of(model).keep_widths(model)
 
 
 def _default_batch_size(changed, base, facts):

@@ -161,5 +161,6 @@ FAMILY = spec.Family(
         }
     ),
     check=lambda model, is_training: faster_rcnn_values.check(model.faster_rcnn, is_training),
+    keep_widths=lambda model: faster_rcnn_values.keep_mask_depth(model.faster_rcnn),
     outputs=_outputs,
 )

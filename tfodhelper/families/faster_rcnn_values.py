@@ -1,9 +1,13 @@
 """Values of a FasterRcnn message that fit together, for `config` and for the builder."""
 
+import math
+
 from tfodhelper import errors
 from tfodhelper.families import pyramids, values
 
 _STRIDES = (8, 16)
+_DEPTHS_OF_FEATURES = {"inception_resnet": 1536, "resnet": 2048, "inception_v2": 1024, "nas": 4032}
+_DEPTH_OF_DENSE_FEATURES = 1024
 
 
 def check(message, is_training=True):
@@ -131,6 +135,30 @@ def _check_masks(message):
             length = getattr(predictor, name)
             checks[name] = (length >= 1 and length % side == 0, expected)
     values.require("mask_rcnn_box_predictor", predictor, checks)
+
+
+def choose_mask_depth(in_channels, num_classes):
+    """Channels of the convolutions of masks where the configuration has 0: a power of 2, by channels and classes."""
+    return 2 ** round((2.0 * math.log2(in_channels) + 3.0 * math.log2(num_classes)) / 5.0)
+
+
+def keep_mask_depth(message):
+    """Writes down the channels that follow from the number of classes, as `spec.Family.keep_widths` does."""
+    predictor = message.second_stage_box_predictor.mask_rcnn_box_predictor
+    if not predictor.predict_instance_masks or predictor.mask_prediction_conv_depth:
+        return []
+    predictor.mask_prediction_conv_depth = choose_mask_depth(_depth_of_features(message), message.num_classes)
+    number = predictor.mask_prediction_conv_depth
+    return [
+        f"mask_prediction_conv_depth: {number} (was 0, by the number of classes), so that the checkpoint's layers fit"
+    ]
+
+
+def _depth_of_features(message):
+    """Channels of the features of a box in the published networks."""
+    if pyramids.pyramid_of(message.feature_extractor) is not None:
+        return _DEPTH_OF_DENSE_FEATURES
+    return next(depth for name, depth in _DEPTHS_OF_FEATURES.items() if name in message.feature_extractor.type)
 
 
 def pooled_side(message):

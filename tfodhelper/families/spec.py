@@ -25,6 +25,12 @@ def no_check(model, is_training):
     del model, is_training
 
 
+def no_changes(model):
+    """For a family whose layers follow from the number of classes only where they predict something of each class."""
+    del model
+    return []
+
+
 def boxes_alone(model):
     """For a family that detects objects of known classes."""
     del model
@@ -66,6 +72,8 @@ class Family:
         weights. Configurations that differ only in these describe the same network.
       check: model, whether to train -> None; raises a ConfigError where values contradict each other, or where the
         network cannot have them. The builder calls it too.
+      keep_widths: model, with the number of classes of the published weights -> a list of sentences about what it has
+        changed; called before that number changes, so that other layers keep their shapes and fit to these weights.
       outputs: model -> what it detects: a frozenset of `BOXES`, `PROPOSALS` and `MASKS`.
       is_single_shot: whether its detectors have a `single_shot_output`, so that TFLite files can contain them.
     """
@@ -82,6 +90,7 @@ class Family:
     batch_norm_switch: BatchNormSwitch | None = None
     training_fields: frozenset = frozenset()
     check: Callable = no_check
+    keep_widths: Callable = no_changes
     outputs: Callable = boxes_alone
     is_single_shot: bool = False
 

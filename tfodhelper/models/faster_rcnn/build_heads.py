@@ -36,7 +36,7 @@ def build_mask_stage(message, depth, assigner, frozen, keeps_shapes=False):
         num_masks=1 if predictor.masks_are_class_agnostic else message.num_classes,
         has_mask_of_each_class=not predictor.masks_are_class_agnostic,
         size=(predictor.mask_height, predictor.mask_width),
-        depth=instance_masks.choose_depth(depth, message.num_classes)
+        depth=faster_rcnn_values.choose_mask_depth(depth, message.num_classes)
         if is_chosen
         else predictor.mask_prediction_conv_depth,
         num_layers=predictor.mask_prediction_num_conv_layers,

@@ -4,7 +4,6 @@ They enlarge the features of a box to the size of the mask and convolve them, or
 """
 
 import dataclasses
-import math
 
 import numpy as np
 import tensorflow as tf
@@ -38,12 +37,6 @@ class HeadLayout:
     num_layers: int
     enlarges_last: bool = False
     follows_classes: bool = False
-
-
-def choose_depth(in_channels, num_classes):
-    """Channels of the convolutions where the configuration has 0: a power of 2 between channels and classes."""
-    exponent = (2.0 * math.log2(in_channels) + 3.0 * math.log2(num_classes)) / 5.0
-    return 2 ** round(exponent)
 
 
 class MaskHead(tf_keras.layers.Layer):
