@@ -70,5 +70,5 @@ def test_two_workers(config, tmp_path):
     for output in outputs:
         assert "2 replicas" in output and "FINISHED 4" in output, output
         assert "evaluation: images 5/5" in output
-    assert "best mAP so far" in outputs[0] and "best mAP so far" not in outputs[1]
+    assert "best so far" in outputs[0] and "best so far" not in outputs[1]
     check_folder(tmp_path)

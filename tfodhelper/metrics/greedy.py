@@ -19,7 +19,7 @@ class Assignment:
 
     Attributes:
       det: int64 [C], the detections that overlap anything, ascending.
-      gt: int64 [C, A, T], the object that each has chosen, or -1.
+      gt: int32 [C, A, T], the object that each has chosen, or -1.
     """
 
     det: np.ndarray
@@ -55,7 +55,7 @@ def assign(det, gt, overlap, groups, ranks, thresholds, ignored, reusable):
       `Assignment`.
     """
     rows, starts, counts = np.unique(det, return_index=True, return_counts=True)
-    chosen = np.full([len(rows), len(ignored), len(thresholds)], NOTHING, np.int64)
+    chosen = np.full([len(rows), len(ignored), len(thresholds)], NOTHING, np.int32)
     if not len(rows):
         return Assignment(rows, chosen)
     turn = ranks_in_group(groups[rows], -ranks[rows].astype(np.float64))

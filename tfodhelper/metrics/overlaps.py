@@ -11,7 +11,7 @@ LEAST = 0.1  # smallest overlap that any metric asks for, unless it says so
 MATCH = 0.5  # overlap of a detection that has found its object
 MAX_DETECTIONS = 100  # of an image, by score, whose errors are counted
 NOTHING = greedy.NOTHING
-_BLOCK = 1 << 18  # pairs of boxes that are compared at once
+_BLOCK = 1 << 16  # pairs of boxes that are compared at once
 
 
 @dataclasses.dataclass(frozen=True)
