@@ -4,11 +4,14 @@ An error from inside `tf.data` names neither file nor record, and carrying both 
 all the good ones. So the files are read again, once, after something has failed.
 """
 
+import functools
+import pathlib
+
 import tensorflow as tf
 
 from tfodhelper import errors
 from tfodhelper.fields import Record
-from tfodhelper.inputs import decoder, pixels
+from tfodhelper.inputs import decoder, masks, pixels
 from tfodhelper.records import labels
 from tfodhelper.records import reader as records_reader
 
@@ -51,6 +54,8 @@ def explain_input_error(error, patterns):
         return None
     for path in records_reader.list_shards(patterns):
         explained = _first_unreadable(path) or _first_undecodable(path)
+        if explained is None and Record.MASK in str(error):
+            explained = _first_bad_masks(path)
         if explained is not None:
             return explained
     return None
@@ -70,37 +75,52 @@ def _first_unreadable(path):
     return None
 
 
-def _first_undecodable(path):
+def _first_undecodable(path, mask_type=None):
     records = tf.data.TFRecordDataset(path)
-    numbered = records.enumerate().map(_decode_or_fail, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    decode = functools.partial(_decode_or_fail, mask_type=mask_type)
+    numbered = records.enumerate().map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     expected = 0
     for number, _, _ in numbered.ignore_errors().prefetch(16).as_numpy_iterator():
         if number != expected:
             break
         expected += 1
     for serialized in records.skip(expected).take(1):
-        return _explain(path, expected, serialized)
+        return _explain(path, expected, serialized, mask_type)
     return None
 
 
-def _decode_or_fail(number, serialized):
+def _first_bad_masks(path):
+    """As `_first_undecodable`, with the masks read as the first record with masks keeps them."""
+    data = pathlib.Path(path).read_bytes()
+    spans = records_reader.iterate_spans(path)
+    kinds = (labels.read_labels(data, start, start + length).mask_type for start, length in spans)
+    mask_type = next(filter(None, kinds), None)
+    return None if mask_type is None else _first_undecodable(path, mask_type)
+
+
+def _decode_or_fail(number, serialized, mask_type=None):
     """The number, and values that depend on the whole record, so that a broken record always fails."""
-    sample, stored = decoder.Decoder().decode(serialized)
+    sample, stored = decoder.Decoder(mask_type=mask_type).decode(serialized)
     rows = tf.gather(stored.weights, sample.rows) + tf.gather(stored.area, sample.rows)
-    return number, tf.reduce_max(pixels.read_pixels(sample.picture)), tf.reduce_sum(rows)
+    total = tf.reduce_sum(rows)
+    if mask_type is not None:
+        _, has_pixels = masks.read(sample.masks, sample.rows, tf.constant([1, 1, 1]), 1, 1)
+        total += tf.reduce_sum(tf.cast(has_pixels, tf.float32))
+    return number, tf.reduce_max(pixels.read_pixels(sample.picture)), total
 
 
-def _explain(path, number, serialized):
+def _explain(path, number, serialized, mask_type):
     name, reason = "not a tf.train.Example", None
     try:
         feature = {Record.FILENAME: tf.io.FixedLenFeature([], tf.string, "an unknown image")}
         name = tf.io.parse_single_example(serialized, feature)[Record.FILENAME].numpy().decode("utf-8", "replace")
-        _decode_or_fail(tf.constant(number, tf.int64), serialized)
+        _decode_or_fail(tf.constant(number, tf.int64), serialized, mask_type)
     except _ERRORS as error:
         reason = _first_line(error)
     return errors.DatasetError(
         f"{path}: record {number} (from 0), {name}: cannot be decoded",
-        expected="a tf.train.Example with a whole JPEG or PNG image",
+        expected="a tf.train.Example with a whole JPEG or PNG image"
+        + (" and one mask of its size for each object" if mask_type else ""),
         received=reason,
         fix=_FIX,
     )

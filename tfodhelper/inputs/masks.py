@@ -71,10 +71,10 @@ def read(masks, rows, true_shape, height, width):
 
     def read_one(elements):
         mask = _decode(elements[0], masks.size)
-        has_pixels = tf.reduce_any(mask > 0)
+        has_pixels = tf.reduce_max(mask) > 0
         for step, values in zip(masks.steps, elements[1]):
             mask = tf.ensure_shape(step.move(mask, *values), [None, None])
-        mask = resize(mask, true_size)
+        mask = tf.cast(resize(mask, true_size) > 0, tf.uint8)
         return tf.pad(mask, [[0, height - true_size[0]], [0, width - true_size[1]]]), has_pixels
 
     def read_all():
@@ -108,10 +108,10 @@ def pad(mask, y, x, height, width):
 
 
 def _decode(encoded, size):
-    """uint8 [h, w], 0 or 1."""
+    """uint8 [h, w], 0 is background."""
 
     def decode():
-        mask = tf.cast(tf.io.decode_png(encoded, channels=1)[:, :, 0] > 0, tf.uint8)
+        mask = tf.io.decode_png(encoded, channels=1)[:, :, 0]
         problem = "image/object/mask: a mask does not have the size of the image"
         with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(mask), size, problem)]):
             return tf.identity(mask)
