@@ -18,18 +18,35 @@ _CROP = 3.0  # sides of the part of the image around a box, in sides of the box
 _LEAST_CROP_PX = 96
 
 
-def read_images(pattern, names):
-    """The encoded images of some records.
+def make_cards(analysis, detected, pattern):
+    """Cards of the worst mistakes; the records are read once, until all images were found.
 
     Args:
-      pattern: of record files.
-      names: of images; reading ends when all of them were found.
+      analysis: values of `analysis_file.SHAPE`.
+      detected: the `DetectionSet` from which it was made.
+      pattern: of the record files with the images, or None.
 
     Returns:
-      {name: bytes}.
+      {"images", "false_positives", "misses": list of `html.Card`s}.
     """
+    worst = analysis["worst"]
+    images = [entry for entry in worst["images"] if entry["fp"] + entry["fn"]][:MOST_IMAGES]
+    false_positives, misses = (worst[name][:MOST_BOXES] for name in ("false_positives", "misses"))
+    encoded = read_images(pattern, [entry["image"] for entry in (*images, *false_positives, *misses)])
+    threshold = analysis["settings"]["score_threshold"] or 0.0
+    return {
+        "images": list(_make_image_cards(images, detected, threshold, encoded)),
+        "false_positives": list(_make_crops(false_positives, encoded, _describe_false_positive)),
+        "misses": list(_make_crops(misses, encoded, _describe_miss)),
+    }
+
+
+def read_images(pattern, names):
+    """The encoded images of some records, {name: bytes}; those that are not in the records are left out."""
     wanted, images = set(names), {}
-    for record in tfrecord_reader.read_records(tfrecord_reader.list_filled(pattern)) if wanted else ():
+    if pattern is None or not wanted:
+        return images
+    for record in tfrecord_reader.read_records(tfrecord_reader.list_filled(pattern)):
         if not isinstance(record, Finding) and record.listed.name in wanted:
             images[record.listed.name] = record.data
             wanted.discard(record.listed.name)
@@ -38,27 +55,15 @@ def read_images(pattern, names):
     return images
 
 
-def make_image_cards(analysis, detected, pattern):
-    """Cards of the images with most errors: ground truth, and detections above the best threshold.
-
-    Args:
-      analysis: values of `analysis_file.SHAPE`.
-      detected: the `DetectionSet` from which it was made.
-      pattern: of the record files with the images.
-
-    Yields:
-      `html.Card`s.
-    """
-    worst = [entry for entry in analysis["worst"]["images"] if entry["fp"] + entry["fn"]][:MOST_IMAGES]
-    images = read_images(pattern, [entry["image"] for entry in worst])
+def _make_image_cards(entries, detected, threshold, encoded):
+    """Images with most errors: ground truth, and detections above the threshold."""
     matches = overlaps.Overlaps(detected).matches
-    threshold = analysis["settings"]["score_threshold"] or 0.0
-    for entry in worst:
+    for entry in entries:
         marks, num_found = _marks_of(detected, matches, entry["image_index"], threshold)
-        picture = images.get(entry["image"])
+        data = encoded.get(entry["image"])
         yield html.Card(
             entry["image"],
-            picture and thumbnails.make_thumbnail(io.BytesIO(picture), marks[:_MOST_MARKS], long_side=_LONG_SIDE),
+            data and thumbnails.make_thumbnail(io.BytesIO(data), marks[:_MOST_MARKS], long_side=_LONG_SIDE),
             (
                 f"{spelling.count(entry['fp'], 'false positive')} (red), {entry['fn']} missed (yellow)",
                 f"{num_found} of {num_found + entry['fn']} objects found (blue)",
@@ -88,21 +93,6 @@ def _mark(box, color, text=""):
     return Mark(xmin, ymin, xmax, ymax, color, text)
 
 
-def make_false_positive_cards(analysis, pattern):
-    """Cards of the most confident false positives, each with its surroundings.
-
-    Args:
-      analysis: values of `analysis_file.SHAPE`.
-      pattern: of the record files with the images.
-    """
-    return _make_crops(analysis["worst"]["false_positives"][:MOST_BOXES], pattern, _describe_false_positive)
-
-
-def make_miss_cards(analysis, pattern):
-    """Cards of the largest missed objects; arguments as in `make_false_positive_cards`."""
-    return _make_crops(analysis["worst"]["misses"][:MOST_BOXES], pattern, _describe_miss)
-
-
 def _describe_false_positive(entry):
     marks = [_mark_of(entry["box"], palette.BAD, f"{entry['class']} {entry['score']:.0%}")]
     if entry["object_box"]:
@@ -129,11 +119,11 @@ def _mark_of(box, color, text):
     return Mark(box["xmin"], box["ymin"], box["xmax"], box["ymax"], color, text or "")
 
 
-def _make_crops(entries, pattern, describe):
-    images = read_images(pattern, [entry["image"] for entry in entries])
+def _make_crops(entries, encoded, describe):
+    """Boxes, each with its surroundings."""
     for entry in entries:
         marks, lines = describe(entry)
-        data = images.get(entry["image"])
+        data = encoded.get(entry["image"])
         picture = data and thumbnails.make_thumbnail(
             io.BytesIO(data), marks, long_side=_LONG_SIDE, part=_part_around(entry["box"])
         )

@@ -29,12 +29,9 @@ def write_report(folder, kind):
     pictures = write_pictures(facts)
     cards = dict.fromkeys(_CARDS, ())
     if facts.analysis is not None:
-        pattern = str(facts.data / facts.manifest.record_pattern(VALIDATE))
-        cards = {
-            "images": list(worst_pictures.make_image_cards(facts.analysis, facts.read_detections(), pattern)),
-            "false_positives": list(worst_pictures.make_false_positive_cards(facts.analysis, pattern)),
-            "misses": list(worst_pictures.make_miss_cards(facts.analysis, pattern)),
-        }
+        pattern = facts.manifest.record_pattern(VALIDATE)
+        pattern = None if pattern is None else str(facts.data / pattern)
+        cards = worst_pictures.make_cards(facts.analysis, facts.read_detections(), pattern)
         _write_cards(facts, cards)
     path = facts.folder / PAGE
     environment = facts.state.get("environment") or {"environment": "was not recorded"}
