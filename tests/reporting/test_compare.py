@@ -25,7 +25,7 @@ def test_figures_classes_and_differences_are_those_of_the_runs(runs, tmp_path, c
     facts = [run_facts.read_run(folder) for folder in runs]
     assert compared["labels"] == ["first", "second"] and compared["same_validation"]
     assert compared["figures"]["mAP"] == pytest.approx([0.4, 0.5]) and compared["figures"]["best step"] == [20, 30]
-    assert compared["figures"]["f1"] == [each.analysis["summary"]["f1"] for each in facts]
+    assert compared["figures"]["F1"] == [each.analysis["summary"]["f1"] for each in facts]
     for name, values in compared["classes"].items():
         entries = [next(e for e in each.analysis["per_class"] if e["name"] == name) for each in facts]
         assert values == [entry["ap50"] for entry in entries]
@@ -34,6 +34,7 @@ def test_figures_classes_and_differences_are_those_of_the_runs(runs, tmp_path, c
     differences = compared["differences"]
     assert differences["--num_steps"] == differences["train_config.num_steps"] == ["20", "30"]
     assert differences["--batch_size"] == ["2", "3"] and differences["train_config.batch_size"] == ["2", "3"]
+    assert not any("label_map_path" in name for name in differences)  # each run has its own, in its own folder
     assert "--model" not in differences and "model.ssd.num_classes" not in differences
     with open(tmp_path / "out" / "figures.csv", newline="") as file:
         rows = list(csv.reader(file))

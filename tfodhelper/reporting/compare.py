@@ -18,7 +18,8 @@ PAGE, CURVES, FIGURES, CLASSES, DIFFERENCES = (
     "differences.csv",
 )
 _TAG = "DetectionBoxes_Precision/"
-_SUMMARY = ("ap75", "precision", "recall", "f1", "best_threshold")
+_SUMMARY = {"AP75": "ap75", "precision": "precision", "recall": "recall", "F1": "f1", "threshold": "best_threshold"}
+_OWN = "RUN"  # stands for the folder of a run in its own settings
 _OF_PLACES = {"output_dir", "cache_dir", "num_workers"}
 
 
@@ -97,8 +98,8 @@ def _figures_of(runs):
         "mAP": [_of_best(run, "mAP") for run in runs],
         "mAP@.50IOU": [_of_best(run, "mAP@.50IOU") for run in runs],
     }
-    for name in _SUMMARY:
-        figures[name] = [None if run.analysis is None else run.analysis["summary"][name] for run in runs]
+    for name, key in _SUMMARY.items():
+        figures[name] = [None if run.analysis is None else run.analysis["summary"][key] for run in runs]
     figures["best step"] = [run.state["result"]["best"]["step"] for run in runs]
     figures["training, s"] = [run.state["phases"]["train"]["seconds"] for run in runs]
     figures["step, s"] = [run.state["result"].get("seconds_per_step") for run in runs]
@@ -120,7 +121,7 @@ def _differences_of(runs):
     """{setting or field: its value in each run} where runs differ; a field that is not set is "-"."""
     described = [
         {f"--{name}": value for name, value in run.settings.items() if name not in _OF_PLACES and name != "data"}
-        | fields_of(pipelines.parse_pipeline(run.config, str(run.folder)))
+        | _without_own_folder(fields_of(pipelines.parse_pipeline(run.config, str(run.folder))), run.folder)
         for run in runs
     ]
     names = dict.fromkeys(itertools.chain.from_iterable(described))
@@ -129,6 +130,17 @@ def _differences_of(runs):
         name: [_show(value) for value in of_name]
         for name, of_name in values.items()
         if any(value != of_name[0] for value in of_name)
+    }
+
+
+def _without_own_folder(fields, folder):
+    """The fields with RUN in the place of the folder of the run, in whose paths runs would always differ."""
+    names = {str(folder), str(folder.absolute()), str(folder.resolve())}
+    return {
+        path: next((_OWN + value[len(name) :] for name in names if value.startswith(name + "/")), value)
+        if isinstance(value, str)
+        else value
+        for path, value in fields.items()
     }
 
 
