@@ -135,7 +135,7 @@ LAYERS = {
         {"families", "render.evaluation_plots", "render.figures"},
         {"numpy", "tensorboard.plugins", "tensorflow"},
     ),
-    "training.batch_pictures": ({"render.boxes"}, {"numpy", "PIL", "tensorflow"}),
+    "training.batch_pictures": ({"render.boxes"}, {"numpy", "PIL", "tensorboard.plugins", "tensorflow"}),
     "training.batch_size": ({"config.pipeline", "families", "training.options"}, set()),
     "training.trial_steps": (
         {"config.pipeline", "inputs", "tensorflow_setup", "training"},
