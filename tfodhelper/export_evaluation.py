@@ -137,8 +137,8 @@ def _judged(model, names, source):
       names: {name: number of objects} of the labels.
       source: where the labels are.
     """
-    ids = {name: item.id for item in model.label_map for name in (item.display_name, item.name) if name}
-    shared = {ids[name]: name for name in names if name in ids}
+    ids = _ids_of(model)
+    shared = {ids[name]: model.names[ids[name]] for name in names if name in ids}
     if not shared:
         raise errors.PredictionError(
             f"{source}: the model knows none of the classes of these images",
@@ -149,12 +149,17 @@ def _judged(model, names, source):
     unknown = sorted(set(names) - set(ids))
     if unknown:
         objects = spelling.count(sum(names[name] for name in unknown), "object")
-        console.warn(f"{objects} of classes that the model does not know are not judged: {_list(unknown)}")
+        console.warn(f"not judged: {objects} of classes that the model does not know: {_list(unknown)}")
     others = sorted(item.shown_name for item in model.label_map if item.id not in shared)
     if others:
         classes = spelling.count(len(others), "class of the model", "classes of the model")
-        console.say(f"{classes} without labelled objects are not judged: {_list(others)}")
+        console.say(f"not judged: {classes} without labelled objects: {_list(others)}")
     return shared
+
+
+def _ids_of(model):
+    """{name: id} of a model's classes; a class may have two names, and labels may have either."""
+    return {name: item.id for item in model.label_map for name in (item.display_name, item.name) if name}
 
 
 def _list(names):
@@ -178,7 +183,7 @@ def _read_set(options, model, scratch):
         console.warn(f"{files} left out because of faults: see `tfodhelper check`")
     names = collections.Counter(box.name for image in images for box in image.annotation.boxes)
     categories = _judged(model, names, name)
-    ids = {class_name: class_id for class_id, class_name in categories.items()}
+    ids = {class_name: class_id for class_name, class_id in _ids_of(model).items() if class_id in categories}
 
     def iterate():
         for number, image in enumerate(images):
