@@ -244,3 +244,22 @@ def test_an_image_counts_once(capsys):
     metrics.update("8", gt_of(A), NOTHING)
     assert metrics.result()["DetectionBoxes_Recall/AR@100"] == 0.5
     assert "same id" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_three_hundred_random_sets_as_pycocotools():
+    """Crowds, empty images, ties, and more than a hundred detections of a class in an image."""
+    kinds = [{}, {"ties": True}, {"side": 900.0}, {"side": 20.0}, {"num_images": 20, "ties": True}]
+    for seed in range(300):
+        images = random_images(seed, **kinds[seed % len(kinds)])
+        if seed % 10 == 7:
+            rng, (gt, found) = np.random.default_rng(seed), images[0]
+            corner = rng.uniform(0, 200, [130, 2])
+            more = np.concatenate([corner, corner + rng.uniform(5, 80, [130, 2])], axis=1)
+            found = {
+                "boxes": np.concatenate([found["boxes"], more]),
+                "scores": np.concatenate([found["scores"], rng.random(130).round(2)]),
+                "classes": np.concatenate([found["classes"], np.ones(130, int)]),
+            }
+            images = [(gt, found), *images[1:], (NOTHING, NOTHING)]
+        assert list(result_of(*images).values()) == pytest.approx(reference(images), abs=1e-12)
