@@ -12,11 +12,12 @@ makes one of the second. An evaluation is forward, losses and detections of one 
 scores are near each other, which is the most work for the suppression.
 
 The baseline is forward and backward of the ResNet-50 of tf_keras.applications on these images, and its forward on one
-image. With --against, the folder `research` of a checkout of the Object Detection API (its protos compiled, and what it
-imports installed or in PYTHONPATH) runs the same configuration from the same weights; its losses are printed beside
-ours. All run in turn, a few steps at a time, each in its own process, whose peak memory is printed with and without
-that of TensorFlow itself. Other users of the machine distort the wall-clock time, so the processor time is printed too.
-The ratios are comparable between machines.
+image. The floor is the convolutions and matrix products of our step or evaluation alone, each run by itself on numbers
+of the same shapes: no arrangement of the rest can be faster. With --against, the folder `research` of a checkout of the
+Object Detection API (its protos compiled, and what it imports installed or in PYTHONPATH) runs the same configuration
+from the same weights; its losses are printed beside ours. All run in turn, a few steps at a time, each in its own
+process, whose peak memory is printed with and without that of TensorFlow itself. Other users of the machine distort the
+wall-clock time, so the processor time is printed too. The ratios are comparable between machines.
 
 --profile adds the share of each kind of operation in one step and in one evaluation.
 """
@@ -27,6 +28,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import resource
 import statistics
 import subprocess
@@ -117,7 +119,7 @@ def answer(arguments):
     """Answers the lines of standard input: the times of a job, where it spends them, or that the process is ready."""
     from tfodhelper import tensorflow_setup
 
-    tensorflow_setup.prepare_training() if arguments.part == "ours" else tensorflow_setup.quiet_tensorflow()
+    tensorflow_setup.prepare_training() if arguments.part in ("ours", "floor") else tensorflow_setup.quiet_tensorflow()
     import tensorflow as tf
 
     batch, size = arguments.batch_size, arguments.size
@@ -193,8 +195,8 @@ def make_masks(boxes, size):
     return (y[..., :, np.newaxis] + x[..., np.newaxis, :] <= 1).astype(np.uint8)
 
 
-def make_ours(arguments, images):
-    """Functions that run a step and an evaluation of the detector and return its loss."""
+def make_ours(arguments, images, as_graphs=False):
+    """Functions that run a step and an evaluation of the detector and return its loss, or return their graphs."""
     import tensorflow as tf
 
     from tfodhelper.checkpoints import restore
@@ -236,6 +238,8 @@ def make_ours(arguments, images):
         detections = detector.postprocess(predictions, true_shapes[:1], score_threshold=0.0)
         return add_losses({**predictions, **detections}, labels, training=False), add_up(detections.values())
 
+    if as_graphs:
+        return tuple(lambda job=job: job.get_concrete_function().graph for job in (step, evaluate))
     return lambda: step()[0], lambda: evaluate()[0]
 
 
@@ -315,7 +319,54 @@ def make_yardstick(arguments, images):
     return lambda: step()[0], evaluate
 
 
-MAKERS = {"reference": make_reference, "ours": make_ours, "yardstick": make_yardstick}  # the first writes the weights
+def make_floor(arguments, images):
+    """The convolutions and matrix products of `make_ours` alone."""
+    import tensorflow as tf
+
+    # Else those of the same shapes would be computed once, and those of constants never.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    return tuple(repeat_products(graph) for graph in (job() for job in make_ours(arguments, images, as_graphs=True)))
+
+
+def repeat_products(graph):
+    """A function that runs the convolutions and matrix products of a graph, one after the other."""
+    import tensorflow as tf
+
+    found = [operation for operation in graph.get_operations() if PRODUCT.fullmatch(operation.type)]
+    found = [each for each in found if all(t.shape.is_fully_defined() for t in (*each.inputs, *each.outputs))]
+    if not found:
+        sys.exit("the graph has no convolution")
+    specs = {(tuple(t.shape), t.dtype) for each in found for t in each.inputs if t.dtype.is_floating}
+    numbers = {spec: tf.random.stateless_normal(spec[0], [1, 2], dtype=spec[1]) for spec in specs}
+
+    @tf.function(autograph=False)
+    def run():
+        last = tf.constant(0.0)
+        for each in found:
+            with tf.control_dependencies([last]):
+                arguments = {}
+                for argument, tensor in zip(each.op_def.input_arg, each.inputs):
+                    if tensor.dtype.is_floating:
+                        arguments[argument.name] = tf.identity(numbers[tuple(tensor.shape), tensor.dtype])
+                    else:  # the sizes of the result of a gradient
+                        arguments[argument.name] = tf.constant(each.outputs[0].shape.as_list(), tensor.dtype)
+                given = {a.name for a in each.op_def.attr} - {"T", "Ta", "Tb", "Tout"}
+                values = {name: each.get_attr(name) for name in given}
+                values = {name: v.decode() if isinstance(v, bytes) else v for name, v in values.items()}
+                last = getattr(tf.raw_ops, each.type)(**arguments, **values)
+        with tf.control_dependencies([last]):
+            return tf.constant(0.0)
+
+    return run
+
+
+PRODUCT = re.compile(r"(DepthwiseConv2dNative|Conv2D)(Backprop(Input|Filter))?|(Batch)?MatMul(V2|V3)?")
+MAKERS = {  # the first writes the weights
+    "reference": make_reference,
+    "ours": make_ours,
+    "floor": make_floor,
+    "yardstick": make_yardstick,
+}
 
 
 def profile(step, most=12):

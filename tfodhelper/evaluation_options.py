@@ -89,6 +89,7 @@ class EvalOptions(ExportedOptions, MetricsOptions, TileOptions, DeviceOptions, C
         None, "How JPEGs are decoded; when omitted, as in the training.", choices=jpeg_dct.CHOICES
     )
     strategy: str = options.like(DeviceOptions, "strategy", "auto", not_with=("tiles",))
+    jit: bool = options.like(DeviceOptions, "jit", False, not_with=("tiles",))
     eval_timeout: float = options.option(
         0.0, "How many seconds to wait for another checkpoint; 0 evaluates one and ends.", least=0
     )

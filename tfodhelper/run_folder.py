@@ -242,12 +242,14 @@ def _phases(options, folder, state):
     # The images are read before the weights are downloaded: what is wrong with them costs no download.
     from tfodhelper import tensorflow_setup
     from tfodhelper.config import configuration
-    from tfodhelper.training import patience
+    from tfodhelper.training import compilation, patience
 
     tensorflow_setup.prepare_training()
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     if "config" not in state["phases"]:
-        patience.check_metric(options, configuration.check_with_data(options, converted), converted.label_map)
+        planned = configuration.check_with_data(options, converted)
+        patience.check_metric(options, planned, converted.label_map)
+        compilation.check_images(options, planned)
     start = configuration.find_start(options)
     _check_space(folder, start.checkpoint)
     pipeline = _timed(folder, state, "config", lambda: _config(options, folder, start, converted))

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfodhelper.ops import crops
 
-WAYS = [crops.crop_native, crops.crop_by_matmul, crops.crop_bordered]
+WAYS = [crops.crop_native, crops.crop_by_matmul, crops.crop_bordered, crops.crop_inside_by_matmul]
 EACH = pytest.mark.parametrize("crop", WAYS)
 
 
@@ -83,6 +83,33 @@ def test_a_border_does_as_the_products_do_even_outside(shape, size):
         results.append((result, of_features))
     for ours, other in zip(*results):
         np.testing.assert_allclose(ours, other, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 14])
+@pytest.mark.parametrize("shape", [(9, 11), (1, 4), (1, 1)])
+def test_products_inside_do_as_the_operation_does(shape, size):
+    random = np.random.RandomState(11)
+    boxes = np.sort(random.uniform(-0.3, 1.3, [2, 40, 2, 2]), axis=2).reshape(2, 40, 4)
+    sides = np.tile(np.linspace(0.5, 1.0, 200)[:, np.newaxis], [1, 2])  # rounding may move the last point outside
+    boxes = [
+        boxes,
+        np.tile([AWKWARD], [2, 1, 1]),
+        np.tile([np.concatenate([1 - sides, np.ones_like(sides)], 1)], [2, 1, 1]),
+    ]
+    boxes = tf.constant(np.concatenate(boxes, axis=1).astype(np.float32))
+    features = tf.constant(random.randn(2, *shape, 3).astype(np.float32))
+    upstream = random.randn(2 * boxes.shape[1], size, size, 3).astype(np.float32)
+    results = []
+    for crop in (crops.crop_native, crops.crop_inside_by_matmul):
+        with tf.GradientTape() as tape:
+            tape.watch([features, boxes])
+            result = crop([features], boxes, None, size)
+            total = tf.reduce_sum(result * upstream)
+        of_features, of_boxes = tape.gradient(total, [features, boxes])
+        assert of_boxes is None
+        results.append((result, of_features))
+    for ours, other in zip(*results):
+        np.testing.assert_allclose(ours, other, rtol=0, atol=5e-6 * np.abs(other).max())
 
 
 def dense_gradient(upstream, boxes, shape, mine):

@@ -105,7 +105,13 @@ def build_draw(config, sampling, seed):
 
 
 def build_eval_dataset(
-    pipeline_config, resizer, batch_size, input_context=None, keep_original_images=0, dct=jpeg_dct.ACCURATE
+    pipeline_config,
+    resizer,
+    batch_size,
+    input_context=None,
+    keep_original_images=0,
+    dct=jpeg_dct.ACCURATE,
+    num_label_rows=None,
 ):
     """Builds one pass over the evaluation images, without augmentation.
 
@@ -117,6 +123,8 @@ def build_eval_dataset(
       keep_original_images: how many of the first images come with their stored image; all features then have
         `Inputs.ORIGINAL_IMAGE`, which for later images is a single black pixel.
       dct: as for training.
+      num_label_rows: the labels of every image are padded to this many rows, so that all batches of a size have the
+        same shapes; None pads to the largest number of a batch.
 
     Returns:
       A dataset of (features, labels) with all boxes, unless the config sets max_number_of_boxes.
@@ -136,6 +144,7 @@ def build_eval_dataset(
         _build_decoder(config, "eval_input_reader", dct),
         resizer,
         max_boxes=max_evaluation_boxes(pipeline_config),
+        num_rows=num_label_rows,
         keep_original_images=keep_original_images,
         evaluates=True,
     ).parse

@@ -41,6 +41,7 @@ class Census:
       num_masked: usable boxes whose object has a mask.
       mask_types: {how masks are kept, see `labels.Labels`: records}.
       num_emptied: records that have boxes, of which none is left.
+      most_kept: boxes that are kept of a record, where these are most.
       unknown: {(class name or None, class id or None): boxes} whose class is not in the label map.
       faults: {fault, see `usable.find_fault`: boxes} of the others.
       examples: {fault: where the first such box is, and its corners}.
@@ -54,6 +55,7 @@ class Census:
     num_masked: int = 0
     mask_types: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     num_emptied: int = 0
+    most_kept: int = 0
     unknown: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     faults: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     examples: dict = dataclasses.field(default_factory=dict)
@@ -85,7 +87,9 @@ class Census:
             self.mask_types[record.mask_type] += 1
         self.num_counted += 1
         self.num_boxes += len(record.corners)
-        self.num_emptied += 0 < len(record.corners) == self.num_lost - lost
+        num_kept = len(record.corners) - (self.num_lost - lost)
+        self.num_emptied += num_kept == 0 < len(record.corners)
+        self.most_kept = max(self.most_kept, num_kept)
 
     def _count_surplus(self, surplus, path, number, record):
         self.num_usable -= surplus

@@ -14,6 +14,7 @@ class Parser:
       decoder: `decoder.Decoder`.
       resizer: a `resizers.Resizer`, or a function that does the same.
       max_boxes: labels are padded or cut to this many rows; None keeps them as they are.
+      num_rows: without `max_boxes`, labels are padded to this many rows; more boxes are an error. None: not padded.
       augment: a function from (`Sample`, `Draws`) to a `Sample`, or None.
       seed: of all random numbers, an int.
       keep_original_images: how many examples, from index 0, come with their stored image.
@@ -21,8 +22,20 @@ class Parser:
         masks as they are stored.
     """
 
-    def __init__(self, decoder, resizer, *, max_boxes, augment=None, seed=0, keep_original_images=0, evaluates=False):
+    def __init__(
+        self,
+        decoder,
+        resizer,
+        *,
+        max_boxes,
+        num_rows=None,
+        augment=None,
+        seed=0,
+        keep_original_images=0,
+        evaluates=False,
+    ):
         self._decoder, self._resizer, self._max_boxes = decoder, resizer, max_boxes
+        self._num_rows = num_rows if max_boxes is None else max_boxes
         self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
         self._evaluates = evaluates
 
@@ -90,15 +103,15 @@ class Parser:
         }
 
     def _pad(self, values, padding):
-        if self._max_boxes is None:
+        if self._num_rows is None:
             return values
-        missing = self._max_boxes - tf.shape(values)[0]
+        missing = self._num_rows - tf.shape(values)[0]
         around = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
         if values.dtype == tf.string:
             padded = tf.concat([values, tf.fill([missing], padding)], axis=0)
         else:
             padded = tf.pad(values, around, constant_values=tf.constant(padding, values.dtype))
-        return tf.ensure_shape(padded, [self._max_boxes, *values.shape[1:]])
+        return tf.ensure_shape(padded, [self._num_rows, *values.shape[1:]])
 
     def _read_original(self, index, picture):
         """The stored image for the first examples, one black pixel for the others."""

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, losses
 from tfodhelper.families import values
-from tfodhelper.models import hyperparams
+from tfodhelper.models import hyperparams, xla
 from tfodhelper.ops import hard_mining, nms
 
 
@@ -55,6 +55,7 @@ def build_miner(miner, localization_weight, classification_weight):
         classification_weight=weights[1],
         max_negatives_per_positive=miner.max_negatives_per_positive if miner.max_negatives_per_positive > 0 else None,
         min_negatives_per_image=miner.min_negatives_per_image,
+        is_compiled=xla.is_target(),
     )
 
 

@@ -145,18 +145,27 @@ def crop_by_matmul(feature_maps, boxes, levels, size):
 
     Every box is cropped from every map, with weights of 0 where it is not the map of the box.
     """
+    return _crop_by_products(feature_maps, boxes, levels, size)
+
+
+def crop_inside_by_matmul(feature_maps, boxes, levels, size):
+    """Crops as `crop_native` does, by the products of `crop_by_matmul`: for XLA. Arguments as in `crop_native`."""
+    return _crop_by_products(feature_maps, boxes, levels, size, drops_outside=True)
+
+
+def _crop_by_products(feature_maps, boxes, levels, size, drops_outside=False):
     boxes = tf.stop_gradient(boxes)
     num_boxes, total = _sizes(boxes)[1], None
     for level, features in enumerate(feature_maps):
         batch, height, width, channels = _sizes(features)
-        rows, columns = _weights(boxes, levels, level, (height, width), size)
+        rows, columns = _weights(boxes, levels, level, (height, width), size, drops_outside)
         lines = tf.matmul(rows, tf.reshape(features, [batch, height, width * channels]))
         crops = tf.matmul(columns, tf.reshape(lines, [batch * num_boxes, size, width, channels]))
         total = crops if total is None else total + crops
     return total
 
 
-def _weights(boxes, levels, level, map_size, size):
+def _weights(boxes, levels, level, map_size, size, drops_outside=False):
     """How much the lines and columns of a map contribute to the points of each box.
 
     Args:
@@ -165,14 +174,15 @@ def _weights(boxes, levels, level, map_size, size):
       level: of the map.
       map_size: (h, w).
       size: S.
+      drops_outside: see `_interpolation`.
 
     Returns:
       Of lines float32 [B, N * S, h], of columns float32 [B * N, 1, S, w].
     """
     batch, num_boxes = _sizes(boxes)[:2]
     height, width = map_size
-    rows = _interpolation(boxes[..., 0], boxes[..., 2], height, size)
-    columns = _interpolation(boxes[..., 1], boxes[..., 3], width, size)
+    rows = _interpolation(boxes[..., 0], boxes[..., 2], height, size, drops_outside)
+    columns = _interpolation(boxes[..., 1], boxes[..., 3], width, size, drops_outside)
     if levels is not None:
         rows *= tf.cast(tf.equal(levels, level), tf.float32)[..., tf.newaxis, tf.newaxis]
     return tf.reshape(rows, [batch, num_boxes * size, height]), tf.reshape(columns, [batch * num_boxes, 1, size, width])
@@ -184,7 +194,7 @@ def _sizes(tensor):
     return [size if size is not None else dynamic[i] for i, size in enumerate(tensor.shape.as_list())]
 
 
-def _interpolation(low, high, length, size):
+def _interpolation(low, high, length, size, drops_outside=False):
     """Weights of the cells along an axis for each of `size` points.
 
     Args:
@@ -192,15 +202,36 @@ def _interpolation(low, high, length, size):
       high: float32 [B, N], second corner.
       length: number of cells along the axis.
       size: S.
+      drops_outside: whether a point outside the map, by however little, is 0; else the weights fall to 0 within one
+        cell.
 
     Returns:
       float32 [B, N, S, length]; two neighbours share a weight of 1; the map counts as 0 outside.
     """
-    if size > 1:
+    last = tf.cast(length - 1, tf.float32)
+    if drops_outside:
+        points = _points_of_operation(low, high, last, size)
+    elif size > 1:
         fractions = tf.range(size, dtype=tf.float32) / float(size - 1)
-        points = low[..., tf.newaxis] + (high - low)[..., tf.newaxis] * fractions
+        points = (low[..., tf.newaxis] + (high - low)[..., tf.newaxis] * fractions) * last
     else:
-        points = (0.5 * (low + high))[..., tf.newaxis]
-    points *= tf.cast(length - 1, tf.float32)
+        points = (0.5 * (low + high))[..., tf.newaxis] * last
     distances = tf.abs(points[..., tf.newaxis] - tf.cast(tf.range(length), tf.float32))
-    return tf.maximum(1.0 - distances, 0.0)
+    weights = tf.maximum(1.0 - distances, 0.0)
+    return tf.where(((points >= 0.0) & (points <= last))[..., tf.newaxis], weights, 0.0) if drops_outside else weights
+
+
+def _points_of_operation(low, high, last, size):
+    """Where tf.image.crop_and_resize samples, rounded as there: the last bit decides on which side of a border.
+
+    Args:
+      low, high, size: see `_interpolation`.
+      last: float32, the index of the last cell.
+
+    Returns:
+      float32 [B, N, S].
+    """
+    if size == 1:
+        return (0.5 * (low + high) * last)[..., tf.newaxis]
+    step = (high - low) * last / float(size - 1)
+    return (low * last)[..., tf.newaxis] + tf.range(size, dtype=tf.float32) * step[..., tf.newaxis]

@@ -18,7 +18,7 @@ from tfodhelper.inputs import build as inputs_build
 from tfodhelper.inputs import left_out, sampling
 from tfodhelper.metrics import eval_values
 from tfodhelper.options import pick
-from tfodhelper.training import evaluation, loop, patience, strategy, time_budget, trial
+from tfodhelper.training import compilation, evaluation, loop, patience, strategy, time_budget, trial
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
@@ -158,6 +158,7 @@ def _check_inputs(pipeline, options):
     label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
     options.check_end()
     patience.check_metric(options, pipeline, label_map)
+    compilation.check_images(options, pipeline)
     if options.keep_classes:
         starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
     max_boxes = inputs_build.max_training_boxes(pipeline)
@@ -280,6 +281,7 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0,
       (step, {tag: value}).
     """
     label_map = read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
+    compilation.check_images(options, pipeline)
     num_images = check_eval_records(pipeline)
     prefixes = find_whole_ones(checkpoint or model_dir, timeout_s)
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)

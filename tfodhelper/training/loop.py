@@ -16,6 +16,7 @@ from tfodhelper.models import freezing, normalization
 from tfodhelper.training import (
     analysis_summaries,
     batch_pictures,
+    compilation,
     curves,
     evaluation,
     loss_log,
@@ -88,13 +89,15 @@ class Session:
         self._progress, self.line, self.build_evaluation = None, None, evaluation.build_evaluation
         batch = spelling.count(self._global_batch, "image")
         lower = f", layers in {self.precision}" if train and self.precision != "float32" else ""
-        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}")
+        compiled = ", compiled by XLA, which takes a while at first" if options.jit else ""
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}{compiled}")
         bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
             self._build(starting_point, train, bad_batch)
 
     def _build(self, starting_point, train, bad_batch):
         config = self._experiment_config(train)
+        on_tpu = isinstance(self.strategy, tf.distribute.TPUStrategy)
         self.task = training_task.DetectionTask(
             config.task,
             self.pipeline,
@@ -105,6 +108,8 @@ class Session:
             self.options.jpeg_dct,
             choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
             self.precision if train else "float32",
+            compiles=self.options.jit and not on_tpu,
+            num_label_rows=compilation.count_label_rows(self.pipeline) if self.options.jit or on_tpu else None,
         )
         model = self.task.build_model()
         # Evaluation alone restores averaged weights itself; there is nothing to swap with.

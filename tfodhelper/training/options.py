@@ -40,6 +40,11 @@ class DeviceOptions(options.Options):
         may_change=True,
         only_with=("strategy", "tpu"),
     )
+    jit: bool = options.option(
+        False,
+        "Compiles what is computed for a batch with XLA, which needs images of one size; on a TPU it always is.",
+        may_change=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

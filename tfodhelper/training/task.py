@@ -15,7 +15,7 @@ from tfodhelper.config import checkpoint_classes
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
-from tfodhelper.models import freezing
+from tfodhelper.models import freezing, xla
 from tfodhelper.models import precision as precisions
 
 _LABELS = (
@@ -65,6 +65,8 @@ class DetectionTask(base_task.Task):
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
       choice: a `freezing.Choice`, or None.
       precision: of the layers' arithmetic, see `models.precision`.
+      compiles: whether XLA compiles what is computed for a batch, apart from the update and the suppression.
+      num_label_rows: rows of the labels in evaluation, so that there is one graph; None: as many as a batch needs.
 
     Attributes:
       loss_scale: a `precision.LossScale` for float16, else None; it belongs into checkpoints.
@@ -83,18 +85,23 @@ class DetectionTask(base_task.Task):
         dct=jpeg_dct.ACCURATE,
         choice=None,
         precision="float32",
+        compiles=False,
+        num_label_rows=None,
     ):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
         self._seed, self._start_step, self._sampling, self._dct = seed, start_step, sampling, dct
         self._precision, self.loss_scale = precision, None
         self._choice, self._frozen, self._trained = choice, None, None
+        self._num_label_rows = num_label_rows
+        self._compiles = compiles
         self.restore_report = None
 
     def build_model(self):
         """Builds the detector with all its variables."""
         tf_keras.utils.set_random_seed(self._seed)
-        model = models_build.build_detector(self._pipeline.model, is_training=True)
+        with xla.compiled(self._compiles):
+            model = models_build.build_detector(self._pipeline.model, is_training=True)
         if self._choice:
             self._trained, self._frozen = freezing.freeze(model, self._choice)
             console.say(self._frozen.summary)
@@ -169,6 +176,7 @@ class DetectionTask(base_task.Task):
             batch_size=batch_size,
             input_context=None if pipelines > 1 else input_context,
             keep_original_images=self._pipeline.eval_config.num_visualizations,
+            num_label_rows=self._num_label_rows,
             dct=self._dct,
         )
 
@@ -198,14 +206,18 @@ class DetectionTask(base_task.Task):
         """Forward, backward and one update; returns the losses of this replica."""
         features, labels = inputs
         variables = self.trained_variables(model)
-        with tf.GradientTape() as tape:
-            predictions = self._predict(model, features, labels)
-            losses = self.compute_losses(model, predictions, labels, training=True)
-            # Gradients are summed over the replicas by the optimizer.
-            scaled = losses[Losses.TOTAL] / tf.distribute.get_strategy().num_replicas_in_sync
-            if self.loss_scale is not None:
-                scaled *= self.loss_scale.factor
-        gradients = tape.gradient(scaled, variables)
+
+        def differentiate(features, labels):
+            with tf.GradientTape() as tape:
+                predictions = self._predict(model, features, labels)
+                losses = self.compute_losses(model, predictions, labels, training=True)
+                # Gradients are summed over the replicas by the optimizer.
+                scaled = losses[Losses.TOTAL] / tf.distribute.get_strategy().num_replicas_in_sync
+                if self.loss_scale is not None:
+                    scaled *= self.loss_scale.factor
+            return losses, tape.gradient(scaled, variables)
+
+        losses, gradients = self._wrap(differentiate)(features, labels)
         if self.loss_scale is not None:
             gradients = self.loss_scale.unscale(gradients)
         limit = self._pipeline.train_config.gradient_clipping_by_norm
@@ -217,14 +229,26 @@ class DetectionTask(base_task.Task):
             metric.update_state(losses[metric.name])
         return losses
 
+    def _wrap(self, function):
+        """The function as it is run: compiled, or as it is."""
+        return tf.function(function, jit_compile=True) if self._compiles else function
+
     def validation_step(self, inputs, model, metrics=None):
         """Losses and detections of one batch, with what is needed to evaluate them."""
         del metrics
         features, labels = inputs
-        predictions = self._predict(model, features)
+
+        def predict(features):
+            return self._predict(model, features)
+
+        def compute_losses(predictions, detections, labels):
+            return self.compute_losses(model, {**predictions, **detections}, labels)
+
+        predictions = self._wrap(predict)(features)
         threshold = _score_threshold(model)
         detections = model.postprocess(predictions, features[Inputs.TRUE_IMAGE_SHAPE], score_threshold=threshold)
-        logs = self.compute_losses(model, {**predictions, **detections}, labels)
+        numbers = {key: values for key, values in labels.items() if values.dtype != tf.string}
+        logs = self._wrap(compute_losses)(predictions, detections, numbers)
         logs.update({key: detections[key] for key in _DETECTIONS})
         logs.update({key: predictions[key] for key in _PROPOSALS if key in predictions})
         if Detections.MASKS in detections:

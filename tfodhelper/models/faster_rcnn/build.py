@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfodhelper import losses, resizers
 from tfodhelper.families import faster_rcnn_values, pyramids
-from tfodhelper.models import hyperparams, layers, parts, pixels
+from tfodhelper.models import hyperparams, layers, parts, pixels, xla
 from tfodhelper.models.backbones import inception_resnet_v2, inception_v2, nasnet, resnet_v1
 from tfodhelper.models.faster_rcnn import build_heads, detector, proposal_network, region_head
 from tfodhelper.models.heads import box_classifier, convolutional
@@ -274,15 +274,10 @@ def _build_cropping(message):
 
 
 def _choose_crop(message):
-    """A function of `crops`; those of `use_matmul_crop_and_resize` compute the same."""
-    if not message.use_matmul_crop_and_resize:
-        return crops.crop_native
-    return crops.crop_by_matmul if is_for_tpu() else crops.crop_bordered
-
-
-def is_for_tpu():
-    """Whether the detector is built for TPUs, which run what XLA compiles: static shapes and no crops by operation."""
-    return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+    """A function of `crops`; XLA does not know TensorFlow's own operation, and matrices compute the same."""
+    if message.use_matmul_crop_and_resize:
+        return crops.crop_by_matmul if xla.is_target() else crops.crop_bordered
+    return crops.crop_inside_by_matmul if xla.is_target() else crops.crop_native
 
 
 def _build_classification(message):
