@@ -2,6 +2,8 @@
 
 import math
 
+import tensorflow as tf
+
 from tfodhelper import errors, families
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.families import input_size
@@ -31,6 +33,22 @@ def check_images(options, pipeline):
             received=resizer.WhichOneof("image_resizer_oneof"),
             fix=f"--set {name}.keep_aspect_ratio_resizer.pad_to_max_dimension=true, or leave out --jit",
         )
+
+
+def choose(options, pipeline, strategy):
+    """The arguments of `task.DetectionTask` that concern compilation.
+
+    Args:
+      options: `options.DeviceOptions`.
+      pipeline: a `TrainEvalPipelineConfig` message.
+      strategy: a `tf.distribute.Strategy`; one for TPUs compiles by itself.
+    """
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    is_fixed = options.jit or on_tpu
+    return {
+        "compiles": options.jit and not on_tpu,
+        "num_label_rows": count_label_rows(pipeline) if is_fixed else None,
+    }
 
 
 def count_label_rows(pipeline):

@@ -89,15 +89,14 @@ class Session:
         self._progress, self.line, self.build_evaluation = None, None, evaluation.build_evaluation
         batch = spelling.count(self._global_batch, "image")
         lower = f", layers in {self.precision}" if train and self.precision != "float32" else ""
-        compiled = ", compiled by XLA, which takes a while at first" if options.jit else ""
-        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}{compiled}")
+        lower += ", compiled by XLA, which takes a while at first" if options.jit else ""
+        console.say(f"strategy: {strategy.describe(self.strategy)}; batch of {batch} per step{lower}")
         bad_batch = training_trainer.BadBatch()
         with self.strategy.scope():
             self._build(starting_point, train, bad_batch)
 
     def _build(self, starting_point, train, bad_batch):
         config = self._experiment_config(train)
-        on_tpu = isinstance(self.strategy, tf.distribute.TPUStrategy)
         self.task = training_task.DetectionTask(
             config.task,
             self.pipeline,
@@ -108,8 +107,7 @@ class Session:
             self.options.jpeg_dct,
             choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
             self.precision if train else "float32",
-            compiles=self.options.jit and not on_tpu,
-            num_label_rows=compilation.count_label_rows(self.pipeline) if self.options.jit or on_tpu else None,
+            **compilation.choose(self.options, self.pipeline, self.strategy),
         )
         model = self.task.build_model()
         # Evaluation alone restores averaged weights itself; there is nothing to swap with.

@@ -224,14 +224,9 @@ def test_strides_of_resnet(slim, stride):
 )
 def test_static_shapes_compile(monkeypatch, head, more):
     """Built for TPUs, XLA gives the losses, gradients and detections of the plain graph."""
-<<<<<<< HEAD
-    monkeypatch.setattr(build, "is_for_tpu", lambda: True)
+    monkeypatch.setattr(build.xla, "is_target", lambda: True)
     static = variants.CASES["faster_rcnn"].variants["Faster R-CNN, static"].pieces["model"]
     detector = variants.build_variant("Faster R-CNN, static", head=head, model=f"{static} {more}")
-=======
-    monkeypatch.setattr(build.xla, "is_target", lambda: True)
-    detector = variants.build_variant("Faster R-CNN, static", head=SHARED_BOXES)
->>>>>>> 99bb024 (Training and evaluation compiled by XLA: --jit; a step of SSD takes a fifth less)
     detector.sample_order = parity.highest_first
     groundtruth = images.make_groundtruth(OBJECTS, with_masks=bool(more))
     inputs, shapes = detector.preprocess(images.make_images())

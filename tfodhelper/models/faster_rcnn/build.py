@@ -57,7 +57,7 @@ def _build_region_head(message, backbone, is_training):
         head=build_heads.build_head(message, depth, not is_training),
         cropping=None if faster_rcnn_values.is_rfcn(message) else _build_cropping(message),
         masks=build_heads.build_mask_stage(
-            message, depth, settings.assigner, not is_training, _is_static_in_evaluation(message) or is_for_tpu()
+            message, depth, settings.assigner, not is_training, _is_static_in_evaluation(message) or xla.is_target()
         ),
     )
     return region_head.RegionHead(message.num_classes, layers_of_stage, settings)
