@@ -332,17 +332,17 @@ def repeat_products(graph):
     """A function that runs the convolutions and matrix products of a graph, one after the other."""
     import tensorflow as tf
 
-    found = [operation for operation in graph.get_operations() if PRODUCT.fullmatch(operation.type)]
-    found = [each for each in found if all(t.shape.is_fully_defined() for t in (*each.inputs, *each.outputs))]
-    if not found:
+    products = [operation for operation in graph.get_operations() if PRODUCT.fullmatch(operation.type)]
+    products = [each for each in products if all(t.shape.is_fully_defined() for t in (*each.inputs, *each.outputs))]
+    if not products:
         sys.exit("the graph has no convolution")
-    specs = {(tuple(t.shape), t.dtype) for each in found for t in each.inputs if t.dtype.is_floating}
+    specs = {(tuple(t.shape), t.dtype) for each in products for t in each.inputs if t.dtype.is_floating}
     numbers = {spec: tf.random.stateless_normal(spec[0], [1, 2], dtype=spec[1]) for spec in specs}
 
     @tf.function(autograph=False)
     def run():
         last = tf.constant(0.0)
-        for each in found:
+        for each in products:
             with tf.control_dependencies([last]):
                 arguments = {}
                 for argument, tensor in zip(each.op_def.input_arg, each.inputs):
