@@ -129,4 +129,5 @@ def _explain(path, number, serialized, mask_type):
 def _first_line(error):
     message = error.message if isinstance(error, tf.errors.OpError) else error.object.decode("utf-8", "replace")
     lines = str(message).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    about_masks = (line for line in lines if Record.MASK in line)  # after lines of the program's own, in such an error
+    return next(about_masks, lines[0])[:200] if lines else type(error).__name__
