@@ -172,7 +172,7 @@ def _describe_blanks(blanks, file):
 def _describe_skipped(skipped, file):
     fix = "label the object again"
     if skipped.code == mask_files.STALE:
-        fix = f"delete it from {mask_files.ENDING[1:]}, or import the masks again"
+        fix = f"delete it from {mask_files.path_of(file)}, or import the masks again"
     return Finding(skipped.code, file, skipped.what, skipped.where, fix=fix)
 
 

@@ -4,6 +4,7 @@ The page holds a bounded number of pictures; report.json holds everything.
 """
 
 import collections
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable
@@ -143,12 +144,13 @@ class _CardMaker:
         """The `Card` of an image with its findings; the objects that they concern are red."""
         xml = next((finding.file for finding in notes if finding.file in self._image_of), self._xml_of.get(name))
         concerned = {int(match[1]) for f in notes if (match := re.match(r"object (\d+) ", f.where or ""))}
-        boxes = self._read_boxes(xml)[:_MAX_MARKS]
+        boxes, size = self._read_boxes(xml)
+        boxes = boxes[:_MAX_MARKS]
         shows_names = len(boxes) <= _MAX_NAMES
         marks = [
-            _mark(box, palette.BAD, box.name)
+            _mark(box, palette.BAD, box.name, size)
             if number in concerned
-            else _mark(box, palette.GOOD, box.name if shows_names else "")
+            else _mark(box, palette.GOOD, box.name if shows_names else "", size)
             for number, box in enumerate(boxes, start=1)
         ]
         return Card(name, self._draw(name, marks), tuple(finding.message for finding in notes))
@@ -162,14 +164,16 @@ class _CardMaker:
             marks.append(_mark(box, color, f"{box.name} {suspect.score:.0%}"))
             labelled = f", labelled {suspect.labelled}" if suspect.kind == suspects.OTHER_CLASS else ""
             lines.append(f"{suspect.kind}: {box.name} {suspect.score:.0%}{labelled} ({box.describe()})")
-        kept = self._usable[name].annotation.boxes[:_MAX_MARKS]
-        marks += [_mark(box, palette.GOOD, box.name if len(kept) <= _MAX_NAMES else "") for box in kept]
+        annotation = self._usable[name].annotation
+        kept, size = annotation.boxes[:_MAX_MARKS], (annotation.height, annotation.width)
+        marks += [_mark(box, palette.GOOD, box.name if len(kept) <= _MAX_NAMES else "", size) for box in kept]
         return Card(name, self._draw(name, marks), tuple(lines))
 
     def _read_boxes(self, xml):
+        """(boxes, (height, width) or Nones) of an annotation file."""
         position = -1 if xml is None else self._index.xml_names.find(xml)
         annotation = None if position < 0 else self._index.entries[position].annotation
-        return () if annotation is None else annotation.boxes
+        return ((), (None, None)) if annotation is None else (annotation.boxes, (annotation.height, annotation.width))
 
     def _draw(self, name, marks):
         turn = name in self._usable and self._usable[name].turn
@@ -177,5 +181,10 @@ class _CardMaker:
         return thumbnails.make_thumbnail(self._source.image_dir / name, marks, turn)
 
 
-def _mark(box, color, text=""):
-    return Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, text)
+def _mark(box, color, text="", size=(None, None)):
+    """The `Mark` of a box; with its mask if the size (height, width) of the image is known and fits."""
+    mask = None
+    if box.mask is not None and None not in size:
+        with contextlib.suppress(ValueError):  # another size, which is a finding of its own
+            mask = box.mask.to_array(*size)
+    return Mark(box.xmin, box.ymin, box.xmax, box.ymax, color, text, mask)
