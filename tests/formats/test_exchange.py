@@ -54,20 +54,21 @@ def test_csv_reads_back_all_that_it_can_represent(tmp_path_factory, listed):
 @given(make_listed())
 def test_yolo_reads_whole_pixels_back_exactly(listed):
     text = yolo.format_labels(listed.annotation, {name: i for i, name in enumerate(NAMES)})
-    boxes, skipped, _ = yolo.parse_labels(text, NAMES, listed.annotation.width, listed.annotation.height)
+    boxes, skipped = yolo.parse_labels(text, NAMES, listed.annotation.width, listed.annotation.height)
     assert boxes == [Box(b.name, b.xmin, b.ymin, b.xmax, b.ymax) for b in listed.annotation.boxes] and not skipped
 
 
 def test_yolo_by_hand():
     text = "0 0.5 0.5 0.25 0.5\n\n1 0.1 0.1 0.2 0.2 0.99\n2 0 0 1 0 1 1 0.5 1\n7 0.5 0.5 1 1\n0 x 0 0 0\n0 .5 .5\n"
-    boxes, skipped, num_outlines = yolo.parse_labels(text, NAMES, 200, 100)
-    assert boxes == [Box("cat", 75, 25, 125, 75), Box("dog", 0, 0, 40, 20), Box("größe 2", 0, 0, 200, 100)]
+    boxes, skipped = yolo.parse_labels(text, NAMES, 200, 100)
+    mask = masks.make_from_polygons([[0, 0, 200, 0, 200, 100, 100, 100]])
+    outlined = Box("größe 2", 0, 0, 200, 100, mask=mask)
+    assert boxes == [Box("cat", 75, 25, 125, 75), Box("dog", 0, 0, 40, 20), outlined]
     assert [(skip.code, skip.where) for skip in skipped] == [
         ("box-unnamed", "line 5"),
         ("box-not-a-number", "line 6"),
         ("box-not-a-number", "line 7"),
     ]
-    assert num_outlines == 1
 
 
 def write_coco_json(path, **changes):

@@ -71,7 +71,7 @@ def _coco_seeds():
 def _yolo_labels(folder, data):
     text = yolo.read_text(write(folder, "a.txt", data))
     yolo.looks_like_labels(text)
-    boxes, skipped, _ = yolo.parse_labels(text, ["cat", None], 64, 48)
+    boxes, skipped = yolo.parse_labels(text, ["cat", None], 64, 48)
     [(box.describe(), box.area) for box in boxes[:100]]
 
 

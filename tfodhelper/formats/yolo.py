@@ -1,16 +1,21 @@
 """YOLO's text labels: one file per image, one line per box: 0-based class index, centre, width and height as fractions.
 
+A line with an outline (class index, then x and y of its points as fractions) is a box with a mask.
+
 Class names are in a separate file: data.yaml (`names`) or classes.txt. LabelImg overwrites the classes.txt of a folder
 with the labels of its session, so that such a list alone cannot be trusted.
 """
 
 import collections
+import dataclasses
+import itertools
 import pathlib
 import re
 
 import yaml
 
 from tfodhelper import errors, limits, spelling
+from tfodhelper.annotations import masks
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import SkippedObject
 from tfodhelper.formats import collection, yaml_text
@@ -50,9 +55,9 @@ def parse_labels(text, names, width, height):
       width, height: pixels of the image; the frame that the fractions refer to.
 
     Returns:
-      (list of `Box`es, list of `SkippedObject`s, number of outlines that were replaced by their bounding boxes).
+      (list of `Box`es, those of outlines with masks; list of `SkippedObject`s).
     """
-    boxes, skipped, num_outlines = [], [], 0
+    boxes, skipped = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
         if not fields:
@@ -75,9 +80,17 @@ def parse_labels(text, names, width, height):
             problem = f"the box is too large for numbers; received {line[:80]!r}"
             skipped.append(SkippedObject("box-not-a-number", where, problem))
             continue
-        num_outlines += is_outline
-        boxes.append(box)
-    return boxes, skipped, num_outlines
+        boxes.append(dataclasses.replace(box, mask=_make_mask(values[1:], width, height)) if is_outline else box)
+    return boxes, skipped
+
+
+def _make_mask(values, width, height):
+    """The mask of an outline in fractions of the image; None if it is beyond all images."""
+    points = [collection.snap(value * side) for value, side in zip(values, itertools.cycle((width, height)))]
+    try:
+        return masks.make_from_polygons([points])
+    except ValueError:
+        return None
 
 
 def _to_corners(values, is_outline):

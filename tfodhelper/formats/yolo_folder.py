@@ -122,11 +122,8 @@ def _read_image(label_path, image_path, name, names):
     except errors.AnnotationError as error:
         lost = Finding("entry-unusable", label_path.name, str(error.what), action=IMAGE_LEFT_OUT)
         return None, [*findings, lost]
-    boxes, skipped, num_outlines = yolo.parse_labels(text, names, width, height)
+    boxes, skipped = yolo.parse_labels(text, names, width, height)
     lost = tuple(Finding(object_.code, label_path.name, object_.what, object_.where) for object_ in skipped)
-    if num_outlines:
-        problem = f"{num_outlines} outlines; their bounding boxes are used"
-        findings.append(Finding("box-approximated", label_path.name, problem))
     return ListedImage(name, Annotation(base_name(name), width, height, tuple(boxes)), lost), findings
 
 
