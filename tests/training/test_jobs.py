@@ -17,6 +17,7 @@ from tests.training import tiny
 from tfodhelper import errors
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import pipeline as pipelines
+from tfodhelper.metrics import detection_file
 from tfodhelper.models import normalization
 from tfodhelper.training import jobs, loop, task
 from tfodhelper.training.options import TrainOptions
@@ -156,6 +157,24 @@ def test_eval_gives_the_numbers_of_the_training(trained, data):
     for tag, value in result.history.records[-1]["metrics"].items():
         if value is not None:
             assert metrics[tag] == pytest.approx(value, abs=1e-4), tag
+    analyzed, overlapping = detection_file.read_evaluation(folder / "evaluation" / "step-6")
+    assert analyzed["step"] == 6 and analyzed["source"]["model"].endswith("last/ckpt-6")
+    assert analyzed["figures"].keys() == metrics.keys()
+    assert analyzed["summary"]["ap50"] == pytest.approx(metrics["DetectionBoxes_Precision/mAP@.50IOU"], nan_ok=True)
+    # The names are those of the records: paths below the folder of the images.
+    assert (
+        len(set(overlapping.images.image_names)) == overlapping.images.num_images == analyzed["summary"]["num_images"]
+    )
+    assert all(name.endswith((".jpg", ".png")) for name in overlapping.images.image_names)
+
+
+def test_the_training_keeps_what_the_last_and_the_best_evaluation_found(trained):
+    folder, result = trained
+    for name, record in (("last", result.history.records[-1]), ("best", result.history.best())):
+        analyzed, _ = detection_file.read_evaluation(folder / "evaluation" / name)
+        assert analyzed["step"] == record["step"]
+        assert analyzed["figures"]["Loss/total_loss"] == pytest.approx(record["metrics"]["Loss/total_loss"], abs=1e-5)
+    assert f"best: step {result.history.best()['step']}, the highest eval/DetectionBoxes" in result.best_reason
 
 
 def test_the_number_of_images_to_evaluate_by_is_that_of_the_configuration(trained, data, capsys):
