@@ -45,7 +45,7 @@ def run(*argv):
 def test_zoo_lists_all(capsys):
     assert run("zoo") == 0
     out = capsys.readouterr().out
-    assert "91 models, 71 of them can be trained here" in out
+    assert "91 models, 76 of them can be trained here" in out
     assert "faster_rcnn_resnet50_v1_640x640_coco17_tpu-8" in out
     assert "--model=ssd_mobilenet_v2 " in out
 
@@ -89,7 +89,7 @@ def test_config_writes_a_complete_file(converted, tmp_path, capsys):
     ("changes", "status", "words"),
     [
         (["--model=ssd_mobilnet_v1"], 1, "did you mean ssd_mobilenet_v1"),
-        (["--model=mask_rcnn_inception_v2"], 1, "cannot be trained here yet"),
+        (["--model=centernet_hourglass104_512x512"], 1, "cannot be trained here yet"),
         (["--set=train_config.batch_sise=4"], 1, "did you mean train_config.batch_size"),
         (["--set=train_config.bias_grad_multiplier=2"], 1, "train_config.bias_grad_multiplier: 2"),
         (["--fine_tune_checkpoint=/no/such/ckpt-0"], 1, "no checkpoint found"),
