@@ -1,11 +1,11 @@
-"""Batch norm's moving statistics, by hand."""
+"""Batch norm's moving statistics and the gradient of biases, by hand."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.models import variants
-from tfodhelper.models import normalization
+from tfodhelper.models import layers, normalization
 
 VALUES = tf.constant([[1.0, 2.0], [3.0, 6.0]])  # means 2 and 4, variances 1 and 4
 
@@ -58,3 +58,16 @@ def test_warm_up_reaches_every_norm_and_adds_no_weight(name):
 def test_frozen_statistics_are_left_alone():
     detector = variants.build_variant("Faster R-CNN, frozen, padded")
     assert normalization.warm_up_statistics(detector, tf.Variable(0, dtype=tf.int64)) == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 38, 38, 32), (1, 1, 1, 3)])
+def test_the_gradient_of_a_bias_is_the_sum_of_its_channel(shape):
+    random = np.random.RandomState(2)
+    maps, bias = (tf.constant(random.randn(*of).astype(np.float32)) for of in (shape, shape[3:]))
+    upstream = random.randn(*shape).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch([maps, bias])
+        total = tf.reduce_sum(layers.add_to_channels(maps, bias) * upstream)
+    of_maps, of_bias = tape.gradient(total, [maps, bias])
+    np.testing.assert_array_equal(of_maps, upstream)
+    np.testing.assert_allclose(of_bias, upstream.astype(np.float64).sum((0, 1, 2)), rtol=1e-5, atol=1e-4)

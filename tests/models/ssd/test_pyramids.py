@@ -168,3 +168,25 @@ def test_free_sizes_in_a_graph(height, width):
 def test_wrong_configurations_are_said_in_words(name, pieces, message):
     with pytest.raises(errors.ConfigError, match=message):
         variants.build_variant(name, **pieces)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_gradient_of_doubling_is_that_of_the_operation(jit_compile):
+    random = np.random.RandomState(1)
+    features = tf.constant(random.randn(2, 3, 5, 4).astype(np.float32))
+    upstream = random.randn(2, 5, 9, 4).astype(np.float32)  # the finer map has an odd size
+
+    def differentiate(double):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            doubled = double(features)[:, :5, :9]
+            total = tf.reduce_sum(doubled * upstream)
+        return doubled, tape.gradient(total, features)
+
+    wanted = differentiate(lambda maps: tf.image.resize(maps, [6, 10], "nearest"))
+    compiled = tf.function(
+        lambda: differentiate(lambda maps: feature_pyramid._double(maps, tf.constant(upstream))),
+        jit_compile=jit_compile,
+    )
+    for ours, reference in zip(compiled(), wanted):
+        np.testing.assert_allclose(ours, reference, atol=1e-6)
