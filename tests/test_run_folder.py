@@ -53,6 +53,11 @@ def test_everything_is_in_the_run_folder(folder):
         "pipeline.config",
         "checkpoints/results.csv",
         "checkpoints/results.png",
+        "checkpoints/train_batch.jpg",
+        "checkpoints/validation_batch.jpg",
+        "report.html",
+        "figures/labels.png",
+        "figures/best_confusion.png",
         "export/best/saved_model/saved_model.pb",
         "export/best/pipeline.config",
         "export/best/label_map.pbtxt",
@@ -109,6 +114,13 @@ def test_a_finished_run_is_left_as_it_is(folder, options, capsys):
     assert run_folder.run(options) == folder
     assert "already finished" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "export" in str(path)}
+
+
+def test_a_page_that_a_killed_process_owes_is_written_by_the_same_command(folder, options):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    (folder / "report.html").unlink()
+    assert run_folder.run(options) == folder
+    assert (folder / "report.html").read_text(encoding="utf-8") == page
 
 
 def test_a_run_that_the_former_version_left_unfinished_is_resumed(folder, options, capsys):
