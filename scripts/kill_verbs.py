@@ -11,7 +11,6 @@ something differs.
 """
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import os
@@ -27,140 +26,20 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from kill_cases import CASES, HEAVY, make_inputs  # noqa: E402
+
 from tfodhelper import console  # noqa: E402
 
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT, "HUP": signal.SIGHUP}
 TO_GROUP = (signal.SIGINT, signal.SIGHUP)  # as a terminal sends them
-SMALL = [
-    *("--fine_tune_checkpoint=none", "--batch_size=2", "--strategy=cpu", "--eval_every=2"),
-    *(f"--set=model.ssd.image_resizer.fixed_shape_resizer.{side}=96" for side in ("height", "width")),
-    *("--set=model.ssd.feature_extractor.depth_multiplier=0.25", "--set=model.ssd.feature_extractor.min_depth=8"),
-]
-SMALL_CONFIG = ["--model=ssd_mobilenet_v1", *(flag for flag in SMALL if not re.match("--(strategy|eval_every)", flag))]
-
 # Files whose bytes are of the day or of one process: only that they exist is compared.
 BY_NAME = re.compile(
     r"process[^/]*\.log|\.lock|run\.json|round\.json|saved_model\.pb|fingerprint\.pb|variables\.(index|data.*)"
     r"|.*\.(png|html)|results\.csv|evaluations\.jsonl|ckpt-.*|checkpoint|detector_.*\.tflite|detector\.json|state\.json"
     r"|.*\.npz|.*predictions.*|part-.*|scores\.csv|selection\.json|answers\.jsonl|plan\.json|tables\.txt|.*\.csv"
+    r"|benchmark\.json"
 )
 PASSED_OVER = re.compile(r"events\.out\.tfevents\..*")  # as many as there were starts
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A command that is killed.
-
-    Attributes:
-      argv: its arguments; {in} stands for the folder of inputs, and `out` is in the folder where it runs.
-      before: commands that are run once, where the command will run, before it is killed.
-      by_name: whether files like those of `BY_NAME` are compared by name only; the others always byte for byte.
-    """
-
-    argv: tuple[str, ...]
-    before: tuple[tuple[str, ...], ...] = ()
-    by_name: bool = False
-
-
-OUT = "--output_dir=out"
-SETS = {
-    "coco": ("--input={in}/coco/instances_train.json", "--val_input={in}/coco/instances_validate.json"),
-    "yolo": ("--input={in}/yolo/data.yaml",),
-    "csv": ("--input={in}/csv/train.csv", "--val_input={in}/csv/validate.csv"),
-}
-ACTIVE_INIT = (
-    *("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out"),
-    *("--val_fraction=0.3", "--model=ssd_mobilenet_v1", "--num_steps=4", *SMALL, "--budget=4"),
-    *("--oracle=image_label", "--image_labels={in}/classes.csv"),
-)
-CASES = {
-    **{
-        f"import-{name}": Case(("import", f"--from={name}", *flags, "--image_dir={in}/images", "--images=copy", OUT))
-        for name, flags in SETS.items()
-        if name != "yolo"
-    },
-    "import-yolo": Case(("import", "--from=yolo", *SETS["yolo"], OUT)),
-    "import-records": Case(("import", "--from=records", "--input={in}/data/train.record-*", OUT)),
-    **{
-        f"export-annotations-{name}": Case(
-            ("export-annotations", f"--to={name}", "--data_dir={in}/images", "--images=copy", OUT)
-        )
-        for name in SETS
-    },
-    "check-fix": Case(("check", "--data_dir={in}/images", "--fix", "--nonear_duplicates", OUT)),
-    "convert": Case(("convert", "--data_dir={in}/images", OUT)),
-    "convert-update": Case(
-        ("convert", "--data_dir=images", "--update", OUT),
-        (
-            ("!copy", "{in}/few", "images"),
-            ("convert", "--data_dir=images", OUT),
-            ("!copy", "{in}/images", "images"),
-        ),
-    ),
-    "convert-shard": Case(
-        ("convert", "--data_dir={in}/images", "--shard=2/2", OUT),
-        (("convert", "--data_dir={in}/images", "--shard=1/2", OUT),) * 1,
-    ),
-    "split": Case(("split", "--data_dir={in}/images", OUT)),
-    "split-folds": Case(("split", "--data_dir={in}/images", "--num_folds=3", OUT)),
-    "stats": Case(("stats", "--data_dir={in}/images", OUT)),
-    "config": Case(("config", *SMALL_CONFIG, "--data_dir={in}/data", OUT)),
-    "active-init": Case(
-        (
-            *("active", "init", "--data_dir={in}/few", "--pool_dir={in}/pool", "--workspace=out", "--val_fraction=0.3"),
-            *("--model=ssd_mobilenet_v1", "--oracle=labelimg"),
-        )
-    ),
-    "predict": Case(
-        ("predict", "--saved_model_dir={in}/run", OUT, "--draw", "--write_xml", "--score_threshold=0", "{in}/images")
-    ),
-    "check-model": Case(
-        ("check", "--data_dir={in}/few", "--model={in}/run/export/best", "--fix", "--score_threshold=0.05", OUT)
-    ),
-    "export": Case(("export", "--trained_checkpoint_dir={in}/run", "--output_directory=out"), by_name=True),
-    "export-tflite": Case(
-        (
-            *("export", "--trained_checkpoint_dir={in}/run", "--output_directory=out", "--format=tflite"),
-            "--num_check_images=2",
-        ),
-        by_name=True,
-    ),
-    "train": Case(
-        (
-            *("train", "--pipeline_config_path={in}/run/pipeline.config", "--model_dir=out", "--num_steps=4"),
-            *("--strategy=cpu", "--eval_every=2"),
-        ),
-        by_name=True,
-    ),
-    "run": Case(("run", "--data_dir={in}/few", "--model=ssd_mobilenet_v1", "--num_steps=4", *SMALL, OUT), by_name=True),
-    "active-round": Case(
-        ("active", "round", "--workspace=out"),
-        (ACTIVE_INIT,),
-        by_name=True,
-    ),
-    "active-report": Case(
-        ("active", "report", "--workspace=out"),
-        (("!copy", "{in}/workspace", "out"),),
-        by_name=True,
-    ),
-    "eval": Case(
-        ("eval", "--pipeline_config_path={in}/run/pipeline.config", "--model_dir=out/checkpoints"),
-        (("!copy", "{in}/run", "out"),),
-        by_name=True,
-    ),
-    "active-run": Case(
-        ("active", "run", "--workspace=out", "--rounds=2"),
-        (ACTIVE_INIT,),
-        by_name=True,
-    ),
-    "active-predict": Case(
-        ("active", "predict", "--workspace=out", "--shard=1/1"),
-        (ACTIVE_INIT, ("active", "round", "--workspace=out", "--until=train")),
-        by_name=True,
-    ),
-}
-NEEDS_MODEL = {"predict", "check-model", "export", "export-tflite", "train", "eval"}
-HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-predict", "active-report"}
 
 
 class Runner:
@@ -304,42 +183,6 @@ def _count(figures, title, status, said, expected, received):
             f"{title}: exit {status}; surplus {surplus[:4]}, lost {lost[:4]}, changed {changed[:4]}"
             + (f"\n{said}" if status else "")
         )
-
-
-def make_inputs(runner, names):
-    """Draws the pictures and converts them to what the verbs read."""
-    from tfodhelper.dataset import shapes
-
-    inputs = runner.inputs
-    if not (inputs / "images").is_dir():
-        shapes.draw_dataset(inputs / "images", 30, seed=1)
-        shapes.draw_dataset(inputs / "few", 16, seed=1)
-        shapes.draw_dataset(inputs / "pool", 12, seed=2)
-        lines = [f"{path.name},circle\n" for path in sorted((inputs / "pool").glob("shapes*")) if path.suffix != ".xml"]
-        (inputs / "classes.csv").write_text("image,class\n" + "".join(lines), encoding="utf-8")
-        for path in (inputs / "pool").glob("*.xml"):
-            path.unlink()
-    runner.clear()
-    for name in SETS:
-        if not (inputs / name).is_dir():
-            how = "copy" if name == "yolo" else "none"
-            flags = ("--data_dir={in}/images", f"--to={name}", f"--images={how}", f"--output_dir={inputs / name}")
-            _must(runner, ("export-annotations", *flags))
-    if not (inputs / "data").is_dir():
-        _must(runner, ("convert", "--data_dir={in}/images", f"--output_dir={inputs / 'data'}"))
-    if NEEDS_MODEL & set(names) and not (inputs / "run" / "export").is_dir():
-        flags = ("--model=ssd_mobilenet_v1", "--num_steps=2", *SMALL, f"--output_dir={inputs / 'run'}")
-        _must(runner, ("run", "--data_dir={in}/few", *flags))
-    if "active-report" in names and not (inputs / "workspace").is_dir():
-        for words in (*CASES["active-round"].before, CASES["active-round"].argv):
-            _must(runner, words)
-        shutil.copytree(runner.folder / "out", inputs / "workspace", symlinks=True)
-
-
-def _must(runner, words):
-    status, said = runner.run(words)
-    if status:
-        raise SystemExit(f"{' '.join(words)}: {said}")
 
 
 def main():

@@ -74,6 +74,7 @@ def benchmark(options):
         with console.phase(f"benchmark {model}"):
             request = {
                 "model": os.path.abspath(model),
+                "process": os.getpid(),
                 "label_map": None if label_map is None else os.path.abspath(label_map),
                 "num_images": options.num_images,
                 "trust_model": options.trust_model,
