@@ -18,6 +18,8 @@ import json
 import os
 import pathlib
 
+import numpy as np
+
 from tfodhelper import limits, storage, user_files
 from tfodhelper.annotations import masks
 from tfodhelper.annotations.structures import SkippedObject, UnusableFile
@@ -98,8 +100,8 @@ def _parse_object(entry):
         raise ValueError("is not an object of JSON")
     corners = entry.get("bndbox")
     is_box = isinstance(corners, list) and len(corners) == 4
-    if not is_box or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in corners):
-        raise ValueError("bndbox is not four numbers")
+    if not is_box or not all(masks.is_coordinate(value) for value in corners):
+        raise ValueError("bndbox is not four numbers of pixels")
     return StoredMask(str(entry.get("name", "")), tuple(map(float, corners)), _parse_mask(entry))
 
 
@@ -124,26 +126,22 @@ def attach(boxes, stored):
       (for each box its `masks.Mask` or None, `SkippedObject`s for the masks without a box).
     """
     matched, skipped = [None] * len(boxes), []
-    free = set(range(len(boxes)))
+    corners_of = np.array([box[1:5] for box in boxes], np.float64).reshape(-1, 4)
+    is_free = np.ones(len(boxes), bool)
     for number, stored_mask in enumerate(stored, start=1):
-        near = [(_distance(boxes[i], stored_mask.corners), boxes[i][0] != stored_mask.name, i) for i in free]
+        distances = np.abs(corners_of - stored_mask.corners).max(axis=1)
+        near = np.flatnonzero(is_free & (distances <= _SAME_PX)).tolist()
         # A box of the same class before one that was renamed; equal boxes take their masks in order.
-        best = min(
-            (each for each in near if each[0] <= _SAME_PX), key=lambda each: (each[1], each[0], each[2]), default=None
-        )
+        best = min(near, key=lambda i: (boxes[i][0] != stored_mask.name, distances[i], i), default=None)
         if best is None:
             corners = "{:g}, {:g}, {:g}, {:g}".format(*stored_mask.corners)
             skipped.append(
                 SkippedObject(STALE, f"mask {number} ({stored_mask.name})", f"no object has its box {corners}")
             )
         else:
-            matched[best[2]] = stored_mask.mask
-            free.discard(best[2])
+            matched[best] = stored_mask.mask
+            is_free[best] = False
     return matched, skipped
-
-
-def _distance(box, corners):
-    return max(abs(a - b) for a, b in zip(box[1:5], corners))
 
 
 def attach_to(annotation, xml_path):

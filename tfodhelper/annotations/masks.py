@@ -8,11 +8,13 @@ character, differences to the run before the last), which is checked here before
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
+from tfodhelper import image_decoding
+
 _MAX_COORDINATE_PX = 1e7
+_MAX_OUTLINE_PX = 1_000_000  # length of an outline in its image; pycocotools takes a hundred bytes for each pixel of it
 _MIN_POINTS = 3
 
 
@@ -78,7 +80,7 @@ def make_from_polygons(polygons):
         values = [] if isinstance(polygon, str) else list(polygon)
         if len(values) < 2 * _MIN_POINTS or len(values) % 2:
             raise ValueError(f"a polygon has {len(values)} numbers; expected x and y of at least {_MIN_POINTS} points")
-        if not all(_is_coordinate(value) for value in values):
+        if not all(is_coordinate(value) for value in values):
             raise ValueError("a coordinate of a polygon is not a number of pixels")
         made.append(tuple([float(value) for value in values]))
     if not made:
@@ -98,6 +100,7 @@ def make_from_counts(height, width, counts):
     """
     if not all(isinstance(side, int) and not isinstance(side, bool) and 0 < side < 1 << 20 for side in (height, width)):
         raise ValueError(f"the size of the run-length code is {height!r} x {width!r}; expected height and width")
+    _check_size(height, width)
     if isinstance(counts, str):
         runs = decode_counts(counts)
         text = counts
@@ -114,6 +117,83 @@ def make_from_array(array):
     """A `Mask` of pixels: [height, width], 0 is background."""
     rle = _coco().encode(np.asfortranarray(np.asarray(array) != 0, np.uint8))
     return Mask((), *map(int, rle["size"]), rle["counts"].decode("ascii"))
+
+
+def make_from_part(part, top, left, height, width):
+    """A `Mask` of pixels that are a part of an image; what is outside of the image is left out.
+
+    Args:
+      part: [h, w], 0 is background.
+      top, left: where its first pixel is in the image; may be negative.
+      height, width: of the image, pixels.
+
+    Raises:
+      ValueError: the image has more pixels than any that is read.
+    """
+    _check_size(height, width)
+    part = np.asarray(part)
+    rows = slice(max(-top, 0), max(height - top, 0))
+    columns = slice(max(-left, 0), max(width - left, 0))
+    x, y = np.nonzero(part[rows, columns].T)  # column by column
+    pixels = (x + max(left, 0)) * height + y + max(top, 0)
+    breaks = np.flatnonzero(np.diff(pixels) > 1) + 1
+    starts = pixels[np.concatenate([[0], breaks])] if len(pixels) else pixels
+    lengths = np.diff(np.concatenate([[0], breaks, [len(pixels)]])) if len(pixels) else pixels
+    return _make_from_spans(starts, lengths, height, width)
+
+
+def make_from_numbers(numbers, most):
+    """A `Mask` for each number above 0 in a picture of numbers, in time that does not depend on how many there are.
+
+    Args:
+      numbers: integers [height, width].
+      most: different numbers that may be in it.
+
+    Returns:
+      {number: `Mask`}, in ascending order.
+
+    Raises:
+      ValueError: there are more.
+    """
+    height, width = numbers.shape
+    flat = numbers.ravel(order="F")
+    starts = _find_runs(flat)
+    lengths, values = np.diff(np.append(starts, flat.size)), flat[starts]
+    order = np.argsort(values, kind="stable")
+    starts, lengths, values = starts[order], lengths[order], values[order]
+    edges = np.append(_find_runs(values), len(values))
+    if len(edges) - 1 > most:
+        raise ValueError(f"it has {len(edges) - 1} different numbers, more than an image has objects")
+    return {
+        int(values[first]): _make_from_spans(starts[first:last], lengths[first:last], height, width)
+        for first, last in zip(edges[:-1], edges[1:])
+        if values[first] > 0
+    }
+
+
+def _find_runs(flat):
+    """Where equal neighbours begin: int64 [n], the first one is 0."""
+    return np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+
+
+def _make_from_spans(starts, lengths, height, width):
+    """A `Mask` of spans of pixels, column by column, which neither overlap nor touch."""
+    ends = starts + lengths
+    gaps = starts - np.concatenate([[0], ends[:-1]]) if len(starts) else starts
+    runs = np.stack([gaps, lengths], axis=1).ravel().tolist()
+    rest = height * width - (int(ends[-1]) if len(ends) else 0)
+    return Mask((), height, width, encode_counts(runs + [rest] * (rest > 0)))
+
+
+def unite(parts, height, width):
+    """One `Mask` of several, in an image of a size: polygons if all are polygons, else a run-length code.
+
+    Raises:
+      ValueError: see `to_rle`.
+    """
+    if all(mask.polygons for mask in parts):
+        return Mask(tuple([polygon for mask in parts for polygon in mask.polygons]))
+    return make_from_rle(_coco().merge([to_rle(mask, height, width) for mask in parts]))
 
 
 def make_from_rle(rle):
@@ -175,10 +255,11 @@ def to_rle(mask, height, width):
       {"size": [height, width], "counts": bytes}.
 
     Raises:
-      ValueError: the run-length code has another size.
+      ValueError: the run-length code has another size, or an outline is too long.
     """
     if mask.polygons:
         inside = [_clip(polygon, height, width) for polygon in mask.polygons]
+        _check_length(inside)
         codes = _coco().frPyObjects([polygon for polygon in inside if polygon] or [[0.0] * 6], height, width)
         return _coco().merge(codes)
     if (mask.height, mask.width) != (height, width):
@@ -201,9 +282,23 @@ def measure(mask, height, width):
     return area, (xmin, ymin, xmin + box_width, ymin + box_height)
 
 
-def _is_coordinate(value):
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and abs(value) <= _MAX_COORDINATE_PX
+def is_coordinate(value):
+    """Whether a value of a file is a number of pixels."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _MAX_COORDINATE_PX
+
+
+def _check_size(height, width):
+    if height * width > image_decoding.MAX_PIXELS:
+        raise ValueError(f"a mask of {width}x{height} pixels is larger than any image that is read")
+
+
+def _check_length(polygons):
+    length = 0.0
+    for polygon in polygons:
+        points = np.array(polygon).reshape(-1, 2)
+        length += float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()) if len(points) else 0.0
+    if length > _MAX_OUTLINE_PX:
+        raise ValueError(f"its outline is {length:,.0f} pixels long; at most {_MAX_OUTLINE_PX:,} are read")
 
 
 def _clip(polygon, height, width):

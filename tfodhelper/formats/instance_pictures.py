@@ -113,32 +113,46 @@ def _read_image(objects_path, classes_path, image, names, unnamed):
             if classes.shape != objects.shape:
                 raise ValueError(f"{classes_path}: is not as large as the picture of the objects")
             is_void = is_void | more
-        numbers = np.unique(objects[~is_void & (objects > 0)])
-        if len(numbers) > _MOST_OBJECTS:
-            raise ValueError(f"{objects_path}: has {len(numbers)} different numbers, more than an image has objects")
+        objects = np.where(is_void, 0, objects)
+        try:
+            masks_of = masks.make_from_numbers(objects, _MOST_OBJECTS)
+        except ValueError as error:
+            raise ValueError(f"{objects_path}: {error}") from None
     except ValueError as error:
         return None, [Finding("mask-unusable", image, str(error), action=IMAGE_LEFT_OUT)]
     boxes, lost = [], []
     height, width = objects.shape
-    for number in numbers.tolist():
-        pixels = (objects == number) & ~is_void
-        label = _class_of(classes[pixels] if classes is not None else None, names, unnamed)
+    commonest = None if classes is None else _find_commonest(objects, classes)
+    for number, mask in masks_of.items():
+        label = _class_of(None if commonest is None else commonest[number], names, unnamed)
         if label is None:
             problem = "most of its pixels are background in the picture of the classes"
             lost.append(Finding("box-unnamed", image, problem, f"object {number}"))
             continue
-        mask = masks.make_from_array(pixels)
         boxes.append(Box(label, *masks.measure(mask, height, width)[1], mask=mask))
     annotation = Annotation(collection.base_name(image), width, height, tuple(boxes))
     return ListedImage(image, annotation, tuple(lost)), []
 
 
-def _class_of(values, names, unnamed):
-    """The name of the class that most pixels have; None for the background."""
-    if values is None:
+def _find_commonest(objects, classes):
+    """{number of an object: the class that most of its pixels have, of several the first}."""
+    pairs = np.stack([objects.ravel(), classes.ravel()])
+    starts = np.flatnonzero(np.append(True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)))
+    lengths = np.diff(np.append(starts, objects.size))
+    unique, index = np.unique(pairs[:, starts], axis=1, return_inverse=True)
+    counts = np.bincount(index.ravel(), lengths)
+    commonest = {}
+    for (number, class_), count in zip(unique.T.tolist(), counts.tolist()):
+        if number not in commonest or count > commonest[number][1]:
+            commonest[number] = class_, count
+    return {number: class_ for number, (class_, _) in commonest.items()}
+
+
+def _class_of(number, names, unnamed):
+    """The name of the class with a number; None for the background."""
+    if number is None:
         return names[1]
-    number = int(np.bincount(values).argmax())
-    if number == 0:
+    if number <= 0:
         return None
     if number not in names:
         unnamed[number] = unnamed.get(number, 0) + 1
@@ -146,7 +160,7 @@ def _class_of(values, names, unnamed):
 
 
 def _read_numbers(path):
-    """(int64 [height, width], whether each pixel belongs to nothing in particular).
+    """(integers [height, width], whether each pixel belongs to nothing in particular).
 
     Raises:
       ValueError: with the reason in words.
@@ -166,5 +180,5 @@ def _read_numbers(path):
             f"{path}: is a picture of colours ({received}), not of numbers: a palette, or 8 or 16 bit grey"
         )
     has_void = array.dtype == np.uint8
-    array = array.astype(np.int64)
+    array = array.astype(np.uint8) if array.dtype == bool else array
     return array, (array == _VOID) if has_void else np.zeros(array.shape, bool)

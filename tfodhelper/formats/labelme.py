@@ -108,12 +108,18 @@ def _read_shapes(shapes, height, width, name):
         group = shape.get("group_id")
         key = (label, group) if isinstance(group, (int, str)) and not isinstance(group, bool) else None
         if key is not None and key in groups:
-            boxes[groups[key]] = _join(boxes[groups[key]], box, height, width)
+            groups[key].append(box)
             continue
         if key is not None:
-            groups[key] = len(boxes)
-        boxes.append(box)
-    return boxes, lost, findings
+            groups[key] = [box]
+        boxes.append(groups.get(key, [box]))
+    joined = []
+    for parts in boxes:
+        box, problem = _join(parts, height, width)
+        joined.append(box)
+        if problem is not None:
+            findings.append(Finding("mask-unusable", name, problem, box.name))
+    return joined, lost, findings
 
 
 def _read_shape(shape, height, width):
@@ -154,31 +160,33 @@ def _read_picture(data, points, height, width):
         raise ValueError("a mask needs imageHeight and imageWidth")
     try:
         image = image_decoding.open_image(base64.b64decode(data, validate=True))
+        if image.width * image.height > width * height:
+            raise ValueError(f"its mask has {image.width}x{image.height} pixels, more than the image")
         image_decoding.load(image)
     except (TypeError, binascii.Error, image_decoding.UndecodableImageError) as error:
         raise ValueError(f"its mask is not a picture: {error}") from None
     part = np.asarray(image)
     part = part if part.ndim == 2 else part.max(axis=2)
     left, top = (round(value) for value in points[0])
-    array = np.zeros([height, width], np.uint8)
-    inside = array[max(top, 0) : top + part.shape[0], max(left, 0) : left + part.shape[1]]
-    inside[...] = part[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] > 0
-    mask = masks.make_from_array(array)
+    mask = masks.make_from_part(part, top, left, height, width)
     area, bounds = masks.measure(mask, height, width)
     if not area:
         raise ValueError("its mask has no pixel in the image")
     return bounds, mask
 
 
-def _join(first, second, height, width):
-    """One object of two parts."""
-    corners = [min(first.xmin, second.xmin), min(first.ymin, second.ymin)]
-    corners += [max(first.xmax, second.xmax), max(first.ymax, second.ymax)]
-    mask = None
-    if first.mask is not None and second.mask is not None:
-        if first.mask.is_polygons and second.mask.is_polygons:
-            mask = masks.make_from_polygons([*first.mask.polygons, *second.mask.polygons])
-        elif height is not None and width is not None:
-            arrays = [masks.to_array(each.mask, height, width) for each in (first, second)]
-            mask = masks.make_from_array(arrays[0] | arrays[1])
-    return collection.make_box(first.name, corners, difficult=first.difficult or second.difficult, mask=mask)
+def _join(parts, height, width):
+    """Returns (one object of several parts, what is wrong with its mask or None)."""
+    if len(parts) == 1:
+        return parts[0], None
+    first, mask, problem = parts[0], None, None
+    corners = [min(box.xmin for box in parts), min(box.ymin for box in parts)]
+    corners += [max(box.xmax for box in parts), max(box.ymax for box in parts)]
+    drawn = [box.mask for box in parts if box.mask is not None]
+    if len(drawn) == len(parts) and (None not in (height, width) or all(each.is_polygons for each in drawn)):
+        try:
+            mask = masks.unite(drawn, height, width)
+        except ValueError as error:
+            problem = str(error)
+    box = collection.make_box(first.name, corners, difficult=any(box.difficult for box in parts), mask=mask)
+    return box, problem

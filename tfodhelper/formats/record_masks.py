@@ -41,23 +41,24 @@ def add_masks(features, facts, positions, boxes, where):
             continue
         name = f"object {position + 1} ({box.name})"
         try:
-            array = _decode(stored[position]) if is_png else _slice(stored, position, height, width)
+            image = image_decoding.open_image(stored[position]) if is_png else None
+            shape = (height, width) if image is None else (image.height, image.width)
+            if shape != (height, width):  # before pixels are decoded, of which there may be very many
+                sizes = f"{width}x{height}", f"{shape[1]}x{shape[0]}"
+                findings.append(Finding("mask-size", where, "its mask is not as large as the image", name, *sizes))
+                made.append(box)
+                continue
+            array = _slice(stored, position, height, width) if image is None else _decode(image)
         except image_decoding.UndecodableImageError as error:
             findings.append(Finding("mask-unusable", where, f"its mask is not a PNG ({error.reason})", name))
-            made.append(box)
-            continue
-        if array.shape != (height, width):
-            sizes = f"{width}x{height}", f"{array.shape[1]}x{array.shape[0]}"
-            findings.append(Finding("mask-size", where, "its mask is not as large as the image", name, *sizes))
             made.append(box)
             continue
         made.append(dataclasses.replace(box, mask=masks.make_from_array(array)) if array.any() else box)
     return made, findings
 
 
-def _decode(data):
+def _decode(image):
     """[height, width], 0 is background."""
-    image = image_decoding.open_image(data)
     image_decoding.load(image)
     array = np.asarray(image)
     return array if array.ndim == 2 else array.max(axis=2)
