@@ -31,6 +31,14 @@ def test_masks_of_a_part_and_of_numbers_are_those_of_the_drawn_image(data):
 def test_the_numbers_of_a_picture_are_counted():
     with pytest.raises(ValueError, match="12 different numbers"):
         masks.make_from_numbers(np.arange(12).reshape(3, 4), 11)
+    with pytest.raises(ValueError, match="changes at 4,410,000 places"):
+        masks.make_from_numbers(np.arange(2100 * 2100).reshape(2100, 2100) % 7, 11)
+
+
+@pytest.mark.parametrize("place", [-(10**308), -7, 7, 10**308])
+def test_a_part_beside_the_image_has_no_pixel(place):
+    for top, left in ((place, 0), (0, place)):
+        assert masks.make_from_part(np.ones([3, 3]), top, left, 5, 5) == masks.make_from_array(np.zeros([5, 5]))
 
 
 def test_parts_are_united_as_pixels_where_one_is_not_a_polygon():

@@ -15,6 +15,7 @@ from tfodhelper import image_decoding
 
 _MAX_COORDINATE_PX = 1e7
 _MAX_OUTLINE_PX = 1_000_000  # length of an outline in its image; pycocotools takes a hundred bytes for each pixel of it
+_MAX_RUNS = 4_000_000  # of a picture of numbers; a thousand objects in each column of a large image
 _MIN_POINTS = 3
 
 
@@ -132,6 +133,7 @@ def make_from_part(part, top, left, height, width):
     """
     _check_size(height, width)
     part = np.asarray(part)
+    top, left = max(min(top, height), -part.shape[0]), max(min(left, width), -part.shape[1])
     rows = slice(max(-top, 0), max(height - top, 0))
     columns = slice(max(-left, 0), max(width - left, 0))
     x, y = np.nonzero(part[rows, columns].T)  # column by column
@@ -153,11 +155,13 @@ def make_from_numbers(numbers, most):
       {number: `Mask`}, in ascending order.
 
     Raises:
-      ValueError: there are more.
+      ValueError: there are more, or hardly two neighbours are equal.
     """
     height, width = numbers.shape
     flat = numbers.ravel(order="F")
     starts = _find_runs(flat)
+    if len(starts) > _MAX_RUNS:
+        raise ValueError(f"its number changes at {len(starts):,} places, as in a picture of colours")
     lengths, values = np.diff(np.append(starts, flat.size)), flat[starts]
     order = np.argsort(values, kind="stable")
     starts, lengths, values = starts[order], lengths[order], values[order]

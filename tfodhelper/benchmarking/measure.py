@@ -18,7 +18,7 @@ from tfodhelper import errors, machine_memory, tensorflow_setup
 ANSWER = "benchmark-answer: "  # before the line with the result, among what is printed
 _WARM_UP = 3  # calls that prepare things and are not counted
 _NOISE_SIZE = (480, 640)
-_LOOK_S = 0.5  # between two looks whether the process that waits for the answer still lives
+_LOOK_S = 0.5  # between two checks that the process that waits for the answer still lives
 
 
 def main():
