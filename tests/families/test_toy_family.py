@@ -91,8 +91,12 @@ def test_it_trains_and_tells_its_own_losses(trained):
     assert result.step == record["step"] == 3
     assert set(record["train"]) == LOSSES and set(record["metrics"]) >= LOSSES
     assert all(np.isfinite(value) for value in record["train"].values())
-    (events,) = (folder / "train").glob("events.out.tfevents.*")
-    tags = {value.tag for event in tf.compat.v1.train.summary_iterator(str(events)) for value in event.summary.value}
+    events = [
+        event
+        for path in (folder / "train").glob("events.out.tfevents.*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+    ]
+    tags = {value.tag for event in events for value in event.summary.value}
     assert tags >= LOSSES
 
 
