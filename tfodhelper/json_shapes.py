@@ -5,6 +5,7 @@ least these keys (one that ends with "?" may be missing), `{str: shape}` for one
 """
 
 import json
+import sys
 from typing import Any
 
 from tfodhelper import plain_text, spelling
@@ -41,6 +42,23 @@ def check(value, shape, where="the content"):
         _check_type(value, shape, where)
 
 
+def check_finite(value, where="the content"):
+    """Raises ValueError, which names the place, for a number that no calculation can use; JSON allows 1e400.
+
+    Args:
+      value: plain JSON value, lists and objects with all that is in them.
+      where: name of the value, for the message.
+    """
+    if isinstance(value, dict):
+        for name, part in value.items():
+            check_finite(part, f"{plain_text.shorten(name, 40)} of {where}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value, start=1):
+            check_finite(item, f"item {number} of {where}")
+    elif isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{where}: {_quote(value)}, which is not a finite number")
+
+
 def _check_any(value, shapes, where):
     problems = []
     for shape in shapes:
@@ -60,6 +78,8 @@ def _check_type(value, kind, where):
     kinds = (int, float) if kind is float else kind
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{where}: {_quote(value)}, which is not {name_of(kind)}")
+    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError(f"{where}: {_quote(value)}, which is too large for a number")
 
 
 def _quote(value):

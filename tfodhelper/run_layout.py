@@ -4,7 +4,7 @@ import os
 import pathlib
 from typing import Any
 
-from tfodhelper import state_files, storage
+from tfodhelper import json_shapes, state_files, storage
 
 STATE = "run.json"
 _FIX = "restore the file from a copy; or move this folder away, or choose another --output_dir, and start again"
@@ -17,6 +17,9 @@ _RESULT_FORM = state_files.StateForm("the result of a run", {"best": _NUMBERS, "
 _NO_GROUNDTRUTH = -1.0  # what the first versions stored for a figure that could not be measured
 _MAP = "DetectionBoxes_Precision/mAP"
 BEST_BY = "best_by"  # of an evaluation: by which figure it was the best so far, null if it was not
+_FIGURES = {str: (float, None)}
+_EVALUATION = {"step": float, "metrics": _FIGURES, "train?": _FIGURES, "seconds?": (float, None)}
+_EVALUATION |= {f"{BEST_BY}?": (str, None)}
 _METRICS = ("DetectionBoxes_", "ProposalBoxes_")
 
 
@@ -85,7 +88,7 @@ def read_evaluations(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         expected='{"step": ..., "metrics": {...}}',
         fix="remove this line; that evaluation is then missing in results.csv",
         parse=_to_evaluation,
-        shape={"step": float, "metrics": {str: (float, None)}, f"{BEST_BY}?": (str, None)},
+        shape=_EVALUATION,
     )
     return list(storage.read_json_lines(path, form))
 
@@ -111,4 +114,5 @@ def _to_evaluation(value: dict[str, Any]) -> dict[str, Any]:
         tag: None if figure == _NO_GROUNDTRUTH and tag.startswith(_METRICS) else figure
         for tag, figure in value["metrics"].items()
     }
+    json_shapes.check_finite(value.get("seconds"), "seconds")
     return {**value, "step": int(value["step"]), "metrics": metrics}

@@ -77,6 +77,14 @@ def check_state(path: str | os.PathLike[str], value: Any, form: StateForm) -> di
     return value
 
 
+def check_finite(path: str | os.PathLike[str], value: Any, form: StateForm) -> None:
+    """Raises an error of the class of `form` for numbers in a checked content that are infinite or not a number."""
+    try:
+        json_shapes.check_finite(value)
+    except ValueError as error:
+        raise _refuse(path, form, str(error)) from error
+
+
 def _parse(path, form, text):
     if not text.strip():
         raise _refuse(path, form, "an empty file" if not text else "a file of blanks")

@@ -4,6 +4,7 @@ A target's `parse` takes (folder of its own, bytes of the mutated input) and doe
 to the values that they work with. What it raises for an invalid input must be a `TfodhelperError`.
 """
 
-from tests.mutation import data_targets, mask_targets, model_targets, state_targets
+from tests.mutation import data_targets, mask_targets, model_targets, report_targets, state_targets
 
-TARGETS = (*data_targets.TARGETS, *mask_targets.TARGETS, *model_targets.TARGETS, *state_targets.TARGETS)
+MODULES = (data_targets, mask_targets, model_targets, report_targets, state_targets)
+TARGETS = tuple(target for module in MODULES for target in module.TARGETS)

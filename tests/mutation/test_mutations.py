@@ -21,6 +21,8 @@ def test_mutated_inputs_are_read_or_refused_in_words(target):
         "checkpoint state",
         "--set",
         "notes of a scan",  # are read again instead
+        "pictures of objects",  # their images are left out instead
+        "pictures of classes",
     )
 
 

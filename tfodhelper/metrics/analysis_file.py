@@ -8,7 +8,7 @@ import os
 import pathlib
 from typing import Any
 
-from tfodhelper import state_files, storage
+from tfodhelper import errors, state_files, storage
 
 ANALYSIS, DETECTIONS = "analysis.json", "detections.npz"
 FORMAT = 1
@@ -127,4 +127,31 @@ def read_analysis(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
       StorageError: there is none, it is damaged, or it was written by another version.
     """
-    return state_files.read_state(pathlib.Path(folder) / ANALYSIS, _FORM)
+    path = pathlib.Path(folder) / ANALYSIS
+    analysis = state_files.read_state(path, _FORM)
+    state_files.check_finite(path, analysis, _FORM)
+    problem = _find_misfit(analysis)
+    if problem is not None:
+        raise errors.StorageError(f"{path}: its parts do not fit together", received=problem, fix=_FORM.fix)
+    return analysis
+
+
+def _find_misfit(analysis):
+    """What does not fit together, in words, or None."""
+    curves = analysis["curves"]
+    for curve in (curves["overall"], *curves["per_class"]):
+        name = curve.get("name", "all classes")
+        for keys in (("score", "precision", "recall", "f1"), ("recall_level", "precision_at_recall")):
+            if len({len(curve[key]) for key in keys}) > 1:
+                return f"curves of {name}: {', '.join(keys)} are not of one length"
+    labels, matrix = analysis["confusion"]["labels"], analysis["confusion"]["matrix"]
+    if len(matrix) != len(labels) or any(len(row) != len(labels) for row in matrix):
+        return f"confusion: the matrix does not have {len(labels)} rows and columns"
+    histogram = analysis["sizes"]["histogram"]
+    if not len(histogram["edges"]) - 1 == len(histogram["found"]) == len(histogram["missed"]):
+        return "sizes: the bars of the histogram do not fit its edges"
+    number = analysis["summary"]["num_images"]
+    for kind in SHAPE["worst"]:
+        if not all(0 <= entry["image_index"] < number for entry in analysis["worst"][kind]):
+            return f"worst {kind}: an image_index outside of 0..{number - 1}"
+    return None

@@ -5,8 +5,11 @@ the names. It contains no Python objects, and none are read.
 """
 
 import json
+import math
 import os
 import pathlib
+import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -25,6 +28,9 @@ _NUMBERS = {
     "det_starts": (np.int64, ()),
     **detection_set.COLUMNS,
 }
+_STARTS = {"gt_starts": detection_set.GT_COLUMNS, "det_starts": detection_set.DET_COLUMNS}
+_DAMAGED = (ValueError, KeyError, TypeError, OverflowError, EOFError, MemoryError, NotImplementedError, RuntimeError)
+_DAMAGED += (SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error)
 _TEXT = {"format": int, "names": [str], "image_ids": [str], "image_names": [str]}
 
 
@@ -57,14 +63,13 @@ def read_detections(path: str | os.PathLike[str]) -> detection_set.DetectionSet:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise ValueError(f"more than {_MOST_BYTES >> 30} GiB")
-        with np.load(path, allow_pickle=False) as stored:
-            text = limits.parse_json(stored["text"].tobytes().decode("utf-8"))
-            columns = {name: stored[name] for name in _NUMBERS}
-        json_shapes.check(text, _TEXT, "text")
+            text = limits.parse_json(_read_column(archive, "text", np.uint8, ()).tobytes().decode("utf-8"))
+            json_shapes.check(text, _TEXT, "text")
+            columns = _read_columns(archive, text)
         _check(text, columns)
     except OSError as error:
         raise errors.PredictionError(f"{path}: cannot be read ({error.strerror or error})", fix=_FIX) from error
-    except (ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise errors.PredictionError(
             f"{path}: does not hold the detections of an evaluation",
             expected="a detections.npz that tfodhelper wrote",
@@ -75,27 +80,50 @@ def read_detections(path: str | os.PathLike[str]) -> detection_set.DetectionSet:
     return detection_set.DetectionSet(**names, **columns)
 
 
-def _check(text, columns):
-    """Raises ValueError for columns that do not fit together."""
+def _read_columns(archive, text):
+    """{name: array}; one is read when it is known that it has as many rows as belong to it."""
     if text["format"] != _FORMAT:
         raise ValueError(f"format {text['format']}, not {_FORMAT}: another version of this program wrote it")
+    num_images, columns = len(text["image_ids"]), {}
+    lengths = {"class_ids": len(text["names"]), "image_sizes": num_images}
+    lengths |= dict.fromkeys(_STARTS, num_images + 1)
     for name, (dtype, rest) in _NUMBERS.items():
-        column = columns[name]
-        if column.dtype != dtype or column.shape[1:] != rest or column.ndim != 1 + len(rest):
-            raise ValueError(f"{name}: {column.dtype} {list(column.shape)}")
+        for starts, names in _STARTS.items():
+            if name in names:
+                lengths[name] = int(columns[starts][-1])
+        columns[name] = _read_column(archive, name, dtype, rest, lengths.get(name))
+    return columns
+
+
+def _read_column(archive, name, dtype, rest, length=None):
+    """One array in numpy's format, [length, *rest]; its header is checked before anything is read."""
+    entry = archive.getinfo(f"{name}.npy")
+    with archive.open(entry) as file:
+        numpy_format = np.lib.format
+        if numpy_format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name}: another version of numpy's format")
+        shape, is_fortran, stored = numpy_format.read_array_header_1_0(file)
+        if stored != dtype or len(shape) != 1 + len(rest) or shape[1:] != rest or shape[0] < 0:
+            raise ValueError(f"{name}: {stored} {list(shape)}")
+        if length is not None and shape[0] != length:
+            raise ValueError(f"{name}: {spelling.count(shape[0], 'row')} instead of {length}")
+        if shape[0] * math.prod(rest) * stored.itemsize != entry.file_size - file.tell():
+            raise ValueError(f"{name}: {entry.file_size:,} bytes, which are not {list(shape)}")
+        values = np.frombuffer(bytearray(file.read()), dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _check(text, columns):
+    """Raises ValueError for columns that do not fit together."""
+    for name, column in columns.items():
         if column.dtype == np.float64 and not np.isfinite(column).all():
             raise ValueError(f"{name}: numbers that are not finite")
     num_images, num_classes = len(text["image_ids"]), len(text["names"])
-    lengths = {"class_ids": num_classes, "image_sizes": num_images}
-    lengths |= dict.fromkeys(("gt_starts", "det_starts"), num_images + 1)
-    for starts, names in (("gt_starts", detection_set.GT_COLUMNS), ("det_starts", detection_set.DET_COLUMNS)):
-        if len(columns[starts]) != num_images + 1 or columns[starts][0] != 0 or (np.diff(columns[starts]) < 0).any():
+    for starts in _STARTS:
+        if columns[starts][0] != 0 or (np.diff(columns[starts]) < 0).any():
             raise ValueError(f"{starts}: not the beginnings of {spelling.count(num_images, 'image')}")
-        lengths |= dict.fromkeys(names, int(columns[starts][-1]))
-    lengths["verified_class"] = len(columns["verified_image"])
-    for name, length in lengths.items():
-        if len(columns[name]) != length:
-            raise ValueError(f"{name}: {spelling.count(len(columns[name]), 'row')} instead of {length}")
+    if len(columns["verified_class"]) != len(columns["verified_image"]):
+        raise ValueError("verified_class and verified_image are not of one length")
     if len(text["image_names"]) != num_images:
         raise ValueError(
             f"{spelling.count(len(text['image_names']), 'name')} for {spelling.count(num_images, 'image')}"
@@ -137,6 +165,11 @@ def read_evaluation(folder):
       StorageError, PredictionError: a file is missing or damaged, or the two do not belong together.
     """
     analyzed = analysis_file.read_analysis(folder)
+    return analyzed, overlaps.Overlaps(read_detections_of(folder, analyzed))
+
+
+def read_detections_of(folder, analyzed):
+    """The `DetectionSet` in a folder, from which its analysis was computed; errors as in `read_evaluation`."""
     path = pathlib.Path(folder) / analysis_file.DETECTIONS
     images = read_detections(path)
     if storage.sha256_of(path) != analyzed["detections"]["sha256"]:
@@ -144,4 +177,4 @@ def read_evaluation(folder):
             f"{folder}: {analysis_file.ANALYSIS} was computed from other detections than {analysis_file.DETECTIONS}",
             fix=_FIX,
         )
-    return analyzed, overlaps.Overlaps(images)
+    return images

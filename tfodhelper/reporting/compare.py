@@ -171,8 +171,16 @@ def _show(value):
 
 def _validation_of(run):
     """What identifies the validation images of a run: names and digests of all of them."""
-    images = [(image["path"], image["sha256"]) for image in run.manifest.images if image["split"] == manifests.VALIDATE]
-    return tuple(sorted(images))
+    try:
+        images = [(e["path"], e["sha256"]) for e in run.manifest.images if e["split"] == manifests.VALIDATE]
+        return tuple(sorted(images))
+    except (KeyError, TypeError) as error:
+        raise errors.DatasetError(
+            f"{run.data / manifests.NAME}: an image without what identifies it",
+            expected='texts "path", "sha256" and "split" of each image',
+            received=f"{type(error).__name__}: {error}",
+            fix="restore the file from a copy, or convert the images again",
+        ) from None
 
 
 def _rows_of(compared):

@@ -3,10 +3,16 @@
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, options, run_layout
+from tfodhelper import errors, options, run_layout, state_files
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.metrics import analysis_file, detection_file
+
+_FIX = "restore the file from a copy, or run again"
+_PHASES = {"train": {"seconds": float}, str: {"seconds": float}}
+_TEXT = (str, None)
+_RESULT = {"seconds_per_step?": (float, None), "reason?": _TEXT, "best_reason?": _TEXT}
+_FORM = state_files.StateForm("the state of a finished run", {"phases": _PHASES, "result": _RESULT}, _FIX)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +58,7 @@ class RunFacts:
 
     def read_detections(self):
         """The `DetectionSet` from which the analysis was made."""
-        return detection_file.read_detections(self.evaluation_folder)
+        return detection_file.read_detections_of(self.evaluation_folder, self.analysis)
 
     @property
     def evaluation_folder(self):
@@ -79,6 +85,9 @@ def read_run(folder):
             received="a run that is not finished" if state else "no such file",
             fix="finish the run first: the same command resumes it" if state else "give the folder of a run",
         )
+    path = folder / run_layout.STATE
+    run_layout.result_of(folder, state_files.check_state(path, state, _FORM))
+    state_files.check_finite(path, {name: state[name] for name in _FORM.keys}, _FORM)
     evaluations = run_layout.checkpoints_of(folder) / "evaluations.jsonl"
     analysis = run_layout.evaluation_of(folder, "best")
     return RunFacts(
