@@ -146,7 +146,7 @@ def _find_misfit(analysis):
                 return f"curves of {name}: {', '.join(keys)} are not of one length"
     labels, matrix = analysis["confusion"]["labels"], analysis["confusion"]["matrix"]
     if len(matrix) != len(labels) or any(len(row) != len(labels) for row in matrix):
-        return f"confusion: the matrix does not have {len(labels)} rows and columns"
+        return f"confusion: the rows and columns of the matrix are not the labels, of which it has {len(labels)}"
     histogram = analysis["sizes"]["histogram"]
     if not len(histogram["edges"]) - 1 == len(histogram["found"]) == len(histogram["missed"]):
         return "sizes: the bars of the histogram do not fit its edges"
