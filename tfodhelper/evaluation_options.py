@@ -9,6 +9,10 @@ from tfodhelper.prediction.options import ModelAndResultOptions
 from tfodhelper.tiling.options import TileOptions
 from tfodhelper.training.options import DeviceOptions, ModelFolderOptions
 
+# What only concerns a model that is built from its configuration.
+_TRAINED = ("model_dir", "pipeline_config_path", "checkpoint", "strategy", "eval_timeout", "overrides")
+_TRAINED += ("jit", "ignore_unsupported_fields")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricsOptions(options.Options):
@@ -41,7 +45,15 @@ class ExportedOptions(options.Options):
         None,
         text="Evaluates an exported model in the place of a checkpoint: the folder of a SavedModel, of the export that "
         "contains it, of an unpacked archive of the zoo, or of a run; or a .tflite file.",
-        not_with=("model_dir", "pipeline_config_path", "checkpoint", "strategy", "eval_timeout", "overrides"),
+        not_with=(
+            "model_dir",
+            "pipeline_config_path",
+            "checkpoint",
+            "strategy",
+            "eval_timeout",
+            "overrides",
+            *_TRAINED,
+        ),
     )
     data_dir: options.Path | None = options.like(SourceOptions, "data_dir", None, only_with=("saved_model_dir",))
     image_dir: options.Path | None = options.like(SourceOptions, "image_dir", None, only_with=("saved_model_dir",))
