@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, options, run_layout, state_files
+from tfodhelper import errors, json_shapes, options, run_layout, state_files
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.metrics import analysis_file, detection_file
@@ -109,12 +109,22 @@ def command_flags(settings, kind):
 
     Returns:
       List of "--flag=value".
+
+    Raises:
+      StorageError: a value is of another kind.
     """
     flags = []
     for option in options.options_of(kind):
         value = settings.get(option.name)
         if option.name not in settings or value is None or value == option.to_json(option.default):
             continue
+        if option.kind == "texts" and not isinstance(value, list):
+            raise errors.StorageError(
+                f"{run_layout.STATE}: damaged settings of a run",
+                expected=f"{option.name}: a list of texts",
+                received=json_shapes.name_of(type(value)),
+                fix=_FIX,
+            )
         if option.kind == "bool":
             flags.append(f"--{option.flag}" if value else f"--no{option.flag}")
         else:
