@@ -42,6 +42,9 @@ RUNS = {
         *("--trained_checkpoint_dir={0}/run", "--output_dir={1}", "--layer=backbone.blocks.4", "--filter=0"),
         *("--filter_steps=2", "--score_threshold=0", "{0}/pool"),
     ],
+    "report": ["{0}/run"],
+    "compare": ["{0}/run", "{0}/run", "--output_dir={1}"],
+    "benchmark": ["{0}/run", "--data_dir={0}/run", "--num_images=1", "--output_dir={1}"],
     "check": ["--data_dir={0}/set", "--model={0}/run", "--output_dir={1}"],
     "stats": ["--data_dir={0}/set", "--features={0}/run", "--output_dir={1}"],
 }
@@ -63,6 +66,13 @@ def test_verbs_with_a_model_use_all_of_their_flags(folder, tmp_path, reads, caps
     argv = [verb, *(flag.format(folder, tmp_path / "out") for flag in RUNS[verb])]
     assert main.main(argv) == 0
     check_refused(verb, argv, set(unread(verb, reads)) - ELSEWHERE.get(verb, set()), capsys)
+
+
+def test_eval_of_an_export_uses_all_of_its_flags(folder, tmp_path, reads, capsys):  # noqa: F811
+    argv = ["eval", f"--saved_model_dir={folder / 'run'}", f"--data_dir={folder / 'set'}"]
+    argv.append(f"--output_dir={tmp_path / 'out'}")
+    assert main.main(argv) == 0
+    check_refused("eval", argv, unread("eval", reads), capsys)
 
 
 def test_export_for_tflite_uses_all_of_its_flags(folder, tmp_path, reads, capsys):  # noqa: F811
