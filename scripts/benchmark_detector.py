@@ -252,17 +252,30 @@ def add_up(tensors):
 
 def make_reference(arguments, images):
     """The same of the Object Detection API, whose variables it writes to the checkpoint."""
+    import benchmark_step
+    import numpy as np
     import tensorflow as tf
     from google.protobuf import text_format
+
+    from tfodhelper import families
 
     research = pathlib.Path(arguments.against)
     config = configure(arguments)
     text = text_format.MessageToString(config)
     sys.path[:0] = [str(research), str(research / "slim")]
+    benchmark_step.fill_gaps(tf)
+    is_first_generation = not families.architecture_of(config.model).feature_extractor.type.endswith("_keras")
+    if is_first_generation:
+        given = [np.array(each) for each in (images, *make_boxes(arguments.batch_size))]
+        given.append(make_masks(given[1], arguments.size).astype(np.float32) if has_masks(config) else None)
+        tf.compat.v1.disable_v2_behavior()
     from object_detection.builders import model_builder
     from object_detection.protos import pipeline_pb2
 
-    model = model_builder.build(text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig()).model, True)
+    parsed = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig()).model
+    if is_first_generation:
+        return build_graphs(model_builder, parsed, given, arguments.checkpoint)
+    model = model_builder.build(parsed, True)
     boxes, classes = make_boxes(arguments.batch_size)
     one_hot = tf.one_hot(classes, model.num_classes)
     masks = None
@@ -297,6 +310,42 @@ def make_reference(arguments, images):
     evaluate()  # makes the variables
     tf.train.Checkpoint(model=model).write(arguments.checkpoint)
     return lambda: step()[0], lambda: evaluate()[0]
+
+
+def build_graphs(model_builder, config, given, checkpoint):
+    """A step and an evaluation of a model of the first generation, in graphs with sessions, as its loop ran them."""
+    import tensorflow.compat.v1 as tf
+
+    images, boxes, classes, masks = given
+
+    def build(count, training):
+        with tf.Graph().as_default():
+            tf.set_random_seed(1)
+            model = model_builder.build(config, training)
+            one_hot = tf.one_hot(classes[:count], model.num_classes)
+            inputs, true_shapes = model.preprocess(tf.constant(images[:count]))
+            model.provide_groundtruth(
+                [tf.constant(each) for each in boxes[:count]],
+                tf.unstack(one_hot),
+                groundtruth_masks_list=None if masks is None else [tf.constant(each) for each in masks[:count]],
+                groundtruth_weights_list=[tf.ones([BOXES])] * count,
+            )
+            predictions = model.predict(inputs, true_shapes)
+            loss = tf.add_n(list(model.loss(predictions, true_shapes).values()))
+            if training:
+                results = tf.gradients(loss, tf.trainable_variables())
+            else:
+                results = model.postprocess(predictions, true_shapes).values()
+            fetched = [loss, *add_up(results)]
+            saver, session = tf.train.Saver(), tf.Session()
+            if training:
+                session.run(tf.global_variables_initializer())
+                saver.save(session, checkpoint, write_meta_graph=False)
+            else:
+                saver.restore(session, checkpoint)
+            return lambda: session.run(fetched)[0]
+
+    return build(len(images), True), build(1, False)
 
 
 def make_yardstick(arguments, images):

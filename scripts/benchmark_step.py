@@ -15,6 +15,8 @@ is printed too; the ratios are comparable between machines. `benchmark_detector.
 """
 
 import argparse
+import importlib.abc
+import importlib.machinery
 import json
 import pathlib
 import resource
@@ -111,14 +113,35 @@ def make_pipeline(arguments):
 
 
 def fill_gaps(tf):
-    """Gives TensorFlow names that newer versions lack and the Object Detection API, or TF-Slim, looks for."""
+    """Gives TensorFlow and numpy names that newer versions lack and the Object Detection API, or TF-Slim, looks for."""
+    import numpy as np
     from tensorflow.python.ops import control_flow_ops
 
     if not hasattr(tf.compat.v1, "estimator"):  # is imported, but not used in training
         sys.modules["tensorflow.compat.v1.estimator"] = tf.compat.v1.estimator = types.ModuleType("estimator")
+    for name in ("", ".base", ".convolutional", ".core", ".normalization", ".pooling"):
+        module = importlib.import_module(f"tf_keras.src.legacy_tf_layers{name}")
+        sys.modules.setdefault(f"tf_keras.legacy_tf_layers{name}", module)
+    sys.meta_path.append(EmptyContrib())
+    for kind in (int, float, bool):
+        setattr(np, kind.__name__, kind)
     for name in ("case", "cond"):
         if not hasattr(control_flow_ops, name):
             setattr(control_flow_ops, name, getattr(tf.compat.v1, name))
+
+
+class EmptyContrib(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Empty modules below tensorflow.contrib, which the first generation imports and does not use for detectors."""
+
+    def find_spec(self, name, path, target=None):
+        """A package for each name."""
+        if name.split(".")[:2] == ["tensorflow", "contrib"]:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def exec_module(self, module):
+        """Nothing is in it, whatever is asked for."""
+        module.__getattr__ = lambda name: None
 
 
 class Clock:
