@@ -4,8 +4,8 @@
 
 docs/images/detections.jpg shows what the detector of the demo finds on the first drawn images that it has never seen.
 docs/images/run.jpg is the upper part of the page about its run. docs/images/report.jpg is the page of `check --model`
-for drawn images, of which some labels were made wrong on purpose. The screenshots need Chromium (`apt install
-chromium`).
+for drawn images, of which some labels were made wrong on purpose.
+The screenshots need Chromium (`apt install chromium`).
 """
 
 import dataclasses

@@ -1,0 +1,69 @@
+"""Runs the tests in three parts, each in processes of its own, and sums up what pytest says at the end of each.
+
+    python scripts/run_tests.py [ARGUMENTS OF PYTEST]
+
+TensorFlow keeps graphs and kernels for as long as a process lives: in one go, two workers would need more than 20 GB. If
+files or folders are named, or tests are only listed, there is one part.
+"""
+
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+NUM_PARTS = 3
+WORKERS = ["-n", "2", "--dist", "loadfile"]
+NO_TESTS = 5  # exit status of pytest where nothing is selected
+COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "errors")
+
+
+def run(arguments):
+    """Runs pytest; its output is passed on. Returns (exit status, {outcome: count} of its closing line)."""
+    command = [sys.executable, "-m", "pytest", *WORKERS, *arguments]
+    counts = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in iter(lambda: process.stdout.read1(), b""):
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+            for text in line.decode("utf-8", "replace").splitlines():
+                counts = read_counts(text) or counts
+    return process.returncode, counts
+
+
+def read_counts(line):
+    """{outcome: count} if a line is the closing line of pytest, else {}."""
+    if not re.search(r" in \d+\.\d+s\b", line):
+        return {}
+    found = re.findall(r"(\d+) (failed|passed|skipped|xfailed|xpassed|warnings?|errors?)\b", line)
+    return {name if name.endswith("ed") else name.rstrip("s") + "s": int(count) for count, name in found}
+
+
+def closing_line(counts, seconds):
+    """As pytest writes it."""
+    parts = [f"{counts[name]} {name}" for name in COUNTED if counts[name]]
+    return f"{', '.join(parts) or 'no tests ran'} in {seconds:.2f}s ({int(seconds) // 60} min, {NUM_PARTS} parts)"
+
+
+def main():
+    """Runs all parts, whatever fails; the exit status is that of the first part that failed."""
+    arguments, start = sys.argv[1:], time.monotonic()
+    is_selection = any(
+        not each.startswith("-") and pathlib.Path(each.partition("::")[0]).exists() for each in arguments
+    )
+    if is_selection or "--collect-only" in arguments or "-x" in arguments:
+        sys.exit(subprocess.run([sys.executable, "-m", "pytest", *WORKERS, *arguments], check=False).returncode)
+    total, statuses = collections.Counter(), []
+    for part in range(1, NUM_PARTS + 1):
+        print(f"part {part} of {NUM_PARTS}", flush=True)
+        status, counts = run([f"--part={part}/{NUM_PARTS}", *arguments])
+        statuses.append(status)
+        total.update(counts)
+    failed = [status for status in statuses if status not in (0, NO_TESTS)]
+    print(closing_line(total, time.monotonic() - start))
+    sys.exit(failed[0] if failed else min(statuses))
+
+
+if __name__ == "__main__":
+    main()
