@@ -2,8 +2,8 @@
 
     python scripts/run_tests.py [ARGUMENTS OF PYTEST]
 
-TensorFlow keeps graphs and kernels for as long as a process lives: in one go, two workers would need more than 20 GB. If
-files or folders are named, or tests are only listed, there is one part.
+TensorFlow keeps graphs and kernels for as long as a process lives: in one go, two workers would need more than 20 GB.
+If files or folders are named, or tests are only listed, there is one part.
 """
 
 import collections
