@@ -140,7 +140,7 @@ class EmptyContrib(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def exec_module(self, module):
-        """Nothing is in it, whatever is asked for."""
+        """Nothing is in it, whatever name is requested."""
         module.__getattr__ = lambda name: None
 
 

@@ -36,8 +36,8 @@ def read_counts(line):
     """{outcome: count} if a line is the closing line of pytest, else {}."""
     if not re.search(r" in \d+\.\d+s\b", line):
         return {}
-    found = re.findall(r"(\d+) (failed|passed|skipped|xfailed|xpassed|warnings?|errors?)\b", line)
-    return {name if name.endswith("ed") else name.rstrip("s") + "s": int(count) for count, name in found}
+    pairs = re.findall(r"(\d+) (failed|passed|skipped|xfailed|xpassed|warnings?|errors?)\b", line)
+    return {name if name.endswith("ed") else name.rstrip("s") + "s": int(count) for count, name in pairs}
 
 
 def closing_line(counts, seconds):
