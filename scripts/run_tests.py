@@ -7,6 +7,7 @@ If files or folders are named, or tests are only listed, there is one part.
 """
 
 import collections
+import datetime
 import pathlib
 import re
 import subprocess
@@ -15,6 +16,7 @@ import time
 
 NUM_PARTS = 3
 WORKERS = ["-n", "2", "--dist", "loadfile"]
+TAIL_BYTES = 4000
 NO_TESTS = 5  # exit status of pytest where nothing is selected
 COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "errors")
 
@@ -22,14 +24,14 @@ COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "err
 def run(arguments):
     """Runs pytest; its output is passed on. Returns (exit status, {outcome: count} of its closing line)."""
     command = [sys.executable, "-m", "pytest", *WORKERS, *arguments]
-    counts = {}
+    tail = b""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        for line in iter(lambda: process.stdout.read1(), b""):
-            sys.stdout.buffer.write(line)
+        for piece in iter(process.stdout.read1, b""):
+            sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
-            for text in line.decode("utf-8", "replace").splitlines():
-                counts = read_counts(text) or counts
-    return process.returncode, counts
+            tail = (tail + piece)[-TAIL_BYTES:]
+    lines = tail.decode("utf-8", "replace").splitlines()
+    return process.returncode, next(filter(None, map(read_counts, reversed(lines))), {})
 
 
 def read_counts(line):
@@ -43,7 +45,7 @@ def read_counts(line):
 def closing_line(counts, seconds):
     """As pytest writes it."""
     parts = [f"{counts[name]} {name}" for name in COUNTED if counts[name]]
-    return f"{', '.join(parts) or 'no tests ran'} in {seconds:.2f}s ({int(seconds) // 60} min, {NUM_PARTS} parts)"
+    return f"{', '.join(parts) or 'no tests ran'} in {seconds:.2f}s ({datetime.timedelta(seconds=int(seconds))})"
 
 
 def main():

@@ -1,5 +1,6 @@
 """The entry points are plain sh, can be executed, and are in the README."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -59,3 +60,23 @@ def test_draw_shapes_writes_images_with_xml(tmp_path):
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == f"2 images with XML in {tmp_path}\n"
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jpg", ".jpg", ".xml", ".xml"]
+
+
+def test_closing_lines_of_parts_are_summed_up():
+    sys.path.insert(0, str(REPOSITORY / "scripts"))
+    try:
+        import run_tests
+    finally:
+        sys.path.pop(0)
+    lines = [
+        "1 failed, 590 passed, 3 skipped, 130 deselected, 1 warning in 37.37s",
+        "===== 4 passed, 2 errors in 609.16s (0:10:09) =====",
+    ]
+    total = collections.Counter()
+    for line in lines:
+        total.update(run_tests.read_counts(line))
+    assert (
+        run_tests.closing_line(total, 646.5)
+        == "1 failed, 594 passed, 3 skipped, 1 warnings, 2 errors in 646.50s (0:10:46)"
+    )
+    assert run_tests.read_counts("== convert: end, 0.2 s") == {}
