@@ -252,100 +252,14 @@ def add_up(tensors):
 
 def make_reference(arguments, images):
     """The same of the Object Detection API, whose variables it writes to the checkpoint."""
-    import benchmark_step
     import numpy as np
-    import tensorflow as tf
-    from google.protobuf import text_format
+    import od_api
 
-    from tfodhelper import families
-
-    research = pathlib.Path(arguments.against)
     config = configure(arguments)
-    text = text_format.MessageToString(config)
-    sys.path[:0] = [str(research), str(research / "slim")]
-    benchmark_step.fill_gaps(tf)
-    is_first_generation = not families.architecture_of(config.model).feature_extractor.type.endswith("_keras")
-    if is_first_generation:
-        given = [np.array(each) for each in (images, *make_boxes(arguments.batch_size))]
-        given.append(make_masks(given[1], arguments.size).astype(np.float32) if has_masks(config) else None)
-        tf.compat.v1.disable_v2_behavior()
-    from object_detection.builders import model_builder
-    from object_detection.protos import pipeline_pb2
-
-    parsed = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig()).model
-    if is_first_generation:
-        return build_graphs(model_builder, parsed, given, arguments.checkpoint)
-    model = model_builder.build(parsed, True)
-    boxes, classes = make_boxes(arguments.batch_size)
-    one_hot = tf.one_hot(classes, model.num_classes)
-    masks = None
-    if has_masks(config):
-        masks = list(tf.constant(make_masks(boxes.numpy(), arguments.size), tf.float32))
-    inputs, true_shapes = model.preprocess(images)
-
-    def predict(count, training):
-        model._is_training = training  # as its own loops of training and evaluation set it
-        tf.keras.backend.set_learning_phase(training)
-        weights = [tf.ones([BOXES])] * count
-        model.provide_groundtruth(
-            [boxes[i] for i in range(count)],
-            [one_hot[i] for i in range(count)],
-            groundtruth_masks_list=masks and masks[:count],
-            groundtruth_weights_list=weights,
-        )
-        predictions = model.predict(inputs[:count], true_shapes[:count])
-        return predictions, tf.add_n(list(model.loss(predictions, true_shapes[:count]).values()))
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            _, loss = predict(arguments.batch_size, training=True)
-        return loss, add_up(tape.gradient(loss, model.trainable_variables))
-
-    @tf.function
-    def evaluate():
-        predictions, loss = predict(1, training=False)
-        return loss, add_up(model.postprocess(predictions, true_shapes[:1]).values())
-
-    evaluate()  # makes the variables
-    tf.train.Checkpoint(model=model).write(arguments.checkpoint)
-    return lambda: step()[0], lambda: evaluate()[0]
-
-
-def build_graphs(model_builder, config, given, checkpoint):
-    """A step and an evaluation of a model of the first generation, in graphs with sessions, as its loop ran them."""
-    import tensorflow.compat.v1 as tf
-
-    images, boxes, classes, masks = given
-
-    def build(count, training):
-        with tf.Graph().as_default():
-            tf.set_random_seed(1)
-            model = model_builder.build(config, training)
-            one_hot = tf.one_hot(classes[:count], model.num_classes)
-            inputs, true_shapes = model.preprocess(tf.constant(images[:count]))
-            model.provide_groundtruth(
-                [tf.constant(each) for each in boxes[:count]],
-                tf.unstack(one_hot),
-                groundtruth_masks_list=None if masks is None else [tf.constant(each) for each in masks[:count]],
-                groundtruth_weights_list=[tf.ones([BOXES])] * count,
-            )
-            predictions = model.predict(inputs, true_shapes)
-            loss = tf.add_n(list(model.loss(predictions, true_shapes).values()))
-            if training:
-                results = tf.gradients(loss, tf.trainable_variables())
-            else:
-                results = model.postprocess(predictions, true_shapes).values()
-            fetched = [loss, *add_up(results)]
-            saver, session = tf.train.Saver(), tf.Session()
-            if training:
-                session.run(tf.global_variables_initializer())
-                saver.save(session, checkpoint, write_meta_graph=False)
-            else:
-                saver.restore(session, checkpoint)
-            return lambda: session.run(fetched)[0]
-
-    return build(len(images), True), build(1, False)
+    boxes, classes = (np.array(each) for each in make_boxes(arguments.batch_size))
+    masks = make_masks(boxes, arguments.size) if has_masks(config) else None
+    batch = od_api.Batch(np.array(images), boxes, classes, masks)
+    return od_api.make_jobs(arguments.against, config, batch, arguments.checkpoint)
 
 
 def make_yardstick(arguments, images):

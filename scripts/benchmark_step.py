@@ -15,8 +15,6 @@ is printed too; the ratios are comparable between machines. `benchmark_detector.
 """
 
 import argparse
-import importlib.abc
-import importlib.machinery
 import json
 import pathlib
 import resource
@@ -25,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 
 # Not the narrower one: the Object Detection API's second generation has other widths there than its checkpoints.
 MODEL = "ssd_mobilenet_v1_coco"
@@ -112,38 +109,6 @@ def make_pipeline(arguments):
     return pipeline
 
 
-def fill_gaps(tf):
-    """Gives TensorFlow and numpy names that newer versions lack and the Object Detection API, or TF-Slim, looks for."""
-    import numpy as np
-    from tensorflow.python.ops import control_flow_ops
-
-    if not hasattr(tf.compat.v1, "estimator"):  # is imported, but not used in training
-        sys.modules["tensorflow.compat.v1.estimator"] = tf.compat.v1.estimator = types.ModuleType("estimator")
-    for name in ("", ".base", ".convolutional", ".core", ".normalization", ".pooling"):
-        module = importlib.import_module(f"tf_keras.src.legacy_tf_layers{name}")
-        sys.modules.setdefault(f"tf_keras.legacy_tf_layers{name}", module)
-    sys.meta_path.append(EmptyContrib())
-    for kind in (int, float, bool):
-        setattr(np, kind.__name__, kind)
-    for name in ("case", "cond"):
-        if not hasattr(control_flow_ops, name):
-            setattr(control_flow_ops, name, getattr(tf.compat.v1, name))
-
-
-class EmptyContrib(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Empty modules below tensorflow.contrib, which the first generation imports and does not use for detectors."""
-
-    def find_spec(self, name, path, target=None):
-        """A package for each name."""
-        if name.split(".")[:2] == ["tensorflow", "contrib"]:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def exec_module(self, module):
-        """Nothing is in it, whatever name is requested."""
-        module.__getattr__ = lambda name: None
-
-
 class Clock:
     """Takes times after every few steps, and knows the median time of one."""
 
@@ -192,13 +157,12 @@ def measure_reference(arguments):
     from tfodhelper import tensorflow_setup
 
     tensorflow_setup.quiet_tensorflow()
+    import od_api
     import tensorflow as tf
     from google.protobuf import text_format
 
     text = text_format.MessageToString(make_pipeline(arguments))
-    research = pathlib.Path(arguments.against)
-    sys.path[:0] = [str(research), str(research / "slim")]
-    fill_gaps(tf)
+    od_api.find_in(arguments.against)
     from object_detection import inputs, model_lib_v2
     from object_detection.builders import model_builder, optimizer_builder
     from object_detection.protos import pipeline_pb2

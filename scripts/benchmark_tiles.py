@@ -36,13 +36,13 @@ def draw(folder, options):
 
 def train(folder, patches, options):
     """Trains a small detector from scratch; returns the folder of the run."""
-    from tfodhelper import run_folder
+    from tfodhelper import run_folder, run_options
 
     size = "model.ssd.image_resizer.fixed_shape_resizer"
     schedule = f"learning_rate_base: 0.003 total_steps: {options.num_steps} warmup_steps: 100"
     schedule += " warmup_learning_rate: 0.0003"
     run_folder.run(
-        run_folder.RunOptions(
+        run_options.RunOptions(
             data_dir=patches,
             output_dir=folder / "run",
             model="ssd_mobilenet_v2_fpnlite_320x320",

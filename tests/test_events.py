@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.dataset.scan.picture_set import save_set
-from tfodhelper import errors, events, run_folder
+from tfodhelper import errors, events, run_folder, run_options
 from tfodhelper.active_learning import options as active_options
 from tfodhelper.active_learning import rounds
 from tfodhelper.cli import main
@@ -181,7 +181,7 @@ def test_a_run_tells_of_its_phases_and_its_end(short_run, script, tmp_path):
 
 def test_a_part_of_a_larger_job_tells_in_its_name(short_run):
     heard = []
-    chosen = run_folder.RunOptions(
+    chosen = run_options.RunOptions(
         data_dir="photos", model="ssd_mobilenet_v1", fine_tune_checkpoint="none", num_workers=1, output_dir="out"
     )
     with events.job("active", on_event=heard.append):
@@ -199,7 +199,7 @@ def test_rounds_tell_how_they_end(monkeypatch, tmp_path):
 
 
 def test_the_flag_is_where_trainings_begin():
-    for kind in (run_folder.RunOptions, TrainJobOptions, active_options.StepOptions, active_options.RunRoundsOptions):
+    for kind in (run_options.RunOptions, TrainJobOptions, active_options.StepOptions, active_options.RunRoundsOptions):
         assert issubclass(kind, events.NotifyOptions)
     assert not hasattr(active_options.RoundTrainingOptions, "notify")  # not stored in workspaces
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from tests.active_learning import rounds_on_disk as disk
-from tfodhelper import errors, run_folder
+from tfodhelper import errors, run_options
 from tfodhelper.active_learning import round_settings, workspace
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.cli import active_flags, active_init, flagging, option_flags
@@ -95,16 +95,16 @@ def parsed(verb, argv):
     return fv
 
 
-def run_options(*argv):
-    return option_flags.read_options(parsed(run_verb, [*RUN_FLAGS, *argv]), run_folder.RunOptions)
+def read_run_options(*argv):
+    return option_flags.read_options(parsed(run_verb, [*RUN_FLAGS, *argv]), run_options.RunOptions)
 
 
 def renamed(settings):
-    return rename_former(run_folder.RunOptions, settings)
+    return rename_former(run_options.RunOptions, settings)
 
 
 def choose(options):
-    return run_folder.choose_folder(options, run_folder._settings(options))
+    return run_options.choose_folder(options, run_options.settings_of(options))
 
 
 def write_run(folder, settings):
@@ -119,8 +119,8 @@ def write_run(folder, settings):
 
 
 def test_the_same_flags_store_the_same_settings_under_the_new_name():
-    settings, former = run_folder._settings(run_options()), renamed(RUN)
-    assert settings == run_folder._read_settings(RUN)
+    settings, former = run_options.settings_of(read_run_options()), renamed(RUN)
+    assert settings == run_options.read_settings(RUN)
     of_then = {name: value for name, value in settings.items() if name in former}
     of_then["data"] = {name: value for name, value in settings["data"].items() if name in former["data"]}
     assert of_then == former != RUN
@@ -135,11 +135,11 @@ def test_an_interrupted_run_is_found_by_its_former_flags_and_by_the_new_one(tmp_
     monkeypatch.chdir(tmp_path)
     folder = write_run(tmp_path / "runs" / "ssd_mobilenet_v1", RUN)
     argv = [f"--no{name}", f"--{name}"]
-    assert choose(run_options(*argv)).resolve() == folder
-    assert choose(run_options(*argv, f"--output_dir={folder}")) == folder
-    assert choose(run_options(f"--no{name}")).name == "ssd_mobilenet_v1-2"
+    assert choose(read_run_options(*argv)).resolve() == folder
+    assert choose(read_run_options(*argv, f"--output_dir={folder}")) == folder
+    assert choose(read_run_options(f"--no{name}")).name == "ssd_mobilenet_v1-2"
     with pytest.raises(errors.UsageError, match="holds a run with other settings") as caught:
-        choose(run_options(f"--no{name}", f"--output_dir={folder}"))
+        choose(read_run_options(f"--no{name}", f"--output_dir={folder}"))
     assert caught.value.expected == "ignore_unsupported_fields=True"
     assert caught.value.received == "ignore_unsupported_fields=False"
 
@@ -151,36 +151,36 @@ def test_an_interrupted_run_is_found_by_its_former_flags_and_by_the_new_one(tmp_
 def test_a_setting_that_differs_is_named_alone(tmp_path, argument, expected):
     folder = write_run(tmp_path / "run", RUN)
     with pytest.raises(errors.UsageError) as caught:
-        choose(run_options(argument, f"--output_dir={folder}"))
+        choose(read_run_options(argument, f"--output_dir={folder}"))
     assert caught.value.expected == expected
 
 
 @pytest.mark.parametrize("arguments", ["--strategy=gpu", "--cache_dir=elsewhere", "--strategy=tpu --tpu_address=local"])
 def test_what_may_change_does_not_count(tmp_path, arguments):
     folder = write_run(tmp_path / "run", RUN)
-    assert choose(run_options(*arguments.split(), f"--output_dir={folder}")) == folder
+    assert choose(read_run_options(*arguments.split(), f"--output_dir={folder}")) == folder
 
 
 def test_an_option_that_did_not_exist_then_had_its_default(tmp_path):
     settings = copy.deepcopy(RUN)
     del settings["sampling"], settings["data"]["test_fraction"]
     folder = write_run(tmp_path / "run", settings)
-    assert choose(run_options(f"--output_dir={folder}")) == folder
+    assert choose(read_run_options(f"--output_dir={folder}")) == folder
     with pytest.raises(errors.UsageError, match="sampling='base'"):
-        choose(run_options("--sampling=random", f"--output_dir={folder}"))
+        choose(read_run_options("--sampling=random", f"--output_dir={folder}"))
 
 
 def test_an_option_that_is_not_known_here_is_not_passed_over(tmp_path):
     folder = write_run(tmp_path / "run", RUN | {"warm_up": 3})
     with pytest.raises(errors.UsageError, match="warm_up=3"):
-        choose(run_options(f"--output_dir={folder}"))
+        choose(read_run_options(f"--output_dir={folder}"))
 
 
 def test_a_relative_path_is_the_same_as_its_absolute_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = write_run(tmp_path / "run", RUN | {"data": RUN["data"] | {"data_dir": f"{tmp_path}/x/../photos"}})
-    assert choose(run_options("--data_dir=photos", f"--output_dir={folder}")) == folder
-    assert choose(run_options("--data_dir=../" + tmp_path.name + "/photos/", f"--output_dir={folder}")) == folder
+    assert choose(read_run_options("--data_dir=photos", f"--output_dir={folder}")) == folder
+    assert choose(read_run_options("--data_dir=../" + tmp_path.name + "/photos/", f"--output_dir={folder}")) == folder
 
 
 def test_the_training_of_a_round_is_resumed(tmp_path):
@@ -188,8 +188,8 @@ def test_the_training_of_a_round_is_resumed(tmp_path):
     data = {"data_dir": "/w/set", "train_list": "/w/train.txt", "val_list": "/w/val.txt", "label_map": "/w/map.pbtxt"}
     stored = {**RUN, "data": data | {"validate": "header"}}
     folder = write_run(tmp_path / "run", stored)
-    given = option_flags.read_given(parsed(run_verb, RUN_FLAGS), run_folder.RunOptions) | data
-    options = run_folder.RunOptions(**given, validate="header", output_dir=folder)
+    given = option_flags.read_given(parsed(run_verb, RUN_FLAGS), run_options.RunOptions) | data
+    options = run_options.RunOptions(**given, validate="header", output_dir=folder)
     assert choose(options) == folder
     del stored["data"]["validate"]  # as a program may have left it out
     (folder / "run.json").write_text(
@@ -220,7 +220,7 @@ def current(space, changes=None):
 def test_a_workspace_is_read_under_the_new_name(space):
     assert space.settings == WORKSPACE | {"training": renamed(WORKSPACE["training"])}
     begun = current(space)
-    options = run_folder.RunOptions(data_dir="x", **begun.settings["training"])
+    options = run_options.RunOptions(data_dir="x", **begun.settings["training"])
     assert options.ignore_unsupported_fields and options.overrides == ("train_config.batch_size=4",)
 
 

@@ -29,7 +29,7 @@ OPEN_TO_ALL = {
         "environment",
     ),
     *("console", "image_decoding", "invocation", "jpeg_dct", "own_files", "provenance", "result_folder", "storage"),
-    *("terminal", "user_files"),
+    *("child_process", "terminal", "user_files"),
 }
 
 _TRAINING = {
@@ -58,7 +58,7 @@ EVERYTHING = _TRAINING | {
     "reporting",
     "review",
 }
-EVERYTHING |= {"run_folder", "tile_evaluation", "export_evaluation", "evaluation_options"}
+EVERYTHING |= {"run_folder", "run_options", "tile_evaluation", "export_evaluation", "evaluation_options"}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -175,6 +175,7 @@ LAYERS = {
     "prediction.predict_images": ({"config", "prediction", "tensorflow_setup", "tiling"}, set()),
     "benchmarking": ({"annotations", "config", "dataset", "formats", "prediction", "render"}, {"numpy"}),
     "benchmarking.options": (set(), set()),
+    "benchmarking.result": (set(), set()),
     "benchmarking.measure": (
         {"annotations", "evaluation_options", "export_evaluation", "formats", "prediction", "tensorflow_setup"},
         {"numpy", "tensorflow"},
@@ -189,7 +190,7 @@ LAYERS = {
         {"numpy", "PIL"},
     ),
     "reporting": (
-        {"annotations", "config", "dataset", "formats", "metrics", "render"},
+        {"annotations", "config", "dataset", "formats", "metrics", "render", "run_options"},
         {"numpy", "PIL"},
     ),
     "reporting.options": (set(), set()),
@@ -208,7 +209,8 @@ LAYERS = {
     "active_learning.pool.ray_pool": ({"active_learning"}, {"numpy"}),
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
-    "run_folder": (_TRAINING | {"reporting"}, set()),
+    "run_folder": (_TRAINING | {"reporting", "run_options"}, set()),
+    "run_options": ({"config", "dataset", "records", "training.options"}, set()),
     "tile_evaluation": (_TRAINING | {"prediction"}, {"numpy", "tensorflow"}),
     "export_evaluation": (_TRAINING | {"prediction"}, {"numpy"}),
     "evaluation_options": ({"config", "dataset", "prediction", "tiling", "training"}, set()),

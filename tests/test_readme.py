@@ -15,7 +15,7 @@ import tfodhelper
 from tests.active_learning import tiny_workspace
 from tests.exporting import fake_detector
 from tests.shared_data import REPOSITORY
-from tfodhelper import run_folder
+from tfodhelper import run_options
 from tfodhelper.dataset import shapes
 from tfodhelper.exporting import serving
 
@@ -61,10 +61,10 @@ def test_every_public_function_is_mentioned():
 
 def finish_a_run(folder, **settings):
     """A finished run with these settings, whose export finds the whole image: half of its red is the score."""
-    options = run_folder.RunOptions(**settings)
+    options = run_options.RunOptions(**settings)
     result = {"step": 400, "mAP": 0.5, "mAP@.50IOU": 0.75}
     state = {
-        "settings": run_folder._settings(options),
+        "settings": run_options.settings_of(options),
         "phases": {},
         "finished": True,
         "result": {"best": result, "last": result | {"step": 500}, "seconds_per_step": 0.1},

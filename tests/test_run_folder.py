@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training import tiny
-from tfodhelper import errors, run_folder
+from tfodhelper import errors, run_folder, run_options
 from tfodhelper.checkpoints import restore
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
@@ -26,7 +26,7 @@ def options(tmp_path_factory):
     template = tiny.make_pipeline(tiny.make_data(folder / "other", 12))
     template.model.ssd.num_classes = 90
     pipelines.write_pipeline(folder / "tiny.config", template)
-    return run_folder.RunOptions(
+    return run_options.RunOptions(
         data_dir=str(folder / "images"),
         pipeline_config_path=str(folder / "tiny.config"),
         num_steps=4,
@@ -141,7 +141,7 @@ def test_a_run_that_the_former_version_left_unfinished_is_resumed(folder, option
 
 
 def test_other_settings_are_refused(folder, options):
-    other = run_folder.RunOptions(**{**vars(options), "num_steps": 9})
+    other = run_options.RunOptions(**{**vars(options), "num_steps": 9})
     with pytest.raises(errors.UsageError, match="num_steps=4") as caught:
         run_folder.run(other)
     assert "num_steps=9" in str(caught.value)
@@ -150,7 +150,7 @@ def test_other_settings_are_refused(folder, options):
 def test_a_folder_with_other_things_is_refused(options, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(errors.UsageError, match="thesis.txt"):
-        run_folder.run(run_folder.RunOptions(**{**vars(options), "output_dir": str(tmp_path)}))
+        run_folder.run(run_options.RunOptions(**{**vars(options), "output_dir": str(tmp_path)}))
 
 
 @pytest.mark.parametrize(
@@ -163,18 +163,18 @@ def test_a_folder_with_other_things_is_refused(options, tmp_path):
 )
 def test_what_must_fail_fails_before_any_work(options, tmp_path, change, error, match):
     with pytest.raises(error, match=match):
-        run_folder.run(run_folder.RunOptions(**{**vars(options), "output_dir": str(tmp_path / "new"), **change}))
+        run_folder.run(run_options.RunOptions(**{**vars(options), "output_dir": str(tmp_path / "new"), **change}))
     assert not (tmp_path / "new" / "data").exists()
 
 
 def test_an_interrupted_run_without_a_named_folder_is_found_again(options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    unnamed = run_folder.RunOptions(**{**vars(options), "output_dir": None})
-    first = run_folder.choose_folder(unnamed, run_folder._settings(unnamed))
+    unnamed = run_options.RunOptions(**{**vars(options), "output_dir": None})
+    first = run_options.choose_folder(unnamed, run_options.settings_of(unnamed))
     assert str(first) == "runs/tiny"
     for folder, steps, finished in (("tiny", 4, True), ("tiny-2", 9, False), ("tiny-3", 4, False)):
-        settings = run_folder._settings(run_folder.RunOptions(**{**vars(unnamed), "num_steps": steps}))
+        settings = run_options.settings_of(run_options.RunOptions(**{**vars(unnamed), "num_steps": steps}))
         (tmp_path / "runs" / folder).mkdir(parents=True)
         state = {"settings": settings, "phases": {}, "finished": finished}
         (tmp_path / "runs" / folder / "run.json").write_text(json.dumps(state))
-    assert str(run_folder.choose_folder(unnamed, run_folder._settings(unnamed))) == "runs/tiny-3"
+    assert str(run_options.choose_folder(unnamed, run_options.settings_of(unnamed))) == "runs/tiny-3"

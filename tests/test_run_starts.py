@@ -8,7 +8,7 @@ import pytest
 from tests.dataset.scan.picture_set import save_pair, save_set
 from tests.zoo import servers
 from tests.zoo.test_cache import NAME, make_archive
-from tfodhelper import errors, run_folder, run_layout, storage
+from tfodhelper import errors, run_folder, run_layout, run_options, storage
 from tfodhelper.annotations.structures import Box
 from tfodhelper.cli import main
 from tfodhelper.records import result
@@ -135,28 +135,28 @@ def test_the_download_comes_after_the_images_and_before_the_configuration(
 
 def test_an_unnamed_folder_of_a_failed_start_is_used_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = run_folder.RunOptions(data_dir="photos", model="ssd_mobilenet_v1")
-    other = run_folder._settings(run_folder.RunOptions(data_dir="photos", model="ssd_mobilenet_v1", num_steps=9))
+    options = run_options.RunOptions(data_dir="photos", model="ssd_mobilenet_v1")
+    other = run_options.settings_of(run_options.RunOptions(data_dir="photos", model="ssd_mobilenet_v1", num_steps=9))
     folder = tmp_path / "runs" / "ssd_mobilenet_v1"
     folder.mkdir(parents=True)
     state = {"settings": other, "phases": {}, "finished": False}
     (folder / "run.json").write_text(json.dumps(state))
-    settings = run_folder._settings(options)
-    assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1"
+    settings = run_options.settings_of(options)
+    assert run_options.choose_folder(options, settings).name == "ssd_mobilenet_v1"
     monkeypatch.setattr(storage, "is_held", lambda path: True)  # by a process that is at work in it
-    assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
+    assert run_options.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     # with its images converted, it makes room for a run with the same images
     (folder / "run.json").write_text(json.dumps(state | {"phases": {"convert": {"seconds": 1.0}}}))
-    assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1"
+    assert run_options.choose_folder(options, settings).name == "ssd_mobilenet_v1"
     for change in ({"val_fraction": 0.5}, {"seed": 3}):
-        changed = run_folder.RunOptions(data_dir="photos", model="ssd_mobilenet_v1", **change)
-        assert run_folder.choose_folder(changed, run_folder._settings(changed)).name == "ssd_mobilenet_v1-2"
+        changed = run_options.RunOptions(data_dir="photos", model="ssd_mobilenet_v1", **change)
+        assert run_options.choose_folder(changed, run_options.settings_of(changed)).name == "ssd_mobilenet_v1-2"
     (folder / "run.json").write_text(
         json.dumps(state | {"phases": {name: {"seconds": 1.0} for name in ("convert", "config")}})
     )
-    assert run_folder.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
+    assert run_options.choose_folder(options, settings).name == "ssd_mobilenet_v1-2"
 
 
 def test_whether_a_folder_is_held(tmp_path):
@@ -170,10 +170,10 @@ def test_what_an_unfinished_conversion_left_is_removed(photos, tmp_path):
     folder = tmp_path / "out"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / result.UNFINISHED).touch()
-    former = run_folder._settings(run_folder.RunOptions(data_dir=photos, model="a"))
+    former = run_options.settings_of(run_options.RunOptions(data_dir=photos, model="a"))
     (folder / "run.json").write_text(json.dumps({"settings": former, "phases": {}, "finished": False}))
     assert run_folder._read_or_begin(folder, former)["settings"] == former and (folder / "data").exists()
-    later = run_folder._settings(run_folder.RunOptions(data_dir=photos, model="b"))
+    later = run_options.settings_of(run_options.RunOptions(data_dir=photos, model="b"))
     assert run_folder._read_or_begin(folder, later) == {"settings": later, "phases": {}, "finished": False}
     assert not (folder / "data").exists()
 

@@ -17,35 +17,22 @@ from tfodhelper import (
     environment,
     errors,
     events,
-    own_files,
     result_folder,
     run_layout,
+    run_options,
     run_summary,
     storage,
     terminal,
 )
-from tfodhelper.config.options import AUTO, ConfigOptions
-from tfodhelper.dataset.options import HEADER
-from tfodhelper.events import NotifyOptions
-from tfodhelper.options import Path, complete, option, options_of, pick
-from tfodhelper.records.options import ConvertOptions, RecordOptions
+from tfodhelper.config.options import AUTO
+from tfodhelper.options import pick
+from tfodhelper.records.options import ConvertOptions
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.version import __version__
 
 # In sizes of the checkpoint that training starts from: three of training, up to twice as large with the state of the
 # optimizer, the last and the best one, and two exports with a checkpoint and a SavedModel each.
 _CHECKPOINTS_ON_DISK = 3 * 2 + 2 + 2 * 2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(NotifyOptions, TrainOptions, ConfigOptions, RecordOptions):
-    """All that `run` is told: of the data, of the configuration and of the training."""
-
-    title = "Result"
-
-    output_dir: Path | None = option(
-        None, "The run folder; when omitted, runs/MODEL or the next free name.", may_change=True
-    )
 
 
 def run(options, is_part=False):
@@ -70,13 +57,13 @@ def run(options, is_part=False):
 def _run(options, is_part):
     options.check_model()
     options = options.located()
-    settings = _settings(options)
+    settings = run_options.settings_of(options)
     if options.strategy == "multi_worker":
         if not options.output_dir:
             raise errors.UsageError("--strategy=multi_worker needs --output_dir: a folder that all workers see")
         if not _is_chief():
             return _follow(options)
-    folder = choose_folder(options, settings)
+    folder = run_options.choose_folder(options, settings)
     if not is_part:
         events.note(folder=str(folder))
     if not (run_layout.read_state(folder) or {"finished": False})["finished"]:
@@ -117,7 +104,7 @@ def _read_or_begin(folder, settings):
     state = run_layout.read_state(folder)
     if state is None:
         return {"settings": settings, "phases": {}, "finished": False}
-    if not _differences(state["settings"], settings) or not _is_replaceable(state, settings):
+    if not run_options.differences(state["settings"], settings) or not run_options.is_replaceable(state, settings):
         return state
     progress = "with its converted images" if state["phases"] else "which had finished no phase"
     console.say(f"{folder}: this takes the place of an earlier start with other settings, {progress}")
@@ -145,91 +132,6 @@ def _follow(options):
         time.sleep(1)
     _train(options, folder, pipeline.read_pipeline(folder / "pipeline.config"))
     return folder
-
-
-def _settings(options):
-    """The settings that are stored, as JSON has them."""
-    return _arrange({each.name: each.to_json(getattr(options, each.name)) for each in options_of(RunOptions)})
-
-
-def _read_settings(stored):
-    """Stored settings under today's names; options that have been added since then have their defaults."""
-    # Where "validate" is missing, the images were validated as `convert` does it.
-    former = {"validate": HEADER} | stored["data"] | {name: stored[name] for name in stored if name != "data"}
-    return _arrange(complete(RunOptions, former))
-
-
-def _arrange(values):
-    """Settings with those of the data apart, whose paths are absolute; without those that may change."""
-    data = {each.name: each.absolute(values[each.name]) for each in options_of(RecordOptions) if each.name != "seed"}
-    passed_over = {*data, *(each.name for each in options_of(RunOptions) if each.may_change)}
-    return {"data": data} | {name: value for name, value in values.items() if name not in passed_over}
-
-
-def choose_folder(options, settings):
-    """The run folder: the one that is named, an unfinished one of the same settings, or the next free name.
-
-    A run that has finished no phase makes room for another one, and one that has converted its images for one with the
-    same images.
-
-    Raises:
-      UsageError: the named folder contains something else.
-    """
-    if options.output_dir:
-        return _check_named_folder(pathlib.Path(options.output_dir), settings)
-    name = options.model or pathlib.Path(options.pipeline_config_path).stem
-    free, number = None, 1
-    while True:
-        folder = pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}")
-        state = run_layout.read_state(folder)
-        if state is not None and not state["finished"] and not _differences(state["settings"], settings):
-            return folder
-        if free is None and state is not None and _is_replaceable(state, settings) and not storage.is_held(folder):
-            free = folder
-        if not folder.exists():
-            return free or folder
-        number += 1
-
-
-def _is_replaceable(state, settings):
-    """Whether nothing is lost if a corrected command takes the folder of a run: only its images may be converted."""
-    if state["finished"] or not set(state["phases"]) <= {"convert"}:
-        return False
-    of_data = {*settings["data"], "seed"}
-    return not state["phases"] or not of_data & set(_differences(state["settings"], settings))
-
-
-def _check_named_folder(folder, settings):
-    state = run_layout.read_state(folder)
-    if state is None:
-        if folder.is_dir():
-            own_files.remove_dead(folder)
-        strangers = (
-            [p.name for p in folder.iterdir() if p.name not in (".lock", "process.log")] if folder.is_dir() else []
-        )
-        if strangers:
-            raise errors.UsageError(
-                f"--output_dir={folder} contains other files",
-                expected="an empty folder, a new one, or that of an earlier start of the same command",
-                received=", ".join(sorted(strangers)[:5]),
-                fix="name another folder: existing files are never overwritten",
-            )
-        return folder
-    different = _differences(state["settings"], settings)
-    if different and not _is_replaceable(state, settings):
-        raise errors.UsageError(
-            f"--output_dir={folder} holds a run with other settings",
-            expected="; ".join(f"{key}={old!r}" for key, (old, _) in different.items()),
-            received="; ".join(f"{key}={new!r}" for key, (_, new) in different.items()),
-            fix="repeat the former flags to resume it, or name another folder",
-        )
-    return folder
-
-
-def _differences(stored, new):
-    """{name: (stored value, new value)} of the settings that differ."""
-    old, new = ({**settings["data"], **settings} for settings in (_read_settings(stored), new))
-    return {key: (old.get(key), new.get(key)) for key in {*old, *new} - {"data"} if old.get(key) != new.get(key)}
 
 
 def _start(folder, state):
@@ -359,7 +261,7 @@ def _report(folder):
 
     if not (folder / write.PAGE).exists():
         with console.phase("report"):
-            write.report_finished(folder, RunOptions)
+            write.report_finished(folder)
 
 
 def _numbers(result):

@@ -14,7 +14,7 @@ from tfodhelper.inputs import diagnose
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.prediction import tiled_predictor
 from tfodhelper.tiling import windows
-from tfodhelper.training import evaluation, jobs, summaries
+from tfodhelper.training import evaluation, job_inputs, jobs, summaries
 
 SUMMARIES = "eval_tiles"  # in the folder of the training
 _BATCH = 8  # tiles per call of the model
@@ -36,8 +36,8 @@ def evaluate(options):
       ConfigError, CheckpointError, DatasetError, ExportError, PredictionError.
     """
     pipeline, model_dir, dct = jobs.read_evaluation_job(options)
-    label_map = jobs.read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
-    num_images = jobs.check_eval_records(pipeline)
+    label_map = job_inputs.read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
+    num_images = job_inputs.check_eval_records(pipeline)
     tiling = windows.make_tiling(options)
     with jobs.process_log_in(model_dir):
         console.say(tiling.describe())

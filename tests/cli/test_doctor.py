@@ -108,9 +108,11 @@ def test_little_disk_is_told(answer, monkeypatch, tmp_path, capsys):
     assert "choose another disk" in capsys.readouterr().out
 
 
-def test_a_tensorflow_that_kills_its_process_is_an_answer(monkeypatch):
-    done = subprocess.CompletedProcess([], -4, stdout="", stderr="\nIllegal instruction\n")
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: done)
+def test_a_tensorflow_that_kills_its_process_is_an_answer(monkeypatch, tmp_path):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho Illegal instruction >&2\nkill -ILL $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
     assert doctor.run_probe() == {
         "errors": {"tensorflow": "its process ended with status -4: Illegal instruction"},
     }

@@ -16,7 +16,7 @@ PLACE = "    seed: int = options.seed_option()\n"  # any other place in `TrainOp
 
 SETTINGS = """
 import json, pathlib
-from tfodhelper import run_folder
+from tfodhelper import run_folder, run_options
 from tfodhelper.active_learning import workspace
 from tfodhelper.cli import active_flags, active_init, active_round, flagging, option_flags, run
 
@@ -26,27 +26,27 @@ def parse(verb, argv):
     return fv
 
 fv = parse(run, [*RUN_FLAGS, "--warm_up=7"])
-options = option_flags.read_options(fv, run_folder.RunOptions)
+options = option_flags.read_options(fv, run_options.RunOptions)
 pathlib.Path("run").mkdir()
 pathlib.Path("run/run.json").write_text(json.dumps({"settings": RUN, "phases": {}, "finished": False}))
-without = option_flags.read_options(parse(run, [*RUN_FLAGS, "--output_dir=run"]), run_folder.RunOptions)
+without = option_flags.read_options(parse(run, [*RUN_FLAGS, "--output_dir=run"]), run_options.RunOptions)
 settings = active_flags.read_settings(parse(active_init, [*INIT_FLAGS, "--warm_up=7"]))
 print(json.dumps({
-    "run": run_folder._settings(options)["warm_up"],
-    "resumed": str(run_folder.choose_folder(without, run_folder._settings(without))),
+    "run": run_options.settings_of(options)["warm_up"],
+    "resumed": str(run_options.choose_folder(without, run_options.settings_of(without))),
     "init": settings["training"]["warm_up"],
     "round": active_flags.read_changes(parse(active_round, ["--workspace=w", "--warm_up=8"])),
-    "training of a round": run_folder.RunOptions(data_dir="x", **settings["training"]).warm_up,
+    "training of a round": run_options.RunOptions(data_dir="x", **settings["training"]).warm_up,
 }))
 """
 
 LOOP = """
 import json, os, pathlib
-from tfodhelper import run_folder, tensorflow_setup
+from tfodhelper import run_folder, run_options, tensorflow_setup
 from tfodhelper.cli import flagging, main, option_flags, run
 tensorflow_setup.quiet_tensorflow()
 from tfodhelper.config import pipeline
-from tfodhelper.training import jobs, loop
+from tfodhelper.training import job_inputs, jobs, loop
 
 class Session:
     def __init__(self, pipeline, label_map, model_dir, options, *rest):
@@ -57,15 +57,15 @@ class Session:
 
 seen = []
 loop.Session = Session
-jobs.find_starting_point = jobs.read_matching_label_map = jobs.keep_sampling = lambda *rest: None
-jobs.check_records = jobs.check_eval_records = lambda *rest, **more: None
+job_inputs.find_starting_point = job_inputs.read_matching_label_map = jobs.keep_sampling = lambda *rest: None
+job_inputs.check_records = job_inputs.check_eval_records = lambda *rest, **more: None
 config = pathlib.Path("pipelines").resolve() / "ssd_mobilenet_v1_coco_2018_01_28.config"
 flags = ["--warm_up=7", "--checkpoint_every=5"]
 paths = [f"--pipeline_config_path={config}", "--model_dir=m", "--fine_tune_checkpoint=none"]
 status = main.main(["train", *paths, *flags])
 fv = flagging.make_flag_values(run)
 flagging.parse(fv, [*RUN_FLAGS, *flags])
-options = option_flags.read_options(fv, run_folder.RunOptions)
+options = option_flags.read_options(fv, run_options.RunOptions)
 run_folder._train(options, pathlib.Path("r"), pipeline.read_pipeline(config))
 print(json.dumps([status, seen]))
 """

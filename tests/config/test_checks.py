@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfodhelper import errors, families, run_folder
+from tfodhelper import errors, families, run_folder, run_options
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.config import augmentation_values, checks, configuration, pipeline
 from tfodhelper.config import options as config_options
@@ -149,7 +149,7 @@ def test_config_and_run_refuse_before_any_work(base, changes, words, tmp_path, n
     with pytest.raises(errors.ConfigError, match=words):
         configuration.check_start(config_options.ConfigOptions(**chosen))
     with pytest.raises(errors.ConfigError, match=words):
-        run_folder.run(run_folder.RunOptions(data_dir=tmp_path / "no images", output_dir=tmp_path / "run", **chosen))
+        run_folder.run(run_options.RunOptions(data_dir=tmp_path / "no images", output_dir=tmp_path / "run", **chosen))
 
 
 @EACH_WRONG

@@ -461,9 +461,9 @@ def test_optimizers():
 
 
 def test_what_is_frozen():
-    loop = pytest.importorskip("tfodhelper.training.loop")
+    task = pytest.importorskip("tfodhelper.training.task")
     recorder, reads = reading.record_reads(configuration([]))
-    loop.choose_frozen(recorder.train_config, None)
+    task.choose_frozen(recorder.train_config, None)
     assert {"train_config.freeze_variables", "train_config.update_trainable_variables"} <= reads
 
 

@@ -9,7 +9,6 @@ import tempfile
 from tests.mutation import array_mutators
 from tests.mutation import mutators as m
 from tests.mutation.base import JSON, TABLE, TEXT, Target, write
-from tfodhelper import run_folder
 from tfodhelper.metrics import analysis_file, detection_file, overlaps
 from tfodhelper.reporting import compare, labelled_boxes, page, run_facts, worst_pictures
 from tfodhelper.reporting import write as writing
@@ -43,7 +42,7 @@ def _file(name):
         if facts.analysis is not None:
             cards = worst_pictures.make_cards(facts.analysis, facts.read_detections(), None)
         labelled_boxes.read_labelled_boxes(facts.data, facts.manifest)
-        flags = page.repeating_flags(facts, run_folder.RunOptions)
+        flags = page.repeating_flags(facts)
         page.write_page(folder / "report.html", facts, pictures, cards, flags, {"environment": "was not recorded"})
         for path, content in _run().items():
             write(folder, f"whole/{path}", content)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.dataset.scan.picture_set import save_pair, save_set
 from tests.records.conversions import contents, convert_set
-from tfodhelper import errors, run_folder
+from tfodhelper import errors, run_folder, run_options
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations.structures import Box
 from tfodhelper.config import generate
@@ -184,7 +184,7 @@ def test_an_edited_manifest_is_explained(change, made, tmp_path):
 def test_a_run_does_not_go_past_a_cut_label_map(tmp_path, monkeypatch):
     """Stopped after the conversion; then the label map loses its last class."""
     data = save_set(tmp_path / "data", ["cat", "dog", "bird"], 4)
-    options = run_folder.RunOptions(
+    options = run_options.RunOptions(
         data_dir=data, model="ssd_mobilenet_v1", fine_tune_checkpoint="none", num_steps=1, output_dir=tmp_path / "run"
     )
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from tfodhelper import run_folder, run_layout, storage
+from tfodhelper import run_layout, run_options, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.cli import main
 from tfodhelper.dataset import shapes
@@ -35,7 +35,7 @@ def make_run(folder, seed=0, steps=20, images=12):
     assert main.main(["config", f"--data_dir={folder / 'data'}", f"--output_dir={folder}", *flags]) == 0
     record = add_evaluation(folder, seed, steps)
     numbers = {name: record["metrics"][f"DetectionBoxes_Precision/{name}"] for name in ("mAP", "mAP@.50IOU")}
-    options = run_folder.RunOptions(
+    options = run_options.RunOptions(
         data_dir=str(pictures),
         val_fraction=0.5,
         model=MODEL,
@@ -46,7 +46,7 @@ def make_run(folder, seed=0, steps=20, images=12):
     )
     result = {name: {"step": steps, **numbers} for name in ("best", "last")}
     state = {
-        "settings": run_folder._settings(options),
+        "settings": run_options.settings_of(options),
         "phases": {name: {"seconds": 1.5} for name in ("convert", "config", "train", "export")},
         "finished": True,
         "environment": {"Python": "3"},

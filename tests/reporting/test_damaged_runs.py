@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.reporting import stored_run
-from tfodhelper import errors, run_folder
+from tfodhelper import errors, run_options
 from tfodhelper.metrics import analysis_file, detection_file
 from tfodhelper.reporting import compare, run_facts
 
@@ -50,7 +50,7 @@ def test_a_damaged_state_is_named(run, change_state, words):
 
 def test_settings_of_another_kind_are_named():
     with pytest.raises(errors.StorageError, match="overrides: a list of texts"):
-        run_facts.command_flags({"overrides": True}, run_folder.RunOptions)
+        run_facts.command_flags({"overrides": True}, run_options.RunOptions)
 
 
 @pytest.mark.parametrize("more", [{"train": {"Loss/total_loss": []}}, {"seconds": "1"}, {"seconds": float("inf")}])

@@ -9,7 +9,7 @@ from lxml import html
 
 import tfodhelper
 from tests.reporting import stored_run
-from tfodhelper import errors, options, run_folder, run_layout
+from tfodhelper import errors, options, run_layout, run_options
 from tfodhelper.cli import flagging, main, option_flags
 from tfodhelper.cli import run as run_verb
 from tfodhelper.metrics import detection_file
@@ -133,9 +133,9 @@ def test_the_command_on_the_page_repeats_the_run(page, folder):
     words = shlex.split(command)
     fv = flagging.make_flag_values(run_verb)
     flagging.parse(fv, words[words.index("run") + 1 :])
-    repeated = option_flags.read_options(fv, run_folder.RunOptions)
+    repeated = option_flags.read_options(fv, run_options.RunOptions)
     assert repeated.output_dir.endswith("first-again")
-    assert run_folder._settings(repeated) == run_layout.read_state(folder)["settings"]
+    assert run_options.settings_of(repeated) == run_layout.read_state(folder)["settings"]
 
 
 def test_names_of_classes_and_files_are_only_text(folder, tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_names_of_classes_and_files_are_only_text(folder, tmp_path, monkeypatch)
         return facts
 
     monkeypatch.setattr(run_facts, "read_run", renamed)
-    write.write_report(folder, run_folder.RunOptions)
+    write.write_report(folder)
     text = (folder / write.PAGE).read_text(encoding="utf-8")
     assert "<img src=x" not in text and "&lt;img src=x onerror=alert(1)&gt;" in text
     assert not html.fromstring(text).xpath("//*[@onerror]")
@@ -182,7 +182,7 @@ def test_what_is_not_a_finished_run_is_refused(tmp_path, capsys, kind):
 def test_flags_of_every_kind_are_repeated():
     flags = run_facts.command_flags(
         {"num_steps": 5, "overrides": ["a=1", "b=2"], "strict": True, "seed": 0, "unknown": 3, "val_fraction": 0.2},
-        run_folder.RunOptions,
+        run_options.RunOptions,
     )
     assert sorted(flags) == ["--num_steps=5", "--set=a=1", "--set=b=2", "--strict"]
-    assert {option.flag for option in options.options_of(run_folder.RunOptions)} >= {"num_steps", "set", "strict"}
+    assert {option.flag for option in options.options_of(run_options.RunOptions)} >= {"num_steps", "set", "strict"}

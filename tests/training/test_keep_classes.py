@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.shared_data import shared, unpack_shared
-from tfodhelper import run_folder
+from tfodhelper import run_folder, run_options
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
@@ -53,7 +53,7 @@ def photos(tmp_path_factory):
 
 def run(photos, checkpoint, folder, **others):
     """The evaluations of a run, oldest first, and what is printed of it."""
-    options = run_folder.RunOptions(
+    options = run_options.RunOptions(
         data_dir=photos,
         train_list=photos / "train.txt",
         val_list=photos / "val.txt",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.training import tiny
-from tfodhelper import console, errors, run_folder, terminal
+from tfodhelper import console, errors, run_folder, run_options, terminal
 from tfodhelper.config import configuration, generate
 from tfodhelper.config import options as config_options
 from tfodhelper.config import pipeline as pipelines
@@ -147,7 +147,7 @@ def test_the_number_is_kept_and_not_measured_again(data, tmp_path, clock, capsys
         (TrainJobOptions, {"num_steps": 5}, "--num_steps cannot be combined with --time"),
         (TrainJobOptions, {"overrides": ("train_config.num_steps=5",)}, "--set train_config.num_steps cannot be"),
         (TrainJobOptions, {"strategy": "multi_worker"}, "--time cannot be combined with --strategy=multi_worker"),
-        (run_folder.RunOptions, {"num_steps": 5}, "--num_steps cannot be combined with --time"),
+        (run_options.RunOptions, {"num_steps": 5}, "--num_steps cannot be combined with --time"),
     ],
 )
 def test_what_cannot_be_combined_is_an_error(kind, changes, match):
@@ -173,7 +173,7 @@ def test_the_schedule_is_the_one_of_that_number_of_steps_from_the_first_step_on(
     num_steps = jobs.fit_to_time(nominal, tmp_path, OPTIONS, clock).num_steps
     assert num_steps != nominal.train_config.num_steps
 
-    options = run_folder.RunOptions(model=model, fine_tune_checkpoint="none", data_dir="d", time=0.5)
+    options = run_options.RunOptions(model=model, fine_tune_checkpoint="none", data_dir="d", time=0.5)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "time.json").rename(tmp_path / "checkpoints" / "time.json")
     in_time = run_folder._config(options, tmp_path, start, data.output_dir)
@@ -219,12 +219,12 @@ def test_nothing_is_printed_or_logged_inside_a_muted_block(tmp_path, capsys):
 
 
 @pytest.fixture(scope="module")
-def run_options(tmp_path_factory):
+def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     shapes.draw_dataset(folder / "images", 20, seed=4)
     template = tiny.make_pipeline(tiny.make_data(folder / "other", 12))
     pipelines.write_pipeline(folder / "tiny.config", template)
-    return run_folder.RunOptions(
+    return run_options.RunOptions(
         data_dir=str(folder / "images"),
         pipeline_config_path=str(folder / "tiny.config"),
         batch_size=4,
@@ -237,12 +237,10 @@ def run_options(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run_with_too_little_time_does_the_least_and_is_resumed_with_the_same_number(
-    run_options, capsys, monkeypatch
-):
+def test_a_run_with_too_little_time_does_the_least_and_is_resumed_with_the_same_number(job, capsys, monkeypatch):
     """With a real trial: what it prints and what it leaves behind is nothing."""
     monkeypatch.setattr(time_budget, "LEAST_STEPS", 7)
-    folder = run_folder.run(run_options)
+    folder = run_folder.run(job)
     said = capsys.readouterr()
     assert "not even 7 steps fit" in said.err
     assert said.out.count("strategy: OneDevice") == 1 and "--time=0.001: this start took" in said.out
@@ -257,7 +255,7 @@ def test_a_run_with_too_little_time_does_the_least_and_is_resumed_with_the_same_
     del state["result"], state["phases"]["export"], state["phases"]["train"]
     (folder / "run.json").write_text(json.dumps(state))
     monkeypatch.setattr(trial, "open_trial", lambda *rest: pytest.fail("measured again"))
-    assert run_folder.run(run_options) == folder
+    assert run_folder.run(job) == folder
     assert pipelines.read_pipeline(folder / "pipeline.config") == pipeline
     with pytest.raises(errors.UsageError, match="other settings"):
-        run_folder.run(dataclasses.replace(run_options, time=2.0))
+        run_folder.run(dataclasses.replace(job, time=2.0))

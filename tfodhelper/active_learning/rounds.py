@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 
-from tfodhelper import console, errors, events, own_files, run_folder, spelling, storage
+from tfodhelper import console, errors, events, own_files, run_folder, run_options, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import round_settings
 from tfodhelper.active_learning import workspace as workspaces
@@ -180,7 +180,7 @@ def _train(space, round_):
     if earlier and round_.settings["retrain"] == CONTINUE:
         training["fine_tune_checkpoint"] = str((earlier[-1].model_dir / "checkpoint").absolute())
         overrides = (*overrides, "train_config.fine_tune_checkpoint_type=full")
-    options = run_folder.RunOptions(
+    options = run_options.RunOptions(
         data_dir=space.set_dir.absolute(),
         train_list=train_list.absolute(),
         val_list=space.validation_list.absolute(),

@@ -12,12 +12,12 @@ from tfodhelper.api.results import (
     CheckResult,
     Evaluation,
     ExplainResult,
-    ModelFigures,
     RunComparison,
     RunResult,
     TrainResult,
 )
 from tfodhelper.benchmarking.options import BenchmarkOptions
+from tfodhelper.benchmarking.result import ModelFigures
 from tfodhelper.config.options import WriteConfigOptions
 from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.explaining.options import ExplainOptions
@@ -26,7 +26,7 @@ from tfodhelper.records.options import ConvertOptions
 from tfodhelper.records.result import ConvertResult
 from tfodhelper.reporting.options import CompareOptions, ReportOptions
 from tfodhelper.review.options import ReviewOptions
-from tfodhelper.run_folder import RunOptions
+from tfodhelper.run_options import RunOptions
 from tfodhelper.training.options import TrainJobOptions
 
 
@@ -245,7 +245,7 @@ def report(options: ReportOptions) -> list[pathlib.Path]:
     """
     from tfodhelper.reporting import write
 
-    return [write.write_report(folder, RunOptions) for folder in options.folders]
+    return [write.write_report(folder) for folder in options.folders]
 
 
 @takes_fields_of(CompareOptions)
@@ -288,7 +288,7 @@ def benchmark(options: BenchmarkOptions) -> list[ModelFigures]:
     """
     from tfodhelper.benchmarking import compare_models
 
-    return [ModelFigures(**dataclasses.asdict(each)) for each in compare_models.benchmark(options)]
+    return compare_models.benchmark(options)
 
 
 def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:

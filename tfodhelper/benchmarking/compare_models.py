@@ -4,11 +4,20 @@ import dataclasses
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
-from tfodhelper import console, environment, errors, plain_text, provenance, result_folder, run_layout, sheets, storage
+from tfodhelper import (
+    child_process,
+    console,
+    environment,
+    errors,
+    provenance,
+    result_folder,
+    run_layout,
+    sheets,
+    storage,
+)
 from tfodhelper.benchmarking import measure
+from tfodhelper.benchmarking.result import ModelFigures
 from tfodhelper.config import label_maps
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import VALIDATE
@@ -20,34 +29,6 @@ _MIB = 1 << 20
 _HEADER = ("model", "mAP", "mAP@.50IOU", "ms per image", "90 % below, ms", "memory, MiB", "size, MiB", "load, s")
 
 
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """What was measured of a model; None stands for what could not be.
-
-    Attributes:
-      model: path as given.
-      num_bytes: size of the file, or of graph and variables of a SavedModel.
-      load_s: seconds until the model could be called.
-      image_ms: median milliseconds from a decoded image to its detections, one image per call.
-      image_ms_90: 90 % of the calls took at most that.
-      num_timed: calls.
-      memory_bytes: the most memory that the process of the model occupied.
-      mean_ap, mean_ap_50: COCO's.
-      num_images: images on which they were measured.
-    """
-
-    model: str
-    num_bytes: int
-    load_s: float
-    image_ms: float
-    image_ms_90: float
-    num_timed: int
-    memory_bytes: int | None
-    mean_ap: float | None
-    mean_ap_50: float | None
-    num_images: int
-
-
 def benchmark(options):
     """Measures models, prints the table and, if a folder is named, writes it.
 
@@ -55,7 +36,7 @@ def benchmark(options):
       options: `BenchmarkOptions`.
 
     Returns:
-      List of `Measured`, in the order of the models; those that could not be measured are left out, with a warning.
+      List of `ModelFigures`, in the order of the models; those that could not be measured are left out, with a warning.
 
     Raises:
       UsageError, PredictionError, DatasetError, StorageError: a model or the images do not exist, or no model could be
@@ -85,7 +66,7 @@ def benchmark(options):
             problems.append(answer["error"])
             console.warn(f"{model}: could not be measured: {answer['error']}")
         else:
-            measured.append(Measured(str(model), measure.size_of(saved_models.find_model(model)), **answer))
+            measured.append(ModelFigures(str(model), measure.size_of(saved_models.find_model(model)), **answer))
     if not measured:
         raise errors.PredictionError("no model could be measured", received=problems[0].splitlines()[0])
     console.say("")
@@ -116,22 +97,11 @@ def _find_data(folder):
 
 def _run(request):
     """The answer of a process that measures one model."""
-    paths = [str(pathlib.Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "tfodhelper.benchmarking.measure"]
-    with subprocess.Popen(
-        command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            output, messages = process.communicate(json.dumps(request))
-        except BaseException:
-            process.kill()
-            raise
-    answers = [line for line in output.splitlines() if line.startswith(measure.ANSWER)]
+    lines, ending = child_process.run_module("benchmarking.measure", request)
+    answers = [line for line in lines if line.startswith(measure.ANSWER)]
     if answers:
         return json.loads(answers[-1].removeprefix(measure.ANSWER))
-    last = (messages.strip().splitlines() or ["no message"])[-1]
-    return {"error": f"its process ended with status {process.returncode}: {plain_text.one_line(last)}"}
+    return {"error": ending or "its process gave no answer"}
 
 
 def _rows(measured):
@@ -166,7 +136,7 @@ def _describe(measured):
 
 def _write(folder, measured):
     storage.write_json(folder / VALUES, {"models": [dataclasses.asdict(each) for each in measured]})
-    fields = [field.name for field in dataclasses.fields(Measured)]
+    fields = [field.name for field in dataclasses.fields(ModelFigures)]
     sheets.write_csv(folder / TABLE, fields, [[getattr(each, name) for name in fields] for each in measured])
     html.write_page(
         folder / PAGE,

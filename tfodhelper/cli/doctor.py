@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 
-from tfodhelper import console, machine_memory, options
+from tfodhelper import child_process, console, machine_memory, options
 from tfodhelper.version import __version__
 
 # As in setup.cfg, which a test compares: a checkout that was never installed has no metadata to ask.
@@ -158,19 +158,14 @@ def run_probe():
     Returns:
       What it found; {"errors": {"tensorflow": why}} when the process did not answer.
     """
-    root = str(pathlib.Path(__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "tfodhelper.cli.probe"]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S)
+        lines, ending = child_process.run_module("cli.probe", timeout_s=_PROBE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return {"errors": {"tensorflow": f"no answer in {_PROBE_TIMEOUT_S} s"}}
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return {"errors": {"tensorflow": f"its process ended with status {done.returncode}: {last}"}}
-    return json.loads(lines[-1])
+    answers = [line for line in lines if line.startswith("{")]
+    if ending or not answers:
+        return {"errors": {"tensorflow": ending or "its process gave no answer"}}
+    return json.loads(answers[-1])
 
 
 def describe_devices(probed):

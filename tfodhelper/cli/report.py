@@ -8,7 +8,6 @@ confusion, errors by kind, the worst images with their boxes, the speed, the env
 command that repeats the run. The folder figures/ receives its pictures.
 """
 
-from tfodhelper import run_folder
 from tfodhelper.cli import option_flags
 from tfodhelper.reporting.options import ReportOptions
 
@@ -24,4 +23,4 @@ def main(fv, args):
     from tfodhelper.reporting import write
 
     for folder in options.folders:
-        write.write_report(folder, run_folder.RunOptions)
+        write.write_report(folder)

@@ -7,16 +7,16 @@ looked for in the current folder. Everything goes into one run folder, runs/MODE
 Nothing is ever overwritten; the same command resumes a run that was interrupted.
 """
 
-from tfodhelper import run_folder
+from tfodhelper import run_folder, run_options
 from tfodhelper.cli import flagging, option_flags
 
 
 def define_flags(fv):
     """Defines the flags of this verb."""
-    option_flags.define_flags(fv, run_folder.RunOptions)
+    option_flags.define_flags(fv, run_options.RunOptions)
 
 
 def main(fv, args):
     """Runs the verb."""
     flagging.refuse_arguments(args)
-    run_folder.run(option_flags.read_options(fv, run_folder.RunOptions))
+    run_folder.run(option_flags.read_options(fv, run_options.RunOptions))

@@ -1,5 +1,7 @@
 """From `eval_config` to metrics: the only reader of the configuration in this layer."""
 
+import functools
+
 from tfodhelper import errors
 from tfodhelper.metrics import (
     coco,
@@ -13,19 +15,9 @@ from tfodhelper.metrics import (
 )
 
 
-def _build_coco(eval_config, categories, iou_threshold):
+def _build_coco(eval_config, categories, iou_threshold, kind=coco.CocoDetectionMetrics):
     del iou_threshold  # COCO has its own ones
-    return coco.CocoDetectionMetrics(
-        categories,
-        per_category=eval_config.include_metrics_per_category,
-        all_per_category=eval_config.all_metrics_per_category,
-        super_categories=eval_values.super_categories_of(eval_config),
-    )
-
-
-def _build_coco_masks(eval_config, categories, iou_threshold):
-    del iou_threshold
-    return coco_masks.CocoMaskMetrics(
+    return kind(
         categories,
         per_category=eval_config.include_metrics_per_category,
         all_per_category=eval_config.all_metrics_per_category,
@@ -77,7 +69,7 @@ def _build_open_images_challenge(eval_config, categories, iou_threshold):
 
 METRICS = {
     eval_values.COCO: _build_coco,
-    eval_values.COCO_MASKS: _build_coco_masks,
+    eval_values.COCO_MASKS: functools.partial(_build_coco, kind=coco_masks.CocoMaskMetrics),
     eval_values.PASCAL_VOC: _build_pascal,
     eval_values.PASCAL_VOC_2007: _build_pascal_2007,
     eval_values.WEIGHTED_PASCAL_VOC: _build_weighted_pascal,

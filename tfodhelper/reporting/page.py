@@ -8,6 +8,7 @@ from tfodhelper.annotations import findings
 from tfodhelper.dataset.split.split import SPLITS
 from tfodhelper.render import html
 from tfodhelper.reporting import run_facts
+from tfodhelper.run_options import RunOptions
 
 _MAP = "DetectionBoxes_Precision/mAP"
 _FIGURES = {
@@ -237,7 +238,7 @@ def _speed_table(facts, result):
     return Table(("what", "time"), rows)
 
 
-def repeating_flags(facts, kind):
+def repeating_flags(facts):
     """The flags of the command that repeats a run, with a free name for its folder."""
-    folder = facts.folder
-    return [*run_facts.command_flags(facts.settings, kind), f"--output_dir={folder.with_name(folder.name + '-again')}"]
+    flags = run_facts.command_flags(facts.settings, RunOptions)
+    return [*flags, f"--output_dir={facts.folder.with_name(facts.folder.name + '-again')}"]

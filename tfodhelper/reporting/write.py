@@ -11,12 +11,11 @@ _CARDS = ("images", "false_positives", "misses")
 _BATCHES = ("train_batch.jpg", "validation_batch.jpg")  # that the training has drawn
 
 
-def write_report(folder, kind):
+def write_report(folder):
     """Writes figures/ and report.html into a run folder; those of an earlier call are replaced.
 
     Args:
       folder: of a finished run.
-      kind: the options class of runs, for the command that repeats it.
 
     Returns:
       Path of the page.
@@ -35,15 +34,15 @@ def write_report(folder, kind):
         _write_cards(facts, cards)
     path = facts.folder / PAGE
     environment = facts.state.get("environment") or {"environment": "was not recorded"}
-    page.write_page(path, facts, pictures, cards, page.repeating_flags(facts, kind), environment)
+    page.write_page(path, facts, pictures, cards, page.repeating_flags(facts), environment)
     console.say(f"{path}: all about this run on one page; the pictures are in {facts.folder / FIGURES}")
     return path
 
 
-def report_finished(folder, kind):
+def report_finished(folder):
     """Writes the report of a run that has just finished; what goes wrong costs the report alone."""
     try:
-        write_report(folder, kind)
+        write_report(folder)
     except errors.TfodhelperError as error:
         console.warn(f"{folder}: the report could not be written; `tfodhelper report` tries again: {error}")
 

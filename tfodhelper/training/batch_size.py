@@ -6,12 +6,8 @@ job continues.
 """
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
-from tfodhelper import console, errors, families, machine_memory, spelling
+from tfodhelper import child_process, console, errors, families, machine_memory, spelling
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.families import input_size
 from tfodhelper.training.options import TrainOptions
@@ -64,20 +60,8 @@ def find_batch_size(pipeline, num_images, options=None):
 
 def _run_trial(trial):
     """(what the process reported, line by line; why it ended, if it failed)."""
-    paths = [str(pathlib.Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "tfodhelper.training.trial_steps"]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            output, messages = process.communicate(json.dumps(trial))
-        except BaseException:
-            process.kill()
-            raise
-    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{") and line.endswith("}")]
-    last = (messages.strip().splitlines() or ["no message"])[-1]
-    return lines, f"its process ended with status {process.returncode}: {last}" if process.returncode else None
+    lines, ending = child_process.run_module("training.trial_steps", trial)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")], ending
 
 
 def _choose(steps, ending, size):

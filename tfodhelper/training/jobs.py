@@ -1,24 +1,23 @@
 """Training and evaluation of one model folder, from a pipeline.config to a result."""
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 import time
 
 import tensorflow as tf
 
-from tfodhelper import console, errors, events, families, jpeg_dct, run_layout, state_files, storage
+from tfodhelper import console, errors, events, jpeg_dct, run_layout, state_files, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import find, save, whole
 from tfodhelper.config import checks, overrides
 from tfodhelper.config import options as config_options
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.inputs import build as inputs_build
-from tfodhelper.inputs import left_out, sampling
+from tfodhelper.inputs import sampling
 from tfodhelper.metrics import eval_values
 from tfodhelper.options import pick
-from tfodhelper.training import compilation, evaluation, loop, patience, strategy, time_budget, trial
+from tfodhelper.training import compilation, evaluation, job_inputs, loop, strategy, time_budget, trial
 from tfodhelper.training.options import TrainOptions
 from tfodhelper.training.task import StartingPoint
 
@@ -26,7 +25,6 @@ SAMPLING = "sampling.json"  # in a model folder: which classes an epoch sees
 _SAMPLING_FORM = state_files.StateForm(
     "the sampling of a training", {"mode": str}, "restore the file from a copy, or remove it and repeat the same flags"
 )
-_UNFILLED = "PATH_TO_BE_CONFIGURED"
 
 
 def train(options):
@@ -139,7 +137,7 @@ def train_model(pipeline, model_dir, options, only_evaluates=False):
             "train_config.num_steps: the number of training steps is not set",
             fix="--num_steps=N; 0 only evaluates the starting weights",
         )
-    starting_point, label_map, num_validation = _check_inputs(pipeline, options)
+    starting_point, label_map, num_validation = job_inputs.check_inputs(pipeline, options)
     model_dir = storage.make_folder(model_dir)
     is_chief = strategy.is_chief_process(options.strategy)
     with storage.hold(model_dir) if is_chief else contextlib.nullcontext():
@@ -150,21 +148,6 @@ def train_model(pipeline, model_dir, options, only_evaluates=False):
         keep_jpeg_dct(model_dir, options.jpeg_dct, is_chief)
         session = loop.Session(pipeline, label_map, model_dir, options, starting_point, num_validation)
         return session.train()
-
-
-def _check_inputs(pipeline, options):
-    """(`StartingPoint`, `LabelMap`, number of validation images) of a training, after all checks of its inputs."""
-    starting_point = find_starting_point(pipeline.train_config)
-    label_map = read_matching_label_map(pipeline, pipeline.train_input_reader, "train_input_reader")
-    options.check_end()
-    patience.check_metric(options, pipeline, label_map)
-    compilation.check_images(options, pipeline)
-    if options.keep_classes:
-        starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
-    max_boxes = inputs_build.max_training_boxes(pipeline)
-    reader, wants_masks = pipeline.train_input_reader, _wants_masks(pipeline)
-    check_records(reader, "train_input_reader", label_map, True, max_boxes, wants_masks)
-    return starting_point, label_map, check_eval_records(pipeline)
 
 
 def fit_to_time(pipeline, model_dir, options, clock=time.monotonic):
@@ -185,7 +168,7 @@ def fit_to_time(pipeline, model_dir, options, clock=time.monotonic):
     kept = time_budget.find_kept(model_dir, options.time)
     if kept is not None or options.time is None:
         return kept
-    starting_point, label_map, num_validation = _check_inputs(pipeline, options)
+    starting_point, label_map, num_validation = job_inputs.check_inputs(pipeline, options)
     model_dir = storage.make_folder(model_dir)
     with storage.hold(model_dir):
         console.say(f"--time={options.time:g}: measuring how long steps and an evaluation take")
@@ -197,18 +180,6 @@ def fit_to_time(pipeline, model_dir, options, clock=time.monotonic):
         time_budget.warn_of_least(fitting)
         time_budget.keep_fit(model_dir, fitting)
     return fitting
-
-
-def _keep_classes(starting_point, label_map, checkpoint_label_map):
-    if starting_point.checkpoint is None:
-        raise errors.UsageError(
-            "--keep_classes needs a checkpoint whose classes are kept",
-            received="training from scratch",
-            fix="--fine_tune_checkpoint=PATH, or leave out --keep_classes",
-        )
-    return dataclasses.replace(
-        starting_point, keeps_classes=True, label_map=label_map, checkpoint_label_map=checkpoint_label_map
-    )
 
 
 def keep_sampling(input_reader, model_dir, options, is_chief=True):
@@ -280,9 +251,9 @@ def evaluate_model(pipeline, model_dir, options, checkpoint=None, timeout_s=0.0,
     Yields:
       (step, {tag: value}).
     """
-    label_map = read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
+    label_map = job_inputs.read_matching_label_map(pipeline, pipeline.eval_input_reader[0], "eval_input_reader")
     compilation.check_images(options, pipeline)
-    num_images = check_eval_records(pipeline)
+    num_images = job_inputs.check_eval_records(pipeline)
     prefixes = find_whole_ones(checkpoint or model_dir, timeout_s)
     session = loop.Session(pipeline, label_map, model_dir, options, StartingPoint(), num_images, train=False)
     session.build_evaluation = build
@@ -315,72 +286,6 @@ def _wait_for_whole_ones(where, timeout_s):
             yield prefix
         else:  # a later one may be whole
             console.warn(f"{prefix}: this checkpoint is damaged ({problem}) and is not evaluated")
-
-
-def find_starting_point(train_config):
-    """Where the weights come from, as `train_config` says.
-
-    Raises:
-      ConfigError: the path has not been filled in.
-    """
-    path = train_config.fine_tune_checkpoint
-    if _UNFILLED in path:
-        raise errors.ConfigError(
-            "train_config.fine_tune_checkpoint has not been filled in",
-            received=path,
-            fix="--fine_tune_checkpoint=zoo, a path, or none to train from scratch",
-        )
-    if not path:
-        return StartingPoint()
-    return StartingPoint(whole.find_whole(path), pipelines.fine_tune_checkpoint_type(train_config))
-
-
-def read_matching_label_map(pipeline, input_reader, name):
-    """Reads the label map of an input reader and compares it with the model's number of classes.
-
-    Raises:
-      ConfigError: they differ, or no label map is named.
-    """
-    if not input_reader.label_map_path or _UNFILLED in input_reader.label_map_path:
-        raise errors.ConfigError(f"{name}.label_map_path: no label map named", fix="set it with `tfodhelper config`")
-    label_map = label_maps.read_label_map(input_reader.label_map_path)
-    family = families.family_of(pipeline.model)
-    num_classes = family.architecture(pipeline.model).num_classes
-    if label_map.num_classes != num_classes:
-        raise errors.ConfigError(
-            f"model.{family.name}.num_classes and {input_reader.label_map_path} do not match",
-            expected=f"{label_map.num_classes}, the largest id of the label map",
-            received=num_classes,
-            fix=f"--set model.{family.name}.num_classes={label_map.num_classes}",
-        )
-    return label_map
-
-
-def check_eval_records(pipeline):
-    """Number of validation images, see `check_records`; without a label map of their own, ids alone are read."""
-    input_reader = pipeline.eval_input_reader[0]
-    label_map = label_maps.read_label_map(input_reader.label_map_path) if input_reader.label_map_path else None
-    max_boxes = inputs_build.max_evaluation_boxes(pipeline)
-    return check_records(input_reader, "eval_input_reader", label_map, False, max_boxes, _wants_masks(pipeline))
-
-
-def _wants_masks(pipeline):
-    return families.MASKS in families.family_of(pipeline.model).outputs(pipeline.model)
-
-
-def check_records(input_reader, name, label_map, needs_boxes, max_boxes=None, wants_masks=False):
-    """Number of records of an input reader, whose boxes are checked first: see `left_out.check_records`.
-
-    Raises:
-      ConfigError: no path is named.
-      DatasetError: there are no files, the files are empty, or no box in them can be used.
-    """
-    patterns = list(input_reader.tf_record_input_reader.input_path)
-    if not patterns or any(_UNFILLED in pattern for pattern in patterns):
-        raise errors.ConfigError(
-            f"{name}.tf_record_input_reader.input_path: no records named", fix="set it with `tfodhelper config`"
-        )
-    return left_out.check_records(input_reader, name, label_map, needs_boxes, max_boxes, wants_masks).num_records
 
 
 def say_evaluation(step, metrics):

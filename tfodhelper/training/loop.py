@@ -12,7 +12,7 @@ from official.core import config_definitions
 from tfodhelper import console, errors, events, families, own_files, run_layout, spelling, storage
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
 from tfodhelper.inputs import diagnose, sampling
-from tfodhelper.models import freezing, normalization
+from tfodhelper.models import normalization
 from tfodhelper.training import (
     analysis_summaries,
     batch_pictures,
@@ -105,7 +105,7 @@ class Session:
             self.start_step,
             sampling.Sampling(self.options.sampling, self.options.negatives),
             self.options.jpeg_dct,
-            choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
+            training_task.choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
             self.precision if train else "float32",
             **compilation.choose(self.options, self.pipeline, self.strategy),
         )
@@ -394,8 +394,3 @@ class Session:
         """The checkpoint of a folder of weights, which the chief has written; None if there is none."""
         newest = find.find_newest_in(self.model_dir / name)
         return whole.find_whole(self.model_dir / name) if newest and self.is_chief else newest
-
-
-def choose_frozen(train_config, part):
-    """A `freezing.Choice` from a TrainConfig message and --freeze."""
-    return freezing.Choice(part, tuple(train_config.freeze_variables), tuple(train_config.update_trainable_variables))

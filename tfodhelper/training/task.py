@@ -279,3 +279,8 @@ def _score_threshold(model):
     if model.num_classes < _MANY_CLASSES or isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return None
     return 0.0
+
+
+def choose_frozen(train_config, part):
+    """A `freezing.Choice` from a TrainConfig message and --freeze."""
+    return freezing.Choice(part, tuple(train_config.freeze_variables), tuple(train_config.update_trainable_variables))

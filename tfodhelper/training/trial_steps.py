@@ -75,10 +75,10 @@ def _build_step(trial):
     from tfodhelper.config import pipeline as pipelines
     from tfodhelper.fields import Groundtruth, Inputs
     from tfodhelper.inputs import build as inputs_build
-    from tfodhelper.training import loop, optimizers, task
+    from tfodhelper.training import optimizers, task
 
     pipeline = pipelines.parse_pipeline(trial["pipeline"])
-    choice = loop.choose_frozen(pipeline.train_config, trial["options"]["freeze"])
+    choice = task.choose_frozen(pipeline.train_config, trial["options"]["freeze"])
     precision = trial["options"]["precision"]
     tasks = task.DetectionTask(
         config_definitions.TaskConfig(), pipeline, task.StartingPoint(), choice=choice, precision=precision
