@@ -486,6 +486,8 @@ def test_input_readers(tmp_path):
         "read_block_length=1",
         "max_number_of_boxes=3",
         "drop_remainder=false",
+        "load_instance_masks=true",
+        "mask_type=PNG_MASKS",
     ]
     readers = ("train_input_reader", "eval_input_reader")
     message = configuration([f"{reader}.{setting}" for reader in readers for setting in settings])

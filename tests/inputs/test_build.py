@@ -76,6 +76,7 @@ def test_training_batch_has_static_shapes_and_the_fields_dtypes(records):
         Groundtruth.WEIGHTS: ((4, 100), tf.float32),
         Groundtruth.DIFFICULT: ((4, 100), tf.bool),
         Groundtruth.IS_CROWD: ((4, 100), tf.bool),
+        Groundtruth.GROUP_OF: ((4, 100), tf.bool),
         Groundtruth.AREA: ((4, 100), tf.float32),
         Groundtruth.NUM_BOXES: ((4,), tf.int32),
     }

@@ -15,10 +15,13 @@ NAMES = ["plain", "FPN", "EfficientDet", "Faster R-CNN", "Faster R-CNN, pyramid"
 TOLERANCE = {"bfloat16": 0.03, "float16": 0.01}  # of losses of an untrained network; float16 has three more bits
 
 
-def step(name, kind):
-    """Raw predictions, losses, gradients and detections of a detector."""
+def step(name, kind, replace_proposals=None):
+    """Raw predictions, losses, gradients and detections of a detector; see `first_proposals`."""
     detector = variants.build_variant(name)
     precision.lower(detector, kind)
+    if replace_proposals is not None:
+        propose = detector.proposal_network.propose
+        detector.proposal_network.propose = lambda *inputs: replace_proposals(propose(*inputs))
     if hasattr(detector, "sample_order"):
         detector.sample_order = parity.lowest_first
     if hasattr(getattr(detector, "backbone", None), "drop_connect_rate"):
@@ -33,9 +36,20 @@ def step(name, kind):
     return detector, predictions, losses, gradients, detector.postprocess(predictions, shapes)
 
 
-def check(name, kind, tolerance):
-    _, _, exact, _, _ = step(name, "float32")
-    detector, predictions, losses, gradients, detections = step(name, kind)
+def first_proposals():
+    """A function that returns the proposals that it was first given, whatever it is given later."""
+    given = []
+
+    def replace(proposals):
+        given.append(proposals)
+        return given[0]
+
+    return replace
+
+
+def check(name, kind, tolerance, replace_proposals=None):
+    _, _, exact, _, _ = step(name, "float32", replace_proposals)
+    detector, predictions, losses, gradients, detections = step(name, kind, replace_proposals)
     convolutions = [layer for layer in detector.submodules if isinstance(layer, layers.Convolution)]
     assert {layer.arithmetic.name for layer in convolutions} == {kind}
     assert {variable.dtype.name for variable in detector.variables} == {"float32"}
@@ -58,11 +72,10 @@ def test_losses_are_close_and_float32(name, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(first_of_each_network()) - set(NAMES)))
 def test_every_network_computes_in_a_lower_precision(name):
-    # With the bits of bfloat16, NAS draws other proposals, and SpaghettiNet's loss is 6 % off: see docs/training.md.
-    if name == "Faster R-CNN, NAS":
-        check(name, "float16", TOLERANCE["float16"])
-    else:
-        check(name, "float16" if name == "SpaghettiNet" else "bfloat16", TOLERANCE["bfloat16"])
+    # With other last bits an untrained NAS proposes other boxes, on some processors with those of float16 too; with
+    # the bits of bfloat16, SpaghettiNet's loss is 6 % off: see docs/training.md.
+    replace_proposals = first_proposals() if name == "Faster R-CNN, NAS" else None
+    check(name, "float16" if name == "SpaghettiNet" else "bfloat16", TOLERANCE["bfloat16"], replace_proposals)
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])

@@ -66,8 +66,12 @@ def test_evaluation_tells_losses_and_proposals(trained):
     assert {"Loss/RPNLoss/objectness_loss", "Loss/BoxClassifierLoss/classification_loss"} <= set(metrics)
     assert 0.0 <= metrics["ProposalBoxes_Recall/AR@10"] <= metrics["ProposalBoxes_Recall/AR@100"] <= 1.0
     assert metrics["ProposalBoxes_Recall/AR@300"] == metrics["ProposalBoxes_Recall/AR@500"]
-    (events,) = (trained[1] / "eval").glob("events.out.tfevents.*")
-    tags = {value.tag for event in tf.compat.v1.train.summary_iterator(str(events)) for value in event.summary.value}
+    tags = {
+        value.tag
+        for path in (trained[1] / "eval").glob("events.out.tfevents.*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
     assert {"ProposalBoxes_Recall/Recall@.50IOU@300 (small)", "Loss/RPNLoss/localization_loss"} <= tags
 
 

@@ -157,7 +157,8 @@ def evaluate(options: EvalOptions) -> Evaluation:
         )
     step, metrics = evaluations[-1]
     name = f"step-{step}" if options.tiles is None else f"step-{step}-tiles"
-    analysis = analysis_file.read_analysis(run_layout.evaluation_of(str(options.model_dir), name))
+    assert options.model_dir is not None  # see EvalOptions.check_model
+    analysis = analysis_file.read_analysis(run_layout.evaluation_of(options.model_dir, name))
     return dataclasses.replace(_to_evaluation({"step": step, "metrics": metrics}), analysis=analysis)
 
 
@@ -288,7 +289,8 @@ def benchmark(options: BenchmarkOptions) -> list[ModelFigures]:
     """
     from tfodhelper.benchmarking import compare_models
 
-    return compare_models.benchmark(options)
+    figures: list[ModelFigures] = compare_models.benchmark(options)
+    return figures
 
 
 def _to_evaluation(record: Mapping[str, Any]) -> Evaluation:

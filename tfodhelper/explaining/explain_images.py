@@ -9,6 +9,7 @@ from PIL import Image
 
 from tfodhelper import (
     console,
+    image_decoding,
     jpeg_dct,
     provenance,
     result_folder,
@@ -269,7 +270,7 @@ def _write_page(folder, options, pages, filters):
     cards = [
         html.Card(
             f"channel {each['channel']}",
-            _to_jpeg(Image.open(folder / each["picture"])),
+            _to_jpeg(image_decoding.open_image((folder / each["picture"]).read_bytes())),
             (f"mean activation {each['response']:.4g}; for the noise at the start {each['response_to_noise']:.4g}",),
         )
         for each in filters
