@@ -1,10 +1,11 @@
-"""Makes the two pictures of README.md and docs/data.md from a finished `scripts/demo`.
+"""Makes the pictures of README.md and docs/ from a finished `scripts/demo`.
 
     python scripts/picture_docs.py [runs/demo]
 
 docs/images/detections.jpg shows what the detector of the demo finds on the first drawn images that it has never seen.
-docs/images/report.jpg is the page of `check --model` for drawn images, of which some labels were made wrong on purpose;
-the screenshot needs Chromium (`apt install chromium`).
+docs/images/run.jpg is the upper part of the page of its run, report.html.
+docs/images/report.jpg is the page of `check --model` for drawn images, of which some labels were made wrong on purpose.
+The screenshots need Chromium (`apt install chromium`).
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ from PIL import Image
 import tfodhelper
 
 IMAGES = pathlib.Path(__file__).resolve().parents[1] / "docs/images"
-WIDTH = 1000  # of both pictures, pixels
+WIDTH = 1000  # of all pictures, pixels
+HEIGHT_OF_CHECK, HEIGHT_OF_RUN = 860, 1360  # of the page of `check` and that of a run: down to its first curves
 ROW_HEIGHT, GAP, WHITE = 250, 8, (255, 255, 255)
 QUALITY = 82
 NUM_ROWS, NUM_CHECKED = 2, 24
@@ -68,7 +70,7 @@ def spoil_labels(source, target):
         tfodhelper.write_annotation(target / f"{name}.xml", dataclasses.replace(annotation, boxes=tuple(boxes)))
 
 
-def take_screenshot(page, target):
+def take_screenshot(page, target, height):
     """Takes the upper part of a page, with Chromium."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -76,24 +78,25 @@ def take_screenshot(page, target):
     with tempfile.TemporaryDirectory() as folder:
         screenshot = pathlib.Path(folder) / "page.png"
         command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += [f"--window-size={WIDTH},860", f"--screenshot={screenshot}", page.as_uri()]
+        command += [f"--window-size={WIDTH},{height}", f"--screenshot={screenshot}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True)
         Image.open(screenshot).convert("RGB").save(target, quality=QUALITY, optimize=True)
 
 
 def main():
-    """Makes both pictures."""
+    """Makes all pictures."""
     demo = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo").resolve()
     IMAGES.mkdir(exist_ok=True)
     pictures = sorted((demo / "predictions/pictures").iterdir())
     make_sheet(pictures).save(IMAGES / "detections.jpg", quality=QUALITY, optimize=True)
+    take_screenshot(demo / "run/report.html", IMAGES / "run.jpg", HEIGHT_OF_RUN)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         labelled = pathlib.Path("shapes")
         labelled.mkdir()
         spoil_labels(demo / "images", labelled)
         tfodhelper.check(data_dir=labelled, model=demo / "run", output_dir="report")
-        take_screenshot(pathlib.Path("report/report.html").resolve(), IMAGES / "report.jpg")
+        take_screenshot(pathlib.Path("report/report.html").resolve(), IMAGES / "report.jpg", HEIGHT_OF_CHECK)
     for path in sorted(IMAGES.glob("*.jpg")):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
