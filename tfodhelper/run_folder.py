@@ -144,9 +144,10 @@ def _phases(options, folder, state):
     # The images are read before the weights are downloaded: what is wrong with them costs no download.
     from tfodhelper import tensorflow_setup
     from tfodhelper.config import configuration
-    from tfodhelper.training import compilation, patience
 
     tensorflow_setup.prepare_training()
+    from tfodhelper.training import compilation, patience
+
     converted = _timed(folder, state, "convert", lambda: _convert(options, folder))
     if "config" not in state["phases"]:
         planned = configuration.check_with_data(options, converted)
