@@ -13,14 +13,12 @@ from tfodhelper import (
     jpeg_dct,
     provenance,
     result_folder,
-    run_layout,
     spelling,
     storage,
     tensorflow_setup,
 )
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import label_maps as included
-from tfodhelper.config import overrides, pipeline, supported
+from tfodhelper.config import trained
 from tfodhelper.prediction import sources
 from tfodhelper.render import boxes, heat_maps, html, palette
 
@@ -95,22 +93,16 @@ def explain(options):
 
 def _restore(options):
     """The detector with its weights, the names of its classes, and how JPEGs are decoded."""
-    checkpoint = run_layout.to_best_checkpoint(options.trained_checkpoint_dir)
-    config_path = options.pipeline_config_path or pipeline.find_pipeline(checkpoint)
-    config = overrides.apply_overrides(pipeline.read_pipeline(config_path), options.overrides)
-    supported.check_supported(
-        type(config)(model=config.model), ignore_unsupported_fields=options.ignore_unsupported_fields
-    )
-    label_map_path = included.find_label_map(options.label_map)
+    found = trained.read_trained(options)
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.exporting import saved_model
 
-    label_map_path = label_map_path or saved_model.find_label_map(config, config_path)
+    label_map_path = found.label_map or saved_model.find_label_map(found.config, found.config_path)
     names = {}
     if label_map_path is not None:
         names = {item.id: item.shown_name for item in label_maps.read_label_map(label_map_path)}
-    detector = saved_model.restore_detector(config, checkpoint)
-    return detector, names, options.jpeg_dct or jpeg_dct.find(checkpoint)
+    detector = saved_model.restore_detector(found.config, found.checkpoint)
+    return detector, names, options.jpeg_dct or jpeg_dct.find(found.checkpoint)
 
 
 def _grey():

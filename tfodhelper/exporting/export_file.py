@@ -2,10 +2,9 @@
 
 import dataclasses
 
-from tfodhelper import console, jpeg_dct, provenance, run_layout, spelling, tensorflow_setup
+from tfodhelper import console, jpeg_dct, provenance, spelling, tensorflow_setup
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.config import label_maps as included
-from tfodhelper.config import overrides, pipeline, supported
+from tfodhelper.config import trained
 from tfodhelper.exporting import options as export_options
 
 
@@ -21,19 +20,13 @@ def export(options):
     Raises:
       UsageError, AnnotationError, ConfigError, CheckpointError, ExportError, StorageError.
     """
-    checkpoint = run_layout.to_best_checkpoint(options.trained_checkpoint_dir)
-    config_path = options.pipeline_config_path or pipeline.find_pipeline(checkpoint)
-    config = overrides.apply_overrides(pipeline.read_pipeline(config_path), options.overrides)
-    supported.check_supported(
-        type(config)(model=config.model), ignore_unsupported_fields=options.ignore_unsupported_fields
-    )
-    label_map_path = included.find_label_map(options.label_map)
+    found = trained.read_trained(options)
+    checkpoint, config = found.checkpoint, found.config
     maker = provenance.of_command("export", options, "output_directory")
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.exporting import saved_model
 
-    if label_map_path is None:
-        label_map_path = saved_model.find_label_map(config, config_path)
+    label_map_path = found.label_map or saved_model.find_label_map(config, found.config_path)
     _compare_classes(config, label_map_path)
     options = dataclasses.replace(options, jpeg_dct=options.jpeg_dct or jpeg_dct.find(checkpoint))
     if options.format != export_options.SAVED_MODEL:
