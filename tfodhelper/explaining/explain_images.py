@@ -93,16 +93,16 @@ def explain(options):
 
 def _restore(options):
     """The detector with its weights, the names of its classes, and how JPEGs are decoded."""
-    found = trained.read_trained(options)
+    model = trained.read_trained(options)
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.exporting import saved_model
 
-    label_map_path = found.label_map or saved_model.find_label_map(found.config, found.config_path)
+    label_map_path = model.label_map or saved_model.find_label_map(model.config, model.config_path)
     names = {}
     if label_map_path is not None:
         names = {item.id: item.shown_name for item in label_maps.read_label_map(label_map_path)}
-    detector = saved_model.restore_detector(found.config, found.checkpoint)
-    return detector, names, options.jpeg_dct or jpeg_dct.find(found.checkpoint)
+    detector = saved_model.restore_detector(model.config, model.checkpoint)
+    return detector, names, options.jpeg_dct or jpeg_dct.find(model.checkpoint)
 
 
 def _grey():

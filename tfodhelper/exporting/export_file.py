@@ -20,13 +20,13 @@ def export(options):
     Raises:
       UsageError, AnnotationError, ConfigError, CheckpointError, ExportError, StorageError.
     """
-    found = trained.read_trained(options)
-    checkpoint, config = found.checkpoint, found.config
+    model = trained.read_trained(options)
+    checkpoint, config = model.checkpoint, model.config
     maker = provenance.of_command("export", options, "output_directory")
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.exporting import saved_model
 
-    label_map_path = found.label_map or saved_model.find_label_map(config, found.config_path)
+    label_map_path = model.label_map or saved_model.find_label_map(config, model.config_path)
     _compare_classes(config, label_map_path)
     options = dataclasses.replace(options, jpeg_dct=options.jpeg_dct or jpeg_dct.find(checkpoint))
     if options.format != export_options.SAVED_MODEL:
