@@ -18,6 +18,7 @@ ADOPTED_ONE = Answer(
     "verified by a person",
     Edits(kept=1, added=1),
     (0.123457, None),
+    12.5,
 )
 REFUSED_ONE = Answer("pool/b.jpg", REFUSED, reason="nothing was found")
 
@@ -31,6 +32,19 @@ def test_written_and_read(tmp_path):
     first = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
     assert first["path"] == "/photos/pool/a b.jpg"
     assert first["annotation"]["boxes"][0] == {"class": "Käfer", "xmin": 1.0, "ymin": 2.5, "xmax": 30.0, "ymax": 40.0}
+
+
+def test_seconds_are_left_out_where_nobody_measured_them():
+    assert answers.to_json(ADOPTED_ONE)["seconds"] == 12.5
+    assert "seconds" not in answers.to_json(REFUSED_ONE)
+
+
+@pytest.mark.parametrize("seconds", [-1, "soon", float("inf"), [1]])
+def test_seconds_that_are_not_a_duration_are_refused(tmp_path, seconds):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps(answers.to_json(REFUSED_ONE) | {"seconds": seconds}) + "\n")
+    with pytest.raises(errors.StorageError, match="line 1"):
+        list(answers.read_answers(path))
 
 
 def test_nothing_is_written_when_the_oracle_fails(tmp_path):

@@ -4,7 +4,8 @@
      "annotation": {"filename": "a.jpg", "width": 640, "height": 480, "verified": true, "boxes": [
        {"class": "cat", "xmin": 12, "ymin": 30, "xmax": 200, "ymax": 410}]}}
 
-Further keys are allowed; reading ignores them.
+"seconds" says how long a person worked on the image, where that was measured. Further keys are allowed; reading ignores
+them.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box
 
 _SCORE_DIGITS = 6
+_SECOND_DIGITS = 1
 _DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified"}  # of a box, with their defaults
 
 
@@ -30,6 +32,7 @@ def to_json(answer):
         "edits": None if answer.edits is None else dataclasses.asdict(answer.edits),
         "scores": [None if score is None else round(float(score), _SCORE_DIGITS) for score in answer.scores],
         "annotation": None if answer.annotation is None else _annotation_to_json(answer.annotation),
+        **({} if answer.seconds is None else {"seconds": round(float(answer.seconds), _SECOND_DIGITS)}),
     }
 
 
@@ -52,7 +55,17 @@ def from_json(value):
         reason=str(value["reason"]),
         edits=None if edits is None else Edits(**{str(kind): int(count) for kind, count in edits.items()}),
         scores=tuple(None if score is None else float(score) for score in value["scores"]),
+        seconds=_seconds_from_json(value.get("seconds")),
     )
+
+
+def _seconds_from_json(value):
+    if value is None:
+        return None
+    seconds = float(value)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds {value}")
+    return seconds
 
 
 def write_answers(path, answers, add=None):

@@ -93,6 +93,7 @@ class Answer:
       edits: changes to the prediction, where a real or a simulated person answered; otherwise None.
       scores: one for each adopted box: the score of the detection that was adopted unchanged; None for a box that was
         drawn or changed.
+      seconds: that a person spent on the image, where they were measured; otherwise None.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Answer:
     reason: str = ""
     edits: Edits | None = None
     scores: tuple[float | None, ...] = ()
+    seconds: float | None = None

@@ -1,6 +1,7 @@
 """The study's tables: their cells, their width on the console, and the files for spreadsheets."""
 
 import csv
+import dataclasses
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,18 @@ def test_cells_of_two_rounds(tmp_path):
     )
 
 
+def test_measured_time_is_part_of_the_label_cost(tmp_path):
+    space = disk.start(tmp_path, ["cat"])
+    for number, seconds in ((1, (90.0, 30.0)), (2, (None,)), (3, (6.0,))):
+        round_ = space.begin_round(number, space.settings)
+        answers = [disk.adopted(f"pool/{i}.jpg", ["cat"], Edits(kept=1)) for i in range(len(seconds))]
+        disk.add_answers(round_, [dataclasses.replace(a, seconds=s) for a, s in zip(answers, seconds)])
+    (table,) = [table for title, table in make(space.folder).items() if title == "Label cost in boxes"]
+    assert table.header[-2:] == ("time", "seconds per image")
+    times = [("0:02:00", "60.0"), ("-", "-"), ("0:00:06", "6.0"), ("0:02:06", "42.0")]
+    assert [row[-2:] for row in table.rows] == times
+
+
 def test_a_workspace_without_rounds_has_no_tables(tmp_path):
     assert make(disk.start(tmp_path, ["cat"]).folder) == {}
 
@@ -108,9 +121,9 @@ def test_files_for_spreadsheets(tmp_path):
     rounds, names = round_facts.read_rounds(folder), round_facts.read_class_names(folder)
     curve, classes, times, reasons = map(read_csv, tables.write_tables(tmp_path, rounds, names))
     header = "round,n_images,n_boxes,adopted,refused,kept,moved,relabelled,added,deleted,mAP50,mAP50-95,seed"
-    assert ",".join(curve[0]) == header
-    assert ",".join(curve[0].values()) == "1,4,5,2,2,2,1,1,1,2,0.6,0.3,7"
-    assert ",".join(curve[1].values()) == "2,6,8,1,1,,,,,,0.7,0.4,7"
+    assert ",".join(curve[0]) == f"{header},label_seconds"
+    assert ",".join(curve[0].values()) == "1,4,5,2,2,2,1,1,1,2,0.6,0.3,7,"
+    assert ",".join(curve[1].values()) == "2,6,8,1,1,,,,,,0.7,0.4,7,"
     dog = classes[3]
     assert dog == {
         "round": "2",

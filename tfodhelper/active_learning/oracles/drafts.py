@@ -9,8 +9,8 @@ import os
 import pathlib
 
 from tfodhelper import errors, storage
-from tfodhelper.active_learning.oracles import detections_to_boxes, edits, exif_boxes
-from tfodhelper.annotations import images
+from tfodhelper.active_learning.oracles import detections_to_boxes, edits
+from tfodhelper.annotations import exif_boxes, images
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
 from tfodhelper.dataset import placing

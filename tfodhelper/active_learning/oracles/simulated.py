@@ -5,9 +5,9 @@ import dataclasses
 import pathlib
 
 from tfodhelper import console, errors, user_files
-from tfodhelper.active_learning.oracles import detections_to_boxes, edits, exif_boxes
+from tfodhelper.active_learning.oracles import detections_to_boxes, edits
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
-from tfodhelper.annotations import checks, image_search, images, labelimg
+from tfodhelper.annotations import checks, exif_boxes, image_search, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 
 ANSWERED = "answered from the hidden truth"

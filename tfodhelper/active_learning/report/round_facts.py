@@ -76,6 +76,8 @@ class RoundFacts:
       num_edited: number of answers that have `Edits`, even if all boxes were kept.
       adopted: `SetCounts` of the adopted images.
       is_merged: whether the adopted images have been added to the set.
+      label_seconds: that a person spent on the images, or None: nobody measured it.
+      num_timed: number of answers that these seconds were measured for.
     """
 
     number: int
@@ -96,6 +98,8 @@ class RoundFacts:
     num_edited: int
     adopted: SetCounts
     is_merged: bool
+    label_seconds: float | None = None
+    num_timed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,11 +275,13 @@ def _read_selection(round_):
 def _read_answers(round_, names):
     verdicts, reasons = dict.fromkeys((ADOPTED, REFUSED, WAITING), 0), collections.Counter()
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
-    edits, num_edited = None, 0
+    edits, num_edited, seconds = None, 0, []
     for answer in answer_files.read_answers(round_.answers_path) if round_.answers_path.is_file() else ():
         verdicts[answer.verdict] += 1
         if answer.edits is not None:
             edits, num_edited = (edits or Edits()) + answer.edits, num_edited + 1
+        if answer.seconds is not None:
+            seconds.append(answer.seconds)
         if answer.verdict != ADOPTED:
             reasons[answer.verdict, answer.reason] += 1
             continue
@@ -288,5 +294,7 @@ def _read_answers(round_, names):
         "reasons": dict(reasons.most_common()),
         "edits": edits,
         "num_edited": num_edited,
+        "label_seconds": sum(seconds) if seconds else None,
+        "num_timed": len(seconds),
         "adopted": adopted,
     }

@@ -13,7 +13,7 @@ _MOST_REASONS = 12
 EDIT_KINDS = tuple(field.name for field in dataclasses.fields(Edits))
 CURVE_HEADER = (
     *("round", "n_images", "n_boxes", "adopted", "refused", *EDIT_KINDS),
-    *("mAP50", "mAP50-95", "seed"),
+    *("mAP50", "mAP50-95", "seed", "label_seconds"),
 )
 CLASS_HEADER = (
     *("round", "class", "images", "increase", "increase_percent", "share_percent", "boxes", "box_share_percent"),
@@ -218,12 +218,27 @@ def _label_cost(rounds, names):
     if not edited:
         return None
     rows = [_cost_row(str(facts.number), facts.edits, facts.num_edited) for facts in edited]
+    groups = [[facts] for facts in edited]
     if len(edited) > 1:
         total = sum((facts.edits for facts in edited), Edits())
         rows.append(_cost_row("all", total, sum(facts.num_edited for facts in edited)))
+        groups.append(edited)
     header = ("round", "images", *EDIT_KINDS, "edits per image", "drafted boxes kept")
     note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added or deleted"
+    if any(facts.num_timed for facts in edited):
+        header += ("time", "seconds per image")
+        rows = [row + _time_cells(group) for row, group in zip(rows, groups)]
+        note += "; time: how long a person worked on the images, where that was measured"
     return Table("Label cost in boxes", header, tuple(rows), note=note)
+
+
+def _time_cells(rounds):
+    """How long a person worked on the images of some rounds: altogether, and per image."""
+    number = sum(facts.num_timed for facts in rounds)
+    if not number:
+        return "-", "-"
+    seconds = sum(facts.label_seconds for facts in rounds if facts.num_timed)
+    return _time(seconds), f"{seconds / number:.1f}"
 
 
 def _cost_row(label, edits, num_images):
@@ -321,7 +336,11 @@ def _curve_row(facts):
     edits = [None] * len(EDIT_KINDS) if facts.edits is None else dataclasses.astuple(facts.edits)
     counts = (facts.train.images, facts.train.boxes) if facts.train else (None, None)
     verdicts = (_of_verdict(facts, ADOPTED), _of_verdict(facts, REFUSED))
-    return (facts.number, *counts, *verdicts, *edits, facts.map50, facts.map5095, facts.settings.get("seed"))
+    return (facts.number, *counts, *verdicts, *edits, *_figures(facts))
+
+
+def _figures(facts):
+    return facts.map50, facts.map5095, facts.settings.get("seed"), facts.label_seconds
 
 
 def _class_rows(rounds, names):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tfodhelper.active_learning.oracles import exif_boxes
+from tfodhelper.annotations import exif_boxes
 from tfodhelper.annotations.structures import Box
 
 SIZE = (30, 20)
