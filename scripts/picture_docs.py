@@ -3,7 +3,7 @@
     python scripts/picture_docs.py [runs/demo]
 
 docs/images/detections.jpg shows what the detector of the demo finds on the first drawn images that it has never seen.
-docs/images/run.jpg is the upper part of the page of its run, report.html.
+docs/images/run.jpg is a part of the page of its run, report.html: training, classes and the first curves.
 docs/images/report.jpg is the page of `check --model` for drawn images, of which some labels were made wrong on purpose.
 The screenshots need Chromium (`apt install chromium`).
 """
@@ -22,9 +22,10 @@ import tfodhelper
 
 IMAGES = pathlib.Path(__file__).resolve().parents[1] / "docs/images"
 WIDTH = 1000  # of all pictures, pixels
-HEIGHT_OF_CHECK, HEIGHT_OF_RUN = 860, 1360  # of the page of `check` and that of a run: down to its first curves
+PART_OF_CHECK, PART_OF_RUN = (0, 860), (1630, 3050)  # rows of pixels of the pages
 ROW_HEIGHT, GAP, WHITE = 250, 8, (255, 255, 255)
 QUALITY = 82
+QUALITY_OF_PAGES = 65
 NUM_ROWS, NUM_CHECKED = 2, 24
 
 
@@ -70,17 +71,18 @@ def spoil_labels(source, target):
         tfodhelper.write_annotation(target / f"{name}.xml", dataclasses.replace(annotation, boxes=tuple(boxes)))
 
 
-def take_screenshot(page, target, height):
-    """Takes the upper part of a page, with Chromium."""
+def take_screenshot(page, target, rows):
+    """Takes rows of pixels of a page, with Chromium."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         sys.exit("error: Chromium is not installed\n  fix: apt install chromium")
     with tempfile.TemporaryDirectory() as folder:
         screenshot = pathlib.Path(folder) / "page.png"
         command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += [f"--window-size={WIDTH},{height}", f"--screenshot={screenshot}", page.as_uri()]
+        command += [f"--window-size={WIDTH},{rows[1]}", f"--screenshot={screenshot}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True)
-        Image.open(screenshot).convert("RGB").save(target, quality=QUALITY, optimize=True)
+        part = Image.open(screenshot).convert("RGB").crop((0, rows[0], WIDTH, rows[1]))
+        part.save(target, quality=QUALITY_OF_PAGES, optimize=True)
 
 
 def main():
@@ -89,14 +91,14 @@ def main():
     IMAGES.mkdir(exist_ok=True)
     pictures = sorted((demo / "predictions/pictures").iterdir())
     make_sheet(pictures).save(IMAGES / "detections.jpg", quality=QUALITY, optimize=True)
-    take_screenshot(demo / "run/report.html", IMAGES / "run.jpg", HEIGHT_OF_RUN)
+    take_screenshot(demo / "run/report.html", IMAGES / "run.jpg", PART_OF_RUN)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         labelled = pathlib.Path("shapes")
         labelled.mkdir()
         spoil_labels(demo / "images", labelled)
         tfodhelper.check(data_dir=labelled, model=demo / "run", output_dir="report")
-        take_screenshot(pathlib.Path("report/report.html").resolve(), IMAGES / "report.jpg", HEIGHT_OF_CHECK)
+        take_screenshot(pathlib.Path("report/report.html").resolve(), IMAGES / "report.jpg", PART_OF_CHECK)
     for path in sorted(IMAGES.glob("*.jpg")):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
