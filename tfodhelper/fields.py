@@ -28,7 +28,8 @@ class Record:
     IS_CROWD = "image/object/is_crowd"  # int64 list
     GROUP_OF = "image/object/group_of"  # int64 list, boxes around a group of objects (Open Images)
     AREA = "image/object/area"  # float list, square pixels
-    WEIGHT = "image/object/weight"  # float list
+    WEIGHT = "image/object/weight"  # float list; 0: an ignored region
+    LOCATION_WEIGHT = "image/object/bbox/weight"  # float list, factors of the former where corners are learned; ours
     MASK = "image/object/mask"  # bytes list, a PNG of the whole image per object, 0 is background; or float list,
     # [objects, height, width], 0 or 1
     MASK_WEIGHT = "image/object/mask/weight"  # float list; 0: the object has no mask
@@ -57,7 +58,9 @@ class Groundtruth:
 
     BOXES = "groundtruth_boxes"  # float32 [B, M, 4], normalized to the padded model input; padding: zeros
     CLASSES = "groundtruth_classes"  # int32 [B, M], 0-based; padding: -1
-    WEIGHTS = "groundtruth_weights"  # float32 [B, M]; padding: 0
+    WEIGHTS = "groundtruth_weights"  # float32 [B, M]; padding and ignored regions: 0
+    LOCATION_WEIGHTS = "groundtruth_location_weights"  # float32 [B, M], factors of `WEIGHTS` in the loss of the
+    # corners and of the mask: 0 for an object whose place is doubtful; padding: 0
     DIFFICULT = "groundtruth_difficult"  # bool [B, M]
     IS_CROWD = "groundtruth_is_crowd"  # bool [B, M]
     GROUP_OF = "groundtruth_group_of"  # bool [B, M]

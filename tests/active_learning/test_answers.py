@@ -62,7 +62,10 @@ def test_nothing_is_written_when_the_oracle_fails(tmp_path):
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 sides = st.floats(-1e6, 1e6)
-some_boxes = st.builds(Box, texts, sides, sides, sides, sides, st.booleans(), st.booleans(), texts)
+fractions = st.floats(0, 1)
+some_boxes = st.builds(
+    Box, texts, *[sides] * 4, st.booleans(), st.booleans(), texts, weight=fractions, location_weight=fractions
+)
 
 
 @given(st.lists(some_boxes, max_size=3), st.integers(1, 9), st.booleans(), texts)

@@ -74,6 +74,7 @@ def test_training_batch_has_static_shapes_and_the_fields_dtypes(records):
         Groundtruth.BOXES: ((4, 100, 4), tf.float32),
         Groundtruth.CLASSES: ((4, 100), tf.int32),
         Groundtruth.WEIGHTS: ((4, 100), tf.float32),
+        Groundtruth.LOCATION_WEIGHTS: ((4, 100), tf.float32),
         Groundtruth.DIFFICULT: ((4, 100), tf.bool),
         Groundtruth.IS_CROWD: ((4, 100), tf.bool),
         Groundtruth.GROUP_OF: ((4, 100), tf.bool),
@@ -88,7 +89,8 @@ def test_padding_and_cutting_of_labels(records):
             assert count <= 5
             assert np.all(labels[Groundtruth.CLASSES][i, :count] == np.arange(count) % 3)
             assert np.all(labels[Groundtruth.CLASSES][i, count:] == -1)
-            assert np.all(labels[Groundtruth.WEIGHTS][i] == (np.arange(5) < count))
+            for key in (Groundtruth.WEIGHTS, Groundtruth.LOCATION_WEIGHTS):
+                assert np.all(labels[key][i] == (np.arange(5) < count))
             assert not np.any(labels[Groundtruth.BOXES][i, count:])
 
 

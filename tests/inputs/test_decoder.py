@@ -48,6 +48,7 @@ def test_what_the_record_does_not_say_has_defaults():
     np.testing.assert_allclose(sample.boxes, [BOX])
     np.testing.assert_array_equal(sample.classes, [2])
     np.testing.assert_array_equal(stored.weights, [1.0])
+    np.testing.assert_array_equal(stored.location_weights, [1.0])
     np.testing.assert_array_equal(stored.difficult, [False])
     np.testing.assert_array_equal(stored.is_crowd, [False])
     np.testing.assert_allclose(stored.area, [0.5 * 40 * 0.5 * 60])
@@ -61,11 +62,13 @@ def test_what_the_record_says_is_kept():
         [BOX, BOX],
         [1, 2],
         weight=[0.5, 2.0],
+        location_weight=[0.0, 1.0],
         difficult=[0, 1],
         is_crowd=[1, 0],
         area=[3.0, 4.0],
     )
     np.testing.assert_array_equal(stored.weights, [0.5, 2.0])
+    np.testing.assert_array_equal(stored.location_weights, [0.0, 1.0])
     np.testing.assert_array_equal(stored.difficult, [False, True])
     np.testing.assert_array_equal(stored.is_crowd, [True, False])
     np.testing.assert_array_equal(stored.area, [3.0, 4.0])

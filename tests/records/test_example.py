@@ -34,8 +34,23 @@ def test_values_by_hand():
     assert len(parsed) == 19
 
 
+WEIGHTED = (Box("cat", 0, 10, 50, 100, weight=0.25), Box("dog", 20, 1, 200, 99), Box("dog", 1, 1, 9, 9, weight=0))
+DOUBTFUL = (*WEIGHTED[:2], Box("dog", 1, 1, 9, 9, weight=0.5, location_weight=0.0))
+
+
+def test_weights_by_hand():
+    parsed = tf.train.Example.FromString(example_of(Annotation("a.jpg", 200, 100, WEIGHTED))).features.feature
+    assert list(parsed["image/object/weight"].float_list.value) == [0.25, 1, 0]
+    assert len(parsed) == 19  # no other than those of the Object Detection API
+    parsed = tf.train.Example.FromString(example_of(Annotation("a.jpg", 200, 100, DOUBTFUL))).features.feature
+    assert list(parsed["image/object/weight"].float_list.value) == [0.25, 1, 0.5]
+    assert list(parsed["image/object/bbox/weight"].float_list.value) == [1, 1, 0]
+    assert "image/object/mask" not in parsed
+
+
 def test_the_bytes_are_those_of_tensorflow():
-    for annotation in (ANNOTATION, Annotation("a.jpg", 200, 100, ())):
+    others = (Annotation("a.jpg", 200, 100, boxes) for boxes in ((), WEIGHTED, DOUBTFUL))
+    for annotation in (ANNOTATION, *others):
         serialized = example_of(annotation, b"x" * 70000)
         assert tf.train.Example.FromString(serialized).SerializeToString(deterministic=True) == serialized
 

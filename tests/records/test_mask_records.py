@@ -55,6 +55,18 @@ def test_records_are_read_back():
     assert record.listed.annotation.boxes == boxes and not record.findings
 
 
+def test_masks_and_weights_are_kept_side_by_side():
+    square = masks.make_from_array(masks.to_array(SQUARE, 48, 64))
+    boxes = Box("cat", 2, 3, 6, 8, mask=square, weight=0.5), Box("dog", 0, 0, 10, 20, weight=0.8, location_weight=0)
+    boxes = *boxes, Box("cat", 0, 0, 48, 48), Box("cat", 1, 0, 48, 48, weight=0)
+    serialized = example_of(Annotation("a.jpg", 64, 48, boxes), make_image())
+    feature = tf.train.Example.FromString(serialized).features.feature
+    assert list(feature[Record.MASK_WEIGHT].float_list.value) == [1, 0, 0, 0]
+    assert list(feature[Record.WEIGHT].float_list.value) == pytest.approx([0.5, 0.8, 1, 0])
+    record = tfrecord_reader.unpack(serialized, "r", {})
+    assert record.listed.annotation.boxes == boxes and not record.findings
+
+
 def test_numbers_are_read_and_wrong_lists_are_said():
     boxes = Box("cat", 2, 3, 6, 8), Box("dog", 0, 0, 10, 20)
     parsed = tf.train.Example.FromString(example_of(Annotation("a.jpg", 64, 48, boxes), make_image()))

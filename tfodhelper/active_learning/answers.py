@@ -14,13 +14,14 @@ import math
 
 from tfodhelper import storage
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Edits
-from tfodhelper.annotations import masks
+from tfodhelper.annotations import masks, weight_files
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box
 
 _SCORE_DIGITS = 6
 _SECOND_DIGITS = 1
-_DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified"}  # of a box, with their defaults
+# Of a box, with their defaults.
+_DETAILS = {"difficult": False, "truncated": False, "pose": "Unspecified", "weight": 1.0, "location_weight": 1.0}
 
 
 def to_json(answer):
@@ -138,6 +139,8 @@ def _box_from_json(value):
     if not all(map(math.isfinite, sides)):
         raise ValueError(f"corners {sides}")
     details = {name: type(default)(value.get(name, default)) for name, default in _DETAILS.items()}
+    if not (weight_files.is_weight(details["weight"]) and weight_files.is_weight(details["location_weight"], 1.0)):
+        raise ValueError(f"weights {details['weight']}, {details['location_weight']}")
     mask = value.get("mask")
     if mask is not None:
         is_code = isinstance(mask[-1], str)

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 
 from tfodhelper import box_geometry, spelling
-from tfodhelper.annotations import corner_order, frames, mask_checks, mask_files, masks
+from tfodhelper.annotations import corner_order, frames, mask_checks, mask_files, masks, weight_files
 from tfodhelper.annotations.findings import BOX_LEFT_OUT, IMAGE_LEFT_OUT, Finding
 from tfodhelper.annotations.frames import MIN_SIDE_PX, MIN_VISIBLE_FRACTION
 from tfodhelper.annotations.images import EXTENSIONS
@@ -21,7 +21,8 @@ _FRACTIONS = "the corners look like fractions of the image; multiply them by its
 _MOST_SUGGESTIONS = 20  # of similar class names, in one file
 _SHOWN_BLANKS = 3
 _ROUNDING_PX = 1.0  # a box that extends at most this far beyond the image was rounded, or counts pixels from 1
-_NUM_DETAILS = 3  # of a box without a mask: difficult, truncated, pose
+_NUM_DETAILS = 3  # of a box without mask and weights: difficult, truncated, pose
+_NOT_OBJECTS = (mask_files.STALE, weight_files.STALE, weight_files.CONFIRMED)  # codes of `skipped`
 _FEW_BOXES = 12  # up to this many boxes are compared pair by pair
 
 
@@ -88,10 +89,10 @@ def check_annotation(annotation, facts, file, label_map=None, options=CheckOptio
     if _has_confused_corners(annotation.boxes, size, options):
         return CheckResult(None, (*findings, corner_order.describe(annotation.boxes, size, file)))
     boxes, more = _check_boxes(annotation.boxes, *size, file, label_map, options)
-    findings += more + _check_overlaps(boxes, file)
+    findings += more + _check_overlaps([box for box in boxes if box.weight > 0], file) + _describe_weights(boxes, file)
     if any(finding.action == IMAGE_LEFT_OUT for finding in findings):
         return CheckResult(None, tuple(findings))
-    num_objects = len(annotation.boxes) + sum(skipped.code != mask_files.STALE for skipped in annotation.skipped)
+    num_objects = len(annotation.boxes) + sum(skipped.code not in _NOT_OBJECTS for skipped in annotation.skipped)
     dropped = sum(finding.code == "class-unknown" for finding in findings)
     if num_objects and not boxes and dropped < num_objects:
         findings.append(
@@ -109,7 +110,7 @@ def is_faultless(content, facts, image_file, label_map=None):
 
     Args:
       content: (filename, width, height, boxes, verified), the boxes as tuples of the fields of `structures.Box`;
-        content with more elements is never faultless, and neither are boxes with masks.
+        content with more elements is never faultless, and neither are boxes with masks or weights.
       facts, image_file, label_map: see `check_annotation`.
     """
     width, height, boxes = content[1], content[2], content[3]
@@ -173,7 +174,22 @@ def _describe_skipped(skipped, file):
     fix = "label the object again"
     if skipped.code == mask_files.STALE:
         fix = f"delete it from {mask_files.path_of(file)}, or import the masks again"
+    elif skipped.code == weight_files.STALE:
+        fix = f"delete it from {weight_files.path_of(file)}; the box counts 1"
+    elif skipped.code == weight_files.CONFIRMED:
+        fix = f"delete {weight_files.path_of(file)}"
     return Finding(skipped.code, file, skipped.what, skipped.where, fix=fix)
+
+
+def _describe_weights(boxes, file):
+    """What a reader of records is told about boxes that do not count 1."""
+    num_ignored = sum(not box.weight for box in boxes)
+    num_weighted = sum(box.is_weighted for box in boxes)
+    if not num_weighted:
+        return []
+    problem = f"{num_weighted} of {spelling.count(len(boxes), 'box')} do not count 1 in training"
+    problem += f", of which {spelling.count(num_ignored, 'is an ignored region', 'are ignored regions')}"
+    return [Finding("box-weights", file, problem)]
 
 
 def _has_confused_corners(boxes, size, options):

@@ -59,6 +59,11 @@ KINDS = {
     "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another dataset"),
     "record-format": Kind(WARNING, FIXED, True, "a record whose image is not in the declared format"),
     "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
+    # weights
+    "box-weights": Kind(NOTE, KEPT, False, "boxes that count less than others in training, or are ignored regions"),
+    "weights-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the file with the weights of an image cannot be read"),
+    "weight-stale": Kind(WARNING, FIXED, False, "a weight whose box was moved, renamed or deleted"),
+    "weights-confirmed": Kind(NOTE, FIXED, False, "weights of an image that a person has verified since"),
     # masks
     "masks-unreadable": Kind(ERROR, IMAGE_LEFT_OUT, True, "the file with the masks of an image cannot be read"),
     "mask-unusable": Kind(ERROR, MASK_LEFT_OUT, True, "an outline or a run-length code that is not a mask"),

@@ -4,13 +4,13 @@ import os
 import re
 
 from tfodhelper import image_decoding, user_files
-from tfodhelper.annotations import images, mask_files
+from tfodhelper.annotations import images, mask_files, weight_files
 from tfodhelper.annotations.findings import Finding, from_skipped
 
-IMAGE, XML, MASKS, UNREAD_IMAGE, OTHER = (
+IMAGE, XML, BESIDE_XML, UNREAD_IMAGE, OTHER = (
     "image",
     "xml",
-    "masks",
+    "beside xml",
     "unread image",
     "other",
 )  # kinds of files, by their extension
@@ -43,9 +43,9 @@ _MARK_BYTES = 16
 
 
 def kind_of(name):
-    """IMAGE, XML, MASKS, UNREAD_IMAGE or OTHER, by the extension of a file name."""
-    if name.endswith(mask_files.ENDING):
-        return MASKS
+    """IMAGE, XML, BESIDE_XML (masks and weights), UNREAD_IMAGE or OTHER, by the extension of a file name."""
+    if name.endswith((mask_files.ENDING, weight_files.ENDING)):
+        return BESIDE_XML
     dot = name.rfind(".")
     return _KINDS.get(name[dot:].lower(), OTHER) if dot >= 0 else OTHER
 

@@ -12,7 +12,7 @@ import re
 from lxml import etree
 
 from tfodhelper import errors, limits, plain_text, storage, user_files
-from tfodhelper.annotations import mask_files
+from tfodhelper.annotations import mask_files, weight_files
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
 
 MAX_BYTES = 8 << 20  # an annotation file is a few kilobytes; ten thousand objects are about 3 MB
@@ -26,28 +26,28 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def read_labelimg(path):
-    """Reads one annotation file, and the masks next to it.
+    """Reads one annotation file, and the masks and weights next to it.
 
     Args:
       path: the XML file.
 
     Returns:
-      An `Annotation`; objects without a readable box and masks without an object are in its `skipped`.
+      An `Annotation`; objects without a readable box, masks and weights without an object are in its `skipped`.
 
     Raises:
-      UnusableFile: when it cannot be read, is empty, is not XML, its root is not `<annotation>`, or its masks cannot be
-        read.
+      UnusableFile: when it cannot be read, is empty, is not XML, its root is not `<annotation>`, or its masks or
+        weights cannot be read.
     """
     path = pathlib.Path(path)
     try:
         data, _ = user_files.read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})") from error
-    return mask_files.attach_to(parse_labelimg(data, path), path)
+    return weight_files.attach_to(mask_files.attach_to(parse_labelimg(data, path), path), path)
 
 
 def parse_labelimg(data, path):
-    """Parses the bytes of an annotation file, without masks; see `read_labelimg`.
+    """Parses the bytes of an annotation file, without masks and weights; see `read_labelimg`.
 
     Args:
       data: the bytes.
@@ -290,7 +290,7 @@ def _read_box(element, number):
 def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     """Atomically writes an annotation file in LabelImg's exact layout (tabs, LF, no declaration).
 
-    Masks are written next to it first (`mask_files`).
+    Masks and weights are written next to it first (`mask_files`, `weight_files`).
 
     `read_labelimg` returns an equal annotation, provided that it has a size and no skipped objects. In file names,
     characters that XML cannot represent are replaced; the image is then found by the name of the XML file.
@@ -325,6 +325,7 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
         _add_object(root, box)
     etree.indent(root, space="\t")
     mask_files.write(path, annotation)
+    weight_files.write(path, annotation)
     storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
 
 

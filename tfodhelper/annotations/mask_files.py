@@ -1,8 +1,7 @@
 """The masks of an image's objects, in a JSON file next to its LabelImg XML: `a.xml` has `a.masks.json`.
 
-LabelImg neither reads nor writes masks, and it saves boxes in an order of its own. So the file names the box of each
-mask, and a mask belongs to the object whose box has the same corners, within a pixel, because LabelImg saves whole
-pixels. A mask whose box was moved or deleted belongs to no object any more. One line is one object:
+A mask belongs to the object whose box has the same corners, whatever its class (`side_files`). A mask whose box was
+moved or deleted belongs to no object any more. One line is one object:
 
     {"masks_of": "a.xml", "version": 1, "width": 640, "height": 480, "objects": [
     {"name": "cat", "bndbox": [10, 20, 110, 95], "polygons": [[12.5, 20, 110, 40, 60, 95]]},
@@ -13,23 +12,16 @@ width, as in COCO; corners are xmin, ymin, xmax, ymax.
 """
 
 import dataclasses
-import errno
 import json
 import os
-import pathlib
 
-import numpy as np
-
-from tfodhelper import limits, storage, user_files
-from tfodhelper.annotations import masks
+from tfodhelper import limits
+from tfodhelper.annotations import masks, side_files
 from tfodhelper.annotations.structures import SkippedObject, UnusableFile
 
 ENDING = ".masks.json"
-MAX_BYTES = 64 << 20
 VERSION = 1
 STALE = "mask-stale"
-_SAME_PX = 1.0
-_ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)  # no file can have too long a name
 _EXPECTED = (
     '{"masks_of": ..., "version": 1, "objects": [{"name": ..., "bndbox": [4 numbers], "polygons" or "rle": ...}]}'
 )
@@ -46,7 +38,7 @@ class StoredMask:
 
 def path_of(xml_path):
     """The path of the masks of an annotation file, as text."""
-    return os.path.splitext(os.fspath(xml_path))[0] + ENDING
+    return side_files.path_of(xml_path, ENDING)
 
 
 def read_bytes(xml_path):
@@ -55,17 +47,7 @@ def read_bytes(xml_path):
     Raises:
       UnusableFile: the file cannot be read, or is too large.
     """
-    path = path_of(xml_path)
-    try:
-        data, status = user_files.read_bytes(path, MAX_BYTES)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise UnusableFile("masks-unreadable", path, f"cannot be read ({error.strerror})") from error
-    if len(data) > MAX_BYTES:
-        expected = f"at most {MAX_BYTES >> 20} MB"
-        raise UnusableFile("masks-unreadable", path, "is too large for the masks of an image", expected=expected)
-    return data, status
+    return side_files.read_bytes(path_of(xml_path), "masks")
 
 
 def parse(data, path):
@@ -126,21 +108,12 @@ def attach(boxes, stored):
       (for each box its `masks.Mask` or None, `SkippedObject`s for the masks without a box).
     """
     matched, skipped = [None] * len(boxes), []
-    corners_of = np.array([box[1:5] for box in boxes], np.float64).reshape(-1, 4)
-    is_free = np.ones(len(boxes), bool)
-    for number, stored_mask in enumerate(stored, start=1):
-        distances = np.abs(corners_of - stored_mask.corners).max(axis=1)
-        near = np.flatnonzero(is_free & (distances <= _SAME_PX)).tolist()
-        # A box of the same class before one that was renamed; equal boxes take their masks in order.
-        best = min(near, key=lambda i: (boxes[i][0] != stored_mask.name, distances[i], i), default=None)
+    for number, (stored_mask, best) in enumerate(zip(stored, side_files.find_boxes(boxes, stored)), start=1):
         if best is None:
-            corners = "{:g}, {:g}, {:g}, {:g}".format(*stored_mask.corners)
-            skipped.append(
-                SkippedObject(STALE, f"mask {number} ({stored_mask.name})", f"no object has its box {corners}")
-            )
+            problem = f"no object has its box {side_files.describe(stored_mask.corners)}"
+            skipped.append(SkippedObject(STALE, f"mask {number} ({stored_mask.name})", problem))
         else:
             matched[best] = stored_mask.mask
-            is_free[best] = False
     return matched, skipped
 
 
@@ -173,30 +146,19 @@ def write(xml_path, annotation):
     Raises:
       StorageError: the file cannot be written.
     """
-    path = pathlib.Path(path_of(xml_path))
     lines = [_to_line(box) for box in annotation.boxes if box.mask is not None]
-    if not lines:
-        _remove(path)
-        return
     head = {"masks_of": os.path.basename(xml_path), "version": VERSION}
     head |= {"width": annotation.width or 0, "height": annotation.height or 0}
     start = json.dumps(head, ensure_ascii=False)[:-1]
-    storage.write_text(path, start + ', "objects": [\n' + ",\n".join(lines) + "]}\n")
-
-
-def _remove(path):
-    try:
-        path.unlink()
-    except OSError as error:
-        if error.errno not in _ABSENT:
-            raise storage.explain_os_error(error, path) from error
+    text = start + ', "objects": [\n' + ",\n".join(lines) + "]}\n"
+    side_files.write(path_of(xml_path), text if lines else None)
 
 
 def _to_line(box):
     mask = box.mask
-    value = {"name": box.name, "bndbox": [_plain(v) for v in (box.xmin, box.ymin, box.xmax, box.ymax)]}
+    value = {"name": box.name, "bndbox": [side_files.plain(v) for v in (box.xmin, box.ymin, box.xmax, box.ymax)]}
     if mask.polygons:
-        value["polygons"] = [[_plain(v) for v in polygon] for polygon in mask.polygons]
+        value["polygons"] = [[side_files.plain(v) for v in polygon] for polygon in mask.polygons]
     else:
         value["rle"] = to_json(mask)
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -205,7 +167,3 @@ def _to_line(box):
 def to_json(mask):
     """A run-length code as COCO's JSON has it."""
     return {"size": [mask.height, mask.width], "counts": mask.counts}
-
-
-def _plain(value):
-    return int(value) if float(value).is_integer() else value

@@ -37,6 +37,8 @@ class Box:
       truncated: whether the object extends beyond the image.
       pose: the view, as free text.
       mask: its pixels, in the same frame, or None.
+      weight: how much it counts in training; 0 is an ignored region, of which nothing is learned.
+      location_weight: 0 to 1, how much of that holds for its corners and its mask; 0: only its class is learned.
     """
 
     name: str
@@ -48,10 +50,17 @@ class Box:
     truncated: bool = False
     pose: str = "Unspecified"
     mask: masks.Mask | None = None
+    weight: float = 1.0
+    location_weight: float = 1.0
 
     def __post_init__(self):
         if self.mask is not None and not isinstance(self.mask, masks.Mask):
             object.__setattr__(self, "mask", masks.unpack(self.mask))
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it counts differently from a box that a person drew."""
+        return self.weight != 1.0 or self.location_weight != 1.0
 
     @property
     def width(self) -> float:

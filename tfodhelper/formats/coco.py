@@ -11,7 +11,7 @@ import json
 import pathlib
 
 from tfodhelper import errors, limits, spelling, storage
-from tfodhelper.annotations import mask_files, masks
+from tfodhelper.annotations import mask_files, masks, weight_files
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
@@ -168,6 +168,8 @@ def _read_object(entry, names_of, path, where):
         received = note or str(entry.get("bbox"))[:80]
         return None, [Finding("box-not-a-number", path.name, "a corner is not a number", where, _BBOX, received)]
     findings = [Finding("box-approximated", path.name, note, where)] if note else []
+    weights, more = collection.read_weights(entry, path.name, where)
+    box, findings = dataclasses.replace(box, **weights), findings + more
     mask, more = _read_mask(entry.get("segmentation"), path, where)
     box, findings = dataclasses.replace(box, mask=mask), findings + more
     if is_crowd:
@@ -256,4 +258,5 @@ def _to_entry(id_, image_id, box, annotation, label_map):
         "segmentation": segmentation,
     }
     flags = {key: 1 for key in ("difficult", "truncated") if getattr(box, key)}
+    flags |= weight_files.to_json(box)
     return entry | flags | ({"pose": box.pose} if box.pose != "Unspecified" else {})

@@ -10,6 +10,7 @@ import posixpath
 import re
 
 from tfodhelper import limits, spelling
+from tfodhelper.annotations import weight_files
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.annotations.structures import Annotation, Box
 
@@ -120,6 +121,28 @@ def make_box(name, corners, **flags):
       **flags: further fields of the box.
     """
     return Box(name, *corners, **flags) if all(map(math.isfinite, corners)) else None
+
+
+def read_weights(entry, file, where):
+    """The weights of an object, under the names of the fields of a box.
+
+    Args:
+      entry: dict of the values that a format has for the object.
+      file, where: as in findings.
+
+    Returns:
+      ({name: value} of those that it has, findings).
+    """
+    weights, findings = {}, []
+    for key, most in (("weight", weight_files.MOST), ("location_weight", 1.0)):
+        if key not in entry:
+            continue
+        if weight_files.is_weight(entry[key], most):
+            weights[key] = float(entry[key])
+        else:
+            problem, expected = f"its {key} is not one; the object counts 1", f"a number from 0 to {most:g}"
+            findings.append(Finding("detail-dropped", file, problem, where, expected, str(entry[key])[:80]))
+    return weights, findings
 
 
 def unnamed_class(id_):

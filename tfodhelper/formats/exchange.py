@@ -52,9 +52,11 @@ def import_annotations(options):
     console.say("")
     console.say(console.format_table(("NAME", "Boxes"), made.counts.items(), numbers=(1,)))
     console.say("")
-    with_masks = f" ({spelling.count(made.num_masks, 'mask')})" if made.num_masks else ""
+    extras = [spelling.count(made.num_masks, "mask")] if made.num_masks else []
+    extras += [spelling.count(made.num_weighted, "weight")] if made.num_weighted else []
+    extras = f" ({', '.join(extras)})" if extras else ""
     console.say(
-        f"{spelling.count(made.num_images, 'image')}, {spelling.count(made.num_boxes, 'box')}{with_masks}, "
+        f"{spelling.count(made.num_images, 'image')}, {spelling.count(made.num_boxes, 'box')}{extras}, "
         f"{spelling.count(made.num_negatives, 'image')} without objects in {made.output_dir}; "
         f"left out: {spelling.count(made.num_left_out, 'image')}; "
         f"not listed and not imported: {spelling.count(len(made.unlisted), 'image')}"
@@ -108,7 +110,7 @@ def _describe_losses(format_, made):
     lost = ", ".join(spelling.count(number, noun) for noun, number in made.lost.items())
     parts = [f"not kept by {format_}: {lost}" if lost else "nothing of this set is lost in this format"]
     if format_ == COCO:
-        parts.append("difficult, truncated, pose and verified are under keys that other readers ignore")
+        parts.append("difficult, truncated, pose, verified and weights are under keys that other readers ignore")
     if made.label_map:
         parts.append(f"the ids of the classes are in {made.label_map} only; convert reads it with --label_map")
     return "; ".join(parts)

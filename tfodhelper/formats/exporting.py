@@ -21,6 +21,7 @@ _BOX_PROPERTIES = {
     "truncated box": lambda box: box.truncated,
     "pose": lambda box: box.pose != "Unspecified",
     "mask": lambda box: box.mask is not None,
+    "weight": lambda box: box.is_weighted,
 }
 
 

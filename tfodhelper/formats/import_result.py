@@ -21,6 +21,7 @@ class ImportResult:
       output_dir: the folder.
       num_images, num_boxes, num_negatives: how many were written.
       num_masks: how many of the boxes have a mask.
+      num_weighted: how many of the boxes do not count 1 in training.
       counts: {class name: number of boxes}.
       unlisted: names of images without an entry in the input; they are not imported.
       lists: {side: name of the list of its images}; empty if the source does not distinguish sides.
@@ -33,6 +34,7 @@ class ImportResult:
     num_boxes: int
     num_negatives: int
     num_masks: int
+    num_weighted: int
     counts: dict[str, int]
     unlisted: tuple[str, ...]
     lists: dict[str, str]
@@ -50,7 +52,7 @@ class Tally:
 
     def __init__(self):
         self._counts, self._sides, self._findings = collections.Counter(), {}, []
-        self._num_images = self._num_negatives = self._num_masks = 0
+        self._num_images = self._num_negatives = self._num_masks = self._num_weighted = 0
 
     def report(self, findings):
         """Adds findings."""
@@ -68,6 +70,7 @@ class Tally:
         self._counts.update(box.name for box in annotation.boxes)
         self._num_images += 1
         self._num_masks += sum(box.mask is not None for box in annotation.boxes)
+        self._num_weighted += sum(box.is_weighted for box in annotation.boxes)
         self._num_negatives += not annotation.boxes
         if sides:
             self._sides[name] = max(sides, key=SPLITS.index)
@@ -94,6 +97,7 @@ class Tally:
             num_boxes=sum(counts.values()),
             num_negatives=self._num_negatives,
             num_masks=self._num_masks,
+            num_weighted=self._num_weighted,
             counts=counts,
             unlisted=tuple(unlisted),
             lists=self._write_lists(output_dir),

@@ -14,7 +14,7 @@ import posixpath
 import numpy as np
 
 from tfodhelper import errors, image_decoding, limits, spelling, user_files
-from tfodhelper.annotations import mask_files, masks
+from tfodhelper.annotations import mask_files, masks, weight_files
 from tfodhelper.annotations.findings import IMAGE_LEFT_OUT, Finding, from_skipped
 from tfodhelper.annotations.structures import Annotation
 from tfodhelper.formats import collection
@@ -41,7 +41,8 @@ def read_folder(path, image_names):
     path = pathlib.Path(path)
     folder, skipped = (path if path.is_dir() else path.parent), []
     names = user_files.list_files(path, skipped.append) if path.is_dir() else [path.name]
-    names = [name for name in names if name.lower().endswith(".json") and not name.endswith(mask_files.ENDING)]
+    ours = (mask_files.ENDING, weight_files.ENDING)
+    names = [name for name in names if name.lower().endswith(".json") and not name.endswith(ours)]
     findings = [from_skipped(entry) for entry in skipped if entry.name.lower().endswith(".json")]
     known = {posixpath.splitext(name)[0].casefold(): name for name in image_names}
     listed = []

@@ -117,10 +117,11 @@ def unpack(data, where, names):
         return Finding(error.code, where, error.reason, None, error.expected, error.received, error.fix)
     numbers, boxes, lost, class_ids, unnamed = _read_boxes(features, facts, where, names)
     boxes, problems = record_masks.add_masks(features, facts, numbers, boxes, where)
+    boxes, more = _add_weights(features, numbers, boxes, where)
     name = collection.to_posix(_text(_first(features, Record.FILENAME, b"")))
     annotation = Annotation(collection.base_name(name), facts.width, facts.height, tuple(boxes))
     listed = ListedImage(name, annotation, tuple(lost))
-    findings = (*_check_head(features, facts, where), *problems)
+    findings = (*_check_head(features, facts, where), *problems, *more)
     texts = tuple(map(_text, features.get(Record.CLASS_TEXT, ())))
     return UnpackedRecord(where, encoded, facts, listed, tuple(class_ids), tuple(unnamed), texts, findings)
 
@@ -168,6 +169,19 @@ def _read_boxes(features, facts, where, names):
         class_ids += [] if id_ is None else [(name, id_)]
         unnamed += [] if text or id_ in names else [id_]
     return positions, boxes, lost, class_ids, unnamed
+
+
+def _add_weights(features, positions, boxes, where):
+    """(boxes with their weights, as far as the record has any, findings); arguments as in `record_masks.add_masks`."""
+    keys, made, findings = {"weight": Record.WEIGHT, "location_weight": Record.LOCATION_WEIGHT}, [], []
+    for position, box in zip(positions, boxes):
+        listed = {name: features.get(key, []) for name, key in keys.items()}
+        entry = {name: values[position] for name, values in listed.items() if position < len(values)}
+        weights, problems = collection.read_weights(entry, where, f"object {position + 1} ({box.name})")
+        # Records have float32.
+        made.append(dataclasses.replace(box, **{name: round(value, 6) for name, value in weights.items()}))
+        findings += problems
+    return made, findings
 
 
 def _make_box(features, facts, number, name, corners):

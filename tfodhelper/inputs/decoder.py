@@ -26,7 +26,8 @@ class Stored:
       size: int32 [2], height and width of the stored image in pixels.
       filename: string scalar, may be empty.
       source_id: string scalar, may be empty.
-      weights: float32 [N].
+      weights: float32 [N]; 0 is an ignored region.
+      location_weights: float32 [N], factors of the weights for the corners.
       difficult: bool [N].
       is_crowd: bool [N].
       group_of: bool [N].
@@ -40,6 +41,7 @@ class Stored:
     filename: tf.Tensor
     source_id: tf.Tensor
     weights: tf.Tensor
+    location_weights: tf.Tensor
     difficult: tf.Tensor
     is_crowd: tf.Tensor
     group_of: tf.Tensor
@@ -136,6 +138,7 @@ _FEATURES = {
             Record.IMAGE_CLASS_LABEL: tf.int64,
             Record.AREA: tf.float32,
             Record.WEIGHT: tf.float32,
+            Record.LOCATION_WEIGHT: tf.float32,
         }.items()
     },
 }
@@ -158,6 +161,7 @@ def _read_stored(features, picture, boxes, count, verified):
         filename=features[Record.FILENAME],
         source_id=features[Record.SOURCE_ID],
         weights=_fill(features[Record.WEIGHT], count, 1.0),
+        location_weights=_fill(features[Record.LOCATION_WEIGHT], count, 1.0),
         difficult=_fill(features[Record.DIFFICULT], count, tf.constant(0, tf.int64)) > 0,
         is_crowd=_fill(features[Record.IS_CROWD], count, tf.constant(0, tf.int64)) > 0,
         group_of=_fill(features[Record.GROUP_OF], count, tf.constant(0, tf.int64)) > 0,

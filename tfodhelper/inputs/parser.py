@@ -95,6 +95,7 @@ class Parser:
             Groundtruth.BOXES: self._pad(sample.boxes[:count], 0.0),
             Groundtruth.CLASSES: self._pad(sample.classes[:count], -1),
             Groundtruth.WEIGHTS: self._pad(tf.gather(stored.weights, rows), 0.0),
+            Groundtruth.LOCATION_WEIGHTS: self._pad(tf.gather(stored.location_weights, rows), 0.0),
             Groundtruth.DIFFICULT: self._pad(tf.gather(stored.difficult, rows), False),
             Groundtruth.IS_CROWD: self._pad(tf.gather(stored.is_crowd, rows), False),
             Groundtruth.GROUP_OF: self._pad(tf.gather(stored.group_of, rows), False),

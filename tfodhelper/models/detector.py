@@ -132,9 +132,10 @@ class Detector(tf_keras.Model, abc.ABC):
           predictions: from `predict_raw`. Outside training, a detector of masks compares those of its detections: it
             takes them where what `postprocess` returned is there too, and else finds them again.
           groundtruth: keys of `fields.Groundtruth`: boxes float32 [B, M, 4] normalized to the padded model input,
-            classes int32 [B, M], 0-based, weights float32 [B, M]. Padding rows have zero boxes, class -1 and weight
-            0. For a detector of masks also masks uint8 [B, M, height, width] in the frame of the boxes, and perhaps
-            their weights float32 [B, M].
+            classes int32 [B, M], 0-based, weights float32 [B, M], and perhaps location weights float32 [B, M]. Padding
+            rows have zero boxes, class -1 and weight 0; another box of weight 0 is an ignored region. For a detector of
+            masks also masks uint8 [B, M, height, width] in the frame of the boxes, and perhaps their weights float32
+            [B, M].
           training: as in `predict_raw`.
 
         Returns:

@@ -35,13 +35,22 @@ def iou_matrix(boxes, others):
     Returns:
       [..., M, A].
     """
+    intersection = _intersections(boxes, others)
+    union = area(boxes)[..., :, tf.newaxis] + area(others)[..., tf.newaxis, :] - intersection
+    return tf.math.divide_no_nan(intersection, union)
+
+
+def coverage_matrix(boxes, others):
+    """Which fraction of every other box is inside each box; arguments and result as in `iou_matrix`."""
+    return tf.math.divide_no_nan(_intersections(boxes, others), area(others)[..., tf.newaxis, :])
+
+
+def _intersections(boxes, others):
     ymin, xmin, ymax, xmax = (side[..., :, tf.newaxis] for side in tf.unstack(boxes, axis=-1))
     ymin2, xmin2, ymax2, xmax2 = (side[..., tf.newaxis, :] for side in tf.unstack(others, axis=-1))
     height = tf.maximum(tf.minimum(ymax, ymax2) - tf.maximum(ymin, ymin2), 0.0)
     width = tf.maximum(tf.minimum(xmax, xmax2) - tf.maximum(xmin, xmin2), 0.0)
-    intersection = height * width
-    union = area(boxes)[..., :, tf.newaxis] + area(others)[..., tf.newaxis, :] - intersection
-    return tf.math.divide_no_nan(intersection, union)
+    return height * width
 
 
 def clip_to_window(boxes, windows):

@@ -15,13 +15,14 @@ from apache_beam.io import fileio, filesystems
 from apache_beam.options import pipeline_options
 
 from tfodhelper import spelling
-from tfodhelper.annotations import checks, headers, images, labelimg, mask_files
+from tfodhelper.annotations import checks, headers, images, labelimg, mask_files, weight_files
 from tfodhelper.annotations.structures import UnusableFile
 from tfodhelper.dataset.scan import entry
 from tfodhelper.dataset.split.split import TRAIN, VALIDATE
 from tfodhelper.records import writer
 
 _LEFT_OUT = "left_out"
+_BESIDE_XML = (mask_files.ENDING, weight_files.ENDING)
 _HASH_SPAN = 1 << 32
 
 
@@ -59,7 +60,7 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
 
     Args:
       stem: the common stem of both names.
-      paths: of the image and the XML file, and of the file with its masks if there is one.
+      paths: of the image and the XML file, and of the files with its masks and weights if there are any.
       label_map, val_fraction, seed, decode: see `MakeRecords`.
       read: function that reads the bytes of a path.
 
@@ -70,8 +71,8 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
       UnusableFile: the image is left out.
     """
     xml = [path for path in paths if path.lower().endswith(".xml")]
-    mask_paths = [path for path in paths if path.endswith(mask_files.ENDING)]
-    image_paths = [path for path in paths if path not in xml and path not in mask_paths]
+    mask_paths, weight_paths = ([path for path in paths if path.endswith(ending)] for ending in _BESIDE_XML)
+    image_paths = [path for path in paths if path not in (*xml, *mask_paths, *weight_paths)]
     if len(xml) != 1 or len(image_paths) != 1:
         code = "image-missing" if not image_paths else "unlabelled" if not xml else "image-ambiguous"
         files = f"{spelling.count(len(image_paths), 'image')} and {spelling.count(len(xml), 'annotation file')}"
@@ -82,6 +83,8 @@ def convert_image(stem, paths, label_map, val_fraction, seed, decode, read):
     annotation = labelimg.parse_labelimg(read(xml[0]), xml[0])
     for path in mask_paths:
         annotation = mask_files.add_masks(annotation, read(path), path)
+    for path in weight_paths:
+        annotation = weight_files.add_weights(annotation, read(path), path)
     checked = checks.check_annotation(annotation, facts, xml[0], label_map, image_file=name)
     if checked.annotation is None:
         reasons = [finding for finding in checked.findings if finding.severity == "error"]
@@ -125,12 +128,13 @@ def run_pipeline(pattern, output_dir, make_records, num_shards, argv):
 
 
 def _is_wanted(path):
-    return path.lower().endswith((".xml", mask_files.ENDING, *images.EXTENSIONS))
+    return path.lower().endswith((".xml", *_BESIDE_XML, *images.EXTENSIONS))
 
 
 def _stem_of(path):
-    """What the names of an image, its annotation and its masks have in common."""
-    return path.removesuffix(mask_files.ENDING) if path.endswith(mask_files.ENDING) else os.path.splitext(path)[0]
+    """What the names of an image, its annotation, its masks and its weights have in common."""
+    ending = next((ending for ending in _BESIDE_XML if path.endswith(ending)), None)
+    return os.path.splitext(path)[0] if ending is None else path.removesuffix(ending)
 
 
 def _join(folder, name):

@@ -17,7 +17,7 @@ from tfodhelper.records import mask_png
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
 _CACHED = 1024
-_PLAIN = 8  # fields of a box without a mask
+_PLAIN = 8  # fields of a box without mask and weights
 
 
 def make_example(boxes, width, height, encoded, format, source_id, sha256, label_map, filename):
@@ -25,7 +25,7 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
 
     Args:
       boxes: tuples of the fields of `structures.Box`, in pixels, with positive area and inside the encoded image; a
-        ninth value is a mask, see `masks.pack`.
+        ninth value is a mask, see `masks.pack`, or None, and two more are the weights.
       width, height: of the encoded image, pixels.
       encoded: bytes, JPEG or PNG.
       format: "jpeg" or "png", matching the content.
@@ -37,13 +37,14 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
     Returns:
       The bytes, with the features of `fields.Record`; boxes are normalized to the image. If an object has a mask, all
       have: one without gets an empty one, and the weight 0. The area of an object is that of its mask, if it has one.
+      Factors of the weights for the corners are only there if one is not 1.
     """
     columns = zip(*[box[:_PLAIN] for box in boxes]) if boxes else ((),) * _PLAIN
     names, xmin, ymin, xmax, ymax, difficult, truncated, poses = columns
     areas = [(c - a) * (d - b) for a, b, c, d in zip(xmin, ymin, xmax, ymax)]
-    pictures, weights = [], []
-    if any(len(box) > _PLAIN for box in boxes):
-        areas, pictures, weights = _draw_masks(boxes, areas, width, height)
+    pictures, mask_weights, (weights, location_weights) = [], [], _weights_of(boxes)
+    if any(len(box) > _PLAIN and box[_PLAIN] is not None for box in boxes):
+        areas, pictures, mask_weights = _draw_masks(boxes, areas, width, height)
     ids = tuple([label_map.id_of(name) for name in names])
     number = len(boxes)
     content = b"".join(  # sorted by feature name
@@ -54,6 +55,7 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
             _ints(Record.HEIGHT, (height,)),
             *_bytes(Record.KEY, sha256.encode("ascii")),
             *_floats(Record.AREA, areas),
+            *(_floats(Record.LOCATION_WEIGHT, location_weights) if location_weights else ()),
             *_floats(Record.XMAX, [value / width for value in xmax]),
             *_floats(Record.XMIN, [value / width for value in xmin]),
             *_floats(Record.YMAX, [value / height for value in ymax]),
@@ -63,15 +65,22 @@ def make_example(boxes, width, height, encoded, format, source_id, sha256, label
             _ints(Record.DIFFICULT, difficult),
             _ints(Record.IS_CROWD, (0,) * number),
             *(_blobs(Record.MASK, pictures) if pictures else ()),
-            *(_floats(Record.MASK_WEIGHT, weights) if pictures else ()),
+            *(_floats(Record.MASK_WEIGHT, mask_weights) if pictures else ()),
             _ints(Record.TRUNCATED, truncated),
             _texts(Record.VIEW, poses),
-            _ones(Record.WEIGHT, number),
+            *(_floats(Record.WEIGHT, weights) if weights else (_ones(Record.WEIGHT, number),)),
             *_bytes(Record.SOURCE_ID, b"%d" % source_id),
             _ints(Record.WIDTH, (width,)),
         )
     )
     return _head_of(1, len(content)) + content
+
+
+def _weights_of(boxes):
+    """(weights, factors of them for the corners) of objects; () where all are 1."""
+    pairs = [tuple(box[_PLAIN + 1 :]) or (1.0, 1.0) for box in boxes]
+    columns = tuple(zip(*pairs)) or ((), ())
+    return tuple([() if all(value == 1.0 for value in column) else column for column in columns])
 
 
 def _draw_masks(boxes, areas, width, height):

@@ -2,7 +2,13 @@
 
 from tfodhelper import console, sheets, spelling, storage
 from tfodhelper.dataset import plan
-from tfodhelper.dataset.analysis import anchor_clusters, box_statistics, class_distances, mask_statistics
+from tfodhelper.dataset.analysis import (
+    anchor_clusters,
+    box_statistics,
+    class_distances,
+    mask_statistics,
+    weight_statistics,
+)
 from tfodhelper.dataset.scan import examine
 
 
@@ -29,6 +35,8 @@ def describe_set(options, extract=None):
     }
     if mask_rows := mask_statistics.describe(planned):
         tables["masks"] = (mask_statistics.HEADER, mask_rows)
+    if weight_rows := weight_statistics.describe(planned):
+        tables["weights"] = (weight_statistics.HEADER, weight_rows)
     for header, rows in tables.values():
         console.say("")
         console.say(box_statistics.format_rows(header, rows))

@@ -13,7 +13,17 @@ import os
 import typing
 
 from tfodhelper import user_files
-from tfodhelper.annotations import checks, corner_order, headers, images, labelimg, mask_files, masks, usual_layout
+from tfodhelper.annotations import (
+    checks,
+    corner_order,
+    headers,
+    images,
+    labelimg,
+    mask_files,
+    masks,
+    usual_layout,
+    weight_files,
+)
 from tfodhelper.annotations.findings import from_unusable
 from tfodhelper.annotations.images import ImageFacts
 from tfodhelper.annotations.structures import Annotation, Box, SkippedObject, UnusableFile
@@ -23,8 +33,9 @@ _FACT_NAMES = [field.name for field in dataclasses.fields(ImageFacts)]
 NUM_BYTES, SHA256 = _FACT_NAMES.index("num_bytes"), _FACT_NAMES.index("sha256")
 FAULTLESS = True  # in `Entry.checked`: the annotation can be used unchanged
 _FACTS = operator.attrgetter(*_FACT_NAMES)
-_BOX = operator.attrgetter(*(field.name for field in dataclasses.fields(Box) if field.name != "mask"))
-NUM_BOX_FIELDS = len(dataclasses.fields(Box)) - 1  # of a packed box without a mask
+_PLAIN_FIELDS = [field.name for field in dataclasses.fields(Box)][: -len(("mask", "weight", "location_weight"))]
+_BOX = operator.attrgetter(*_PLAIN_FIELDS)
+NUM_BOX_FIELDS = len(_PLAIN_FIELDS)  # of a packed box without mask and weights
 
 
 class Entry(typing.NamedTuple):
@@ -33,7 +44,7 @@ class Entry(typing.NamedTuple):
     Attributes:
       name: of the annotation file, relative to the annotation folder.
       stamp: its (size in bytes, modification time in ns).
-      sha256: its hex digest; of the annotation file and its masks, if it has any.
+      sha256: its hex digest; of the annotation file and its masks and weights, if it has any.
       content: its content, see `pack_annotation`; None when it cannot be used.
       problem: the finding with the reason, as a tuple, or None.
       image: name of the image that was scanned, or None.
@@ -46,6 +57,7 @@ class Entry(typing.NamedTuple):
       turn: whether the image must be rotated according to its EXIF orientation.
       findings: the findings of the check, as tuples.
       masks_stamp: (size in bytes, modification time in ns) of the file with its masks, or None.
+      weights_stamp: the same of the file with its weights.
     """
 
     name: str
@@ -62,6 +74,7 @@ class Entry(typing.NamedTuple):
     turn: bool = False
     findings: tuple = ()
     masks_stamp: tuple | None = None
+    weights_stamp: tuple | None = None
 
     @property
     def filename(self):
@@ -116,8 +129,8 @@ def pack_annotation(annotation):
 
     Returns:
       (filename, width, height, boxes, verified), the boxes as tuples of the fields of `Box`, of which the mask
-      (`masks.pack`) is only there if the object has one; followed by the skipped
-      objects, the guessed encoding and the blanks around names, if there are any.
+      (`masks.pack`) is only there if the object has one, and the weights if they are not 1, after the mask or None;
+      followed by the skipped objects, the guessed encoding and the blanks around names, if there are any.
     """
     boxes = tuple([_pack_box(box) for box in annotation.boxes])
     start = (annotation.filename, annotation.width, annotation.height, boxes, annotation.verified)
@@ -128,7 +141,15 @@ def pack_annotation(annotation):
 
 
 def _pack_box(box):
+    if box.is_weighted:
+        mask = None if box.mask is None else masks.pack(box.mask)
+        return (*_BOX(box), mask, box.weight, box.location_weight)
     return _BOX(box) if box.mask is None else (*_BOX(box), masks.pack(box.mask))
+
+
+def has_mask(packed_box):
+    """Whether a box of `pack_annotation` has a mask."""
+    return len(packed_box) > NUM_BOX_FIELDS and packed_box[NUM_BOX_FIELDS] is not None
 
 
 def unpack_annotation(content):
@@ -187,6 +208,8 @@ def _is_unchanged(options, path, image, known):
         return False
     if (known.masks_stamp and tuple(known.masks_stamp)) != _stamp_of(mask_files.path_of(path)):
         return False
+    if (known.weights_stamp and tuple(known.weights_stamp)) != _stamp_of(weight_files.path_of(path)):
+        return False
     if image is not None and known.image != image:
         return _is_no_annotation(known)
     return known.image is None or tuple(known.image_stamp or ()) == _stamp_of(f"{options.image_dir}/{known.image}")
@@ -203,23 +226,26 @@ def _read_annotation(path, name):
         problem = UnusableFile("xml-unreadable", path, f"cannot be read ({error.strerror})")
         return Entry(name, (), hashlib.sha256(b"").hexdigest(), None, to_tuple(from_unusable(problem, name)))
     stamp, digest, content = _to_stamp(status), hashlib.sha256(data).hexdigest(), usual_layout.read(data)
-    masks_stamp = None
+    stamps, beside = {}, b""
     try:
         if content is None:
             content = pack_annotation(labelimg.parse_labelimg(data, path))
-        read = mask_files.read_bytes(path)
-        if read is not None:
-            masks_stamp, digest = _to_stamp(read[1]), hashlib.sha256(data + read[0]).hexdigest()
-            content = _add_masks(content, read[0], path)
+        for kind, files, add in _BESIDE_XML:
+            read = files.read_bytes(path)
+            if read is not None:
+                beside += read[0]
+                stamps[kind], digest = _to_stamp(read[1]), hashlib.sha256(data + beside).hexdigest()
+                content = pack_annotation(add(unpack_annotation(content), read[0], files.path_of(path)))
     except UnusableFile as error:
         problem = to_tuple(from_unusable(error, name))
-        return Entry(name, stamp, digest, None, problem, masks_stamp=masks_stamp)
-    return Entry(name, stamp, digest, content, masks_stamp=masks_stamp)
+        return Entry(name, stamp, digest, None, problem, **stamps)
+    return Entry(name, stamp, digest, content, **stamps)
 
 
-def _add_masks(content, data, path):
-    """Packed content with the masks in the bytes of their file."""
-    return pack_annotation(mask_files.add_masks(unpack_annotation(content), data, mask_files.path_of(path)))
+_BESIDE_XML = (  # field of `Entry`, module, its function that adds the content of a file to an annotation
+    ("masks_stamp", mask_files, mask_files.add_masks),
+    ("weights_stamp", weight_files, weight_files.add_weights),
+)
 
 
 def _reorder_corners(entry, order):
@@ -277,7 +303,7 @@ def labels_of(entry):
     """(class names, size letters, see `size_letter`) of the usable boxes, in order; capitals for boxes with a mask."""
     boxes = (entry.usable or (None,) * 4)[3] or ()
     letters = [size_letter(box[3] - box[1], box[4] - box[2]) for box in boxes]
-    letters = [letter.upper() if len(box) > NUM_BOX_FIELDS else letter for letter, box in zip(letters, boxes)]
+    letters = [letter.upper() if has_mask(box) else letter for letter, box in zip(letters, boxes)]
     return tuple([box[0] for box in boxes]), "".join(letters)
 
 

@@ -14,7 +14,7 @@ import zlib
 from tfodhelper import errors, limits, storage
 from tfodhelper.outofcore import columns, sorting
 
-_FORMAT = 6  # raised when images or annotations are judged differently, so that earlier notes are not used
+_FORMAT = 7  # raised when images or annotations are judged differently, so that earlier notes are not used
 _SEAL = b'["",'  # beginning of the last line
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _decoder = json.JSONDecoder()

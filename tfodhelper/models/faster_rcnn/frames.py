@@ -41,7 +41,8 @@ def assign(assigner, boxes_px, groundtruth, image_shape, classes=None):
     """
     gt_classes = groundtruth[Groundtruth.CLASSES] if classes is None else classes
     gt_boxes = box_ops.scale(groundtruth[Groundtruth.BOXES], image_shape[1], image_shape[2])
-    return assigner.assign(boxes_px, gt_boxes, gt_classes, groundtruth[Groundtruth.WEIGHTS])
+    location_weights = groundtruth.get(Groundtruth.LOCATION_WEIGHTS)
+    return assigner.assign(boxes_px, gt_boxes, gt_classes, groundtruth[Groundtruth.WEIGHTS], location_weights)
 
 
 def make_detections(selected, raw_boxes_px, scores, windows):

@@ -165,7 +165,9 @@ class ProposalNetwork(tf_keras.layers.Layer):
         localization = loss_ops.smooth_l1(
             predictions[Predictions.RPN_BOX_CODES], targets.box_targets, drawn * targets.box_weights
         )
-        objectness = loss_ops.softmax(predictions[Predictions.RPN_LOGITS], targets.class_targets, drawn)
+        # Examples that fill up a sample of fixed size count as background, whatever their weight.
+        weights = tf.where(targets.matches >= 0, targets.match_weights, tf.cast(~targets.is_in_region, tf.float32))
+        objectness = loss_ops.softmax(predictions[Predictions.RPN_LOGITS], targets.class_targets, drawn * weights)
         count = tf.maximum(tf.reduce_sum(drawn, axis=1), 1.0)
 
         def mean(values, weight):

@@ -142,6 +142,7 @@ class SSDDetector(detector.Detector):
             groundtruth[Groundtruth.BOXES],
             groundtruth[Groundtruth.CLASSES],
             groundtruth[Groundtruth.WEIGHTS],
+            groundtruth.get(Groundtruth.LOCATION_WEIGHTS),
         )
         loss = self._loss
         localization = loss.localization(codes, targets.box_targets, targets.box_weights)
@@ -154,7 +155,7 @@ class SSDDetector(detector.Detector):
             localization, classification = localization * counts, classification * counts
         normalizer = 1.0
         if loss.normalize_by_matches:
-            normalizer = tf.maximum(tf.reduce_sum(targets.box_weights), 1.0)
+            normalizer = tf.maximum(tf.reduce_sum(targets.match_weights), 1.0)
         code_size = box_coder.CODE_SIZE if loss.normalize_by_code_size else 1.0
         return {
             Losses.LOCALIZATION: tf.reduce_sum(localization) * (loss.localization_weight / (normalizer * code_size)),
