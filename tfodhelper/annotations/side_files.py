@@ -58,7 +58,7 @@ def find_boxes(boxes, stored, is_same_class=False):
       For each stored object the index of its box, or None.
     """
     corners_of = np.array([box[1:5] for box in boxes], np.float64).reshape(-1, 4)
-    is_free, found = np.ones(len(boxes), bool), []
+    is_free, indices = np.ones(len(boxes), bool), []
     for each in stored:
         distances = np.abs(corners_of - each.corners).max(axis=1)
         near = np.flatnonzero(is_free & (distances <= _SAME_PX)).tolist()
@@ -67,8 +67,8 @@ def find_boxes(boxes, stored, is_same_class=False):
         best = min(near, key=lambda i: (boxes[i][0] != each.name, distances[i], i), default=None)
         if best is not None:
             is_free[best] = False
-        found.append(best)
-    return found
+        indices.append(best)
+    return indices
 
 
 def write(path, text):

@@ -123,8 +123,8 @@ def add_weights(annotation, data, path):
         return _skip(annotation, [SkippedObject(CONFIRMED, number, problem)])
     boxes, skipped = list(annotation.boxes), []
     plain = [(box.name, box.xmin, box.ymin, box.xmax, box.ymax) for box in boxes]
-    found = side_files.find_boxes(plain, stored, is_same_class=True)
-    for number, (each, index) in enumerate(zip(stored, found), start=1):
+    indices = side_files.find_boxes(plain, stored, is_same_class=True)
+    for number, (each, index) in enumerate(zip(stored, indices), start=1):
         if index is None:
             problem = f"no object of its class has its box {side_files.describe(each.corners)}"
             skipped.append(SkippedObject(STALE, f"weight {number} ({each.name})", problem))

@@ -1,8 +1,8 @@
 """What each anchor of an image should have predicted.
 
-A box of weight 0 is an ignored region: nobody knows what is there. It matches no anchor, and an anchor that it would
-match, or that lies in it by half, is not background either. (The OD API lets such a box match, and trains the anchors
-around it as background.) A padding row has weight 0, too, but no area.
+A box of weight 0 is an ignored region: what is there is unknown. It matches no anchor, and an anchor that it would
+match, or of which half is inside it, is not background either. (The OD API lets such a box match, and trains the
+anchors around it as background.) A padding row has weight 0, too, but no area.
 
 Shape letters: B batch, M ground truth boxes (padded), A anchors, C class columns.
 """
