@@ -113,7 +113,7 @@ def test_buffer_is_bounded_by_memory(pattern, monkeypatch, capsys):
 def test_what_cannot_be_read(pattern, tmp_path):
     with pytest.raises(errors.ConfigError, match="no record files"):
         reader.make_source(protos.message("InputReader")(), "train_input_reader")
-    with pytest.raises(errors.ConfigError, match="sample_from_datasets_weights"):
+    with pytest.raises(errors.ConfigError, match="every record is read once"):
         source(pattern, sample_from_datasets_weights=[1.0])
     with pytest.raises(errors.DatasetError):
         source(str(tmp_path / "missing.record"))

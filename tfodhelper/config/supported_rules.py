@@ -132,7 +132,8 @@ _EVALUATION_AND_READING = {
     ),
     "InputReader": make(
         "label_map_path shuffle shuffle_buffer_size num_epochs sample_1_of_n_examples num_readers num_prefetch_batches "
-        "read_block_length drop_remainder max_number_of_boxes tf_record_input_reader load_instance_masks mask_type",
+        "read_block_length drop_remainder max_number_of_boxes tf_record_input_reader load_instance_masks mask_type "
+        "sample_from_datasets_weights",
         name=Hint("only a name"),
         filenames_shuffle_buffer_size=Hint("all file names are shuffled"),
         num_parallel_batches=SAME_NUMBERS,
@@ -152,5 +153,6 @@ RULES = _TRAINING | _AUGMENTATION | _EVALUATION_AND_READING
 # Rules for a single field; they take precedence over those of the type.
 RULES_BY_PATH = {
     "eval_input_reader[0].num_epochs": Only(("0", "1"), "evaluation reads its dataset once"),
+    "eval_input_reader[0].sample_from_datasets_weights": Unsupported("evaluation reads every record once"),
     "eval_input_reader[1]": Unsupported("only one dataset is evaluated"),
 }

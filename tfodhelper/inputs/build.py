@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, jpeg_dct
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.inputs import augment, decoder, parser, reader
+from tfodhelper.inputs import augment, decoder, mixture, parser, reader
 from tfodhelper.inputs import sampling as samplings
 
 _EVAL_SEED = 0  # each evaluation draws the same pictures
@@ -71,7 +71,12 @@ def build_train_dataset(
 
 
 def _read_training(config, sampling, seed, share, start):
-    """The records of training as (index, serialized), in the order of `sampling`."""
+    """The records of training as (index, serialized), in the order of `sampling`.
+
+    With `sample_from_datasets_weights` the number of the set is a third element.
+    """
+    if config.sample_from_datasets_weights and (sampling is None or sampling.is_plain):
+        return mixture.read_mixture(mixture.make_mixture(config, "train_input_reader"), seed, share, start)
     source = reader.make_source(config, "train_input_reader")
     if sampling is None or sampling.is_plain:
         return reader.read_records(source, seed, share, start)

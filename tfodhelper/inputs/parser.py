@@ -39,12 +39,13 @@ class Parser:
         self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
         self._evaluates = evaluates
 
-    def parse(self, index, serialized):
+    def parse(self, index, serialized, number=None):
         """Parses a record; all random numbers follow from the seed and the index.
 
         Args:
           index: int64 scalar, number of the example in the whole run.
           serialized: string scalar.
+          number: int64 scalar, of the set that the record is of, where several sets are mixed.
 
         Returns:
           Features and labels, keyed by `fields.Inputs` and `fields.Groundtruth`, without a batch dimension. Boxes are

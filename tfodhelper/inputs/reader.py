@@ -73,6 +73,7 @@ def make_source(config, name):
     if len(config.sample_from_datasets_weights):
         raise errors.ConfigError(
             f"{name}.sample_from_datasets_weights: every record is read once per epoch",
+            expected="weights in train_input_reader alone, without --sampling and --negatives",
             fix="remove it",
         )
     paths = tuple(str(path) for path in records_reader.list_shards(list(config.tf_record_input_reader.input_path)))
