@@ -32,6 +32,7 @@ def build_train_dataset(
     start_step=0,
     input_context=None,
     sampling=None,
+    treatment=None,
     dct=jpeg_dct.ACCURATE,
 ):
     """Builds the endless (or `num_epochs` long) stream of training batches.
@@ -48,6 +49,7 @@ def build_train_dataset(
       start_step: number of batches of this pipeline that were already used.
       input_context: `tf.distribute.InputContext`, or None; each pipeline reads its own part of the records.
       sampling: a `sampling.Sampling`; None reads every record once per epoch.
+      treatment: `adopted.Treatment` of the sets of a mixture after the first one, or None.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
 
     Returns:
@@ -63,6 +65,7 @@ def build_train_dataset(
         resizer,
         max_boxes=max_training_boxes(pipeline_config),
         augment=augment.build_augmentation(pipeline_config.train_config.data_augmentation_options),
+        treatment=treatment if config.sample_from_datasets_weights else None,
         seed=seed,
     ).parse
     dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

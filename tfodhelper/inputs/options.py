@@ -21,3 +21,19 @@ class SamplingOptions(options.Options):
         least=0,
         most=1,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixtureOptions(options.Options):
+    """How the sets of `sample_from_datasets_weights` after the first one are treated; see `inputs.adopted`."""
+
+    title = "Training"
+
+    strong_augmentation: bool = options.option(
+        False,
+        "Also distorts colors, adds noise and blackens patches in the images of all sets of records but the first one, "
+        "where sample_from_datasets_weights mixes several.",
+    )
+    ramp_steps: int = options.option(
+        0, "Steps over which the weights of the boxes of these images grow to what they are.", least=0
+    )

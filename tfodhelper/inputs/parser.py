@@ -1,5 +1,7 @@
 """A record becomes a training or evaluation example: it is decoded, augmented, resized and padded."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from tfodhelper.fields import Groundtruth, Inputs
@@ -18,6 +20,7 @@ class Parser:
       augment: a function from (`Sample`, `Draws`) to a `Sample`, or None.
       seed: of all random numbers, an int.
       keep_original_images: how many examples, from index 0, come with their stored image.
+      treatment: `adopted.Treatment` of the sets after the first one, or None.
       evaluates: whether examples come with what only an evaluation needs: the labels of whole images, and
         masks as they are stored.
     """
@@ -30,6 +33,7 @@ class Parser:
         max_boxes,
         num_rows=None,
         augment=None,
+        treatment=None,
         seed=0,
         keep_original_images=0,
         evaluates=False,
@@ -38,6 +42,7 @@ class Parser:
         self._num_rows = num_rows if max_boxes is None else max_boxes
         self._augment, self._seed, self._keep_images = augment, seed, keep_original_images
         self._evaluates = evaluates
+        self._treatment = treatment
 
     def parse(self, index, serialized, number=None):
         """Parses a record; all random numbers follow from the seed and the index.
@@ -53,6 +58,10 @@ class Parser:
         """
         sample, stored = self._decoder.decode(serialized)
         whole = sample.picture
+        if self._treatment is not None:
+            sample = self._treatment.distort(sample, self._seed, index, number)
+            weights = self._treatment.weigh(stored.weights, index, number)
+            stored = dataclasses.replace(stored, weights=weights)
         if self._augment is not None:
             sample = self._augment(sample, samples.Draws(self._seed, index))
         image, true_shape = self._resizer(pixels.read_pixels(sample.picture))

@@ -6,8 +6,8 @@ from tfodhelper import errors, families
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import whole
 from tfodhelper.config import pipeline as pipelines
+from tfodhelper.inputs import adopted, left_out
 from tfodhelper.inputs import build as inputs_build
-from tfodhelper.inputs import left_out
 from tfodhelper.training import compilation, patience
 from tfodhelper.training.task import StartingPoint
 
@@ -24,6 +24,7 @@ def check_inputs(pipeline, options):
     if options.keep_classes:
         starting_point = _keep_classes(starting_point, label_map, options.checkpoint_label_map)
     max_boxes = inputs_build.max_training_boxes(pipeline)
+    adopted.make_treatment(options, pipeline.train_input_reader, 1)
     reader, wants_masks = pipeline.train_input_reader, _wants_masks(pipeline)
     check_records(reader, "train_input_reader", label_map, True, max_boxes, wants_masks)
     return starting_point, label_map, check_eval_records(pipeline)

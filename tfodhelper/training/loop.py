@@ -11,7 +11,7 @@ from official.core import config_definitions
 
 from tfodhelper import console, errors, events, families, own_files, run_layout, spelling, storage
 from tfodhelper.checkpoints import find, moving_averages, restore, resume, save, whole
-from tfodhelper.inputs import diagnose, sampling
+from tfodhelper.inputs import adopted, diagnose, sampling
 from tfodhelper.models import normalization
 from tfodhelper.training import (
     analysis_summaries,
@@ -107,6 +107,7 @@ class Session:
             self.options.jpeg_dct,
             training_task.choose_frozen(self.pipeline.train_config, self.options.freeze) if train else None,
             self.precision if train else "float32",
+            treatment=adopted.make_treatment(self.options, self.pipeline.train_input_reader, self._global_batch),
             **compilation.choose(self.options, self.pipeline, self.strategy),
         )
         model = self.task.build_model()

@@ -10,7 +10,7 @@ from tfodhelper import errors, jpeg_dct, options
 from tfodhelper.config.options import SCRATCH, ChangeOptions
 from tfodhelper.events import NotifyOptions
 from tfodhelper.families import roles
-from tfodhelper.inputs.options import SamplingOptions
+from tfodhelper.inputs.options import MixtureOptions, SamplingOptions
 
 PRECISIONS = {
     "float32": "all in float32",
@@ -48,7 +48,7 @@ class DeviceOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions(DeviceOptions, SamplingOptions):
+class TrainOptions(DeviceOptions, MixtureOptions, SamplingOptions):
     """How to train, apart from what pipeline.config says.
 
     Attributes:

@@ -62,6 +62,7 @@ class DetectionTask(base_task.Task):
       seed: of the input order, of the augmentation and of the initial weights.
       start_step: number of steps already trained: the input resumes after them.
       sampling: an `inputs.sampling.Sampling`, or None.
+      treatment: an `inputs.adopted.Treatment`, or None.
       dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
       choice: a `freezing.Choice`, or None.
       precision: of the layers' arithmetic, see `models.precision`.
@@ -87,13 +88,14 @@ class DetectionTask(base_task.Task):
         precision="float32",
         compiles=False,
         num_label_rows=None,
+        treatment=None,
     ):
         super().__init__(params, name="detection_task")
         self._pipeline, self._starting_point = pipeline, starting_point
         self._seed, self._start_step, self._sampling, self._dct = seed, start_step, sampling, dct
         self._precision, self.loss_scale = precision, None
         self._choice, self._frozen, self._trained = choice, None, None
-        self._num_label_rows = num_label_rows
+        self._num_label_rows, self._treatment = num_label_rows, treatment
         self._compiles = compiles
         self.restore_report = None
 
@@ -167,6 +169,7 @@ class DetectionTask(base_task.Task):
                 start_step=self._start_step * max(1, params.global_batch_size // (batch_size * pipelines)),
                 input_context=input_context,
                 sampling=self._sampling,
+                treatment=self._treatment,
                 dct=self._dct,
             )
         # Every worker evaluates the whole set, so that the first one has all numbers without communication.
