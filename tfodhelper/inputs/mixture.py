@@ -54,7 +54,7 @@ def make_mixture(config, name):
       A `Mixture`.
 
     Raises:
-      ConfigError: the weights are not as many as the paths, are no weights, or are combined with a number of epochs.
+      ConfigError: there is not one weight for each path, a weight is invalid, or there is a number of epochs.
       DatasetError: as `reader.make_source`, for each set.
     """
     field, weights = f"{name}.sample_from_datasets_weights", list(config.sample_from_datasets_weights)
