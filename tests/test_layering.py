@@ -110,7 +110,7 @@ LAYERS = {
         {"ops", "losses", "resizers", "families", "checkpoints.keys"},
         {"tensorflow", "tf_keras", "numpy"},
     ),
-    "metrics": ({"box_geometry", "mask_geometry"}, {"numpy", "pycocotools"}),
+    "metrics": ({"box_geometry", "mask_geometry", "outofcore"}, {"numpy", "pycocotools"}),
     "metrics.eval_values": (set(), set()),
     "render": (set(), {"numpy", "PIL"}),
     "render.figures": (set(), {"matplotlib", "numpy"}),

@@ -2,17 +2,22 @@
 
 import numpy as np
 
-from tfodhelper.metrics import detection_set, overlaps
+from tfodhelper.metrics import collector, overlaps
 
 CATEGORIES = {1: "cat", 2: "dog", 5: "bird"}
 
 
 def collect(*images, categories=None):
-    """`Overlaps` of (ground truth, detections) of each image."""
-    collector = detection_set.Collector(categories or CATEGORIES)
+    """`SetOverlaps` of (ground truth, detections) of each image."""
+    images_so_far = collector.Collector(categories or CATEGORIES)
     for index, (gt, found) in enumerate(images):
-        collector.add(index, gt, found, name=f"{index}.jpg", size=(200, 300))
-    return overlaps.Overlaps(collector.finish())
+        images_so_far.add(index, gt, found, name=f"{index}.jpg", size=(200, 300))
+    return overlaps.SetOverlaps(images_so_far.finish())
+
+
+def in_one(overlapping):
+    """All images of `SetOverlaps` as `Overlaps`."""
+    return overlaps.Overlaps(overlapping.images.read(0, overlapping.images.num_images))
 
 
 def random_images(seed, num_images=6, ties=False):

@@ -31,7 +31,10 @@ def test_the_parts_agree(tmp_path_factory, seed, ties, num_images):
     sizes, histogram = found["sizes"]["ranges"], found["sizes"]["histogram"]
     for kind, total in (("found", summary["tp"]), ("missed", summary["fn"])):
         assert sum(row[kind] for row in sizes) == sum(histogram[kind]) == total
-    assert sum(row["count"] for row in found["calibration"]["bins"]) == (~overlapping.matches.is_ignored).sum()
+    assert (
+        sum(row["count"] for row in found["calibration"]["bins"])
+        == (~sets.in_one(overlapping).matches.is_ignored).sum()
+    )
     kinds = found["errors"]["kinds"]
     for name in error_kinds.NAMES:
         assert kinds[name]["count"] == sum(row["counts"][name] for row in found["errors"]["per_class"])
@@ -42,12 +45,11 @@ def test_the_parts_agree(tmp_path_factory, seed, ties, num_images):
 
 def test_curves_are_the_counts_at_each_threshold():
     overlapping, found = analyze(*sets.random_images(7, 12))
-    points = operating_points.OperatingPoints(overlapping)
     curve = found["curves"]["overall"]
     for index in (0, 25, 60, 75):
-        counts = points.overall.at(curve["score"][index])
-        assert curve["recall"][index] == pytest.approx(float(counts.recall), abs=1e-6)
-        assert curve["precision"][index] == pytest.approx(float(counts.precision), abs=1e-6)
+        (counts,) = overlapping.results(operating_points.CountsAt((curve["score"][index],)))
+        assert [curve["recall"][index]] == pytest.approx(counts.together().recall, abs=1e-6)
+        assert [curve["precision"][index]] == pytest.approx(counts.together().precision, abs=1e-6)
 
 
 def test_precision_at_recall_is_that_of_coco_where_all_objects_count():

@@ -10,7 +10,7 @@ import pytest
 from tests.metrics import sets
 from tests.metrics.by_hand import NOTHING, A, found_of
 from tfodhelper import errors
-from tfodhelper.metrics import analysis_file, coco, detection_file, detection_set, overlaps
+from tfodhelper.metrics import analysis_file, coco, collector, detection_file, detection_set, overlaps
 
 
 def equal(one_set, other):
@@ -31,15 +31,15 @@ def write(folder, *images):
 def test_what_is_written_is_read_back(tmp_path, images):
     overlapping, analyzed = write(tmp_path / "evaluation", *images)
     again, read = detection_file.read_evaluation(tmp_path / "evaluation")
-    assert equal(read.images, overlapping.images)
+    assert equal(read.images, sets.in_one(overlapping).images)
     assert again == {"format": 1, **json.loads(json.dumps(analyzed))}
     assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"detections.npz", "analysis.json"}
 
 
 def test_names_of_all_kinds(tmp_path):
-    collector = detection_set.Collector({1: "塩 \x00\ud800<b>"})
-    collector.add(b"\xff", {"boxes": [A], "classes": [1]}, found_of((A, 0.5)), name="../ü.jpg")
-    detection_file.write_detections(tmp_path / "a.npz", collector.finish())
+    images = collector.Collector({1: "塩 \x00\ud800<b>"})
+    images.add(b"\xff", {"boxes": [A], "classes": [1]}, found_of((A, 0.5)), name="../ü.jpg")
+    detection_file.write_detections(tmp_path / "a.npz", images.finish())
     read = detection_file.read_detections(tmp_path / "a.npz")
     assert read.names == ("塩 \x00\ud800<b>",) and read.image_names == ("../ü.jpg",) and read.image_ids == ("\\xff",)
 
@@ -116,6 +116,6 @@ def test_every_cut_is_noticed(tmp_path):
 def test_figures_are_recomputed_from_the_file(tmp_path):
     _, analyzed = write(tmp_path, *sets.random_images(3, num_images=20))
     images = detection_file.read_detections(tmp_path)
-    figures = coco.CocoDetectionMetrics(sets.CATEGORIES).compute(overlaps.Overlaps(images))
+    figures = coco.CocoDetectionMetrics(sets.CATEGORIES).compute(overlaps.SetOverlaps(images))
     assert figures["DetectionBoxes_Precision/mAP"] == analyzed["summary"]["ap"]
     assert analysis_file.read_analysis(tmp_path)["figures"] == analyzed["figures"]

@@ -7,7 +7,22 @@ from hypothesis import strategies as st
 
 from tests.metrics import sets
 from tests.metrics.by_hand import FAR, NOTHING, A, B, found_of
-from tfodhelper.metrics import operating_points
+from tfodhelper.metrics import operating_points, ranking
+
+
+def counts_at(overlapping, *thresholds):
+    """`Counts` of each class and of all, at the thresholds, in ascending order."""
+    (counts,) = overlapping.results(operating_points.CountsAt(thresholds))
+    return [counts.of_class(k) for k in range(overlapping.images.num_classes)], counts.together()
+
+
+def best_of(overlapping):
+    (ranked,) = overlapping.results(ranking.Ranking())
+    return [*ranked.best_thresholds, ranked.best_threshold]
+
+
+def confusion(overlapping, threshold):
+    return overlapping.results(operating_points.Confusion(threshold))[0]
 
 
 def gt_of(*boxes, classes=None, **rest):
@@ -53,40 +68,38 @@ def count_one_by_one(images, threshold, class_id):
 def test_counts_equal_those_of_plain_loops(ties):
     for seed in range(15):
         images = sets.random_images(seed, ties=ties)
-        points = operating_points.OperatingPoints(sets.collect(*images))
-        for threshold in (0.0, 0.25, 0.5, 0.83):
-            by_class = [count_one_by_one(images, threshold, class_id) for class_id in sets.CATEGORIES]
-            for each, expected in zip(points.by_class, by_class):
-                counts = each.at(threshold)
-                assert (counts.tp, counts.fp, counts.fn) == expected
-            overall = points.overall.at(threshold)
-            assert (overall.tp, overall.fp, overall.fn) == tuple(np.sum(by_class, axis=0))
+        thresholds = (0.0, 0.25, 0.5, 0.83)
+        by_class, overall = counts_at(sets.collect(*images), *thresholds)
+        for index, threshold in enumerate(thresholds):
+            expected = [count_one_by_one(images, threshold, class_id) for class_id in sets.CATEGORIES]
+            assert [(each.tp[index], each.fp[index], each.fn[index]) for each in by_class] == expected
+            assert (overall.tp[index], overall.fp[index], overall.fn[index]) == tuple(np.sum(expected, axis=0))
 
 
 def test_rates_by_hand():
     # Above 0.5: one of two cats found, one mistake.
     images = [(gt_of(A, B), found_of((A, 0.9), (FAR, 0.6), (B, 0.4)))]
-    counts = operating_points.OperatingPoints(sets.collect(*images)).overall.at(0.5)
+    _, counts = counts_at(sets.collect(*images), 0.5)
     assert (counts.precision, counts.recall, counts.f1) == (0.5, 0.5, 0.5)
 
 
 @given(st.integers(0, 200), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_no_threshold_has_a_higher_f1_than_the_best(seed, ties):
-    points = operating_points.OperatingPoints(sets.collect(*sets.random_images(seed, ties=ties)))
-    for each in (points.overall, *points.by_class):
-        best = each.best_threshold()
+    overlapping = sets.collect(*sets.random_images(seed, ties=ties))
+    by_class, overall = counts_at(overlapping, *np.linspace(0, 1, 201))
+    for index, (each, best) in enumerate(zip([*by_class, overall], best_of(overlapping))):
         if np.isnan(best):
-            assert not np.nan_to_num(each.at(np.linspace(0, 1, 201)).f1).any()
+            assert not np.nan_to_num(each.f1).any()
         else:
-            assert each.at(best).f1 >= np.nanmax(each.at(np.linspace(0, 1, 201)).f1) - 1e-12
+            at_best, together = counts_at(overlapping, best)
+            assert [*at_best, together][index].f1 >= np.nanmax(each.f1) - 1e-12
 
 
 def test_nothing():
     for image in ((NOTHING, NOTHING), (gt_of(A), NOTHING), (NOTHING, found_of((A, 0.9)))):
-        points = operating_points.OperatingPoints(sets.collect(image))
-        assert np.isnan(points.overall.best_threshold())
-    counts = points.overall.at(0.5)
+        assert np.isnan(best_of(sets.collect(image))).all()
+    _, counts = counts_at(sets.collect(image), 0.5)
     assert (counts.tp, counts.fp, counts.fn) == (0, 1, 0) and np.isnan(counts.recall)
 
 
@@ -96,7 +109,7 @@ def test_confusion_by_hand():
         gt_of(A, B, [100, 100, 120, 120], classes=[1, 1, 5]),
         found_of((A, 0.9), (B, 0.8), (FAR, 0.7), (FAR, 0.1), classes=[2, 1, 2, 2]),
     )
-    assert operating_points.confusion(sets.collect(image), 0.5).tolist() == [
+    assert confusion(sets.collect(image), 0.5).tolist() == [
         [1, 1, 0, 0],
         [0, 0, 0, 0],
         [0, 0, 0, 1],
@@ -106,7 +119,7 @@ def test_confusion_by_hand():
 
 def test_a_class_finds_its_own_object_before_another_class_is_confused_with_it():
     image = (gt_of(A), found_of((A, 0.9), (A, 0.8), classes=[2, 1]))
-    matrix = operating_points.confusion(sets.collect(image), 0.5)
+    matrix = confusion(sets.collect(image), 0.5)
     assert matrix[0].tolist() == [1, 0, 0, 0] and matrix[3].tolist() == [0, 1, 0, 0]
 
 
@@ -114,9 +127,8 @@ def test_a_class_finds_its_own_object_before_another_class_is_confused_with_it()
 @settings(max_examples=40, deadline=None)
 def test_confusion_agrees_with_the_counts(seed, threshold):
     overlapping = sets.collect(*sets.random_images(seed, ties=True))
-    points, matrix = operating_points.OperatingPoints(overlapping), operating_points.confusion(overlapping, threshold)
-    for k, each in enumerate(points.by_class):
-        counts = each.at(threshold)
+    (by_class, _), matrix = counts_at(overlapping, threshold), confusion(overlapping, threshold)
+    for k, counts in enumerate(by_class):
         assert matrix[k, k] == counts.tp
         assert matrix[:, k].sum() == counts.tp + counts.fp
         assert matrix[k].sum() == counts.tp + counts.fn

@@ -9,7 +9,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.cli import main
 from tfodhelper.dataset import shapes
 from tfodhelper.formats import tfrecord_reader
-from tfodhelper.metrics import detection_file, detection_set, overlaps
+from tfodhelper.metrics import collector, detection_file, overlaps
 
 MODEL = "ssd_mobilenet_v1"
 
@@ -62,7 +62,7 @@ def add_evaluation(folder, seed, steps):
     evaluation = run_layout.evaluation_of(folder / "checkpoints", "best")
     storage.make_folder(evaluation)
     figures = {"DetectionBoxes_Precision/mAP": 0.4 + seed / 10, "DetectionBoxes_Precision/mAP@.50IOU": 0.6}
-    detection_file.write_evaluation(evaluation, overlaps.Overlaps(detected), figures, steps, "model", "data")
+    detection_file.write_evaluation(evaluation, overlaps.SetOverlaps(detected), figures, steps, "model", "data")
     lines = [
         {
             "step": step,
@@ -78,10 +78,10 @@ def add_evaluation(folder, seed, steps):
 
 
 def invent(folder, seed):
-    """A `DetectionSet` of the validation images: labelled boxes moved a little, some left out, and some of noise."""
+    """An `ImageSet` of the validation images: labelled boxes moved a little, some left out, and some of noise."""
     names = {item.id: item.name for item in label_maps.read_label_map(folder / "data" / "label_map.pbtxt")}
     ids = {name: number for number, name in names.items()}
-    random, collector = np.random.RandomState(seed), detection_set.Collector(names)
+    random, images = np.random.RandomState(seed), collector.Collector(names)
     pattern = str(folder / "data" / "validate.record-?????-of-?????")
     for number, record in enumerate(tfrecord_reader.read_records(tfrecord_reader.list_filled(pattern))):
         boxes = np.array(
@@ -98,5 +98,5 @@ def invent(folder, seed):
             "scores": np.concatenate([0.4 + 0.6 * random.rand(kept.sum()), 0.7 * random.rand(3)]),
         }
         size = (record.facts.height, record.facts.width)
-        collector.add(str(number), groundtruth, detections, name=record.listed.name, size=size)
-    return collector.finish()
+        images.add(str(number), groundtruth, detections, name=record.listed.name, size=size)
+    return images.finish()

@@ -7,22 +7,22 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.training import tiny
-from tfodhelper.metrics import analysis, detection_set, overlaps
+from tfodhelper.metrics import analysis, collector, overlaps
 from tfodhelper.training import analysis_summaries
 from tfodhelper.training.options import TrainOptions
 
 
 def make_analysis():
     """Two classes, the first with two objects, of which one is found with score 0.8; a wrong one has score 0.4."""
-    collector = detection_set.Collector({1: "a", 2: "b"})
+    images = collector.Collector({1: "a", 2: "b"})
     groundtruth = {"boxes": np.array([[0, 0, 10, 10], [20, 20, 60, 60]], float), "classes": np.array([1, 1])}
     detections = {
         "boxes": np.array([[0, 0, 10, 10], [80, 80, 90, 90]], float),
         "classes": np.array([1, 1]),
         "scores": np.array([0.8, 0.4]),
     }
-    collector.add("1", groundtruth, detections, name="x.jpg", size=(100, 100))
-    return analysis.analyze(overlaps.Overlaps(collector.finish()), {})
+    images.add("1", groundtruth, detections, name="x.jpg", size=(100, 100))
+    return analysis.analyze(overlaps.SetOverlaps(images.finish()), {})
 
 
 def read(folder):

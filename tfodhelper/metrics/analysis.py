@@ -4,19 +4,19 @@ import numpy as np
 
 from tfodhelper.metrics import (
     analysis_file,
-    average,
     calibration,
     coco,
     coco_curves,
     error_kinds,
     operating_points,
     overlaps,
+    ranking,
+    totals,
     worst,
 )
 
 _DEFAULT_THRESHOLD = 0.5  # where no threshold is best: nothing was found
 _NUM_DIGITS = 6  # of curves
-_BINS_PER_OCTAVE = 2  # of the histogram of sizes
 _AVERAGES = dict(
     zip(
         ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100", "ar_small", "ar_medium")
@@ -24,14 +24,21 @@ _AVERAGES = dict(
         coco.FIGURES,
     )
 )
-_SIZE_EDGES = (0.0, 32.0, 96.0, None)  # pixels, of the square root of an area, as in COCO
+
+# What can be computed before the score threshold is known.
+REQUESTS = (
+    coco_curves.CocoCurves(),
+    ranking.Ranking(),
+    operating_points.CountsAt(tuple(operating_points.LEVELS.tolist())),
+    totals.Totals(),
+)
 
 
 def analyze(overlapping, figures, step=None, model="", data="", detections_sha256=""):
     """Computes the analysis of a set.
 
     Args:
-      overlapping: an `overlaps.Overlaps`.
+      overlapping: an `overlaps.SetOverlaps`.
       figures: {tag: value} of the requested metrics; NaN, or -1 of COCO's, where they could not be measured.
       step: of the checkpoint, or None.
       model: what was evaluated, in words.
@@ -41,10 +48,14 @@ def analyze(overlapping, figures, step=None, model="", data="", detections_sha25
     Returns:
       Plain values for `analysis_file.write_analysis`.
     """
-    images, points = overlapping.images, operating_points.OperatingPoints(overlapping)
-    best = points.overall.best_threshold()
-    threshold = _DEFAULT_THRESHOLD if np.isnan(best) else best
-    kinds = error_kinds.classify(overlapping)
+    images, (coco_values, ranked, counts, total) = overlapping.images, overlapping.results(*REQUESTS)
+    threshold = _DEFAULT_THRESHOLD if np.isnan(ranked.best_threshold) else ranked.best_threshold
+    at_threshold, matrix, sizes, worst_ones = overlapping.results(
+        operating_points.CountsAt((threshold,)),
+        operating_points.Confusion(threshold),
+        totals.SizesAt(threshold),
+        worst.Worst(threshold),
+    )
     return {
         "step": step,
         "source": {"model": str(model), "data": str(data)},
@@ -55,18 +66,18 @@ def analyze(overlapping, figures, step=None, model="", data="", detections_sha25
             "max_detections": overlaps.MAX_DETECTIONS,
         },
         "detections": {"file": analysis_file.DETECTIONS, "sha256": detections_sha256},
-        **_tables(overlapping, points, threshold),
+        **_tables(images, coco_values, ranked, at_threshold, total),
         "figures": {tag: _plain(value) for tag, value in coco.unmeasured_as_nan(figures).items()},
-        "curves": _curves(overlapping, points),
+        "curves": _curves(images, ranked, counts),
         "confusion": {
             "score_threshold": threshold,
             "labels": [*images.names, analysis_file.BACKGROUND],
-            "matrix": operating_points.confusion(overlapping, threshold).tolist(),
+            "matrix": matrix.tolist(),
         },
-        "errors": _errors(overlapping, kinds),
-        "calibration": _calibration(overlapping),
-        "sizes": _sizes(overlapping, threshold),
-        "worst": worst.find(overlapping, kinds, threshold),
+        "errors": _errors(images, ranked.costs, total.num_errors),
+        "calibration": _calibration(images, total.calibration),
+        "sizes": sizes,
+        "worst": worst_ones,
     }
 
 
@@ -79,26 +90,22 @@ def _rounded(values):
     return [None if np.isnan(value) else round(value, _NUM_DIGITS) for value in np.asarray(values, float).tolist()]
 
 
-def _tables(overlapping, points, threshold):
+def _tables(images, coco_values, ranked, at_threshold, total):
     """The summary and the rows of the classes."""
-    images, counts = overlapping.images, overlapping.matches.counts
-    precision, recall = overlapping.coco
-    num_objects = np.bincount(images.gt_class[counts], minlength=images.num_classes).tolist()
-    pairs = np.unique(images.gt_image[counts].astype(np.int64) * images.num_classes + images.gt_class[counts])
-    num_images = np.bincount(pairs % images.num_classes, minlength=images.num_classes).tolist()
+    num_objects = total.num_objects.tolist()
     summary = {
-        **_averages(precision, recall, slice(None)),
-        **_at(points.overall, threshold),
+        **_averages(*coco_values, slice(None)),
+        **_at(at_threshold.together(), ranked.best_threshold),
         "num_images": images.num_images,
         "num_objects": sum(num_objects),
-        "num_detections": len(images.det_class),
+        "num_detections": int(images.det_starts[-1]),
     }
     rows = [
         {
             **_identity(images, k),
-            **_averages(precision, recall, [k]),
-            **_at(points.by_class[k], threshold),
-            "num_images": num_images[k],
+            **_averages(*coco_values, [k]),
+            **_at(at_threshold.of_class(k), ranked.best_thresholds[k]),
+            "num_images": int(total.num_images[k]),
             "num_objects": num_objects[k],
         }
         for k in range(images.num_classes)
@@ -115,31 +122,26 @@ def _averages(precision, recall, classes):
     return {name: _plain(values[tag]) for name, tag in _AVERAGES.items()}
 
 
-def _at(class_points, threshold):
-    counts = class_points.at(threshold)
-    rates = {name: _plain(getattr(counts, name)) for name in ("precision", "recall", "f1")}
-    best = {"best_threshold": _plain(class_points.best_threshold())}
-    return rates | best | {name: int(getattr(counts, name)) for name in ("tp", "fp", "fn")}
+def _at(counts, best_threshold):
+    """Values of `Counts` at one threshold, [1]."""
+    rates = {name: _plain(getattr(counts, name)[0]) for name in ("precision", "recall", "f1")}
+    best = {"best_threshold": _plain(best_threshold)}
+    return rates | best | {name: int(getattr(counts, name)[0]) for name in ("tp", "fp", "fn")}
 
 
-def _curves(overlapping, points):
-    images, matches = overlapping.images, overlapping.matches
-    order = overlapping.by_score
-    order = order[~matches.is_ignored[order]]
-    num_gt = np.bincount(images.gt_class[matches.counts], minlength=images.num_classes)
-    levels = average.interpolated(images.det_class[order], matches.hits[order], num_gt)
-    levels[num_gt == 0] = np.nan
-    mean = np.nanmean(levels[num_gt > 0], axis=0) if num_gt.any() else np.full(levels.shape[1], np.nan)
+def _curves(images, ranked, counts):
+    has_objects = ~np.isnan(ranked.precision[:, 0])
+    mean = ranked.precision[has_objects].mean(axis=0) if has_objects.any() else ranked.precision[0]
     return {
-        "overall": _curve(points.overall, mean),
+        "overall": _curve(counts.together(), mean),
         "per_class": [
-            {**_identity(images, k), **_curve(points.by_class[k], levels[k])} for k in range(images.num_classes)
+            {**_identity(images, k), **_curve(counts.of_class(k), ranked.precision[k])}
+            for k in range(images.num_classes)
         ],
     }
 
 
-def _curve(class_points, precision_at_recall):
-    counts = class_points.at(operating_points.LEVELS)
+def _curve(counts, precision_at_recall):
     return {
         "score": _rounded(operating_points.LEVELS),
         **{name: _rounded(getattr(counts, name)) for name in ("precision", "recall", "f1")},
@@ -148,17 +150,12 @@ def _curve(class_points, precision_at_recall):
     }
 
 
-def _errors(overlapping, kinds):
-    images, costs = overlapping.images, error_kinds.cost(overlapping, kinds)
-    by_class = np.zeros([images.num_classes, len(error_kinds.NAMES)], np.int64)
-    wrong = kinds.kind >= 0
-    np.add.at(by_class, (images.det_class[wrong], kinds.kind[wrong]), 1)
-    np.add.at(by_class[:, error_kinds.MISSED], images.gt_class[kinds.is_missed], 1)
-    totals = by_class.sum(axis=0)
+def _errors(images, costs, by_class):
+    sums = by_class.sum(axis=0)
     return {
         "ap50": _plain(costs.ap),
         "kinds": {
-            name: {"count": int(totals[i]), "delta_ap": _plain(costs.by_kind[i])}
+            name: {"count": int(sums[i]), "delta_ap": _plain(costs.by_kind[i])}
             for i, name in enumerate(error_kinds.NAMES)
         },
         "false_positives": {"delta_ap": _plain(costs.false_positives)},
@@ -170,14 +167,8 @@ def _errors(overlapping, kinds):
     }
 
 
-def _calibration(overlapping):
-    images, matches = overlapping.images, overlapping.matches
-    counted = ~matches.is_ignored
-    classes, scores, hits = images.det_class[counted], images.det_scores[counted], matches.hits[counted]
-    overall = calibration.reliability(scores, hits)
-    order = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes[order], np.arange(images.num_classes + 1))
-    members = [order[first:last] for first, last in zip(starts[:-1], starts[1:])]
+def _calibration(images, sums):
+    overall = calibration.reliability(sums.sum(axis=1))
     return {
         "ece": _plain(overall.expected_error),
         "bins": [
@@ -199,37 +190,8 @@ def _calibration(overlapping):
         "per_class": [
             {
                 **_identity(images, k),
-                "ece": _plain(calibration.reliability(scores[rows], hits[rows]).expected_error),
+                "ece": _plain(calibration.reliability(sums[:, k]).expected_error),
             }
-            for k, rows in enumerate(members)
+            for k in range(images.num_classes)
         ],
     }
-
-
-def _sizes(overlapping, threshold):
-    """Which objects are found at the threshold, by the square root of their area."""
-    images, matches = overlapping.images, overlapping.matches
-    sides = np.sqrt(np.maximum(images.gt_area[matches.counts], 0.0))
-    is_found = worst.found_at(overlapping, threshold)[matches.counts]
-    limits = zip(analysis_file.SIZES, _SIZE_EDGES[:-1], _SIZE_EDGES[1:])
-    ranges = []
-    for name, low, high in limits:
-        inside = (sides >= low) & (sides < (np.inf if high is None else high))
-        hits = int((inside & is_found).sum())
-        ranges.append({"name": name, "low": low, "high": high, "found": hits, "missed": int(inside.sum()) - hits})
-    edges = _octaves(sides)
-    histograms = {
-        name: np.histogram(sides[chosen], edges)[0].tolist()
-        for name, chosen in (("found", is_found), ("missed", ~is_found))
-    }
-    return {"ranges": ranges, "histogram": {"edges": edges.tolist(), **histograms}}
-
-
-def _octaves(sides):
-    """Edges of bins that double every second time, around all sides."""
-    if not len(sides):
-        return np.array([0.0, 1.0])
-    low, high = (np.log2(max(side, 1.0)) * _BINS_PER_OCTAVE for side in (sides.min(), sides.max()))
-    edges = 2.0 ** (np.arange(np.floor(low), np.floor(high) + 2) / _BINS_PER_OCTAVE)
-    edges[0] = min(edges[0], sides.min())
-    return edges

@@ -4,9 +4,10 @@ import functools
 
 from tfodhelper import errors
 from tfodhelper.metrics import (
+    analysis,
     coco,
     coco_masks,
-    detection_set,
+    collector,
     eval_values,
     open_images,
     overlaps,
@@ -89,7 +90,7 @@ class MetricsGroup:
 
     def __init__(self, members, categories):
         self._members = tuple(members)
-        self._collector = detection_set.Collector(categories)
+        self._collector = collector.Collector(categories)
         self._overlapping = None
 
     @property
@@ -120,17 +121,19 @@ class MetricsGroup:
         self._overlapping = None
 
     def overlapping(self):
-        """The `overlaps.Overlaps` of all images so far."""
+        """The `overlaps.SetOverlaps` of all images so far."""
         if self._overlapping is None:
             least = min([overlaps.LEAST, *(member.least_overlap for member in self._members)])
-            self._overlapping = overlaps.Overlaps(self._collector.finish(), least)
+            self._overlapping = overlaps.SetOverlaps(self._collector.finish(), least)
         return self._overlapping
 
     def result(self):
         """Returns {tag: float} of all metrics."""
-        figures = {}
+        figures, overlapping = {}, self.overlapping()
+        # All in one pass, with what the analysis of the set asks for: it always follows.
+        overlapping.results(*(request for member in self._members for request in member.requests()), *analysis.REQUESTS)
         for member in self._members:
-            figures.update(member.compute(self.overlapping()))
+            figures.update(member.compute(overlapping))
         return figures
 
 

@@ -36,22 +36,31 @@ class Reliability:
         return float(np.nansum(self.count * np.abs(self.precision - self.confidence)) / total)
 
 
-def reliability(scores, hits, num_bins=NUM_BINS):
-    """Sorts detections into bins.
+def count(scores, hits, groups, num_groups, num_bins=NUM_BINS):
+    """Sorts detections into bins; counts of several lists add up to those of all.
 
     Args:
       scores: float64 [n], in 0..1.
       hits: bool [n].
+      groups: int [n], such as rows of classes.
+      num_groups: G.
       num_bins: B.
 
     Returns:
-      `Reliability`.
+      float64 [3, G, B]: number of detections, sum of their scores, number of right ones.
     """
-    bins = np.clip((scores * num_bins).astype(np.int64), 0, num_bins - 1)
-    count, score_sum, hit_sum = (
-        np.bincount(bins, weights=weights, minlength=num_bins) for weights in (None, scores, hits.astype(np.float64))
-    )
-    edges = np.linspace(0.0, 1.0, num_bins + 1)
-    filled = np.maximum(count, 1)
-    empty = np.where(count > 0, 0.0, np.nan)
-    return Reliability(edges, count, score_sum / filled + empty, hit_sum / filled + empty)
+    bins = np.clip((scores * num_bins).astype(np.int64), 0, num_bins - 1) + num_bins * groups.astype(np.int64)
+    sums = [
+        np.bincount(bins, weights=weights, minlength=num_groups * num_bins)
+        for weights in (None, scores, hits.astype(np.float64))
+    ]
+    return np.stack(sums).reshape(3, num_groups, num_bins)
+
+
+def reliability(sums):
+    """The `Reliability` of sums [3, B], see `count`."""
+    number, score_sum, hit_sum = sums
+    edges = np.linspace(0.0, 1.0, len(number) + 1)
+    filled = np.maximum(number, 1)
+    empty = np.where(number > 0, 0.0, np.nan)
+    return Reliability(edges, number.astype(np.int64), score_sum / filled + empty, hit_sum / filled + empty)

@@ -8,7 +8,7 @@ the columns of all images. Tests compare every figure with COCOeval's.
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tfodhelper.metrics import set_metric
+from tfodhelper.metrics import coco_curves, set_metric
 from tfodhelper.metrics.coco_curves import AREA_RANGES, IOU_THRESHOLDS, NO_GROUNDTRUTH
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
@@ -141,9 +141,14 @@ class CocoDetectionMetrics(set_metric.SetMetric):
         self._all_per_category = all_per_category
         self._super_categories = dict(super_categories or {})
 
+    def requests(self):
+        """What the figures are made of."""
+        return (coco_curves.CocoCurves(),)
+
     def compute(self, overlapping):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        return self.figures(*overlapping.coco, overlapping.images.names)
+        ((precision, recall),) = overlapping.results(*self.requests())
+        return self.figures(precision, recall, overlapping.images.names)
 
     def figures(self, precision, recall, names):
         """{tag: value}, of precision and recall as `coco_curves.compute` gives them, and the names of the classes."""

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from tfodhelper import box_geometry
-from tfodhelper.metrics import greedy
+from tfodhelper.metrics import greedy, overlaps, score_order
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # [T]
 RECALL_LEVELS = np.linspace(0.0, 1.0, 101)  # [R]
@@ -25,26 +25,87 @@ def outside_ranges(areas):
     return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
 
 
-def compute(overlapping, det_area=None):
-    """Matches all detections and sums up.
+@dataclasses.dataclass(frozen=True)
+class CocoCurves:
+    """Asks for precision and recall of the boxes of a set; see `overlaps.SetOverlaps.results` and `CocoTally`."""
+
+    def start(self, images):
+        """A `CocoTally`."""
+        return CocoTally(images.num_classes)
+
+
+class CocoTally(overlaps.Tally):
+    """Matches detections and sums up.
 
     Args:
-      overlapping: an `overlaps.Overlaps`.
-      det_area: float64 [D], sizes of the detections, square pixels; None: those of their boxes.
-
-    Returns:
-      precision: float64 [T, R, K, A], interpolated, with at most 100 detections of a class in an image.
-      recall: {maximum of detections: float64 [T, K, A]}.
-      Both are -1 where there is no ground truth.
+      num_classes: of the set.
     """
-    images = overlapping.images
-    gt_ignored = images.gt_crowd | outside_ranges(images.gt_area)
-    num_gt = np.stack(
-        [np.bincount(images.gt_class[~ignored], minlength=images.num_classes) for ignored in gt_ignored], axis=1
-    )
-    judged = _judge(overlapping, gt_ignored)
-    det_area = box_geometry.area(images.det_boxes) if det_area is None else det_area
-    return _sum_up(overlapping, judged, ~outside_ranges(det_area).T, num_gt), _recalls(overlapping, judged, num_gt)
+
+    def __init__(self, num_classes):
+        shape = [num_classes, len(AREA_RANGES), len(IOU_THRESHOLDS)]
+        self._num_gt = np.zeros(shape[:2], np.int64)
+        self._num_found = {maximum: np.zeros(shape, np.int64) for maximum in MAX_DETECTIONS}
+        packed = (np.uint8, (-(-shape[1] * shape[2] // 8),))  # a bit for each range and overlap
+        self._order = score_order.ScoreOrder([("row", np.int64), ("hit", *packed), ("counted", *packed)], ["row"])
+
+    def add(self, part, det_area=None):
+        """Counts the images of an `overlaps.Overlaps`.
+
+        Args:
+          part: the overlaps.
+          det_area: float64 [D], sizes of the detections, square pixels; None: those of their boxes.
+        """
+        images = part.images
+        gt_ignored = images.gt_crowd | outside_ranges(images.gt_area)
+        for area, ignored in enumerate(gt_ignored):
+            self._num_gt[:, area] += np.bincount(images.gt_class[~ignored], minlength=len(self._num_gt))
+        judged = _judge(part, gt_ignored)
+        ranks = part.ranks[judged.det]
+        for maximum, num_found in self._num_found.items():
+            is_hit = judged.is_hit[ranks < maximum]
+            num_found += _sum_by_class(images.det_class[judged.det[ranks < maximum]], is_hit, len(num_found))
+        rows = np.flatnonzero(part.ranks < MAX_DETECTIONS[-1])
+        det_area = box_geometry.area(images.det_boxes) if det_area is None else det_area
+        # A detection that has found nothing is wrong, unless its size is not looked at.
+        counted = _pack(np.repeat(~outside_ranges(det_area[rows]).T[:, :, None], len(IOU_THRESHOLDS), axis=2))
+        hit = np.zeros_like(counted)
+        places = np.searchsorted(rows, judged.det)
+        is_hit = _pack(judged.is_hit)
+        hit[places], counted[places] = is_hit, (counted[places] & ~_pack(judged.is_matched)) | is_hit
+        scores, classes = images.det_scores[rows], images.det_class[rows]
+        self._order.add(scores, classes, row=rows + images.first_det, hit=hit, counted=counted)
+
+    def finish(self):
+        """Precision and recall.
+
+        Returns:
+          precision: float64 [T, R, K, A], interpolated, with at most 100 detections of a class in an image.
+          recall: {maximum of detections: float64 [T, K, A]}.
+          Both are -1 where there is no ground truth.
+        """
+        num_classes, num_areas = self._num_gt.shape
+        num_gt = np.repeat(self._num_gt, len(IOU_THRESHOLDS), axis=1)
+        curves = score_order.PrecisionAtRecall(num_gt, RECALL_LEVELS)
+        for block in self._order.blocks():
+            hits, counted = (_unpack(block[name], num_gt.shape[1]) for name in ("hit", "counted"))
+            curves.add(score_order.Grouped(block["class"]), hits, counted)
+        shape = [num_classes, num_areas, len(IOU_THRESHOLDS), len(RECALL_LEVELS)]
+        has_gt = self._num_gt > 0
+        precision = np.where(has_gt[:, :, None, None], curves.finish().reshape(shape), NO_GROUNDTRUTH)
+        recall = {
+            maximum: np.where(has_gt, num_found.transpose(2, 0, 1) / np.maximum(self._num_gt, 1), NO_GROUNDTRUTH)
+            for maximum, num_found in self._num_found.items()
+        }
+        return precision.transpose(2, 3, 0, 1), recall
+
+
+def _pack(values):
+    """bool [n, A, T] -> uint8 [n, bytes], a bit for each."""
+    return np.packbits(values.reshape(len(values), values.shape[1] * values.shape[2]), axis=1)
+
+
+def _unpack(packed, number):
+    return np.unpackbits(packed, axis=1, count=number).view(bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +124,7 @@ class _Judged:
 
 
 def _judge(overlapping, gt_ignored):
-    """Matches detections and objects, some images at a time: the memory does not depend on the number of images."""
+    """Matches detections and objects, some images at a time."""
     images, pairs = overlapping.images, overlapping.same_class
     pairs = pairs.where(overlapping.ranks[pairs.det] < MAX_DETECTIONS[-1])
     overlap = np.where(images.gt_crowd[pairs.gt], pairs.ioa, pairs.iou)
@@ -88,73 +149,12 @@ def _judge(overlapping, gt_ignored):
     return _Judged(*(np.concatenate(column) for column in zip(*parts)))
 
 
-def _recalls(overlapping, judged, num_gt):
-    """{maximum of detections: recall [T, K, A]}."""
-    images, has_gt = overlapping.images, num_gt > 0
-    recall = {}
-    for maximum in MAX_DETECTIONS:
-        chosen = overlapping.ranks[judged.det] < maximum
-        is_hit = judged.is_hit & chosen[:, None, None]
-        hits = _sum_by_class(images.det_class[judged.det], is_hit, images.num_classes)
-        values = hits.transpose(2, 0, 1) / np.maximum(num_gt, 1)
-        recall[maximum] = np.where(has_gt, values, NO_GROUNDTRUTH)
-    return recall
-
-
-def _sum_up(overlapping, judged, inside, num_gt):
-    """Precision [T, R, K, A]; `inside`, bool [D, A], says which detections are of the size that is looked at."""
-    images, shape = overlapping.images, (len(AREA_RANGES), len(IOU_THRESHOLDS))
-    precision = np.full([shape[1], len(RECALL_LEVELS), images.num_classes, shape[0]], NO_GROUNDTRUTH)
-    rows = overlapping.by_score
-    rows = rows[overlapping.ranks[rows] < MAX_DETECTIONS[-1]]
-    rows = rows[np.argsort(images.det_class[rows], kind="stable")]
-    starts = np.searchsorted(images.det_class[rows], np.arange(images.num_classes + 1))
-    is_matched, is_hit = (
-        part.reshape(len(judged.det), shape[0] * shape[1]) for part in (judged.is_matched, judged.is_hit)
-    )
-    match_of_det = np.full(len(images.det_class), len(judged.det))
-    match_of_det[judged.det] = np.arange(len(judged.det))
-    for k in np.flatnonzero(num_gt.any(axis=1)):
-        members = rows[starts[k] : starts[k + 1]]
-        # A detection that has found nothing is wrong, unless its size is not looked at.
-        counted = np.repeat(inside[members], shape[1], axis=1)
-        candidates = np.flatnonzero(match_of_det[members] < len(judged.det))
-        matches = match_of_det[members[candidates]]
-        counted[candidates] = np.where(is_matched[matches], is_hit[matches], counted[candidates])
-        curves = _interpolate(candidates, is_hit[matches], counted, np.repeat(num_gt[k], shape[1]))
-        has_gt = num_gt[k] > 0
-        precision[:, :, k, has_gt] = curves.reshape(*shape, -1).transpose(1, 2, 0)[:, :, has_gt]
-    return precision
-
-
 def _sum_by_class(classes, values, num_classes):
     """[C], bool [C, A, T] -> int64 [K, A, T]."""
     order = np.argsort(classes, kind="stable")
     starts = np.searchsorted(classes[order], np.arange(num_classes + 1))
     sums = [values[order[first:last]].sum(axis=0) for first, last in zip(starts[:-1], starts[1:])]
     return np.stack(sums) if sums else np.zeros([0, *values.shape[1:]], np.int64)
-
-
-def _interpolate(places, hits, counted, num_gt):
-    """The best precision at the recall levels or above, of several curves (columns) of one list of detections.
-
-    Precision is highest, and a recall first reached, where an object is found: the other places need not be looked at.
-
-    Args:
-      places: int64 [C], where in the list the detections are that overlap anything.
-      hits: bool [C, columns], whether they are right.
-      counted: bool [n, columns], whether a detection of the list counts.
-      num_gt: [columns], objects.
-
-    Returns:
-      float64 [columns, R]; 0 at levels that are not reached.
-    """
-    precision = np.zeros([hits.shape[1], len(RECALL_LEVELS)])
-    totals = np.cumsum(counted, axis=0, dtype=np.int32)[places]
-    for column in np.flatnonzero(hits.any(axis=0) & (num_gt > 0)):
-        rows = np.flatnonzero(hits[:, column])
-        precision[column] = interpolate(totals[rows, column], num_gt[column])
-    return precision
 
 
 def interpolate(totals, num_gt, levels=RECALL_LEVELS):

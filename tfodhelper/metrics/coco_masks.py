@@ -2,7 +2,7 @@
 
 The rules are those of pycocotools' COCOeval with iouType "segm": the overlap of an object and a detection is that of
 their masks, and the size of a detection is the area of its mask; the size of an object is what its record says. Masks
-are compared when an image arrives, and only the pairs that overlap stay in memory.
+are compared when an image arrives, and only the pairs that overlap are kept.
 
 An object without a mask among objects with masks need not be found: detections that lie mostly in its box do not count,
 as in a crowd.
@@ -13,27 +13,12 @@ import dataclasses
 import numpy as np
 
 from tfodhelper import errors, mask_geometry
-from tfodhelper.metrics import coco, coco_curves, examples, overlaps, set_metric
+from tfodhelper.metrics import coco, coco_curves, collector, examples, overlaps, set_metric
 
 PREFIX = "DetectionMasks_"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Image:
-    """What stays of the masks of an image; rows are those of its boxes of known classes.
-
-    Attributes:
-      det, gt: int64 [P], rows of detections and objects whose masks overlap.
-      overlap: float64 [P].
-      det_area: float64 [D], pixels.
-      has_mask: bool [N], of objects.
-    """
-
-    det: np.ndarray
-    gt: np.ndarray
-    overlap: np.ndarray
-    det_area: np.ndarray
-    has_mask: np.ndarray
+_PAIR = np.dtype([("det", np.int32), ("gt", np.int32), ("overlap", np.float64)])  # rows of an image whose masks overlap
 
 
 class _MaskOverlaps(overlaps.Overlaps):
@@ -45,7 +30,7 @@ class _MaskOverlaps(overlaps.Overlaps):
     """
 
     def __init__(self, images, pairs):
-        self.images, self.pairs = images, pairs
+        self.images, self.pairs, self._facts = images, pairs, {}
 
 
 class CocoMaskMetrics(set_metric.SetMetric):
@@ -61,12 +46,19 @@ class CocoMaskMetrics(set_metric.SetMetric):
         self._boxes = coco.CocoDetectionMetrics(
             categories, per_category, all_per_category, super_categories, prefix=PREFIX
         )
-        self._seen, self._images = examples.SeenImages(), []
+        self._forget()
 
     def reset(self):
         """Forgets all images."""
         super().reset()
-        self._seen, self._images = examples.SeenImages(), []
+        self._forget()
+
+    def _forget(self):
+        self._seen = examples.SeenImages()
+        # Of each image: pairs, areas of detections in pixels, and whether objects have masks.
+        self._pairs, self._areas, self._has_mask = (
+            collector.RowsOfImages(dtype) for dtype in (_PAIR, np.float64, bool)
+        )
 
     def look(self, image_id, groundtruth, detections):
         """Compares the masks of an image; see `set_metric.SetMetric.look`."""
@@ -78,7 +70,7 @@ class CocoMaskMetrics(set_metric.SetMetric):
                 "or remove coco_mask_metrics from eval_config.metrics_set",
             )
         if self._seen.add(image_id) is not None:
-            self._images.append(self._compare(groundtruth, detections))
+            self._compare(groundtruth, detections)
 
     def _compare(self, groundtruth, detections):
         known = self._known.has(np.asarray(groundtruth["classes"], np.int64))
@@ -93,24 +85,32 @@ class CocoMaskMetrics(set_metric.SetMetric):
         truth = [mask_geometry.encode_box(box, *size) if code is None else code for code, box in zip(truth, boxes)]
         values = mask_geometry.overlaps(det_codes, truth, crowd[known] | ~has_mask)
         det, gt = np.nonzero(values >= coco_curves.IOU_THRESHOLDS[0])
-        return _Image(det, gt, values[det, gt], mask_geometry.areas(det_codes), has_mask)
+        pairs = np.empty([len(det)], _PAIR)
+        pairs["det"], pairs["gt"], pairs["overlap"] = det, gt, values[det, gt]
+        for table, rows in (
+            (self._pairs, pairs),
+            (self._areas, mask_geometry.areas(det_codes)),
+            (self._has_mask, has_mask),
+        ):
+            table.add(rows)
+
+    def requests(self):
+        """Nothing that others could use: masks have overlaps of their own."""
+        return ()
 
     def compute(self, overlapping):
         """Returns {tag: value}; a figure without any ground truth is -1, as in COCO's own program."""
-        images = overlapping.images
-        by_id = {str(image_id): image for image_id, image in zip(self._seen.ids(), self._images)}
-        in_order = [by_id[image_id] for image_id in images.image_ids]
-        has_mask = _join([image.has_mask for image in in_order], bool)
-        overlap = _join([image.overlap for image in in_order], np.float64)
-        pairs = overlaps.Pairs(
-            _join([image.det + start for image, start in zip(in_order, images.det_starts)], np.int64),
-            _join([image.gt + start for image, start in zip(in_order, images.gt_starts)], np.int64),
-            *(overlap, overlap),
-        )
-        masked = dataclasses.replace(images, gt_crowd=images.gt_crowd | ~has_mask)
-        det_area = _join([image.det_area for image in in_order], np.float64)
-        return self._boxes.figures(*coco_curves.compute(_MaskOverlaps(masked, pairs), det_area), images.names)
+        arrival = {str(image_id): index for index, image_id in enumerate(self._seen.ids())}
+        tally = coco_curves.CocoTally(overlapping.images.num_classes)
+        for images in overlapping.images.parts():
+            order = np.array([arrival[image_id] for image_id in images.image_ids], np.int64)
+            tally.add(self._overlaps_of(images, order), self._areas.read(order))
+        return self._boxes.figures(*tally.finish(), overlapping.images.names)
 
-
-def _join(parts, dtype):
-    return np.concatenate([np.zeros([0], dtype), *parts]).astype(dtype)
+    def _overlaps_of(self, images, order):
+        """The overlaps of the masks of a part of the images, which arrived in this order."""
+        pairs, counts = self._pairs.read(order), self._pairs.counts(order)
+        first_det, first_gt = (np.repeat(starts[:-1], counts) for starts in (images.det_starts, images.gt_starts))
+        pairs = overlaps.Pairs(pairs["det"] + first_det, pairs["gt"] + first_gt, *(pairs["overlap"].copy(),) * 2)
+        masked = dataclasses.replace(images, gt_crowd=images.gt_crowd | ~self._has_mask.read(order))
+        return _MaskOverlaps(masked, pairs)

@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 
 from tfodhelper import errors, json_shapes, limits, spelling, storage
-from tfodhelper.metrics import analysis, analysis_file, detection_set, overlaps
+from tfodhelper.metrics import analysis, analysis_file, collector, detection_set, overlaps
 
 _FORMAT = 1
 _MOST_BYTES = 16 << 30  # of all columns; those of a million images with 100 detections each have 4.5 GB
@@ -34,8 +34,8 @@ _DAMAGED += (SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile,
 _TEXT = {"format": int, "names": [str], "image_ids": [str], "image_names": [str]}
 
 
-def write_detections(path: str | os.PathLike[str], images: detection_set.DetectionSet) -> None:
-    """Writes a set; the file appears whole.
+def write_detections(path: str | os.PathLike[str], images: collector.ImageSet) -> None:
+    """Writes a set, some images at a time; the file appears whole.
 
     Args:
       path: the file; an existing one is replaced.
@@ -43,9 +43,24 @@ def write_detections(path: str | os.PathLike[str], images: detection_set.Detecti
     """
     text = {"format": _FORMAT, **{name: list(getattr(images, name)) for name in _TEXT if name != "format"}}
     encoded = np.frombuffer(json.dumps(text).encode("utf-8"), np.uint8)
-    columns = {name: getattr(images, name) for name in _NUMBERS}
-    with storage.open_whole(path, "wb") as file:
-        np.savez_compressed(file, text=encoded, **columns)
+    with (
+        storage.open_whole(path, "wb") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,
+    ):
+        _write_column(archive, "text", np.uint8, (), len(encoded), [encoded])
+        for name, (dtype, rest) in _NUMBERS.items():
+            whole = getattr(images, name, None)
+            length = images.num_rows(name) if whole is None else len(whole)
+            _write_column(archive, name, dtype, rest, length, images.blocks_of(name) if whole is None else [whole])
+
+
+def _write_column(archive, name, dtype, rest, length, blocks):
+    """One array in numpy's format, [length, *rest], of consecutive blocks of its rows."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (length, *rest)})
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).tobytes())
 
 
 def read_detections(path: str | os.PathLike[str]) -> detection_set.DetectionSet:
@@ -159,7 +174,7 @@ def read_evaluation(folder):
     """Reads what `write_evaluation` wrote.
 
     Returns:
-      (the analysis, the `overlaps.Overlaps` of the detections).
+      (the analysis, the `overlaps.Overlaps` of the detections, all in memory).
 
     Raises:
       StorageError, PredictionError: a file is missing or damaged, or the two do not belong together.

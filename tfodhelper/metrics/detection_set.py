@@ -1,18 +1,14 @@
 """What is in a set of images and what a model found in them, as columns: the one input of all metrics.
 
 The columns have the order of the images, and within an image the order given, so that a metric is arithmetic on
-whole columns. Shape letters: I images, N ground truth boxes and D detections of all images, K classes, V verified
-labels of images.
+whole columns. Those of a whole set are in files, and are read in parts: `collector.ImageSet`. Shape letters: I images,
+N ground truth boxes and D detections of all images, K classes, V verified labels of images.
 """
 
 import dataclasses
 import functools
 
 import numpy as np
-
-from tfodhelper.metrics import examples
-
-_BLOCK = 512  # images whose small arrays become one block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +34,7 @@ class DetectionSet:
       det_scores: float64 [D].
       verified_image: int32 [V], an image for which ...
       verified_class: int32 [V], ... the presence or absence of this class was verified.
+      first_image, first_gt, first_det: what comes before these in the set of which they are a part.
     """
 
     names: tuple
@@ -58,6 +55,9 @@ class DetectionSet:
     det_scores: np.ndarray
     verified_image: np.ndarray
     verified_class: np.ndarray
+    first_image: int = 0
+    first_gt: int = 0
+    first_det: int = 0
 
     @property
     def num_images(self):
@@ -79,6 +79,10 @@ class DetectionSet:
         """Image of each detection; int32 [D]."""
         return np.repeat(np.arange(self.num_images, dtype=np.int32), np.diff(self.det_starts))
 
+    def parts(self):
+        """Yields itself: all of it is in memory."""
+        yield self
+
     def of_image(self, index):
         """(slice of the ground truth, slice of the detections) of an image."""
         return tuple(slice(int(starts[index]), int(starts[index + 1])) for starts in (self.gt_starts, self.det_starts))
@@ -95,112 +99,3 @@ GT_COLUMNS = {
 DET_COLUMNS = {"det_class": (np.int32, ()), "det_boxes": (np.float64, (4,)), "det_scores": (np.float64, ())}
 VERIFIED_COLUMNS = {"verified_image": (np.int32, ()), "verified_class": (np.int32, ())}
 COLUMNS = {**GT_COLUMNS, **DET_COLUMNS, **VERIFIED_COLUMNS}
-
-
-class Collector:
-    """Takes images one by one, in any order, and gives them as a `DetectionSet`.
-
-    Args:
-      categories: {id: name} of the label map, ids from 1; boxes of other classes are left out.
-    """
-
-    def __init__(self, categories):
-        self._categories = examples.Categories(categories)
-        self.reset()
-
-    @property
-    def num_images(self):
-        """How many images were taken since the last reset."""
-        return len(self._seen)
-
-    def reset(self):
-        """Forgets all images."""
-        self._seen = examples.SeenImages()
-        self._names, self._sizes, self._counts = [], [], []
-        self._blocks = {name: [np.zeros([0, *rest], dtype)] for name, (dtype, rest) in COLUMNS.items()}
-        self._pending = {name: [] for name in COLUMNS}
-
-    def add(self, image_id, groundtruth, detections, name=None, size=None):
-        """Takes one image; an image whose id has already come is left out.
-
-        Args:
-          image_id: int, str or bytes.
-          groundtruth: see `examples.check_groundtruth`.
-          detections: see `examples.check_predictions`.
-          name: what users know the image by, its path; defaults to the id.
-          size: height and width of the stored image, pixels.
-        """
-        gt = examples.check_groundtruth(image_id, groundtruth)
-        predictions = examples.check_predictions(image_id, detections)
-        index = self._seen.add(image_id)
-        if index is None:
-            return
-        gt_rows, det_rows = self._categories.row_of(gt.classes), self._categories.row_of(predictions.classes)
-        known, usable = gt_rows < len(self._categories), det_rows < len(self._categories)
-        verified = np.unique(gt.verified[self._categories.has(gt.verified)])
-        columns = {
-            "gt_class": gt_rows[known],
-            "gt_boxes": gt.boxes[known],
-            "gt_crowd": gt.is_crowd[known],
-            "gt_difficult": gt.difficult[known],
-            "gt_group_of": gt.group_of[known],
-            "gt_area": gt.area[known],
-            "det_class": det_rows[usable],
-            "det_boxes": predictions.boxes[usable],
-            "det_scores": predictions.scores[usable],
-            "verified_image": np.full(len(verified), index),
-            "verified_class": self._categories.row_of(verified),
-        }
-        for column, values in columns.items():
-            self._pending[column].append(values)
-        self._names.append(name)
-        self._sizes.append((0, 0) if size is None else tuple(int(side) for side in size[:2]))
-        self._counts.append((int(known.sum()), int(usable.sum())))
-        if len(self._counts) % _BLOCK == 0:
-            self._flush()
-
-    def _flush(self):
-        for name, (dtype, _) in COLUMNS.items():
-            if self._pending[name]:
-                self._blocks[name].append(np.concatenate(self._pending[name]).astype(dtype))
-                self._pending[name] = []
-
-    def finish(self):
-        """All images so far as a `DetectionSet`, in an order that does not depend on that of arrival.
-
-        Warns of ids that came more than once.
-        """
-        self._seen.warn_of_repeated()
-        self._flush()
-        columns = {name: np.concatenate(blocks) for name, blocks in self._blocks.items()}
-        self._blocks = {name: [column] for name, column in columns.items()}
-        order = np.array(self._seen.sorted_indices(), np.int64)
-        counts = np.array(self._counts, np.int64).reshape(-1, 2)
-        starts = []
-        for side, names in enumerate((GT_COLUMNS, DET_COLUMNS)):
-            rows = _rows_in_order(counts[:, side], order)
-            columns.update({name: columns[name] if rows is None else columns[name][rows] for name in names})
-            starts.append(np.concatenate([[0], np.cumsum(counts[order, side])]).astype(np.int64))
-        position = np.empty(len(order), np.int32)
-        position[order] = np.arange(len(order))
-        columns["verified_image"] = position[columns["verified_image"]]
-        ids = self._seen.ids()
-        return DetectionSet(
-            names=tuple(self._categories.names),
-            class_ids=self._categories.ids,
-            image_ids=tuple(str(ids[i]) for i in order),
-            image_names=tuple(str(ids[i] if self._names[i] is None else self._names[i]) for i in order),
-            image_sizes=np.array(self._sizes, np.int32).reshape(-1, 2)[order],
-            gt_starts=starts[0],
-            det_starts=starts[1],
-            **columns,
-        )
-
-
-def _rows_in_order(counts, order):
-    """Rows of a column whose images are put into another order; None if it is the same one."""
-    if (order == np.arange(len(order))).all():
-        return None
-    starts = np.cumsum(counts) - counts
-    counts = counts[order]
-    return np.repeat(starts[order] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())

@@ -13,8 +13,10 @@ import dataclasses
 
 import numpy as np
 
-from tfodhelper.metrics import average, overlaps
+from tfodhelper.metrics import coco_curves, overlaps, score_order
 
+# The same levels as COCO's but for the last bit, which decides where a recall is a level, such as 29 of 100 objects.
+_LEVELS = np.arange(101) / 100
 RIGHT, IGNORED = -1, -2  # of a detection that is not an error
 CLASSIFICATION, LOCALIZATION, BOTH, DUPLICATE, BACKGROUND, MISSED = range(6)
 NAMES = ("classification", "localization", "both", "duplicate", "background", "missed")
@@ -96,53 +98,87 @@ class Costs:
     false_negatives: float
 
 
-def cost(overlapping, kinds):
-    """The `Costs` of the errors that `classify` found."""
-    images, matches = overlapping.images, overlapping.matches
+def find_corrected(overlapping):
+    """Which errors are corrected, and which objects none of the detections has found.
+
+    Only the best of the detections that would find an object is corrected; and none if the object is found already.
+
+    Args:
+      overlapping: an `overlaps.Overlaps`.
+
+    Returns:
+      is_corrected: bool [D].
+      is_open: bool [N].
+    """
+    kinds, is_open = overlapping.once(classify), overlapping.matches.counts.copy()
+    is_open[kinds.gt[kinds.kind == RIGHT]] = False
     order = overlapping.by_score
-    order = order[kinds.kind[order] != IGNORED]
-    kind, classes, gt = kinds.kind[order], images.det_class[order], kinds.gt[order]
-    hits = kind == RIGHT
-    num_gt = _count(images, matches.counts)
-    judged = np.flatnonzero(num_gt)
-    if not len(judged):
-        return Costs(np.nan, np.full(len(NAMES), np.nan), np.nan, np.nan)
+    order = order[np.isin(kinds.kind[order], (CLASSIFICATION, LOCALIZATION))]
+    order = order[is_open[kinds.gt[order]]]
+    _, firsts = np.unique(kinds.gt[order], return_index=True)
+    is_corrected = np.zeros(len(kinds.kind), bool)
+    is_corrected[order[firsts]] = True
+    return is_corrected, is_open
 
-    def mean_of(classes, hits, num_gt):
-        values = average.average_precisions(classes, hits, num_gt)[judged]
+
+_CORRECTED_IN_PLACE = (LOCALIZATION, BOTH, DUPLICATE, BACKGROUND)  # the class of the detection stays
+
+
+class CostCounter:
+    """Computes `Costs` from the errors of a set in the order of the scores.
+
+    Args:
+      num_gt: int [K], objects that have to be found.
+      num_missed: int [K], of them, those that are `Kinds.is_missed`.
+      num_open: int [K], of them, those that no detection has found.
+    """
+
+    def __init__(self, num_gt, num_missed, num_open):
+        self._num_gt = num_gt
+        columns = [num_gt, num_gt - num_missed, num_gt - num_open, *[num_gt] * len(_CORRECTED_IN_PLACE)]
+        self._curves = score_order.PrecisionAtRecall(np.stack(columns, axis=1), _LEVELS)
+        self._moved = score_order.PrecisionAtRecall(num_gt[:, None], _LEVELS)
+        self._num_found = np.zeros(len(num_gt), np.int64)
+
+    def add(self, classes, kind, is_corrected, gt_class):
+        """Counts a block of detections.
+
+        Args:
+          classes: int [n].
+          kind: [n], see `Kinds`; not `IGNORED`.
+          is_corrected: bool [n], see `find_corrected`.
+          gt_class: int [n], class of the object that the detection would find, if it is corrected.
+        """
+        hits = kind == RIGHT
+        self._num_found += np.bincount(classes[hits], minlength=len(self._num_found))
+        all_hits = [hits] * 3 + [hits | (is_corrected & (kind == this)) for this in _CORRECTED_IN_PLACE]
+        everything = np.ones(len(kind), bool)
+        counted = [everything] * 3 + [(kind != this) | is_corrected for this in _CORRECTED_IN_PLACE]
+        self._curves.add(score_order.Grouped(classes), np.stack(all_hits, axis=1), np.stack(counted, axis=1))
+        is_moved = is_corrected & (kind == CLASSIFICATION)
+        keep = (kind != CLASSIFICATION) | is_moved
+        grouped = score_order.Grouped(np.where(is_moved, gt_class, classes)[keep])
+        self._moved.add(grouped, (hits | is_moved)[keep, None], np.ones([keep.sum(), 1], bool))
+
+    def finish(self):
+        """The `Costs`."""
+        if not self._num_gt.any():
+            return Costs(np.nan, np.full(len(NAMES), np.nan), np.nan, np.nan)
+        ap, without_missed, without_open, *in_place = self._means(self._curves)
+        gains = np.zeros(len(NAMES))
+        gains[list(_CORRECTED_IN_PLACE)] = np.array(in_place) - ap
+        gains[CLASSIFICATION], gains[MISSED] = self._means(self._moved)[0] - ap, without_missed - ap
+        first = np.zeros(len(self._num_gt))  # average precision if all right detections came first
+        for k in np.flatnonzero(self._num_found):
+            totals = np.arange(1, self._num_found[k] + 1)
+            first[k] = coco_curves.interpolate(totals, self._num_gt[k], _LEVELS).mean()
+        return Costs(ap, np.maximum(gains, 0.0), float(first[self._num_gt > 0].mean()) - ap, without_open - ap)
+
+    def _means(self, curves):
+        """Mean of the average precision of the classes that have objects, of each column."""
+        judged = self._num_gt > 0
+        values, num_gt = curves.finish().mean(axis=-1)[judged], curves.num_gt[judged]
         # Where neither objects nor detections remain, nothing is wrong any more.
-        return 1.0 if np.isnan(values).all() else float(np.nanmean(values))
-
-    ap = mean_of(classes, hits, num_gt)
-    # Only the best of the detections that would find an object is corrected; and none if the object is found already.
-    is_open = matches.counts.copy()
-    is_open[gt[hits]] = False
-    gt_classes = np.append(images.gt_class, images.num_classes)  # the last entry is that of `NOTHING`
-    gains = np.zeros(len(NAMES))
-    would_find = np.isin(kind, (CLASSIFICATION, LOCALIZATION))
-    would_find[would_find] = is_open[gt[would_find]]
-    candidates = np.flatnonzero(would_find)
-    _, firsts = np.unique(gt[candidates], return_index=True)
-    is_best = np.zeros(len(kind), bool)
-    is_best[candidates[firsts]] = True
-    for this in range(MISSED):
-        errors = kind == this
-        corrected = errors & is_best
-        keep = ~errors | corrected
-        moved = np.where(corrected, gt_classes[gt], classes)
-        gains[this] = mean_of(moved[keep], (hits | corrected)[keep], num_gt) - ap
-    gains[MISSED] = _gain_without(images, kinds.is_missed, classes, hits, num_gt, mean_of) - ap
-    return Costs(
-        ap,
-        np.maximum(gains, 0.0),
-        mean_of(*(np.concatenate([part[hits], part[~hits]]) for part in (classes, hits)), num_gt) - ap,
-        _gain_without(images, is_open, classes, hits, num_gt, mean_of) - ap,
-    )
-
-
-def _gain_without(images, left_out, classes, hits, num_gt, mean_of):
-    return mean_of(classes, hits, num_gt - _count(images, left_out))
-
-
-def _count(images, chosen):
-    return np.bincount(images.gt_class[chosen], minlength=images.num_classes)
+        is_empty = (num_gt <= 0) & (curves.num_counted[judged] == 0)
+        sums, number = np.where(is_empty, 0.0, values).sum(axis=0), (~is_empty).sum(axis=0)
+        return [float(total / count) if count else 1.0 for total, count in zip(sums, number)]

@@ -16,11 +16,19 @@ LEVELS = np.linspace(0.0, 1.0, 101)  # score thresholds of a curve
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """True positives, false positives and false negatives at one or several thresholds; ints or arrays."""
+    """True positives, false positives and false negatives, of classes or thresholds; ints or arrays."""
 
     tp: np.ndarray
     fp: np.ndarray
     fn: np.ndarray
+
+    def of_class(self, k):
+        """Those of a class, of counts [K, ...]."""
+        return Counts(self.tp[k], self.fp[k], self.fn[k])
+
+    def together(self):
+        """Those of all classes, of counts [K, ...]."""
+        return Counts(self.tp.sum(axis=0), self.fp.sum(axis=0), self.fn.sum(axis=0))
 
     @property
     def precision(self):
@@ -43,57 +51,72 @@ def _divide(part, whole):
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
-class ClassPoints:
-    """The detections of some classes as one list, for their counts at any threshold.
-
-    Args:
-      scores: float64 [n], descending.
-      hits: bool [n].
-      num_gt: objects of these classes.
-    """
-
-    def __init__(self, scores, hits, num_gt):
-        self._scores, self._num_gt = scores, int(num_gt)
-        self._tp = np.concatenate([[0], np.cumsum(hits)])
-
-    def at(self, thresholds):
-        """`Counts` of the detections with at least that score; a number or [n]."""
-        number = np.searchsorted(-self._scores, -np.asarray(thresholds, np.float64), side="right")
-        tp = self._tp[number]
-        return Counts(tp, number - tp, self._num_gt - tp)
-
-    def best_threshold(self):
-        """The score above which F1 is highest, the highest of equals; NaN where there is nothing to find or matches."""
-        if not len(self._scores) or not self._num_gt or not self._tp[-1]:
-            return np.nan
-        scores = np.unique(self._scores)[::-1]
-        return float(scores[np.argmax(self.at(scores).f1)])
-
-
-class OperatingPoints:
-    """Counts of a set, of all classes together and of each.
-
-    Args:
-      overlapping: an `overlaps.Overlaps`.
+@dataclasses.dataclass(frozen=True)
+class CountsAt:
+    """Asks for the `Counts` of each class at score thresholds, [K, n]; detections with at least that score count.
 
     Attributes:
-      overall: `ClassPoints` of all classes.
-      by_class: list of `ClassPoints`, in the order of the label map.
+      thresholds: n numbers, ascending.
     """
 
-    def __init__(self, overlapping):
-        images, matches = overlapping.images, overlapping.matches
-        order = overlapping.by_score
-        order = order[~matches.is_ignored[order]]
-        classes, scores, hits = images.det_class[order], images.det_scores[order], matches.hits[order]
-        num_gt = np.bincount(images.gt_class[matches.counts], minlength=images.num_classes)
-        self.overall = ClassPoints(scores, hits, num_gt.sum())
-        by_class = np.argsort(classes, kind="stable")
-        starts = np.searchsorted(classes[by_class], np.arange(images.num_classes + 1))
-        self.by_class = [
-            ClassPoints(scores[by_class[first:last]], hits[by_class[first:last]], total)
-            for first, last, total in zip(starts[:-1], starts[1:], num_gt)
-        ]
+    thresholds: tuple
+
+    def start(self, images):
+        """The tally."""
+        return _CountTally(np.array(self.thresholds), images.num_classes)
+
+
+class _CountTally(overlaps.Tally):
+    def __init__(self, thresholds, num_classes):
+        self._thresholds, self._num_gt = thresholds, np.zeros(num_classes, np.int64)
+        self._counts = np.zeros(
+            [2, num_classes, len(thresholds) + 1], np.int64
+        )  # wrong and right, by thresholds passed
+
+    def add(self, part):
+        images, matches = part.images, part.matches
+        self._num_gt += count_by_class(images, matches.counts)
+        rows = np.flatnonzero(~matches.is_ignored)
+        num_passed = np.searchsorted(self._thresholds, images.det_scores[rows], side="right")
+        places = np.ravel_multi_index(
+            (matches.hits[rows].astype(np.int64), images.det_class[rows], num_passed), self._counts.shape
+        )
+        self._counts += np.bincount(places, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def finish(self):
+        fp, tp = np.cumsum(self._counts[..., :0:-1], axis=-1)[..., ::-1]
+        return Counts(tp, fp, self._num_gt[:, None] - tp)
+
+
+def count_by_class(images, chosen):
+    """Number of chosen objects of each class, [K]."""
+    return np.bincount(images.gt_class[chosen], minlength=images.num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+    """Asks for the matrix of `confusion` of a set.
+
+    Attributes:
+      threshold: lowest score of a detection.
+    """
+
+    threshold: float
+
+    def start(self, images):
+        """The tally."""
+        return _ConfusionTally(self.threshold, images.num_classes)
+
+
+class _ConfusionTally(overlaps.Tally):
+    def __init__(self, threshold, num_classes):
+        self._threshold, self._matrix = threshold, np.zeros([num_classes + 1] * 2, np.int64)
+
+    def add(self, part):
+        self._matrix += confusion(part, self._threshold)
+
+    def finish(self):
+        return self._matrix
 
 
 def confusion(overlapping, threshold):

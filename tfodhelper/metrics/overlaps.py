@@ -1,11 +1,15 @@
-"""Which detections overlap which objects, in all images at once: computed once, read by every metric."""
+"""Which detections overlap which objects, in many images at once: computed once, read by every metric.
 
+Sets of any size are looked at in parts, of which one is in memory; whatever is computed of a set is a `Tally`.
+"""
+
+import abc
 import dataclasses
 import functools
 
 import numpy as np
 
-from tfodhelper.metrics import coco_curves, detection_set, greedy
+from tfodhelper.metrics import collector, detection_set, greedy
 
 LEAST = 0.1  # smallest overlap that any metric asks for, unless it says so
 MATCH = 0.5  # overlap of a detection that has found its object
@@ -60,8 +64,58 @@ class Matches:
         return self.gt_of_det != NOTHING
 
 
+class Tally(abc.ABC):
+    """Something that is computed of a set, one part after the other."""
+
+    @abc.abstractmethod
+    def add(self, part):
+        """Counts the images of an `Overlaps`."""
+
+    @abc.abstractmethod
+    def finish(self):
+        """The result, when all parts were counted."""
+
+
+class SetOverlaps:
+    """The overlaps of a set of images, in parts.
+
+    Args:
+      images: a `collector.ImageSet`, or a `detection_set.DetectionSet`.
+      least: smallest overlap that is kept.
+
+    Attributes:
+      images: the same.
+    """
+
+    def __init__(self, images: collector.ImageSet | detection_set.DetectionSet, least=LEAST):
+        self.images, self._least, self._results = images, least, {}
+
+    def parts(self):
+        """Yields `Overlaps` of some images at a time, in order."""
+        for images in self.images.parts():
+            yield Overlaps(images, self._least)
+
+    def results(self, *requests):
+        """Results of tallies, all of which see the images in one pass; none is computed twice.
+
+        Args:
+          requests: values that are equal where their results are, with a method `start`, which takes the images and
+            returns a `Tally`.
+
+        Returns:
+          List of what the tallies return.
+        """
+        tallies = {request: request.start(self.images) for request in requests if request not in self._results}
+        if tallies:
+            for part in self.parts():
+                for tally in tallies.values():
+                    tally.add(part)
+            self._results.update({request: tally.finish() for request, tally in tallies.items()})
+        return [self._results[request] for request in requests]
+
+
 class Overlaps:
-    """A set of images with the overlaps of its boxes.
+    """Some images with the overlaps of their boxes.
 
     Args:
       images: a `detection_set.DetectionSet`.
@@ -73,8 +127,15 @@ class Overlaps:
     """
 
     def __init__(self, images: detection_set.DetectionSet, least=LEAST):
-        self.images = images
+        self.images, self._facts = images, {}
         self.pairs = _find_pairs(images, least)
+
+    def once(self, function, *arguments):
+        """What a function returns of these overlaps and some further arguments; it is called once."""
+        key = (function, *arguments)
+        if key not in self._facts:
+            self._facts[key] = function(self, *arguments)
+        return self._facts[key]
 
     @functools.cached_property
     def same_class(self):
@@ -101,20 +162,6 @@ class Overlaps:
     def by_score(self):
         """Rows of detections in descending order of score, of equal ones the first image first; int64 [D]."""
         return np.argsort(-self.images.det_scores, kind="stable")
-
-    @functools.cached_property
-    def visiting_order(self):
-        """Rows of detections in the order in which curves of PASCAL VOC take them up, by score; int64 [D].
-
-        Of equal scores, the last class comes first; then the last image, and in an image the first detection.
-        """
-        images = self.images
-        return np.lexsort((-images.det_image, -images.det_class, -images.det_scores))
-
-    @functools.cached_property
-    def coco(self):
-        """Precision and recall of COCO's evaluation, see `coco_curves.compute`."""
-        return coco_curves.compute(self)
 
     @functools.cached_property
     def matches(self):

@@ -5,34 +5,30 @@ the overlap. The average precision is the area under the whole curve (VOC 2010 a
 (VOC 2007).
 """
 
+import dataclasses
 import math
 
 import numpy as np
 
-from tfodhelper.metrics import set_metric
+from tfodhelper.metrics import overlaps, score_order, set_metric
+from tfodhelper.outofcore import rows
 
 ELEVEN_LEVELS = np.linspace(0.0, 1.0, 11)
 
 
-def precision_recall(scores, hits, num_gt):
-    """Precision and recall after each detection, from the highest score down.
-
-    Of equal scores the later one comes first.
+def precision_recall(worth, misses, num_gt):
+    """Precision and recall after each right detection, from the highest score down.
 
     Args:
-      scores: [n].
-      hits: bool [n], true positives; or the weights of such.
-      num_gt: number of objects to find, at least 1.
+      worth: [n], of each right detection: 1, or its weight.
+      misses: [n], wrong detections before it.
+      num_gt: number of objects to find, above 0.
 
     Returns:
       precision, recall: float64 [n].
     """
-    return _curve(hits[np.argsort(scores, kind="stable")[::-1]], num_gt)
-
-
-def _curve(hits, num_gt):
-    num_hits = np.cumsum(hits, dtype=np.float64)
-    return num_hits / (num_hits + np.cumsum(hits <= 0)), num_hits / num_gt
+    num_hits = np.cumsum(worth, dtype=np.float64)
+    return num_hits / (num_hits + misses), num_hits / num_gt
 
 
 def average_precision(precision, recall):
@@ -105,6 +101,82 @@ def judge(overlapping, pairs, iou_threshold, need_not):
     return hits, counts
 
 
+_FOUND = np.dtype([("class", np.int32), ("worth", np.float64), ("misses", np.int64), ("misses_of_all", np.int64)])
+_CLASS_SHIFT = 40  # bits of an image in the number that orders detections of equal scores
+
+
+class Curves(overlaps.Tally):
+    """The detections of a set as the curves of PASCAL VOC take them, by score.
+
+    Of equal scores, the last class comes first; then the last image, and in an image the first detection.
+
+    Args:
+      num_classes: of the set.
+      judge_part: function of an `overlaps.Overlaps` that returns the number of objects of each class to be found, [K],
+        and lists of detections: (scores, classes, images, positions in the image, what they are worth).
+
+    Attributes:
+      num_gt: [K], objects to find.
+      found: `rows.Rows` of right detections, in order: class, worth, and how many wrong ones come before it, of its
+        class and of all classes that have objects.
+    """
+
+    def __init__(self, num_classes, judge_part):
+        self.num_gt, self._judge_part = np.zeros(num_classes), judge_part
+        fields = [("late", np.int64), ("row", np.int64), ("worth", np.float64)]
+        self._order, self.found = score_order.ScoreOrder(fields, ["late", "row"]), rows.Rows(_FOUND)
+
+    def add(self, part):
+        """Counts the images of an `overlaps.Overlaps`."""
+        num_gt, *detections = self._judge_part(part)
+        self.num_gt += num_gt
+        for scores, classes, image, row, worth in detections:
+            late = -((classes.astype(np.int64) << _CLASS_SHIFT) + image + part.images.first_image)
+            self._order.add(scores, classes, late=late, row=row, worth=worth)
+
+    def finish(self):
+        """Returns itself, complete."""
+        wrong, wrong_of_all = np.zeros([len(self.num_gt)], np.int64), 0
+        for block in self._order.blocks():
+            is_wrong, grouped = block["worth"] <= 0, score_order.Grouped(block["class"])
+            table = np.empty([len(block)], _FOUND)
+            table["class"], table["worth"] = block["class"], block["worth"]
+            table["misses"][grouped.order] = grouped.running(is_wrong, wrong)
+            of_all = wrong_of_all + np.cumsum(is_wrong & (self.num_gt[block["class"]] > 0))
+            table["misses_of_all"], wrong_of_all = of_all, of_all[-1]
+            self.found.append(table[~is_wrong])
+        del self._order
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class PascalCurves:
+    """Asks for the `Curves` of PASCAL VOC.
+
+    Attributes:
+      iou_threshold: the minimum overlap of a match.
+    """
+
+    iou_threshold: float
+
+    def start(self, images):
+        """The `Curves`."""
+        return Curves(images.num_classes, self._judge)
+
+    def _judge(self, part):
+        images = part.images
+        hits, counts = judge(part, part.same_class, self.iou_threshold, images.gt_difficult)
+        chosen = np.flatnonzero(counts)
+        num_gt = np.bincount(images.gt_class[~images.gt_difficult], minlength=images.num_classes)
+        return num_gt, list_detections(images, chosen, hits[chosen])
+
+
+def list_detections(images, chosen, worth):
+    """Some rows of detections, with what they are worth, as `Curves` takes them."""
+    scores, classes, image = images.det_scores[chosen], images.det_class[chosen], images.det_image[chosen]
+    return scores, classes, image, chosen + images.first_det, worth
+
+
 class PascalVocMetrics(set_metric.SetMetric):
     """Average precision of each class and their mean.
 
@@ -138,41 +210,38 @@ class PascalVocMetrics(set_metric.SetMetric):
         self._average = eleven_point_precision if eleven_points else average_precision
         self.least_overlap = min(iou_threshold, self.least_overlap)
 
+    def requests(self):
+        """What the figures are made of."""
+        return (PascalCurves(self._iou_threshold),)
+
     def compute(self, overlapping):
         """Returns {tag: value}; NaN where there is no ground truth."""
-        images = overlapping.images
-        hits, counts = judge(overlapping, overlapping.same_class, self._iou_threshold, images.gt_difficult)
-        order = overlapping.visiting_order
-        order = order[counts[order]]
-        num_gt = np.bincount(images.gt_class[~images.gt_difficult], minlength=images.num_classes)
-        return self._figures(images.names, images.det_class[order], hits[order], num_gt)
-
-    def _figures(self, names, classes, hits, num_gt):
-        """Figures from detections in the order of the curve: rows of classes, and how much each is worth."""
-        by_class = np.argsort(classes, kind="stable")
-        starts = np.searchsorted(classes[by_class], np.arange(len(names) + 1))
+        (curves,) = overlapping.results(*self.requests())
+        right = curves.found.read(0, len(curves.found))
+        by_class = np.argsort(right["class"], kind="stable")
+        starts = np.searchsorted(right["class"][by_class], np.arange(overlapping.images.num_classes + 1))
+        members = (right[by_class[first:last]] for first, last in zip(starts[:-1], starts[1:]))
         values = [
-            self._average_precision(hits[by_class[first:last]], total)
-            for first, last, total in zip(starts[:-1], starts[1:], num_gt)
+            self._average_precision(own["worth"], own["misses"], total) for own, total in zip(members, curves.num_gt)
         ]
         tag = f"{self._prefix}_PerformanceByCategory/AP@{self._iou_threshold}IOU"
         return {
-            self._mean_tag(): self._mean(classes, hits, values, num_gt),
-            **{f"{tag}/{name}": value for name, value in zip(names, values)},
+            self._mean_tag(): self._mean(right, values, curves.num_gt),
+            **{f"{tag}/{name}": value for name, value in zip(overlapping.images.names, values)},
         }
 
-    def _mean(self, classes, hits, values, num_gt):
+    def _mean(self, right, values, num_gt):
         with_groundtruth = np.flatnonzero(num_gt)
         if not len(with_groundtruth):
             return math.nan
         if not self._weighted:
             return float(np.mean([values[k] for k in with_groundtruth]))
-        return self._average_precision(hits[np.isin(classes, with_groundtruth)], num_gt.sum())
+        return self._average_precision(right["worth"], right["misses_of_all"], num_gt.sum())
 
-    def _average_precision(self, hits, num_gt):
+    def _average_precision(self, worth, misses, num_gt):
         if not num_gt:
             return math.nan
-        precision, recall = _curve(hits, num_gt)
+        precision, recall = precision_recall(worth, misses, num_gt)
         lower, upper = self._recall_bounds
         inside = (recall >= lower) & (recall <= upper)
         return self._average(precision[inside], recall[inside])

@@ -2,14 +2,14 @@
 
 import abc
 
-from tfodhelper.metrics import detection_set, overlaps
+from tfodhelper.metrics import collector, overlaps
 
 
 class SetMetric(abc.ABC):
     """A metric of detections; `compute` is that of the metric.
 
     It can take the images itself (`update`, then `result`), or be one of several that share the images and their
-    overlaps (`build.MetricsGroup`), which call `compute` alone.
+    overlaps (`build.MetricsGroup`).
 
     Args:
       categories: {id: name}, ids from 1.
@@ -21,7 +21,7 @@ class SetMetric(abc.ABC):
     least_overlap = overlaps.LEAST
 
     def __init__(self, categories):
-        self._collector = detection_set.Collector(categories)
+        self._collector = collector.Collector(categories)
 
     def reset(self):
         """Forgets all images."""
@@ -47,8 +47,12 @@ class SetMetric(abc.ABC):
 
     def result(self):
         """Returns {tag: value}, see `compute`."""
-        return self.compute(overlaps.Overlaps(self._collector.finish(), self.least_overlap))
+        return self.compute(overlaps.SetOverlaps(self._collector.finish(), self.least_overlap))
+
+    @abc.abstractmethod
+    def requests(self):
+        """What the figures are made of, for `overlaps.SetOverlaps.results`."""
 
     @abc.abstractmethod
     def compute(self, overlapping):
-        """Returns {tag: value} of an `overlaps.Overlaps`."""
+        """Returns {tag: value} of an `overlaps.SetOverlaps`."""
