@@ -33,6 +33,10 @@ SETS = {
     "coco": ("--input={in}/coco/instances_train.json", "--val_input={in}/coco/instances_validate.json"),
     "yolo": ("--input={in}/yolo/data.yaml",),
     "csv": ("--input={in}/csv/train.csv", "--val_input={in}/csv/validate.csv"),
+    "labelstudio": (
+        *("--input={in}/labelstudio/tasks_train.json", "--val_input={in}/labelstudio/tasks_validate.json"),
+    ),
+    "cvat": ("--input={in}/cvat/annotations_train.xml", "--val_input={in}/cvat/annotations_validate.xml"),
 }
 MASKS = ("--image_dir={in}/masked", "--images=copy", OUT)
 ACTIVE_INIT = (

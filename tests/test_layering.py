@@ -88,7 +88,10 @@ LAYERS = {
     "dataset.split": ({"annotations", "outofcore", "dataset.scan"}, {"numpy"}),
     "dataset.analysis": ({"annotations", "outofcore", "dataset.scan", "dataset.split"}, {"pandas", "numpy"}),
     "dataset.analysis.plots": ({"dataset.analysis", "render.figures"}, {"numpy"}),
-    "formats": ({"annotations", "dataset", "records"}, {"numpy", "PIL", "yaml"}),
+    "formats": (
+        {"annotations", "dataset", "prediction.detections", "records"},
+        {"lxml", "numpy", "PIL", "yaml"},
+    ),
     "families": (set(), set()),
     "checkpoints": ({"families"}, {"tensorflow"}),
     "checkpoints.keys": ({"families"}, set()),

@@ -110,7 +110,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     save_set(folder / "set", ["cat", "dog"])
     save_pair(folder / "set", "empty", [], seed=5)
-    for format_ in ("coco", "yolo", "csv"):
+    for format_ in ("coco", "yolo", "csv", "labelstudio", "cvat"):
         flags = [f"--to={format_}", f"--data_dir={folder / 'set'}", f"--output_dir={folder / format_}"]
         assert main.main(["export-annotations", *flags]) == 0
     assert main.main(["convert", f"--data_dir={folder / 'set'}", f"--output_dir={folder / 'records'}"]) == 0
@@ -133,6 +133,9 @@ IMPORTS = {
     "yolo": "--input={0}/yolo --image_dir={0}/yolo --classes={0}/yolo/data.yaml",
     "labelme": "--input={0}/labelme --val_input={0}/labelme/sub --image_dir={0}/set",
     "voc-masks": "--input={0}/voc --test_input={0}/voc --image_dir={0}/set --classes={0}/voc/names.txt",
+    "labelstudio": "--input={0}/labelstudio/tasks_train.json --val_input={0}/labelstudio/tasks_validate.json "
+    "--image_dir={0}/set",
+    "cvat": "--input={0}/cvat/annotations_train.xml --test_input={0}/cvat/annotations_validate.xml --image_dir={0}/set",
     "records": "--input={0}/a.record --val_input={0}/records/*.record-* --classes={0}/records/label_map.pbtxt",
 }
 LIMITED = {
@@ -142,6 +145,8 @@ LIMITED = {
     "labelme": {"classes"},
     "voc-masks": set(),
     "records": {"image_dir", "images"},
+    "labelstudio": {"classes"},
+    "cvat": {"classes"},
 }
 
 

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 
+import numpy as np
 from PIL import Image
 
 from tests.mutation import mutators as m
 from tests.mutation.base import JSON, LABEL_MAP, TABLE, TEXT, Target, encoded, png, write
 from tfodhelper.annotations import checks, headers, images, label_map, labelimg
 from tfodhelper.annotations.structures import Box
-from tfodhelper.formats import box_table, coco, tfrecord_reader, yolo, yolo_folder
+from tfodhelper.formats import box_table, brush_code, coco, cvat, label_studio, tfrecord_reader, yolo, yolo_folder
 from tfodhelper.records import example, framing, labels, reader
 from tfodhelper.zoo import base_configs
 
@@ -66,6 +67,51 @@ def _coco_seeds():
         ],
     }
     return [json.dumps(value).encode()]
+
+
+def _label_studio(folder, data):
+    label_studio.read_tasks(write(folder, "a.json", data))
+
+
+def _label_studio_seeds():
+    size = {"original_width": 64, "original_height": 48, "image_rotation": 0}
+    place = {"x": 10, "y": 20, "width": 30, "height": 40.5, "rotation": 0}
+    rectangle = {"id": "a", "type": "rectanglelabels", **size, "value": place | {"rectanglelabels": ["cat"]}}
+    flags = {"id": "a", "type": "choices", **size, "value": place | {"choices": ["difficult"]}}
+    outline = {"points": [[1, 2], [30, 4], [20, 30]], "polygonlabels": ["dog"]}
+    brush = {"format": "rle", "rle": brush_code.encode(np.eye(48, 64)), "brushlabels": ["cat"]}
+    ellipse = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 5, "rotation": 30, "ellipselabels": ["cow"]}
+    result = [rectangle, flags, rectangle | {"id": "b", "value": place | {"rotation": 30, "rectanglelabels": ["dog"]}}]
+    result += [
+        {"id": kind, "type": kind, "parentID": "a", **size, "value": value}
+        for kind, value in (("polygonlabels", outline), ("brushlabels", brush), ("ellipselabels", ellipse))
+    ]
+    annotation = {"result": result, "was_cancelled": False, "ground_truth": False, "lead_time": 3.5}
+    predictions = [{"result": [rectangle | {"score": 0.5}], "score": 0.5, "model_version": "m"}]
+    tasks = [
+        {"id": 1, "data": {"image": "/data/upload/1/0a1b2c3d-a.jpg"}, "annotations": [annotation, annotation]},
+        {"id": 2, "data": {"image": "/data/local-files/?d=b.jpg"}, "annotations": [], "predictions": predictions},
+    ]
+    return [json.dumps(tasks).encode()]
+
+
+def _cvat(folder, data):
+    cvat.read_cvat(write(folder, "a.xml", data))
+
+
+def _cvat_seeds():
+    attributes = '<attribute name="difficult">true</attribute><attribute name="score">0.5</attribute>'
+    place = 'source="manual" occluded="0" xtl="1.5" ytl="2" xbr="30" ybr="40" rotation="30.0"'
+    shapes = [
+        f'<box label="cat" {place}>{attributes}</box>',
+        '<polygon label="dog" points="1,2;30,4.5;20,30" group_id="1"/>',
+        '<polygon label="dog" points="1,2;30,4;20,30" group_id="1"/>',
+        '<mask label="cow" rle="1, 2, 3" left="4" top="5" width="3" height="2"/>',
+        '<ellipse label="cow" cx="9" cy="9" rx="5" ry="6"/>',
+    ]
+    body = f'<image id="0" name="a.jpg" width="64" height="48">{"".join(shapes)}</image>'
+    head = '<?xml version="1.0"?>\n<annotations><version>1.1</version>'
+    return [f"{head}{part}</annotations>".encode() for part in (body, body * 3)]
 
 
 def _yolo_labels(folder, data):
@@ -169,6 +215,8 @@ TARGETS = (
     Target("xml", _xml, _xml_seeds, (*(m.change_xml,) * 12, *TEXT)),
     Target("label map", lambda f, d: label_map.read_label_map(write(f, "a.pbtxt", d)), _label_map_seeds, TEXT),
     Target("coco", _coco, _coco_seeds, JSON),
+    Target("label studio", _label_studio, _label_studio_seeds, JSON),
+    Target("cvat", _cvat, _cvat_seeds, (*(m.change_xml,) * 8, *TEXT)),
     Target(
         "yolo labels",
         _yolo_labels,

@@ -58,6 +58,7 @@ KINDS = {
     "class-unnamed": Kind(WARNING, KEPT, True, "a class id without a name"),
     "names-uncertain": Kind(WARNING, KEPT, True, "class names that may belong to another dataset"),
     "record-format": Kind(WARNING, FIXED, True, "a record whose image is not in the declared format"),
+    "boxes-suggested": Kind(WARNING, KEPT, False, "boxes of a model that nobody may have looked at"),
     "size-conflict": Kind(WARNING, KEPT, True, "one image with several sizes"),
     # weights
     "box-weights": Kind(NOTE, KEPT, False, "boxes that count less than others in training, or are ignored regions"),

@@ -97,7 +97,7 @@ def _check_tags(root, path):
             "is not an annotation",
             expected="root <annotation>",
             received=f"root <{plain_text.shorten(root.tag, 80)}>",
-            fix="export from CVAT in the PASCAL VOC format" if is_cvat else None,
+            fix="import it with `tfodhelper import --from=cvat`" if is_cvat else None,
         )
     odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
     if odd:
@@ -311,9 +311,9 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     root = etree.Element("annotation")
     if annotation.verified:
         root.set("verified", "yes")
-    _add(root, "folder", _replace_invalid(image_path.parent.name if folder is None else folder))
-    _add(root, "filename", _replace_invalid(annotation.filename))
-    _add(root, "path", _replace_invalid(str(image_path)))
+    _add(root, "folder", replace_invalid(image_path.parent.name if folder is None else folder))
+    _add(root, "filename", replace_invalid(annotation.filename))
+    _add(root, "path", replace_invalid(str(image_path)))
     _add(_add(root, "source"), "database", "Unknown")
     size = _add(root, "size")
     for tag, value in (("width", annotation.width or 0), ("height", annotation.height or 0), ("depth", depth)):
@@ -329,7 +329,8 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
 
 
-def _replace_invalid(text):
+def replace_invalid(text):
+    """The text with U+FFFD for each character that XML 1.0 cannot represent."""
     return _NOT_IN_XML.sub("\ufffd", text)
 
 

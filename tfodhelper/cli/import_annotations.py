@@ -1,4 +1,4 @@
-"""COCO JSON, YOLO text, CSV, labelme, VOC masks or TFRecords to LabelImg XML next to their images.
+"""COCO, YOLO, CSV, Label Studio, CVAT, labelme, VOC masks or TFRecords to LabelImg XML and images.
 
   tfodhelper import --from=coco --input=instances.json --image_dir=images --output_dir=FOLDER
   tfodhelper import --from=yolo --input=data.yaml --output_dir=FOLDER
@@ -6,6 +6,8 @@
   tfodhelper import --from=records --input='train.record-*' --output_dir=FOLDER
   tfodhelper import --from=labelme --input=FOLDER_OF_JSON_FILES --output_dir=FOLDER
   tfodhelper import --from=voc-masks --input=VOC2012 --classes=names.txt --output_dir=FOLDER
+  tfodhelper import --from=labelstudio --input=project.json --image_dir=images --output_dir=FOLDER
+  tfodhelper import --from=cvat --input=annotations.xml --image_dir=images --output_dir=FOLDER
 
 The images are linked, or copied with --images=copy; those of records are always written. All other verbs continue from
 there: check, convert, run. label_map.pbtxt keeps the ids of the classes that have boxes; if one of them has the id 0,
@@ -16,8 +18,9 @@ Images that a COCO file lists without annotations, and empty label files of YOLO
 without class and corners. An image none of whose objects can be used is left out; so are images that are not listed.
 A file name without extension is the image with that stem. A class id without a name is called class_ID. Masks are kept
 next to the XML, in NAME.masks.json; crowds become difficult objects. All of this is reported. JSON of X-AnyLabeling is
-that of labelme; voc-masks are PNG files of numbers in SegmentationObject and SegmentationClass. XML of CVAT,
-X-AnyLabeling, labelme2voc, VoTT, Roboflow and the VOC devkit needs no import. The exit status is 1 if something
+that of labelme; voc-masks are PNG files of numbers in SegmentationObject and SegmentationClass. Predictions in Label
+Studio's tasks, and scores in CVAT's XML, go to detections.jsonl, as `predict` writes it. "PASCAL VOC" of CVAT and XML
+of X-AnyLabeling, labelme2voc, VoTT, Roboflow and the VOC devkit need no import. The exit status is 1 if something
 labelled could not be imported.
 """
 

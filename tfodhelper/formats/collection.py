@@ -1,4 +1,4 @@
-"""Annotations of many images from one source: the result of reading COCO JSON, YOLO labels, CSV tables and records.
+"""Annotations of many images from one source: the result of reading COCO JSON, YOLO labels, tables, tasks and so on.
 
 What all of these formats have in common is here: which texts are names and numbers, which numbers are a box, and which
 images remain when objects are lost.
@@ -36,6 +36,24 @@ class ListedImage:
 
 
 @dataclasses.dataclass(frozen=True)
+class PredictedImage:
+    """What a model predicts for an image, as lists of annotations carry it.
+
+    Attributes:
+      name: as in `ListedImage`.
+      width, height: of the image that the boxes refer to, pixels; None if unknown.
+      boxes: predicted.
+      scores: of the boxes, 0..1; None for a box without a score.
+    """
+
+    name: str
+    width: int | None
+    height: int | None
+    boxes: tuple[Box, ...]
+    scores: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Collection:
     """The annotations that were read.
 
@@ -44,12 +62,16 @@ class Collection:
       class_ids: {class name: its id in the source}, see `class_ids.ClassIds`; empty if the source has no ids.
       sides: {image name: set of sides of the split}, if the source distinguishes them.
       findings: what could not be imported unchanged.
+      predicted: predictions for images, listed or not.
+      is_upright: whether the boxes refer to images as EXIF shows them, whatever their size.
     """
 
     images: tuple[ListedImage, ...]
     class_ids: dict[str, int | str] = dataclasses.field(default_factory=dict)
     sides: dict[str, set[str]] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    predicted: tuple[PredictedImage, ...] = ()
+    is_upright: bool = False
 
 
 def to_posix(name):

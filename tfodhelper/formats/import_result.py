@@ -22,6 +22,7 @@ class ImportResult:
       num_images, num_boxes, num_negatives: how many were written.
       num_masks: how many of the boxes have a mask.
       num_weighted: how many of the boxes do not count 1 in training.
+      num_predicted: how many images have predictions, which are in `suggestions.DETECTIONS`.
       counts: {class name: number of boxes}.
       unlisted: names of images without an entry in the input; they are not imported.
       lists: {side: name of the list of its images}; empty if the source does not distinguish sides.
@@ -40,6 +41,7 @@ class ImportResult:
     lists: dict[str, str]
     label_map: str | None
     findings: tuple[Finding, ...]
+    num_predicted: int = 0
 
     @property
     def num_left_out(self) -> int:
@@ -79,13 +81,13 @@ class Tally:
             problem = f"the input has it for {shown}; it is used for {self._sides[name]} only"
             self._findings.append(Finding("split-leak", name, problem))
 
-    def finish(self, output_dir, class_ids, unlisted=()):
+    def finish(self, output_dir, class_ids, unlisted=(), num_predicted=0):
         """Writes the label map and the lists; returns the `ImportResult`.
 
         Args:
           output_dir: the folder.
           class_ids: a `class_ids.ClassIds`.
-          unlisted: see `ImportResult`.
+          unlisted, num_predicted: see `ImportResult`.
         """
         counts = dict(sorted(self._counts.items()))
         label_map, findings = class_ids.make_label_map(counts)
@@ -103,6 +105,7 @@ class Tally:
             lists=self._write_lists(output_dir),
             label_map=None if label_map is None else LABEL_MAP,
             findings=(*self._findings, *findings),
+            num_predicted=num_predicted,
         )
 
     def _write_lists(self, output_dir):

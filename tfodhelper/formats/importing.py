@@ -14,13 +14,29 @@ from tfodhelper import console, errors, result_folder
 from tfodhelper.annotations import image_search, images
 from tfodhelper.annotations.findings import Finding
 from tfodhelper.dataset import placing
-from tfodhelper.formats import box_table, coco, collection, instance_pictures, labelme, yolo_folder
+from tfodhelper.formats import (
+    box_table,
+    coco,
+    collection,
+    cvat,
+    instance_pictures,
+    label_studio,
+    labelme,
+    suggestions,
+    yolo_folder,
+)
 from tfodhelper.formats.class_ids import ClassIds
 from tfodhelper.formats.import_result import Tally
 
 COCO, YOLO, CSV, LABELME, PICTURES = "coco", "yolo", "csv", "labelme", "voc-masks"
-FORMATS = (COCO, YOLO, CSV, LABELME, PICTURES)
-_READERS = {COCO: coco.read_coco, CSV: box_table.read_table}
+LABEL_STUDIO, CVAT = "labelstudio", "cvat"
+FORMATS = (COCO, YOLO, CSV, LABELME, PICTURES, LABEL_STUDIO, CVAT)
+_READERS = {
+    COCO: coco.read_coco,
+    CSV: box_table.read_table,
+    LABEL_STUDIO: label_studio.read_tasks,
+    CVAT: cvat.read_cvat,
+}
 
 
 def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=placing.LINK, maker=None):
@@ -28,9 +44,9 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
 
     Args:
       format_: one of `FORMATS`.
-      paths_of: {side: JSON or CSV files, or folders of LABELME and PICTURES}; if only one side has any, the images are
-        not assigned to sides. For YOLO a single path, of data.yaml or of the dataset's folder, which names the sides
-        itself.
+      paths_of: {side: JSON, XML or CSV files, or folders of LABELME and PICTURES}; if only one side has any, the
+        images are not assigned to sides. For YOLO a single path, of data.yaml or of the dataset's folder, which names
+        the sides itself.
       output_dir: an empty or new folder.
       image_dir: searched recursively for the images; by default the folder of the first path.
       classes: file with the class names of YOLO or PICTURES, or None to search for it.
@@ -60,13 +76,13 @@ def import_set(format_, paths_of, output_dir, image_dir=None, classes=None, how=
         read_one = _reader_of(format_, names, classes)
         parts_of = {side: [read_one(path) for path in several] for side, several in paths_of.items()}
         read, class_ids = _merge(parts_of)
-    if not read.images:
+    if not read.images and not read.predicted:
         lost = [finding.message for finding in read.findings[:1]]
         raise errors.DatasetError(f"{path}: no image is listed in it", received=lost[0] if lost else None)
     output_dir = placing.check_new_folder(output_dir, image_dir, maker=maker)
     read = dataclasses.replace(read, findings=(*read.findings, *findings))
     with result_folder.whole_folder(output_dir, maker) as filled:
-        copier = _Copier(image_dir, filled, output_dir, placing.Names(names), how)
+        copier = _Copier(image_dir, filled, output_dir, placing.Names(names), how, read.is_upright)
         made = _write(read, class_ids, names, copier)
     return dataclasses.replace(made, output_dir=output_dir)
 
@@ -101,15 +117,18 @@ def _merge(parts_of):
     Returns:
       (`Collection`, `ClassIds`).
     """
-    listed, sides, findings, class_ids = [], {}, [], ClassIds()
+    listed, sides, findings, predicted, class_ids, is_upright = [], {}, [], [], ClassIds(), False
     for side, parts in parts_of.items():
         for part in parts:
             listed += part.images
+            predicted += part.predicted
+            is_upright |= part.is_upright
             findings += part.findings
             class_ids.add(part.class_ids.items())
             for image in part.images if len(parts_of) > 1 else ():
                 sides.setdefault(image.name, set()).add(side)
-    return collection.Collection(tuple(listed), {}, sides, tuple(findings)), class_ids
+    merged = collection.Collection(tuple(listed), {}, sides, tuple(findings), tuple(predicted), is_upright)
+    return merged, class_ids
 
 
 def _write(read, class_ids, names, copier):
@@ -126,7 +145,11 @@ def _write(read, class_ids, names, copier):
             tally.report(collection.findings_of(listed))
             if collection.is_usable(listed):
                 tally.add(copier.write(name, listed.annotation), listed.annotation, sides[name])
-    return tally.finish(copier.filled, class_ids, [name for name in names if name not in sides])
+    predicted, findings = locate(read.predicted, names)
+    listed_names = {image.name for image in read.images}
+    tally.report(finding for finding in findings if finding.file not in listed_names)  # said already
+    num_predicted = suggestions.write_suggestions(copier, predicted, read.is_upright)
+    return tally.finish(copier.filled, class_ids, [name for name in names if name not in sides], num_predicted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,18 +161,28 @@ class _Copier:
     output_dir: pathlib.Path
     own_names: placing.Names
     how: str
+    is_upright: bool = False
+    placed: dict = dataclasses.field(default_factory=dict)  # {name: name of the image in lists}
 
     def write(self, name, annotation):
         """Places an image and writes its XML file; returns the name of the image in lists."""
         target, own = self.own_names.take(name)
         path, is_placed = self.image_dir / name, self.how != placing.NONE
+        if self.is_upright:
+            annotation = suggestions.to_stored(annotation, path)
         if annotation.width is None or annotation.height is None:
             width, height, *_ = images.read_size(path) or (None, None)
             annotation = dataclasses.replace(annotation, width=width, height=height)
         placing.place_image(path, self.filled / target, self.how)
         shown = self.output_dir / target if is_placed else path
         placing.write_annotation(self.filled / f"{own}.xml", shown, annotation)
-        return target if is_placed else name
+        self.placed[name] = target if is_placed else name
+        return self.placed[name]
+
+    def path_of(self, name):
+        """Where an image is, once the folder has its name: in it, or where it was if it was not placed."""
+        is_placed = name in self.placed and self.how != placing.NONE
+        return self.output_dir / self.placed[name] if is_placed else self.image_dir / name
 
 
 def locate(listed, names):

@@ -7,6 +7,8 @@ from tfodhelper.dataset.options import COPY, LINK, NONE, SetOptions, ShownOption
 
 COCO, YOLO, CSV, RECORDS = "coco", "yolo", "csv", "records"
 LABELME, PICTURES = "labelme", "voc-masks"
+LABEL_STUDIO, CVAT = "labelstudio", "cvat"
+DRAFTS = "drafts"  # images that nobody has labelled, with a model's suggestions, as a side of an export
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,11 @@ class ImportOptions(ImagesOptions):
         options.REQUIRED,
         "Format of the annotations.",
         flag="from",
-        choices=(COCO, YOLO, CSV, RECORDS, LABELME, PICTURES),
+        choices=(COCO, YOLO, CSV, RECORDS, LABELME, PICTURES, LABEL_STUDIO, CVAT),
     )
     input: options.Path = options.option(
         options.REQUIRED,
-        "JSON or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO; "
+        "JSON, XML or CSV file or pattern of record files, several separated by commas; data.yaml or folder for YOLO; "
         "folder for labelme and voc-masks.",
     )
     val_input: options.Path | None = options.option(
@@ -50,7 +52,7 @@ class ImportOptions(ImagesOptions):
     classes: options.Path | None = options.option(
         None,
         "File with the class names of a YOLO dataset or of voc-masks, by default searched near it; or label map for "
-        "records that contain only class ids. Not for COCO, CSV and labelme.",
+        "records that contain only class ids. Not for the other formats.",
     )
     output_dir: options.Path = options.option(options.REQUIRED, "New folder for XML files and images.")
 
@@ -61,5 +63,17 @@ class ExportAnnotationsOptions(ImagesOptions, SetOptions):
 
     title = "Result"
 
-    to: str = options.option(options.REQUIRED, "Format to write.", choices=(COCO, YOLO, CSV))
+    to: str = options.option(options.REQUIRED, "Format to write.", choices=(COCO, YOLO, CSV, LABEL_STUDIO, CVAT))
+    predictions: options.Path | None = options.option(
+        None,
+        "detections.jsonl of `predict`: suggestions for images that nobody has labelled, and in Label Studio for the "
+        "others, too.",
+        only_with=("to", LABEL_STUDIO, CVAT),
+    )
+    image_url: str | None = options.option(
+        None,
+        "Address before the names of the images; when omitted, that of files that Label Studio serves from the "
+        "result's folder.",
+        only_with=("to", LABEL_STUDIO),
+    )
     output_dir: options.Path = options.option(options.REQUIRED, "New folder for the result.")
