@@ -153,6 +153,7 @@ LAYERS = {
     "exporting.options": ({"config.options"}, set()),
     "exporting.export_file": ({"annotations", "config", "exporting", "tensorflow_setup"}, set()),
     "prediction": ({"annotations", "mask_geometry", "render", "tiling.options"}, {"numpy", "PIL"}),
+    "prediction.detections": ({"annotations"}, {"numpy"}),
     "prediction.predictor": ({"annotations", "prediction"}, {"numpy", "PIL", "tensorflow"}),
     "prediction.tiled_predictor": ({"prediction", "tiling"}, {"numpy"}),
     "prediction.reading": ({"annotations", "prediction.single_thread"}, {"numpy", "tensorflow"}),
@@ -201,8 +202,8 @@ LAYERS = {
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (
-        {"annotations", "box_geometry", "config", "dataset", "prediction", "render", "training.options"},
-        {"numpy", "PIL"},
+        {"annotations", "box_geometry", "config", "dataset", "formats", "prediction", "render", "training.options"},
+        {"lxml", "numpy", "PIL"},
     ),
     "active_learning.report.newest_sheet": ({"active_learning", "prediction", "tensorflow_setup"}, set()),
     "active_learning.pool.pool_predictor": (
@@ -351,6 +352,7 @@ def test_the_table_has_no_cycles():
     # These are in a room of a higher floor, but import nothing of it except each other.
     graph |= {"checkpoints.find": set(), "checkpoints.keys": {"families"}, "prediction.saved_models": set()}
     graph["training.options"] = {"config", "families", "tiling.options"}
+    graph["prediction.detections"] = {"annotations"}
     graph |= {"metrics.eval_values": set(), "prediction.model_safety": set(), "tiling.options": set()}
     done = set()
     while len(done) < len(graph):

@@ -87,6 +87,10 @@ class StorageError(TfodhelperError):
     """A folder that cannot be written, a full disk, or a folder that another process is using."""
 
 
+class ServerError(TfodhelperError):
+    """A server of another program that does not answer, or refuses what it is asked."""
+
+
 def _visible_lines(parts):
     return plain_text.visible("\n".join(parts)).split("\n")
 

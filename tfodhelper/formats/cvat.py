@@ -369,6 +369,6 @@ def _add_mask(image, mask, common, size):
     breaks = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1, [flat.size]])
     runs = np.diff(breaks).tolist()
     runs = [0, *runs] if flat[0] else runs
-    place = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+    window = {"left": left, "top": top, "width": right - left, "height": bottom - top}
     rle = ", ".join(map(str, runs))
-    etree.SubElement(image, "mask", **common, rle=rle, **{key: str(value) for key, value in place.items()})
+    etree.SubElement(image, "mask", **common, rle=rle, **{key: str(value) for key, value in window.items()})

@@ -2,7 +2,7 @@
 
 What a person submitted becomes the annotation of an image. Of several annotations of a task, the one that is marked as
 ground truth counts; several that agree are one; others leave the image out, since nothing says who is right. What was
-skipped ("cancelled") is no annotation. Predictions stay predictions. Of the boxes' properties, difficult and truncated
+skipped ("cancelled") does not count. Predictions stay predictions. Of the boxes' properties, difficult and truncated
 are choices about a region; a ground truth is a verified image.
 """
 
@@ -54,7 +54,7 @@ def read_tasks(path):
                 Finding("image-unlisted", path.name, "the task does not say which image it is about", where)
             )
             continue
-        regions, is_verified, notes = _choose(task, name, where)
+        regions, is_verified, notes = choose_annotation(task, name, where)
         findings += notes
         if regions is not None:
             images.append(_to_listed(name, regions, is_verified, path.name, where))
@@ -122,8 +122,17 @@ def _name_in_address(text):
     return uploaded[1] if uploaded else name
 
 
-def _choose(task, name, where):
-    """Returns (the `Regions` of the annotation that counts, or None; whether it is verified; findings)."""
+def choose_annotation(task, name, where):
+    """The annotation of a task that counts, see above.
+
+    Args:
+      task: a dict.
+      name: of its image, for findings.
+      where: the task, for findings.
+
+    Returns:
+      (its `studio_regions.Regions`, or None; whether it is the ground truth; findings, if annotations do not count).
+    """
     given = task.get("annotations")
     given = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     submitted = [each for each in given if not each.get("was_cancelled")]
@@ -225,7 +234,7 @@ def _to_result(boxes, scores, size, names):
 
 
 def write_tasks(path, tasks):
-    """Writes tasks to a JSON file atomically, one a line."""
+    """Writes tasks to a JSON file atomically, one per line."""
     with storage.open_whole(path) as file:
         file.write("[")
         for number, task in enumerate(tasks):

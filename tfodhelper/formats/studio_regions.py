@@ -63,7 +63,7 @@ class Regions:
       boxes: `annotations.structures.Box`es, pixels.
       scores: of the boxes; None for one without a score.
       width, height: of the image that the percentages refer to, pixels; None if no region says so.
-      lost: `Problem`s of regions that are no box.
+      lost: `Problem`s of regions that cannot be read as a box.
       notes: `Problem`s of regions that were changed, or lost a mask.
       num_details: how many other entries there are, such as relations, texts, and choices about the image.
     """
@@ -102,7 +102,7 @@ def to_regions(box, width, height, key, names, score=None):
       score: of a prediction, or None.
     """
     common = {"to_name": names.image, "original_width": width, "original_height": height, "image_rotation": 0}
-    place = {
+    position = {
         "x": 100 * box.xmin / width,
         "y": 100 * box.ymin / height,
         "width": 100 * box.width / width,
@@ -111,12 +111,12 @@ def to_regions(box, width, height, key, names, score=None):
     }
     rectangle = {"id": key, "type": "rectanglelabels", "from_name": names.boxes, **common}
     made = [
-        rectangle | {"value": place | {"rectanglelabels": [box.name]}} | ({} if score is None else {"score": score})
+        rectangle | {"value": position | {"rectanglelabels": [box.name]}} | ({} if score is None else {"score": score})
     ]
     chosen = [flag for flag in FLAGS if getattr(box, flag)]
     if chosen and names.flags:
         choice = {"id": key, "type": "choices", "from_name": names.flags, **common}
-        made.append(choice | {"value": place | {"choices": chosen}})
+        made.append(choice | {"value": position | {"choices": chosen}})
     return made + (_mask_regions(box, width, height, key, names, common) if box.mask is not None else [])
 
 
@@ -153,18 +153,18 @@ def read_result(result):
     regions, lost, num_details = _gather(result if isinstance(result, list) else [])
     sizes = [_size_of(region) for region in regions.values()]
     size = next((each for each in sizes if each), (None, None))
-    found, notes = {}, []
+    shapes, notes = {}, []
     for key, region in regions.items():
         try:
-            found[key] = _read_region(region, size)
+            shapes[key] = _read_region(region, size)
         except ValueError as error:
             lost.append(Problem("entry-unusable", region.where, str(error)))
     for key, region in regions.items():
         parent = regions.get(region.parent)
-        if key in found and _is_mask_of(region, parent) and region.parent in found:
-            parent.masks.append(found.pop(key)[1])
+        if key in shapes and _is_mask_of(region, parent) and region.parent in shapes:
+            parent.masks.append(shapes.pop(key)[1])
     boxes, scores = [], []
-    for key, (corners, mask, note) in found.items():
+    for key, (corners, mask, note) in shapes.items():
         region = regions[key]
         if not region.label:
             lost.append(Problem("box-unnamed", region.where, "the region does not have exactly one label"))
@@ -190,7 +190,7 @@ def _is_mask_of(region, parent):
 
 
 def _gather(result):
-    """Returns ({id: `_Region`}, problems, number of entries that are no objects)."""
+    """Returns ({id: `_Region`}, problems, number of other entries)."""
     entries_of, lost, num_details = {}, [], 0
     for number, entry in enumerate(result, start=1):
         if not isinstance(entry, dict) or not isinstance(entry.get("value"), dict):

@@ -45,7 +45,7 @@ def to_upright(content, path):
       path: the image.
 
     Returns:
-      (the content in the upright frame, or None if it is of another size; a `Finding` or None).
+      (the content in the upright frame, or None if its size is different; a `Finding` or None).
     """
     stored = images.read_size(path)
     if stored is None:
@@ -111,9 +111,9 @@ def _to_detections(copier, name, image, is_upright, ids):
     width, height = image.width, image.height
     if width is None or height is None:
         width, height, *_ = images.read_size(path) or (0, 0)
-    found = [
+    rows = [
         detections.Detection(box.name, ids[box.name], score, box.ymin, box.xmin, box.ymax, box.xmax, box.mask)
         for box, score in zip(image.boxes, image.scores)
     ]
-    found.sort(key=lambda each: -(each.score or 0.0))
-    return detections.ImageDetections(str(copier.path_of(name)), width, height, tuple(found))
+    rows.sort(key=lambda each: -(each.score or 0.0))
+    return detections.ImageDetections(str(copier.path_of(name)), width, height, tuple(rows))

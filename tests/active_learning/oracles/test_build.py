@@ -12,7 +12,9 @@ from tfodhelper.options import options_of
 @pytest.mark.parametrize("name", build.OPTIONS)
 def test_each_option_has_a_default_and_says_what_it_is(tmp_path, name):
     (tmp_path / "a.xml").write_text("<annotation/>", encoding="utf-8")
-    given = {"truth_dir": str(tmp_path)} if name == "simulated" else {}
+    needed = {"simulated": {"truth_dir": str(tmp_path)}}
+    needed["label_studio"] = {"studio_url": "http://localhost:8080", "studio_project": 1}
+    given = needed.get(name, {})
     oracle = build.build_oracle(name, **given)
     assert oracle.name == name and callable(oracle.ask)
     described = options_of(build.OPTIONS[name])

@@ -12,15 +12,14 @@ import pathlib
 import shlex
 
 from tfodhelper import console, errors, spelling, storage
-from tfodhelper.active_learning.oracles import drafts, edits
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer
-from tfodhelper.annotations import checks, findings, labelimg
-from tfodhelper.annotations.images import ImageFacts
+from tfodhelper.active_learning.oracles import drafts, reviewed
+from tfodhelper.active_learning.structures import REFUSED, WAITING, Answer
+from tfodhelper.annotations import findings, labelimg
 from tfodhelper.annotations.structures import UnusableFile
 
 REVIEW = "review"
 
-VERIFIED = "verified by a person"
+VERIFIED = reviewed.VERIFIED
 NOT_VERIFIED = "not verified yet"
 OTHER_FORMAT = "saved in a format other than PascalVOC"
 NO_XML = "its XML was removed from the review folder"
@@ -165,41 +164,11 @@ class LabelImgOracle:
         return Answer(draft.name, WAITING, reason=NOT_VERIFIED)
 
     def _adopt(self, draft, read, xml, notes):
-        """Compares the answer with the draft; kept boxes get their original corners back."""
-        shown = draft.shown_boxes()
-        compared = edits.compare_boxes(shown, read.boxes)
-        predicted = [draft.to_shown(box) for box in draft.boxes]
-        boxes = [
-            _with_corners(box, predicted[source]) if kind == edits.KEPT else box
-            for box, kind, source in zip(read.boxes, compared.kinds, compared.sources)
-        ]
-        facts = ImageFacts(draft.format, *draft.shown_size, draft.mode, 1, "", 0)
-        read = dataclasses.replace(read, boxes=tuple(boxes))
-        checked = checks.check_annotation(read, facts, str(xml), self._label_map, image_file=draft.image)
-        severe = [finding for finding in checked.findings if finding.severity == findings.ERROR]
-        if severe:
-            locations = [f"{xml}: {finding.where}" if finding.where else str(xml) for finding in severe]
-            notes += [
-                f"{location}: {finding.what}; correct it in LabelImg and save again"
-                for location, finding in zip(locations, severe)
-            ]
-            return Answer(draft.name, WAITING, reason=_BAD.get(severe[0].code, BAD_BOX))
-        annotation = dataclasses.replace(
-            checked.annotation,
-            filename=pathlib.PurePosixPath(draft.name).name,
-            width=draft.width,
-            height=draft.height,
-            boxes=tuple(draft.to_stored(box) for box in checked.annotation.boxes),
-        )
-        scores = tuple(
-            draft.scores[source] if kind == edits.KEPT else None
-            for kind, source in zip(compared.kinds, compared.sources)
-        )
-        return Answer(draft.name, ADOPTED, annotation, VERIFIED, compared.edits, scores)
-
-
-def _with_corners(box, other):
-    return dataclasses.replace(box, xmin=other.xmin, ymin=other.ymin, xmax=other.xmax, ymax=other.ymax)
+        answer, problems = reviewed.to_answer(draft, read, draft.shown_boxes(), str(xml), self._label_map)
+        notes += [f"{problem}; correct it in LabelImg and save again" for problem in problems]
+        if answer.verdict == WAITING:
+            return dataclasses.replace(answer, reason=_BAD.get(answer.reason, BAD_BOX))
+        return answer
 
 
 def _command(review):

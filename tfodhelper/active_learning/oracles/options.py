@@ -73,6 +73,31 @@ class LabelImgOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelStudioOptions(options.Options):
+    """Where Label Studio is, and what drafts contain.
+
+    Attributes:
+      studio_url: of the server.
+      studio_project: number of the project.
+      studio_token_file: its only line is the token; None for the environment variable LABEL_STUDIO_API_KEY.
+      max_overlap: boxes that overlap a better one, whatever its class, by more than this intersection over union are
+        left out.
+    """
+
+    studio_url: str | None = options.option(
+        None, "address of the server, such as http://localhost:8080", may_change=True
+    )
+    studio_project: int | None = options.option(None, "number of the project, as in its address", least=1)
+    studio_token_file: options.Path | None = options.option(
+        None, "file with the token; when omitted, it is in $LABEL_STUDIO_API_KEY", may_change=True
+    )
+    score_threshold: float = options.option(0.5, "minimum score of a box in a draft", least=0, most=1)
+    max_overlap: float = options.option(
+        0.5, "maximum intersection over union of two boxes in a draft, of any classes", least=0, most=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SimulatedOptions(options.Options):
     """Where the truth is, and how its cost is counted.
 
@@ -96,10 +121,16 @@ class SimulatedOptions(options.Options):
     )
 
 
-OPTIONS = {"image_label": ImageLabelOptions, "labelimg": LabelImgOptions, "simulated": SimulatedOptions}
+OPTIONS = {
+    "image_label": ImageLabelOptions,
+    "labelimg": LabelImgOptions,
+    "label_studio": LabelStudioOptions,
+    "simulated": SimulatedOptions,
+}
 EXPLANATIONS = {
     "image_label": "the class that each image is known to show",
     "labelimg": "a person with LabelImg",
+    "label_studio": "a person with Label Studio, on a server that is running",
     "simulated": "hidden annotation files, for experiments",
 }
 
