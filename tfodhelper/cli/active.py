@@ -2,7 +2,8 @@
 
 Few images have boxes and many have none. Each round trains a detector on what is labelled, predicts the pool, chooses
 images, asks an oracle about them and adopts what it confirms. The oracle may be the class that each image is known to
-show (image_label), a person with LabelImg (labelimg), or hidden answers (simulated), for experiments.
+show (image_label), a person with LabelImg (labelimg) or Label Studio (label_studio), or hidden answers (simulated), for
+experiments.
 
   tfodhelper active init --workspace=growing --data_dir=photos --model=ssd_mobilenet_v1 --oracle=labelimg
   tfodhelper active round --workspace=growing

@@ -9,5 +9,5 @@ An oracle is any object with
 
 It may have `next_steps(folder)`: lines that tell a person what to do while answers are missing.
 
-`build.build_oracle` builds the three that are included; `build.OPTIONS` lists what can be set.
+`build.build_oracle` builds those that are included; `build.OPTIONS` lists what can be set.
 """
