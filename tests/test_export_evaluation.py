@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -77,6 +79,33 @@ def test_by_hand(model, data, tmp_path, capsys):
     assert overlapping.images.image_names == ("a.png", "b.png", "c.png")
     assert overlapping.images.image_sizes.tolist() == [[HEIGHT, WIDTH]] * 3
     np.testing.assert_allclose(overlapping.images.det_boxes[0], [10, 10, 30, 30], atol=1e-4)
+
+
+def test_an_archive_of_the_zoo(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TFODHELPER_CACHE", str(tmp_path / "cache"))
+    boxes = [[box[1] / HEIGHT, box[0] / WIDTH, box[3] / HEIGHT, box[2] / WIDTH] for box in (CAT, DOG)]
+    name = "ssd_mobilenet_v2_320x320_coco17_tpu-8"
+    folder = foreign_models.save_constant(tmp_path / name, boxes, [0.9, 0.6], [17, 18])  # COCO's cats and dogs
+    archive = tmp_path / f"{name}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, name)
+    shutil.rmtree(folder)
+    _, analysis = export_evaluation.evaluate(EvalOptions(saved_model_dir=archive, data_dir=data))
+    assert [(row["name"], row["tp"]) for row in analysis["per_class"]] == [("cat", 2), ("dog", 1), ("zebra", 0)]
+    photo, results = data / "a.png", tmp_path / "results"
+    assert main.main(["predict", f"--saved_model_dir={archive}", f"--output_dir={results}", str(photo)]) == 0
+    line = json.loads((results / "detections.jsonl").read_text())
+    assert {each["class"] for each in line["detections"]} == {"cat", "dog"}
+    assert "mscoco" in capsys.readouterr().out
+
+
+def test_a_model_of_the_first_generation(data, tmp_path):
+    boxes = [[box[1] / HEIGHT, box[0] / WIDTH, box[3] / HEIGHT, box[2] / WIDTH] for box in (CAT, DOG)]
+    foreign_models.save_first_generation(tmp_path / "saved_model", boxes, [0.9, 0.6], [3, 7])
+    (tmp_path / "label_map.pbtxt").write_text('item { id: 3 name: "cat" } item { id: 7 name: "dog" }')
+    _, analysis = export_evaluation.evaluate(EvalOptions(saved_model_dir=tmp_path, data_dir=data))
+    assert [(row["name"], row["tp"]) for row in analysis["per_class"]] == [("cat", 2), ("dog", 0)]
+    assert analysis["per_class"][1]["ap50"] > 0  # found, below the best threshold
 
 
 def test_records_say_the_same(model, data, tmp_path):

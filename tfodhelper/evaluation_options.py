@@ -44,7 +44,8 @@ class ExportedOptions(options.Options):
         "saved_model_dir",
         None,
         text="Evaluates an exported model in the place of a checkpoint: the folder of a SavedModel, of the export that "
-        "contains it, of an unpacked archive of the zoo, or of a run; or a .tflite file.",
+        "contains it, or of a run; a .tflite file; or an archive of the zoo (.tar.gz), packed or unpacked, or the "
+        "name of a model of the zoo.",
         not_with=(
             "model_dir",
             "pipeline_config_path",

@@ -12,7 +12,6 @@ import numpy as np
 from tfodhelper import console, errors, mask_geometry, protos, provenance, resizers, result_folder, spelling, storage
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.annotations import masks
-from tfodhelper.config import checkpoint_classes
 from tfodhelper.config import label_maps as included
 from tfodhelper.dataset import plan
 from tfodhelper.dataset.options import HEADER, SetOptions
@@ -23,7 +22,7 @@ from tfodhelper.inputs import diagnose, left_out
 from tfodhelper.metrics import batch as metrics_batch
 from tfodhelper.metrics import build as metrics_build
 from tfodhelper.metrics import coco, detection_file, eval_values
-from tfodhelper.prediction import detections, saved_models, tiled_predictor
+from tfodhelper.prediction import classes_of_zoo, detections, saved_models, tiled_predictor
 from tfodhelper.records import reader as records_reader
 from tfodhelper.tiling import windows
 
@@ -51,7 +50,7 @@ def evaluate(options):
     if tiling is not None:
         console.say(tiling.describe())
     more = {"trust_model": options.trust_model, "dct": options.jpeg_dct}
-    label_map_path = label_map_path or _label_map_of_zoo(options.saved_model_dir)
+    label_map_path = label_map_path or classes_of_zoo.find_label_map(options.saved_model_dir)
     model = tiled_predictor.load(options.saved_model_dir, label_map_path, tiling=tiling, **more)
     if model.label_map is None:
         raise errors.PredictionError(
@@ -116,17 +115,6 @@ def _run(options, model, labelled):
             f"{labelled.name}: no labelled image could be evaluated", fix="see `tfodhelper check`"
         )
     return metrics
-
-
-def _label_map_of_zoo(path):
-    """The included label map of the model of the zoo that a folder is named after, if the model has none beside it."""
-    model = saved_models.find_model(path)
-    if saved_models.is_tflite(model) or saved_models.find_label_map(path) is not None:
-        return None
-    for candidate in checkpoint_classes.of_zoo(model / "variables"):
-        console.say(f"{path}: the names of its classes are those of {candidate.source}")
-        return candidate.label_map
-    return None
 
 
 def _judged(model, names, source):

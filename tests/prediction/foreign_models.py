@@ -39,3 +39,20 @@ def save_constant(folder, boxes, scores, classes, num=None, image_info=None, cla
 
     tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": serve})
     return folder
+
+
+def save_first_generation(folder, boxes, scores, classes):
+    """Writes a SavedModel as TensorFlow 1 wrote them: a graph with a variable, and a signature with `inputs`."""
+    v1, outputs = tf.compat.v1, {"boxes": [boxes], "scores": [scores], "classes": [classes], "num": [len(scores)]}
+    with tf.Graph().as_default(), v1.Session() as session:
+        images = v1.placeholder(tf.uint8, [None, None, None, 3], "image_tensor")
+        one = v1.get_variable("one", initializer=1.0)
+        scale = one + 0.0 * tf.reduce_sum(tf.cast(images, tf.float32), axis=[1, 2, 3])  # [batch]
+        keys = (fields.Detections.BOXES, fields.Detections.SCORES, fields.Detections.CLASSES, fields.Detections.NUM)
+        tensors = {
+            key: np.float32(value) * tf.reshape(scale, [-1, *[1] * (np.ndim(value) - 1)])
+            for key, value in zip(keys, outputs.values())
+        }
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"inputs": images}, tensors)
+    return folder

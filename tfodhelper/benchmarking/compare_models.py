@@ -54,7 +54,7 @@ def benchmark(options):
     for model in options.models:
         with console.phase(f"benchmark {model}"):
             request = {
-                "model": os.path.abspath(model),
+                "model": os.path.abspath(model if os.path.exists(model) else saved_models.find_model(model)),
                 "process": os.getpid(),
                 "label_map": None if label_map is None else os.path.abspath(label_map),
                 "num_images": options.num_images,

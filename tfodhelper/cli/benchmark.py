@@ -2,7 +2,7 @@
 
     tfodhelper benchmark runs/first tflite/detector_int8.tflite --data_dir=runs/first
 
-Models are SavedModels, exports, runs (their best export), unpacked archives of the zoo, and .tflite files. Each is
+Models are SavedModels, exports, runs (their best export), archives of the zoo, and .tflite files. Each is
 measured in a process of its own: mAP on the labelled images, milliseconds per image, one image per call, the most
 memory that the process occupied, the size of the model, and the time until it is loaded. Close other programs first.
 

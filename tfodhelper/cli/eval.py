@@ -11,8 +11,8 @@ With --tiles, the checkpoint is exported to a temporary folder, and the objects 
 `predict` with the same flags finds them. Losses, which only whole images have, are then not computed.
 
 With --saved_model_dir, an exported model is evaluated: a SavedModel of this program, of the Object Detection API or of
-the zoo, or a .tflite file. Its images are a folder with LabelImg XML (--data_dir), or TFRecords (--records). Classes
-are matched by name, and judged if both know them. --output_dir receives
+the zoo (also its packed archive), or a .tflite file. Its images are a folder with LabelImg XML (--data_dir), or
+TFRecords (--records). Classes are matched by name, and judged if both know them. --output_dir receives
   detections.npz     what was found, with the labels
   analysis.json      all figures
 """

@@ -14,7 +14,8 @@ class ModelAndResultOptions(options.Options):
 
     saved_model_dir: options.Path = options.option(
         options.REQUIRED,
-        "Folder of the SavedModel, of the export that contains it, or of the run that exported it; or a .tflite file.",
+        "Folder of the SavedModel, of the export that contains it, or of the run that exported it; a .tflite file; or "
+        "an archive of the zoo (.tar.gz), or the name of a model of the zoo.",
     )
     image_dir: options.Path | None = options.option(None, "Folder with images; the same as an argument.")
     output_dir: options.Path = options.option(

@@ -2,7 +2,7 @@
 
 from tfodhelper import console, errors, provenance, spelling, tensorflow_setup
 from tfodhelper.config import label_maps
-from tfodhelper.prediction import saved_models, sources, write
+from tfodhelper.prediction import classes_of_zoo, saved_models, sources, write
 from tfodhelper.tiling import windows
 
 
@@ -56,7 +56,8 @@ def load_model(options, label_map_path):
     if tiling is not None:
         console.say(tiling.describe())
     more = {"trust_model": options.trust_model, "dct": options.jpeg_dct}
-    model = tiled_predictor.load(options.saved_model_dir, label_map_path, tiling=tiling, **more)
+    label_map = label_map_path or classes_of_zoo.find_label_map(options.saved_model_dir)
+    model = tiled_predictor.load(options.saved_model_dir, label_map, tiling=tiling, **more)
     if model.label_map is None:
         console.warn("no label map next to the model: classes are named after their ids; use --label_map for names")
     return model

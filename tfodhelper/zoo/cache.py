@@ -155,8 +155,8 @@ def resolve_checkpoint(value, model=None, cache_dir=None):
         check_published(model)
         return find.find_checkpoint(fetch_archive(model, cache_dir))
     path = pathlib.Path(value).expanduser()
-    if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
-        path = _unpack_local(path, cache_dir)
+    if is_archive(path):
+        path = unpack_local(path, cache_dir)
     return find.find_checkpoint(path.absolute())
 
 
@@ -170,15 +170,39 @@ def check_published(model):
         )
 
 
-def _unpack_local(path, cache_dir):
-    """Unpacks an archive from the user's disk into the cache, under its digest; returns the folder."""
-    digest = storage.sha256_of(path)
+def is_archive(path):
+    """Whether a path is that of a packed archive."""
+    return path.is_file() and path.name.endswith((".tar.gz", ".tgz"))
+
+
+def unpack_local(path, cache_dir=None):
+    """Unpacks an archive from the user's disk into the cache, under its digest, unless it is there.
+
+    Args:
+      path: of the archive, a pathlib.Path.
+      cache_dir: see `cache_folder`.
+
+    Returns:
+      The folder with its content.
+
+    Raises:
+      ZooError, StorageError: see `archive.unpack`.
+    """
+    facts = path.stat()
+    digest = _digest_of(path.absolute(), facts.st_size, facts.st_mtime_ns)
     cache = cache_folder(cache_dir)
     folder = cache / f"{re.sub(r'[.](tar[.]gz|tgz)$', '', path.name)}-{digest[:16]}"
     with _hold_or_wait(cache):
         if not archives.is_complete(folder):
             archives.unpack(path, folder, {"archive": str(path), "sha256": digest})
     return folder
+
+
+@functools.lru_cache
+def _digest_of(path, size, time_ns):
+    """SHA-256 of a file that has not changed since it was asked for; a path is looked at several times by a command."""
+    del size, time_ns
+    return storage.sha256_of(path)
 
 
 def _read_digest(path):
