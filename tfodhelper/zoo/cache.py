@@ -200,7 +200,7 @@ def unpack_local(path, cache_dir=None):
 
 @functools.lru_cache
 def _digest_of(path, size, time_ns):
-    """SHA-256 of a file that has not changed since it was asked for; a path is looked at several times by a command."""
+    """SHA-256 of a file, read once as long as it does not change: a command looks at a path several times."""
     del size, time_ns
     return storage.sha256_of(path)
 
