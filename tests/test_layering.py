@@ -54,11 +54,19 @@ EVERYTHING = _TRAINING | {
     "benchmarking",
     "explaining",
     "features",
+    "labelling",
     "prediction",
     "reporting",
     "review",
 }
-EVERYTHING |= {"run_folder", "run_options", "tile_evaluation", "export_evaluation", "evaluation_options"}
+EVERYTHING |= {
+    "label_folder",
+    "run_folder",
+    "run_options",
+    "tile_evaluation",
+    "export_evaluation",
+    "evaluation_options",
+}
 
 # Where the public names of `tfodhelper` come from. The root module loads them by name when they are used; it imports
 # them for type checkers alone.
@@ -201,10 +209,19 @@ LAYERS = {
     ),
     "reporting.options": (set(), set()),
     "reporting.write": ({"dataset", "render", "reporting"}, set()),
+    "labelling": ({"annotations", "render"}, {"PIL", "werkzeug"}),
+    "labelling.options": ({"dataset.options", "prediction.options"}, set()),
+    "label_folder": (
+        {"active_learning", "annotations", "config", "dataset", "labelling", "prediction", "tensorflow_setup"},
+        set(),
+    ),
     "review": ({"annotations", "box_geometry", "dataset", "prediction", "render"}, {"numpy", "PIL"}),
     "review.check_set": ({"config", "dataset", "prediction", "review", "tensorflow_setup"}, set()),
     "active_learning": (
-        {"annotations", "box_geometry", "config", "dataset", "formats", "prediction", "render", "training.options"},
+        {
+            *("annotations", "box_geometry", "config", "dataset", "formats", "labelling", "prediction", "render"),
+            "training.options",
+        },
         {"lxml", "numpy", "PIL"},
     ),
     "active_learning.report.newest_sheet": ({"active_learning", "prediction", "tensorflow_setup"}, set()),

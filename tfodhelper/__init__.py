@@ -9,8 +9,8 @@
 
 What a program needs:
 
-  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check; explain, report, compare,
-                    benchmark
+  jobs             run; step by step convert, make_pipeline, train, evaluate, export; check, label; explain, report,
+                    compare, benchmark
   a detector       Predictor, which gives a Prediction for each image, with a Detection for each object
   active learning  create_workspace, run_rounds; Question and Answer for an oracle of one's own
   files            read_ and write_ annotation (Annotation, Box), label_map (LabelMap), pipeline
@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editor
     from tfodhelper.api.jobs import evaluate as evaluate
     from tfodhelper.api.jobs import explain as explain
     from tfodhelper.api.jobs import export as export
+    from tfodhelper.api.jobs import label as label
     from tfodhelper.api.jobs import make_pipeline as make_pipeline
     from tfodhelper.api.jobs import report as report
     from tfodhelper.api.jobs import run as run
@@ -82,6 +83,7 @@ _MODULES = {
     "explain": "api.jobs",
     "export": "api.jobs",
     "find_model": "api.files",
+    "label": "api.jobs",
     "list_models": "api.files",
     "make_pipeline": "api.jobs",
     "predict_with_ray": "api.clusters",

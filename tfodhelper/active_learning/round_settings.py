@@ -15,7 +15,7 @@ from tfodhelper.config import configuration
 from tfodhelper.options import complete
 
 _DEFAULT_BUDGET = 100
-_WAITING = ("labelimg", "label_studio")  # oracles that answer after this process has ended
+_WAITING = ("browser", "labelimg", "label_studio")  # oracles that may leave questions unanswered for now
 _NO_LIMIT = ("image_label",)  # oracles that cost nothing are asked about the whole pool
 # The phase that uses each part of the settings.
 _PHASE_OF = {

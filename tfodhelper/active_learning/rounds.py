@@ -305,9 +305,8 @@ def _ask(space, round_, oracle, finish_review):
     oracle = oracle or round_settings.build_oracle(settings, label_map)
     round_.state["oracle"] = oracle.name
     selection = select.read_selection(round_.folder)
-    answered = [
-        _checked(answer, label_map) for answer in oracle.ask(_questions(space, round_, selection), round_.folder)
-    ]
+    ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask
+    answered = [_checked(answer, label_map) for answer in ask(_questions(space, round_, selection), round_.folder)]
     counts = collections.Counter(answer.verdict for answer in answered)
     reasons = collections.Counter(answer.reason for answer in answered if answer.verdict != ADOPTED)
     parts = [f"{counts[verdict]} {verdict}" for verdict in (ADOPTED, REFUSED, WAITING) if counts[verdict]]

@@ -53,9 +53,7 @@ def parse_labelimg(data, path):
       data: the bytes.
       path: their source, for messages.
     """
-    _check_bytes(data, path)
-    root, encoding = _parse(data, path)
-    _check_tags(root, path)
+    root, encoding = parse_root(data, path)
     boxes, skipped, blanks = [], [], []
     for number, element in enumerate(root.findall("object"), start=1):
         for box in _read_object(element, number):
@@ -73,6 +71,21 @@ def parse_labelimg(data, path):
         encoding=encoding,
         blanks=tuple(blanks),
     )
+
+
+def parse_root(data, path, keeps_comments=False):
+    """Parses the bytes of an annotation file as XML.
+
+    Returns:
+      (root `<annotation>`, the encoding if it had to be guessed, or None).
+
+    Raises:
+      UnusableFile: see `read_labelimg`; `path` is for messages.
+    """
+    _check_bytes(data, path)
+    root, encoding = _parse(data, path, keeps_comments)
+    _check_tags(root, path)
+    return root, encoding
 
 
 def _check_bytes(data, path):
@@ -99,7 +112,10 @@ def _check_tags(root, path):
             received=f"root <{plain_text.shorten(root.tag, 80)}>",
             fix="import it with `tfodhelper import --from=cvat`" if is_cvat else None,
         )
-    odd = [child.tag for child in root if child.tag != "object" and etree.QName(child).localname.casefold() == "object"]
+    children = [child for child in root if isinstance(child.tag, str)]  # without comments
+    odd = [
+        child.tag for child in children if child.tag != "object" and etree.QName(child).localname.casefold() == "object"
+    ]
     if odd:
         raise UnusableFile(
             "xml-unreadable",
@@ -110,28 +126,28 @@ def _check_tags(root, path):
         )
 
 
-def _parse(data, path):
+def _parse(data, path, keeps_comments):
     """Returns the root element and the encoding that had to be guessed, or None."""
     try:
-        return _parse_whole(data, path)
+        return _parse_whole(data, path, keeps_comments)
     except UnusableFile:
         bare = data.strip(_PADDING)  # left by disks and editors; not needed for UTF-16 files
         if bare == data:
             raise
-        return _parse_whole(bare, path)
+        return _parse_whole(bare, path, keeps_comments)
 
 
-def _parse_whole(data, path):
+def _parse_whole(data, path, keeps_comments):
     guessed = None
     try:
-        root = etree.fromstring(data, _parser())
+        root = etree.fromstring(data, _parser(keeps_comments))
     except etree.XMLSyntaxError as error:
         guessed = _guess_encoding(data)
         if guessed is None:
             raise _not_well_formed(path, error) from None
         text = re.sub(r"^\s*<\?xml[^>]*\?>", "", data.decode(guessed).lstrip(_BYTE_ORDER_MARK))
         try:
-            root = etree.fromstring(text.encode("utf-8"), _parser())
+            root = etree.fromstring(text.encode("utf-8"), _parser(keeps_comments))
         except etree.XMLSyntaxError:
             raise _not_well_formed(path, error) from None
     # Without its own document type a file cannot declare entities, and the parser rejects unknown ones.
@@ -148,7 +164,7 @@ def _parse_whole(data, path):
 
 
 @functools.cache
-def _parser():
+def _parser(keeps_comments):
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -156,7 +172,7 @@ def _parser():
         dtd_validation=False,
         huge_tree=False,
         recover=False,
-        remove_comments=True,
+        remove_comments=not keeps_comments,
         remove_pis=True,
     )
 
@@ -240,7 +256,7 @@ def _to_flag(text):
 
 def _read_object(element, number):
     """A list of one `Box` or `SkippedObject`, followed by a `SkippedObject` for each further box of the object."""
-    first, more = _read_box(element, number), element.findall("bndbox")[1:]
+    first, more = read_box(element, number), element.findall("bndbox")[1:]
     problem = "has several <bndbox>; only the first is read"
     return [first, *(SkippedObject("box-missing", f"object {number}", problem) for _ in more)]
 
@@ -254,8 +270,8 @@ def _find_blanks(element, number):
     return [] if "\n" in before and "\n" in after else [(f"object {number} ({name})", written)]
 
 
-def _read_box(element, number):
-    """Returns a `Box`, or a `SkippedObject` with the reason why there is none."""
+def read_box(element, number):
+    """The `Box` of an `<object>`, or a `SkippedObject` with the reason why there is none; `number` is from 1."""
     children = _children(element)
     name = _text_of(children.get("name"))
     where = f"object {number} ({plain_text.shorten(name, 80) or 'no name'})"
@@ -305,6 +321,14 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
     Raises:
       AnnotationError: a class name or pose that XML cannot represent or that would change on reading; StorageError.
     """
+    text = format_labelimg(path, annotation, image_path, folder, depth)
+    mask_files.write(path, annotation)
+    weight_files.write(path, annotation)
+    storage.write_text(path, text)
+
+
+def format_labelimg(path, annotation, image_path=None, folder=None, depth=3):
+    """The text that `write_labelimg` writes; arguments and errors as there, but nothing is written."""
     path = pathlib.Path(path)
     image_path = pathlib.Path(image_path) if image_path else path.parent / annotation.filename
     image_path = image_path.absolute()
@@ -320,13 +344,14 @@ def write_labelimg(path, annotation, image_path=None, folder=None, depth=3):
         _add(size, tag, str(value))
     _add(root, "segmented", "0")
     for box in annotation.boxes:
-        _check_text(box.name, "class name", path)
-        _check_text(box.pose, "pose", path)
-        _add_object(root, box)
+        add_object(root, box, path)
+    return to_text(root)
+
+
+def to_text(root):
+    """An `<annotation>` as text, in LabelImg's layout."""
     etree.indent(root, space="\t")
-    mask_files.write(path, annotation)
-    weight_files.write(path, annotation)
-    storage.write_text(path, etree.tostring(root, encoding="unicode") + "\n")
+    return etree.tostring(root, encoding="unicode") + "\n"
 
 
 def replace_invalid(text):
@@ -334,7 +359,8 @@ def replace_invalid(text):
     return _NOT_IN_XML.sub("\ufffd", text)
 
 
-def _check_text(text, kind, path):
+def check_text(text, kind, path):
+    """Raises AnnotationError for a text that XML cannot represent, or that would change on reading."""
     if not text or text != text.strip() or _NOT_IN_XML.search(text) or _BYTE_ORDER_MARK in text:
         raise errors.AnnotationError(
             f"{path}: the {kind} {text!r} cannot be written",
@@ -349,7 +375,10 @@ def _add(parent, tag, text=None):
     return child
 
 
-def _add_object(root, box):
+def add_object(root, box, path):
+    """Adds the `<object>` of a `Box` to a root; `path` is for messages. Raises AnnotationError as `write_labelimg`."""
+    check_text(box.name, "class name", path)
+    check_text(box.pose, "pose", path)
     element = _add(root, "object")
     _add(element, "name", box.name)
     _add(element, "pose", box.pose)
@@ -358,6 +387,7 @@ def _add_object(root, box):
     corners = _add(element, "bndbox")
     for tag in CORNERS:
         _add(corners, tag, format_number(getattr(box, tag)))
+    return element
 
 
 def format_number(value):

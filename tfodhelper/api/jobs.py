@@ -12,6 +12,7 @@ from tfodhelper.api.results import (
     CheckResult,
     Evaluation,
     ExplainResult,
+    LabelResult,
     RunComparison,
     RunResult,
     TrainResult,
@@ -22,6 +23,7 @@ from tfodhelper.config.options import WriteConfigOptions
 from tfodhelper.evaluation_options import EvalOptions
 from tfodhelper.explaining.options import ExplainOptions
 from tfodhelper.exporting.options import ExportOptions
+from tfodhelper.labelling.options import LabelOptions
 from tfodhelper.records.options import ConvertOptions
 from tfodhelper.records.result import ConvertResult
 from tfodhelper.reporting.options import CompareOptions, ReportOptions
@@ -202,6 +204,33 @@ def check(options: ReviewOptions) -> CheckResult:
     plan = check_set.check_set(options)
     return CheckResult(
         has_errors=plan.has_errors, num_images=len(plan.examination.images), findings=tuple(plan.findings)
+    )
+
+
+@takes_fields_of(LabelOptions)
+def label(options: LabelOptions) -> LabelResult:
+    """Shows the images of a folder on a page in the browser, on which a person draws and corrects boxes.
+
+        result = tfodhelper.label(data_dir="photos", saved_model_dir="runs/first")
+        print(result.num_verified, result.seconds_per_image)
+
+    Prints the address of the page, and returns when the person ends it there, or with Ctrl-C. Every change is saved at
+    once as LabelImg XML.
+
+    Returns:
+      A `LabelResult`.
+
+    Raises:
+      TfodhelperError: a folder without images, a model that cannot be used, a port that is in use.
+    """
+    from tfodhelper import label_folder
+
+    counts = label_folder.label(options)
+    return LabelResult(
+        num_images=counts.total,
+        num_verified=counts.verified,
+        num_written=counts.changed,
+        seconds_per_image=counts.seconds / counts.num_seen if counts.num_seen else None,
     )
 
 

@@ -127,6 +127,23 @@ class ExplainResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class LabelResult:
+    """What was labelled in the browser.
+
+    Attributes:
+      num_images: images of the page.
+      num_verified: those that a person has accepted, in this session or before.
+      num_written: those whose XML files were written in this session.
+      seconds_per_image: that a person spent on an image in this session; None if none was looked at.
+    """
+
+    num_images: int
+    num_verified: int
+    num_written: int
+    seconds_per_image: float | None
+
+
+@dataclasses.dataclass(frozen=True)
 class RunComparison:
     """Finished runs side by side; lists have one value per run, None where it was not measured.
 

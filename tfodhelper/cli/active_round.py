@@ -3,9 +3,10 @@
     tfodhelper active round --workspace=growing
 
 A round converts and trains, evaluates and exports, predicts the pool, selects, asks the oracle and adopts what it
-confirms. With the oracle labelimg it stops when the drafts are written: verify them in LabelImg (space bar) and type
-the same command again. It adopts what is verified. As long as some drafts are not, it asks for the rest again;
---finish_review continues without them, and they stay in the pool.
+confirms. With the oracle browser it prints the address of a page on which a person confirms and corrects the drafts,
+and continues when that is finished. With the oracle labelimg it stops when the drafts are written: verify them in
+LabelImg (space bar) and type the same command again. It adopts what is verified. As long as some drafts are not, it
+asks for the rest again; --finish_review continues without them, and they stay in the pool.
 
 The workspace keeps the settings of its rounds: a flag that is left out means what is stored there, not its default. One
 that is given holds for this round and all later ones; what the round has already been done with cannot change any more.

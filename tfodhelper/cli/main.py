@@ -25,6 +25,7 @@ VERBS = {
     "export": ("tfodhelper.cli.export", "write a trained checkpoint as a SavedModel"),
     "predict": ("tfodhelper.cli.predict", "run a SavedModel on images: JSON lines, LabelImg XML, pictures"),
     "check": ("tfodhelper.cli.check", "look for faults in images and annotations"),
+    "label": ("tfodhelper.cli.label", "label images in the browser: confirm, correct and draw boxes"),
     "explain": ("tfodhelper.cli.explain", "show why a detector finds what it finds: heat maps, boxes, filters"),
     "report": ("tfodhelper.cli.report", "write the page about a finished run again: figures, plots, worst images"),
     "compare": ("tfodhelper.cli.compare", "finished runs side by side: figures, curves, classes, settings"),

@@ -65,6 +65,16 @@ def write_page(path, template, **values):
         file.writelines(pieces)
 
 
+def make_page(template, **values):
+    """A page as text, for a server; arguments and errors as of `write_page`."""
+    return _environment().get_template(template).render(**values)
+
+
+def style_sheet():
+    """The style sheet of all pages as text, for a page that a server gives in several files."""
+    return make_page("style.css")
+
+
 @functools.lru_cache(maxsize=1)
 def _environment():
     environment = jinja2.Environment(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfodhelper.active_learning.oracles import edits
 from tfodhelper.active_learning.oracles.edits import ADDED, KEPT, MOVED, RELABELLED, compare_boxes
 from tfodhelper.active_learning.structures import Edits
+from tfodhelper.annotations import labelimg_update
 from tfodhelper.annotations.structures import Box
 
 CAT = Box("cat", 10, 20, 110, 70)
@@ -71,15 +71,15 @@ def test_which_box_was_which():
     ],
 )
 def test_labelimg_saves_a_box_at_the_border_as_another_and_it_is_kept(box):
-    saved = edits.as_labelimg_saves(box, 200, 100)
+    saved = labelimg_update.as_labelimg_saves(box, 200, 100)
     assert saved.truncated and saved != box
     assert compare_boxes([box], [saved]).edits == Edits(kept=1)
 
 
 def test_as_labelimg_saves():
-    saved = edits.as_labelimg_saves(Box("cat", -3.5, 7.9, 200.0, 99.99), 200, 100)
+    saved = labelimg_update.as_labelimg_saves(Box("cat", -3.5, 7.9, 200.0, 99.99), 200, 100)
     assert saved == Box("cat", 1, 7, 200, 99, truncated=True)
-    assert not edits.as_labelimg_saves(Box("cat", 2, 2, 199, 99, truncated=True), 200, 100).truncated
+    assert not labelimg_update.as_labelimg_saves(Box("cat", 2, 2, 199, 99, truncated=True), 200, 100).truncated
 
 
 def test_keep_iou_is_how_well_a_box_has_to_sit():
@@ -132,7 +132,7 @@ def test_what_is_left_alone_is_kept(draft, keep_iou):
 
 @given(boxes, st.randoms(use_true_random=False))
 def test_what_labelimg_saves_unchanged_is_kept(draft, rng):
-    saved = [edits.as_labelimg_saves(box, 60, 60) for box in draft]
+    saved = [labelimg_update.as_labelimg_saves(box, 60, 60) for box in draft]
     rng.shuffle(saved)
     assert compare_boxes(draft, saved).edits == Edits(kept=len(draft))
 

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tfodhelper.active_learning.oracles import edits
-from tfodhelper.annotations import labelimg
+from tfodhelper.annotations import labelimg, labelimg_update
 from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.dataset import placing
 
@@ -30,7 +30,7 @@ DRAWN = (  # as they are on LabelImg's canvas
 )
 def test_bytes_are_labelimgs_own(tmp_path, golden, name, boxes, verified, depth):
     expected = (GOLDEN / f"labelimg_1.8.6_{golden}.xml").read_bytes()
-    saved = tuple(edits.as_labelimg_saves(box, 640, 480) for box in boxes)
+    saved = tuple(labelimg_update.as_labelimg_saves(box, 640, 480) for box in boxes)
     written = tmp_path / "draft.xml"
     annotation = Annotation(name, 640, 480, saved, verified)
     placing.write_annotation(written, pathlib.Path("/photos/review", name), annotation, depth)

@@ -3,12 +3,13 @@
 import difflib
 
 from tfodhelper import errors
-from tfodhelper.active_learning.oracles import image_label, label_studio, labelimg, simulated
+from tfodhelper.active_learning.oracles import browser, image_label, label_studio, labelimg, simulated
 from tfodhelper.active_learning.oracles.options import OPTIONS
 from tfodhelper.options import options_of
 
 _ORACLES = {
     "image_label": image_label.ImageLabelOracle,
+    "browser": browser.BrowserOracle,
     "labelimg": labelimg.LabelImgOracle,
     "label_studio": label_studio.LabelStudioOracle,
     "simulated": simulated.SimulatedOracle,

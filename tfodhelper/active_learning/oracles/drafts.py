@@ -9,8 +9,8 @@ import os
 import pathlib
 
 from tfodhelper import errors, storage
-from tfodhelper.active_learning.oracles import detections_to_boxes, edits
-from tfodhelper.annotations import exif_boxes, images
+from tfodhelper.active_learning.oracles import detections_to_boxes
+from tfodhelper.annotations import exif_boxes, images, labelimg_update
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
 from tfodhelper.dataset import placing
@@ -98,7 +98,7 @@ class Draft:
 
     def shown_boxes(self):
         """The boxes as LabelImg would have saved them, in the order of `boxes`."""
-        return tuple(edits.as_labelimg_saves(self.to_shown(box), *self.shown_size) for box in self.boxes)
+        return tuple(labelimg_update.as_labelimg_saves(self.to_shown(box), *self.shown_size) for box in self.boxes)
 
 
 def plan_draft(question, rank, digits, options):

@@ -5,7 +5,6 @@ truncates corners to whole pixels and raises xmin and ymin to at least 1, so pla
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -76,21 +75,6 @@ def compare_boxes(draft, answer, keep_iou=None):
     counts = {kind: kinds.count(kind) for kind in (KEPT, MOVED, RELABELLED, ADDED)}
     deleted = len(draft) - len(answer) + counts[ADDED]
     return Comparison(Edits(**counts, deleted=deleted), tuple(kinds), tuple(sources))
-
-
-def as_labelimg_saves(box, width, height):
-    """The box as LabelImg writes it: whole pixels, xmin and ymin at least 1, truncated where it touches the border.
-
-    Source: `convert_points_to_bnd_box` and `append_objects` of LabelImg 1.8.6.
-
-    Args:
-      box: an `annotations.structures.Box`.
-      width, height: of the image, pixels.
-    """
-    xmin, ymin = (float(max(1, math.trunc(side))) for side in (box.xmin, box.ymin))
-    xmax, ymax = (float(math.trunc(side)) for side in (box.xmax, box.ymax))
-    truncated = xmin == 1 or ymin == 1 or xmax == width or ymax == height
-    return dataclasses.replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, truncated=truncated)
 
 
 def _places_of(boxes):

@@ -98,6 +98,15 @@ class LabelStudioOptions(options.Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class BrowserOptions(LabelImgOptions):
+    """What drafts contain, where they are written, and where the page is."""
+
+    port: int = options.option(
+        0, "port of the page on this machine; 0 takes one that is free", least=0, most=65535, may_change=True
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SimulatedOptions(options.Options):
     """Where the truth is, and how its cost is counted.
 
@@ -123,12 +132,14 @@ class SimulatedOptions(options.Options):
 
 OPTIONS = {
     "image_label": ImageLabelOptions,
+    "browser": BrowserOptions,
     "labelimg": LabelImgOptions,
     "label_studio": LabelStudioOptions,
     "simulated": SimulatedOptions,
 }
 EXPLANATIONS = {
     "image_label": "the class that each image is known to show",
+    "browser": "a person on a page in the browser",
     "labelimg": "a person with LabelImg",
     "label_studio": "a person with Label Studio, on a server that is running",
     "simulated": "hidden annotation files, for experiments",
