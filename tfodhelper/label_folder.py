@@ -28,7 +28,7 @@ class _Folder:
     Attributes:
       items: `Item`s, in the order of their names.
       verified: for each, whether a person has accepted it.
-      classes: names that occur, the most frequent first.
+      classes: names that occur, sorted, so that their keys and colours are the same in each session.
     """
 
     items: list
@@ -121,7 +121,7 @@ def _pair(source, names):
         return {}, {}, [], set()
     scan = ScanOptions(str(source.image_dir), str(source.annotation_dir), False, None, CheckOptions())
     index = discover.make_index(source, scan)
-    xml_of, verified, counts = {}, {}, {}
+    xml_of, verified, classes = {}, {}, set()
     for position in index.choices.paired():
         name = index.image_names[index.choices.image[position]]
         annotation = index.entries[position].annotation
@@ -129,11 +129,10 @@ def _pair(source, names):
             continue
         xml_of[name] = index.xml_names[position]
         verified[name] = annotation is not None and annotation.verified
-        for box in annotation.boxes if annotation is not None else ():
-            counts[box.name] = counts.get(box.name, 0) + 1
+        classes.update(box.name for box in (annotation.boxes if annotation is not None else ()))
     free = set(index.unlabelled)
     left_out = {name for name in names if name not in xml_of and name not in free}
-    return xml_of, verified, sorted(counts, key=lambda name: (-counts[name], name)), left_out
+    return xml_of, verified, sorted(classes), left_out
 
 
 def _load_model(options):

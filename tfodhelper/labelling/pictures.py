@@ -18,7 +18,7 @@ _QUALITY, _PART_QUALITY = 88, 94
 
 
 class Pictures:
-    """Makes pictures of images; the last decoded image is kept, since parts are asked for one after another."""
+    """Makes pictures of images; the last decoded image is kept, since parts are requested one after another."""
 
     def __init__(self):
         self._lock, self._path, self._image = threading.Lock(), None, None

@@ -6,6 +6,7 @@ them again; in memory are only the order, and the files as they were opened, so 
 
 import dataclasses
 import heapq
+import os
 import threading
 
 from tfodhelper import errors, json_shapes, storage
@@ -39,12 +40,12 @@ _MOST_SECONDS = 3600.0  # that one change can have taken
 
 @dataclasses.dataclass
 class _Progress:
-    """What is known of one image.
+    """What is known about one image.
 
     Attributes:
       is_verified: whether a person has accepted it.
       doubt: how doubtful it is, the largest first; None while the detector has not seen it.
-      is_left: whether the person has gone on without accepting it.
+      is_left: whether the person has left it without accepting it.
       seconds: that a person spent on it in this session.
       is_changed: whether its file was written in this session.
     """
@@ -290,6 +291,8 @@ def read_times(path):
     Raises:
       StorageError: the file is malformed.
     """
+    if not os.path.exists(path):
+        return {}
     try:
         value = storage.read_json(path)
         json_shapes.check(value, {str: float})

@@ -55,8 +55,7 @@ class BrowserOracle(labelimg.LabelImgOracle):
 
     def take_answers(self, questions, folder):
         """Yields an `Answer` for each question as `ask` does, but shows no page."""
-        path = pathlib.Path(folder) / TIMES
-        times = read_times(path) if path.exists() else {}
+        times = read_times(pathlib.Path(folder) / TIMES)
         for answer in super().ask(questions, folder):
             seconds = None if answer.verdict == WAITING else times.get(answer.name)
             yield dataclasses.replace(answer, seconds=seconds)

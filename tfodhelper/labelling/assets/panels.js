@@ -143,6 +143,7 @@ export class Panels {
         event.preventDefault();
       } else if (event.key === "Enter") {
         event.preventDefault();
+        event.stopPropagation(); // it would also confirm a box
         if (names[at]) pick(names[at].name);
       }
     };

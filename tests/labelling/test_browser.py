@@ -1,0 +1,288 @@
+"""The page in a real Chromium: fifty drafts reviewed by keys alone, with the server killed in between."""
+
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from tests.shared_data import REPOSITORY
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
+
+pytestmark = pytest.mark.slow
+
+SIZE = (320, 240)
+NUM_DRAFTS = 50
+CLASSES = ("bee", "cat", "dog")  # keys 1 to 3
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_DRIVER = shutil.which("chromedriver")
+_NAME = "<b onmouseover=alert(1)>x"  # of an image, which must not become markup
+
+
+@pytest.fixture(scope="module")
+def driver():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs Selenium")
+    if _CHROMIUM is None or _DRIVER is None:
+        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = _CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1200,800")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(_DRIVER))
+    yield made
+    made.quit()
+
+
+class Server:
+    """`tfodhelper label` in a process of its own."""
+
+    def __init__(self, folder):
+        command = [sys.executable, "-u", "-m", "tfodhelper", "label", f"--data_dir={folder}"]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        text = ""
+        while "Ctrl-C" not in text:
+            line = self.process.stdout.readline()
+            assert line, text
+            text += line
+        self.address = re.search(r"http://\S+", text)[0]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(20)
+
+    def finish(self):
+        return self.process.communicate(timeout=30)[0]
+
+
+class Hands:
+    """A person at the keyboard."""
+
+    def __init__(self, driver):
+        self._driver = driver
+
+    def press(self, *keys):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self._driver).send_keys(*keys).perform()
+
+    def press_with(self, modifier, key, times=1):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        chain = ActionChains(self._driver).key_down(modifier)
+        for _ in range(times):
+            chain = chain.send_keys(key)
+        chain.key_up(modifier).perform()
+
+    def look(self):
+        """What the page says: index, whether saved, boxes as (class, corners, confirmed, selected), message, name."""
+        return self._driver.execute_script("""
+            const text = (id) => document.getElementById(id).textContent;
+            return {
+              index: document.body.dataset.index, saved: text("saved"), message: text("message"), name: text("name"),
+              counts: text("counts"), accepted: !document.getElementById("verified").hidden,
+              boxes: [...document.querySelectorAll("#boxes li")].map((li) => ({
+                name: li.querySelector(".name").textContent, corners: li.dataset.corners.split(" ").map(Number),
+                confirmed: li.dataset.confirmed === "true", selected: li.className === "selected"})),
+            };""")
+
+    def wait(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while True:
+            seen = self.look()
+            if condition(seen):
+                return seen
+            assert time.monotonic() < end, seen
+            time.sleep(0.02)
+
+    def wait_saved(self):
+        return self.wait(lambda seen: seen["saved"] == "saved")
+
+    def open(self, address):
+        self._driver.get(address)
+        return self.wait(lambda seen: seen["index"] is not None)
+
+    def accept(self):
+        """Space, until the next image is shown; returns what is seen then."""
+        before = self.look()["index"]
+        self.press(" ")
+        return self.wait(lambda seen: seen["index"] != before and seen["saved"] != "saving")
+
+
+def make_drafts(folder, number):
+    """Images with one draft box each, of which every fifth has two: {stem: boxes}."""
+    drafts, rng = {}, random.Random(4)
+    for i in range(number):
+        stem = f"{i:03d}" if i else f"000{_NAME}"
+        path = folder / f"{stem}.jpg"
+        Image.new("RGB", SIZE, tuple(rng.randrange(40, 200) for _ in range(3))).save(path)
+        x, y = rng.randrange(10, 150), rng.randrange(10, 120)
+        boxes = [Box(CLASSES[i % 3], x, y, x + 80, y + 60)]
+        if i % 5 == 0:
+            boxes.append(Box("dog", 200, 150, 260, 200))
+        labelimg.write_labelimg(folder / f"{stem}.xml", Annotation(path.name, *SIZE, tuple(boxes)), path)
+        drafts[stem] = boxes
+    return drafts
+
+
+def review_one(hands, number, before):
+    """Does one of six things to the image that is shown; returns the boxes that must be in its file afterwards."""
+    from selenium.webdriver.common.keys import Keys
+
+    boxes = [(box["name"], box["corners"]) for box in before["boxes"]]
+    at = next(i for i, box in enumerate(before["boxes"]) if box["selected"])
+    name, (x0, y0, x1, y1) = boxes[at]
+    kind = number % 6
+    if kind == 1:
+        hands.press("x")
+        del boxes[at]
+    elif kind == 2:
+        hands.press("w")
+        seen = hands.wait(lambda seen: len(seen["boxes"]) == len(boxes) + 1)
+        drawn = seen["boxes"][-1]
+        hands.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+        moved = hands.wait(lambda seen: seen["boxes"][-1]["corners"] == [c + 1 for c in drawn["corners"]])["boxes"][-1]
+        boxes.append((moved["name"], moved["corners"]))
+    elif kind == 3:
+        hands.press(Keys.ARROW_LEFT * 3)
+        hands.press_with(Keys.CONTROL, Keys.ARROW_DOWN, 2)
+        boxes[at] = (name, [x0 - 3, y0, x1 - 3, y1 + 2])
+    elif kind == 4:
+        hands.press("2")
+        boxes[at] = ("cat", [x0, y0, x1, y1])
+    elif kind == 5:
+        hands.press("x")
+        hands.wait(lambda seen: len(seen["boxes"]) == len(boxes) - 1)
+        hands.wait_saved()
+        hands.press("u")
+        hands.wait(lambda seen: len(seen["boxes"]) == len(boxes))
+    else:
+        hands.press(Keys.ENTER)
+        hands.wait(lambda seen: seen["boxes"][at]["confirmed"])
+    hands.wait(lambda seen: [(b["name"], b["corners"]) for b in seen["boxes"]] == boxes)
+    hands.wait_saved()
+    return boxes
+
+
+def read_boxes(folder, stem):
+    written = labelimg.read_labelimg(folder / f"{stem}.xml")
+    return written, [(box.name, [box.xmin, box.ymin, box.xmax, box.ymax]) for box in written.boxes]
+
+
+def test_fifty_drafts_by_keys_alone_with_the_server_killed_in_between(driver, tmp_path):
+    drafts = make_drafts(tmp_path, NUM_DRAFTS)
+    stems, expected = list(drafts), {}
+    server, hands = Server(tmp_path), Hands(driver)
+    seen = hands.open(server.address)
+    for number in range(NUM_DRAFTS):
+        stem = pathlib.PurePath(seen["name"]).stem
+        assert stem == stems[number]
+        expected[stem] = review_one(hands, number, seen)
+        if number in (17, 31):  # with an image that is changed but not accepted
+            server.kill()
+            for done in expected:
+                assert read_boxes(tmp_path, done)[1] == expected[done]
+            server = Server(tmp_path)
+            seen = hands.open(server.address)
+            assert pathlib.PurePath(seen["name"]).stem == stem and f"{number} of 50 accepted" in seen["counts"]
+            assert [(box["name"], box["corners"]) for box in seen["boxes"]] == expected[stem]
+        seen = hands.accept()
+    assert seen["index"] == "none" and "All 50 images are accepted" in seen["message"]
+    for stem, boxes in expected.items():
+        written, found = read_boxes(tmp_path, stem)
+        assert written.verified and found == boxes
+        again = tmp_path / "again.xml"  # byte for byte what the writer makes of it, which is what LabelImg writes
+        labelimg.write_labelimg(again, written, tmp_path / f"{stem}.jpg", folder=tmp_path.name)
+        assert again.read_bytes() == (tmp_path / f"{stem}.xml").read_bytes()
+        again.unlink()
+    hands.press("q")
+    from selenium.webdriver.common.keys import Keys
+
+    hands.press(Keys.ENTER)
+    hands.wait(lambda seen: seen["index"] == "ended")
+    assert "50 of 50 images accepted, 0 left" in server.finish()
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix not in (".jpg", ".xml")]
+    assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_undo_leads_back_over_images_and_redo_forward(driver, tmp_path):
+    make_drafts(tmp_path, 3)
+    server, hands = Server(tmp_path), Hands(driver)
+    try:
+        first = hands.open(server.address)
+        before = (tmp_path / f"{pathlib.PurePath(first['name']).stem}.xml").read_bytes()
+        hands.press("x")
+        hands.wait(lambda seen: len(seen["boxes"]) == len(first["boxes"]) - 1)
+        hands.wait_saved()
+        hands.accept()
+        hands.press("u")  # the acceptance
+        seen = hands.wait(lambda seen: seen["index"] == "0" and not seen["accepted"] and seen["saved"] == "saved")
+        assert len(seen["boxes"]) == len(first["boxes"]) - 1
+        hands.press("u")
+        hands.wait(lambda seen: len(seen["boxes"]) == len(first["boxes"]))
+        hands.wait_saved()
+        assert (tmp_path / f"{pathlib.PurePath(first['name']).stem}.xml").read_bytes() == before
+        hands.press("y")
+        hands.wait(lambda seen: len(seen["boxes"]) == len(first["boxes"]) - 1)
+        hands.wait_saved()
+        assert len(read_boxes(tmp_path, pathlib.PurePath(first["name"]).stem)[1]) == len(first["boxes"]) - 1
+    finally:
+        server.kill()
+
+
+def test_a_file_that_changes_meanwhile_is_said_on_the_page_and_a_dead_server_too(driver, tmp_path):
+    make_drafts(tmp_path, 2)
+    server, hands = Server(tmp_path), Hands(driver)
+    seen = hands.open(server.address)
+    path = tmp_path / f"{pathlib.PurePath(seen['name']).stem}.xml"
+    other = Annotation(seen["name"], *SIZE, (Box("dog", 9, 9, 99, 99),))
+    labelimg.write_labelimg(path, other, path.with_suffix(".jpg"))
+    hands.press("x")
+    hands.wait(lambda seen: "another program has changed" in seen["message"] and seen["saved"] == "not saved")
+    assert labelimg.read_labelimg(path).boxes == other.boxes
+    hands.press("r")
+    hands.wait(lambda seen: [box["corners"] for box in seen["boxes"]] == [[9, 9, 99, 99]])
+    server.kill()
+    hands.press("x")
+    hands.wait(lambda seen: "server does not answer" in seen["message"] and seen["saved"] == "not saved")
+    assert labelimg.read_labelimg(path).boxes == other.boxes
+
+
+def test_a_class_is_chosen_by_typing_and_an_image_without_xml_is_drawn_on(driver, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    Image.new("RGB", (7000, 7200), "green").save(tmp_path / "large.jpg")  # 50 megapixels
+    server, hands = Server(tmp_path), Hands(driver)
+    try:
+        hands.open(server.address)
+        hands.press("w")
+        hands.press("zebra", Keys.ENTER)
+        (drawn,) = hands.wait(lambda seen: len(seen["boxes"]) == 1)["boxes"]
+        hands.wait_saved()
+        assert drawn["name"] == "zebra"
+        hands.press("z")  # zooms to it, so that an arrow means fewer pixels
+        hands.press_with(Keys.CONTROL, Keys.ARROW_RIGHT)
+        hands.press("c")
+        hands.press("gnu", Keys.ENTER)
+        hands.wait(lambda seen: seen["boxes"][0]["name"] == "gnu")
+        hands.press("f", " ")
+        hands.wait(lambda seen: seen["index"] == "none")
+        written = labelimg.read_labelimg(tmp_path / "large.xml")
+        (box,) = written.boxes
+        assert (written.width, written.height, written.verified) == (7000, 7200, True)
+        assert (box.name, box.difficult) == ("gnu", True)
+        assert drawn["corners"][2] < box.xmax < drawn["corners"][2] + 20
+    finally:
+        server.kill()
