@@ -191,7 +191,8 @@ def test_doubt_is_largest_at_one_half():
     assert label_folder.doubt_of([0.25]) == label_folder.doubt_of([0.75, 1.0]) == 0.5
 
 
-def test_what_cannot_be_labelled_is_said(tmp_path):
+def test_what_cannot_be_labelled_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(errors.DatasetError, match="no images"):
         label_folder.label(LabelOptions(data_dir=tmp_path))
     with pytest.raises(errors.DatasetError, match="does not exist"):

@@ -50,6 +50,7 @@ def label(options):
       DatasetError: the folder has no images.
       PredictionError, AnnotationError: a model or a label map that cannot be used.
     """
+    options = options.located()
     source = discover.make_source(options.data_dir, options.image_dir, options.annotation_dir)
     fixed = label_maps.to_label_map(options.label_map)
     if options.saved_model_dir is not None:
@@ -178,13 +179,12 @@ class _Detector:
             if self._is_ended.is_set():
                 outcomes.close()
                 return
-            found = outcome.found
-            if found is None:  # the page says why
+            if outcome.found is None:  # the page says why
                 self._session.suggest(index, (), 0.0)
                 continue
             threshold, overlap = self._options.score_threshold, self._options.max_overlap
-            pairs = detections_to_boxes.choose_boxes(found, threshold, overlap, self._classes)
-            scores = [each.score for each in found.detections if each.name in self._classes]
+            pairs = detections_to_boxes.choose_boxes(outcome.found, threshold, overlap, self._classes)
+            scores = [each.score for each in outcome.found.detections if each.name in self._classes]
             self._session.suggest(index, pairs, doubt_of(scores))
 
 

@@ -56,7 +56,7 @@ class LabelOptions(PageOptions, DetectorOptions, SourceOptions):
         "data_dir",
         None,
         text="Folder with the images, and with their LabelImg XML files if there are any; its subfolders are searched, "
-        "too.",
+        "too. When omitted, the usual layouts are looked for in the current folder.",
     )
     label_map: options.Path | None = options.like(
         SourceOptions,
