@@ -105,6 +105,15 @@ def test_invalid_settings_are_reported_before_a_round_begins(space, changed, mes
     assert current(space).settings == round_.settings == SETTINGS
 
 
+def test_where_a_person_is_asked_may_change_while_the_round_waits(space):
+    round_ = current(space, {"oracle": {"name": "browser", "port": 8001}})
+    for phase in ("train", "predict", "select"):
+        round_.finish(phase, 1.0)
+    assert current(space, {"oracle": {"port": 8002}}).settings["oracle"] == {"name": "browser", "port": 8002}
+    with pytest.raises(errors.UsageError, match="oracle: round 1 has begun"):
+        current(space, {"oracle": {"score_threshold": 0.9}})
+
+
 def test_an_option_of_another_oracle_names_that_oracle(space):
     with pytest.raises(errors.UsageError) as caught:
         current(space, {"oracle": {"several_boxes": "all"}})

@@ -8,13 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from PIL import Image
 
+from tests.active_learning.questions import draw_image, make_question
 from tests.shared_data import REPOSITORY
+from tfodhelper.active_learning.oracles import build
+from tfodhelper.active_learning.structures import Edits
 from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Annotation, Box
 
 pytestmark = pytest.mark.slow
@@ -215,6 +220,46 @@ def test_fifty_drafts_by_keys_alone_with_the_server_killed_in_between(driver, tm
     assert "50 of 50 images accepted, 0 left" in server.finish()
     assert not [path.name for path in tmp_path.iterdir() if path.suffix not in (".jpg", ".xml")]
     assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_drafts_of_a_round_are_reviewed_and_their_time_is_measured(driver, tmp_path, capsys):
+    from selenium.webdriver.common.keys import Keys
+
+    rows = {"a": [("cat", 0.9, 20, 20, 60, 80), ("dog", 0.6, 120, 10, 190, 90)], "b": [("dog", 0.6, 120, 10, 190, 90)]}
+    questions = [
+        make_question(
+            rows[stem], name=f"pool/{stem}.jpg", path=draw_image(tmp_path / f"photos/{stem}.jpg", orientation=6)
+        )
+        for stem in rows
+    ]
+    oracle, answers = build.build_oracle("browser", label_map=make_label_map(CLASSES)), []
+    (tmp_path / "rounds/001").mkdir(parents=True)
+    thread = threading.Thread(target=lambda: answers.extend(oracle.ask(questions, tmp_path / "rounds/001")))
+    thread.start()
+    text = ""
+    while "Ctrl-C" not in text and thread.is_alive():
+        text += capsys.readouterr().out
+        thread.join(0.05)
+    hands = Hands(driver)
+    seen = hands.open(re.search(r"http://\S+/", text)[0])
+    assert seen["name"] == "pool/a.jpg"
+    assert [box["selected"] for box in seen["boxes"]] == [False, True]  # the one with the lower score
+    hands.press("x")
+    hands.wait(lambda seen: len(seen["boxes"]) == 1)
+    hands.press(Keys.ENTER)
+    hands.wait(lambda seen: seen["boxes"][0]["confirmed"] and seen["saved"] == "saved")
+    assert hands.accept()["name"] == "pool/b.jpg"
+    hands.press("1", Keys.ARROW_RIGHT * 4)
+    hands.wait(lambda seen: seen["boxes"][0]["name"] == "bee" and seen["saved"] == "saved")
+    assert hands.accept()["index"] == "none"
+    hands.press("q")
+    hands.press(Keys.ENTER)
+    thread.join(30)
+    first, second = answers
+    assert (first.verdict, first.edits, first.scores) == ("adopted", Edits(kept=1, deleted=1), (0.9,))
+    assert first.annotation.boxes[0].name == "cat" and (first.annotation.width, first.annotation.height) == (200, 100)
+    assert (second.verdict, second.edits) == ("adopted", Edits(relabelled=1))
+    assert 0 < first.seconds < 60 and 0 < second.seconds < 60
 
 
 def test_undo_leads_back_over_images_and_redo_forward(driver, tmp_path):

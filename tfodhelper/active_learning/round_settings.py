@@ -10,6 +10,7 @@ import shutil
 from tfodhelper import console, errors, run_layout
 from tfodhelper.active_learning.options import PARTS, RoundTrainingOptions, part_options
 from tfodhelper.active_learning.oracles import build
+from tfodhelper.active_learning.oracles.options import shared_options
 from tfodhelper.active_learning.selection import select
 from tfodhelper.config import configuration
 from tfodhelper.options import complete
@@ -170,7 +171,8 @@ def _is_changed(round_, part, value):
 
 def _may_change(part):
     """Names of settings that a round may change at any time."""
-    return {option.name for option in part_options(part) if option.may_change} if part in PARTS else set()
+    described = part_options(part) if part in PARTS else shared_options().values() if part == "oracle" else ()
+    return {option.name for option in described if option.may_change}
 
 
 def _has_learned(round_):

@@ -5,11 +5,13 @@ import threading
 
 import pytest
 
+from tests.active_learning import rounds_on_disk as disk
 from tests.active_learning.questions import draw_image, make_question
 from tests.labelling.pages import Browser, new_box
 from tfodhelper import errors
+from tfodhelper.active_learning import answers, rounds
 from tfodhelper.active_learning.oracles import browser, build
-from tfodhelper.active_learning.structures import ADOPTED, WAITING, Edits
+from tfodhelper.active_learning.structures import ADOPTED, WAITING, Answer, Edits
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Box
 
@@ -60,13 +62,13 @@ def test_yes_no_and_corrections_become_the_answer(review):
         page.save(page.get("images/1"), [new_box("cow", 1, 2, 30, 40)], verified=True, seconds=2.5)
         page.save(page.get("images/2"), [], verified=True)
 
-    answers = review.ask(act)
+    given = review.ask(act)
     assert review.titles == [("round 3: 3 drafts", 0)]
-    assert {answer.verdict for answer in answers.values()} == {ADOPTED}
-    assert answers["a"].edits == Edits(kept=1, moved=1) and answers["a"].scores == (0.9, None)
-    assert answers["a"].annotation.boxes[0] == Box("cat", 5, 20, 60, 80)
-    assert answers["b"].edits == Edits(added=1, deleted=1)
-    assert [answers[name].seconds for name in "abc"] == [4.0, 2.5, None]
+    assert {answer.verdict for answer in given.values()} == {ADOPTED}
+    assert given["a"].edits == Edits(kept=1, moved=1) and given["a"].scores == (0.9, None)
+    assert given["a"].annotation.boxes[0] == Box("cat", 5, 20, 60, 80)
+    assert given["b"].edits == Edits(added=1, deleted=1)
+    assert [given[name].seconds for name in "abc"] == [4.0, 2.5, None]
 
 
 def test_the_page_begins_with_the_first_question_and_knows_the_classes(review):
@@ -79,9 +81,9 @@ def test_the_page_begins_with_the_first_question_and_knows_the_classes(review):
 
 
 def test_what_was_not_decided_waits_and_is_shown_again(review):
-    answers = review.ask(lambda page: page.save(page.get("images/1"), verified=True, seconds=3.0))
-    assert {name: answer.verdict for name, answer in answers.items()} == {"a": WAITING, "b": ADOPTED, "c": WAITING}
-    assert answers["b"].edits == Edits(kept=1)
+    given = review.ask(lambda page: page.save(page.get("images/1"), verified=True, seconds=3.0))
+    assert {name: answer.verdict for name, answer in given.items()} == {"a": WAITING, "b": ADOPTED, "c": WAITING}
+    assert given["b"].edits == Edits(kept=1)
 
     def act(page):
         assert page.post("next", {"leaving": None})["index"] == 0
@@ -89,16 +91,40 @@ def test_what_was_not_decided_waits_and_is_shown_again(review):
         for index in (0, 2):
             page.save(page.get(f"images/{index}"), verified=True, seconds=1.0)
 
-    answers = review.ask(act)
-    assert [answers[name].seconds for name in "abc"] == [1.0, 3.0, 1.0]
+    given = review.ask(act)
+    assert [given[name].seconds for name in "abc"] == [1.0, 3.0, 1.0]
     review.ask(lambda page: pytest.fail("everything is decided"))
     assert len(review.titles) == 2
 
 
 def test_answers_are_taken_without_a_page_when_nobody_is_waited_for(review):
     review.ask(lambda page: page.save(page.get("images/1"), verified=True))
-    answers = review.ask(lambda page: pytest.fail("a page was shown"), method="take_answers")
-    assert [answers[name].verdict for name in "abc"] == [WAITING, ADOPTED, WAITING]
+    given = review.ask(lambda page: pytest.fail("a page was shown"), method="take_answers")
+    assert [given[name].verdict for name in "abc"] == [WAITING, ADOPTED, WAITING]
+
+
+class Undecided:
+    """A person who is not to be waited for."""
+
+    name = "undecided"
+
+    def ask(self, questions, folder):
+        raise AssertionError("a person was asked")
+
+    def take_answers(self, questions, folder):
+        for question in questions:
+            yield Answer(question.image.name, WAITING)
+
+
+def test_a_round_that_finishes_its_review_asks_nobody(tmp_path):
+    space = disk.start(tmp_path / "w", ["cat"], [("a.jpg", "/photos/a.jpg")])
+    round_ = space.begin_round(1, disk.SETTINGS)
+    disk.add_predictions(round_, {"a.jpg": [("cat", 0.9, (1, 1, 20, 20))]})
+    disk.add_selection(round_, [disk.chosen("a.jpg")], 1)
+    assert rounds._ask(space, round_, Undecided(), True)
+    assert [answer.verdict for answer in answers.read_answers(round_.answers_path)] == [WAITING]
+    with pytest.raises(AssertionError, match="was asked"):
+        rounds._ask(space, round_, Undecided(), False)
 
 
 def test_images_that_exif_turns_are_shown_upright_and_answered_as_stored(tmp_path, monkeypatch):
@@ -141,8 +167,8 @@ def test_a_real_page_is_served_until_the_person_finishes(tmp_path, monkeypatch, 
 
     questions = Review(tmp_path, monkeypatch).questions
     monkeypatch.undo()
-    oracle, answers = build.build_oracle("browser", label_map=make_label_map(CLASSES)), []
-    thread = threading.Thread(target=lambda: answers.extend(oracle.ask(questions, tmp_path / "rounds" / "003")))
+    oracle, given = build.build_oracle("browser", label_map=make_label_map(CLASSES)), []
+    thread = threading.Thread(target=lambda: given.extend(oracle.ask(questions, tmp_path / "rounds" / "003")))
     thread.start()
     text = ""
     while "Ctrl-C" not in text and thread.is_alive():
@@ -152,4 +178,4 @@ def test_a_real_page_is_served_until_the_person_finishes(tmp_path, monkeypatch, 
     request = urllib.request.Request(address + "end", b"{}", {"Content-Type": "application/json"})
     urllib.request.urlopen(request).read()
     thread.join(20)
-    assert [answer.verdict for answer in answers] == [WAITING] * 3
+    assert [answer.verdict for answer in given] == [WAITING] * 3
