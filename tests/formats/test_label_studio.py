@@ -105,6 +105,12 @@ def test_predictions_are_no_annotations(tmp_path):
     assert found.predicted == (PredictedImage("photo_1.jpg", 200, 100, (Box("cat", 20, 20, 80, 60),), (0.25,)),)
 
 
+def test_numbers_of_predictions_are_said(tmp_path):
+    found = read(tmp_path, task(answer(), predictions=[50]), task(answer(), image="b.jpg", predictions=[51]))
+    assert not found.predicted and codes_of(found) == ["detail-dropped"]
+    assert "2 tasks" in found.findings[0].what and "snapshot" in found.findings[0].fix
+
+
 def test_rotated_rectangles_are_approximated_and_rotated_images_refused(tmp_path):
     quarter = rectangle("cat", 50, 50, 10, 10, rotation=90)  # 20 x 10 pixels at (100, 50), clockwise
     turned = rectangle("dog", 10, 10, 10, 10, key="r2", image_rotation=90)

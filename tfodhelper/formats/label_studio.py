@@ -45,7 +45,7 @@ def read_tasks(path):
       AnnotationError: the file cannot be read, or has no tasks.
     """
     path = pathlib.Path(path)
-    images, predicted, findings, num_unlabelled = [], [], [], 0
+    images, predicted, findings, num_unlabelled, num_bare = [], [], [], 0, 0
     for number, task in enumerate(_load(path), start=1):
         where = f"task {_name_task(task, number)}"
         name = image_name(task)
@@ -62,11 +62,16 @@ def read_tasks(path):
         elif not notes:
             num_unlabelled += 1
         suggestion, notes = _read_prediction(task, name, path.name, where)
+        num_bare += suggestion is None and bool(task.get("predictions"))
         predicted += [suggestion] if suggestion else []
         findings += notes
     if num_unlabelled:
         problem = f"{spelling.count(num_unlabelled, 'task')} without an annotation: nobody has submitted one"
         findings.append(Finding("unlabelled", path.name, problem))
+    if num_bare:
+        problem = f"the file has only the numbers of the predictions for {spelling.count(num_bare, 'task')}"
+        fix = "if you need them, make an export snapshot in Label Studio that includes predictions"
+        findings.append(Finding("detail-dropped", path.name, problem, fix=fix))
     return Collection(tuple(images), {}, {}, tuple(findings), tuple(predicted), is_upright=True)
 
 
