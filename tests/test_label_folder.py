@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -183,6 +184,17 @@ def test_a_detector_that_fails_ends_the_page_with_its_error(tmp_path, shown, mon
     monkeypatch.setattr(label_folder.saved_models, "find_model", lambda path: path)
     with pytest.raises(errors.PredictionError, match="broken"):
         shown(lambda page: None, data_dir=tmp_path, saved_model_dir="model")
+
+
+def test_the_command_to_continue_has_the_flags_that_were_given(tmp_path, shown, capsys):
+    save(tmp_path, "a.jpg")
+    save(tmp_path, "label me.jpg")
+    label_map.write_label_map(tmp_path / "m.pbtxt", label_map.make_label_map(["cat"]))
+    flags = {"data_dir": str(tmp_path), "label_map": str(tmp_path / "m.pbtxt"), "port": 8765}
+    shown(lambda page: None, **flags)
+    last = [line for line in capsys.readouterr().out.splitlines() if " label " in line][-1]
+    words = shlex.split(last)
+    assert words[words.index("label") + 1 :] == [f"--{name}={value}" for name, value in flags.items()]
 
 
 def test_doubt_is_largest_at_one_half():

@@ -15,6 +15,7 @@ from tfodhelper.dataset.scan.entry import ScanOptions
 from tfodhelper.labelling import server
 from tfodhelper.labelling.documents import Item
 from tfodhelper.labelling.session import Session
+from tfodhelper.options import options_of
 from tfodhelper.prediction import saved_models
 
 _BATCH_SIZE = 4  # images per call of the detector; small, so that the page can be ended soon
@@ -137,6 +138,7 @@ def _pair(source, names):
 
 
 def _load_model(options):
+    console.say(f"loading the detector {options.saved_model_dir}")
     tensorflow_setup.quiet_tensorflow()
     from tfodhelper.prediction import predictor
 
@@ -211,8 +213,10 @@ def _summarize(options, counts):
     places = {"data_dir": options.data_dir, "image_dir": options.image_dir, "annotation_dir": options.annotation_dir}
     commands = []
     if left:
-        more = {"saved_model_dir": options.saved_model_dir, "label_map": options.label_map}
-        commands.append(invocation.format_command("label", **places, **more))
+        given = {each.flag: getattr(options, each.name) for each in options_of(type(options))}
+        defaults = {each.flag: each.default for each in options_of(type(options))}
+        flags = {name: value for name, value in given.items() if value != defaults[name]}
+        commands.append(invocation.format_command("label", **flags))
     if counts.verified:
         commands.append(invocation.format_command("check", **places))
     console.say_next(*commands)
