@@ -15,7 +15,9 @@ from tfodhelper import errors, sheets
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.report import gallery, plots, report, round_facts, tfn_sheet
+from tfodhelper.active_learning.structures import ADOPTED, Answer
 from tfodhelper.annotations import label_map
+from tfodhelper.annotations.structures import Annotation, Box
 from tfodhelper.prediction.detections import Detection
 from tfodhelper.render import palette
 
@@ -242,6 +244,16 @@ def test_on_a_picture_of_many_boxes_only_the_best_one_is_labelled():
     assert [mark.text for mark in gallery.marks_of(few, {})] == ["cat 80%", "dog 70%"]  # the best one on top
     assert {mark.color for mark in gallery.marks_of(few, {})} == {palette.GREY}  # classes that no label map has
     assert gallery.lines_of(shown) == ["cat 90%, cat 80%, dog 70%, owl 60%, elk 50%, cat 40%, 2 more"]
+
+
+def test_boxes_in_zones_say_what_is_learned_of_them():
+    weights = ((0.9, 1.0), (0.7, 0.0), (0.0, 1.0))
+    boxes = tuple(Box("cat", 0, 0, 5, 5, weight=weight, location_weight=place) for weight, place in weights)
+    answer = Answer("a.jpg", ADOPTED, Annotation("a.jpg", 9, 9, boxes), scores=(0.9, 0.7, 0.2))
+    shown = gallery.Shown("a.jpg", answer)
+    assert gallery.lines_of(shown) == ["cat 90%, cat (class only) 70%, cat (ignored) 20%"]
+    colors = [mark.color for mark in gallery.marks_of(shown, {"cat": 1})]
+    assert colors == [palette.color_of(1), palette.color_of(1), palette.GREY]
 
 
 def test_the_page_names_the_class_whose_share_fell_most(tmp_path):

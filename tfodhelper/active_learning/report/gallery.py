@@ -23,6 +23,7 @@ _LONG_SIDE = 260  # pixels of a picture
 _MAX_BOXES = 8  # drawn on a picture of a prediction
 _MIN_SCORE = 0.25  # of a drawn detection, but the best one is always drawn
 _MAX_LABELLED = 2  # each has its label on the picture; of more boxes only the best one: labels would hide each other
+_IGNORED, _CLASS_ONLY = " (ignored)", " (class only)"  # behind the class of a box with weights
 _MAX_NAMED = 6  # boxes named below a picture
 
 
@@ -193,6 +194,8 @@ def make_cards(gallery, names):
 def marks_of(shown, ids):
     """The boxes to draw on an image: the adopted ones, or else the model's, in the colours of their classes.
 
+    Ignored regions are grey.
+
     Args:
       shown: a `Shown`.
       ids: {class: id}.
@@ -209,6 +212,7 @@ def marks_of(shown, ids):
 
 
 def _color_of(name, ids):
+    name = name.removesuffix(_CLASS_ONLY)
     return palette.color_of(ids[name]) if name in ids else palette.GREY
 
 
@@ -242,11 +246,21 @@ def _boxes_of(shown):
     answer = shown.answer
     if answer is not None and answer.verdict == ADOPTED and shown.uncertainty is None:
         scores = itertools.chain(answer.scores, itertools.repeat(None))
-        boxes = [(b.name, score, (b.xmin, b.ymin, b.xmax, b.ymax)) for b, score in zip(answer.annotation.boxes, scores)]
+        boxes = [
+            (_say_weight(box), score, (box.xmin, box.ymin, box.xmax, box.ymax))
+            for box, score in zip(answer.annotation.boxes, scores)
+        ]
         return sorted(boxes, key=lambda box: (box[1] is None, -(box[1] or 0.0)))
     detections = shown.detections or ()
     kept = [detection for i, detection in enumerate(detections) if i == 0 or detection.score >= _MIN_SCORE]
     return [(d.name, d.score, (d.xmin, d.ymin, d.xmax, d.ymax)) for d in kept[:_MAX_BOXES]]
+
+
+def _say_weight(box):
+    """The class of an adopted box, with what training does not learn of it."""
+    if not box.weight:
+        return box.name + _IGNORED
+    return box.name if box.location_weight else box.name + _CLASS_ONLY
 
 
 def _name_box(name, score):
