@@ -56,6 +56,18 @@ def data(tmp_path_factory):
     return folder
 
 
+def test_an_ignored_region_is_neither_missed_nor_wrong(model, tmp_path):
+    for name in "ab":
+        write_image(tmp_path / "set", name, ("cat", CAT), ("dog", DOG))
+    read = labelimg.read_labelimg(tmp_path / "set" / "b.xml")
+    boxes = tuple(dataclasses.replace(box, weight=0.0) for box in read.boxes)
+    labelimg.write_labelimg(tmp_path / "set" / "b.xml", dataclasses.replace(read, boxes=boxes))
+    figures, analysis = export_evaluation.evaluate(EvalOptions(saved_model_dir=model, data_dir=tmp_path / "set"))
+    summary = analysis["summary"]
+    assert [summary[key] for key in ("num_objects", "tp", "fp", "fn")] == [2, 2, 0, 0]
+    assert figures["DetectionBoxes_Precision/mAP"] == pytest.approx(1)
+
+
 def test_by_hand(model, data, tmp_path, capsys):
     options = EvalOptions(saved_model_dir=model, data_dir=data, output_dir=tmp_path / "evaluation")
     figures, analysis = export_evaluation.evaluate(options)

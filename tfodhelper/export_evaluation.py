@@ -190,7 +190,8 @@ def _counter(number, image, ids, has_masks):
         groundtruth = {
             "boxes": [(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes],
             "classes": [ids[box.name] for box in boxes],
-            "difficult": [box.difficult for box in boxes],
+            "difficult": [box.difficult or not box.weight for box in boxes],
+            "is_crowd": [not box.weight for box in boxes],  # an ignored region
         }
         arrays, size = _to_arrays(predicted), (annotation.height, annotation.width)
         if has_masks:

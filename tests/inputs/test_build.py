@@ -94,6 +94,16 @@ def test_padding_and_cutting_of_labels(records):
             assert not np.any(labels[Groundtruth.BOXES][i, count:])
 
 
+def test_in_evaluation_an_ignored_region_need_not_be_found(tmp_path):
+    encoded = examples.encode(np.zeros((40, 60, 3), np.uint8), "PNG")
+    boxes, weights = [(0.1, 0.2, 0.5, 0.9), (0.2, 0.2, 0.5, 0.9)], [0.5, 0.0]
+    record = examples.make_example(encoded, boxes, [1, 1], weight=weights)
+    config = pipeline(examples.write_records(tmp_path / "a.record", [record] * 4))
+    for (_, labels), expected in ((evaluate(config)[0], [False, True]), (train(config, 1)[0], [False, False])):
+        for key in (Groundtruth.IS_CROWD, Groundtruth.DIFFICULT):
+            assert labels[key][0, :2].tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("train_config", "reader", "expected"), [(None, None, 100), (7, None, 7), (None, 5, 5), (7, 5, 7), (100, 120, 120)]
 )

@@ -101,13 +101,16 @@ class Parser:
         if self._max_boxes is not None:
             count = tf.minimum(count, self._max_boxes)
         rows = sample.rows[:count]
+        weights = tf.gather(stored.weights, rows)
+        # What is in an ignored region need not be found, and nothing that is found there is wrong.
+        need_not = (weights <= 0.0) & self._evaluates
         return {
             Groundtruth.BOXES: self._pad(sample.boxes[:count], 0.0),
             Groundtruth.CLASSES: self._pad(sample.classes[:count], -1),
-            Groundtruth.WEIGHTS: self._pad(tf.gather(stored.weights, rows), 0.0),
+            Groundtruth.WEIGHTS: self._pad(weights, 0.0),
             Groundtruth.LOCATION_WEIGHTS: self._pad(tf.gather(stored.location_weights, rows), 0.0),
-            Groundtruth.DIFFICULT: self._pad(tf.gather(stored.difficult, rows), False),
-            Groundtruth.IS_CROWD: self._pad(tf.gather(stored.is_crowd, rows), False),
+            Groundtruth.DIFFICULT: self._pad(tf.gather(stored.difficult, rows) | need_not, False),
+            Groundtruth.IS_CROWD: self._pad(tf.gather(stored.is_crowd, rows) | need_not, False),
             Groundtruth.GROUP_OF: self._pad(tf.gather(stored.group_of, rows), False),
             Groundtruth.AREA: self._pad(tf.gather(stored.area, rows), 0.0),
             Groundtruth.NUM_BOXES: count,
