@@ -8,6 +8,7 @@ import pytest
 
 import tfodhelper
 from tests.reporting import stored_run
+from tests.reporting.harmless import assert_harmless
 from tfodhelper import errors
 from tfodhelper.benchmarking import compare_models, measure
 from tfodhelper.cli import main
@@ -66,6 +67,18 @@ def test_models_are_measured_in_their_order_and_written(models, answers, tmp_pat
     with open(tmp_path / "out" / "benchmark.csv", newline="") as file:
         assert [row["image_ms"] for row in csv.DictReader(file)] == ["20.25", "5.0", "20.25"]
     assert "a.tflite" in (tmp_path / "out" / "benchmark.html").read_text(encoding="utf-8")
+
+
+def test_names_of_models_are_only_text(answers, tmp_path):
+    names = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a\u202etelpx"]
+    paths = []
+    for number, name in enumerate(names):
+        path = tmp_path / str(number) / f"{name}.tflite"  # the slash of </script> makes it a folder
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+        paths.append(str(path))
+    tfodhelper.benchmark(models=paths, output_dir=tmp_path / "out")
+    assert_harmless((tmp_path / "out" / "benchmark.html").read_text(encoding="utf-8"), names)
 
 
 def test_a_model_that_fails_is_left_out_and_if_all_fail_it_is_an_error(models, answers, capsys):

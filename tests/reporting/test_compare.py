@@ -2,11 +2,12 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
 import tfodhelper
-from tests.reporting import stored_run
+from tests.reporting import harmless, stored_run
 from tfodhelper.cli import main
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.reporting import compare, run_facts
@@ -41,6 +42,25 @@ def test_figures_classes_and_differences_are_those_of_the_runs(runs, tmp_path, c
     assert rows[0] == ["figure", "first", "second"] and ["best step", "20", "30"] in rows
     text = (tmp_path / "out" / compare.PAGE).read_text(encoding="utf-8")
     assert "train_config.num_steps" in text and "<script" not in text and text.count("data:image/png") == 1
+
+
+def test_names_of_classes_and_runs_are_only_text(runs, tmp_path, monkeypatch):
+    read = run_facts.read_run
+
+    def renamed(path):
+        facts = read(path)
+        for entries in (facts.manifest.classes, facts.analysis["per_class"], facts.analysis["curves"]["per_class"]):
+            for entry, name in zip(entries, harmless.NAMES):
+                entry["name"] = name
+        return facts
+
+    others = [tmp_path / "<img src=x onerror=alert(1)>", tmp_path / "b\u202egpj"]
+    for run, other in zip(runs, others):
+        shutil.copytree(run, other)
+    monkeypatch.setattr(run_facts, "read_run", renamed)
+    tfodhelper.compare(runs=others, output_dir=tmp_path / "out")
+    text = (tmp_path / "out" / compare.PAGE).read_text(encoding="utf-8")
+    harmless.assert_harmless(text, (*harmless.NAMES, "<img src=x onerror=alert(1)>", "b\u202egpj"))
 
 
 def test_other_validation_images_are_warned_of(runs, tmp_path, capsys):
