@@ -63,7 +63,8 @@ def evaluate(options):
         labelled = source(options, model, scratch)
         metrics = _run(options, model, labelled)
     figures = {tag: float(value) for tag, value in coco.unmeasured_as_nan(metrics.result()).items()}
-    described = (metrics.overlapping(), figures, None, str(options.saved_model_dir), labelled.name)
+    source = (None, str(options.saved_model_dir), labelled.name)
+    described = (metrics.overlapping(), figures, *source, metrics.masks_of)
     if maker is None:
         with tempfile.TemporaryDirectory() as scratch:
             return figures, detection_file.write_evaluation(scratch, *described)

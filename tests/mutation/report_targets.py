@@ -40,7 +40,7 @@ def _file(name):
         pictures = {}
         cards = dict.fromkeys(writing._CARDS, ())
         if facts.analysis is not None:
-            cards = worst_pictures.make_cards(facts.analysis, facts.read_detections(), None)
+            cards = worst_pictures.make_cards(facts.analysis, facts.read_detections(), None, {})
         labelled_boxes.read_labelled_boxes(facts.data, facts.manifest)
         flags = page.repeating_flags(facts)
         page.write_page(folder / "report.html", facts, pictures, cards, flags, {"environment": "was not recorded"})

@@ -127,6 +127,13 @@ class MetricsGroup:
             self._overlapping = overlaps.SetOverlaps(self._collector.finish(), least)
         return self._overlapping
 
+    @property
+    def masks_of(self):
+        """A function of an index in `overlapping().images`, see `mask_file.write_masks`; None without masks."""
+        masked = next((member for member in self._members if isinstance(member, coco_masks.CocoMaskMetrics)), None)
+        image_ids = self.overlapping().images.image_ids
+        return None if masked is None else lambda index: masked.masks_of(image_ids[index])
+
     def result(self):
         """Returns {tag: float} of all metrics."""
         figures, overlapping = {}, self.overlapping()

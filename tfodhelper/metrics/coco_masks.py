@@ -9,6 +9,7 @@ as in a crowd.
 """
 
 import dataclasses
+import json
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class _MaskOverlaps(overlaps.Overlaps):
 
     def __init__(self, images, pairs):
         self.images, self.pairs, self._facts = images, pairs, {}
+
+
+def _to_text(code):
+    """A run-length code as plain values."""
+    return None if code is None else {"size": list(map(int, code["size"])), "counts": code["counts"].decode("ascii")}
 
 
 class CocoMaskMetrics(set_metric.SetMetric):
@@ -59,6 +65,7 @@ class CocoMaskMetrics(set_metric.SetMetric):
         self._pairs, self._areas, self._has_mask = (
             collector.RowsOfImages(dtype) for dtype in (_PAIR, np.float64, bool)
         )
+        self._codes = collector.RowsOfImages(np.uint8)  # of objects and detections, JSON
 
     def look(self, image_id, groundtruth, detections):
         """Compares the masks of an image; see `set_metric.SetMetric.look`."""
@@ -77,6 +84,8 @@ class CocoMaskMetrics(set_metric.SetMetric):
         usable = self._known.has(np.asarray(detections["classes"], np.int64))
         truth = [code for code, is_known in zip(groundtruth["masks"], known) if is_known]
         det_codes = [code for code, is_usable in zip(detections["masks"], usable) if is_usable]
+        texts = {"objects": list(map(_to_text, truth)), "detections": list(map(_to_text, det_codes))}
+        self._codes.add(np.frombuffer(json.dumps(texts).encode("ascii"), np.uint8))
         crowd = groundtruth.get("is_crowd")
         crowd = np.zeros(len(known), bool) if crowd is None or np.size(crowd) == 0 else np.asarray(crowd, bool)
         has_mask = np.array([code is not None for code in truth], bool)
@@ -93,6 +102,15 @@ class CocoMaskMetrics(set_metric.SetMetric):
             (self._has_mask, has_mask),
         ):
             table.add(rows)
+
+    def masks_of(self, image_id):
+        """{"objects", "detections"}: run-length codes of an image as plain values, None where there is no mask.
+
+        Args:
+          image_id: text, as `DetectionSet.image_ids` has it.
+        """
+        index = next(index for index, own in enumerate(self._seen.ids()) if str(own) == image_id)
+        return json.loads(self._codes.read(np.array([index])).tobytes())
 
     def requests(self):
         """Nothing that others could use: masks have overlaps of their own."""

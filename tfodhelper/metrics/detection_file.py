@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 
 from tfodhelper import errors, json_shapes, limits, spelling, storage
-from tfodhelper.metrics import analysis, analysis_file, collector, detection_set, overlaps
+from tfodhelper.metrics import analysis, analysis_file, collector, detection_set, mask_file, overlaps
 
 _FORMAT = 1
 _MOST_BYTES = 16 << 30  # of all columns; those of a million images with 100 detections each have 4.5 GB
@@ -149,12 +149,13 @@ def _check(text, columns):
             raise ValueError(f"{name}: a row outside of 0..{number - 1}")
 
 
-def write_evaluation(folder, overlapping, figures, step=None, model="", data=""):
-    """Writes detections.npz and analysis.json into a folder, which is made.
+def write_evaluation(folder, overlapping, figures, step=None, model="", data="", masks_of=None):
+    """Writes detections.npz, analysis.json and, of models with masks, masks.json into a folder, which is made.
 
     Args:
       folder: the folder.
       overlapping, figures, step, model, data: see `analysis.analyze`.
+      masks_of: see `mask_file.write_masks`.
 
     Returns:
       The analysis.
@@ -166,6 +167,7 @@ def write_evaluation(folder, overlapping, figures, step=None, model="", data="")
     path = folder / analysis_file.DETECTIONS
     write_detections(path, overlapping.images)
     analyzed = analysis.analyze(overlapping, figures, step, model, data, storage.sha256_of(path))
+    mask_file.write_masks(folder, analyzed, masks_of)
     analysis_file.write_analysis(folder, analyzed)
     return analyzed
 

@@ -6,7 +6,7 @@ import pathlib
 from tfodhelper import errors, json_shapes, options, run_layout, state_files
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import manifest as manifests
-from tfodhelper.metrics import analysis_file, detection_file
+from tfodhelper.metrics import analysis_file, detection_file, mask_file
 
 _FIX = "restore the file from a copy, or run again"
 _PHASES = {"train": {"seconds": float}, str: {"seconds": float}}
@@ -59,6 +59,10 @@ class RunFacts:
     def read_detections(self):
         """The `DetectionSet` from which the analysis was made."""
         return detection_file.read_detections_of(self.evaluation_folder, self.analysis)
+
+    def read_masks(self, detected):
+        """The masks in the worst images, see `mask_file.read_masks`."""
+        return mask_file.read_masks(self.evaluation_folder, self.analysis, detected)
 
     @property
     def evaluation_folder(self):

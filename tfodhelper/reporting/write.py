@@ -30,7 +30,8 @@ def write_report(folder):
     if facts.analysis is not None:
         pattern = facts.manifest.record_pattern(VALIDATE)
         pattern = None if pattern is None else str(facts.data / pattern)
-        cards = worst_pictures.make_cards(facts.analysis, facts.read_detections(), pattern)
+        detected = facts.read_detections()
+        cards = worst_pictures.make_cards(facts.analysis, detected, pattern, facts.read_masks(detected))
         _write_cards(facts, cards)
     path = facts.folder / PAGE
     environment = facts.state.get("environment") or {"environment": "was not recorded"}

@@ -139,7 +139,7 @@ class Evaluation:
         """
         for folder in folders:
             analysis = detection_file.write_evaluation(
-                folder, self._metrics.overlapping(), figures, step, model, self._data
+                folder, self._metrics.overlapping(), figures, step, model, self._data, self._metrics.masks_of
             )
         return analysis
 
