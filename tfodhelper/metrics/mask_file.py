@@ -78,5 +78,5 @@ def _find_misfit(name, codes, images):
         if len(codes[kind]) != rows.stop - rows.start:
             return f"image {name}: {len(codes[kind])} masks of {rows.stop - rows.start} {kind}"
         if any(code is not None and code["size"] != size for code in codes[kind]):
-            return f"image {name}: a mask of another size than {size}"
+            return f"image {name}: a mask that is not {size[0]} x {size[1]} pixels"
     return None
