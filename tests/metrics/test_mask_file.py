@@ -74,7 +74,10 @@ def test_a_former_file_does_not_stay(folder):
         (lambda value: value["images"].update({"2": value["images"]["1"]}), "an image '2', of 2"),
         (lambda value: value["images"].update({"-1": value["images"]["1"]}), "an image '-1', of 2"),
         (lambda value: value["images"]["1"]["objects"].pop(), "1 masks of 2 objects"),
-        (lambda value: value["images"]["1"]["detections"][0].update(size=[40, 61]), "a mask that is not 40 x 60 pixels"),
+        (
+            lambda value: value["images"]["1"]["detections"][0].update(size=[40, 61]),
+            "a mask that is not 40 x 60 pixels",
+        ),
         (lambda value: value["images"]["1"]["detections"][0].update(counts=3), "counts"),
     ],
 )
