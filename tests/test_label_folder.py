@@ -1,19 +1,23 @@
 """The verb `label`: what is in a folder, what a detector suggests, and what is said at the end."""
 
+import contextlib
+import http.client
 import json
 import os
+import random
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
 import pytest
 
 from tests.active_learning.questions import draw_image
-from tests.labelling.pages import CAT, DOG, Browser
+from tests.labelling.pages import CAT, DOG, Browser, new_box
 from tests.shared_data import REPOSITORY
 from tfodhelper import errors, label_folder
 from tfodhelper.annotations import label_map, labelimg
@@ -258,6 +262,31 @@ def test_however_it_ends_what_was_saved_is_on_disk(tmp_path, number, status, wor
     ended, text = started.end(number)
     assert ended == status and words in text and "Traceback" not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "a.xml", "b.jpg", "b.xml"]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_loses_nothing_that_was_answered(tmp_path):
+    """Changes follow each other without a pause; the last one that was answered, or the next, is on disk as a whole."""
+    save(tmp_path, "a.jpg", [CAT])
+    rng = random.Random(6)
+    for _ in range(8):
+        started = Started(tmp_path)
+        doc, answered, number = started.call("images/0"), None, 0
+        edit = {"version": doc["version"], "base": doc["base"], "verified": False, "seconds": 0.0}
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                number += 1
+                edit["boxes"] = [new_box("cat", 5, 20, 60 + number % 100, 80) for _ in range(200)]
+                edit["version"] = started.call("images/0", edit)["version"]
+                answered = number
+                if number == 1:
+                    threading.Timer(rng.uniform(0, 0.3), started.process.kill).start()
+        started.process.wait(20)
+        boxes = labelimg.read_labelimg(tmp_path / "a.xml").boxes
+        assert number > 1 and answered == number - 1
+        assert len(boxes) == 200 and {box.xmax for box in boxes} <= {60 + last % 100 for last in (number - 1, number)}
+    shown_names = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("."))
+    assert shown_names == ["a.jpg", "a.xml"]
 
 
 def test_temporary_files_of_a_killed_page_are_removed_by_the_next_one(tmp_path, shown):
