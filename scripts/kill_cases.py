@@ -151,6 +151,11 @@ CASES = {
         (ACTIVE_INIT,),
         by_name=True,
     ),
+    "active-run-trial": Case(  # whatever is confirmed is adopted, and tried in the second round
+        ("active", "run", "--workspace=out", "--rounds=2", "--min_box_worth=0", "--score_threshold=0"),
+        (ACTIVE_INIT,),
+        by_name=True,
+    ),
     "active-predict": Case(
         ("active", "predict", "--workspace=out", "--shard=1/1"),
         (ACTIVE_INIT, ("active", "round", "--workspace=out", "--until=train")),
@@ -159,7 +164,7 @@ CASES = {
 }
 NEEDS_MODEL = {"predict", "check-model", "export", "export-tflite", "train", "eval"}
 NEEDS_MODEL |= {"eval-export", "explain", "report", "compare", "benchmark"}
-HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-predict", "active-report"}
+HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-run-trial", "active-predict", "active-report"}
 
 
 def make_inputs(runner, names):

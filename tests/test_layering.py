@@ -231,7 +231,9 @@ LAYERS = {
     ),
     "active_learning.pool.ray_pool": ({"active_learning"}, {"numpy"}),
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
-    "active_learning.rounds": (EVERYTHING, {"numpy", "tf_keras"}),
+    "active_learning.adoption": ({"active_learning", "box_geometry", "metrics", "prediction"}, {"numpy"}),
+    "active_learning.rounds": (EVERYTHING, {"numpy"}),
+    "active_learning.round_training": (EVERYTHING, {"tf_keras"}),
     "run_folder": (_TRAINING | {"reporting", "run_options"}, set()),
     "run_options": ({"config", "dataset", "records", "training.options"}, set()),
     "tile_evaluation": (_TRAINING | {"prediction"}, {"numpy", "tensorflow"}),
@@ -251,6 +253,7 @@ APART = {
     *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
     *("prediction.model_safety", "prediction.tflite_servable", "prediction.tiled_predictor"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
+    "active_learning.round_training",
     *("cli.probe", "render.evaluation_plots", "render.figures"),
 }
 

@@ -12,7 +12,7 @@ What a program needs:
   jobs             run; step by step convert, make_pipeline, train, evaluate, export; check, label; explain, report,
                     compare, benchmark
   a detector       Predictor, which gives a Prediction for each image, with a Detection for each object
-  active learning  create_workspace, run_rounds; Question and Answer for an oracle of one's own
+  active learning  create_workspace, run_rounds; Question, Answer and Edits for an oracle of one's own
   files            read_ and write_ annotation (Annotation, Box), label_map (LabelMap), pipeline
   the zoo          find_model, list_models
   many machines    convert_with_beam, predict_with_ray
@@ -29,6 +29,7 @@ from tfodhelper.version import __version__
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for type checkers and editors; a test compares them
     from tfodhelper.active_learning.structures import Answer as Answer
+    from tfodhelper.active_learning.structures import Edits as Edits
     from tfodhelper.active_learning.structures import Question as Question
     from tfodhelper.annotations.label_map import LabelMap as LabelMap
     from tfodhelper.annotations.structures import Annotation as Annotation
@@ -68,6 +69,7 @@ _MODULES = {
     "Answer": "active_learning.structures",
     "Box": "annotations.structures",
     "Detection": "prediction.detections",
+    "Edits": "active_learning.structures",
     "LabelMap": "annotations.label_map",
     "Prediction": "api.prediction",
     "Predictor": "api.predictor",

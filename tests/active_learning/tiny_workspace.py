@@ -5,6 +5,7 @@ import shutil
 from tests.training import tiny
 from tfodhelper.active_learning import create_workspace
 from tfodhelper.active_learning.options import InitOptions
+from tfodhelper.annotations import labelimg
 from tfodhelper.config import pipeline as pipelines
 from tfodhelper.dataset import shapes
 
@@ -45,13 +46,28 @@ def settings(exercise, **oracle):
 
 def init(exercise, workspace, **oracle):
     """Makes a workspace; returns its path."""
+    return _init(exercise, workspace, settings(exercise, **oracle))
+
+
+def init_confirmed(exercise, workspace, **law):
+    """Makes a workspace whose pool has image labels, and an oracle that adopts whatever their classes confirm."""
+    truth = {path.stem: labelimg.read_labelimg(path) for path in sorted((exercise / "truth").glob("*.xml"))}
+    lines = [f"{stem},{'|'.join(sorted({box.name for box in each.boxes}))}\n" for stem, each in truth.items()]
+    labels = exercise / "classes.csv"
+    labels.write_text("image,classes\n" + "".join(lines), encoding="utf-8")
+    oracle = {"name": "image_label", "score_threshold": 0.0, "several_classes": "found"}
+    return _init(exercise, workspace, settings(exercise, **oracle) | law, image_labels=labels)
+
+
+def _init(exercise, workspace, chosen, **more):
     create_workspace.init(
         InitOptions(
             workspace=workspace,
             data_dir=exercise / "labelled",
             val_dir=exercise / "validation",
             pool_dir=exercise / "pool",
-            settings=settings(exercise, **oracle),
+            settings=chosen,
+            **more,
         )
     )
     return workspace

@@ -12,6 +12,7 @@ from tfodhelper.training.options import TrainOptions
 
 PHASES = ("train", "predict", "select", "ask", "merge")
 CONTINUE, SCRATCH = "continue", "scratch"
+WITHOUT, LAST, OFF = "without", "last", "off"  # with what a round is compared that learned from adopted images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,23 @@ class RoundOptions(options.Options):
         None,
         "Who is asked about the chosen images.",
         choices=ORACLES,
+    )
+    min_box_worth: float = options.option(
+        0.8,
+        "Which share of the boxes of a class that nobody has looked at has to be right (IoU of 0.5 or more) on the "
+        "validation images; below it, the class adopts nothing in this round. 0 adopts without asking.",
+        least=0,
+        most=1,
+    )
+    trial: str = options.option(
+        WITHOUT,
+        "What the model of a round that learned from such boxes has to reach on the validation images; otherwise those "
+        "images go back to the pool, and the round continues with the other model.",
+        choices={
+            WITHOUT: "a model trained the same way without them, which takes a second training",
+            LAST: "the model of the previous round",
+            OFF: "nothing goes back",
+        },
     )
     seed: int = options.seed_option()
 

@@ -8,21 +8,23 @@ import pathlib
 import shutil
 
 from tfodhelper import console, errors, run_layout
-from tfodhelper.active_learning.options import PARTS, RoundTrainingOptions, part_options
+from tfodhelper.active_learning.options import PARTS, RoundOptions, RoundTrainingOptions, part_options
 from tfodhelper.active_learning.oracles import build
 from tfodhelper.active_learning.oracles.options import shared_options
 from tfodhelper.active_learning.selection import select
 from tfodhelper.config import configuration
-from tfodhelper.options import complete
+from tfodhelper.options import complete, options_of
 
 _DEFAULT_BUDGET = 100
 _WAITING = ("browser", "labelimg", "label_studio")  # oracles that may leave questions unanswered for now
 _NO_LIMIT = ("image_label",)  # oracles that cost nothing are asked about the whole pool
+_DEFAULTS = {each.name: each.default for each in options_of(RoundOptions)}  # earlier versions lack some of them
 # The phase that uses each part of the settings.
 _PHASE_OF = {
     **dict.fromkeys(("training", "retrain", "seed"), "train"),
+    "trial": "train",
     "prediction": "predict",
-    **dict.fromkeys(("selection", "oracle"), "select"),
+    **dict.fromkeys(("selection", "oracle", "min_box_worth"), "select"),
 }
 
 
@@ -106,6 +108,11 @@ def build_oracle(settings, label_map):
     return build.build_oracle(settings["name"], label_map=label_map, **options)
 
 
+def training_options(round_):
+    """The `RoundTrainingOptions` of a round."""
+    return RoundTrainingOptions(**round_.settings["training"])
+
+
 def check_not_moved(space, round_):
     """Checks that a training that has begun can resume: it can do so only under the path where it began.
 
@@ -144,7 +151,7 @@ def _apply_changes(settings, changes):
 
 def _is_changed(round_, part, value):
     """Whether a part of the settings changes in a way that matters; UsageError when it is too late for that."""
-    old, phase = round_.settings[part], _PHASE_OF[part]
+    old, phase = round_.settings.get(part, _DEFAULTS.get(part)), _PHASE_OF[part]
     if isinstance(value, dict):
         known = complete(PARTS[part], old) if part in PARTS else old
         different = {key for key in value if value[key] != known.get(key)} - _may_change(part)

@@ -6,25 +6,22 @@ is written atomically: no image is adopted twice, and none is lost.
 """
 
 import collections
-import gc
 import itertools
 import os
 import time
 
-from tfodhelper import console, errors, events, own_files, run_folder, run_options, spelling, storage
+from tfodhelper import console, errors, events, own_files, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
-from tfodhelper.active_learning import round_settings
+from tfodhelper.active_learning import round_settings, round_training
 from tfodhelper.active_learning import workspace as workspaces
-from tfodhelper.active_learning.options import CONTINUE
+from tfodhelper.active_learning.adoption import class_worth, law
 from tfodhelper.active_learning.pool import pool_predictor, predictions
-from tfodhelper.active_learning.report import report
+from tfodhelper.active_learning.report import report, reporting
 from tfodhelper.active_learning.selection import select
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
 from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.dataset import placing
-from tfodhelper.dataset.options import HEADER
-from tfodhelper.training import evaluation
 
 DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
 _AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
@@ -169,57 +166,25 @@ def _report(space):
 
 
 def _train(space, round_):
-    """Converts the set as it is now, trains on it and exports the model."""
-    round_settings.check_not_moved(space, round_)
-    names = space.training_names(round_.number)
-    train_list = round_.folder / "train.txt"
-    storage.write_text(train_list, "".join(f"{name}\n" for name in names))
-    training = dict(round_.settings["training"])
-    overrides = training.pop("overrides", ())
-    earlier = [other for other in space.rounds() if other.number < round_.number]
-    if earlier and round_.settings["retrain"] == CONTINUE:
-        training["fine_tune_checkpoint"] = str((earlier[-1].model_dir / "checkpoint").absolute())
-        overrides = (*overrides, "train_config.fine_tune_checkpoint_type=full")
-    options = run_options.RunOptions(
-        data_dir=space.set_dir.absolute(),
-        train_list=train_list.absolute(),
-        val_list=space.validation_list.absolute(),
-        label_map=space.label_map.absolute(),
-        validate=HEADER,
-        seed=round_.settings["seed"] + round_.number,
-        overrides=tuple(overrides),
-        output_dir=round_.training_dir,
-        **training,
-    )
-    run_folder.run(options, is_part=True)
-    _forget_graphs()
-    metrics = best_metrics(round_)
-    console.say(
-        f"round {round_.number}: {spelling.count(len(names), 'training image')}, {evaluation.summarize(metrics)}"
-    )
-
-
-def _forget_graphs():
-    """Frees what Keras and TensorFlow keep of a finished training."""
-    import tf_keras
-
-    tf_keras.backend.clear_session()
-    gc.collect()
-
-
-def best_metrics(round_):
-    """{tag: value or None} of the evaluation of a round's exported model: the best one, or the last one."""
-    history = evaluation.History(round_.training_dir / "checkpoints" / "evaluations.jsonl")
-    return (history.best() or history.records[-1])["metrics"]
+    round_training.train(space, round_)
 
 
 def _predict(space, round_):
+    _take_back(space, round_)
     options = round_.settings["prediction"]
     report = pool_predictor.predict_pool(
         lambda: space.open_pool(before=round_.number), round_.model_dir, round_.predictions_dir, **options
     )
     if report.num_unreadable:
         _say_unreadable(round_, report.num_unreadable)
+
+
+def _take_back(space, round_):
+    """Removes the links and XML files of images that went back to the pool; may be repeated."""
+    if round_.has_lost:
+        for name in space.on_trial(round_.number) - set(space.labelled_names(round_.number)):
+            for path in (space.set_dir / name, (space.set_dir / name).with_suffix(".xml")):
+                path.unlink(missing_ok=True)
 
 
 def _say_unreadable(round_, count):
@@ -263,10 +228,10 @@ def predict_share(folder, shard):
 
 def _select(space, round_):
     options = select.SelectOptions(seed=round_.settings["seed"], **round_.settings["selection"])
-    counts = workspaces.count_labelled(round_.training_dir)
-    metrics = best_metrics(round_)
+    counts = workspaces.count_labelled(round_.run_dir)
+    metrics = round_training.best_record(round_.run_dir)["metrics"]
     precisions = {name: metrics.get(_AP_50 + name) for name in counts}
-    num_labelled = len(space.training_names(round_.number))
+    num_labelled = len(space.labelled_names(round_.number))
     features = None
     if select.needs_labelled_features(options, num_labelled):
         features = _labelled_features(space, round_)
@@ -292,7 +257,7 @@ def _labelled_features(space, round_):
     from tfodhelper.active_learning.structures import PoolImage
 
     folder = round_.folder / "labelled_predictions"
-    images = [PoolImage(name, str(space.set_dir / name)) for name in space.training_names(round_.number)]
+    images = [PoolImage(name, str(space.set_dir / name)) for name in space.labelled_names(round_.number)]
     pool_predictor.predict_pool(images, round_.model_dir, folder, **round_.settings["prediction"])
     features = [p.features for p in predictions.read_predictions(folder) if p.features is not None]
     return np.stack(features) if features else None
@@ -307,6 +272,7 @@ def _ask(space, round_, oracle, finish_review):
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask
     answered = [_checked(answer, label_map) for answer in ask(_questions(space, round_, selection), round_.folder)]
+    answered = _apply_law(space, round_, oracle, answered)
     counts = collections.Counter(answer.verdict for answer in answered)
     reasons = collections.Counter(answer.reason for answer in answered if answer.verdict != ADOPTED)
     parts = [f"{counts[verdict]} {verdict}" for verdict in (ADOPTED, REFUSED, WAITING) if counts[verdict]]
@@ -322,6 +288,23 @@ def _ask(space, round_, oracle, finish_review):
         console.say(f"{waiting} to the pool; later edits of their drafts are ignored")
     answer_files.write_answers(round_.answers_path, answered)
     return True
+
+
+def _apply_law(space, round_, oracle, answered):
+    """The answers without those whose boxes nobody has seen and are not worth adopting; says what boxes are worth."""
+    unseen = collections.Counter(name for answer in answered for name in {n for n, _ in law.scored_boxes(answer)})
+    for key in ("worth", "held_back"):
+        round_.state.pop(key, None)  # of an earlier attempt, with other settings
+    if not unseen:
+        return answered
+    least = round_.options.min_box_worth
+    worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"])
+    answered, held = law.hold_back(answered, worths, least, workspaces.count_labelled(round_.run_dir))
+    law.write_confirmed(round_.folder, held, {image.name: image.path for image in space.pool()} if held else {})
+    round_.state.update({"worth": class_worth.to_facts(worths, least), "held_back": len(held)})
+    for line in reporting.describe_worth(round_.state, unseen):
+        console.say(line)
+    return answered
 
 
 def _checked(answer, label_map):

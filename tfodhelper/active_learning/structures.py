@@ -103,3 +103,8 @@ class Answer:
     edits: Edits | None = None
     scores: tuple[float | None, ...] = ()
     seconds: float | None = None
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether boxes are adopted that nobody has looked at: an answer of a person has edits."""
+        return self.annotation is not None and bool(self.annotation.boxes) and self.edits is None

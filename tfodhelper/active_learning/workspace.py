@@ -17,9 +17,10 @@ follows from the finished rounds.
 import dataclasses
 import pathlib
 
-from tfodhelper import errors, sheets, state_files, storage
+from tfodhelper import errors, run_layout, sheets, state_files, storage
 from tfodhelper.active_learning import answers as answer_files
-from tfodhelper.active_learning.options import PARTS, PHASES
+from tfodhelper.active_learning.adoption import class_worth, trial
+from tfodhelper.active_learning.options import PARTS, PHASES, RoundOptions
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN
@@ -43,11 +44,18 @@ _ROUND_FORM = state_files.StateForm(
     {"number": int, "settings": dict, "phases": {str: {"seconds": float}}},
     f"{_FIX}, or remove the folder of the round",
 )
+_SOMETIMES = {
+    "worth": class_worth.SHAPE,
+    "held_back": int,
+    "trial": trial.SHAPE,
+    "continues_with": str,
+}  # in round.json
 _SETTINGS_FORM = state_files.StateForm(
     "the settings of a workspace",
     {"training": dict, "retrain": str, "prediction": dict, "selection": dict, "oracle": dict, "seed": int},
     _FIX,
 )
+_WHOLE = ("retrain", "min_box_worth", "trial")
 _BETWEEN = "|"  # separates classes, as in the study's lists
 
 
@@ -59,7 +67,10 @@ class Round:
       folder: rounds/NNN.
       state: the content of round.json: number, settings, phases ({name: {"seconds": ...}} of finished ones), the
         name of the oracle once it was asked; while the round waits for a person, "spent" holds the seconds so far and
-        "next_steps" what to type; "reported" is whether the report was written behind the last phase.
+        "next_steps" what to type; "reported" is whether the report was written behind the last phase. "worth" is what
+        boxes that nobody has looked at are worth (`adoption.class_worth`), "held_back" how many confirmed images were
+        not adopted for it. "trial" is how the round did against a model without such boxes (`adoption.trial`), and
+        "continues_with" the run folder of the model with which it continues, relative to the workspace, if it lost.
     """
 
     folder: pathlib.Path
@@ -81,9 +92,35 @@ class Round:
         return self.folder / "training"
 
     @property
+    def control_dir(self):
+        """The run folder of a training without the images on trial."""
+        return self.folder / "control"
+
+    @property
+    def run_dir(self):
+        """The run folder of the model with which the round continues: its own, unless it lost its trial."""
+        other = self.state.get("continues_with")
+        return self.training_dir if other is None else self.folder.parent.parent / other
+
+    @property
     def model_dir(self):
         """Folder of the exported model that predicts the pool."""
-        return self.training_dir / "export" / "best"
+        return self.run_dir / "export" / "best"
+
+    @property
+    def evaluation_dir(self):
+        """Folder with what that model found in the validation images."""
+        return run_layout.evaluation_of(self.run_dir, "best")
+
+    @property
+    def has_lost(self):
+        """Whether it lost its trial, so that images adopted in the round before went back to the pool."""
+        return self.state.get("trial", {}).get("lost", False)
+
+    @property
+    def options(self):
+        """`RoundOptions` but for the oracle; with their defaults where an earlier version stored none."""
+        return RoundOptions(**{name: self.settings[name] for name in _WHOLE if name in self.settings})
 
     @property
     def predictions_dir(self):
@@ -177,6 +214,8 @@ class Workspace:
             if (folder / "round.json").is_file():
                 path = folder / "round.json"
                 state = state_files.read_state(path, _ROUND_FORM)
+                keys = {name: shape for name, shape in _SOMETIMES.items() if name in state}
+                state_files.check_state(path, state, dataclasses.replace(_ROUND_FORM, keys=keys))
                 rounds.append(Round(folder, state | {"settings": _read_settings(path, state["settings"])}))
         return rounds
 
@@ -200,38 +239,64 @@ class Workspace:
         for row in sheets.read_csv(self.folder / "pool.csv", POOL_HEADER):
             yield PoolImage(row["name"], row["path"], split_classes(row["classes"]))
 
-    def adopted(self, before=None):
-        """{name: number of the round} of the images adopted in finished rounds, or only in those before a round."""
+    def adopted(self, before=None, tried_before=None):
+        """The images adopted in finished rounds, without those that went back to the pool.
+
+        Args:
+          before: number of a round; only those adopted before it.
+          tried_before: number of a round; only trials of rounds before it count.
+
+        Returns:
+          {name: number of the round}.
+        """
+        rounds = self.rounds()
+        lost = {
+            round_.number - 1
+            for round_ in rounds
+            if round_.has_lost and (tried_before is None or round_.number < tried_before)
+        }
         adopted = {}
-        for round_ in self.rounds():
+        for round_ in rounds:
             if round_.has("merge") and (before is None or round_.number < before):
                 for answer in answer_files.read_answers(round_.answers_path):
-                    if answer.verdict == ADOPTED:
+                    if answer.verdict == ADOPTED and not (answer.is_unseen and round_.number in lost):
                         adopted[answer.name] = round_.number
         return adopted
 
+    def on_trial(self, number):
+        """Names of the images with boxes that nobody has seen that round `number` is the first to learn from."""
+        before = next((round_ for round_ in self.rounds() if round_.number == number - 1), None)
+        if before is None or not before.has("merge"):
+            return set()
+        answered = answer_files.read_answers(before.answers_path)
+        return {answer.name for answer in answered if answer.verdict == ADOPTED and answer.is_unseen}
+
     def open_pool(self, before=None):
-        """Yields the `PoolImage`s that were not adopted before a round."""
+        """Yields the `PoolImage`s that were not adopted before a round, or went back after its training."""
         adopted = self.adopted(before)
         return (image for image in self.pool() if image.name not in adopted)
 
     def training_names(self, number):
         """Names of the images that round `number` trains on: the initial ones and those adopted before."""
-        return [*(name for name, _ in self.labelled()), *sorted(self.adopted(before=number))]
+        return [*(name for name, _ in self.labelled()), *sorted(self.adopted(number, tried_before=number))]
+
+    def labelled_names(self, number):
+        """Those of `training_names` that did not go back to the pool after the training of that round."""
+        return [*(name for name, _ in self.labelled()), *sorted(self.adopted(number, tried_before=number + 1))]
 
     def write_lineage(self):
         """Rewrites lineage.csv from all finished rounds."""
         paths = {image.name: image.path for image in self.pool()}
-        rows = []
+        rows, adopted = [], self.adopted()
         for round_ in self.rounds():
             if round_.has("merge"):
-                rows += [_lineage(answer, round_, paths) for answer in answer_files.read_answers(round_.answers_path)]
-        sheets.write_csv(self.folder / "lineage.csv", LINEAGE_HEADER, [row for row in rows if row])
+                answered = answer_files.read_answers(round_.answers_path)
+                kept = (answer for answer in answered if adopted.get(answer.name) == round_.number)
+                rows += [_lineage(answer, round_, paths) for answer in kept if answer.verdict == ADOPTED]
+        sheets.write_csv(self.folder / "lineage.csv", LINEAGE_HEADER, rows)
 
 
 def _lineage(answer, round_, paths):
-    if answer.verdict != ADOPTED:
-        return None
     scores = [score for score in answer.scores if score is not None]
     edits = dataclasses.astuple(answer.edits) if answer.edits else ("",) * len(dataclasses.fields(Edits))
     best = f"{max(scores):.4f}" if scores else ""

@@ -3,6 +3,7 @@
 from tfodhelper.active_learning import options as active_options
 from tfodhelper.active_learning.oracles.options import shared_options
 from tfodhelper.cli import option_flags
+from tfodhelper.options import options_of
 
 
 def define_settings(fv):
@@ -45,8 +46,8 @@ def _collect(fv, is_wanted):
     settings = {part: read(active_options.part_options(part)) for part in active_options.PARTS}
     given = {name: value for name, value in read(shared_options().values()).items() if value is not None}
     oracle = ({"name": fv.oracle} if fv.oracle else {}) | given
-    return settings | {
-        "retrain": fv.retrain if is_wanted(fv["retrain"]) else None,
-        "oracle": oracle,
-        "seed": fv.seed if is_wanted(fv["seed"]) else None,
+    whole = {
+        name: fv[name].value if is_wanted(fv[name]) else None
+        for name in (option.name for option in options_of(active_options.RoundOptions))
     }
+    return settings | whole | {"oracle": oracle}

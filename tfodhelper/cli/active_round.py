@@ -8,6 +8,10 @@ and continues when that is finished. With the oracle labelimg it stops when the 
 LabelImg (space bar) and type the same command again. It adopts what is verified. As long as some drafts are not, it
 asks for the rest again; --finish_review continues without them, and they stay in the pool.
 
+Boxes that nobody has looked at are only adopted where enough boxes of their class are right on the validation images
+(--min_box_worth). The next round trains with and without them; if the detector is worse with them, their images go back
+to the pool (--trial).
+
 The workspace keeps the settings of its rounds: a flag that is left out means what is stored there, not its default. One
 that is given holds for this round and all later ones; what the round has already been done with cannot change any more.
 

@@ -60,6 +60,7 @@ def test_the_report_is_whole_and_its_page_stands_alone(tmp_path):
     made = report.write_report(space.folder)
     assert {path.name for path in made.folder.iterdir()} == {
         *("index.html", "tables.txt", "al_curve.csv", "classes.csv", "times.csv", "reasons.csv", "tensorboard"),
+        *("worth.csv", "trials.csv"),
         *("growth.png", "precision.png", "classes.png", "shares.png", "answers.png", "time.png"),
     }
     assert made.folder == space.folder / "report"

@@ -34,6 +34,7 @@ class ImageLabelOracle:
     """
 
     name = "image_label"
+    can_rehearse = True
 
     def __init__(self, options, label_map=None):
         self._options = options

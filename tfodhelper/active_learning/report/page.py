@@ -76,7 +76,7 @@ def write_page(path, space, rounds, names, tables, plots, per_kind=PER_KIND, she
       space: the `Workspace`.
       rounds: list of `round_facts.RoundFacts`.
       names: `round_facts.ClassNames`.
-      tables: list of `tables.Table`s.
+      tables: list of `cells.Table`s.
       plots: {name: path of a PNG file}.
       per_kind: images of a kind and round that are shown at most.
       sheet: `tfn_sheet.Sheet`, or None.

@@ -23,7 +23,16 @@ _PHASE_COLORS = dict(
     zip(
         round_facts.PHASES,
         (
-            *(palette.SKY, palette.BLUE, palette.PURPLE, "#8c78fa", palette.ORANGE, palette.GREEN, palette.VERMILION),
+            *(
+                palette.SKY,
+                palette.BLUE,
+                palette.PURPLE,
+                "#8c78fa",
+                "#5a3c96",
+                palette.ORANGE,
+                palette.GREEN,
+                palette.VERMILION,
+            ),
             *(palette.YELLOW, palette.GREY),
         ),
         strict=True,

@@ -5,7 +5,15 @@ import pathlib
 
 from tfodhelper import storage
 from tfodhelper.active_learning import workspace
-from tfodhelper.active_learning.report import page, plots, round_facts, tables, tensorboard_curves, tfn_sheet
+from tfodhelper.active_learning.report import (
+    law_tables,
+    page,
+    plots,
+    round_facts,
+    tables,
+    tensorboard_curves,
+    tfn_sheet,
+)
 from tfodhelper.render import figures
 
 FOLDER = "report"
@@ -19,7 +27,7 @@ class Report:
       folder: the report's folder.
       page: index.html.
       text: all tables as the console shows them; tables.txt holds the same.
-      csv_files: al_curve.csv, classes.csv, times.csv, reasons.csv.
+      csv_files: al_curve.csv, classes.csv, times.csv, reasons.csv, worth.csv, trials.csv.
       plots: {name: path of a PNG file}.
       tensorboard: folder of the curves.
     """
@@ -62,7 +70,7 @@ def write_report(workspace_dir, per_kind=page.PER_KIND):
     made = tables.make_tables(rounds, names)
     text = _format(made)
     storage.write_text(folder / "tables.txt", text + "\n")
-    csv_files = tables.write_tables(folder, rounds, names)
+    csv_files = [*tables.write_tables(folder, rounds, names), *law_tables.write_tables(folder, rounds, names)]
     pictures = _write_plots(folder, rounds, names)
     curves = tensorboard_curves.write_curves(folder / "tensorboard", rounds, names)
     sheet = tfn_sheet.read_sheet(folder)

@@ -2,8 +2,11 @@
 
 import collections
 
-from tfodhelper import console, invocation
+from tfodhelper import console, invocation, spelling
 from tfodhelper.active_learning import workspace as workspaces
+from tfodhelper.active_learning.adoption import class_worth, trial
+
+_MOST_CLASSES = 12  # on the console
 
 
 def say_status(folder):
@@ -26,7 +29,45 @@ def say_status(folder):
         console.say(console.format_table(("round", "state", "adopted"), rows, numbers=(0, 2)))
     else:
         console.say("no round has begun yet")
+    _say_law(rounds)
     say_next(space)
+
+
+def describe_worth(state, confirmed=None):
+    """Lines on what the boxes of a round were worth.
+
+    Args:
+      state: of the round, see `workspace.Round`.
+      confirmed: {class: number of images with such boxes}; others are left out. None for all classes.
+    """
+    worth, lines = state["worth"], []
+    pairs = [(each, verdict) for each, verdict in class_worth.from_facts(worth)]
+    if confirmed is not None:
+        pairs = [(each, verdict) for each, verdict in pairs if each.name in confirmed]
+        pairs.sort(key=lambda pair: -confirmed[pair[0].name])
+    lines += [class_worth.to_words(each, verdict, worth["least"]) for each, verdict in pairs[:_MOST_CLASSES]]
+    if len(pairs) > _MOST_CLASSES:
+        lines.append(f"{spelling.count(len(pairs) - _MOST_CLASSES, 'more class', 'more classes')}: see `active report`")
+    if state["held_back"]:
+        images = spelling.count(state["held_back"], "confirmed image stays", "confirmed images stay")
+        lines.append(f"{images} in the pool: {class_worth.CONFIRMED} of the round lists them, the most useful first")
+    return lines
+
+
+def _say_law(rounds):
+    """Prints the last trial, and what the boxes of the last round were worth."""
+    lines = []
+    tried = [round_ for round_ in rounds if "trial" in round_.state]
+    if tried:
+        lines.append(trial.from_facts(tried[-1].state["trial"]).to_words(tried[-1].number))
+    judged = [round_ for round_ in rounds if "worth" in round_.state]
+    if judged:
+        lines.append(f"what the boxes of round {judged[-1].number} are worth on the validation images:")
+        lines += describe_worth(judged[-1].state)
+    if lines:
+        console.say("")
+    for line in lines:
+        console.say(line)
 
 
 def _state_of(round_):

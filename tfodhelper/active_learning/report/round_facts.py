@@ -1,7 +1,7 @@
 """The results of a workspace's rounds, read from their files: the set, precision, answers, label cost, time.
 
-A round's figures describe the model that it trained and the set that this model learned from; what the round then
-adopted is in the set of the next one.
+A round's figures describe the model with which it continued and the set that this model learned from: its own, unless
+it lost its trial. What the round then adopted is in the set of the next one.
 """
 
 import collections
@@ -12,6 +12,8 @@ import pathlib
 from tfodhelper import errors, limits, run_layout, sheets
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import workspace
+from tfodhelper.active_learning.adoption import class_worth
+from tfodhelper.active_learning.adoption import trial as trials
 from tfodhelper.active_learning.selection import selection as selections
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
 from tfodhelper.annotations import label_map as label_maps
@@ -22,7 +24,7 @@ MAP = "DetectionBoxes_Precision/mAP"
 MAP_50 = ("DetectionBoxes_Precision/mAP@.50IOU", "PascalBoxes_Precision/mAP@0.5IOU")  # the first one that exists
 AP_50_OF_CLASS = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
 NEXT = "next"  # the stage after the last round
-PHASES = ("convert", "train", "evaluate", "export", "predict", "select", "ask", "merge", "other")
+PHASES = ("convert", "train", "evaluate", "export", "control", "predict", "select", "ask", "merge", "other")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,10 @@ class RoundFacts:
       is_merged: whether the adopted images have been added to the set.
       label_seconds: that a person spent on the images, or None: nobody measured it.
       num_timed: number of answers that these seconds were measured for.
+      worth: pairs of `adoption.class_worth.ClassWorth` and verdict, of boxes that nobody has looked at.
+      least_worth: the share of right boxes that was required, or None.
+      held_back: number of images that were confirmed and not adopted.
+      trial: `adoption.trial.Trial`, or None.
     """
 
     number: int
@@ -100,6 +106,10 @@ class RoundFacts:
     is_merged: bool
     label_seconds: float | None = None
     num_timed: int = 0
+    worth: tuple = ()
+    least_worth: float | None = None
+    held_back: int = 0
+    trial: trials.Trial | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +187,10 @@ def stages(rounds):
 def _read_round(round_, names):
     run = run_layout.read_state(round_.training_dir) or {}
     is_trained = round_.has("train") or bool(run.get("finished"))
-    evaluated = round_.training_dir / "checkpoints" / "evaluations.jsonl"
-    evaluations = run_layout.read_evaluations(evaluated) if evaluated.is_file() else []
-    metrics, step = _best_metrics(evaluations) if is_trained else ({}, None)
-    train, validate = _read_sets(round_.training_dir / "data", names) if is_trained else (None, None)
+    evaluations = _read_evaluations(round_.training_dir)
+    going_on = evaluations if round_.run_dir == round_.training_dir else _read_evaluations(round_.run_dir)
+    metrics, step = _best_metrics(going_on) if is_trained else ({}, None)
+    train, validate = _read_sets(round_.run_dir / "data", names) if is_trained else (None, None)
     selection, num_chosen = _read_selection(round_)
     return RoundFacts(
         number=round_.number,
@@ -197,7 +207,23 @@ def _read_round(round_, names):
         num_chosen=num_chosen,
         is_merged=round_.has("merge"),
         **_read_answers(round_, names),
+        **_read_law(round_.state),
     )
+
+
+def _read_law(state):
+    worth = state.get("worth", {"classes": [], "least": None})
+    return {
+        "worth": tuple(class_worth.from_facts(worth)),
+        "least_worth": worth["least"],
+        "held_back": state.get("held_back", 0),
+        "trial": trials.from_facts(state["trial"]) if "trial" in state else None,
+    }
+
+
+def _read_evaluations(run):
+    path = run_layout.checkpoints_of(run) / "evaluations.jsonl"
+    return run_layout.read_evaluations(path) if path.is_file() else []
 
 
 def _best_metrics(evaluations):
@@ -258,8 +284,12 @@ def _read_seconds(round_, run, evaluations):
     if "train" in seconds:
         evaluating = min(sum(record.get("seconds", 0.0) for record in evaluations), seconds["train"])
         seconds |= {"train": seconds["train"] - evaluating, "evaluate": evaluating}
+    control = (run_layout.read_state(round_.control_dir) or {}).get("phases", {})
+    if control:
+        seconds["control"] = sum(phase["seconds"] for phase in control.values())
     if whole is not None:
-        seconds["other"] = max(0.0, whole - sum(parts[name] for name in parts if name != "config"))
+        known = sum(parts[name] for name in parts if name != "config") + seconds.get("control", 0.0)
+        seconds["other"] = max(0.0, whole - known)
     seconds |= phases
     return {name: round(seconds[name], 1) for name in PHASES if name in seconds}
 

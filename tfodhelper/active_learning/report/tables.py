@@ -4,7 +4,8 @@ import collections
 import dataclasses
 
 from tfodhelper import console, sheets, spelling
-from tfodhelper.active_learning.report import round_facts
+from tfodhelper.active_learning.report import cells, law_tables, round_facts
+from tfodhelper.active_learning.report.cells import Table
 from tfodhelper.active_learning.structures import ADOPTED, NAME_OF_VERDICT, REFUSED, WAITING, Edits
 
 WIDTH = 120  # characters of the console
@@ -21,25 +22,6 @@ CLASS_HEADER = (
 )
 TIME_HEADER = ("round", "phase", "seconds")
 REASON_HEADER = ("round", "verdict", "reason", "images")
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of texts.
-
-    Attributes:
-      title: one line.
-      header: names of the columns.
-      rows: tuples of texts, as long as the header.
-      note: how to read it, or "".
-      name_width: maximum width of the first column on the console, in characters.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    name_width: int = 24
 
 
 def make_tables(rounds, names):
@@ -59,6 +41,8 @@ def make_tables(rounds, names):
         _shares,
         _train_and_validate,
         _precision,
+        law_tables.show_trials,
+        law_tables.show_worth,
         _reasons,
         _label_cost,
         _times,
@@ -101,10 +85,21 @@ def _overview(rounds, names):
         earlier = before.train.images if before and before.train and facts.train else None
         predicted = facts.selection and facts.selection.num_candidates
         counts = (predicted, facts.num_chosen, *(_of_verdict(facts, name) for name in (ADOPTED, REFUSED, WAITING)))
-        texts = (_number(images), _increase_text(earlier, images), _number(facts.train and facts.train.boxes))
-        time = _time(sum(facts.seconds.values()) if facts.seconds else None)
+        texts = (
+            cells.number(images),
+            cells.increase_text(earlier, images),
+            cells.number(facts.train and facts.train.boxes),
+        )
+        time = cells.time(sum(facts.seconds.values()) if facts.seconds else None)
         rows.append(
-            (str(facts.number), *texts, *map(_number, counts), _score(facts.map50), _score(facts.map5095), time)
+            (
+                str(facts.number),
+                *texts,
+                *map(cells.number, counts),
+                cells.score(facts.map50),
+                cells.score(facts.map5095),
+                time,
+            )
         )
     header = ("round", "images", "increase", "boxes", "predicted", "asked", *NAME_OF_VERDICT.values())
     note = "images, boxes: the set that the round learned from; adopted images join that of the next round"
@@ -121,12 +116,12 @@ def _images_per_class(rounds, names):
         return None
     first, last = stages[0].counts, stages[-1].counts
     rows = [
-        (name, *(_number(stage.counts.images_of_class[name]) for stage in stages))
-        + (_increase_text(first.images_of_class[name], last.images_of_class[name]),)
+        (name, *(cells.number(stage.counts.images_of_class[name]) for stage in stages))
+        + (cells.increase_text(first.images_of_class[name], last.images_of_class[name]),)
         for name in names.shown
     ]
-    total = ("all images", *(_number(stage.counts.images) for stage in stages))
-    rows.append((*total, _increase_text(first.images, last.images)))
+    total = ("all images", *(cells.number(stage.counts.images) for stage in stages))
+    rows.append((*total, cells.increase_text(first.images, last.images)))
     return Table("Images per class and round", (*_stage_header(stages), "total"), tuple(rows), note=_next_note(stages))
 
 
@@ -136,10 +131,10 @@ def _increase_per_class(rounds, names):
         return None
     pairs = list(zip(stages, stages[1:]))
     rows = [
-        (name, *(_increase_text(*(stage.counts.images_of_class[name] for stage in pair)) for pair in pairs))
+        (name, *(cells.increase_text(*(stage.counts.images_of_class[name] for stage in pair)) for pair in pairs))
         for name in names.shown
     ]
-    rows.append(("all images", *(_increase_text(*(stage.counts.images for stage in pair)) for pair in pairs)))
+    rows.append(("all images", *(cells.increase_text(*(stage.counts.images for stage in pair)) for pair in pairs)))
     title = "Increase of images per class over the previous round"
     header = _stage_header(stages)
     return Table(title, (header[0], *header[2:]), tuple(rows), note=_next_note(stages))
@@ -155,7 +150,7 @@ def _shares(rounds, names):
         shares = [stage.counts.share(name) for stage in stages]
         known = [share for share in shares if share is not None]
         change = f"{round(100 * (known[-1] - known[0]), 1) + 0.0:+.1f}" if len(known) > 1 else "-"
-        rows.append((name, *map(_percent, shares), change))
+        rows.append((name, *map(cells.percent, shares), change))
     title = "Share of the set's images that show a class, the rarest first"
     return Table(title, (*_stage_header(stages), "points"), tuple(rows), note=_next_note(stages))
 
@@ -167,10 +162,10 @@ def _train_and_validate(rounds, names):
     sides = (facts.train, facts.validate)
     rows = [
         (name, str(names.ids[name]))
-        + tuple(_number(count[name]) for side in sides for count in (side.images_of_class, side.boxes_of_class))
+        + tuple(cells.number(count[name]) for side in sides for count in (side.images_of_class, side.boxes_of_class))
         for name in names.shown
     ]
-    rows.append(("all", "", *(_number(count) for side in sides for count in (side.images, side.boxes))))
+    rows.append(("all", "", *(cells.number(count) for side in sides for count in (side.images, side.boxes))))
     header = ("class", "ID", "Train images", "Train boxes", "Validate images", "Validate boxes")
     return Table(f"Train and Validate per class, round {facts.number}", header, tuple(rows))
 
@@ -190,7 +185,7 @@ def _precision(rounds, names):
 
 def _scores(values):
     known = [value for value in values if value is not None]
-    return (*map(_score, values), f"{known[-1] - known[0]:+.3f}" if len(known) > 1 else "-")
+    return (*map(cells.score, values), f"{known[-1] - known[0]:+.3f}" if len(known) > 1 else "-")
 
 
 def _reasons(rounds, names):
@@ -201,7 +196,7 @@ def _reasons(rounds, names):
     if not totals:
         return None
     rows = [
-        (_reason(*key), *(_number(facts.reasons.get(key)) for facts in answered), _number(count))
+        (_reason(*key), *(cells.number(facts.reasons.get(key)) for facts in answered), cells.number(count))
         for key, count in totals.most_common(_MOST_REASONS)
     ]
     header = ("reason", *(str(facts.number) for facts in answered), "total")
@@ -238,16 +233,16 @@ def _time_cells(rounds):
     if not number:
         return "-", "-"
     seconds = sum(facts.label_seconds for facts in rounds if facts.num_timed)
-    return _time(seconds), f"{seconds / number:.1f}"
+    return cells.time(seconds), f"{seconds / number:.1f}"
 
 
 def _cost_row(label, edits, num_images):
     counts = dataclasses.asdict(edits)
     drafted = sum(counts.values()) - edits.added
-    kept = _percent(edits.kept / drafted) if drafted else "-"
+    kept = cells.percent(edits.kept / drafted) if drafted else "-"
     changed = sum(counts.values()) - edits.kept
     per_image = f"{changed / num_images:.1f}" if num_images else "-"
-    return (label, _number(num_images), *map(_number, counts.values()), per_image, kept)
+    return (label, cells.number(num_images), *map(cells.number, counts.values()), per_image, kept)
 
 
 def _times(rounds, names):
@@ -257,11 +252,16 @@ def _times(rounds, names):
     totals = {name: sum(facts.seconds.get(name, 0.0) for facts in timed) for name in round_facts.PHASES}
     every = sum(totals.values())
     rows = [
-        (name, *(_time(facts.seconds.get(name)) for facts in timed), _time(total), _percent(total / every))
+        (
+            name,
+            *(cells.time(facts.seconds.get(name)) for facts in timed),
+            cells.time(total),
+            cells.percent(total / every),
+        )
         for name, total in totals.items()
         if any(name in facts.seconds for facts in timed)
     ]
-    rows.append(("total", *(_time(sum(facts.seconds.values())) for facts in timed), _time(every), "100.0%"))
+    rows.append(("total", *(cells.time(sum(facts.seconds.values())) for facts in timed), cells.time(every), "100.0%"))
     return Table(
         "Time by phase and round, h:mm:ss",
         ("phase", *(str(facts.number) for facts in timed), "total", "share"),
@@ -275,34 +275,6 @@ def _stage_header(stages):
 
 def _next_note(stages):
     return "next: with the images that the last round adopted" if stages[-1].label == round_facts.NEXT else ""
-
-
-def _number(value):
-    return "-" if value is None else str(value)
-
-
-def _score(value):
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _percent(value):
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _time(seconds):
-    """h:mm:ss."""
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def _increase_text(before, after):
-    """+113  16%; without the share if there was nothing before."""
-    if before is None or after is None:
-        return "-"
-    share = f"{(after - before) / before:.0%}" if before else "-"
-    return f"{after - before:+d} {share:>4}" if after != before else "0"
 
 
 def write_tables(folder, rounds, names):

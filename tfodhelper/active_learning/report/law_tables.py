@@ -1,0 +1,92 @@
+"""Tables of what adoption had to prove: what boxes are worth, and whether rounds that learned from them paid."""
+
+from tfodhelper import sheets
+from tfodhelper.active_learning.adoption import trial as trials
+from tfodhelper.active_learning.report import cells
+
+WORTH_HEADER = (
+    *("round", "class", "score_from", "boxes", "right_at_iou_50", "right_at_iou_75", "objects", "missed", "verdict"),
+)
+TRIAL_HEADER = ("round", "images", "against", "figure", "value", "other", "lost")
+_COLUMNS = ("images", "against", "metric", "value", "other")  # of a trial, in that order
+_AGAINST = {trials.CONTROL: "the same training without", trials.LAST: "the last round"}
+
+
+def show_trials(rounds, names):
+    """The trials of all rounds, or None; see `tables.make_tables`."""
+    tried = [facts for facts in rounds if facts.trial is not None]
+    rows = [
+        (
+            str(facts.number),
+            *(cells.number(facts.trial.images), _AGAINST[facts.trial.against]),
+            *(facts.trial.metric, cells.score(facts.trial.value), cells.score(facts.trial.other)),
+            "lost: they went back to the pool" if facts.trial.lost else "they stay",
+        )
+        for facts in tried
+    ]
+    header = ("round", "images on trial", "compared with", "figure", "with them", "without", "outcome")
+    note = "images on trial: with boxes that nobody has looked at, learned from for the first time"
+    return cells.Table("Did adopted images pay?", header, tuple(rows), note=note) if rows else None
+
+
+def show_worth(rounds, names):
+    """What boxes were worth in each round, or None; see `tables.make_tables`."""
+    rows = [
+        (
+            str(facts.number),
+            *(
+                names.find(each.name) or each.name,
+                cells.number(each.boxes),
+                cells.number(each.right),
+                cells.number(each.close),
+            ),
+            *(_share_of(each.right, each.boxes), cells.number(each.objects), cells.number(each.missed), verdict),
+        )
+        for facts in rounds
+        for each, verdict in facts.worth
+    ]
+    header = ("round", "class", "boxes", "IoU 0.5", "IoU 0.75", "right", "objects", "missed", "verdict")
+    required = ", ".join(f"round {facts.number}: {cells.percent(facts.least_worth)}" for facts in rounds if facts.worth)
+    note = f"of boxes that nobody has looked at, on the validation images; required: {required}"
+    return cells.Table("What boxes are worth", header, tuple(rows), note=note) if rows else None
+
+
+def _share_of(part, whole):
+    return cells.percent(part / whole) if whole else "-"
+
+
+def _trial_rows(rounds):
+    """A line per round that was on trial."""
+    return [
+        (facts.number, *(getattr(facts.trial, name) for name in _COLUMNS), int(facts.trial.lost))
+        for facts in rounds
+        if facts.trial is not None
+    ]
+
+
+def _worth_rows(rounds, names):
+    """A line per round and class, and one for each tenth of the score that has boxes."""
+    for facts in rounds:
+        for each, verdict in facts.worth:
+            name = names.find(each.name) or each.name
+            whole = (each.boxes, each.right, each.close, each.objects, each.missed, verdict)
+            yield (facts.number, name, None, *whole)
+            for row, (boxes, right, close) in enumerate(each.by_score):
+                if boxes:
+                    yield (facts.number, name, row / len(each.by_score), boxes, right, close, None, None, None)
+
+
+def write_tables(folder, rounds, names):
+    """Writes worth.csv and trials.csv; see `tables.write_tables`.
+
+    Args:
+      folder: pathlib.Path of an existing folder.
+      rounds: list of `round_facts.RoundFacts`.
+      names: `round_facts.ClassNames`.
+
+    Returns:
+      The paths.
+    """
+    sheets.write_csv(folder / "worth.csv", WORTH_HEADER, _worth_rows(rounds, names))
+    sheets.write_csv(folder / "trials.csv", TRIAL_HEADER, _trial_rows(rounds))
+    return [folder / "worth.csv", folder / "trials.csv"]
