@@ -46,6 +46,11 @@ class FakeStudio:
         self._server.server_close()
         self._thread.join()
 
+    def use_tls(self, context):
+        """Speaks TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.address = self.address.replace("http:", "https:")
+
     def find(self, stem):
         """The one task whose image has this stem."""
         (task,) = [task for task in self.tasks.values() if f"/{stem}.jpg" in task["data"]["tfodhelper"]]

@@ -1,6 +1,6 @@
 """Drafts in Label Studio: put there once, whatever happens, and adopted with their changes.
 
-The server is a fake one, see `fake_studio`; the last test runs against a real one if it is there.
+The server is a fake one, see `fake_studio`; `test_real_label_studio` runs against a real one.
 """
 
 import dataclasses
@@ -8,16 +8,21 @@ import io
 import itertools
 import json
 import pathlib
+import shutil
+import ssl
+import subprocess
 
 import pytest
 from PIL import Image
 
+from tests.active_learning import rounds_on_disk
 from tests.active_learning.oracles.fake_studio import LEGACY, PERSONAL, FakeStudio
 from tests.active_learning.questions import SIZE, draw_image, make_question
 from tfodhelper import errors
-from tfodhelper.active_learning import answers
+from tfodhelper.active_learning import answers, rounds
 from tfodhelper.active_learning.oracles import build, drafts, label_studio, studio_project, studio_server
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Edits
+from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.label_map import make_label_map
 
 LABEL_MAP = make_label_map(["cat", "cow", "dog"])
@@ -365,3 +370,47 @@ def test_answers_of_another_form_are_errors_in_words(tmp_path, studio, monkeypat
     monkeypatch.setattr(FakeStudio, "answer", lambda self, *request: (200, value))
     with pytest.raises(errors.TfodhelperError):
         Round(tmp_path, studio).ask()
+
+
+def test_a_round_waits_for_a_person_and_adopts_what_was_submitted(tmp_path, studio, capsys):
+    folder, names = tmp_path / "growing", [f"pool/{stem}.jpg" for stem in "abc"]
+    paths = [draw_image(tmp_path / name, (64, 48)) for name in names]
+    space = rounds_on_disk.start(folder, ["cat", "dog"], [(name, str(path)) for name, path in zip(names, paths)])
+    evaluations = [(1, rounds_on_disk.metrics(0.5, {"cat": 0.5, "dog": 0.5}))]
+    round_ = rounds_on_disk.add_training(space, 1, {"t.jpg": ["cat", "dog"]}, {"v.jpg": ["cat"]}, evaluations)
+    oracle = {"name": "label_studio", "studio_url": studio.address, "studio_project": 3}
+    round_.state["settings"] = round_.settings | {"oracle": oracle}
+    rounds_on_disk.add_predictions(round_, dict.fromkeys(names, [("cat", 0.9, (5, 6, 30, 40))]))
+    rounds_on_disk.add_selection(round_, map(rounds_on_disk.chosen, names), 3)
+    rounds_on_disk.finish(round_, train=1.0, predict=1.0, select=1.0)
+    assert rounds.run_rounds(folder) == rounds.WAITS
+    assert "3 waiting" in capsys.readouterr().out and len(studio.tasks) == 3
+    (waiting,) = space.rounds()
+    assert waiting.state["next_steps"] == [f"open {studio.address}/projects/3/data"]
+    assert LEGACY not in "".join(path.read_text() for path in folder.rglob("*.json"))
+    studio.submit("a", lead_time=6)
+    studio.submit("b", was_cancelled=True, lead_time=1)
+    with FakeStudio() as moved:  # the same server at another address
+        moved.tasks = studio.tasks
+        changes = {"oracle": {"studio_url": moved.address}}
+        assert rounds.run_rounds(folder, changes=changes, finish_review=True) == rounds.DONE
+        assert moved.seen
+    verdicts = {answer.name: (answer.verdict, answer.seconds) for answer in answers.read_answers(round_.answers_path)}
+    assert verdicts == {names[0]: (ADOPTED, 6), names[1]: (REFUSED, 1), names[2]: (WAITING, None)}
+    (box,) = labelimg.read_labelimg(space.set_dir / "pool" / "a.xml").boxes
+    assert (box.name, box.xmin, box.ymin, box.xmax, box.ymax) == ("cat", 5, 6, 30, 40)
+    assert set(space.adopted()) == {names[0]}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path, studio):
+    files = [str(tmp_path / name) for name in ("key.pem", "certificate.pem")]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", files[0], "-out", files[1]]
+    subprocess.run(words, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    studio.use_tls(context)
+    with pytest.raises(errors.ServerError, match="certificate cannot be verified"):
+        Round(tmp_path, studio).ask()
+    assert not studio.seen
