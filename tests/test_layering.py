@@ -135,7 +135,7 @@ LAYERS = {
         {
             "mask_geometry",
             *("annotations", "records", "resizers", "inputs", "models", "losses", "metrics", "config", "families"),
-            *("checkpoints", "render", "tiling.options"),
+            *("checkpoints", "render", "tensorflow_setup", "tiling.options"),
         },
         {
             *("official.core", "official.modeling", "official.common", "orbit"),

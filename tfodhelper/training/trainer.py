@@ -6,8 +6,9 @@ import types
 import tensorflow as tf
 from official.core import base_trainer
 from orbit import controller as orbit_controller
+from orbit.utils import loop_fns
 
-from tfodhelper import errors
+from tfodhelper import errors, tensorflow_setup
 from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
 
@@ -133,6 +134,11 @@ class DetectionTrainer(base_trainer.Trainer):
         inputs, on_host = _split_host_features(next(iterator))
         return inputs, {key: self.strategy.experimental_local_results(value) for key, value in on_host.items()}
 
+    def create_eval_loop_fn(self, has_state):
+        """A loop in Python, with state or without; what TensorFlow notes about the graph of a step is left out."""
+        del has_state
+        return loop_fns.create_loop_fn(quiet_at_first(tf.function(self.eval_step)))
+
     def eval_begin(self):
         super().eval_begin()
         return self._make_evaluation()
@@ -145,6 +151,23 @@ class DetectionTrainer(base_trainer.Trainer):
         if isinstance(self.optimizer, base_trainer.optimization.ExponentialMovingAverage):
             self.optimizer.swap_weights()
         return result
+
+
+def quiet_at_first(step):
+    """A function that calls another one, the first time without what TensorFlow's C++ library writes.
+
+    In the first call, the graph is optimized; of two-stage detectors, the estimator of costs then writes a warning for
+    each operation that crops an unknown number of boxes, which no setting turns off.
+    """
+    is_first = True
+
+    def call(*arguments):
+        nonlocal is_first
+        with tensorflow_setup.stderr_is_silent() if is_first else contextlib.nullcontext():
+            is_first = False
+            return step(*arguments)
+
+    return call
 
 
 @contextlib.contextmanager
