@@ -81,6 +81,14 @@ def test_the_name_of_the_image_is_in_its_address(address, name):
     assert label_studio.image_name({"data": {"image": address, "file_name": "own/a.jpg"}}) == "own/a.jpg"
 
 
+def test_uploaded_images_keep_their_own_names(tmp_path):
+    tasks = [task(answer(), image=f"/data/upload/1/0a1b2c3d-{name}") for name in ("a_b_1.jpg", "x_y.jpg", "z.jpg")]
+    (tmp_path / "t.json").write_text(json.dumps(tasks))
+    images = ["sub/a b (1).jpg", "x y.jpg", "other/x_y.jpg", "z.jpg"]
+    names = [image.name for image in label_studio.read_tasks(tmp_path / "t.json", images).images]
+    assert names == ["sub/a b (1).jpg", "x_y.jpg", "z.jpg"]  # of several that fit, none is guessed
+
+
 def test_several_annotators(tmp_path):
     cat, moved = rectangle("cat", 10, 20, 30, 40), rectangle("cat", 11, 20, 30, 40)
     agree = read(tmp_path, task(answer(cat), answer(cat | {"id": "other"}, completed_by=2)))

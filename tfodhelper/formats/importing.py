@@ -34,7 +34,6 @@ FORMATS = (COCO, YOLO, CSV, LABELME, PICTURES, LABEL_STUDIO, CVAT)
 _READERS = {
     COCO: coco.read_coco,
     CSV: box_table.read_table,
-    LABEL_STUDIO: label_studio.read_tasks,
     CVAT: cvat.read_cvat,
 }
 
@@ -91,6 +90,8 @@ def _reader_of(format_, names, classes):
     """A function from a path to the `Collection` in it; `names` are those of the images."""
     if format_ == LABELME:
         return lambda path: labelme.read_folder(path, names)
+    if format_ == LABEL_STUDIO:
+        return lambda path: label_studio.read_tasks(path, names)
     if format_ == PICTURES:
         return lambda path: instance_pictures.read_folder(path, names, classes)
     return _READERS[format_]

@@ -29,14 +29,17 @@ _MAX_BYTES = 1 << 30
 _EXPECTED = '[{"data": {"image": ...}, "annotations": [{"result": [...]}], "predictions": [...]}, ...]'
 _EXPORT_JSON = 'export the project from Label Studio as "JSON"'
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)", re.DOTALL)  # Label Studio puts this before the name of an uploaded file
+_NOT_IN_UPLOADS = re.compile(r"[^-\w.]")
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
-def read_tasks(path):
+def read_tasks(path, image_names=()):
     """Reads a JSON file as Label Studio exports it.
 
     Args:
       path: the file.
+      image_names: names of the images, relative to their folder. A task whose image was uploaded under a name with
+        blanks and the like, which Label Studio replaces, is that of the only image whose name becomes the same.
 
     Returns:
       A `Collection` of upright images; classes have no ids.
@@ -46,9 +49,11 @@ def read_tasks(path):
     """
     path = pathlib.Path(path)
     images, predicted, findings, num_unlabelled, num_bare = [], [], [], 0, 0
+    originals = _find_originals(image_names)
     for number, task in enumerate(_load(path), start=1):
         where = f"task {_name_task(task, number)}"
         name = image_name(task)
+        name = originals.get(name, name)
         if not name:
             findings.append(
                 Finding("image-unlisted", path.name, "the task does not say which image it is about", where)
@@ -73,6 +78,16 @@ def read_tasks(path):
         fix = "if you need them, make an export snapshot in Label Studio that includes predictions"
         findings.append(Finding("detail-dropped", path.name, problem, fix=fix))
     return Collection(tuple(images), {}, {}, tuple(findings), tuple(predicted), is_upright=True)
+
+
+def _find_originals(image_names):
+    """{name that Label Studio gives to an uploaded image: its own name}, where they differ and only one fits."""
+    originals = {}
+    for name in image_names:
+        base = posixpath.basename(name)
+        originals.setdefault(_NOT_IN_UPLOADS.sub("", base.strip().replace(" ", "_")), []).append(name)
+    pairs = ((kept, names[0]) for kept, names in originals.items() if len(names) == 1)
+    return {kept: name for kept, name in pairs if kept != posixpath.basename(name)}
 
 
 def _load(path):
