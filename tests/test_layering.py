@@ -233,6 +233,7 @@ LAYERS = {
     "active_learning.report.tensorboard_curves": ({"active_learning"}, {"tensorboard"}),
     "active_learning.adoption": ({"active_learning", "box_geometry", "metrics", "prediction"}, {"numpy"}),
     "active_learning.rounds": (EVERYTHING, {"numpy"}),
+    "active_learning.adopted_records": ({"active_learning", "dataset", "records"}, set()),
     "active_learning.round_training": (EVERYTHING, {"tf_keras"}),
     "run_folder": (_TRAINING | {"reporting", "run_options"}, set()),
     "run_options": ({"config", "dataset", "records", "training.options"}, set()),

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfodhelper import options
+from tfodhelper import errors, options
 from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
 from tfodhelper.active_learning.selection.rules import ChoiceOptions, SelectOptions
 from tfodhelper.config.options import ConfigOptions
@@ -12,6 +12,7 @@ from tfodhelper.training.options import TrainOptions
 
 PHASES = ("train", "predict", "select", "ask", "merge")
 CONTINUE, SCRATCH = "continue", "scratch"
+CONCERNING_UNSEEN = {"strong_augmentation": False, "ramp_steps": 0}  # training options, and what turns them off
 WITHOUT, LAST, OFF = "without", "last", "off"  # with what a round is compared that learned from adopted images
 
 
@@ -29,6 +30,23 @@ class RoundTrainingOptions(TrainOptions, ConfigOptions):
     """The training of a round; its seed is derived from that of all rounds."""
 
     title = "Training"
+
+    adopted_share: float | None = options.option(
+        None,
+        "Which fraction of each batch are images with boxes that nobody has looked at, such as 0.5; when omitted, as "
+        "many as there are among all images.",
+        least=0,
+        most=1,
+    )
+
+    def check_share(self):
+        """Raises UsageError if options concern adopted images that have no share of the batches."""
+        given = [name for name, default in CONCERNING_UNSEEN.items() if getattr(self, name) != default]
+        if given and self.adopted_share is None:
+            raise errors.UsageError(
+                f"--{given[0]} concerns images with boxes that nobody has looked at, which have no share of a batch",
+                fix="add --adopted_share=0.5, or leave the flag out",
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

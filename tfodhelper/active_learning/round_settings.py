@@ -49,6 +49,7 @@ def complete_new(settings):
     training = RoundTrainingOptions(**settings["training"])
     training.check_model()
     training.check_end()
+    training.check_share()
     budget = settings["selection"]["budget"]
     if budget is None:
         budget = 0 if name in _NO_LIMIT else _DEFAULT_BUDGET

@@ -4,7 +4,7 @@ import gc
 import os
 
 from tfodhelper import console, run_folder, run_layout, run_options, spelling, storage
-from tfodhelper.active_learning import round_settings
+from tfodhelper.active_learning import adopted_records, round_settings
 from tfodhelper.active_learning.adoption import trial as trials
 from tfodhelper.active_learning.options import CONTINUE, LAST, OFF
 from tfodhelper.dataset.options import HEADER
@@ -33,8 +33,13 @@ def train(space, round_):
 def _train_on(space, round_, names, folder, train_list):
     """Trains on images of the set, in a run folder."""
     storage.write_text(train_list, "".join(f"{name}\n" for name in names))
-    training = dict(round_.settings["training"])
-    overrides = training.pop("overrides", ())
+    own_names, training, shares = adopted_records.share_batches(
+        space, round_, names, folder, round_.settings["training"]
+    )
+    if own_names != names:
+        train_list = train_list.with_name(f"{train_list.stem}_own.txt")
+        storage.write_text(train_list, "".join(f"{name}\n" for name in own_names))
+    overrides = (*training.pop("overrides", ()), *shares)
     earlier = _before(space, round_)
     if earlier is not None and round_.options.retrain == CONTINUE:
         training["fine_tune_checkpoint"] = str((earlier.model_dir / "checkpoint").absolute())

@@ -269,6 +269,8 @@ def _ask(space, round_, oracle, finish_review):
     label_map = label_maps.read_label_map(space.label_map)
     oracle = oracle or round_settings.build_oracle(settings, label_map)
     round_.state["oracle"] = oracle.name
+    for line in law.find_zones(round_.evaluation_dir, oracle, round_.settings["prediction"]):
+        console.say(line)
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask
     answered = [_checked(answer, label_map) for answer in ask(_questions(space, round_, selection), round_.folder)]

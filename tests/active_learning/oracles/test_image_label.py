@@ -3,7 +3,9 @@
 import pytest
 
 from tests.active_learning.questions import make_question
+from tfodhelper import errors
 from tfodhelper.active_learning.oracles import build, image_label
+from tfodhelper.active_learning.oracles.zones import Zone
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Box
@@ -98,3 +100,49 @@ def test_questions_are_taken_one_by_one():
 
     answers = build.build_oracle("image_label").ask(questions())
     assert next(answers).name == "pool/0.jpg" and taken == [0]
+
+
+ZONES = {"cat": Zone(0.6, 0.8), "dog": Zone(0.75)}
+
+
+def ask_in_zones(detections, classes, zones=ZONES, **options):
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones", **options)
+    oracle.zones = zones
+    (answer,) = oracle.ask(iter([make_question(detections, classes)]))
+    weights = [(box.name, box.weight, box.location_weight) for box in answer.annotation.boxes]
+    return answer, weights
+
+
+def test_boxes_in_zones():
+    faint = ("cat", 0.1, 160, 5, 190, 15)
+    fainter = ("cat", 0.09, 60, 90, 90, 99)
+    answer, weights = ask_in_zones([CAT, SECOND_CAT, WEAK_DOG, faint, fainter], ("cat",))
+    assert (answer.verdict, answer.reason, answer.scores) == (ADOPTED, image_label.AGREES, (0.9, 0.7, 0.1))
+    assert weights == [("cat", 0.9, 1), ("cat", 0.7, 0), ("cat", 0, 1)]
+    answer, weights = ask_in_zones([CAT, SECOND_CAT, faint], ("cat",), min_box_score=0.2)
+    assert [weight for _, weight, _ in weights] == [0.9, 0.7]
+
+
+def test_every_class_needs_an_object_and_not_only_an_ignored_region():
+    _, weights = ask_in_zones([CAT, DOG], ("cat", "dog"))
+    assert weights == [("cat", 0.9, 1), ("dog", 0.8, 0)]
+    doubtful = ("dog", 0.7, 120, 10, 190, 90)
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones")
+    oracle.zones = ZONES
+    (answer,) = oracle.ask([make_question([CAT, doubtful], ("cat", "dog"))])
+    assert (answer.verdict, answer.reason) == (REFUSED, image_label.NOT_SURE)
+    _, weights = ask_in_zones([CAT, doubtful], ("cat", "dog"), several_classes="found")
+    assert weights == [("cat", 0.9, 1), ("dog", 0, 1)]
+
+
+def test_a_class_without_zones_has_no_objects():
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones")
+    oracle.zones = {}
+    (answer,) = oracle.ask([make_question([CAT], ("cat",))])
+    assert (answer.verdict, answer.reason) == (REFUSED, image_label.NOT_SURE)
+
+
+def test_zones_have_to_be_known():
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones")
+    with pytest.raises(errors.UsageError, match="zones"):
+        list(oracle.ask([make_question([CAT], ("cat",))]))

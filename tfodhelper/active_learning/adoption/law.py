@@ -67,6 +67,22 @@ def measure(evaluation_dir, oracle, answers, prediction):
     return box_worth.measure(images, proposed)
 
 
+def find_zones(evaluation_dir, oracle, prediction):
+    """Tells an oracle that `needs_zones` those of a round's model, by the validation images.
+
+    Args:
+      evaluation_dir, oracle, prediction: see `measure`.
+
+    Returns:
+      Lines on the zones of each class; none for other oracles.
+    """
+    if not getattr(oracle, "needs_zones", False):
+        return []
+    images = detection_file.read_detections(evaluation_dir)
+    oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold)
+    return [zone.to_words(name) for name, zone in oracle.zones.items()]
+
+
 def hold_back(answers, worths, least, labelled):
     """Decides about adopted answers.
 
@@ -94,10 +110,14 @@ def hold_back(answers, worths, least, labelled):
 
 
 def scored_boxes(answer):
-    """[(class, score)] of the detections that an answer adopts unseen."""
+    """[(class, score)] of the detections that an answer adopts unseen, as objects."""
     if not answer.is_unseen:
         return []
-    return [(box.name, score) for box, score in zip(answer.annotation.boxes, answer.scores) if score is not None]
+    return [
+        (box.name, score)
+        for box, score in zip(answer.annotation.boxes, answer.scores)
+        if score is not None and box.weight > 0
+    ]
 
 
 def _hold(name, scored, chances, labelled):

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from tfodhelper import box_geometry
-from tfodhelper.active_learning.adoption import box_worth
-from tfodhelper.active_learning.oracles import detections_to_boxes
+from tfodhelper.active_learning.adoption import box_worth, class_worth
+from tfodhelper.active_learning.oracles import detections_to_boxes, zones
 from tfodhelper.active_learning.structures import ADOPTED, PoolImage, Prediction, Question
 from tfodhelper.prediction.detections import Detection, ImageDetections
 
@@ -27,8 +27,33 @@ def rehearse(oracle, images, score_threshold):
     adopted = []
     for index, answer in enumerate(oracle.ask(_questions(images, score_threshold))):
         boxes = list(zip(answer.annotation.boxes, answer.scores)) if answer.verdict == ADOPTED else []
+        boxes = [(box, score) for box, score in boxes if box.weight > 0]
         adopted.append((index, answer.verdict == ADOPTED, boxes))
     return _collect(images, adopted)
+
+
+def find_zones(oracle, images, score_threshold):
+    """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
+
+    Args:
+      oracle: has `find_candidates(question)`, which returns [(box, score)].
+      images, score_threshold: see `rehearse`.
+
+    Returns:
+      {class: `oracles.zones.Zone`}, of all classes of the label map.
+    """
+    questions = _questions(images, score_threshold)
+    proposed = _collect(images, [(i, True, oracle.find_candidates(question)) for i, question in enumerate(questions)])
+    zone_of = {}
+    for worth in box_worth.measure(images, proposed):
+        boxes = [
+            (number / class_worth.NUM_BINS, rank < right, rank < close)
+            for number, (count, right, close) in enumerate(worth.by_score)
+            for rank in range(count)
+        ]
+        columns = zip(*boxes) if boxes else ((), (), ())
+        zone_of[worth.name] = zones.find_zone(*columns, worth.objects)
+    return zone_of
 
 
 def propose(images, lowest_scores):

@@ -7,8 +7,10 @@ label says what is in the image but not where: only the score tells whether the 
 
 import pathlib
 
-from tfodhelper.active_learning.oracles import detections_to_boxes
+from tfodhelper import errors
+from tfodhelper.active_learning.oracles import detections_to_boxes, zones
 from tfodhelper.active_learning.oracles.options import ALL, COMPLETE, REFUSE
+from tfodhelper.active_learning.oracles.options import ZONES as IN_ZONES
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations.structures import Annotation
 
@@ -31,6 +33,9 @@ class ImageLabelOracle:
     Args:
       options: `options.ImageLabelOptions`.
       label_map: the classes that the model knows, or None. Other classes of an image's label require no box.
+
+    Attributes:
+      zones: {class: `zones.Zone`} of the round's model; None: not known yet, see `adoption.rehearsal.find_zones`.
     """
 
     name = "image_label"
@@ -39,10 +44,26 @@ class ImageLabelOracle:
     def __init__(self, options, label_map=None):
         self._options = options
         self._known = None if label_map is None else {item.name for item in label_map}
-        self._box_score = options.score_threshold if options.min_box_score is None else options.min_box_score
+        lowest = zones.LOWEST_SCORE if self.needs_zones else options.score_threshold
+        self._box_score = lowest if options.min_box_score is None else options.min_box_score
+        self.zones = None
+
+    @property
+    def needs_zones(self):
+        """Whether it weighs boxes by their zones."""
+        return self._options.several_boxes == IN_ZONES
 
     def ask(self, questions, folder=None):
-        """Yields an `Answer` for each question; never one that waits."""
+        """Yields an `Answer` for each question; never one that waits.
+
+        Raises:
+          UsageError: it needs zones, and nobody has set them.
+        """
+        if self.needs_zones and self.zones is None:
+            raise errors.UsageError(
+                "several_boxes=zones: the zones of this model are not known",
+                expected="an oracle whose `zones` are set, as a round does it from its evaluation",
+            )
         for question in questions:
             boxes, reason = self._decide(question)
             if boxes is None:
@@ -86,10 +107,27 @@ class ImageLabelOracle:
             return None, OTHER_CLASS_TOO
         if options.several_classes == COMPLETE and wanted - found_names:
             return None, INCOMPLETE
+        if self.needs_zones:
+            return self._choose_in_zones(predicted, wanted)
         return self._choose(predicted, wanted & found_names)
 
+    def find_candidates(self, question):
+        """[(box, score)] of the boxes that would be weighed in zones, those of the image's classes, best first."""
+        return self._choose_boxes(question.prediction.found, set(question.image.classes or ()))
+
+    def _choose_boxes(self, predicted, names):
+        return detections_to_boxes.choose_boxes(predicted, self._box_score, self._options.max_overlap, names)
+
+    def _choose_in_zones(self, predicted, wanted):
+        unknown = zones.Zone()
+        pairs = self._choose_boxes(predicted, wanted)
+        boxes = [(self.zones.get(box.name, unknown).weigh(box, score), score) for box, score in pairs]
+        objects = {box.name for box, _ in boxes if box.weight > 0}
+        is_complete = objects == wanted if self._options.several_classes == COMPLETE else bool(objects)
+        return (boxes, AGREES) if is_complete else (None, NOT_SURE)
+
     def _choose(self, predicted, names):
-        boxes = detections_to_boxes.choose_boxes(predicted, self._box_score, self._options.max_overlap, names)
+        boxes = self._choose_boxes(predicted, names)
         if self._options.several_classes == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
             return None, NOT_SURE
         if self._options.several_boxes == ALL:

@@ -9,7 +9,7 @@ import dataclasses
 from tfodhelper import options
 from tfodhelper.dataset.options import COPY, LINK
 
-BEST, ALL, REFUSE = "best", "all", "refuse"
+BEST, ALL, ZONES, REFUSE = "best", "all", "zones", "refuse"
 COMPLETE, FOUND = "complete", "found"
 IGNORE = "ignore"
 
@@ -21,9 +21,11 @@ class ImageLabelOptions(options.Options):
     Attributes:
       score_threshold: also what "found" means below.
       several_boxes: "best" adopts the best one alone, which suits sets with one object per image and leaves other
-        objects unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
-      min_box_score: None for `score_threshold`. A higher value adopts only more certain boxes; with a lower one and
-        several_boxes="all", the best box vouches for weaker ones of its class.
+        objects unlabelled; "all" adopts all that reach `min_box_score`; "zones" adopts all as well, each with the
+        weights that boxes of its class and score deserve, see `zones`; "refuse" refuses the image.
+      min_box_score: None for `score_threshold`, or for `zones.LOWEST_SCORE`, from which on there are ignored regions.
+        A higher value adopts only more certain boxes; with a lower one and several_boxes="all", the best box vouches
+        for weaker ones of its class.
       several_classes: what an image whose label names several classes requires: "complete": each of them was found;
         "found": the best detection has one of them, and those found are adopted.
       other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
@@ -32,11 +34,12 @@ class ImageLabelOptions(options.Options):
     score_threshold: float = options.option(0.5, "minimum score of the best detection of an image", least=0, most=1)
     several_boxes: str = options.option(
         BEST,
-        "several boxes of one class: adopt the best, adopt all, or refuse the image",
-        choices=(BEST, ALL, REFUSE),
+        "several boxes of one class: adopt the best, adopt all, adopt all in zones (objects count as much as their "
+        "score, doubtful ones are ignored regions; the validation images say from which score on), or refuse the image",
+        choices=(BEST, ALL, ZONES, REFUSE),
     )
     min_box_score: float | None = options.option(
-        None, "minimum score of an adopted box; when omitted, score_threshold", least=0, most=1
+        None, "minimum score of an adopted box; when omitted, score_threshold, or in zones 0.1", least=0, most=1
     )
     several_classes: str = options.option(
         COMPLETE,
