@@ -187,7 +187,7 @@ class _ImageWriter:
         title = f"{detection.name} {detection.score:.0%}"
         lines = (
             f"layer {each.heat.layer}",
-            f"score {measured.whole:.2f}; with the hottest tenth hidden {measured.hottest:.2f}",
+            f"best score there {measured.whole:.2f}; with the hottest tenth hidden {measured.hottest:.2f}",
             f"with a random tenth hidden {measured.random:.2f}",
         )
         yield self._card(f"{title}: heat", heat, lines)
