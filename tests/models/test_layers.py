@@ -71,3 +71,24 @@ def test_the_gradient_of_a_bias_is_the_sum_of_its_channel(shape):
     of_maps, of_bias = tape.gradient(total, [maps, bias])
     np.testing.assert_array_equal(of_maps, upstream)
     np.testing.assert_allclose(of_bias, upstream.astype(np.float64).sum((0, 1, 2)), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("out_channels", [4, None])
+def test_a_scale_within_the_kernel_has_the_gradients_of_one_after_the_convolution(out_channels):
+    layer = layers.Convolution(3, out_channels, 3, initializer="glorot_uniform", multiplier=2)
+    random = np.random.RandomState(3)
+    inputs, scale, upstream = (
+        tf.constant(random.randn(*shape).astype(np.float32))
+        for shape in ((2, 5, 4, 3), (layer.out_channels,), (2, 5, 4, layer.out_channels))
+    )
+
+    def differentiate(call):
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, scale])
+            outputs = call()
+            total = tf.reduce_sum(outputs * upstream)
+        return [outputs, *tape.gradient(total, [inputs, scale, layer.kernel])]
+
+    within, after = differentiate(lambda: layer(inputs, scale=scale)), differentiate(lambda: layer(inputs) * scale)
+    for ours, wanted in zip(within, after, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)

@@ -82,16 +82,17 @@ def _differentiate(feature_maps, boxes, levels, size, sample, find_inside=None):
     Args:
       feature_maps, boxes, levels, size: see `crop_native`.
       sample: list of maps -> crops.
-      find_inside: list of maps -> float32 [B * N, S, S, 1], 0 at points that get no gradient; None: all get one.
+      find_inside: list of maps -> float32 [B * N, S, S, 1], 1, or 0 at points that get no gradient; None: all get one.
     """
     boxes = tf.stop_gradient(boxes)
 
     @tf.custom_gradient
     def crop(*maps):
         def gradient(upstream):
-            if find_inside is not None:
-                upstream *= find_inside(maps)
-            gradients = [_spread(upstream, features, boxes, levels, level) for level, features in enumerate(maps)]
+            inside = None if find_inside is None else find_inside(maps)
+            gradients = [
+                _spread(upstream, features, boxes, levels, level, inside) for level, features in enumerate(maps)
+            ]
             return gradients if len(gradients) > 1 else gradients[0]
 
         return sample(maps), gradient
@@ -119,15 +120,17 @@ def _sample(feature_maps, boxes, levels, size):
     return tf.ensure_shape(crops, [None, size, size, feature_maps[0].shape[-1]])
 
 
-def _spread(upstream, features, boxes, levels, level):
+def _spread(upstream, features, boxes, levels, level, inside):
     """Sums the gradient of each cell of a map: the transpose of `crop_by_matmul`.
 
     Args:
-      upstream: float32 [B * N, S, S, c], 0 at points outside the map.
+      upstream: float32 [B * N, S, S, c].
       features: float32 [B, h, w, c]; only the shape counts.
       boxes: float32 [B, N, 4], normalized.
       levels: int32 [B, N] or None.
       level: of the map.
+      inside: see `_differentiate`, or None. It is 1 in lines and columns that are inside, so that it is the product of
+        what is largest in each.
 
     Returns:
       float32 [B, h, w, c].
@@ -135,6 +138,9 @@ def _spread(upstream, features, boxes, levels, level):
     size, num_boxes = upstream.shape[1], _sizes(boxes)[1]
     batch, height, width, channels = _sizes(features)
     rows, columns = _weights(boxes, levels, level, (height, width), size)
+    if inside is not None:
+        rows *= tf.reshape(tf.reduce_max(inside, axis=2), [batch, num_boxes * size, 1])
+        columns *= tf.reshape(tf.reduce_max(inside, axis=1), [batch * num_boxes, 1, size, 1])
     lines = tf.matmul(columns, tf.reshape(upstream, [batch * num_boxes, size, size, channels]), transpose_a=True)
     lines = tf.reshape(lines, [batch, num_boxes * size, width * channels])
     return tf.reshape(tf.matmul(rows, lines, transpose_a=True), [batch, height, width, channels])

@@ -27,6 +27,11 @@ class Pool:
         del training
         return self._operation(inputs, 3, self._strides, self._padding)
 
+    @property
+    def is_mean(self):
+        """Whether each output is a mean of inputs, as many as there were."""
+        return self._operation is tf.nn.avg_pool2d and self._strides == 1 and self._padding == "SAME"
+
 
 class Named(NamedTuple):
     """A `ConvBlock` and the name of its layers in TF-Slim."""
@@ -50,17 +55,37 @@ class Branches(tf_keras.layers.Layer):
         self._calls = tuple(
             tuple(step.block if isinstance(step, Named) else step for step in branch) for branch in branches
         )
+        self._starts = tuple(map(_find_start, self._calls))
         self.built = True
 
     def call(self, inputs, training=False):
         """float32 [b, h, w, c] -> float32 [b, h', w', sum of the branches' channels]."""
+        started = iter(self._start(inputs, training))
         outputs = []
-        for branch in self._calls:
-            features = inputs
-            for block in branch:
+        for branch, start in zip(self._calls, self._starts):
+            features, rest = inputs, branch
+            if start is not None:
+                features, rest = next(started), branch[len(start.steps) :]
+                if start.pool is not None:
+                    features = start.pool(features)
+                features = start.block.finish(features, training)
+            for block in rest:
                 features = block(features, training=training)
             outputs.append(features)
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=-1)
+
+    def _start(self, inputs, training):
+        """The first convolutions of the branches that have a `_Start`, computed as one."""
+        blocks = [start.block for start in self._starts if start is not None]
+        if not blocks:
+            return []
+        kernels, biases = zip(*(block.fold(training) for block in blocks))
+        bias = None
+        if any(each is not None for each in biases):
+            filled = [tf.zeros(kernel.shape[-1:]) if b is None else b for kernel, b in zip(kernels, biases)]
+            bias = tf.concat(filled, axis=0)
+        outputs = blocks[0].convolution.convolve(inputs, tf.concat(kernels, -1), bias)
+        return tf.split(outputs, [kernel.shape[-1] for kernel in kernels], axis=-1)
 
     def layers_in_order(self):
         """Convolutions and batch norms, as Keras orders them."""
@@ -77,6 +102,34 @@ class Branches(tf_keras.layers.Layer):
     def regularization_losses(self):
         """A list of scalars."""
         return [loss for branch in self.branches for block in branch for loss in block.regularization_losses()]
+
+
+class _Start(NamedTuple):
+    """How a branch starts, if with a 1x1 convolution.
+
+    A mean of neighbours before it may as well come after it, where there are fewer channels: both are linear, and the
+    weights of the mean add up to 1, so that a bias is not changed.
+
+    Attributes:
+      block: the `ConvBlock`.
+      pool: the `Pool` of means before it, or None.
+    """
+
+    block: layers.ConvBlock
+    pool: Pool | None = None
+
+    @property
+    def steps(self):
+        return [step for step in self if step is not None]
+
+
+def _find_start(branch):
+    """The `_Start` of a branch, or None."""
+    pool = branch[0] if isinstance(branch[0], Pool) and branch[0].is_mean and len(branch) > 1 else None
+    first = branch[0] if pool is None else branch[1]
+    if isinstance(first, layers.ConvBlock) and first.is_pointwise:
+        return _Start(first, pool)
+    return None
 
 
 class BlockBuilder:
