@@ -9,7 +9,7 @@ masks are given outlines. It shows that the verbs work with a model, not that it
 
 Each verb runs in a process of its own. The table has its processor seconds, the last loss, what `predict` found on one
 image, with a mask or without, and the highest memory of all verbs; of a verb that failed, its last line. What is done
-is noted in the folder of the model: the same command goes on where it was, and tries again what failed. The exit status
+is noted in the folder of the model: the same command resumes there, and tries again what failed. The exit status
 is 1 if something failed.
 """
 
@@ -190,11 +190,11 @@ def judge(own):
     """
     last = json.loads((own / "checkpoints" / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     (line,) = (own / "predictions" / "detections.jsonl").read_text(encoding="utf-8").splitlines()
-    found = json.loads(line)["detections"]
+    detections = json.loads(line)["detections"]
     loss = last["metrics"]["Loss/total_loss"]
     if loss is None or not math.isfinite(loss):
         return None
-    return {"loss": loss, "found": len(found), "masks": sum("mask" in each for each in found)}
+    return {"loss": loss, "found": len(detections), "masks": sum("mask" in each for each in detections)}
 
 
 def describe(name, verbs, made):
