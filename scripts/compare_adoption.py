@@ -29,15 +29,17 @@ import statistics
 import subprocess
 import sys
 
-FREE = ("--min_box_worth=0", "--trial=off")  # an arm shows what its boxes are worth, not what the law makes of them
-IN_ZONES = ("--several_boxes=zones", "--score_threshold=0")
-# For each arm the flags of the round that asks, and those of the next one, which trains.
+# An arm shows what its boxes are worth, not what the law makes of them: no class is held back, no image given back.
+ALL_CLASSES, NO_TRIAL = "--min_box_worth=0", "--trial=off"
+IN_ZONES = ("--several_boxes=zones", "--score_threshold=0", ALL_CLASSES)
+SHARED = ("--adopted_share=0.5", "--strong_augmentation", "--ramp_steps={ramp}", NO_TRIAL)
+# For each arm the flags of the round that asks, whose training is over, and those of the next one, which trains.
 ARMS = {
-    "A": (("--score_threshold=1", *FREE), FREE),
-    "B": (FREE, FREE),
-    "C": ((*IN_ZONES, *FREE), FREE),
-    "E": ((*IN_ZONES, *FREE), (*FREE, "--adopted_share=0.5", "--strong_augmentation", "--ramp_steps={ramp}")),
-    "F": (("--oracle=simulated", "--truth_dir={truth}", *FREE), FREE),
+    "A": (("--score_threshold=1", ALL_CLASSES), (NO_TRIAL,)),
+    "B": ((ALL_CLASSES,), (NO_TRIAL,)),
+    "C": (IN_ZONES, (NO_TRIAL,)),
+    "E": (IN_ZONES, SHARED),
+    "F": (("--oracle=simulated", "--truth_dir={truth}", ALL_CLASSES), (NO_TRIAL,)),
     "L": ((), ()),
 }
 _EVALUATE = """
