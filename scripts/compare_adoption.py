@@ -117,6 +117,8 @@ def _put(folder, images):
 
 def run_arm(exercise, arm, seed, arguments):
     """The figures of an arm: {"adopted", "AP50", "AP"}; trains and evaluates unless that was done before."""
+    from tfodhelper.active_learning import workspace
+
     result = exercise / f"{arm}.json"
     if result.exists():
         return json.loads(result.read_text())
@@ -137,9 +139,8 @@ def run_arm(exercise, arm, seed, arguments):
         copy.rename(space)
     values = {"ramp": arguments.ramp_steps, "truth": exercise / "truth"}
     asking, training = ([flag.format(**values) for flag in flags] for flags in ARMS[arm])
-    if not (space / "asked").exists():
-        _call("run", f"--workspace={space}", "--rounds=1", *asking)
-        (space / "asked").touch()
+    if not workspace.Workspace(space).rounds()[0].is_finished:
+        _call("round", f"--workspace={space}", *asking)
     _call("round", f"--workspace={space}", "--until=train", *training)
     figures = {"adopted": count_adopted(space)} | evaluate(space, exercise / "test")
     part = result.with_suffix(".part")
