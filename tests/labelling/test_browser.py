@@ -72,6 +72,21 @@ class Server:
         return self.process.communicate(timeout=30)[0]
 
 
+@pytest.fixture
+def start():
+    """Starts a `Server` for a folder; none of them outlives the test."""
+    started = []
+
+    def start(folder):
+        started.append(Server(folder))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.kill()
+
+
 class Hands:
     """A person at the keyboard."""
 
@@ -186,10 +201,10 @@ def read_boxes(folder, stem):
     return written, [(box.name, [box.xmin, box.ymin, box.xmax, box.ymax]) for box in written.boxes]
 
 
-def test_fifty_drafts_by_keys_alone_with_the_server_killed_in_between(driver, tmp_path):
+def test_fifty_drafts_by_keys_alone_with_the_server_killed_in_between(driver, tmp_path, start):
     drafts = make_drafts(tmp_path, NUM_DRAFTS)
     stems, expected = list(drafts), {}
-    server, hands = Server(tmp_path), Hands(driver)
+    server, hands = start(tmp_path), Hands(driver)
     seen = hands.open(server.address)
     for number in range(NUM_DRAFTS):
         stem = pathlib.PurePath(seen["name"]).stem
@@ -199,7 +214,7 @@ def test_fifty_drafts_by_keys_alone_with_the_server_killed_in_between(driver, tm
             server.kill()
             for done in expected:
                 assert read_boxes(tmp_path, done)[1] == expected[done]
-            server = Server(tmp_path)
+            server = start(tmp_path)
             seen = hands.open(server.address)
             assert pathlib.PurePath(seen["name"]).stem == stem and f"{number} of 50 accepted" in seen["counts"]
             assert [(box["name"], box["corners"]) for box in seen["boxes"]] == expected[stem]
@@ -262,9 +277,9 @@ def test_the_drafts_of_a_round_are_reviewed_and_their_time_is_measured(driver, t
     assert 0 < first.seconds < 60 and 0 < second.seconds < 60
 
 
-def test_undo_leads_back_over_images_and_redo_forward(driver, tmp_path):
+def test_undo_leads_back_over_images_and_redo_forward(driver, tmp_path, start):
     make_drafts(tmp_path, 3)
-    server, hands = Server(tmp_path), Hands(driver)
+    server, hands = start(tmp_path), Hands(driver)
     try:
         first = hands.open(server.address)
         before = (tmp_path / f"{pathlib.PurePath(first['name']).stem}.xml").read_bytes()
@@ -287,9 +302,9 @@ def test_undo_leads_back_over_images_and_redo_forward(driver, tmp_path):
         server.kill()
 
 
-def test_a_file_that_changes_meanwhile_is_said_on_the_page_and_a_dead_server_too(driver, tmp_path):
+def test_a_file_that_changes_meanwhile_is_said_on_the_page_and_a_dead_server_too(driver, tmp_path, start):
     make_drafts(tmp_path, 2)
-    server, hands = Server(tmp_path), Hands(driver)
+    server, hands = start(tmp_path), Hands(driver)
     seen = hands.open(server.address)
     path = tmp_path / f"{pathlib.PurePath(seen['name']).stem}.xml"
     other = Annotation(seen["name"], *SIZE, (Box("dog", 9, 9, 99, 99),))
@@ -305,11 +320,11 @@ def test_a_file_that_changes_meanwhile_is_said_on_the_page_and_a_dead_server_too
     assert labelimg.read_labelimg(path).boxes == other.boxes
 
 
-def test_a_class_is_chosen_by_typing_and_an_image_without_xml_is_drawn_on(driver, tmp_path):
+def test_a_class_is_chosen_by_typing_and_an_image_without_xml_is_drawn_on(driver, tmp_path, start):
     from selenium.webdriver.common.keys import Keys
 
     Image.new("RGB", (7000, 7200), "green").save(tmp_path / "large.jpg")  # 50 megapixels
-    server, hands = Server(tmp_path), Hands(driver)
+    server, hands = start(tmp_path), Hands(driver)
     try:
         hands.open(server.address)
         hands.press("w")
