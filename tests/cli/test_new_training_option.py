@@ -15,7 +15,7 @@ LINE = '    warm_up: int | None = options.option(None, "Steps of a gentle start.
 PLACE = "    seed: int = options.seed_option()\n"  # any other place in `TrainOptions` would do
 
 SETTINGS = """
-import json, pathlib
+import dataclasses, json, pathlib
 from tfodhelper import run_folder, run_options
 from tfodhelper.active_learning import workspace
 from tfodhelper.cli import active_flags, active_init, active_round, flagging, option_flags, run
@@ -31,12 +31,14 @@ pathlib.Path("run").mkdir()
 pathlib.Path("run/run.json").write_text(json.dumps({"settings": RUN, "phases": {}, "finished": False}))
 without = option_flags.read_options(parse(run, [*RUN_FLAGS, "--output_dir=run"]), run_options.RunOptions)
 settings = active_flags.read_settings(parse(active_init, [*INIT_FLAGS, "--warm_up=7"]))
+of_runs = {field.name for field in dataclasses.fields(run_options.RunOptions)}  # --adopted_share is of rounds alone
+training = {name: value for name, value in settings["training"].items() if name in of_runs}
 print(json.dumps({
     "run": run_options.settings_of(options)["warm_up"],
     "resumed": str(run_options.choose_folder(without, run_options.settings_of(without))),
     "init": settings["training"]["warm_up"],
     "round": active_flags.read_changes(parse(active_round, ["--workspace=w", "--warm_up=8"])),
-    "training of a round": run_options.RunOptions(data_dir="x", **settings["training"]).warm_up,
+    "training of a round": run_options.RunOptions(data_dir="x", **training).warm_up,
 }))
 """
 

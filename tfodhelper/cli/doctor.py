@@ -39,6 +39,7 @@ REQUIREMENTS = (
     "tensorflow>=2.20,<2.21",
     "tf-models-official>=2.20,<2.21",
     "tf_keras>=2.20,<2.21",
+    "Werkzeug>=3.0,<4",
 )
 GPU_REQUIREMENT = "tensorflow[and-cuda]>=2.20,<2.21"
 MIN_PYTHON = (3, 10)
