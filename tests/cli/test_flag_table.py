@@ -3,7 +3,7 @@
 flag_table.json was written from the flags of commit f677f88: {verb: {flag: [type, default, choices]}}. Scripts rely on
 all of it. Flags that were added since then are not in the table; verbs that were added have a row of their first
 version. --batch_size was an integer and takes a word too, now; --from takes two more formats, --oracle
-one more name.
+one more name, --several_boxes one more rule.
 """
 
 import importlib
