@@ -101,10 +101,10 @@ def test_another_spelling_is_an_error_and_not_a_negative(tmp_path, old, new):
     assert not images and "xml-unreadable" in by_code and planned.has_errors
 
 
-def test_the_native_format_of_cvat_suggests_another_export(tmp_path):
+def test_the_native_format_of_cvat_suggests_its_import(tmp_path):
     save_image(tmp_path / "a.jpg")
     (tmp_path / "annotations.xml").write_text('<annotations><image name="a.jpg"/></annotations>')
-    assert "PASCAL VOC" in make(tmp_path)[1]["not-an-annotation"].message
+    assert "tfodhelper import --from=cvat" in make(tmp_path)[1]["not-an-annotation"].message
 
 
 def test_no_box_is_lost_silently(tmp_path):
