@@ -92,6 +92,6 @@ def test_the_verbs_of_active_use_all_of_their_flags(folder, tmp_path, reads, cap
     for verb in ("init", "round", "report", "status"):
         given = argv if verb == "init" else ["active", verb, where]
         # Of the first round; what the second one or an adopted image needs is tested in `tests/active_learning`.
-        later = {"retrain", "trial", "min_box_worth", "oracle", *build.names_of("image_label")}
+        later = {"retrain", "trial", "min_box_worth", "adopted_share", "oracle", *build.names_of("image_label")}
         unused = set(unread(f"active {verb}", reads)) - later
         check_refused(f"active {verb}", given, unused, capsys)
