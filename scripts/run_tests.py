@@ -1,9 +1,9 @@
-"""Runs the tests in three parts, each in processes of its own, and sums up what pytest says at the end of each.
+"""Runs the tests in five parts, each in processes of its own, and sums up what pytest says at the end of each.
 
     python scripts/run_tests.py [ARGUMENTS OF PYTEST]
 
-TensorFlow keeps graphs and kernels for as long as a process lives: in one go, two workers would need more than 20 GB.
-If files or folders are named, or tests are only listed, there is one part.
+TensorFlow keeps graphs and kernels for as long as a process lives: in one go, or in three, two workers would need
+more than 20 GB. If files or folders are named, or tests are only listed, there is one part.
 """
 
 import collections
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-NUM_PARTS = 3
+NUM_PARTS = 5
 WORKERS = ["-n", "2", "--dist", "loadfile"]
 TAIL_BYTES = 4000
 NO_TESTS = 5  # exit status of pytest where nothing is selected
