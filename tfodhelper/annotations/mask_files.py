@@ -15,9 +15,8 @@ import dataclasses
 import json
 import os
 
-from tfodhelper import limits
 from tfodhelper.annotations import masks, side_files
-from tfodhelper.annotations.structures import SkippedObject, UnusableFile
+from tfodhelper.annotations.structures import SkippedObject
 
 ENDING = ".masks.json"
 VERSION = 1
@@ -57,34 +56,12 @@ def parse(data, path):
       UnusableFile: it does not contain masks.
     """
     fix = "import the masks again, or remove the file: its image then has boxes only"
-
-    def refuse(problem):
-        return UnusableFile("masks-unreadable", path, problem, expected=_EXPECTED, fix=fix)
-
-    try:
-        content = limits.parse_json(data)
-    except ValueError as error:
-        raise refuse(f"is not JSON: {error}") from None
-    listed = content.get("objects") if isinstance(content, dict) else None
-    if not isinstance(listed, list) or content.get("version") != VERSION:
-        raise refuse(f"does not contain masks of version {VERSION}")
-    stored = []
-    for number, entry in enumerate(listed, start=1):
-        try:
-            stored.append(_parse_object(entry))
-        except ValueError as error:
-            raise refuse(f"object {number}: {error}") from None
+    _, stored = side_files.parse_objects(data, path, "masks", VERSION, _parse_object, expected=_EXPECTED, fix=fix)
     return stored
 
 
-def _parse_object(entry):
-    if not isinstance(entry, dict):
-        raise ValueError("is not an object of JSON")
-    corners = entry.get("bndbox")
-    is_box = isinstance(corners, list) and len(corners) == 4
-    if not is_box or not all(masks.is_coordinate(value) for value in corners):
-        raise ValueError("bndbox is not four numbers of pixels")
-    return StoredMask(str(entry.get("name", "")), tuple(map(float, corners)), _parse_mask(entry))
+def _parse_object(entry, name, corners):
+    return StoredMask(name, corners, _parse_mask(entry))
 
 
 def _parse_mask(entry):

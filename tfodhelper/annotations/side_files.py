@@ -11,7 +11,8 @@ import pathlib
 
 import numpy as np
 
-from tfodhelper import storage, user_files
+from tfodhelper import limits, storage, user_files
+from tfodhelper.annotations import masks
 from tfodhelper.annotations.structures import UnusableFile
 
 MAX_BYTES = 64 << 20
@@ -44,6 +45,54 @@ def read_bytes(path, content):
         problem, expected = f"is too large for the {content} of an image", f"at most {MAX_BYTES >> 20} MB"
         raise UnusableFile(f"{content}-unreadable", path, problem, expected=expected)
     return data, status
+
+
+def parse_objects(data, path, content, version, parse_object, *, expected, fix):
+    """Reads the frame of a file: its version, and objects that name their boxes.
+
+    Args:
+      data: the bytes.
+      path: their source, for messages.
+      content: as for `read_bytes`.
+      version: the one that is read.
+      parse_object: (entry, name, corners) -> object; a ValueError says what is wrong with an entry.
+      expected, fix: for messages.
+
+    Returns:
+      (the whole as a dict, the objects).
+
+    Raises:
+      UnusableFile: it is not such a file.
+    """
+
+    def refuse(problem):
+        return UnusableFile(f"{content}-unreadable", path, problem, expected=expected, fix=fix)
+
+    try:
+        whole = limits.parse_json(data)
+    except ValueError as error:
+        raise refuse(f"is not JSON: {error}") from None
+    listed = whole.get("objects") if isinstance(whole, dict) else None
+    if not isinstance(listed, list) or whole.get("version") != version:
+        raise refuse(f"does not contain {content} of version {version}")
+    objects = []
+    for number, entry in enumerate(listed, start=1):
+        try:
+            objects.append(parse_object(entry, *_parse_box(entry)))
+        except ValueError as error:
+            raise refuse(f"object {number}: {error}") from None
+    return whole, objects
+
+
+def _parse_box(entry):
+    """(class name, corners) of an entry."""
+    if not isinstance(entry, dict):
+        raise ValueError("is not an object of JSON")
+    corners = entry.get("bndbox")
+    is_box = isinstance(corners, list) and len(corners) == 4
+    if not is_box or not all(masks.is_coordinate(value) for value in corners):
+        raise ValueError("bndbox is not four numbers of pixels")
+    return str(entry.get("name", "")), tuple(map(float, corners))
 
 
 def find_boxes(boxes, stored, is_same_class=False):

@@ -17,9 +17,9 @@ import json
 import math
 import os
 
-from tfodhelper import limits, spelling
-from tfodhelper.annotations import masks, side_files
-from tfodhelper.annotations.structures import SkippedObject, UnusableFile
+from tfodhelper import spelling
+from tfodhelper.annotations import side_files
+from tfodhelper.annotations.structures import SkippedObject
 
 ENDING = ".weights.json"
 VERSION = 1
@@ -69,39 +69,17 @@ def parse(data, path):
       UnusableFile: it does not contain weights.
     """
     fix = "write the weights again, or remove the file: all boxes of its image then count 1"
-
-    def refuse(problem):
-        return UnusableFile("weights-unreadable", path, problem, expected=_EXPECTED, fix=fix)
-
-    try:
-        content = limits.parse_json(data)
-    except ValueError as error:
-        raise refuse(f"is not JSON: {error}") from None
-    listed = content.get("objects") if isinstance(content, dict) else None
-    if not isinstance(listed, list) or content.get("version") != VERSION:
-        raise refuse(f"does not contain weights of version {VERSION}")
-    stored = []
-    for number, entry in enumerate(listed, start=1):
-        try:
-            stored.append(_parse_object(entry))
-        except ValueError as error:
-            raise refuse(f"object {number}: {error}") from None
-    return content.get("verified") is True, stored
+    whole, stored = side_files.parse_objects(data, path, "weights", VERSION, _parse_object, expected=_EXPECTED, fix=fix)
+    return whole.get("verified") is True, stored
 
 
-def _parse_object(entry):
-    if not isinstance(entry, dict):
-        raise ValueError("is not an object of JSON")
-    corners = entry.get("bndbox")
-    is_box = isinstance(corners, list) and len(corners) == 4
-    if not is_box or not all(masks.is_coordinate(value) for value in corners):
-        raise ValueError("bndbox is not four numbers of pixels")
+def _parse_object(entry, name, corners):
     weight, location_weight = entry.get("weight", 1.0), entry.get("location_weight", 1.0)
     if not is_weight(weight):
         raise ValueError(f"weight is not a number from 0 to {MOST:g}")
     if not is_weight(location_weight, 1.0):
         raise ValueError("location_weight is not a number from 0 to 1")
-    return StoredWeight(str(entry.get("name", "")), tuple(map(float, corners)), float(weight), float(location_weight))
+    return StoredWeight(name, corners, float(weight), float(location_weight))
 
 
 def attach_to(annotation, xml_path):
