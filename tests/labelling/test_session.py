@@ -304,6 +304,9 @@ def test_seconds_are_kept_for_each_image(tmp_path):
     again = Browser(make_session(items, times_path=times))
     again.post("images/0/time", {"seconds": 1})
     assert read_times(times)["a.jpg"] == 5.7
+    for _ in range(20):
+        again.post("images/0/time", {"seconds": 0.004})
+    assert read_times(times)["a.jpg"] == 5.78  # a row of quick keys is time too
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a.jpg": "soon"}', '{"a.jpg": 1e999}'])

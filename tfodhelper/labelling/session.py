@@ -276,7 +276,7 @@ class Session:
             self._progress[index].seconds += seconds
             if self._times_path is not None and seconds and not self._is_closed:
                 times = read_times(self._times_path)
-                times[item.name] = round(times.get(item.name, 0.0) + seconds, 1)
+                times[item.name] = round(times.get(item.name, 0.0) + seconds, 3)
                 storage.write_json(self._times_path, times)
 
     def close(self):

@@ -43,8 +43,8 @@ function noteActivity() {
 }
 
 function takeSeconds() {
-  const seconds = Math.round(spent / 100) / 10;
-  spent = 0;
+  const seconds = Math.floor(spent) / 1000;
+  spent -= seconds * 1000; // what is left counts next time: quick keys would add up to nothing otherwise
   return seconds;
 }
 
