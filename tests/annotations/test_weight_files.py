@@ -92,6 +92,13 @@ def test_equal_boxes_take_weights_in_order(tmp_path):
     assert weights_of(labelimg.read_labelimg(tmp_path / "a.xml")) == [(0.5, 1), (0, 1)]
 
 
+def test_of_equal_boxes_the_same_one_is_ignored_again(tmp_path):
+    twin = dataclasses.replace(IGNORED, weight=1.0)
+    for boxes in ([twin, IGNORED], [IGNORED, twin], [twin, IGNORED, twin, LIKELY]):
+        write(tmp_path, boxes)
+        assert labelimg.read_labelimg(tmp_path / "a.xml").boxes == tuple(boxes)
+
+
 def test_check_says_what_does_not_count_one():
     found = checks.check_annotation(Annotation("a.jpg", 200, 100, BOXES), FACTS, "a.xml")
     assert found.annotation.boxes == BOXES

@@ -7,7 +7,7 @@ from werkzeug.test import Client
 from tests.active_learning.questions import draw_image
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Annotation, Box
-from tfodhelper.labelling.documents import Item, is_verified, read_file
+from tfodhelper.labelling.documents import Item, is_verified
 from tfodhelper.labelling.server import Page
 from tfodhelper.labelling.session import Session
 
@@ -29,7 +29,7 @@ def make_items(folder, boxes_of, suggestions=None, **image):
 
 
 def make_session(items, classes=("cat", "dog"), doubts=None, **more):
-    verified = [is_verified(read_file(item.xml), item.xml) for item in items]
+    verified = [is_verified(item.xml) for item in items]
     return Session(items, classes, verified, doubts or [0.0] * len(items), **more)
 
 
@@ -74,3 +74,8 @@ class Browser:
 
 def new_box(name, *corners, **more):
     return {"source": None, "class": name, "difficult": False, "confirmed": True, "corners": list(corners)} | more
+
+
+def ignored(box):
+    """The box that a person is not sure of."""
+    return box | {"ignored": True, "confirmed": True}

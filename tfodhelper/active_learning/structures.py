@@ -56,6 +56,7 @@ class Edits:
       relabelled: boxes whose class was changed.
       added: boxes that were not in the draft.
       deleted: boxes of the draft that were removed.
+      ignored: boxes of the draft that became ignored regions, wherever they are now.
     """
 
     kept: int = 0
@@ -63,6 +64,7 @@ class Edits:
     relabelled: int = 0
     added: int = 0
     deleted: int = 0
+    ignored: int = 0
 
     def __add__(self, other: "Edits") -> "Edits":
         return Edits(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other))))
@@ -91,8 +93,8 @@ class Answer:
       annotation: boxes in pixels of the stored image; a negative image has no boxes. None unless adopted.
       reason: why it was refused or waits, in a few words; always the same words for the same reason.
       edits: changes to the prediction, where a real or a simulated person answered; otherwise None.
-      scores: one for each adopted box: the score of the detection that was adopted unchanged; None for a box that was
-        drawn or changed.
+      scores: one for each adopted box: the score of the detection that was adopted unchanged, or is an ignored region
+        in its place; None for a box that was drawn or changed.
       seconds: that a person spent on the image, where they were measured; otherwise None.
     """
 

@@ -126,11 +126,29 @@ def write(xml_path, annotation):
     Raises:
       StorageError: the file cannot be written.
     """
-    lines = [_to_line(box) for box in annotation.boxes if box.is_weighted]
-    head = {"weights_of": os.path.basename(xml_path), "version": VERSION, "verified": annotation.verified}
+    side_files.write(path_of(xml_path), format_weights(xml_path, annotation.boxes, annotation.verified))
+
+
+def format_weights(xml_path, boxes, verified):
+    """The text that `write` writes.
+
+    Args:
+      xml_path: the XML file.
+      boxes: `Box`es, in its order.
+      verified: whether a person has verified the image with these weights.
+
+    Returns:
+      str, or None: all boxes count 1, and there is no such file.
+    """
+    weighted = {_key_of(box) for box in boxes if box.is_weighted}
+    lines = [_to_line(box) for box in boxes if _key_of(box) in weighted]  # of equal boxes all: they are taken in order
+    head = {"weights_of": os.path.basename(xml_path), "version": VERSION, "verified": verified}
     start = json.dumps(head, ensure_ascii=False)[:-1]
-    text = start + ', "objects": [\n' + ",\n".join(lines) + "]}\n"
-    side_files.write(path_of(xml_path), text if lines else None)
+    return start + ', "objects": [\n' + ",\n".join(lines) + "]}\n" if lines else None
+
+
+def _key_of(box):
+    return (box.name, box.xmin, box.ymin, box.xmax, box.ymax)
 
 
 def _to_line(box):

@@ -9,8 +9,9 @@ With an exported detector, images without XML show what it finds, and the most d
 
     tfodhelper label --data_dir=FOLDER --saved_model_dir=runs/first
 
-Enter confirms a box, X deletes it, W draws one, the arrows move it, 1 to 9 or C change its class, U undoes, and Space
-accepts the image, which marks it as verified as LabelImg does; ? shows all keys. Files that another program changes in
+Enter confirms a box, X deletes it, I makes it an ignored region, of which nothing is learned, W draws one, the arrows
+move it, 1 to 9 or C change its class, U undoes, and Space accepts the image, which marks it as verified as LabelImg
+does; ? shows all keys. Files that another program changes in
 the meantime are not overwritten. Ctrl-C, or Q on the page, ends it; the same command continues.
 
 The page needs no network and is not reachable from other machines. To use it from one, forward the port:

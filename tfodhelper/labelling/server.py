@@ -52,7 +52,8 @@ _HEADERS = {
 _KEYS = (
     ("Space", "accept the image with all its boxes, and go to the next doubtful one"),
     ("Enter", "confirm the selected box, and select the next doubtful one"),
-    ("X, Delete", "delete the selected box"),
+    ("X, Delete", "delete the selected box: there is nothing, which is learned as background"),
+    ("I", "not sure: make the selected box an ignored region, of which nothing is learned, or an object again"),
     ("Tab, Shift+Tab", "select the next or the previous box; Esc selects none"),
     ("W", "draw a box in the middle; with the mouse: drag where there is no box, or with Ctrl anywhere"),
     ("arrows", "move the selected box by a pixel, with Shift by ten; without a box: move the image"),

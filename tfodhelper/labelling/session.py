@@ -10,9 +10,11 @@ import os
 import threading
 
 from tfodhelper import errors, json_shapes, storage
+from tfodhelper.annotations import weight_files
 from tfodhelper.annotations.labelimg_update import EditedBox
 from tfodhelper.annotations.structures import Box, UnusableFile
-from tfodhelper.labelling import documents
+from tfodhelper.labelling import documents, stored
+from tfodhelper.labelling.stored import NO_FILE
 from tfodhelper.render import palette
 
 _EDIT = {
@@ -29,7 +31,9 @@ _EDIT = {
                 "difficult": bool,
                 "confirmed": bool,
                 "corners": [float],
-                "score?": (None, float),
+                "ignored?": bool,
+                "score?": (None, float),  # these two are for the page alone
+                "weights?": {str: float},
             }
         ],
     ),
@@ -209,25 +213,22 @@ class Session:
                 "width": width,
                 "height": height,
                 "version": opened.version,
-                "base": documents.version_of(document.base),
-                "exists": opened.version != documents.NO_FILE,
+                "base": document.base.version,
+                "exists": opened.version != NO_FILE,
                 "verified": opened.is_verified,
-                "pending": progress.doubt is None and opened.version == documents.NO_FILE,
+                "pending": progress.doubt is None and opened.version == NO_FILE,
                 "notes": list(document.notes),
                 "boxes": opened.boxes,
             }
 
     def _reopen(self, index, item):
         former = self._opened.get(index)
-        if former is not None and former.version != documents.NO_FILE:
-            current = documents.read_file(item.xml)
-            if documents.version_of(current) == former.version:
-                return former
+        if former is not None and former.version != NO_FILE and stored.read(item.xml).version == former.version:
+            return former
         document = documents.open_document(item)
         scores = {(box.name, box.xmin, box.ymin, box.xmax, box.ymax): score for box, score in document.suggested()}
-        boxes = [_to_json(document, each, scores) for each in document.boxes(document.base)]
-        verified = documents.is_verified(document.base, item.xml)
-        return _Opened(document, documents.version_of(document.base), boxes, verified)
+        boxes = [_to_json(document, each, scores) for each in document.boxes()]
+        return _Opened(document, document.base.version, boxes, document.is_verified)
 
     def save(self, index, edit):
         """Writes what a person has changed in an image.
@@ -247,19 +248,19 @@ class Session:
                 raise errors.StorageError("the page has ended", fix="type the same command again")
             _check_shape(edit)
             opened = self._opened.get(index)
-            if opened is None or documents.version_of(opened.document.base) != edit["base"]:
+            if opened is None or opened.document.base.version != edit["base"]:
                 raise documents.Conflict(f"{self.item(index).xml}: was opened again elsewhere", fix="load it again")
             boxes = None if edit["boxes"] is None else [_from_json(value) for value in edit["boxes"]]
             self._check_classes(boxes or ())
-            data = documents.save(opened.document, edit["version"], boxes, edit["verified"])
-            version, is_verified = documents.version_of(data), data is not None and edit["verified"]
+            saved = documents.save(opened.document, edit["version"], boxes, edit["verified"])
+            version, is_verified = saved.version, saved.exists and edit["verified"]
             self._opened[index] = _Opened(opened.document, version, edit["boxes"] or [], is_verified)
             progress = self._progress[index]
             progress.is_changed = progress.is_changed or version != edit["version"]
             progress.is_verified = is_verified
             self._add_classes(each.box.name for each in boxes or ())
             self.spend(index, edit["seconds"])
-            return {"version": version, "exists": data is not None, **self.describe()}
+            return {"version": version, "exists": saved.exists, **self.describe()}
 
     def _check_classes(self, boxes):
         unknown = {each.box.name for each in boxes} - set(self._classes)
@@ -323,11 +324,14 @@ def _to_json(document, edited, scores):
         "class": box.name,
         "difficult": box.difficult,
         "confirmed": edited.is_confirmed,
+        "ignored": not box.weight,
+        "weights": weight_files.to_json(box),
         "score": scores.get((box.name, box.xmin, box.ymin, box.xmax, box.ymax)),
         "corners": [shown.xmin, shown.ymin, shown.xmax, shown.ymax],
     }
 
 
 def _from_json(value):
-    box = Box(value["class"].strip(), *map(float, value["corners"]), difficult=value["difficult"])
+    weight = 0.0 if value.get("ignored", False) else 1.0
+    box = Box(value["class"].strip(), *map(float, value["corners"]), difficult=value["difficult"], weight=weight)
     return EditedBox(box, value["source"], value["confirmed"])

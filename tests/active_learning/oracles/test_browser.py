@@ -7,13 +7,14 @@ import pytest
 
 from tests.active_learning import rounds_on_disk as disk
 from tests.active_learning.questions import draw_image, make_question
-from tests.labelling.pages import Browser, new_box
+from tests.labelling.pages import Browser, ignored, new_box
 from tfodhelper import errors
 from tfodhelper.active_learning import answers, rounds
 from tfodhelper.active_learning.oracles import browser, build
 from tfodhelper.active_learning.structures import ADOPTED, WAITING, Answer, Edits
 from tfodhelper.annotations.label_map import make_label_map
 from tfodhelper.annotations.structures import Box
+from tfodhelper.labelling import server
 
 CLASSES = ("cat", "cow", "dog")
 FOUND = {
@@ -69,6 +70,54 @@ def test_yes_no_and_corrections_become_the_answer(review):
     assert given["a"].annotation.boxes[0] == Box("cat", 5, 20, 60, 80)
     assert given["b"].edits == Edits(added=1, deleted=1)
     assert [given[name].seconds for name in "abc"] == [4.0, 2.5, None]
+
+
+def test_a_no_becomes_an_ignored_region_with_the_corners_of_the_prediction(review):
+    def act(page):
+        a = page.get("images/0")
+        cat, dog = a["boxes"]
+        page.save(a, [cat, ignored(dog)], verified=True)
+        b = page.get("images/1")
+        page.save(b, [ignored(b["boxes"][0] | {"corners": [110, 10, 190, 90]})], verified=True)
+        c = page.get("images/2")
+        page.save(c, [ignored(new_box("cow", 1, 2, 30, 40))], verified=True)
+
+    given = review.ask(act)
+    assert {answer.verdict for answer in given.values()} == {ADOPTED}
+    assert [given[name].edits for name in "abc"] == [Edits(kept=1, ignored=1), Edits(ignored=1), Edits(added=1)]
+    assert [given[name].scores for name in "abc"] == [(0.9, 0.6), (None,), (None,)]
+    cat, dog = given["a"].annotation.boxes
+    assert (cat.weight, dog.weight) == (1, 0) and (dog.xmin, dog.xmax) == (120, 199)
+    assert [box.weight for name in "bc" for box in given[name].annotation.boxes] == [0, 0]
+    for answer in given.values():
+        assert answers.from_json(answers.to_json(answer)) == answer
+
+
+def test_the_instructions_in_the_review_folder_are_those_of_the_page(review):
+    review.ask()
+    text = (review.folder / "review" / "HOW_TO.txt").read_text(encoding="utf-8")
+    assert "labelimg" not in text.lower() and "page in the browser" in text
+    assert "overlap by more than 0.5 (intersection over union)" in text and "cat, cow, dog" in text
+    used = {key.strip() for keys, _ in server._KEYS for key in re.split("[,+]| or ", keys)}
+    assert {"Enter", "I", "X", "arrows", "Ctrl", "1 to 9", "C", "W", "U", "Q", "Space"} <= used
+
+
+def test_what_cannot_be_adopted_is_shown_again(review, capsys):
+    review.ask(lambda page: [page.save(page.get(f"images/{index}"), verified=True) for index in range(3)])
+    path = next((review.folder / "review").glob("*_a.xml"))
+    path.write_text(path.read_text().replace("<name>cat</name>", "<name>bird</name>"))
+
+    def act(page):
+        assert page.post("next", {"leaving": None})["index"] == 0
+        doc = page.get("images/0")
+        doc["boxes"][0]["class"] = "cow"
+        page.save(doc, verified=True)
+
+    given = review.ask(lambda page: None)
+    said = capsys.readouterr().err
+    assert given["a"].verdict == WAITING and "bird" in said and "correct it on the page" in said
+    assert "LabelImg" not in said
+    assert review.ask(act)["a"].edits == Edits(kept=1, relabelled=1)
 
 
 def test_the_page_begins_with_the_first_question_and_knows_the_classes(review):

@@ -111,6 +111,25 @@ boxes = st.lists(
 )
 
 
+UNSURE = dataclasses.replace(CAT, weight=0.0)
+
+
+@pytest.mark.parametrize(
+    "answer, expected, unchanged",
+    [
+        ([UNSURE, DOG], Edits(kept=1, ignored=1), (True, True)),
+        ([moved(CAT, xmax=-30), DOG], Edits(kept=1, moved=1), (False, True)),
+        ([dataclasses.replace(moved(CAT, xmax=-30), weight=0.0)], Edits(deleted=1, ignored=1), (False,)),
+        ([dataclasses.replace(moved(CAT, name="dog"), weight=0.0), DOG], Edits(kept=1, ignored=1), (False, True)),
+        ([CAT, DOG, Box("cat", 200, 5, 220, 30, weight=0.0)], Edits(kept=2, added=1), (True, True, False)),
+        ([dataclasses.replace(CAT, weight=0.5), DOG], Edits(kept=2), (True, True)),
+    ],
+)
+def test_ignored_regions_are_counted_apart(answer, expected, unchanged):
+    compared = compare_boxes([CAT, DOG], answer)
+    assert (compared.edits, compared.unchanged) == (expected, unchanged)
+
+
 @given(boxes, boxes, st.sampled_from([None, 0.5, 0.8]))
 def test_every_box_is_counted_once(draft, answer, keep_iou):
     compared = compare_boxes(draft, answer, keep_iou)

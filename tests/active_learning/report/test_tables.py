@@ -55,7 +55,7 @@ def test_cells_of_two_rounds(tmp_path):
         ("refused: nothing found", "1", "-", "1"),
     )
     # 6 drafted boxes: 2 kept, 1 moved, 1 relabelled, 2 deleted; 5 changes over 3 images.
-    assert by_title["Label cost in boxes"].rows == (("1", "3", "2", "1", "1", "1", "2", "1.7", "33.3%"),)
+    assert by_title["Label cost in boxes"].rows == (("1", "3", "2", "1", "1", "1", "2", "0", "1.7", "33.3%"),)
     assert by_title["Time by phase and round, h:mm:ss"].rows[-1] == (
         "total",
         "0:00:38",
@@ -120,10 +120,10 @@ def test_files_for_spreadsheets(tmp_path):
     folder = disk.two_rounds(tmp_path / "w").folder
     rounds, names = round_facts.read_rounds(folder), round_facts.read_class_names(folder)
     curve, classes, times, reasons = map(read_csv, tables.write_tables(tmp_path, rounds, names))
-    header = "round,n_images,n_boxes,adopted,refused,kept,moved,relabelled,added,deleted,mAP50,mAP50-95,seed"
+    header = "round,n_images,n_boxes,adopted,refused,kept,moved,relabelled,added,deleted,ignored,mAP50,mAP50-95,seed"
     assert ",".join(curve[0]) == f"{header},label_seconds"
-    assert ",".join(curve[0].values()) == "1,4,5,2,2,2,1,1,1,2,0.6,0.3,7,"
-    assert ",".join(curve[1].values()) == "2,6,8,1,1,,,,,,0.7,0.4,7,"
+    assert ",".join(curve[0].values()) == "1,4,5,2,2,2,1,1,1,2,0,0.6,0.3,7,"
+    assert ",".join(curve[1].values()) == "2,6,8,1,1,,,,,,,0.7,0.4,7,"
     dog = classes[3]
     assert dog == {
         "round": "2",

@@ -31,20 +31,6 @@ _ENDINGS = {  # those that LabelImg looks for; the first one replaces any other 
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-_INSTRUCTIONS = """\
-Draft labels; the most important images come first.
-
-  {command}
-
-For each image: delete wrong boxes, correct the others, add missing ones, and press the space bar, which marks the image
-as verified (green) and saves it. If an image shows no objects, delete all boxes and press the space bar.
-Where predictions overlap by more than {max_overlap:g} (intersection over union), whatever their classes, the draft
-contains only the best one: look for a second object where objects cover each other.
-If an image should not be labelled at all, delete it here (Ctrl+Shift+D); this removes only the link or the copy.
-The format must be PascalVOC (the button below Save). Class names: {classes}.
-LabelImg 1.8.6 needs Python 3.9 or older; it crashes on later versions.
-Then run the same round again: it adopts what is verified and waits for the rest.
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,19 +157,15 @@ def _write_upright(draft, target):
         file.write(data)
 
 
-def write_guides(folder, class_names, command, max_overlap):
-    """Writes the list of classes for LabelImg and the instructions, unless they exist.
+def write_guides(folder, class_names, instructions):
+    """Writes the list of classes, as LabelImg reads it, and the instructions, unless they exist.
 
     Args:
       folder: the review folder.
       class_names: list of str.
-      command: the one that starts LabelImg.
-      max_overlap: of two boxes of a draft; see `detections_to_boxes.choose_boxes`.
+      instructions: text.
     """
-    texts = {
-        CLASSES: "".join(f"{name}\n" for name in class_names),
-        HOW_TO: _INSTRUCTIONS.format(command=command, classes=", ".join(class_names), max_overlap=max_overlap),
-    }
+    texts = {CLASSES: "".join(f"{name}\n" for name in class_names), HOW_TO: instructions}
     for name, text in texts.items():
         if not (folder / name).exists():
             storage.write_text(folder / name, text)

@@ -11,7 +11,7 @@ import numpy as np
 from tfodhelper import box_geometry
 from tfodhelper.active_learning.structures import Edits
 
-KEPT, MOVED, RELABELLED, ADDED = "kept", "moved", "relabelled", "added"
+KEPT, MOVED, RELABELLED, ADDED, IGNORED = "kept", "moved", "relabelled", "added", "ignored"
 
 # An object that is found but badly localized overlaps by a tenth or more; below that, a detection is background (Bolya
 # et al. 2020, TIDE, section 2.2; arXiv 2008.08115).
@@ -26,13 +26,15 @@ class Comparison:
 
     Attributes:
       edits: number of boxes by kind of edit, including deleted ones.
-      kinds: for each box of the answer, KEPT, MOVED, RELABELLED or ADDED.
+      kinds: for each box of the answer, KEPT, MOVED, RELABELLED, IGNORED or ADDED.
       sources: for each box of the answer, the index of its box in the draft, or None for an added one.
+      unchanged: for each box of the answer, whether its class and place are those of its box in the draft.
     """
 
     edits: Edits
     kinds: tuple[str, ...]
     sources: tuple[int | None, ...]
+    unchanged: tuple[bool, ...]
 
 
 def compare_boxes(draft, answer, keep_iou=None):
@@ -42,7 +44,8 @@ def compare_boxes(draft, answer, keep_iou=None):
     the same place with another class, relabelled; boxes of the same class that overlap by half, moved; boxes of another
     class that overlap by half, relabelled; boxes of the same class that overlap by `MOVED_IOU`, moved. The remaining
     boxes of the answer were added, the remaining ones of the draft were deleted. A box that was dragged so far that it
-    no longer overlaps its old place counts as deleted and added.
+    no longer overlaps its old place counts as deleted and added. A box that was found and is an ignored region in the
+    answer, which says nothing about its class and place, counts as ignored alone.
 
     Args:
       draft: `annotations.structures.Box`es, pixels.
@@ -72,9 +75,11 @@ def compare_boxes(draft, answer, keep_iou=None):
             for row, column in _pair(allowed & free, fit, draft, answer):
                 kinds[column], sources[column] = kind, row
                 free[row, :] = free[:, column] = False
-    counts = {kind: kinds.count(kind) for kind in (KEPT, MOVED, RELABELLED, ADDED)}
+    unchanged = tuple(kind == KEPT for kind in kinds)
+    kinds = tuple(kind if kind == ADDED or box.weight else IGNORED for kind, box in zip(kinds, answer))
+    counts = {kind: kinds.count(kind) for kind in (KEPT, MOVED, RELABELLED, ADDED, IGNORED)}
     deleted = len(draft) - len(answer) + counts[ADDED]
-    return Comparison(Edits(**counts, deleted=deleted), tuple(kinds), tuple(sources))
+    return Comparison(Edits(**counts, deleted=deleted), kinds, tuple(sources), unchanged)
 
 
 def _places_of(boxes):

@@ -32,6 +32,20 @@ BAD_BOX = "its XML contains an invalid box"
 _BAD = {"class-unknown": BAD_CLASS, "size-undecided": BAD_SIZE}
 
 _SHOWN = 20  # notes
+_INSTRUCTIONS = """\
+Draft labels; the most important images come first.
+
+  {command}
+
+For each image: delete wrong boxes, correct the others, add missing ones, and press the space bar, which marks the image
+as verified (green) and saves it. If an image shows no objects, delete all boxes and press the space bar.
+Where predictions overlap by more than {max_overlap:g} (intersection over union), whatever their classes, the draft
+contains only the best one: look for a second object where objects cover each other.
+If an image should not be labelled at all, delete it here (Ctrl+Shift+D); this removes only the link or the copy.
+The format must be PascalVOC (the button below Save). Class names: {classes}.
+LabelImg 1.8.6 needs Python 3.9 or older; it crashes on later versions.
+Then run the same round again: it adopts what is verified and waits for the rest.
+"""
 
 
 class LabelImgOracle:
@@ -43,6 +57,8 @@ class LabelImgOracle:
     """
 
     name = "labelimg"
+    _save_again = "save {image} again in LabelImg"
+    _correct = "correct it in LabelImg and save again"
 
     def __init__(self, options, label_map=None):
         self._options, self._label_map = options, label_map
@@ -112,7 +128,14 @@ class LabelImgOracle:
             if not draft.is_written and not draft.refused:
                 drafts.write_draft(review, draft, self._options.review_images)
             known[name] = dataclasses.replace(draft, is_written=True)
-        drafts.write_guides(review, self._class_names(known), _command(review), self._options.max_overlap)
+        names = self._class_names(known)
+        drafts.write_guides(review, names, self._instruct(review, names))
+
+    def _instruct(self, review, class_names):
+        """What the person who finds the review folder should do."""
+        return _INSTRUCTIONS.format(
+            command=_command(review), classes=", ".join(class_names), max_overlap=self._options.max_overlap
+        )
 
     def _check_review(self, review, questions):
         """Refuses a review folder that is not empty or is among the images."""
@@ -149,7 +172,8 @@ class LabelImgOracle:
         others = [xml.with_suffix(ending) for ending in (".txt", ".json")]
         saved_elsewhere = [path for path in others if path.exists()]
         if not xml.exists() and not saved_elsewhere:
-            notes.append(f"{xml}: is missing; save {draft.image} again in LabelImg, or remove the image as well")
+            fix = self._save_again.format(image=draft.image)
+            notes.append(f"{xml}: is missing; {fix}, or remove the image as well")
             return Answer(draft.name, WAITING, reason=NO_XML)
         try:
             read = labelimg.read_labelimg(xml) if xml.exists() else None
@@ -165,7 +189,7 @@ class LabelImgOracle:
 
     def _adopt(self, draft, read, xml, notes):
         answer, problems = reviewed.to_answer(draft, read, draft.shown_boxes(), str(xml), self._label_map)
-        notes += [f"{problem}; correct it in LabelImg and save again" for problem in problems]
+        notes += [f"{problem}; {self._correct}" for problem in problems]
         if answer.verdict == WAITING:
             return dataclasses.replace(answer, reason=_BAD.get(answer.reason, BAD_BOX))
         return answer

@@ -12,7 +12,7 @@ VERIFIED = "verified by a person"
 
 
 def to_answer(draft, annotation, shown, source, label_map=None):
-    """Compares a person's annotation with the draft; boxes that were kept get their original corners back.
+    """Compares a person's annotation with the draft; unchanged boxes get their original corners back.
 
     Args:
       draft: a `drafts.Draft`.
@@ -27,8 +27,8 @@ def to_answer(draft, annotation, shown, source, label_map=None):
     compared = edits.compare_boxes(shown, annotation.boxes)
     predicted = [draft.to_shown(box) for box in draft.boxes]
     boxes = [
-        _with_corners(box, predicted[source]) if kind == edits.KEPT else box
-        for box, kind, source in zip(annotation.boxes, compared.kinds, compared.sources)
+        _with_corners(box, predicted[source]) if is_unchanged else box
+        for box, is_unchanged, source in zip(annotation.boxes, compared.unchanged, compared.sources)
     ]
     facts = ImageFacts(draft.format, *draft.shown_size, draft.mode, 1, "", 0)
     annotation = dataclasses.replace(annotation, boxes=tuple(boxes))
@@ -46,7 +46,8 @@ def to_answer(draft, annotation, shown, source, label_map=None):
         boxes=tuple(draft.to_stored(box) for box in checked.annotation.boxes),
     )
     scores = tuple(
-        draft.scores[source] if kind == edits.KEPT else None for kind, source in zip(compared.kinds, compared.sources)
+        draft.scores[source] if is_unchanged else None
+        for is_unchanged, source in zip(compared.unchanged, compared.sources)
     )
     return Answer(draft.name, ADOPTED, annotation, VERIFIED, compared.edits, scores), []
 

@@ -65,7 +65,8 @@ class SimulatedOracle:
         )
         compared = edits.compare_boxes([box for box, _ in draft], truth.boxes, options.keep_iou)
         scores = tuple(
-            draft[source][1] if kind == edits.KEPT else None for kind, source in zip(compared.kinds, compared.sources)
+            draft[source][1] if is_unchanged else None
+            for is_unchanged, source in zip(compared.unchanged, compared.sources)
         )
         return Answer(image.name, ADOPTED, truth, ANSWERED, compared.edits, scores), ""
 

@@ -120,7 +120,7 @@ def _make_tiles(rounds, names):
         adopted = sum(facts.verdicts[ADOPTED] for facts in rounds)
         yield f"{adopted:,} of {asked:,}", "images adopted of those asked about"
         edits = sum((facts.edits for facts in rounds if facts.edits is not None), Edits())
-        changed = edits.moved + edits.relabelled + edits.added + edits.deleted
+        changed = edits.moved + edits.relabelled + edits.added + edits.deleted + edits.ignored
         text = f"boxes drawn or changed; {edits.kept:,} kept" if changed or edits.kept else "boxes drawn or changed"
         yield f"{changed:,}", text
     if len(stages) > 1:

@@ -18,6 +18,7 @@ _EDIT_COLORS = {
     "relabelled": palette.PURPLE,
     "added": palette.BLUE,
     "deleted": palette.VERMILION,
+    "ignored": palette.GREY,
 }
 _PHASE_COLORS = dict(
     zip(

@@ -219,7 +219,7 @@ def _label_cost(rounds, names):
         rows.append(_cost_row("all", total, sum(facts.num_edited for facts in edited)))
         groups.append(edited)
     header = ("round", "images", *EDIT_KINDS, "edits per image", "drafted boxes kept")
-    note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added or deleted"
+    note = "images: those that were corrected or confirmed; edits: boxes moved, relabelled, added, deleted or ignored"
     if any(facts.num_timed for facts in edited):
         header += ("time", "seconds per image")
         rows = [row + _time_cells(group) for row, group in zip(rows, groups)]

@@ -2,7 +2,7 @@
 
 const COALESCE_MS = 900;
 
-const copy = (boxes) => boxes.map((box) => ({...box, corners: [...box.corners]}));
+const copy = (boxes) => boxes.map((box) => ({ignored: false, weights: {}, ...box, corners: [...box.corners]}));
 
 export class Boxes {
   constructor() {
@@ -66,9 +66,27 @@ export class Boxes {
 
   confirm() {
     if (!this.box) return false;
-    this.change(() => { this.box.confirmed = true; });
+    this.change(() => { Object.assign(this.box, {confirmed: true, weights: {}}); });
     this.selected = this.mostDoubtful();
     return true;
+  }
+
+  // An object becomes an ignored region, and the next doubtful box is selected; an ignored region becomes an object.
+  toggleIgnored() {
+    if (!this.box) return false;
+    const ignored = !this.box.ignored;
+    this.change(() => { Object.assign(this.box, {ignored, confirmed: true, weights: {}}); });
+    if (ignored) this.selected = this.mostDoubtful();
+    return true;
+  }
+
+  // The image with all its boxes is right.
+  accept() {
+    this.change(() => {
+      this.verified = true;
+      this.list.forEach((box) => { Object.assign(box, {confirmed: true, weights: {}}); });
+      this.selected = -1;
+    });
   }
 
   remove() {
@@ -83,14 +101,17 @@ export class Boxes {
   add(corners, name) {
     this.change(() => {
       const fitted = this.fit(corners);
-      this.list.push({source: null, class: name, difficult: false, confirmed: true, score: null, corners: fitted});
+      this.list.push({
+        source: null, class: name, difficult: false, confirmed: true, ignored: false, weights: {}, score: null,
+        corners: fitted,
+      });
       this.selected = this.list.length - 1;
     });
   }
 
   relabel(name) {
     if (!this.box || this.box.class === name) return false;
-    this.change(() => { Object.assign(this.box, {class: name, confirmed: true, score: null}); });
+    this.change(() => { Object.assign(this.box, {class: name, confirmed: true, weights: {}, score: null}); });
     return true;
   }
 
@@ -104,7 +125,7 @@ export class Boxes {
     if (!this.box) return false;
     const fitted = this.fit(corners);
     if (fitted.every((side, i) => side === this.box.corners[i])) return false;
-    this.change(() => { Object.assign(this.box, {corners: fitted, confirmed: true, score: null}); }, key);
+    this.change(() => { Object.assign(this.box, {corners: fitted, confirmed: true, weights: {}, score: null}); }, key);
     return true;
   }
 

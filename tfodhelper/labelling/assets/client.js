@@ -66,8 +66,8 @@ export class Saver {
       this.waiting = null;
       spent += seconds();
       const boxes = state.exists ? state.boxes.map((box) => ({
-        source: box.source, class: box.class, difficult: box.difficult, confirmed: box.confirmed, corners: box.corners,
-        score: box.score,
+        source: box.source, class: box.class, difficult: box.difficult, confirmed: box.confirmed, ignored: box.ignored,
+        corners: box.corners, score: box.score, weights: box.weights,
       })) : null;
       const edit = {version: doc.version, base: doc.base, verified: state.verified, seconds: spent, boxes};
       try {

@@ -115,11 +115,7 @@ async function goNext(leaving) {
 function accept() {
   if (!boxes.doc || boxes.doc.problem) return;
   if (!boxes.verified || !boxes.exists) {
-    boxes.change(() => {
-      boxes.verified = true;
-      boxes.list.forEach((box) => { box.confirmed = true; });
-      boxes.selected = -1;
-    });
+    boxes.accept();
     changed();
   }
   busy(() => goNext(null));
@@ -195,11 +191,18 @@ const forgive = () => { if (saver.failed && !saver.failed.isConflict) saver.give
 const undo = () => { forgive(); busy(() => travel(boxes.undoable, boxes.redoable, "before")); };
 const redo = () => { forgive(); busy(() => travel(boxes.redoable, boxes.undoable, "after")); };
 const remove = () => changed(boxes.remove());
+const sayConfirmed = () => {
+  if (boxes.list.length && boxes.mostDoubtful() < 0) panels.say("All boxes are confirmed. Space accepts the image.", true);
+};
 const COMMANDS = {
   " ": accept,
   Enter: () => {
     changed(boxes.confirm());
-    if (boxes.list.length && boxes.mostDoubtful() < 0) panels.say("All boxes are confirmed. Space accepts the image.", true);
+    sayConfirmed();
+  },
+  i: () => {
+    changed(boxes.toggleIgnored());
+    if (!boxes.box) sayConfirmed();
   },
   Delete: remove,
   Backspace: remove,

@@ -16,6 +16,13 @@ function entry(color, name, detail) {
   return item;
 }
 
+// What a box counts in training, where that is not 1.
+function weightsOf(box) {
+  if (box.ignored) return ["ignored"];
+  const {weight, location_weight: place} = box.weights;
+  return [...(weight === undefined ? [] : [`counts ${weight}`]), ...(place === undefined ? [] : [`place ${place}`])];
+}
+
 export class Panels {
   constructor(colorOf) {
     this.colorOf = colorOf;
@@ -26,10 +33,12 @@ export class Panels {
       const details = [];
       if (box.score !== null) details.push(`${Math.round(box.score * 100)} %`);
       if (box.difficult) details.push("difficult");
+      details.push(...weightsOf(box));
       details.push(box.confirmed || boxes.verified ? "✓" : "?");
       const item = entry(this.colorOf(box.class), box.class, details.join(" · "));
       item.dataset.corners = box.corners.join(" ");
       item.dataset.confirmed = String(box.confirmed);
+      item.dataset.ignored = String(Boolean(box.ignored));
       if (index === boxes.selected) item.className = "selected";
       item.addEventListener("click", () => onSelect(index));
       return item;

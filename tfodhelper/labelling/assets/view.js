@@ -3,6 +3,7 @@
 const HANDLE_PX = 9;
 const PART_DELAY_MS = 120;
 const MOST_ZOOM = 40;
+const IGNORED = {color: "#c4c8cc", selected: "#4d5359", fill: "#9aa0a655", dash: [3, 4], stripePx: 9};
 
 export class View {
   constructor(canvas, boxes, colorOf) {
@@ -148,7 +149,9 @@ export class View {
       const place = [this.left + x0 * this.scale, this.top + y0 * this.scale];
       context.drawImage(this.part.image, ...place, (x1 - x0) * this.scale, (y1 - y0) * this.scale);
     }
-    this.boxes.list.forEach((box, index) => { if (index !== this.boxes.selected) this.paintBox(box, false); });
+    const others = this.boxes.list.filter((box, index) => index !== this.boxes.selected);
+    others.filter((box) => box.ignored).forEach((box) => this.paintBox(box, false)); // below what is learned
+    others.filter((box) => !box.ignored).forEach((box) => this.paintBox(box, false));
     if (this.boxes.box) this.paintBox(this.boxes.box, true);
     if (this.draft) this.paintBox({corners: this.draft, class: "", confirmed: true, score: null}, false);
   }
@@ -156,14 +159,16 @@ export class View {
   paintBox(box, isSelected) {
     const {context} = this;
     const [x, y, width, height] = this.onScreen(box.corners);
-    const color = this.colorOf(box.class);
+    const color = box.ignored ? IGNORED.color : this.colorOf(box.class);
+    if (box.ignored) this.paintStripes(x, y, width, height);
     context.setLineDash([]);
     context.lineWidth = isSelected ? 5 : 3.5;
     context.strokeStyle = isSelected ? "#ffffff" : "#000000a0";
     context.strokeRect(x, y, width, height);
-    context.setLineDash(box.confirmed || this.boxes.verified ? [] : [7, 5]);
+    const isSure = box.confirmed || this.boxes.verified;
+    context.setLineDash(box.ignored ? IGNORED.dash : isSure ? [] : [7, 5]);
     context.lineWidth = isSelected ? 3 : 2;
-    context.strokeStyle = color;
+    context.strokeStyle = box.ignored && isSelected ? IGNORED.selected : color; // the line below is white then
     context.strokeRect(x, y, width, height);
     context.setLineDash([]);
     if (isSelected) {
@@ -180,9 +185,35 @@ export class View {
     if (box.class) this.paintName(box, x, y, color);
   }
 
+  // Greys an ignored region: nothing of it is learned.
+  paintStripes(x, y, width, height) {
+    const {context} = this;
+    const [left, right] = [Math.max(x, 0), Math.min(x + width, this.width)]; // what is not on the screen is not drawn
+    const [top, bottom] = [Math.max(y, 0), Math.min(y + height, this.height)];
+    if (left >= right || top >= bottom) return;
+    context.save();
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.clip();
+    context.fillStyle = IGNORED.fill;
+    context.fillRect(left, top, right - left, bottom - top);
+    context.setLineDash([]);
+    context.lineWidth = 1;
+    context.strokeStyle = IGNORED.color;
+    context.beginPath();
+    const skipped = Math.floor((left + top - x - y) / IGNORED.stripePx);
+    for (let sum = x + y + skipped * IGNORED.stripePx; sum < right + bottom; sum += IGNORED.stripePx) {
+      context.moveTo(sum - top, top);
+      context.lineTo(sum - bottom, bottom);
+    }
+    context.stroke();
+    context.restore();
+  }
+
   paintName(box, x, y, color) {
     const {context} = this;
-    const text = box.score === null ? box.class : `${box.class} ${Math.round(box.score * 100)} %`;
+    const score = box.score === null ? "" : ` ${Math.round(box.score * 100)} %`;
+    const text = `${box.class}${score}${box.ignored ? ", ignored" : ""}`;
     context.font = "13px system-ui, sans-serif";
     const width = context.measureText(text).width + 10;
     const top = Math.max(0, y - 19);

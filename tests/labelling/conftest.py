@@ -1,0 +1,3 @@
+"""Fixtures of the tests with a real Chromium."""
+
+from tests.labelling.chromium import driver, start  # noqa: F401
