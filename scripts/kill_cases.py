@@ -21,11 +21,14 @@ class Case:
       argv: its arguments; {in} stands for the folder of inputs, and `out` is in the folder where it runs.
       before: commands that are run once, where the command will run, before it is killed.
       by_name: whether files like those of `BY_NAME` are compared by name only; the others always byte for byte.
+      originals: folder with the annotation files of the page that the command shows, on which `label_client` works
+        until it ends the page; None: it ends by itself.
     """
 
     argv: tuple[str, ...]
     before: tuple[tuple[str, ...], ...] = ()
     by_name: bool = False
+    originals: str | None = None
 
 
 OUT = "--output_dir=out"
@@ -137,6 +140,11 @@ CASES = {
             *("explain", "--trained_checkpoint_dir={in}/run", "--score_threshold=0", "--max_detections=2", OUT),
             *("--image_dir={in}/pool", "--max_channels=4", "--seed=3"),
         )
+    ),
+    "label": Case(
+        ("label", "--data_dir=photos"),
+        (("!copy", "{in}/few", "photos"), ("!copy", "{in}/pool", "photos/more")),
+        originals="{in}/few",
     ),
     "report": Case(("report", "out"), (("!copy", "{in}/run", "out"),)),
     "compare": Case(

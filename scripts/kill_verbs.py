@@ -6,12 +6,15 @@ The signals are SIGKILL and SIGTERM to the process, SIGINT and SIGHUP to its gro
 with exit status 0 and the files of an undisturbed run: byte for byte, but for times of day, durations and what
 TensorFlow writes differently each time, which is compared by name; of tables, also the numbers of lines and of blank
 cells. Nothing else may be left, neither in the folder nor among the temporary files. Where TensorFlow is needed, a
-command is killed several times before it is let end (--in_a_row). Prints one line per case; the exit status is 1 if
+command is killed several times before it is let end (--in_a_row). `label` is killed while a client saves changes
+without a pause, and the next client continues. Prints one line per case; the exit status is 1 if
 something differs.
 """
 
 import argparse
+import contextlib
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -21,11 +24,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import label_client  # noqa: E402
 from kill_cases import CASES, HEAVY, make_inputs  # noqa: E402
 
 from tfodhelper import console  # noqa: E402
@@ -65,6 +70,35 @@ class Runner:
         )
         return done.returncode, done.stdout[-500:] + done.stderr[-1500:]
 
+    def run_case(self, case):
+        """Runs the command of a case to its end; returns as `run`."""
+        if case.originals is None:
+            return self.run(case.argv)
+        page = self._open_page(case)
+        with contextlib.suppress(OSError, http.client.HTTPException):  # its exit status says why
+            self._review(page, case)
+        return page.wait(), page.said[-2000:]
+
+    def _open_page(self, case):
+        return label_client.Page(self._argv(case.argv), cwd=self.folder, env=self.environment, start_new_session=True)
+
+    def _review(self, page, case):
+        label_client.review(page, pathlib.Path(case.originals.replace("{in}", str(self.inputs))))
+
+    def kill_case(self, case, number, after_s):
+        """Starts the command of a case and sends it a signal after a while; returns whether that ended it."""
+        if case.originals is None:
+            return self.kill(case.argv, number, after_s)
+        page, is_done = self._open_page(case), False
+        timer = threading.Timer(after_s, _send, (page.process, number))
+        timer.start()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._review(page, case)
+            is_done = True
+        page.wait()
+        timer.cancel()
+        return not is_done
+
     def kill(self, words, number, after_s):
         """Starts a command and sends it a signal after a while; returns whether it ended by that signal."""
         process = subprocess.Popen(
@@ -79,7 +113,7 @@ class Runner:
             process.wait(after_s)
             return False
         except subprocess.TimeoutExpired:
-            (os.killpg if number in TO_GROUP else os.kill)(process.pid, number)
+            _send(process, number)
             return process.wait() != 0  # 0: everything was done, or the signal is ignored
 
     def clear(self):
@@ -97,6 +131,10 @@ class Runner:
                     if not PASSED_OVER.fullmatch(name):
                         content[str(path.relative_to(base.parent))] = _content_of(path, by_name)
         return content
+
+
+def _send(process, number):
+    (os.killpg if number in TO_GROUP else os.kill)(process.pid, number)
 
 
 def _content_of(path, by_name):
@@ -135,7 +173,7 @@ def try_case(runner, case, kills, in_a_row, rng):
             name = list(SIGNALS)[(figures["killed"] + len(signals)) % len(SIGNALS)]
             after_s = rng.uniform(0, seconds)
             earlier = set(os.listdir(runner.temporary))  # of a SIGKILL before, which a process may not live to remove
-            if not runner.kill(case.argv, SIGNALS[name], after_s):
+            if not runner.kill_case(case, SIGNALS[name], after_s):
                 _restore(runner, base)  # it ended by itself: not a kill
                 signals = []
                 continue
@@ -145,7 +183,7 @@ def try_case(runner, case, kills, in_a_row, rng):
                 figures["strays"] += 1
                 figures["problem"] = figures["problem"] or f"SIG{name} leaves {left}"
         figures["killed"] += len(signals)
-        status, said = runner.run(case.argv)
+        status, said = runner.run_case(case)
         _count(figures, ", ".join(signals), status, said, expected, runner.snapshot(case.by_name))
     shutil.rmtree(base)
     return figures | {"seconds": seconds}
@@ -162,7 +200,7 @@ def _run_undisturbed(runner, case, base):
     for _ in range(2):  # the first time, programs and pictures come from the disk
         _restore(runner, base)
         start = time.monotonic()
-        status, said = runner.run(case.argv)
+        status, said = runner.run_case(case)
         seconds = time.monotonic() - start
         if status:
             return None, None, said
@@ -190,7 +228,9 @@ def main():
     parser.add_argument("--work", required=True, type=pathlib.Path, help="folder for all files")
     parser.add_argument("--cases", default=",".join(CASES), help="which ones, separated by commas")
     parser.add_argument("--kills", type=int, default=20, help="per case")
-    parser.add_argument("--in_a_row", type=int, default=4, help="kills before the end, for verbs that need TensorFlow")
+    parser.add_argument(
+        "--in_a_row", type=int, default=4, help="kills before the end, for verbs that need TensorFlow, and for pages"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     for number in TO_GROUP:  # a shell's background job ignores SIGINT, nohup SIGHUP, and so would what we start
@@ -200,7 +240,7 @@ def main():
     make_inputs(runner, names)
     rows, problems = [], []
     for name in names:
-        in_a_row = options.in_a_row if name in HEAVY else 1
+        in_a_row = options.in_a_row if name in HEAVY or CASES[name].originals else 1
         figures = try_case(runner, CASES[name], options.kills, in_a_row, random.Random(f"{options.seed} {name}"))
         row = (name, f"{figures.pop('seconds', 0):.1f}")
         rows.append((*row, *(figures[key] for key in ("killed", "refused", "different", "strays"))))

@@ -138,7 +138,7 @@ def format_weights(xml_path, boxes, verified):
       verified: whether a person has verified the image with these weights.
 
     Returns:
-      str, or None: all boxes count 1, and there is no such file.
+      str, or None, for no file: all boxes count 1.
     """
     weighted = {_key_of(box) for box in boxes if box.is_weighted}
     lines = [_to_line(box) for box in boxes if _key_of(box) in weighted]  # of equal boxes all: they are taken in order
