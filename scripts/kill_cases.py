@@ -164,6 +164,11 @@ CASES = {
         (ACTIVE_INIT,),
         by_name=True,
     ),
+    "active-run-relabel": Case(  # the second round also relabels what the first one adopted; the third one learns it
+        ("active", "run", "--workspace=out", "--rounds=2", "--min_box_worth=0", "--score_threshold=0", "--relabel"),
+        (ACTIVE_INIT,),
+        by_name=True,
+    ),
     "active-predict": Case(
         ("active", "predict", "--workspace=out", "--shard=1/1"),
         (ACTIVE_INIT, ("active", "round", "--workspace=out", "--until=train")),
@@ -172,7 +177,7 @@ CASES = {
 }
 NEEDS_MODEL = {"predict", "check-model", "export", "export-tflite", "train", "eval"}
 NEEDS_MODEL |= {"eval-export", "explain", "report", "compare", "benchmark"}
-HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-run-trial", "active-predict", "active-report"}
+HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-run-trial", "active-run-relabel", "active-predict", "active-report"}
 
 
 def make_inputs(runner, names):

@@ -5,9 +5,7 @@ read does not depend on that.
 """
 
 from tfodhelper import storage
-from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning.options import CONCERNING_UNSEEN, RoundTrainingOptions
-from tfodhelper.active_learning.structures import ADOPTED
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.records import convert
 from tfodhelper.records.options import ConvertOptions
@@ -15,7 +13,7 @@ from tfodhelper.records.options import ConvertOptions
 _READER = "train_input_reader"
 
 
-def share_batches(space, round_, names, folder, training):
+def share_batches(space, round_, names, folder, training, is_control=False):
     """Gives images with boxes that nobody has looked at their share of the batches, by records of their own.
 
     Args:
@@ -24,6 +22,7 @@ def share_batches(space, round_, names, folder, training):
       names: of the images to train on.
       folder: of the training; the records are written next to it.
       training: settings of the training.
+      is_control: whether it does without what nobody has seen of the round before.
 
     Returns:
       (names of the images that are converted with the training, its settings without `adopted_share` and without what
@@ -35,7 +34,7 @@ def share_batches(space, round_, names, folder, training):
     RoundTrainingOptions(**training).check_share()
     training = dict(training)
     share = training.pop("adopted_share", None)
-    unseen = set() if share is None else _unseen_names(space, round_.number)
+    unseen = set() if share is None else _unseen_names(space, round_.number, is_control)
     adopted = [name for name in names if name in unseen]
     if not adopted or len(adopted) == len(names):
         return names, training | (CONCERNING_UNSEEN if share is not None else {}), ()
@@ -62,12 +61,7 @@ def share_batches(space, round_, names, folder, training):
     return own, training, changes
 
 
-def _unseen_names(space, number):
-    """Names of the images that rounds before `number` adopted without anybody looking at their boxes."""
-    return {
-        answer.name
-        for round_ in space.rounds()
-        if round_.number < number and round_.has("merge")
-        for answer in answer_files.read_answers(round_.answers_path)
-        if answer.verdict == ADOPTED and answer.is_unseen
-    }
+def _unseen_names(space, number, is_control):
+    """Names of the images with boxes that nobody has looked at."""
+    standing = (space.standing_in_control if is_control else space.standing_in_training)(number)
+    return {name for name, image in standing.items() if image.is_unseen}

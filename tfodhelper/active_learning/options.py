@@ -103,6 +103,11 @@ class RoundOptions(options.Options):
             OFF: "nothing goes back",
         },
     )
+    relabel: bool = options.option(
+        False,
+        "Each round predicts again those adopted images whose boxes nobody has looked at, and asks the same oracle "
+        "again: new boxes replace the former ones, and images that are refused now go back to the pool.",
+    )
     seed: int = options.seed_option()
 
 

@@ -23,7 +23,7 @@ _DEFAULTS = {each.name: each.default for each in options_of(RoundOptions)}  # ea
 _PHASE_OF = {
     **dict.fromkeys(("training", "retrain", "seed"), "train"),
     "trial": "train",
-    "prediction": "predict",
+    **dict.fromkeys(("prediction", "relabel"), "predict"),
     **dict.fromkeys(("selection", "oracle", "min_box_worth"), "select"),
 }
 

@@ -4,7 +4,7 @@ import gc
 import os
 
 from tfodhelper import console, run_folder, run_layout, run_options, spelling, storage
-from tfodhelper.active_learning import adopted_records, round_settings
+from tfodhelper.active_learning import adopted_records, growing_set, round_settings
 from tfodhelper.active_learning.adoption import trial as trials
 from tfodhelper.active_learning.options import CONTINUE, LAST, OFF
 from tfodhelper.dataset.options import HEADER
@@ -17,7 +17,8 @@ def train(space, round_):
     Whatever was finished before an interruption is not done again.
     """
     round_settings.check_not_moved(space, round_)
-    names = space.training_names(round_.number)
+    names, relabelled = space.training_names(round_.number), space.relabelled(round_.number)
+    growing_set.lay_out(space, relabelled, space.standing_in_training(round_.number))
     _train_on(space, round_, names, round_.training_dir, round_.folder / "train.txt")
     metrics = best_record(round_.training_dir)["metrics"]
     console.say(
@@ -26,15 +27,15 @@ def train(space, round_):
     for key in ("trial", "continues_with"):
         round_.state.pop(key, None)
     on_trial = space.on_trial(round_.number) & set(names)
-    if on_trial and round_.options.trial != OFF:
-        _try(space, round_, names, on_trial)
+    if (on_trial or relabelled) and round_.options.trial != OFF:
+        _try(space, round_, on_trial, relabelled)
 
 
-def _train_on(space, round_, names, folder, train_list):
+def _train_on(space, round_, names, folder, train_list, is_control=False):
     """Trains on images of the set, in a run folder."""
     storage.write_text(train_list, "".join(f"{name}\n" for name in names))
     own_names, training, shares = adopted_records.share_batches(
-        space, round_, names, folder, round_.settings["training"]
+        space, round_, names, folder, round_.settings["training"], is_control
     )
     if own_names != names:
         train_list = train_list.with_name(f"{train_list.stem}_own.txt")
@@ -64,21 +65,33 @@ def _before(space, round_):
     return next((other for other in reversed(space.rounds()) if other.number < round_.number), None)
 
 
-def _try(space, round_, names, on_trial):
-    """Compares the round with a model without the images on trial, and continues with the better one."""
-    earlier = _before(space, round_)
-    without = [name for name in names if name not in on_trial]
-    if round_.options.trial == LAST or _is_same_training(round_, earlier, without):
+def _try(space, round_, on_trial, relabelled):
+    """Compares the round with a model without the images on trial, and continues with the better one.
+
+    The set then shows the boxes of the relabelled images with which it continues.
+    """
+    earlier, standing = _before(space, round_), space.standing_in_control(round_.number)
+    without = space.names_with(standing)
+    is_known = standing == space.standing_in_training(earlier.number)
+    if round_.options.trial == LAST or (is_known and _is_same_training(round_, earlier, without)):
         against, other = trials.LAST, earlier.run_dir
     else:
         against, other = trials.CONTROL, round_.control_dir
-        console.say(f"round {round_.number}: the same training without the images that nobody has looked at")
-        _train_on(space, round_, without, other, round_.folder / "control.txt")
-    trial = _hold(round_, other, against, len(on_trial))
+        console.say(f"round {round_.number}: the same training without {_describe(on_trial, relabelled)}")
+        growing_set.lay_out(space, relabelled, standing)
+        _train_on(space, round_, without, other, round_.folder / "control.txt", is_control=True)
+    trial = _hold(round_, other, against, len(on_trial), len(relabelled))
+    growing_set.lay_out(space, relabelled, standing if trial.lost else space.standing_in_training(round_.number))
     round_.state["trial"] = trials.to_facts(trial)
     if trial.lost:
         round_.state["continues_with"] = os.path.relpath(other, space.folder)
     console.say(trial.to_words(round_.number))
+
+
+def _describe(on_trial, relabelled):
+    """What the second training does without."""
+    kinds = ["the images that nobody has looked at"] if on_trial else []
+    return " and ".join([*kinds, *(["the new boxes of relabelled images"] if relabelled else [])])
 
 
 def _is_same_training(round_, earlier, names):
@@ -90,7 +103,7 @@ def _is_same_training(round_, earlier, names):
     return before == names and all(round_.settings[part] == earlier.settings[part] for part in settings)
 
 
-def _hold(round_, other, against, num_images):
+def _hold(round_, other, against, num_images, num_relabelled):
     """The `trial.Trial` of a round against another run folder.
 
     The figure is that of --best_metric; one of the training set counts as mAP, since the training sets differ.
@@ -100,7 +113,7 @@ def _hold(round_, other, against, num_images):
     record, least = (best_record(folder) for folder in (round_.training_dir, other))
     values = by.value_of(record), by.value_of(least)
     lost = None not in values and by.improves(least, record)
-    return trials.Trial(against, by.metric.removeprefix(best.EVALUATED), *values, lost, num_images)
+    return trials.Trial(against, by.metric.removeprefix(best.EVALUATED), *values, lost, num_images, num_relabelled)
 
 
 def best_record(run):

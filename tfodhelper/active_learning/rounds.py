@@ -1,8 +1,8 @@
 """Rounds of active learning: train, predict the pool, select, ask, merge.
 
 Each phase writes complete files to the round's folder and is then marked as finished in round.json, so that a restart
-after an interruption resumes with the first unfinished phase. What a round adopts follows from its answers.jsonl, which
-is written atomically: no image is adopted twice, and none is lost.
+after an interruption resumes with the first unfinished phase. What a round adopts follows from its answers.jsonl, and
+what it relabels from its relabelled.jsonl, which are written atomically: no image is adopted twice, and none is lost.
 """
 
 import collections
@@ -12,16 +12,14 @@ import time
 
 from tfodhelper import console, errors, events, own_files, spelling, storage
 from tfodhelper.active_learning import answers as answer_files
-from tfodhelper.active_learning import round_settings, round_training
+from tfodhelper.active_learning import growing_set, relabelling, round_settings, round_training
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.adoption import class_worth, law
 from tfodhelper.active_learning.pool import pool_predictor, predictions
 from tfodhelper.active_learning.report import report, reporting
 from tfodhelper.active_learning.selection import select
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
-from tfodhelper.annotations import images as image_files
 from tfodhelper.annotations import label_map as label_maps
-from tfodhelper.dataset import placing
 
 DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
 _AP_50 = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
@@ -177,14 +175,14 @@ def _predict(space, round_):
     )
     if report.num_unreadable:
         _say_unreadable(round_, report.num_unreadable)
+    relabelling.predict(space, round_)
 
 
 def _take_back(space, round_):
     """Removes the links and XML files of images that went back to the pool; may be repeated."""
     if round_.has_lost:
         for name in space.on_trial(round_.number) - set(space.labelled_names(round_.number)):
-            for path in (space.set_dir / name, (space.set_dir / name).with_suffix(".xml")):
-                path.unlink(missing_ok=True)
+            growing_set.remove(space.set_dir, name)
 
 
 def _say_unreadable(round_, count):
@@ -224,6 +222,7 @@ def predict_share(folder, shard):
         shard=shard,
         **round_.settings["prediction"],
     )
+    relabelling.predict(space, round_, shard)
 
 
 def _select(space, round_):
@@ -273,40 +272,49 @@ def _ask(space, round_, oracle, finish_review):
         console.say(line)
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask
-    answered = [_checked(answer, label_map) for answer in ask(_questions(space, round_, selection), round_.folder)]
-    answered = _apply_law(space, round_, oracle, answered)
+    again = relabelling.find_names(space, round_, oracle.name)
+    questions = itertools.chain(_questions(space, round_, selection), relabelling.questions(space, round_, again))
+    everything = [_checked(answer, label_map) for answer in ask(questions, round_.folder)]
+    everything, held = _apply_law(space, round_, oracle, everything, again)
+    answered = [answer for answer in everything if answer.name not in again]
     counts = collections.Counter(answer.verdict for answer in answered)
     reasons = collections.Counter(answer.reason for answer in answered if answer.verdict != ADOPTED)
     parts = [f"{counts[verdict]} {verdict}" for verdict in (ADOPTED, REFUSED, WAITING) if counts[verdict]]
     console.say(f"{oracle.name}: " + (", ".join(parts) or "no questions"))
     for reason, count in reasons.most_common():
         console.say(f"  {count} x {reason}")
-    if counts[WAITING] and not finish_review:
+    if any(answer.verdict == WAITING for answer in everything) and not finish_review:
         round_.state["next_steps"] = list(getattr(oracle, "next_steps", lambda folder: ())(round_.folder))
         return False
     round_.state.pop("next_steps", None)
     if counts[WAITING]:
         waiting = spelling.count(counts[WAITING], "image returns", "images return")
         console.say(f"{waiting} to the pool; later edits of their drafts are ignored")
+    relabelling.keep_answers(round_, again, [answer for answer in everything if answer.name in again], held)
     answer_files.write_answers(round_.answers_path, answered)
     return True
 
 
-def _apply_law(space, round_, oracle, answered):
-    """The answers without those whose boxes nobody has seen and are not worth adopting; says what boxes are worth."""
+def _apply_law(space, round_, oracle, answered, again):
+    """Refuses answers whose boxes nobody has seen and are not worth adopting; says what boxes are worth.
+
+    Returns:
+      (answers, names of the images of such answers): also of those in `again`, which are not in the pool.
+    """
     unseen = collections.Counter(name for answer in answered for name in {n for n, _ in law.scored_boxes(answer)})
     for key in ("worth", "held_back"):
         round_.state.pop(key, None)  # of an earlier attempt, with other settings
     if not unseen:
-        return answered
+        return answered, set()
     least = round_.options.min_box_worth
     worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"])
     answered, held = law.hold_back(answered, worths, least, workspaces.count_labelled(round_.run_dir))
-    law.write_confirmed(round_.folder, held, {image.name: image.path for image in space.pool()} if held else {})
-    round_.state.update({"worth": class_worth.to_facts(worths, least), "held_back": len(held)})
+    in_pool = [each for each in held if each.name not in again]
+    law.write_confirmed(round_.folder, in_pool, {image.name: image.path for image in space.pool()} if in_pool else {})
+    round_.state.update({"worth": class_worth.to_facts(worths, least), "held_back": len(in_pool)})
     for line in reporting.describe_worth(round_.state, unseen):
         console.say(line)
-    return answered
+    return answered, {each.name for each in held}
 
 
 def _checked(answer, label_map):
@@ -344,20 +352,15 @@ def _merge(space, round_):
     for answer in answered:
         if answer.verdict == ADOPTED:
             try:
-                _add_to_set(space.set_dir / answer.name, pool[answer.name].path, answer.annotation)
+                growing_set.add(space.set_dir, answer.name, pool[answer.name].path, answer.annotation)
             except errors.AnnotationError as error:
                 console.warn(str(error))
                 lost[answer.name] = Answer(answer.name, REFUSED, reason="the image can no longer be read")
     if lost:  # otherwise the next round would rely on them
         answer_files.write_answers(round_.answers_path, [lost.get(answer.name, answer) for answer in answered])
     num_adopted = sum(answer.verdict == ADOPTED for answer in answered) - len(lost)
-    console.say(f"round {round_.number}: {spelling.count(num_adopted, 'image')} adopted")
-
-
-def _add_to_set(target, path, annotation):
-    """Links an image into the set and writes its XML; raises AnnotationError when it cannot be read."""
-    mode = image_files.inspect_image(image_files.read_image(path), path).mode
-    if not target.is_symlink():
-        target.unlink(missing_ok=True)  # a copy may have been interrupted
-        placing.place_image(path, target, placing.LINK)
-    placing.write_annotation(target.with_suffix(".xml"), target, annotation, 1 if mode == "L" else 3)
+    num_relabelled, num_returned = relabelling.merge(space, round_)
+    parts = [f"{spelling.count(num_adopted, 'image')} adopted"]
+    parts += [f"{num_relabelled} relabelled"] if num_relabelled else []
+    parts += [f"{num_returned} back in the pool"] if num_returned else []
+    console.say(f"round {round_.number}: {', '.join(parts)}")

@@ -8,7 +8,8 @@
     pool.csv           the images of the pool, with their known classes
     pool_refused.csv   images that were kept out of the pool, and why
     lineage.csv        where each adopted image came from
-    rounds/001/        one folder per round
+    rounds/001/        one folder per round; the oracle's answers are in answers.jsonl and, with --relabel, in
+                       relabelled.jsonl
 
 Every file is written atomically. What belongs to a round is in its folder alone, so that the state of the workspace
 follows from the finished rounds.
@@ -19,6 +20,7 @@ import pathlib
 
 from tfodhelper import errors, run_layout, sheets, state_files, storage
 from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning import standing as standings
 from tfodhelper.active_learning.adoption import class_worth, trial
 from tfodhelper.active_learning.options import PARTS, PHASES, RoundOptions
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
@@ -34,6 +36,7 @@ REFUSED_HEADER = ("path", "reason")
 LINEAGE_HEADER = (
     *("name", "path", "round", "model", "oracle", "boxes", "best_score"),
     *(field.name for field in dataclasses.fields(Edits)),
+    "relabelled",
 )
 _FIX = "restore the file from a copy"
 _WORKSPACE_FORM = state_files.StateForm(
@@ -55,7 +58,7 @@ _SETTINGS_FORM = state_files.StateForm(
     {"training": dict, "retrain": str, "prediction": dict, "selection": dict, "oracle": dict, "seed": int},
     _FIX,
 )
-_WHOLE = ("retrain", "min_box_worth", "trial")
+_WHOLE = ("retrain", "min_box_worth", "trial", "relabel")
 _BETWEEN = "|"  # separates classes, as in the study's lists
 
 
@@ -114,7 +117,7 @@ class Round:
 
     @property
     def has_lost(self):
-        """Whether it lost its trial, so that images adopted in the round before went back to the pool."""
+        """Whether it lost its trial, so that what the round before did unseen was undone; see `standing`."""
         return self.state.get("trial", {}).get("lost", False)
 
     @property
@@ -129,8 +132,18 @@ class Round:
 
     @property
     def answers_path(self):
-        """Path of the oracle's answers."""
+        """Path of the oracle's answers about images of the pool."""
         return self.folder / "answers.jsonl"
+
+    @property
+    def relabelled_path(self):
+        """Path of the oracle's answers about images that were adopted before; only with --relabel."""
+        return self.folder / "relabelled.jsonl"
+
+    @property
+    def adopted_predictions_dir(self):
+        """Folder of the model's predictions for images that were adopted before; only with --relabel."""
+        return self.folder / "adopted_predictions"
 
     def has(self, phase):
         """Whether a phase is finished."""
@@ -239,37 +252,47 @@ class Workspace:
         for row in sheets.read_csv(self.folder / "pool.csv", POOL_HEADER):
             yield PoolImage(row["name"], row["path"], split_classes(row["classes"]))
 
+    def standing(self, before=None, tried_before=None):
+        """What stands of the answers of finished rounds; see `standing.find`."""
+        return standings.find(self.rounds(), before, tried_before)
+
     def adopted(self, before=None, tried_before=None):
         """The images adopted in finished rounds, without those that went back to the pool.
 
         Args:
-          before: number of a round; only those adopted before it.
-          tried_before: number of a round; only trials of rounds before it count.
+          before, tried_before: see `standing.find`.
 
         Returns:
           {name: number of the round}.
         """
-        rounds = self.rounds()
-        lost = {
-            round_.number - 1
-            for round_ in rounds
-            if round_.has_lost and (tried_before is None or round_.number < tried_before)
-        }
-        adopted = {}
-        for round_ in rounds:
-            if round_.has("merge") and (before is None or round_.number < before):
-                for answer in answer_files.read_answers(round_.answers_path):
-                    if answer.verdict == ADOPTED and not (answer.is_unseen and round_.number in lost):
-                        adopted[answer.name] = round_.number
-        return adopted
+        return {name: image.adopted for name, image in self.standing(before, tried_before).items()}
+
+    def standing_in_training(self, number):
+        """What stands when round `number` is trained."""
+        return self.standing(number, tried_before=number)
+
+    def standing_in_control(self, number):
+        """What stands when the same training is done without what nobody has seen of the round before."""
+        return standings.find(self.rounds(), number, tried_before=number, undone=(number - 1,))
 
     def on_trial(self, number):
         """Names of the images with boxes that nobody has seen that round `number` is the first to learn from."""
-        before = next((round_ for round_ in self.rounds() if round_.number == number - 1), None)
-        if before is None or not before.has("merge"):
-            return set()
-        answered = answer_files.read_answers(before.answers_path)
+        before = self._merged_before(number)
+        answered = answer_files.read_answers(before.answers_path) if before else ()
         return {answer.name for answer in answered if answer.verdict == ADOPTED and answer.is_unseen}
+
+    def relabelled(self, number):
+        """Names of the images whose boxes were replaced or refused unseen after earlier rounds learned from them.
+
+        Round `number` is the first one that learns from this.
+        """
+        before = self._merged_before(number)
+        answered = standings.read_relabelled(before) if before else ()
+        return {answer.name for answer in answered if standings.is_on_trial(answer)}
+
+    def _merged_before(self, number):
+        """The round before round `number`, if it has adopted its images; otherwise None."""
+        return next((each for each in self.rounds() if each.number == number - 1 and each.has("merge")), None)
 
     def open_pool(self, before=None):
         """Yields the `PoolImage`s that were not adopted before a round, or went back after its training."""
@@ -278,31 +301,37 @@ class Workspace:
 
     def training_names(self, number):
         """Names of the images that round `number` trains on: the initial ones and those adopted before."""
-        return [*(name for name, _ in self.labelled()), *sorted(self.adopted(number, tried_before=number))]
+        return self.names_with(self.standing_in_training(number))
+
+    def names_with(self, adopted):
+        """Names of the initial images, and of adopted ones, in the order in which trainings list them."""
+        return [*(name for name, _ in self.labelled()), *sorted(adopted)]
 
     def labelled_names(self, number):
         """Those of `training_names` that did not go back to the pool after the training of that round."""
-        return [*(name for name, _ in self.labelled()), *sorted(self.adopted(number, tried_before=number + 1))]
+        return self.names_with(self.standing(number, tried_before=number + 1))
 
     def write_lineage(self):
         """Rewrites lineage.csv from all finished rounds."""
         paths = {image.name: image.path for image in self.pool()}
-        rows, adopted = [], self.adopted()
-        for round_ in self.rounds():
-            if round_.has("merge"):
-                answered = answer_files.read_answers(round_.answers_path)
-                kept = (answer for answer in answered if adopted.get(answer.name) == round_.number)
-                rows += [_lineage(answer, round_, paths) for answer in kept if answer.verdict == ADOPTED]
+        standing = self.standing()
+        rows = [
+            _lineage(answer, round_, standing[answer.name], paths)
+            for answer, round_ in standings.read(self.rounds(), standing)
+        ]
+        rows.sort(key=lambda row: row[LINEAGE_HEADER.index("round")])
         sheets.write_csv(self.folder / "lineage.csv", LINEAGE_HEADER, rows)
 
 
-def _lineage(answer, round_, paths):
+def _lineage(answer, round_, standing, paths):
     scores = [score for score in answer.scores if score is not None]
     edits = dataclasses.astuple(answer.edits) if answer.edits else ("",) * len(dataclasses.fields(Edits))
     best = f"{max(scores):.4f}" if scores else ""
     model = round_.model_dir.relative_to(round_.folder.parent.parent).as_posix()
     boxes = len(answer.annotation.boxes)
-    return (answer.name, paths[answer.name], round_.number, model, round_.state["oracle"], boxes, best, *edits)
+    relabelled = round_.number if standing.is_relabelled else ""
+    origin = (answer.name, paths[answer.name], standing.adopted, model, round_.state["oracle"])
+    return (*origin, boxes, best, *edits, relabelled)
 
 
 def count_labelled(training):

@@ -11,7 +11,7 @@ from tfodhelper import spelling
 
 CONTROL, LAST = "control", "last"  # with what a round was compared: a second training, or the last round's model
 
-_PLURAL = "images with boxes that nobody has seen"
+_UNSEEN = ("image with boxes that nobody has seen", "images with boxes that nobody has seen")
 SHAPE = {
     "against": str,
     "metric": str,
@@ -32,7 +32,8 @@ class Trial:
       value: of the round's model; None if it could not be measured.
       other: of the model that it was compared with.
       lost: whether the round lost.
-      images: number of images on trial.
+      images: number of adopted images on trial.
+      relabelled: number of images that were adopted before, and whose new boxes, or whose removal, are on trial.
     """
 
     against: str
@@ -41,19 +42,30 @@ class Trial:
     other: float | None
     lost: bool
     images: int
+    relabelled: int = 0
 
     def to_words(self, number):
         """One line on round `number`."""
         other = {CONTROL: "the same training without them", LAST: "the model of the last round"}[self.against]
-        images = spelling.count(self.images, "image with boxes that nobody has seen", _PLURAL)
+        kinds = [spelling.count(self.images, *_UNSEEN)] if self.images or not self.relabelled else []
+        kinds += [spelling.count(self.relabelled, "relabelled image")] if self.relabelled else []
+        images = " and ".join(kinds)
         figures = f"{self.metric} {_figure(self.value)}, {other} {_figure(self.other)}"
         if self.lost:
-            outcome = "lost; they go back to the pool, and the round continues with the other model"
+            outcome = f"lost; {self._returns()}, and the round continues with the other model"
         elif self.value is None or self.other is None:
             outcome = "could not be compared; they stay"
         else:
             outcome = "they stay"
         return f"round {number} learned from {images}: {figures}; {outcome}"
+
+    def _returns(self):
+        """What goes back after a loss."""
+        if not self.relabelled:
+            return "they go back to the pool"
+        if not self.images:
+            return "they get their former boxes back"
+        return "the new ones go back to the pool, the relabelled ones get their former boxes back"
 
 
 def _figure(value):
@@ -61,10 +73,11 @@ def _figure(value):
 
 
 def to_facts(trial):
-    """Plain values for round.json."""
-    return dataclasses.asdict(trial)
+    """Plain values for round.json; without "relabelled" where no image was."""
+    facts = dataclasses.asdict(trial)
+    return facts if trial.relabelled else {name: value for name, value in facts.items() if name != "relabelled"}
 
 
 def from_facts(facts):
     """The inverse of `to_facts`."""
-    return Trial(**{field.name: facts[field.name] for field in dataclasses.fields(Trial)})
+    return Trial(**{name: facts[name] for name in SHAPE}, relabelled=facts.get("relabelled", 0))

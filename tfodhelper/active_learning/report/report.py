@@ -27,7 +27,8 @@ class Report:
       folder: the report's folder.
       page: index.html.
       text: all tables as the console shows them; tables.txt holds the same.
-      csv_files: al_curve.csv, classes.csv, times.csv, reasons.csv, worth.csv, trials.csv.
+      csv_files: al_curve.csv, classes.csv, times.csv, reasons.csv, worth.csv, trials.csv and,
+        if a round has relabelled images, relabelled.csv.
       plots: {name: path of a PNG file}.
       tensorboard: folder of the curves.
     """

@@ -13,20 +13,24 @@ def say_status(folder):
     """Prints the numbers of images, the rounds, and what comes next."""
     space = workspaces.Workspace(folder)
     rounds = space.rounds()
-    adopted = space.adopted()
+    adopted = space.standing()
+    relabelled = collections.Counter(image.boxes for image in adopted.values() if image.is_relabelled)
     num_pool = sum(1 for _ in space.pool())
     rows = [
         ("labelled at the start", len(space.labelled())),
         ("adopted since", len(adopted)),
+        *([("of these relabelled", relabelled.total())] if relabelled else []),
         ("validation", len(space.validation())),
         ("left in the pool", num_pool - len(adopted)),
     ]
     console.say(console.format_table(("images", "number"), rows, numbers=(1,)))
     console.say("")
-    counts = collections.Counter(adopted.values())
-    rows = [(round_.number, _state_of(round_), counts[round_.number]) for round_ in rounds]
+    counts = collections.Counter(image.adopted for image in adopted.values())
+    rows = [(each.number, _state_of(each), counts[each.number], relabelled[each.number]) for each in rounds]
     if rows:
-        console.say(console.format_table(("round", "state", "adopted"), rows, numbers=(0, 2)))
+        columns = 4 if relabelled else 3
+        header = ("round", "state", "adopted", "boxes of adopted images")[:columns]
+        console.say(console.format_table(header, [row[:columns] for row in rows], numbers=range(columns)))
     else:
         console.say("no round has begun yet")
     _say_law(rounds)

@@ -11,6 +11,7 @@ import pathlib
 
 from tfodhelper import errors, limits, run_layout, sheets
 from tfodhelper.active_learning import answers as answer_files
+from tfodhelper.active_learning import standing as standings
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.adoption import class_worth
 from tfodhelper.active_learning.adoption import trial as trials
@@ -84,6 +85,7 @@ class RoundFacts:
       least_worth: the share of right boxes that was required, or None.
       held_back: number of images that were confirmed and not adopted.
       trial: `adoption.trial.Trial`, or None.
+      relabelled: `Relabelled`, or None: it asked about no image again.
     """
 
     number: int
@@ -110,6 +112,22 @@ class RoundFacts:
     least_worth: float | None = None
     held_back: int = 0
     trial: trials.Trial | None = None
+    relabelled: "Relabelled | None" = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Relabelled:
+    """What a round changed in images that were adopted before, unless the next one lost its trial.
+
+    Attributes:
+      renewed: number of images with new boxes.
+      returned: number of images that went back to the pool.
+      change: `SetCounts` of the set afterwards minus those before; may be negative.
+    """
+
+    renewed: int
+    returned: int
+    change: SetCounts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +182,7 @@ def read_rounds(workspace_dir):
     """
     space = workspace.Workspace(workspace_dir)
     names = ClassNames(label_maps.read_label_map(space.label_map))
-    return [_read_round(round_, names) for round_ in space.rounds()]
+    return [_read_round(space, round_, names) for round_ in space.rounds()]
 
 
 def stages(rounds):
@@ -175,16 +193,18 @@ def stages(rounds):
 
     Returns:
       list of `Stage`s: what each round learned from, and finally what the next one will learn from, if the last round
-      adopted images that no round has learned from yet.
+      adopted or relabelled images from which no round has learned yet.
     """
     trained = [facts for facts in rounds if facts.train is not None]
     result = [Stage(f"round {facts.number}", facts.train) for facts in trained]
-    if trained and trained[-1].is_merged and trained[-1].adopted.images:
-        result.append(Stage(NEXT, trained[-1].train + trained[-1].adopted))
+    last = trained[-1] if trained else None
+    if last is not None and last.is_merged and (last.adopted.images or last.relabelled):
+        counts = last.train + last.adopted
+        result.append(Stage(NEXT, counts + last.relabelled.change if last.relabelled else counts))
     return result
 
 
-def _read_round(round_, names):
+def _read_round(space, round_, names):
     run = run_layout.read_state(round_.training_dir) or {}
     is_trained = round_.has("train") or bool(run.get("finished"))
     evaluations = _read_evaluations(round_.training_dir)
@@ -206,6 +226,7 @@ def _read_round(round_, names):
         selection=selection,
         num_chosen=num_chosen,
         is_merged=round_.has("merge"),
+        relabelled=_read_relabelled(space, round_, names),
         **_read_answers(round_, names),
         **_read_law(round_.state),
     )
@@ -328,3 +349,22 @@ def _read_answers(round_, names):
         "num_timed": len(seconds),
         "adopted": adopted,
     }
+
+
+def _read_relabelled(space, round_, names):
+    changes = {answer.name: answer for answer in standings.read_relabelled(round_)}
+    if not changes:
+        return None
+    standing = space.standing(round_.number)
+    former = {name: image for name, image in standing.items() if name in changes}
+    images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
+    signs = [(-1, answer) for answer, _ in standings.read(space.rounds(), former)]
+    signs += [(1, answer) for answer in changes.values() if answer.verdict == ADOPTED]
+    for sign, answer in signs:
+        for name, count in collections.Counter(names.find(box.name) for box in answer.annotation.boxes).items():
+            boxes_of_class[name] += sign * count
+            images_of_class[name] += sign
+    renewed = sum(sign > 0 for sign, _ in signs)
+    returned = len(changes) - renewed
+    boxes = sum(count for name, count in boxes_of_class.items() if name is not None)
+    return Relabelled(renewed, returned, names.counts(-returned, boxes, images_of_class, boxes_of_class))

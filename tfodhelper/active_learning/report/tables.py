@@ -41,6 +41,7 @@ def make_tables(rounds, names):
         _shares,
         _train_and_validate,
         _precision,
+        law_tables.show_relabelled,
         law_tables.show_trials,
         law_tables.show_worth,
         _reasons,
