@@ -177,7 +177,15 @@ CASES = {
 }
 NEEDS_MODEL = {"predict", "check-model", "export", "export-tflite", "train", "eval"}
 NEEDS_MODEL |= {"eval-export", "explain", "report", "compare", "benchmark"}
-HEAVY = NEEDS_MODEL | {"run", "active-round", "active-run", "active-run-trial", "active-run-relabel", "active-predict", "active-report"}
+HEAVY = NEEDS_MODEL | {
+    "run",
+    "active-round",
+    "active-run",
+    "active-run-trial",
+    "active-run-relabel",
+    "active-predict",
+    "active-report",
+}
 
 
 def make_inputs(runner, names):

@@ -10,31 +10,23 @@ import collections
 
 from tfodhelper import console, errors, spelling
 from tfodhelper.active_learning import answers, growing_set, standing
-from tfodhelper.active_learning.pool import pool_predictor, predictions
+from tfodhelper.active_learning.pool import predictions
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Question
 
 
-def predict(space, round_, shard=(1, 1)):
-    """Predicts the images with boxes that nobody has looked at, if the round relabels; finished parts are kept.
+def find_unseen(space, round_):
+    """The images to be predicted: those with boxes that nobody has looked at, if the round relabels.
 
     Args:
       space: the `Workspace`.
       round_: the `Round`, trained.
-      shard: see `pool_predictor.predict_pool`.
+
+    Returns:
+      {name: `standing.Standing`}.
     """
-    unseen = _find_unseen(space, round_) if round_.options.relabel else {}
-    if not unseen:
-        return
-    report = pool_predictor.predict_pool(
-        lambda: (image for image in space.pool() if image.name in unseen),
-        round_.model_dir,
-        round_.adopted_predictions_dir,
-        shard=shard,
-        **round_.settings["prediction"],
-    )
-    if report.num_unreadable:
-        images = spelling.count(report.num_unreadable, "adopted image cannot", "adopted images cannot")
-        console.warn(f"{images} be read and will not be relabelled")
+    if not round_.options.relabel:
+        return {}
+    return {name: image for name, image in space.standing(round_.number).items() if image.is_unseen}
 
 
 def find_names(space, round_, oracle_name):
@@ -48,20 +40,13 @@ def find_names(space, round_, oracle_name):
     Returns:
       Set of names.
     """
-    if not round_.options.relabel:
-        return set()
-    unseen = _find_unseen(space, round_)
+    unseen = find_unseen(space, round_)
     oracle_of = {each.number: each.state.get("oracle") for each in space.rounds() if each.has("merge")}
     names = {name for name, image in unseen.items() if oracle_of[image.boxes] == oracle_name}
     if len(names) < len(unseen):
         kept = spelling.count(len(unseen) - len(names), "adopted image keeps its", "adopted images keep their")
         console.say(f"{kept} boxes: they are not those of the oracle {oracle_name}")
     return names
-
-
-def _find_unseen(space, round_):
-    standing_ = space.standing(round_.number)
-    return {name: image for name, image in standing_.items() if image.is_unseen}
 
 
 def questions(space, round_, names):

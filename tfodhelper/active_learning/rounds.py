@@ -175,7 +175,24 @@ def _predict(space, round_):
     )
     if report.num_unreadable:
         _say_unreadable(round_, report.num_unreadable)
-    relabelling.predict(space, round_)
+    _predict_adopted(space, round_)
+
+
+def _predict_adopted(space, round_, shard=(1, 1)):
+    """Predicts the images that are relabelled, apart from the pool."""
+    unseen = relabelling.find_unseen(space, round_)
+    if not unseen:
+        return
+    report = pool_predictor.predict_pool(
+        lambda: (image for image in space.pool() if image.name in unseen),
+        round_.model_dir,
+        round_.adopted_predictions_dir,
+        shard=shard,
+        **round_.settings["prediction"],
+    )
+    if report.num_unreadable:
+        images = spelling.count(report.num_unreadable, "adopted image cannot", "adopted images cannot")
+        console.warn(f"{images} be read and will not be relabelled")
 
 
 def _take_back(space, round_):
@@ -222,7 +239,7 @@ def predict_share(folder, shard):
         shard=shard,
         **round_.settings["prediction"],
     )
-    relabelling.predict(space, round_, shard)
+    _predict_adopted(space, round_, shard)
 
 
 def _select(space, round_):

@@ -10,7 +10,7 @@ asks for the rest again; --finish_review continues without them, and they stay i
 
 Boxes that nobody has looked at are only adopted where enough boxes of their class are right on the validation images
 (--min_box_worth). The next round trains with and without them; if the detector is worse with them, their images go back
-to the pool (--trial). With --relabel, later models draw such boxes anew, as long as the same oracle confirms them.
+to the pool (--trial). With --relabel, each later model draws such boxes again, if the same oracle confirms them.
 
 The workspace keeps the settings of its rounds: a flag that is left out means what is stored there, not its default. One
 that is given holds for this round and all later ones; what the round has already been done with cannot change any more.
