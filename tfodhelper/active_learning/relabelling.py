@@ -58,10 +58,11 @@ def questions(space, round_, names):
         yield Question(next(image for image in images if image.name == prediction.name), prediction)
 
 
-def keep_answers(round_, names, answered, held):
+def keep_answers(space, round_, names, answered, held):
     """Writes the answers that change something to relabelled.jsonl, and says what they are.
 
     Args:
+      space: the `Workspace`.
       round_: the `Round`.
       names: of the images that were asked about again.
       answered: their `Answer`s, in the form in which they are adopted.
@@ -70,7 +71,9 @@ def keep_answers(round_, names, answered, held):
     if not names:
         round_.relabelled_path.unlink(missing_ok=True)  # of an earlier attempt, with other settings
         return
-    changes = [each for each in answered if each.verdict in (ADOPTED, REFUSED) and each.name not in held]
+    decided = [each for each in answered if each.verdict in (ADOPTED, REFUSED) and each.name not in held]
+    unchanged = _find_unchanged(space, round_, decided)
+    changes = [each for each in decided if each.name not in unchanged]
     counts = answers.write_answers(round_.relabelled_path, changes)
     parts = [f"{spelling.count(counts[ADOPTED], 'adopted image gets', 'adopted images get')} new boxes"]
     kept = len(names) - len(changes)
@@ -83,6 +86,17 @@ def keep_answers(round_, names, answered, held):
     reasons = collections.Counter(each.reason for each in changes if each.verdict == REFUSED)
     for reason, count in reasons.most_common():
         console.say(f"  {count} x {reason}")
+
+
+def _find_unchanged(space, round_, decided):
+    """Names of the images that got the boxes again that they have, unseen: there is nothing to try out."""
+    by_name = {each.name: each for each in decided if each.is_unseen}
+    former = {name: image for name, image in space.standing(round_.number).items() if name in by_name}
+    return {
+        answer.name
+        for answer, _ in standing.read(space.rounds(), former)
+        if answer.annotation.boxes == by_name[answer.name].annotation.boxes
+    }
 
 
 def merge(space, round_):

@@ -307,7 +307,7 @@ def _ask(space, round_, oracle, finish_review):
     if counts[WAITING]:
         waiting = spelling.count(counts[WAITING], "image returns", "images return")
         console.say(f"{waiting} to the pool; later edits of their drafts are ignored")
-    relabelling.keep_answers(round_, again, [answer for answer in everything if answer.name in again], held)
+    relabelling.keep_answers(space, round_, again, [answer for answer in everything if answer.name in again], held)
     answer_files.write_answers(round_.answers_path, answered)
     return True
 
