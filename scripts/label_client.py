@@ -2,7 +2,7 @@
 
 Every image is worked on in steps, each of which is saved: a box is drawn, moved, renamed, one becomes an ignored region
 and is moved, and at last the image is accepted. What is done to an image depends on the image alone and not on what
-there already, so a page that was killed at any moment and started again ends with the same files.
+exists already, so a page that was killed at any moment and started again ends with the same files.
 """
 
 import json

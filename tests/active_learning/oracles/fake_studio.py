@@ -74,7 +74,7 @@ class FakeStudio:
                 self.patched.append(self.config)
             return 200, {"id": 3, "title": "t", "label_config": self.config}
         if path == "/api/tasks/":
-            return 200, self._list(int(query["page"][0]), int(query["page_size"][0]))
+            return 200, self._list(int(query["page"][0]), int(query["page_size"][0]), query.get("include", [None])[0])
         if parts[:2] == ["api", "tasks"] and method == "DELETE":
             return (204, None) if self.tasks.pop(int(parts[2]), None) else (404, {})
         if parts[3:] == ["file-uploads"]:
@@ -86,7 +86,8 @@ class FakeStudio:
             return 200, [self.tasks[int(id_)] for id_ in query["ids[]"] if int(id_) in self.tasks]
         return 404, {"detail": "Not found."}
 
-    def _list(self, page, size):
+    def _list(self, page, size, include):
+        """Tasks without annotations; only the fields in `include` (names with commas between), if it is not None."""
         listed = [
             {key: value for key, value in task.items() if key not in ("annotations", "predictions")}
             | {
@@ -95,6 +96,8 @@ class FakeStudio:
             }
             for task in sorted(self.tasks.values(), key=lambda task: task["id"])
         ]
+        if include is not None:
+            listed = [{key: task[key] for key in include.split(",") if key in task} for task in listed]
         return {"total": len(listed), "tasks": listed[(page - 1) * size : page * size]}
 
     def _upload(self, data, kind):

@@ -18,7 +18,11 @@ KEY = "tfodhelper"  # in the data of a task
 _TRIES = 6
 _PAGE = 500
 _IDS = 100  # in one address
-_TASKS = 100  # in one request
+_TASKS = 250  # in one request, each of which has its own cost
+_COUNTS = ("total_annotations", "cancelled_annotations")
+_WANTED = ",".join(
+    ("id", "data", *_COUNTS)
+)  # of a listed task: a server that leaves out the rest is five times as fast
 _FILES, _FILE_BYTES = 25, 32 << 20  # in one request
 _MOST_CONFIG_CHARACTERS = 4 << 20
 
@@ -126,7 +130,7 @@ class StudioProject:
         listed, answered, page = {}, set(), 1
         while True:
             query = {"project": self._number, "page": page, "page_size": _PAGE, "resolve_uri": "false"}
-            value = self._server.get("/api/tasks/", **query)
+            value = self._server.get("/api/tasks/", **query, include=_WANTED)
             tasks = value.get("tasks") if isinstance(value, dict) else value
             if not isinstance(tasks, list):
                 raise errors.ServerError(f"{self._server.address}/api/tasks/: does not list tasks")
@@ -134,7 +138,7 @@ class StudioProject:
                 key, number = self._key_of(task)
                 if key is not None:
                     listed.setdefault(key, []).append(number)
-                    counts = [task.get(name) for name in ("total_annotations", "cancelled_annotations")]
+                    counts = [task.get(name) for name in _COUNTS]
                     if any(count != 0 for count in counts):  # also where an old server does not count
                         answered.add(number)
             total = value.get("total") if isinstance(value, dict) else None
