@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper.models import keras_keys, normalization
+from tfodhelper.ops import small_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Convolution(tf_keras.layers.Layer):
         elif self._dilation > 1:
             outputs = tf.nn.convolution(inputs, kernel, padding=padding, dilations=self._dilation)
         else:
-            outputs = tf.nn.conv2d(inputs, kernel, strides, padding)
+            outputs = small_maps.convolve(inputs, kernel, strides, padding)
         # Not tf.nn.bias_add: its gradient would be fused with that of the kernel, which is several times slower on CPUs
         # for wide maps of few channels. The addition runs inside the convolution either way.
         outputs = outputs if bias is None else add_to_channels(outputs, tf.cast(bias, arithmetic))
