@@ -9,7 +9,7 @@ _MOST_CLASSES = 20  # lines of single classes in one picture; the table has all
 _MOST_CELLS = 40  # classes up to which a confusion matrix is readable
 _CELL_TEXT = 16  # classes up to which its cells have numbers
 _BINS = 40
-_CURVES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+_CURVES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def _numbers(values):
