@@ -225,6 +225,8 @@ LAYERS = {
         {"lxml", "numpy", "PIL"},
     ),
     "active_learning.report.newest_sheet": ({"active_learning", "prediction", "tensorflow_setup"}, set()),
+    "active_learning.pool.views": ({"tiling"}, {"numpy"}),
+    "active_learning.pool.view_predictor": ({"active_learning.pool", "prediction"}, {"numpy"}),
     "active_learning.pool.pool_predictor": (
         {"active_learning.structures", "active_learning.pool", "annotations", "prediction"},
         {"numpy", "tensorflow"},
@@ -254,7 +256,7 @@ APART = {
     *("prediction.predictor", "prediction.reading", "prediction.servable", "prediction.single_thread"),
     *("prediction.model_safety", "prediction.tflite_servable", "prediction.tiled_predictor"),
     *("active_learning.pool.pool_predictor", "active_learning.pool.ray_pool", "active_learning.rounds"),
-    "active_learning.round_training",
+    *("active_learning.round_training", "active_learning.pool.view_predictor"),
     *("cli.probe", "render.evaluation_plots", "render.figures"),
 }
 

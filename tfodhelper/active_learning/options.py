@@ -4,6 +4,7 @@ import dataclasses
 
 from tfodhelper import errors, options
 from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
+from tfodhelper.active_learning.pool import views as view_choices
 from tfodhelper.active_learning.selection.rules import ChoiceOptions, SelectOptions
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import SetOptions, parse_part
@@ -67,6 +68,15 @@ class PoolOptions(options.Options):
         flag="predict_score_threshold",
         least=0,
         most=1,
+    )
+    views: str = options.option(
+        view_choices.PLAIN,
+        "How an image is seen when the pool is predicted.",
+        choices={
+            view_choices.PLAIN: "as it is",
+            view_choices.FUSED: "as it is, mirrored, smaller and larger; the boxes are fused, and how far they differ "
+            "says how doubtful their places are. Takes some eight times as long",
+        },
     )
 
 
@@ -225,4 +235,5 @@ class FlatOptions(ChoiceOptions, RoundOptions, RoundTrainingOptions, GrowingSetO
     budget: int | None = options.like(SelectOptions, "budget", None)
     predict_batch_size: int = options.like(PoolOptions, "batch_size", PoolOptions.batch_size)
     predict_score_threshold: float = options.like(PoolOptions, "score_threshold", PoolOptions.score_threshold)
+    views: str = options.like(PoolOptions, "views", PoolOptions.views)
     oracle_options: dict[str, object] = dataclasses.field(default_factory=dict)

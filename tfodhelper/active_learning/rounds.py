@@ -15,10 +15,11 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import growing_set, relabelling, round_settings, round_training
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.adoption import class_worth, law
-from tfodhelper.active_learning.pool import pool_predictor, predictions
+from tfodhelper.active_learning.options import PoolOptions
+from tfodhelper.active_learning.pool import pool_predictor, predictions, views
 from tfodhelper.active_learning.report import report, reporting
 from tfodhelper.active_learning.selection import select
-from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, Question
+from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, PoolImage, Question
 from tfodhelper.annotations import label_map as label_maps
 
 DONE, WAITS, EMPTY = "done", "waits", "empty"  # how a call ends: finished, a person is asked, the pool is used up
@@ -270,11 +271,10 @@ def _labelled_features(space, round_):
     """Features of the training images, for rules that avoid images like the labelled ones."""
     import numpy as np
 
-    from tfodhelper.active_learning.structures import PoolImage
-
     folder = round_.folder / "labelled_predictions"
     images = [PoolImage(name, str(space.set_dir / name)) for name in space.labelled_names(round_.number)]
-    pool_predictor.predict_pool(images, round_.model_dir, folder, **round_.settings["prediction"])
+    options = round_.settings["prediction"] | {"views": views.PLAIN}  # whose features are those of the image
+    pool_predictor.predict_pool(images, round_.model_dir, folder, **options)
     features = [p.features for p in predictions.read_predictions(folder) if p.features is not None]
     return np.stack(features) if features else None
 
@@ -285,8 +285,10 @@ def _ask(space, round_, oracle, finish_review):
     label_map = label_maps.read_label_map(space.label_map)
     oracle = oracle or round_settings.build_oracle(settings, label_map)
     round_.state["oracle"] = oracle.name
-    for line in law.find_zones(round_.evaluation_dir, oracle, round_.settings["prediction"]):
-        console.say(line)
+    if getattr(oracle, "needs_zones", False):
+        seen = _see_validation(space, round_)
+        for line in law.find_zones(round_.evaluation_dir, oracle, round_.settings["prediction"], seen):
+            console.say(line)
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask
     again = relabelling.find_names(space, round_, oracle.name)
@@ -312,6 +314,16 @@ def _ask(space, round_, oracle, finish_review):
     return True
 
 
+def _see_validation(space, round_):
+    """Predicts the validation images as the pool; None if it has one view, in which the evaluation has seen them."""
+    options = round_.settings["prediction"]
+    if PoolOptions(**options).views == views.PLAIN:
+        return None
+    images = [PoolImage(name, str(space.set_dir / name)) for name in space.validation()]
+    pool_predictor.predict_pool(images, round_.model_dir, round_.validation_predictions_dir, **options)
+    return round_.validation_predictions_dir
+
+
 def _apply_law(space, round_, oracle, answered, again):
     """Refuses answers whose boxes nobody has seen and are not worth adopting; says what boxes are worth.
 
@@ -324,7 +336,8 @@ def _apply_law(space, round_, oracle, answered, again):
     if not unseen:
         return answered, set()
     least = round_.options.min_box_worth
-    worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"])
+    seen = _see_validation(space, round_)
+    worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"], seen)
     answered, held = law.hold_back(answered, worths, least, workspaces.count_labelled(round_.run_dir))
     in_pool = [each for each in held if each.name not in again]
     law.write_confirmed(round_.folder, in_pool, {image.name: image.path for image in space.pool()} if in_pool else {})

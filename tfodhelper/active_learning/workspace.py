@@ -131,6 +131,11 @@ class Round:
         return self.folder / "predictions"
 
     @property
+    def validation_predictions_dir(self):
+        """Folder of its predictions for the validation images, where it sees the pool in several views."""
+        return self.folder / "validation_predictions"
+
+    @property
     def answers_path(self):
         """Path of the oracle's answers about images of the pool."""
         return self.folder / "answers.jsonl"

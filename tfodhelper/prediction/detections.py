@@ -6,7 +6,8 @@ A JSON line:
       {"class": "dog", "id": 18, "score": 0.92, "box": {"xmin": 12.5, "ymin": 30.0, "xmax": 200.0, "ymax": 410.25}}]}
 
 Boxes are in pixels of the stored image, as in LabelImg XML. A detection of a model with masks also has "mask": COCO's
-compressed run-length code, {"size": [height, width], "counts": "..."}, as large as the stored image.
+compressed run-length code, {"size": [height, width], "counts": "..."}, as large as the stored image. A detection on
+which several views of the image agree also has "doubt": how far they differ about its place.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from tfodhelper.annotations import mask_files, structures
 from tfodhelper.annotations import masks as annotated_masks
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")  # in the order of LabelImg
-_PIXEL_DIGITS, _SCORE_DIGITS = 3, 6
+_PIXEL_DIGITS, _SCORE_DIGITS, _DOUBT_DIGITS = 3, 6, 6
 
 
 class Detection(NamedTuple):
@@ -34,6 +35,8 @@ class Detection(NamedTuple):
       score: 0..1, or None for a labelled object that was not found by a model.
       ymin, xmin, ymax, xmax: pixels of the stored image, continuous.
       mask: its pixels as a run-length code (`mask.to_array()` gives them), or None where the model has no masks.
+      doubt: how far several views of the image differ about its place: the mean deviation of its sides over half of
+        height plus width; None where it was not seen in several views, or in one of them alone.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Detection(NamedTuple):
     ymax: float
     xmax: float
     mask: annotated_masks.Mask | None = None
+    doubt: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +140,7 @@ def to_json(image_detections):
                 "score": None if detection.score is None else round(float(detection.score), _SCORE_DIGITS),
                 "box": {side: round(float(getattr(detection, side)), _PIXEL_DIGITS) for side in _SIDES},
                 **({} if detection.mask is None else {"mask": mask_files.to_json(detection.mask)}),
+                **({} if detection.doubt is None else {"doubt": round(float(detection.doubt), _DOUBT_DIGITS)}),
             }
             for detection in image_detections.detections
         ],
@@ -164,6 +169,7 @@ def from_json(value):
                 score=None if entry["score"] is None else _finite(entry["score"]),
                 **{side: _finite(entry["box"][side]) for side in _SIDES},
                 mask=_to_mask(entry.get("mask")),
+                doubt=None if entry.get("doubt") is None else _finite(entry["doubt"]),
             )
             for entry in value["detections"]
         ),

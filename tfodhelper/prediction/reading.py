@@ -3,7 +3,10 @@
 An image in memory, uint8 [height, width, 3], may take the place of a path.
 """
 
+import collections
+import concurrent.futures
 import contextlib
+import itertools
 import os
 
 import numpy as np
@@ -12,6 +15,8 @@ import tensorflow as tf
 from tfodhelper import errors, jpeg_dct
 from tfodhelper.annotations import images as image_files
 from tfodhelper.prediction import single_thread
+
+_IMAGES_AHEAD = 1  # that are decoded while the model works on earlier ones
 
 
 def name_of(path):
@@ -79,6 +84,34 @@ def read_pixels(path, dct=jpeg_dct.ACCURATE):
             return tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         raise errors.PredictionError(f"{path}: the image cannot be decoded", received=error.message) from error
+
+
+def read_ahead(paths, dct=jpeg_dct.ACCURATE):
+    """Reads whole images in a thread, one ahead, for predictions that cut them up.
+
+    Args:
+      paths: as for `read_image`; taken as needed.
+      dct: how JPEGs are decoded, a key of `jpeg_dct.CHOICES`.
+
+    Yields:
+      (path, uint8 [height, width, 3], None), or (path, None, why it cannot be read), in order.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        paths = iter(paths)
+        running = collections.deque(
+            pool.submit(_read_whole, path, dct) for path in itertools.islice(paths, 1 + _IMAGES_AHEAD)
+        )
+        while running:
+            done = running.popleft().result()
+            running.extend(pool.submit(_read_whole, path, dct) for path in itertools.islice(paths, 1))
+            yield done
+
+
+def _read_whole(path, dct):
+    try:
+        return path, np.asarray(read_pixels(path, dct)), None
+    except errors.PredictionError as error:
+        return path, None, str(error)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,13 @@
 """Runs a model on the tiles of pictures, and merges what it finds there."""
 
 import collections
-import concurrent.futures
 import itertools
 
 import numpy as np
 
-from tfodhelper import console, errors
+from tfodhelper import console
 from tfodhelper.prediction import detections, predictor, reading
 from tfodhelper.tiling import merging
-
-_IMAGES_AHEAD = 1  # that are decoded while the model works on earlier ones
 
 
 def load(saved_model_dir, label_map=None, *, tiling=None, **more):
@@ -53,7 +50,7 @@ class TiledPredictor(predictor.StreamPredictor):
 
     def _cut(self, paths, waiting):
         """Yields the tiles of pictures as they are needed, and lists the pictures in `waiting`."""
-        for path, image, problem in self._read_ahead(paths):
+        for path, image, problem in reading.read_ahead(paths, self.dct):
             if problem is not None:
                 waiting.append((predictor.Outcome(path, problem=problem), ()))
                 continue
@@ -61,24 +58,6 @@ class TiledPredictor(predictor.StreamPredictor):
             waiting.append(((path, image), windows))
             for ymin, xmin, ymax, xmax in windows:
                 yield image[ymin:ymax, xmin:xmax]
-
-    def _read_ahead(self, paths):
-        """Yields (path, image, None), or (path, None, why it cannot be read), decoded in a thread."""
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            paths = iter(paths)
-            running = collections.deque(
-                pool.submit(self._read_whole, path) for path in itertools.islice(paths, 1 + _IMAGES_AHEAD)
-            )
-            while running:
-                done = running.popleft().result()
-                running.extend(pool.submit(self._read_whole, path) for path in itertools.islice(paths, 1))
-                yield done
-
-    def _read_whole(self, path):
-        try:
-            return path, np.asarray(reading.read_pixels(path, self.dct)), None
-        except errors.PredictionError as error:
-            return path, None, str(error)
 
     def _merge(self, picture, windows, outcomes, max_detections, keep_images):
         """The `Outcome` of a picture from those of its tiles."""

@@ -35,15 +35,33 @@ class Proposed:
     is_adopted: np.ndarray
 
 
-def measure(images, proposed):
-    """Holds boxes against the ground truth.
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Boxes that were compared with the ground truth. D boxes, N objects.
+
+    Attributes:
+      is_counted: bool [D], those that are right or wrong.
+      is_right, is_close: bool [D], those that overlap their object by at least 0.5, and 0.75.
+      objects: bool [N], those in images that would be adopted.
+      missed: bool [N], those of them without a box.
+    """
+
+    is_counted: np.ndarray
+    is_right: np.ndarray
+    is_close: np.ndarray
+    objects: np.ndarray
+    missed: np.ndarray
+
+
+def judge(images, proposed):
+    """Holds boxes against the ground truth, one by one.
 
     Args:
       images: `metrics.detection_set.DetectionSet`, whose own detections do not matter.
       proposed: `Proposed`.
 
     Returns:
-      list of `class_worth.ClassWorth`, in the order of the label map.
+      `Judged`.
     """
     counts = np.bincount(proposed.image, minlength=images.num_images)
     only = dataclasses.replace(
@@ -57,15 +75,38 @@ def measure(images, proposed):
     hits = np.flatnonzero(matches.hits)
     iou = np.zeros(len(only.det_class))
     iou[hits] = box_geometry.iou_of_pairs(only.det_boxes[hits], only.gt_boxes[matches.gt_of_det[hits]])
-    is_close = matches.hits & (iou >= CLOSE)
-    counted = ~matches.is_ignored
-    bins = np.clip((only.det_scores * class_worth.NUM_BINS).astype(int), 0, class_worth.NUM_BINS - 1)
     objects = matches.counts & proposed.is_adopted[only.gt_image]
-    missed = objects & (matches.det_of_gt == overlaps.NOTHING)
+    return Judged(
+        is_counted=~matches.is_ignored,
+        is_right=np.asarray(matches.hits, bool),
+        is_close=matches.hits & (iou >= CLOSE),
+        objects=objects,
+        missed=objects & (matches.det_of_gt == overlaps.NOTHING),
+    )
+
+
+def to_bins(scores):
+    """Which tenth of the scores each one is in; int [D]."""
+    return np.clip((np.asarray(scores) * class_worth.NUM_BINS).astype(int), 0, class_worth.NUM_BINS - 1)
+
+
+def measure(images, proposed):
+    """Holds boxes against the ground truth.
+
+    Args:
+      images, proposed: see `judge`.
+
+    Returns:
+      list of `class_worth.ClassWorth`, in the order of the label map.
+    """
+    judged, bins = judge(images, proposed), to_bins(proposed.scores)
+    counted = judged.is_counted
     table = np.zeros([images.num_classes, class_worth.NUM_BINS, 3], int)
-    for column, chosen in enumerate((counted, counted & matches.hits, counted & is_close)):
-        np.add.at(table[:, :, column], (only.det_class[chosen], bins[chosen]), 1)
-    of_class = [np.bincount(only.gt_class[chosen], minlength=images.num_classes) for chosen in (objects, missed)]
+    for column, chosen in enumerate((counted, counted & judged.is_right, counted & judged.is_close)):
+        np.add.at(table[:, :, column], (proposed.classes[chosen], bins[chosen]), 1)
+    of_class = [
+        np.bincount(images.gt_class[chosen], minlength=images.num_classes) for chosen in (judged.objects, judged.missed)
+    ]
     return [
         class_worth.ClassWorth(
             name,

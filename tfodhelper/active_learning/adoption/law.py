@@ -8,10 +8,9 @@ a person's work on them would bring.
 import dataclasses
 
 from tfodhelper import sheets, storage
-from tfodhelper.active_learning.adoption import box_worth, class_worth, rehearsal
+from tfodhelper.active_learning.adoption import box_worth, class_worth, rehearsal, validation
 from tfodhelper.active_learning.options import PoolOptions
 from tfodhelper.active_learning.structures import REFUSED, Answer
-from tfodhelper.metrics import detection_file
 
 CONFIRMED_HEADER = ("name", "path", "classes", "boxes", "best_score", "expected_mends", "gain")
 REASONS = {
@@ -41,7 +40,7 @@ class HeldBack:
     gain: float
 
 
-def measure(evaluation_dir, oracle, answers, prediction):
+def measure(evaluation_dir, oracle, answers, prediction, predictions_dir=None):
     """What the boxes of a round's model are worth on the validation images.
 
     Args:
@@ -49,6 +48,7 @@ def measure(evaluation_dir, oracle, answers, prediction):
       oracle: who answered; one that `can_rehearse` is asked about the validation images.
       answers: of the round.
       prediction: settings of the prediction of the pool.
+      predictions_dir: of the validation images, where the pool is seen in several views; see `validation.read`.
 
     Returns:
       list of `class_worth.ClassWorth`, in the order of the label map.
@@ -56,7 +56,7 @@ def measure(evaluation_dir, oracle, answers, prediction):
     Raises:
       PredictionError: the detections of the evaluation cannot be read.
     """
-    images = detection_file.read_detections(evaluation_dir)
+    images = validation.read(evaluation_dir, predictions_dir)
     if getattr(oracle, "can_rehearse", False):
         proposed = rehearsal.rehearse(oracle, images, PoolOptions(**prediction).score_threshold)
     else:
@@ -67,18 +67,18 @@ def measure(evaluation_dir, oracle, answers, prediction):
     return box_worth.measure(images, proposed)
 
 
-def find_zones(evaluation_dir, oracle, prediction):
+def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
     """Tells an oracle that `needs_zones` those of a round's model, by the validation images.
 
     Args:
-      evaluation_dir, oracle, prediction: see `measure`.
+      evaluation_dir, oracle, prediction, predictions_dir: see `measure`.
 
     Returns:
       Lines on the zones of each class; none for other oracles.
     """
     if not getattr(oracle, "needs_zones", False):
         return []
-    images = detection_file.read_detections(evaluation_dir)
+    images = validation.read(evaluation_dir, predictions_dir)
     oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold)
     return [zone.to_words(name) for name, zone in oracle.zones.items()]
 

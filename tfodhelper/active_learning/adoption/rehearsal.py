@@ -1,6 +1,8 @@
 """What would be adopted if the validation images, whose objects are known, were images of the pool."""
 
 import dataclasses
+import itertools
+import math
 
 import numpy as np
 
@@ -36,23 +38,28 @@ def find_zones(oracle, images, score_threshold):
     """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
 
     Args:
-      oracle: has `find_candidates(question)`, which returns [(box, score)].
+      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)].
       images, score_threshold: see `rehearse`.
 
     Returns:
       {class: `oracles.zones.Zone`}, of all classes of the label map.
     """
-    questions = _questions(images, score_threshold)
-    proposed = _collect(images, [(i, True, oracle.find_candidates(question)) for i, question in enumerate(questions)])
+    adopted, doubts = [], []
+    for index, question in enumerate(_questions(images, score_threshold)):
+        pairs = oracle.find_candidates(question)
+        adopted.append((index, True, [(box, detection.score) for box, detection in pairs]))
+        doubts += [np.inf if detection.doubt is None else detection.doubt for _, detection in pairs]
+    proposed, doubts = _collect(images, adopted), np.array(doubts, np.float64)
+    judged = box_worth.judge(images, proposed)
+    scores = box_worth.to_bins(proposed.scores) / class_worth.NUM_BINS
     zone_of = {}
-    for worth in box_worth.measure(images, proposed):
-        boxes = [
-            (number / class_worth.NUM_BINS, rank < right, rank < close)
-            for number, (count, right, close) in enumerate(worth.by_score)
-            for rank in range(count)
-        ]
-        columns = zip(*boxes) if boxes else ((), (), ())
-        zone_of[worth.name] = zones.find_zone(*columns, worth.objects)
+    for row, name in enumerate(images.names):
+        own = np.flatnonzero((proposed.classes == row) & judged.is_counted)
+        zone_of[name] = zones.find_zone(
+            *(column[own] for column in (scores, judged.is_right, judged.is_close)),
+            int((judged.objects & (images.gt_class == row)).sum()),
+            doubts[own] if _doubts(images) is not None else None,
+        )
     return zone_of
 
 
@@ -82,11 +89,14 @@ def _questions(images, score_threshold):
     for index, name in enumerate(images.image_names):
         gt, det = images.of_image(index)
         height, width = (int(side) for side in images.image_sizes[index])
+        columns = images.det_class[det], images.det_scores[det], images.det_boxes[det]
+        doubts = _doubts(images)[det].tolist() if _doubts(images) is not None else itertools.repeat(math.nan)
         detections = [
-            Detection(images.names[row], int(images.class_ids[row]), score, *box)
-            for row, score, box in zip(
-                images.det_class[det].tolist(), images.det_scores[det].tolist(), images.det_boxes[det].tolist()
+            Detection(
+                *(images.names[row], int(images.class_ids[row]), score, *box),
+                doubt=None if math.isnan(doubt) else doubt,
             )
+            for row, score, box, doubt in zip(*(column.tolist() for column in columns), doubts)
             if score >= score_threshold
         ]
         detections.sort(key=lambda detection: -detection.score)
@@ -94,6 +104,11 @@ def _questions(images, score_threshold):
         shown = tuple(sorted({images.names[row] for row in images.gt_class[gt].tolist()}))
         predicted = ImageDetections(name, width, height, tuple(detections))
         yield Question(PoolImage(name, name, shown), Prediction(name, predicted, unknown, unknown))
+
+
+def _doubts(images):
+    """float64 [D] doubts of the detections, nan where only one view has found one; None of a single view."""
+    return getattr(images, "det_doubts", None)
 
 
 def _collect(images, adopted):

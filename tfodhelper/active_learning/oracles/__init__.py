@@ -13,8 +13,8 @@ It may have
 * `take_answers(questions, folder)`, which is called instead of `ask` when nobody is to be waited for;
 * `can_rehearse`, true if its answers follow from the questions alone: then it is also asked about the validation
   images, without a folder, to learn what its answers are worth (`adoption.law`);
-* `needs_zones`, true if it weighs boxes by zones of the score: then it has `find_candidates(question)`, [(box, score)],
-  and its `zones` are set before it is asked (`adoption.rehearsal.find_zones`).
+* `needs_zones`, true if it weighs boxes by zones of the score: then it has `find_candidates(question)`, [(box,
+  `Detection`)], and its `zones` are set before it is asked (`adoption.rehearsal.find_zones`).
 
 `build.build_oracle` builds those that are included; `build.OPTIONS` lists what can be set.
 """

@@ -21,6 +21,11 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
     Returns:
       List of (`annotations.structures.Box` in whole pixels of the stored image, score), best first.
     """
+    return [(box, detection.score) for box, detection in choose(predicted, score_threshold, max_overlap, names)]
+
+
+def choose(predicted, score_threshold, max_overlap, names=None):
+    """Like `choose_boxes`, but returns pairs of the box and its detection."""
     wanted = [
         detection
         for detection in predicted.detections
@@ -34,6 +39,6 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
         box_corners = box_geometry.corners_of([box])
         if len(chosen) and box_geometry.pairwise_iou(box_corners, corners).max() > max_overlap:
             continue
-        chosen.append((box, detection.score))
+        chosen.append((box, detection))
         corners = np.concatenate([corners, box_corners])
     return chosen

@@ -112,16 +112,21 @@ class ImageLabelOracle:
         return self._choose(predicted, wanted & found_names)
 
     def find_candidates(self, question):
-        """[(box, score)] of the boxes that would be weighed in zones, those of the image's classes, best first."""
-        return self._choose_boxes(question.prediction.found, set(question.image.classes or ()))
+        """[(box, `Detection`)] of what would be weighed in zones: boxes of the image's classes, best first."""
+        return self._choose_detections(question.prediction.found, set(question.image.classes or ()))
 
     def _choose_boxes(self, predicted, names):
-        return detections_to_boxes.choose_boxes(predicted, self._box_score, self._options.max_overlap, names)
+        return [(box, detection.score) for box, detection in self._choose_detections(predicted, names)]
+
+    def _choose_detections(self, predicted, names):
+        return detections_to_boxes.choose(predicted, self._box_score, self._options.max_overlap, names)
 
     def _choose_in_zones(self, predicted, wanted):
         unknown = zones.Zone()
-        pairs = self._choose_boxes(predicted, wanted)
-        boxes = [(self.zones.get(box.name, unknown).weigh(box, score), score) for box, score in pairs]
+        boxes = [
+            (self.zones.get(box.name, unknown).weigh(box, detection.score, detection.doubt), detection.score)
+            for box, detection in self._choose_detections(predicted, wanted)
+        ]
         objects = {box.name for box, _ in boxes if box.weight > 0}
         is_complete = objects == wanted if self._options.several_classes == COMPLETE else bool(objects)
         return (boxes, AGREES) if is_complete else (None, NOT_SURE)

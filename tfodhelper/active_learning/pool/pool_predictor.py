@@ -16,7 +16,8 @@ import time
 import numpy as np
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning.pool import predictions
+from tfodhelper.active_learning.pool import predictions, view_predictor
+from tfodhelper.active_learning.pool import views as view_choices
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor, saved_models
@@ -56,6 +57,17 @@ class ScoreLayout:
     is_softmax: bool
     num_background_columns: int
 
+    def complete(self, multiclass_scores):
+        """Scores of all columns that are means over views, in which some found nothing: float [n, C], or None.
+
+        Where a row is a distribution, what is missing to 1 is the background's.
+        """
+        if multiclass_scores is None or not self.is_softmax:
+            return multiclass_scores
+        values = np.array(multiclass_scores, np.float64)
+        values[:, 0] += 1.0 - values.sum(axis=1)
+        return values
+
     def measure(self, scores, multiclass_scores):
         """Measures how uncertain a model is about its detections.
 
@@ -93,6 +105,7 @@ class PoolModel:
       max_detections: maximum number of detections per image.
       is_for_many: whether there will be so many images that a few more seconds of preparation pay off.
       trust_model: as for `prediction.servable.Servable`.
+      views: how it sees each image, one of `views.CHOICES`.
     """
 
     def __init__(
@@ -104,8 +117,11 @@ class PoolModel:
         max_detections=100,
         is_for_many=False,
         trust_model=False,
+        views=view_choices.PLAIN,
     ):
-        self._predictor = predictor.StreamPredictor(saved_model_dir, is_for_many=is_for_many, trust_model=trust_model)
+        self._is_fused = views == view_choices.FUSED
+        kind = view_predictor.ViewPredictor if self._is_fused else predictor.StreamPredictor
+        self._predictor = kind(saved_model_dir, is_for_many=is_for_many, trust_model=trust_model)
         self._layout = find_layout(self._predictor)
         self._options = {
             "batch_size": batch_size,
@@ -138,7 +154,8 @@ class PoolModel:
 
     def _to_prediction(self, name, outcome):
         scores = [detection.score for detection in outcome.found.detections]
-        margins, entropies = self._layout.measure(scores, outcome.multiclass_scores)
+        columns = self._layout.complete(outcome.multiclass_scores) if self._is_fused else outcome.multiclass_scores
+        margins, entropies = self._layout.measure(scores, columns)
         return Prediction(
             name=name,
             found=outcome.found,
@@ -158,6 +175,7 @@ def predict_pool(
     shard=(1, 1),
     part_size=256,
     max_detections=100,
+    views=view_choices.PLAIN,
 ):
     """Predicts the missing parts of a pool, or of one of its shards.
 
@@ -171,6 +189,7 @@ def predict_pool(
       shard: (number from 1, count): part k is predicted by the shard whose number is k modulo count, plus 1.
       part_size: images per part.
       max_detections: maximum number of detections per image.
+      views: how the model sees each image, one of `views.CHOICES`.
 
     Returns:
       `PoolReport`.
@@ -185,7 +204,7 @@ def predict_pool(
     open_images = images if callable(images) else lambda: images
     num_images, images_sha256 = predictions.digest_names(open_images())
     plan = predictions.Plan(
-        num_images, part_size, images_sha256, _digest_model(saved_model_dir), score_threshold, max_detections
+        num_images, part_size, images_sha256, _digest_model(saved_model_dir), score_threshold, max_detections, views
     )
     predictions.keep_plan(folder, plan)
     with _hold_shard(folder, shard):
@@ -197,6 +216,7 @@ def predict_pool(
                 batch_size=batch_size,
                 score_threshold=score_threshold,
                 max_detections=max_detections,
+                views=views,
                 is_for_many=sum(_size_parts(plan, own).values()) >= _MANY,
             )
             start = time.monotonic()

@@ -9,7 +9,8 @@ FOLDER/
   .shards/1-of-2/               which process predicts which share of the parts
 ```
 The lines of a part are written last: a part whose `.jsonl` exists is complete. A line has the form of
-`prediction.detections`, with the image's name, and a margin and an entropy for each detection.
+`prediction.detections`, with the image's name, and a margin and an entropy for each detection. Plans of earlier
+versions do not name the views; there was the plain one.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfodhelper import errors, limits, spelling, state_files, storage
+from tfodhelper.active_learning.pool import views
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
@@ -32,7 +34,7 @@ PLAN = "plan.json"
 _MAX_PARTS = 100_000  # each of which is looked for; of a hundred images, ten million images
 _SHARDS = ".shards"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
-_ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}}'
+_ROW = '{"class": %s, "id": %d, "score": %.6f, "box": {"xmin": %.3f, "ymin": %.3f, "xmax": %.3f, "ymax": %.3f}%s}'
 _FIX = "remove the files of this part and predict the pool again; only this part is repeated"
 _PLAN_FORM = state_files.StateForm(
     content="a plan of predictions",
@@ -53,6 +55,7 @@ class Plan:
       model_sha256: digest of the SavedModel and its label map.
       score_threshold: detections with a lower score are left out.
       max_detections: maximum number of detections per image.
+      views: how the model sees each image, a key of `views.CHOICES`.
     """
 
     num_images: int
@@ -61,6 +64,7 @@ class Plan:
     model_sha256: str
     score_threshold: float
     max_detections: int
+    views: str = views.PLAIN
 
     @property
     def num_parts(self):
@@ -264,6 +268,7 @@ def to_line(prediction):
             detection.ymin,
             detection.xmax,
             detection.ymax,
+            "" if detection.doubt is None else f', "doubt": {detection.doubt:.6f}',
         )
     rows = ", ".join([_ROW] * len(predicted.detections)) % tuple(values)
     margins, entropies = (
@@ -385,10 +390,7 @@ def _read_features(path):
 
 
 def _damaged(path, reason):
-    return errors.PredictionError(
-        f"{path}: is damaged ({reason})",
-        fix=_FIX,
-    )
+    return errors.PredictionError(f"{path}: is damaged ({reason})", fix=_FIX)
 
 
 def _path(folder, number, ending):
