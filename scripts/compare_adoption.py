@@ -11,8 +11,10 @@ steps on what it has adopted:
 
     A  nothing is adopted               B  the best box of an image, as a round does it without the law
     C  all boxes, in zones              E  as C, half of a batch adopted, strong augmentation and a ramp for that half
-    F  the true boxes of the pool       L  the defaults of a round, with the law
+    D  as C, from fused views           F  the true boxes of the pool
+    L  the defaults of a round, with the law
 
+The teacher predicts the pool once more for D.
 Each --flag is passed to `active init`; --retrain=scratch lets all arms start where the teacher started. The same
 command resumes an interrupted comparison. results.csv has the figure of each arm, set and seed, and summary.csv their
 means and the recovered share (X - A) / (F - A), with the spread over the seeds, where F is better than A.
@@ -38,10 +40,12 @@ ARMS = {
     "A": (("--score_threshold=1", ALL_CLASSES), (NO_TRIAL,)),
     "B": ((ALL_CLASSES,), (NO_TRIAL,)),
     "C": (IN_ZONES, (NO_TRIAL,)),
+    "D": ((*IN_ZONES, "--views=fused"), (NO_TRIAL,)),
     "E": (IN_ZONES, SHARED),
     "F": (("--oracle=simulated", "--truth_dir={truth}", ALL_CLASSES), (NO_TRIAL,)),
     "L": ((), ()),
 }
+SEES_OTHERWISE = ("D",)  # arms whose pool has to be predicted in another way than the teacher's
 _EVALUATE = """
 import json, sys, tfodhelper
 measured = tfodhelper.evaluate(saved_model_dir=sys.argv[1], data_dir=sys.argv[2])
@@ -136,6 +140,8 @@ def run_arm(exercise, arm, seed, arguments):
         copy = exercise / f".{arm}"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(teacher, copy, symlinks=True)
+        if arm in SEES_OTHERWISE:
+            forget_predictions(copy)
         copy.rename(space)
     values = {"ramp": arguments.ramp_steps, "truth": exercise / "truth"}
     asking, training = ([flag.format(**values) for flag in flags] for flags in ARMS[arm])
@@ -147,6 +153,16 @@ def run_arm(exercise, arm, seed, arguments):
     part.write_text(json.dumps(figures))
     part.rename(result)
     return figures
+
+
+def forget_predictions(space):
+    """Takes the prediction of the pool out of the one round of a workspace."""
+    from tfodhelper.active_learning import workspace
+
+    (round_,) = workspace.Workspace(space).rounds()
+    shutil.rmtree(round_.predictions_dir)
+    del round_.state["phases"]["predict"]
+    round_.save()
 
 
 def count_adopted(space):

@@ -6,8 +6,10 @@ import pathlib
 
 import pytest
 
+from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.scan.picture_set import save_pair
 from tests.shared_data import REPOSITORY
+from tfodhelper.active_learning.pool import predictions
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Box
 
@@ -62,3 +64,14 @@ def test_the_exercise_hides_boxes_and_keeps_classes(script, tmp_path):
     script.make_exercise(tmp_path / "set", other, 6, seed=2)
     assert {path.name for path in (other / "test").glob("*.jpg")} == names["test"]
     assert {path.name for path in (other / "labelled").glob("*.jpg")} != names["labelled"]
+
+
+def test_an_arm_that_sees_otherwise_predicts_again(script, tmp_path):
+    assert tuple(arm for arm, (asking, _) in script.ARMS.items() if "--views=fused" in asking) == script.SEES_OTHERWISE
+    space = disk.start(tmp_path / "w", ["cat"])
+    round_ = space.begin_round(1, disk.SETTINGS)
+    predictions.keep_plan(round_.predictions_dir, predictions.Plan(0, 1, "", "", 0.05, 100))
+    disk.finish(round_, train=1.0, predict=2.0)
+    script.forget_predictions(space.folder)
+    (again,) = space.rounds()
+    assert again.has("train") and again.next_phase == "predict" and not again.predictions_dir.exists()

@@ -29,7 +29,7 @@ def test_with_an_option_of_every_part():
         *("--model=ssd_mobilenet_v1", "--fine_tune_checkpoint=none", "--num_steps=9", "--batch_size=3"),
         *("--set", "train_config.batch_size=4", "--set", "eval_config.batch_size=2", "--cache_dir=c"),
         *("--sampling=balanced", "--retrain=scratch", "--rule=margin", "--budget=5", "--budget_unit=boxes"),
-        *("--predict_batch_size=2", "--predict_score_threshold=0.25"),
+        *("--predict_batch_size=2", "--predict_score_threshold=0.25", "--views=fused"),
         *("--oracle=labelimg", "--review_dir=r", "--score_threshold=0.4"),
     )
     chosen = FlatOptions(
@@ -52,6 +52,7 @@ def test_with_an_option_of_every_part():
         budget_unit="boxes",
         predict_batch_size=2,
         predict_score_threshold=0.25,
+        views="fused",
         oracle="labelimg",
         oracle_options={"review_dir": "r", "score_threshold": 0.4},
     )

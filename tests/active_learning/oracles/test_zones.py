@@ -60,3 +60,53 @@ def test_weights():
         "cat: objects from a score of 0.60 on, from 0.80 on with their place; ignored regions below"
     )
     assert "never close enough" in Zone(0.6).to_words("cat")
+
+
+def test_doubt_keeps_boxes_whose_corners_are_not_learned():
+    # The worst are doubtful: of all 50 boxes, 38 are close; of those with a doubt of up to 0.03, 38 of 40.
+    scores, right = [0.9] * 50, [1] * 50
+    close = [1] * 38 + [0] * 12
+    doubts = [0.03] * 38 + [0.02] * 2 + [0.05] * 9 + [math.inf]
+    zone = find_zone(scores, right, close, 50, doubts)
+    assert zone == Zone(0.9, 0.9, 0.03)
+    assert find_zone(scores, right, close, 50) == Zone(0.9)  # without doubts: of none
+    weighed = [zone.weigh(BOX, 0.95, doubt).location_weight for doubt in (0.0, 0.03, 0.031, None)]
+    assert weighed == [1, 1, 0, 0] and zone.weigh(BOX, 0.95, 0.04).weight == 0.95
+    assert zone.weigh(BOX, 0.5, 0.0).weight == 0
+    assert zone.to_words("cat") == (
+        "cat: objects from a score of 0.90 on, from 0.90 on with their place where the views differ by at most 0.03; "
+        "ignored regions below"
+    )
+
+
+def test_score_and_doubt_together_leave_most_close_boxes():
+    # Above 0.8 all 20 are close; from 0.5 on 20 more are, where the doubt is low, and 20 are not.
+    scores = [0.8] * 20 + [0.5] * 40
+    close = [1] * 40 + [0] * 20
+    doubts = [0.08] * 20 + [0.01] * 20 + [0.06] * 20
+    # 20 are close either way: the lower doubt.
+    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.01)
+    doubts = [0.05] * 20 + [0.01] * 20 + [0.06] * 20
+    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.05)
+
+
+def test_a_doubt_that_tells_nothing_is_not_asked():
+    scores, close = [0.9] * 20 + [0.4] * 20, [1] * 20 + [0] * 20
+    doubts = [math.inf] * 20 + [0.01] * 20  # only one view has found the good ones
+    zone = find_zone(scores, close, close, 20, doubts)
+    assert zone == Zone(0.9, 0.9, math.inf)
+    assert zone.weigh(BOX, 0.9).location_weight == 1
+
+
+def test_few_boxes_do_not_prove_a_doubt():
+    # Wilson's lower end is 0.80 for 11 of 11 boxes, and below for 10 of 10.
+    for number, expected in ((10, Zone(0.9)), (11, Zone(0.9, 0.9, 0.02))):
+        zone = find_zone([0.9] * number, [1] * number, [1] * number, number, [0.015] * number)
+        assert zone == expected
+    assert find_zone([], [], [], 3, []) == Zone()
+
+
+def test_corners_are_learned_of_objects_alone_whatever_their_doubt():
+    scores, right = [0.9] * 12 + [0.2] * 12, [1] * 12 + [0] * 12
+    zone = find_zone(scores, right, right, 12, [0.01] * 24)
+    assert zone == Zone(0.9, 0.9, 0.01)

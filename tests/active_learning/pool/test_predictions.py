@@ -49,13 +49,35 @@ def test_what_is_written_comes_back_in_order(tmp_path):
 def test_a_line_has_the_form_of_other_predictions():
     boxes = (
         detections.Detection('a "cat"\n', 1, 0.1234567, 1.0, 2.00049, 3.5, 400.0),
-        detections.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0),
+        detections.Detection("ñandú", 2, 1e-9, -0.25, 0.0, 8.0, 9.0, doubt=0.01234567),
     )
     predicted = detections.ImageDetections('images/"ä".jpg', 16, 12, boxes)
     value = json.loads(predictions.to_line(Prediction("ä.jpg", predicted, (0.5, 1.0), (0.1234567, 0.0))))
     assert value.pop("name") == "ä.jpg"
     assert (value.pop("margins"), value.pop("entropies")) == ([0.5, 1.0], [0.123457, 0.0])
     assert value == detections.to_json(predicted)
+
+
+def test_doubts_come_back(tmp_path):
+    boxes = [detections.Detection("cat", 1, 0.5, 1, 2, 3, 4, doubt=doubt) for doubt in (0.25, None, 0.0)]
+    predicted = detections.ImageDetections("a.jpg", 16, 12, tuple(boxes))
+    predictions.keep_plan(tmp_path, dataclasses.replace(PLAN, num_images=1, views="fused"))
+    predictions.write_part(tmp_path, 0, [Prediction("a.jpg", predicted, (0.0,) * 3, (0.0,) * 3)])
+    (read,) = predictions.read_predictions(tmp_path)
+    assert [each.doubt for each in read.found.detections] == [0.25, None, 0.0]
+    assert "doubt" not in detections.to_json(read.found)["detections"][1]
+
+
+def test_plans_of_earlier_versions_are_of_the_plain_view(tmp_path):
+    write_pool(tmp_path)
+    stored = json.loads((tmp_path / "plan.json").read_text())
+    assert stored.pop("views") == "plain"
+    (tmp_path / "plan.json").write_text(json.dumps(stored))
+    assert predictions.read_plan(tmp_path) == PLAN
+    predictions.keep_plan(tmp_path, PLAN)
+    assert len(list(predictions.read_predictions(tmp_path))) == 4
+    with pytest.raises(errors.PredictionError, match="views plain(.|\\n)*views fused"):
+        predictions.keep_plan(tmp_path, dataclasses.replace(PLAN, views="fused"))
 
 
 def test_a_model_without_features(tmp_path):

@@ -77,7 +77,7 @@ def find_zone(scores, is_right, is_close, num_objects, doubts=None):
     Returns:
       A `Zone`. With doubts, its limits are those that leave most close boxes, if nine of ten boxes are close and the
       lower end of Wilson's one-sided 95 % interval is not below eight of ten (`class_worth.lower_bound`). If several
-      leave as many, those with fewer other boxes, then the higher score, then the lower doubt.
+      leave as many, those with fewer other boxes count, and then those of the lower doubt.
     """
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     scores, right = np.asarray(scores, np.float64)[order], np.cumsum(np.asarray(is_right, bool)[order])

@@ -126,21 +126,22 @@ def measure_doubt(boxes, fused):
 
 def _group(detected, order, threshold):
     """Lists of rows of one class that show one object each; the rows are given best first."""
-    groups, taken = [], []
-    fused = np.zeros([len(order), 4])
+    groups, fused, totals = [], np.zeros([len(order), 4]), np.zeros(len(order))
+    has_view = np.zeros([len(order), detected.views.max() + 1], bool)
+    weights = _weights(detected.scores)
     for row in order.tolist():
-        view, count = int(detected.views[row]), len(groups)
-        iou = box_geometry.pairwise_iou(detected.boxes[row : row + 1], fused[:count])[0]
-        iou[[index for index in range(count) if view in taken[index]]] = -1.0
-        best = int(np.argmax(iou)) if count else -1
-        if count and iou[best] >= threshold:
-            groups[best].append(row)
-            taken[best].add(view)
-        else:
-            best = count
-            groups.append([row])
-            taken.append({view})
-        fused[best] = _mean(detected, groups[best])
+        view, best = detected.views[row], len(groups)
+        open_ = np.flatnonzero(~has_view[:best, view])
+        if len(open_):
+            iou = box_geometry.pairwise_iou(detected.boxes[row : row + 1], fused[open_])[0]
+            nearest = int(np.argmax(iou))
+            best = int(open_[nearest]) if iou[nearest] >= threshold else best
+        if best == len(groups):
+            groups.append([])
+        groups[best].append(row)
+        has_view[best, view] = True
+        totals[best] += weights[row]
+        fused[best] += (detected.boxes[row] - fused[best]) * (weights[row] / totals[best])
     return groups
 
 
@@ -148,5 +149,9 @@ def _mean(detected, rows):
     """float64 [4]: the mean of boxes, weighted by score."""
     if len(rows) == 1:
         return detected.boxes[rows[0]]
-    weights = np.maximum(detected.scores[rows], np.finfo(np.float32).tiny)  # scores of 0 count alike
-    return np.average(detected.boxes[rows], axis=0, weights=weights)
+    return np.average(detected.boxes[rows], axis=0, weights=_weights(detected.scores[rows]))
+
+
+def _weights(scores):
+    """What boxes count by their scores; scores of 0 count alike."""
+    return np.maximum(scores, np.finfo(np.float32).tiny)
