@@ -75,7 +75,7 @@ class PoolOptions(options.Options):
         choices={
             view_choices.PLAIN: "as it is",
             view_choices.FUSED: "as it is, mirrored, smaller and larger; the boxes are fused, and how far they differ "
-            "says how doubtful their places are. Takes some eight times as long",
+            "says how doubtful their places are. Takes at least seven times as long",
         },
     )
 
