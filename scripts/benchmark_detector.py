@@ -295,7 +295,8 @@ def repeat_products(graph):
     """A function that runs the convolutions and matrix products of a graph, one after the other."""
     import tensorflow as tf
 
-    products = [operation for operation in graph.get_operations() if PRODUCT.fullmatch(operation.type)]
+    needed = find_needed(graph)  # TensorFlow leaves out the others, such as the gradient of the image
+    products = [each for each in graph.get_operations() if each in needed and PRODUCT.fullmatch(each.type)]
     products = [each for each in products if all(t.shape.is_fully_defined() for t in (*each.inputs, *each.outputs))]
     if not products:
         sys.exit("the graph has no convolution")
@@ -321,6 +322,17 @@ def repeat_products(graph):
             return tf.constant(0.0)
 
     return run
+
+
+def find_needed(graph):
+    """The operations on which the outputs of a function's graph depend."""
+    needed, waiting = set(), [tensor.op for tensor in graph.outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return needed
 
 
 PRODUCT = re.compile(r"(DepthwiseConv2dNative|Conv2D)(Backprop(Input|Filter))?|(Batch)?MatMul(V2|V3)?")
