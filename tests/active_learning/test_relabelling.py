@@ -107,7 +107,7 @@ def test_a_lost_trial_gives_the_former_boxes_back(world, trial, capsys):
     assert world.set() == world.boxes()
     assert {name: world.set()[name] for name in first} == dict.fromkeys(first, 3)  # relabelled by the other model
     lineage = {row["name"]: row for row in sheets.read_csv(world.space.folder / "lineage.csv")}
-    assert lineage[refused]["round"] == "1" and lineage[refused]["relabelled"] == "3"
+    assert lineage[refused]["round"] == "1" and lineage[refused]["relabelled_in"] == "3"
     other = "rounds/003/control" if trial == "without" else "rounds/002/training"
     assert lineage[refused]["model"] == f"{other}/export/best"
 

@@ -122,7 +122,7 @@ def test_answers_of_a_round_that_is_not_finished_do_not_count(space):
 def test_the_lineage_says_which_round_adopted_an_image_and_which_one_drew_its_boxes(space):
     space.write_lineage()
     rows = {row["name"]: row for row in sheets.read_csv(space.folder / "lineage.csv")}
-    columns = ("round", "model", "oracle", "boxes", "best_score", "relabelled")
+    columns = ("round", "model", "oracle", "boxes", "best_score", "relabelled_in")
     assert [rows[A][column] for column in columns] == [
         *("1", "rounds/002/training/export/best", "oracle 2", "2", "0.8000", "2"),
     ]

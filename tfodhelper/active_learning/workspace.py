@@ -36,7 +36,7 @@ REFUSED_HEADER = ("path", "reason")
 LINEAGE_HEADER = (
     *("name", "path", "round", "model", "oracle", "boxes", "best_score"),
     *(field.name for field in dataclasses.fields(Edits)),
-    "relabelled",
+    "relabelled_in",
 )
 _FIX = "restore the file from a copy"
 _WORKSPACE_FORM = state_files.StateForm(

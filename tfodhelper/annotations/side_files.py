@@ -107,16 +107,20 @@ def find_boxes(boxes, stored, is_same_class=False):
       For each stored object the index of its box, or None.
     """
     corners_of = np.array([box[1:5] for box in boxes], np.float64).reshape(-1, 4)
-    is_free, indices = np.ones(len(boxes), bool), []
-    for each in stored:
-        distances = np.abs(corners_of - each.corners).max(axis=1)
-        near = np.flatnonzero(is_free & (distances <= _SAME_PX)).tolist()
-        near = [i for i in near if boxes[i][0] == each.name or not is_same_class]
-        # A box of the same class before one that was renamed; equal boxes are taken in order.
-        best = min(near, key=lambda i: (boxes[i][0] != each.name, distances[i], i), default=None)
-        if best is not None:
-            is_free[best] = False
-        indices.append(best)
+    is_free, indices = np.ones(len(boxes), bool), [None] * len(stored)
+    # Boxes at the very place come first: another one, a pixel beside it, would take it from them.
+    for tolerance, is_exact in ((0.0, True), (_SAME_PX, is_same_class)):
+        for number, each in enumerate(stored):
+            if indices[number] is not None:
+                continue
+            distances = np.abs(corners_of - each.corners).max(axis=1)
+            near = np.flatnonzero(is_free & (distances <= tolerance)).tolist()
+            near = [i for i in near if boxes[i][0] == each.name or not is_exact]
+            # A box of the same class before one that was renamed; equal boxes are taken in order.
+            best = min(near, key=lambda i: (boxes[i][0] != each.name, distances[i], i), default=None)
+            if best is not None:
+                is_free[best] = False
+                indices[number] = best
     return indices
 
 
