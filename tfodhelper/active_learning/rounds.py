@@ -15,7 +15,6 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import growing_set, relabelling, round_settings, round_training
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.adoption import class_worth, law
-from tfodhelper.active_learning.options import PoolOptions
 from tfodhelper.active_learning.pool import pool_predictor, predictions, views
 from tfodhelper.active_learning.report import report, reporting
 from tfodhelper.active_learning.selection import select
@@ -170,9 +169,9 @@ def _train(space, round_):
 
 def _predict(space, round_):
     _take_back(space, round_)
-    options = round_.settings["prediction"]
+    pool = space.open_pool
     report = pool_predictor.predict_pool(
-        lambda: space.open_pool(before=round_.number), round_.model_dir, round_.predictions_dir, **options
+        lambda: pool(before=round_.number), round_.model_dir, round_.predictions_dir, **round_.pool_options
     )
     if report.num_unreadable:
         _say_unreadable(round_, report.num_unreadable)
@@ -189,7 +188,7 @@ def _predict_adopted(space, round_, shard=(1, 1)):
         round_.model_dir,
         round_.adopted_predictions_dir,
         shard=shard,
-        **round_.settings["prediction"],
+        **round_.pool_options,
     )
     if report.num_unreadable:
         images = spelling.count(report.num_unreadable, "adopted image cannot", "adopted images cannot")
@@ -238,7 +237,7 @@ def predict_share(folder, shard):
         round_.model_dir,
         round_.predictions_dir,
         shard=shard,
-        **round_.settings["prediction"],
+        **round_.pool_options,
     )
     _predict_adopted(space, round_, shard)
 
@@ -273,7 +272,7 @@ def _labelled_features(space, round_):
 
     folder = round_.folder / "labelled_predictions"
     images = [PoolImage(name, str(space.set_dir / name)) for name in space.labelled_names(round_.number)]
-    options = round_.settings["prediction"] | {"views": views.PLAIN}  # whose features are those of the image
+    options = round_.pool_options | {"views": views.PLAIN}  # whose features are those of the image
     pool_predictor.predict_pool(images, round_.model_dir, folder, **options)
     features = [p.features for p in predictions.read_predictions(folder) if p.features is not None]
     return np.stack(features) if features else None
@@ -316,8 +315,8 @@ def _ask(space, round_, oracle, finish_review):
 
 def _see_validation(space, round_):
     """Predicts the validation images as the pool; None if it has one view, in which the evaluation has seen them."""
-    options = round_.settings["prediction"]
-    if PoolOptions(**options).views == views.PLAIN:
+    options = round_.pool_options
+    if options["views"] == views.PLAIN:
         return None
     images = [PoolImage(name, str(space.set_dir / name)) for name in space.validation()]
     pool_predictor.predict_pool(images, round_.model_dir, round_.validation_predictions_dir, **options)

@@ -22,7 +22,7 @@ from tfodhelper import errors, run_layout, sheets, state_files, storage
 from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import standing as standings
 from tfodhelper.active_learning.adoption import class_worth, trial
-from tfodhelper.active_learning.options import PARTS, PHASES, RoundOptions
+from tfodhelper.active_learning.options import PARTS, PHASES, PoolOptions, RoundOptions
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage
 from tfodhelper.dataset import manifest as manifests
 from tfodhelper.dataset.split.split import TRAIN
@@ -124,6 +124,12 @@ class Round:
     def options(self):
         """`RoundOptions` but for the oracle; with their defaults where an earlier version stored none."""
         return RoundOptions(**{name: self.settings[name] for name in _WHOLE if name in self.settings})
+
+    @property
+    def pool_options(self):
+        """How its model predicts the pool: arguments of `pool_predictor.predict_pool`."""
+        options = PoolOptions(**self.settings["prediction"])
+        return {"batch_size": options.batch_size, "score_threshold": options.score_threshold, "views": options.views}
 
     @property
     def predictions_dir(self):
