@@ -125,10 +125,13 @@ def test_the_same_flags_store_the_same_settings_under_the_new_name():
     of_then["data"] = {name: value for name, value in settings["data"].items() if name in former["data"]}
     assert of_then == former != RUN
     settings = active_flags.read_settings(parsed(active_init, INIT_FLAGS))
-    training = renamed(WORKSPACE["training"])
-    of_then = {name: value for name, value in settings["training"].items() if name in training}
+    parts = {"training": renamed(WORKSPACE["training"]), "prediction": WORKSPACE["prediction"]}
+    of_then = {
+        part: {name: value for name, value in settings[part].items() if name in former}
+        for part, former in parts.items()
+    }
     settings = {name: value for name, value in settings.items() if name in WORKSPACE}
-    assert settings | {"training": of_then} == WORKSPACE | {"training": training}
+    assert settings | of_then == WORKSPACE | parts
 
 
 @pytest.mark.parametrize("name", ["allow_unhonoured", "ignore_unsupported_fields"])

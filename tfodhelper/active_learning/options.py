@@ -4,7 +4,7 @@ import dataclasses
 
 from tfodhelper import errors, options
 from tfodhelper.active_learning.oracles.options import EXPLANATIONS as ORACLES
-from tfodhelper.active_learning.pool import views as view_choices
+from tfodhelper.active_learning.pool import view_choices
 from tfodhelper.active_learning.selection.rules import ChoiceOptions, SelectOptions
 from tfodhelper.config.options import ConfigOptions
 from tfodhelper.dataset.options import SetOptions, parse_part

@@ -15,7 +15,7 @@ from tfodhelper.active_learning import answers as answer_files
 from tfodhelper.active_learning import growing_set, relabelling, round_settings, round_training
 from tfodhelper.active_learning import workspace as workspaces
 from tfodhelper.active_learning.adoption import class_worth, law
-from tfodhelper.active_learning.pool import pool_predictor, predictions, views
+from tfodhelper.active_learning.pool import pool_predictor, predictions, view_choices
 from tfodhelper.active_learning.report import report, reporting
 from tfodhelper.active_learning.selection import select
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, WAITING, Answer, PoolImage, Question
@@ -272,7 +272,7 @@ def _labelled_features(space, round_):
 
     folder = round_.folder / "labelled_predictions"
     images = [PoolImage(name, str(space.set_dir / name)) for name in space.labelled_names(round_.number)]
-    options = round_.pool_options | {"views": views.PLAIN}  # whose features are those of the image
+    options = round_.pool_options | {"views": view_choices.PLAIN}  # whose features are those of the image
     pool_predictor.predict_pool(images, round_.model_dir, folder, **options)
     features = [p.features for p in predictions.read_predictions(folder) if p.features is not None]
     return np.stack(features) if features else None
@@ -316,7 +316,7 @@ def _ask(space, round_, oracle, finish_review):
 def _see_validation(space, round_):
     """Predicts the validation images as the pool; None if it has one view, in which the evaluation has seen them."""
     options = round_.pool_options
-    if options["views"] == views.PLAIN:
+    if options["views"] == view_choices.PLAIN:
         return None
     images = [PoolImage(name, str(space.set_dir / name)) for name in space.validation()]
     pool_predictor.predict_pool(images, round_.model_dir, round_.validation_predictions_dir, **options)

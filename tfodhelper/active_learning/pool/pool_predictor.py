@@ -16,8 +16,7 @@ import time
 import numpy as np
 
 from tfodhelper import console, errors, storage
-from tfodhelper.active_learning.pool import predictions, view_predictor
-from tfodhelper.active_learning.pool import views as view_choices
+from tfodhelper.active_learning.pool import predictions, view_choices, view_predictor
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.fields import Detections
 from tfodhelper.prediction import predictor, saved_models
@@ -105,7 +104,7 @@ class PoolModel:
       max_detections: maximum number of detections per image.
       is_for_many: whether there will be so many images that a few more seconds of preparation pay off.
       trust_model: as for `prediction.servable.Servable`.
-      views: how it sees each image, one of `views.CHOICES`.
+      views: how it sees each image, `view_choices.PLAIN` or `FUSED`.
     """
 
     def __init__(
@@ -189,7 +188,7 @@ def predict_pool(
       shard: (number from 1, count): part k is predicted by the shard whose number is k modulo count, plus 1.
       part_size: images per part.
       max_detections: maximum number of detections per image.
-      views: how the model sees each image, one of `views.CHOICES`.
+      views: how the model sees each image, `view_choices.PLAIN` or `FUSED`.
 
     Returns:
       `PoolReport`.

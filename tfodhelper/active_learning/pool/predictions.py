@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfodhelper import errors, limits, spelling, state_files, storage
-from tfodhelper.active_learning.pool import views
+from tfodhelper.active_learning.pool import view_choices
 from tfodhelper.active_learning.structures import Prediction
 from tfodhelper.prediction import detections
 
@@ -55,7 +55,7 @@ class Plan:
       model_sha256: digest of the SavedModel and its label map.
       score_threshold: detections with a lower score are left out.
       max_detections: maximum number of detections per image.
-      views: how the model sees each image, a key of `views.CHOICES`.
+      views: how the model sees each image, `view_choices.PLAIN` or `FUSED`.
     """
 
     num_images: int
@@ -64,7 +64,7 @@ class Plan:
     model_sha256: str
     score_threshold: float
     max_detections: int
-    views: str = views.PLAIN
+    views: str = view_choices.PLAIN
 
     @property
     def num_parts(self):

@@ -18,8 +18,6 @@ import numpy as np
 
 from tfodhelper.tiling import merging
 
-PLAIN, FUSED = "plain", "fused"
-CHOICES = (PLAIN, FUSED)
 _SMALLER, _LARGER = 0.8, 1.25  # how large objects are seen
 
 
