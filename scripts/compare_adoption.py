@@ -225,8 +225,10 @@ SUMMARY_HEADER = ("set", "arm", "seeds", "adopted", "AP50", "st. dev.", "recover
 
 def write_results(output, rows):
     """Writes results.csv and summary.csv."""
-    _write(output / "results.csv", ("set", "seed", "arm", "adopted", "AP50", "AP"), rows)
-    _write(output / "summary.csv", SUMMARY_HEADER, summarize(rows))
+    from tfodhelper import sheets
+
+    sheets.write_csv(output / "results.csv", ("set", "seed", "arm", "adopted", "AP50", "AP"), rows)
+    sheets.write_csv(output / "summary.csv", SUMMARY_HEADER, summarize(rows))
 
 
 def print_summary(table):
@@ -238,13 +240,6 @@ def print_summary(table):
         for name, arm, seeds, adopted, *values in table
     ]
     print(console.format_table(SUMMARY_HEADER, shown, numbers=range(2, 9)))
-
-
-def _write(path, header, rows):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
 
 
 if __name__ == "__main__":

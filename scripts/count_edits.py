@@ -23,12 +23,11 @@ summary.csv the table that is printed.
 
 import argparse
 import collections
-import csv
 import dataclasses
 import functools
 import pathlib
 
-from tfodhelper import console, errors
+from tfodhelper import console, errors, sheets
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.adoption import law
 from tfodhelper.active_learning.oracles import build, detections_to_boxes, edits
@@ -89,8 +88,8 @@ def main():
     table = summarize(rows)
     folder = pathlib.Path(arguments.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "edits.csv", IMAGE_HEADER, [row[:-1] for row in rows])
-    _write(folder / "summary.csv", SUMMARY_HEADER, table)
+    sheets.write_csv(folder / "edits.csv", IMAGE_HEADER, [row[:-1] for row in rows])
+    sheets.write_csv(folder / "summary.csv", SUMMARY_HEADER, table)
     print_summary(table)
 
 
@@ -254,13 +253,6 @@ def print_summary(table):
     ]
     header = [name.replace("_", " ") for name in SUMMARY_HEADER]
     print(console.format_table(header, rows, numbers=range(2, len(header))))
-
-
-def _write(path, header, rows):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
 
 
 if __name__ == "__main__":
