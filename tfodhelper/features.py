@@ -50,7 +50,7 @@ def _from_checkpoint(path, config):
     console.say(str(report))
     resizer = resizers.build_resizer(families.architecture_of(message.model).image_resizer)
 
-    @tf.function
+    @tf.function(autograph=False)
     def extract(images, shapes):
         outputs = detector.predict_raw(detector.normalize(images, shapes), shapes, training=False)
         deepest = max(outputs[Predictions.FEATURE_MAPS], key=lambda maps: maps.shape[-1])

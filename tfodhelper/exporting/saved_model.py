@@ -137,7 +137,7 @@ def export_saved_model(
         batch_size = serving.INPUT_TYPES.get(input_type)
     module = serving.ServingModule(detector, input_type, batch_size, dct)
     with result_folder.whole_folder(target, maker) as folder, _explain_what_tensorflow_refuses(target):
-        tf.saved_model.save(module, str(folder / SAVED_MODEL), signatures=module.signatures)
+        module.save(folder / SAVED_MODEL)
         warmup.write_request(module, folder / SAVED_MODEL)
         _write_checkpoint(make_checkpoint_view(detector), folder / CHECKPOINT)
         pipeline.write_pipeline(folder / PIPELINE_CONFIG, pipeline_config)

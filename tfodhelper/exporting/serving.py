@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tfodhelper import errors, fields, jpeg_dct
 from tfodhelper.fields import Prepared
+from tfodhelper.ops import own_gradients
 
 ANY = None  # batch size: any
 
@@ -66,26 +67,36 @@ class ServingModule(tf.Module):
             raise errors.ExportError(f"unknown input type {input_type!r}", expected="one of " + ", ".join(INPUT_TYPES))
         self._input_type, self._batch_size = input_type, batch_size
         detect = functools.partial(_detect, detector, adds_predictions=adds_predictions)
-        self.__call__ = _make_serving_function(detector, detect, input_type, batch_size, dct)
-        self._serving = self.__call__.get_concrete_function()
-        _check_outputs(self._serving.structured_outputs)
-        self.prepare = _make_prepare_function(detector)
-        inputs = _specify_inputs(self.prepare.get_concrete_function())
-        self.extract, self.conclude = _make_parts(detector, inputs)
-        self.detect_prepared = _make_prepared_function(detector, inputs, self.extract, self.conclude)
+        with own_gradients.left_out():
+            self.__call__ = _make_serving_function(detector, detect, input_type, batch_size, dct)
+            _check_outputs(self.__call__.get_concrete_function().structured_outputs)
+            self.prepare = _make_prepare_function(detector)
+            inputs = _specify_inputs(self.prepare.get_concrete_function())
+            self.extract, self.conclude = _make_parts(detector, inputs)
+            self.detect_prepared = _make_prepared_function(detector, inputs, self.extract, self.conclude)
         self.weights = list(detector.variables)  # after tracing: by then, every variable exists
 
     @property
     def signatures(self):
         """Name of the signature -> concrete function, as `tf.saved_model.save` takes them."""
+        with own_gradients.left_out():
+            return {name: function.get_concrete_function() for name, function in self._functions().items()}
+
+    def _functions(self):
         functions = {
+            SERVING_DEFAULT: self.__call__,
             SERVING_PREPARE: self.prepare,
             SERVING_PREPARED: self.detect_prepared,
             SERVING_EXTRACT: self.extract,
             SERVING_CONCLUDE: self.conclude,
         }
-        traced = {name: function.get_concrete_function() for name, function in functions.items() if function}
-        return {SERVING_DEFAULT: self._serving, **traced}
+        return {name: function for name, function in functions.items() if function}
+
+    def save(self, folder):
+        """Writes a SavedModel into a folder that does not exist yet."""
+        # Not `signatures`, which were traced otherwise than attributes are for saving: each would be written twice.
+        with own_gradients.left_out():
+            tf.saved_model.save(self, str(folder), signatures=self._functions())
 
     def make_inputs(self, image):
         """Makes an input of `serving_default` from one image, repeated if the batch size is fixed.
@@ -124,7 +135,7 @@ def _make_serving_function(detector, detect, input_type, batch_size, dct):
         def serve(input_tensor):
             return detect(*_prepare_each(detector, input_tensor, to_image))
 
-    return tf.function(serve, input_signature=[spec])
+    return tf.function(serve, input_signature=[spec], autograph=False)
 
 
 def _make_prepare_function(detector):
@@ -138,7 +149,9 @@ def _make_prepare_function(detector):
         inputs = detector.normalize(resized, true_image_shapes)
         return {Prepared.INPUTS: inputs[0], Prepared.TRUE_IMAGE_SHAPE: true_image_shapes[0]}
 
-    return tf.function(prepare, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name=INPUT_TENSOR)])
+    return tf.function(
+        prepare, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name=INPUT_TENSOR)], autograph=False
+    )
 
 
 def _specify_inputs(prepare):
@@ -156,7 +169,7 @@ def _make_prepared_function(detector, inputs, extract, conclude):
             return _postprocess_above(detector, raw, true_image_shapes, score_threshold)
         return conclude(*_in_order(extract(inputs)), true_image_shapes, score_threshold)
 
-    return tf.function(serve, input_signature=[inputs, *_SPECS_AFTER_INPUTS])
+    return tf.function(serve, input_signature=[inputs, *_SPECS_AFTER_INPUTS], autograph=False)
 
 
 def _make_parts(detector, inputs):
@@ -178,13 +191,13 @@ def _make_parts(detector, inputs):
         raw = detector.predict_from_features(maps, tuple(inputs.shape[1:3]), training=False)
         return _postprocess_above(detector, raw, true_image_shapes, score_threshold)
 
-    extract = tf.function(extract, input_signature=[inputs])
+    extract = tf.function(extract, input_signature=[inputs], autograph=False)
     maps = _in_order(extract.get_concrete_function().structured_outputs)
     if not maps:
         return None, None
     names = [Prepared.FEATURE_MAP.format(number) for number in range(len(maps))]
     specs = [tf.TensorSpec(feature_map.shape, feature_map.dtype, name=name) for name, feature_map in zip(names, maps)]
-    return extract, tf.function(conclude, input_signature=[*specs, *_SPECS_AFTER_INPUTS])
+    return extract, tf.function(conclude, input_signature=[*specs, *_SPECS_AFTER_INPUTS], autograph=False)
 
 
 def _in_order(maps):
@@ -268,7 +281,8 @@ def _make_prepare(detector, to_image):
 
 def _trace_prepare(detector, to_image, specs):
     """Specs of a model input and its true shape, with all that is known about their shapes in advance."""
-    outputs = tf.function(_make_prepare(detector, to_image)).get_concrete_function(specs).structured_outputs
+    prepare = tf.function(_make_prepare(detector, to_image), autograph=False)
+    outputs = prepare.get_concrete_function(specs).structured_outputs
     return tuple(tf.TensorSpec(output.shape, output.dtype) for output in outputs)
 
 

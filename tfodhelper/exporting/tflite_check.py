@@ -118,7 +118,7 @@ def _make_noise(size):
 def _make_run(detector):
     """A function from an example to detections and seconds: the detector as it is in its SavedModel."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def detect(inputs, true_image_shapes):
         raw = detector.predict_raw(inputs, true_image_shapes, training=False)
         return detector.postprocess(raw, true_image_shapes)

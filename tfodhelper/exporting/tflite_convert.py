@@ -7,6 +7,7 @@ from tensorflow.lite.python import convert_phase
 
 from tfodhelper import errors, own_files, tensorflow_setup
 from tfodhelper.exporting import options as export_options
+from tfodhelper.ops import own_gradients
 from tfodhelper.tflite import interface, model_file
 
 _DEFAULT_PER_CLASS = 100  # detections that the operation keeps of a class unless it is told otherwise
@@ -59,7 +60,8 @@ class Converter:
 
 
 def _save(module, folder):
-    tf.saved_model.save(module, folder, signatures=module.serve.get_concrete_function())
+    with own_gradients.left_out():
+        tf.saved_model.save(module, folder, signatures=module.serve.get_concrete_function())
 
 
 def _convert(folder, quantization, samples=None):

@@ -129,7 +129,9 @@ def build_network(detector, suppression, nms, takes_pixels):
     mean, std = find_normalization(detector)
     spec = tf.TensorSpec([1, *size, 3], tf.float32, name=INPUT)
     predict = tf.function(
-        lambda inputs: detector.predict_raw(inputs, tf.constant([[*size, 3]]), training=False), input_signature=[spec]
+        lambda inputs: detector.predict_raw(inputs, tf.constant([[*size, 3]]), training=False),
+        input_signature=[spec],
+        autograph=False,
     )
     anchors = _to_centers(predict(tf.zeros(spec.shape))[Predictions.ANCHORS].numpy())
     postprocess = None

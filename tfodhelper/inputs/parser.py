@@ -44,6 +44,7 @@ class Parser:
         self._evaluates = evaluates
         self._treatment = treatment
 
+    @tf.autograph.experimental.do_not_convert
     def parse(self, index, serialized, number=None):
         """Parses a record; all random numbers follow from the seed and the index.
 

@@ -9,6 +9,7 @@ Shape letters: B batch, N boxes of an image, c channels, S side of the grid.
 import tensorflow as tf
 
 from tfodhelper.ops import boxes as box_ops
+from tfodhelper.ops import own_gradients
 
 
 def choose_levels(boxes, num_levels, image_size):
@@ -86,7 +87,7 @@ def _differentiate(feature_maps, boxes, levels, size, sample, find_inside=None):
     """
     boxes = tf.stop_gradient(boxes)
 
-    @tf.custom_gradient
+    @own_gradients.with_own_gradient(plain=lambda *maps: sample(maps))
     def crop(*maps):
         def gradient(upstream):
             inside = None if find_inside is None else find_inside(maps)

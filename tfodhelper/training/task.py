@@ -17,6 +17,7 @@ from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
 from tfodhelper.models import freezing, xla
 from tfodhelper.models import precision as precisions
+from tfodhelper.ops import own_gradients
 
 _LABELS = (
     Groundtruth.BOXES,
@@ -205,6 +206,7 @@ class DetectionTask(base_task.Task):
         inputs = model.normalize(features[Inputs.IMAGE], shapes)
         return model.predict_raw(inputs, shapes, training=labels is not None, groundtruth=labels)
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, inputs, model, optimizer, metrics=None):
         """Forward, backward and one update; returns the losses of this replica."""
         features, labels = inputs
@@ -234,8 +236,10 @@ class DetectionTask(base_task.Task):
 
     def _wrap(self, function):
         """The function as it is run: compiled, or as it is."""
-        return tf.function(function, jit_compile=True) if self._compiles else function
+        return tf.function(function, jit_compile=True, autograph=False) if self._compiles else function
 
+    @tf.autograph.experimental.do_not_convert
+    @own_gradients.left_out()
     def validation_step(self, inputs, model, metrics=None):
         """Losses and detections of one batch, with what is needed to evaluate them."""
         del metrics

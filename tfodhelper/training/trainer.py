@@ -137,7 +137,7 @@ class DetectionTrainer(base_trainer.Trainer):
     def create_eval_loop_fn(self, has_state):
         """A loop in Python, with state or without; what TensorFlow notes about the graph of a step is left out."""
         del has_state
-        return loop_fns.create_loop_fn(quiet_at_first(tf.function(self.eval_step)))
+        return loop_fns.create_loop_fn(quiet_at_first(tf.function(self.eval_step, autograph=False)))
 
     def eval_begin(self):
         super().eval_begin()

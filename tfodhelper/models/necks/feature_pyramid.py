@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper.models import keras_keys, layers, pixels, separable, slim_naming
+from tfodhelper.ops import own_gradients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,11 +146,14 @@ def _double(features, finer):
 def _resize_to_double(features, height, width):
     """Nearest-neighbour upsampling whose gradient, the sum of 2 x 2 pixels, XLA can compile; same bits and time."""
 
-    @tf.custom_gradient
+    def resize_plainly(values):
+        return tf.image.resize(values, [height * 2, width * 2], "nearest")
+
+    @own_gradients.with_own_gradient(plain=resize_plainly)
     def resize(values):
         def gradient(upstream):
             return tf.nn.avg_pool2d(upstream, 2, 2, "VALID") * 4.0
 
-        return tf.image.resize(values, [height * 2, width * 2], "nearest"), gradient
+        return resize_plainly(values), gradient
 
     return resize(features)
