@@ -193,7 +193,7 @@ def test_normalize_after_resizing_is_preprocess(detector):
 
 @pytest.fixture
 def in_double(detector, monkeypatch):
-    """The detector with layers that compute in float64, so that a difference is none of the last bits of a processor."""
+    """The detector with layers that compute in float64: a difference is none of the last bits of a processor."""
     for layer in detector.submodules:
         if isinstance(layer, tf_keras.layers.Layer):
             monkeypatch.setattr(layer, "_autocast", False)
