@@ -1,5 +1,6 @@
 """Settings for all tests: a quiet TensorFlow, no network cache of the user, the fast tests first."""
 
+import gc
 import os
 import pathlib
 
@@ -48,3 +49,10 @@ def pytest_collection_modifyitems(config, items):
 def _own_cache(tmp_path_factory, monkeypatch):
     """Keeps tests away from the user's cache of downloaded models."""
     monkeypatch.setenv("TFODHELPER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little_to_collect():
+    """Keeps Python's collector from going through all that TensorFlow has kept of former modules, again and again."""
+    gc.collect()
+    gc.freeze()
