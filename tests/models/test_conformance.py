@@ -240,7 +240,7 @@ def test_a_graph_is_the_same_as_eager(in_order, make_labels):
     tf.nest.map_structure(
         lambda ours, other: np.testing.assert_allclose(ours, other, rtol=1e-3, atol=1e-4),
         run(images),
-        tf.function(run, input_signature=[spec])(images),
+        tf.function(run, input_signature=[spec], autograph=False)(images),
     )
 
 
@@ -280,7 +280,9 @@ def test_saved_model_is_the_model(tmp_path, exported_name):
 
     module = tf.Module()
     module.weights = detector.variables
-    module.detect = tf.function(detect, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    module.detect = tf.function(
+        detect, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)], autograph=False
+    )
     tf.saved_model.save(module, str(tmp_path))
     images, loaded = make_images(), tf.saved_model.load(str(tmp_path))
     exported = loaded.detect(images)

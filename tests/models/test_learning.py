@@ -36,7 +36,7 @@ def test_the_loss_falls(name, monkeypatch):
     groundtruth = make_groundtruth(BOXES)
     optimizer = tf_keras.optimizers.legacy.Adam(5e-3)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)

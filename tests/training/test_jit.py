@@ -32,7 +32,7 @@ def train(pipeline, compiles):
     optimizer, _ = optimizers.build_optimizer(pipeline.train_config.optimizer, averages=False)
     data = config_definitions.DataConfig(global_batch_size=pipeline.train_config.batch_size, is_training=True)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(features, labels):
         return chosen.train_step((features, labels), model, optimizer)
 

@@ -38,7 +38,7 @@ def train(pipeline, precision):
     optimizer, _ = optimizers.build_optimizer(pipeline.train_config.optimizer, averages=False)
     data = config_definitions.DataConfig(global_batch_size=pipeline.train_config.batch_size, is_training=True)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(features, labels):
         counter.assign_add(1)
         return tasks.train_step((features, labels), model, optimizer)[Losses.TOTAL]
