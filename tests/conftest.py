@@ -41,6 +41,8 @@ def pytest_collection_modifyitems(config, items):
         part, num_parts = map(int, config.getoption("part").split("/"))
         files = list(dict.fromkeys(item.path for item in items))
         mine = set(files[part - 1 :: num_parts])
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)  # else a worker begins a long file when the other is done
         config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
         items[:] = [item for item in items if item.path in mine]
 
