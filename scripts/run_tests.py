@@ -15,7 +15,8 @@ import sys
 import time
 
 NUM_PARTS = 5
-WORKERS = ["-n", "2", "--dist", "loadfile"]
+# In the order of tests/conftest.py: xdist's own, files with most tests first, leaves the longest files to the end.
+WORKERS = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 TAIL_BYTES = 4000
 NO_TESTS = 5  # exit status of pytest where nothing is selected
 COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "errors")
