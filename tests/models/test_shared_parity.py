@@ -183,14 +183,6 @@ def steps(case, prefix, workers):
 # Where no order of sums gives the norms of gradients within 1e-3: said by a skipped test, which still holds them to the
 # range of the same step at inputs that are moved by 1e-6.
 OF_ONE_ACTIVATION = ("faster_rcnn_inception_v2_coco__slim",)
-# Where norms of gradients are within 1e-3 only on processors with AVX-512, as the one of the reference: elsewhere every
-# order of sums is up to 1.4e-3 off. Said by a skipped test there, which still holds each norm to `parity.MOST_NOISE`.
-OF_AVX512 = ("mask_rcnn_inception_v2_coco__slim",)
-
-
-def has_avx512():
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    return not cpuinfo.exists() or "avx512f" in cpuinfo.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -221,9 +213,6 @@ def test_training_step(case, steps, moved_steps, kind):
     if kind == "gradients" and case.folder.name in OF_ONE_ACTIVATION:
         steps[0]().check_gradients(case.golden, moved=moved_steps())
         pytest.skip(f"within the range of steps at inputs moved by 1e-6 alone: {failures[0]}")
-    if kind == "gradients" and case.folder.name in OF_AVX512 and not has_avx512():
-        steps[0]().check_gradients(case.golden, tolerance=parity.MOST_NOISE)
-        pytest.skip(f"within {parity.MOST_NOISE} alone, on a processor without AVX-512: {failures[0]}")
     if not (case.moves() and kind in OF_THE_PROCESSOR[case.model.WhichOneof("model")]):
         raise failures[0]
     pytest.skip(f"only references of other processors: {failures[0]}")
