@@ -116,8 +116,8 @@ class Case:
 
         return parity.make_groundtruth(variants, num_classes, of_variant)
 
-    def take_step(self, prefix, seed=None):
-        """The `TrainingStep` of the two images for training, from a checkpoint; with a seed, they move by 1e-6."""
+    def take_step(self, prefix):
+        """The `TrainingStep` of the two images for training, from a checkpoint."""
         detector, _ = self.restore(prefix, is_training=True)
         if self.draws_the_same():
             training_step.draw_stored_proposals(detector.region_head, self.golden)
@@ -127,7 +127,6 @@ class Case:
             [self.formula.image(*arguments) for arguments in self.formula.TRAIN_IMAGES],
             self.groundtruth([0, 1], detector.num_classes),
             [named.get(name) for name in sorted(self.variables)],
-            seed,
         )
 
 

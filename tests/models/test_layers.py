@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from tests.models import variants
 from tfodhelper.models import layers, normalization
@@ -92,3 +93,45 @@ def test_a_scale_within_the_kernel_has_the_gradients_of_one_after_the_convolutio
     within, after = differentiate(lambda: layer(inputs, scale=scale)), differentiate(lambda: layer(inputs) * scale)
     for ours, wanted in zip(within, after, strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)
+
+
+BLOCKS = {
+    "plain": {},
+    "strides": {"strides": 2},
+    "depthwise": {"out_channels": None},
+    "dilation": {"dilation": 2},
+    "bias": {"use_bias": True},
+    "no gamma": {"norm": normalization.NormHyperparams(scale=False)},
+    "no beta": {"norm": normalization.NormHyperparams(center=False)},
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_batch_norm_in_the_kernel_is_batch_norm_after_the_convolution(kind):
+    options = {"out_channels": 6, **BLOCKS[kind]}
+    hyperparams = layers.ConvHyperparams(
+        initializer=tf_keras.initializers.RandomNormal(seed=1),
+        activation=tf.nn.sigmoid,  # smooth, so that a last bit stays one
+        norm=options.pop("norm", normalization.NormHyperparams()),
+    )
+    block = layers.build_block(hyperparams, True, 4, options.pop("out_channels"), 3, **options)
+    for index, variable in enumerate(block.variables):
+        if "kernel" not in variable.name:
+            variable.assign(tf.random.stateless_uniform(variable.shape, [index, 2], 0.5, 1.5))
+    inputs = tf.random.stateless_normal([2, 9, 8, 4], [1, 2])
+
+    def differentiate(call):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = call()
+            total = tf.reduce_sum(outputs * tf.cos(tf.range(outputs.shape[-1], dtype=tf.float32)))
+        return [outputs, *tape.gradient(total, [inputs, *block.trainable_variables])]
+
+    def normalize_after():
+        strides = options.get("strides", 1)
+        return tf.nn.sigmoid(block.norm(block.convolution(inputs, strides), training=True))
+
+    for ours, wanted in zip(
+        differentiate(lambda: block(inputs, training=True)), differentiate(normalize_after), strict=True
+    ):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())

@@ -3,13 +3,16 @@
 Norms of gradients are held to 1e-3 of themselves, those below 1e-4 of the largest norm to 1e-5 of that.
 """
 
+import contextlib
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
 from tests.models import parity
 from tfodhelper.fields import Groundtruth, Predictions
+from tfodhelper.models import layers
 
 LEAST_NORM = 1e-4  # of the largest norm of a gradient: smaller ones are sums of far larger terms
 _GROUPS = ("inputs", "predictions", "losses")
@@ -53,25 +56,20 @@ class TrainingStep:
         """Compares losses by name."""
         parity.check_losses(golden, "train/loss/", self.losses)
 
-    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM, moved=()):
+    def check_gradients(self, golden, tolerance=1e-3, least=LEAST_NORM):
         """Compares norms of gradients; no other variables of the detector have one.
 
         Args:
           golden: a `parity.Golden` that has them.
           tolerance: relative to the norm itself.
           least: fraction of the largest norm; smaller norms are held to a tenth of it.
-          moved: the same step at inputs that are moved by 1e-6. A norm may be anywhere between those of the steps,
-            which are no further apart than `parity.MOST_NOISE`.
         """
         norms, index = golden.arrays["train/grad_norm"], golden.arrays["train/grad_index"]
         surplus = np.setdiff1d(np.flatnonzero(~np.isnan(self.gradients)), index)
         assert not surplus.size, f"variables {surplus} have a gradient; those of the reference have none"
         threshold = least * norms.max()
         limits = np.where(norms > threshold, tolerance * norms, threshold / 10)
-        steps = np.stack([step.gradients[index] for step in (self, *moved)])
-        low, high = steps.min(axis=0), steps.max(axis=0)
-        assert np.all(high - low <= np.maximum(parity.MOST_NOISE * norms, limits)), "the last bits move the gradients"
-        excess = np.maximum(low - norms, norms - high) / limits
+        excess = np.abs(self.gradients[index] - norms) / limits
         assert excess.max() <= 1, f"{np.sum(excess > 1)} gradients differ, up to {excess.max():.1f} times the tolerance"
         golden.compared.update(["train/grad_norm", "train/grad_index"])
 
@@ -116,7 +114,18 @@ def draw_stored_proposals(region_head, golden):
     region_head.draw = draw_and_compare
 
 
-def take_step(detector, images, groundtruth, variables=None, seed=None):
+@contextlib.contextmanager
+def batch_norm_after_convolutions():
+    """Inside, batch norm with fixed statistics follows its convolution, as in the reference, and is not in the kernel.
+
+    It is the same function. But a value near 0 may be on the other side of an activation, and where a few proposals
+    train a second stage, one such value moves norms of gradients by more than 1e-3.
+    """
+    with mock.patch.object(layers.ConvBlock, "_is_linear", lambda block, training: False):
+        yield
+
+
+def take_step(detector, images, groundtruth, variables=None):
     """A `TrainingStep`.
 
     Args:
@@ -125,14 +134,11 @@ def take_step(detector, images, groundtruth, variables=None, seed=None):
       groundtruth: of the batch of these images.
       variables: the list that indices of variables in goldens mean, None for one that the detector does not have; when
         omitted, the detector's in the order of their keys.
-      seed: of noise of 1e-6 of the inputs' deviation, which moves values near the kinks of the network; None: no noise.
     """
     if variables is None:
         variables = [variable for _, variable in sorted(detector.checkpoint_keys().items())]
     before = [None if variable is None else variable.numpy() for variable in variables]
     inputs, shapes = (tf.concat(parts, axis=0) for parts in zip(*(detector.preprocess(i[np.newaxis]) for i in images)))
-    if seed is not None:
-        inputs += 1e-6 * tf.math.reduce_std(inputs) * tf.random.stateless_normal(tf.shape(inputs), [seed, 0])
     trained = detector.trainable_variables
     with tf.GradientTape() as tape:
         predictions = detector.predict_raw(inputs, shapes, training=True, groundtruth=groundtruth)

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfodhelper.models import keras_keys, normalization
-from tfodhelper.ops import own_gradients, small_maps
+from tfodhelper.ops import own_gradients, small_maps, wide_sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Convolution(tf_keras.layers.Layer):
             inputs = tf.pad(inputs, [[0, 0], *around, [0, 0]])
             padding = "VALID"
         if self.is_depthwise:
-            outputs = tf.nn.depthwise_conv2d(inputs, kernel, [1, strides, strides, 1], padding)
+            outputs = wide_sums.depthwise_convolve(inputs, kernel, strides, padding)
         elif self._dilation > 1:
             outputs = tf.nn.convolution(inputs, kernel, padding=padding, dilations=self._dilation)
         else:
@@ -196,7 +196,7 @@ def _sum_channels(values):
     pixels = tf.reshape(values, [-1, values.shape[-1]])
     if tf.config.list_logical_devices("GPU"):  # where products have fewer bits
         return tf.reduce_sum(pixels, 0)
-    return tf.matmul(tf.ones([1, tf.shape(pixels)[0]], pixels.dtype), pixels)[0]
+    return wide_sums.matmul(tf.ones([1, tf.shape(pixels)[0]], pixels.dtype), pixels)[0]
 
 
 class Dense(tf_keras.layers.Layer):
@@ -218,7 +218,7 @@ class Dense(tf_keras.layers.Layer):
     def call(self, inputs):
         """[n, in] -> [n, out]."""
         inputs, kernel, bias = (tf.cast(tensor, self.arithmetic) for tensor in (inputs, self.kernel, self.bias))
-        return tf.matmul(inputs, kernel) + bias
+        return wide_sums.matmul(inputs, kernel) + bias
 
     def checkpoint_keys(self):
         """{name in checkpoints: variable}."""

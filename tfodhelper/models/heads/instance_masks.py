@@ -11,6 +11,7 @@ import tf_keras
 
 from tfodhelper.checkpoints import keys
 from tfodhelper.models import keras_keys, layers, normalization, slim_naming
+from tfodhelper.ops import wide_sums
 
 _KERNEL_SIZE = 3
 
@@ -166,10 +167,10 @@ class EnlargingConvolution(layers.Convolution):
         lines, columns = (
             tf.constant(_enlarge_and_shift(*sizes), self.arithmetic) for sizes in zip((height, width), self._size)
         )
-        outputs = tf.matmul(columns, tf.reshape(by_place, [-1, width * 3, 3 * out_channels]))
+        outputs = wide_sums.matmul(columns, tf.reshape(by_place, [-1, width * 3, 3 * out_channels]))
         outputs = tf.reshape(outputs, [-1, height, self._size[1], 3, out_channels])
         outputs = tf.reshape(tf.transpose(outputs, [0, 1, 3, 2, 4]), [-1, height * 3, self._size[1] * out_channels])
-        outputs = tf.reshape(tf.matmul(lines, outputs), [-1, *self._size, out_channels])
+        outputs = tf.reshape(wide_sums.matmul(lines, outputs), [-1, *self._size, out_channels])
         return outputs if bias is None else outputs + tf.cast(bias, self.arithmetic)
 
 
