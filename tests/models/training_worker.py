@@ -1,8 +1,9 @@
 """Steps of training in a process of its own: `training_worker THREADS`, asked line by line.
 
 A line is JSON: folder of a `shared_case.Case`, prefix of its checkpoint, the file that gets its `TrainingStep`, and
-whether `training_step.batch_norm_after_convolutions` holds; the answer is a line `done`. Batch norm in training sums in the order of oneDNN, if that is in use, and of the number of
-threads. So a process sets both as they were where the numbers were made.
+whether `training_step.batch_norm_after_convolutions` holds; the answer is a line `done`. Batch norm in training sums in
+the order of oneDNN, if that is in use, and of the number of threads. So a process sets both as they were where the
+numbers were made.
 """
 
 import contextlib
