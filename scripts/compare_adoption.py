@@ -9,10 +9,10 @@ draws --start images that keep their boxes, and of the others only the classes a
 each set and seed; then each arm answers for the same pool, from the same predictions, and trains the same number of
 steps on what it has adopted:
 
-    A  nothing is adopted               B  the best box of an image, as a round does it without the law
+    A  nothing is adopted               B  the best box of an image
     C  all boxes, in zones              E  as C, half of a batch adopted, strong augmentation and a ramp for that half
     D  as C, from fused views           F  the true boxes of the pool
-    L  the defaults of a round, with the law
+    L  the defaults of a round: as C, with the law
 
 The teacher predicts the pool once more for D.
 Each --flag is passed to `active init`; --retrain=scratch lets all arms start where the teacher started. The same
@@ -38,7 +38,7 @@ SHARED = ("--adopted_share=0.5", "--strong_augmentation", "--ramp_steps={ramp}",
 # For each arm the flags of the round that asks, whose training is over, and those of the next one, which trains.
 ARMS = {
     "A": (("--score_threshold=1", ALL_CLASSES), (NO_TRIAL,)),
-    "B": ((ALL_CLASSES,), (NO_TRIAL,)),
+    "B": (("--several_boxes=best", ALL_CLASSES), (NO_TRIAL,)),
     "C": (IN_ZONES, (NO_TRIAL,)),
     "D": ((*IN_ZONES, "--views=fused"), (NO_TRIAL,)),
     "E": (IN_ZONES, SHARED),

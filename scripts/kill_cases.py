@@ -47,6 +47,7 @@ ACTIVE_INIT = (
     *("--val_fraction=0.3", "--model=ssd_mobilenet_v1", "--num_steps=4", *SMALL, "--budget=4"),
     *("--oracle=image_label", "--image_labels={in}/classes.csv"),
 )
+ADOPT_ALL = ("--several_boxes=best", "--score_threshold=0", "--min_box_worth=0")  # whatever an image label confirms
 CASES = {
     **{
         f"import-{name}": Case(("import", f"--from={name}", *flags, "--image_dir={in}/images", "--images=copy", OUT))
@@ -160,12 +161,12 @@ CASES = {
         by_name=True,
     ),
     "active-run-trial": Case(  # whatever is confirmed is adopted, and tried in the second round
-        ("active", "run", "--workspace=out", "--rounds=2", "--min_box_worth=0", "--score_threshold=0"),
+        ("active", "run", "--workspace=out", "--rounds=2", *ADOPT_ALL),
         (ACTIVE_INIT,),
         by_name=True,
     ),
     "active-run-relabel": Case(  # the second round also relabels what the first one adopted; the third one learns it
-        ("active", "run", "--workspace=out", "--rounds=2", "--min_box_worth=0", "--score_threshold=0", "--relabel"),
+        ("active", "run", "--workspace=out", "--rounds=2", *ADOPT_ALL, "--relabel"),
         (ACTIVE_INIT,),
         by_name=True,
     ),

@@ -55,7 +55,7 @@ def init_confirmed(exercise, workspace, **law):
     lines = [f"{stem},{'|'.join(sorted({box.name for box in each.boxes}))}\n" for stem, each in truth.items()]
     labels = exercise / "classes.csv"
     labels.write_text("image,classes\n" + "".join(lines), encoding="utf-8")
-    oracle = {"name": "image_label", "score_threshold": 0.0, "several_classes": "found"}
+    oracle = {"name": "image_label", "several_boxes": "best", "score_threshold": 0.0, "several_classes": "found"}
     return _init(exercise, workspace, settings(exercise, **oracle) | law, image_labels=labels)
 
 

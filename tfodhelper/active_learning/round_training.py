@@ -111,9 +111,13 @@ def _hold(round_, other, against, num_images, num_relabelled):
     metric = best.build_best_metric(round_settings.training_options(round_)).metric
     by = best.BestMetric(metric if metric.startswith(best.EVALUATED) else best.MAP)
     record, least = (best_record(folder) for folder in (round_.training_dir, other))
-    values = by.value_of(record), by.value_of(least)
+    values, tag, error = (by.value_of(record), by.value_of(least)), by.metric.removeprefix(best.EVALUATED), None
     lost = None not in values and by.improves(least, record)
-    return trials.Trial(against, by.metric.removeprefix(best.EVALUATED), *values, lost, num_images, num_relabelled)
+    if lost:
+        folders = [run_layout.evaluation_of(folder, "best") for folder in (round_.training_dir, other)]
+        error = trials.error_of_difference(*folders, tag)
+        lost = abs(values[0] - values[1]) > (error or 0.0)
+    return trials.Trial(against, tag, *values, lost, num_images, num_relabelled, error)
 
 
 def best_record(run):

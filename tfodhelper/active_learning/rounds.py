@@ -334,10 +334,11 @@ def _apply_law(space, round_, oracle, answered, again):
         round_.state.pop(key, None)  # of an earlier attempt, with other settings
     if not unseen:
         return answered, set()
-    least = round_.options.min_box_worth
+    least = law.least_worth(round_.options.min_box_worth, oracle)
     seen = _see_validation(space, round_)
     worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"], seen)
-    answered, held = law.hold_back(answered, worths, least, workspaces.count_labelled(round_.run_dir))
+    labelled = workspaces.count_labelled(round_.run_dir)
+    answered, held = law.hold_back(answered, worths, least, labelled, getattr(oracle, "needs_zones", False))
     in_pool = [each for each in held if each.name not in again]
     law.write_confirmed(round_.folder, in_pool, {image.name: image.path for image in space.pool()} if in_pool else {})
     round_.state.update({"worth": class_worth.to_facts(worths, least), "held_back": len(in_pool)})

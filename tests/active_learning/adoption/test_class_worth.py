@@ -38,6 +38,28 @@ def test_a_class_adopts_where_the_share_is_reached_and_reliable(right, boxes, le
     assert worth(right, boxes).verdict(least) == verdict
 
 
+@pytest.mark.parametrize(
+    "right, boxes, others, verdict",
+    [
+        (3, 3, [(9, 10)], ADOPTS),  # 12 of 13 with the other class: the bound is 0.724
+        (3, 3, [(90, 100)], ADOPTS),  # which counts as 10 boxes, however many it has
+        (3, 3, [(4, 5), (5, 5)], ADOPTS),
+        (3, 3, [(8, 10)], TOO_FEW),  # 11 of 13: 0.631
+        (3, 3, [(4, 4)], ADOPTS),  # 7 of 7
+        (3, 3, [(3, 3)], TOO_FEW),
+        (3, 3, [(26, 100)], TOO_FEW),
+        (7, 7, [(26, 100)], ADOPTS),  # a class that can be judged needs nobody
+        (3, 4, [(100, 100)], BELOW),
+        (0, 0, [(100, 100)], TOO_FEW),
+        (3, 3, [(0, 0)], TOO_FEW),
+        (3, 3, [], TOO_FEW),
+    ],
+)
+def test_a_class_with_few_boxes_leans_on_the_others(right, boxes, others, verdict):
+    worths = [worth(right, boxes), *(worth(*other, name=f"other {i}") for i, other in enumerate(others))]
+    assert class_worth.judge(worths, 0.8)["crazing"] == verdict
+
+
 @hypothesis.given(st.integers(1, 500), st.floats(0, 1))
 def test_the_bound_is_the_share_that_a_score_test_would_just_not_reject(number, part):
     hits = round(part * number)
@@ -76,6 +98,9 @@ def test_what_is_said():
     assert "no validation box would be adopted" in class_worth.to_words(worth(0, 0), TOO_FEW, 0.8)
     assert class_worth.to_words(worth(95, 100, close=71, objects=130, missed=12), ADOPTS, 0.8) == (
         "crazing: 95 of 100 boxes would be right, 71 at IoU 0.75; 12 of 130 objects missed"
+    )
+    assert class_worth.to_words(worth(3, 3, close=1, objects=4, missed=1), ADOPTS, 0.8) == (
+        "crazing: 3 of 3 boxes would be right, 1 at IoU 0.75; 1 of 4 objects missed; few, judged with the other classes"
     )
 
 

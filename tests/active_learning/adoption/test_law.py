@@ -1,5 +1,9 @@
 """Which answers are adopted, which images stay, and in which order."""
 
+import types
+
+import pytest
+
 from tests.active_learning import rounds_on_disk as disk
 from tests.active_learning.adoption.test_class_worth import worth
 from tests.metrics.sets import collect
@@ -33,6 +37,29 @@ def test_a_class_that_is_not_worth_it_adopts_nothing_but_what_a_person_has_seen(
     assert {each.name for each in held} == {"dog.jpg", "both.jpg", "cow.jpg"}
     decided, held = law.hold_back(answers, WORTHS, 0.0, {})
     assert (decided, held) == (answers, [])
+
+
+def test_in_zones_a_class_that_is_not_worth_it_leaves_ignored_regions():
+    answers = [
+        disk.adopted("both.jpg", ["cat", "dog", "dog", "cow"], scores=[0.9, 0.9, None, 0.5]),
+        disk.adopted("dog.jpg", ["dog"], scores=[0.9]),
+        disk.adopted("cat.jpg", ["cat"], scores=[0.9]),
+    ]
+    decided, held = law.hold_back(answers, WORTHS, 0.8, {"dog": 5}, has_zones=True)
+    assert [answer.verdict for answer in decided] == [ADOPTED, REFUSED, ADOPTED]
+    both, _, cat = decided
+    assert [(box.name, box.weight) for box in both.annotation.boxes] == [("cat", 1), ("dog", 0), ("dog", 1), ("cow", 0)]
+    assert both.scores == answers[0].scores and cat is answers[2]
+    assert [each.name for each in held] == ["dog.jpg"]
+
+
+@pytest.mark.parametrize(
+    "given, has_zones, least", [(None, False, 0.8), (None, True, 0.6), (0.0, True, 0.0), (0.9, False, 0.9)]
+)
+def test_what_is_required(given, has_zones, least):
+    oracle = types.SimpleNamespace(needs_zones=has_zones)
+    assert law.least_worth(given, oracle) == least
+    assert law.least_worth(None, object()) == 0.8
 
 
 def test_the_images_that_bring_most_come_first():

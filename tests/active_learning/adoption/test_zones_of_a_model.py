@@ -57,4 +57,4 @@ def test_images_are_held_back_for_their_objects_alone():
 
 
 def test_an_oracle_without_zones_is_left_alone():
-    assert law.find_zones("nowhere", build.build_oracle("image_label"), {}) == []
+    assert law.find_zones("nowhere", build.build_oracle("image_label", several_boxes="best"), {}) == []

@@ -32,7 +32,7 @@ def test_each_option_has_a_default_and_says_what_it_is(tmp_path, name):
         ("image_label", {"score_threshold": 1.5}, "a number from 0 to 1"),
         ("image_label", {"score_threshold": float("nan")}, "a number from 0 to 1"),
         ("image_label", {"score_threshold": "0.5"}, "a number from 0 to 1"),
-        ("image_label", {"score_threshold": None}, "a number from 0 to 1"),
+        ("image_label", {"max_overlap": None}, "a number from 0 to 1"),
         ("image_label", {"several_boxes": "two"}, "one of best, all, zones, refuse"),
         ("labelimg", {"review_images": "none"}, "one of link, copy"),
         ("simulated", {}, "truth_dir"),

@@ -20,7 +20,7 @@ WEAK_DOG = ("dog", 0.3, 120, 10, 190, 90)
 
 
 def ask(detections, classes, **options):
-    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, **options)
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, **{"several_boxes": "best"} | options)
     (answer,) = oracle.ask(iter([make_question(detections, classes)]))
     assert answer.name == "pool/a.jpg" and answer.edits is None
     return answer
@@ -98,7 +98,7 @@ def test_questions_are_taken_one_by_one():
             taken.append(number)
             yield make_question([CAT], ("cat",), name=f"pool/{number}.jpg")
 
-    answers = build.build_oracle("image_label").ask(questions())
+    answers = build.build_oracle("image_label", several_boxes="best").ask(questions())
     assert next(answers).name == "pool/0.jpg" and taken == [0]
 
 
@@ -106,11 +106,11 @@ ZONES = {"cat": Zone(0.6, 0.8), "dog": Zone(0.75)}
 
 
 def ask_in_zones(detections, classes, zones=ZONES, **options):
-    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones", **options)
+    oracle = build.build_oracle("image_label", label_map=LABEL_MAP, **options)  # zones are the default
     oracle.zones = zones
     (answer,) = oracle.ask(iter([make_question(detections, classes)]))
-    weights = [(box.name, box.weight, box.location_weight) for box in answer.annotation.boxes]
-    return answer, weights
+    boxes = answer.annotation.boxes if answer.annotation else ()
+    return answer, [(box.name, box.weight, box.location_weight) for box in boxes]
 
 
 def test_boxes_in_zones():
@@ -121,6 +121,13 @@ def test_boxes_in_zones():
     assert weights == [("cat", 0.9, 1), ("cat", 0.7, 0), ("cat", 0, 1)]
     answer, weights = ask_in_zones([CAT, SECOND_CAT, faint], ("cat",), min_box_score=0.2)
     assert [weight for _, weight, _ in weights] == [0.9, 0.7]
+
+
+def test_the_zones_alone_say_from_which_score_on_there_are_objects():
+    _, weights = ask_in_zones([WEAK_CAT], ("cat",), zones={"cat": Zone(0.3)})
+    assert weights == [("cat", 0.4, 0)]
+    answer, _ = ask_in_zones([WEAK_CAT], ("cat",), zones={"cat": Zone(0.3)}, score_threshold=0.5)
+    assert (answer.verdict, answer.reason) == (REFUSED, image_label.LOW_SCORE)
 
 
 def test_every_class_needs_an_object_and_not_only_an_ignored_region():

@@ -1,5 +1,6 @@
 """What adoption had to prove, in the report and in `active status`, against a workspace written by hand."""
 
+import dataclasses
 import json
 
 from tests.active_learning import rounds_on_disk as disk
@@ -16,7 +17,7 @@ def rounds_with_law(folder):
     worths = [worth(95, 100, "cat", close=71, objects=130, missed=12), worth(26, 100, "dog", score=0.55)]
     first.state.update({"worth": class_worth.to_facts(worths, 0.8), "held_back": 14})
     first.save()
-    lost = trial.Trial("control", "DetectionBoxes_Precision/mAP", 0.4, 0.45, True, 2)
+    lost = trial.Trial("control", "DetectionBoxes_Precision/mAP", 0.4, 0.45, True, 2, error=0.02)
     second.state.update({"trial": trial.to_facts(lost), "continues_with": "rounds/002/control"})
     second.save()
     control = second.control_dir
@@ -52,6 +53,9 @@ def test_tables_of_trials_and_worth(tmp_path):
         ("1", "dog", "100", "26", "0", "26.0%", "0", "0", "below"),
     )
     assert "required: round 1: 80.0%" in table.note
+    state = rounds[1].trial
+    stays = [dataclasses.replace(rounds[1], trial=dataclasses.replace(state, lost=False, error=0.0612))]
+    assert law_tables.show_trials(stays, names).rows[0][-1] == "within the standard error of 0.061: they stay"
     assert law_tables.show_trials(rounds[:1], names) is None and law_tables.show_worth(rounds[1:], names) is None
     assert {"Did adopted images pay?", "What boxes are worth"} <= {t.title for t in tables.make_tables(rounds, names)}
 
@@ -68,6 +72,7 @@ def test_csv_files(tmp_path):
         ("dog", "0.5", "100", "26"),
     ]
     (row,) = sheets.read_csv(folder / "trials.csv", law_tables.TRIAL_HEADER)
+    assert (row["relabelled"], row["standard_error"]) == ("0", "0.02")
     assert (row["round"], row["against"], row["value"], row["other"], row["lost"]) == (
         *("2", "control", "0.4", "0.45"),
         "1",

@@ -1,7 +1,8 @@
 """What boxes that nobody has seen are worth, class by class, and whether that is enough to adopt them.
 
 Few validation boxes say little: eight of ten are right by chance one time in six where only six of ten are. So a class
-has to reach the required share, and that share has to be reliable.
+has to reach the required share, and that share has to be reliable. A class with few boxes leans on the others: they are
+found by the same detector.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ CONFIRMED = "confirmed.csv"  # in the folder of a round: the images that were co
 TOLERANCE = 0.1
 _ROUNDING = 1e-9  # 0.55 * 20 is a little more than 11
 _Z = 1.6449  # standard normal quantile of 0.95
+_BORROWED = 10  # boxes: how much the other classes count at most where those of one class are too few to judge it
 _PRIOR = 4  # boxes: how much all classes together count against those of one class and score
 
 
@@ -44,7 +46,7 @@ class ClassWorth:
     by_score: tuple[tuple[int, int, int], ...]
 
     def verdict(self, least):
-        """Whether the class adopts.
+        """Whether the class adopts by its own boxes alone; see `judge`.
 
         Args:
           least: the share of right boxes that is required, 0..1; 0 requires nothing.
@@ -60,6 +62,30 @@ class ClassWorth:
         if self.right < least * self.boxes - _ROUNDING:
             return BELOW
         return ADOPTS if lower_bound(self.right, self.boxes) >= least - TOLERANCE else TOO_FEW
+
+
+def judge(worths, least):
+    """{class: verdict} of all classes.
+
+    Where the boxes of a class reach the required share, and are too few to tell, those of the other classes are added
+    to them, as ten boxes at most. The sum has to reach the share, and to be reliable.
+
+    Args:
+      worths: list of `ClassWorth`.
+      least: see `ClassWorth.verdict`.
+    """
+    return {worth.name: _judge(worth, [each for each in worths if each is not worth], least) for worth in worths}
+
+
+def _judge(worth, others, least):
+    verdict, number = worth.verdict(least), sum(each.boxes for each in others)
+    if verdict != TOO_FEW or not worth.boxes or not number:
+        return verdict
+    borrowed = min(_BORROWED, number)
+    right = worth.right + borrowed * sum(each.right for each in others) / number
+    boxes = worth.boxes + borrowed
+    is_reached = right >= least * boxes - _ROUNDING
+    return ADOPTS if is_reached and lower_bound(right, boxes) >= least - TOLERANCE else TOO_FEW
 
 
 def lower_bound(hits, number):
@@ -124,7 +150,8 @@ def to_words(worth, verdict, least):
         more = f"where all are right, {number} are enough; label more images for validation, or lower --min_box_worth"
         return f"{worth.name}: {right}, too few to judge; nothing adopted; {more}"
     missed = f"{worth.missed} of {spelling.count(worth.objects, 'object')} missed"
-    return f"{worth.name}: {right}, {worth.close} at IoU 0.75; {missed}"
+    leans = "; few, judged with the other classes" if worth.verdict(least) == TOO_FEW else ""
+    return f"{worth.name}: {right}, {worth.close} at IoU 0.75; {missed}{leans}"
 
 
 _ADVICE = "draw some, or train longer"
@@ -137,7 +164,8 @@ def to_facts(worths, least):
       worths: list of `ClassWorth`.
       least: the share of right boxes that is required.
     """
-    classes = [dataclasses.asdict(worth) | {"verdict": worth.verdict(least)} for worth in worths]
+    verdicts = judge(worths, least)
+    classes = [dataclasses.asdict(worth) | {"verdict": verdicts[worth.name]} for worth in worths]
     return {"least": least, "classes": [each | {"by_score": list(map(list, each["by_score"]))} for each in classes]}
 
 

@@ -2,7 +2,8 @@
 
 What a person has looked at (an answer with `edits`) is adopted as it is, and so is an image without boxes. Of the other
 answers, those stay in the pool in which the boxes of any class do not reach the required worth; they are sorted by what
-a person's work on them would bring.
+a person's work on them would bring. In zones, such boxes become ignored regions instead, and an image stays in the pool
+only if it has no other object.
 """
 
 import dataclasses
@@ -17,6 +18,11 @@ REASONS = {
     class_worth.BELOW: "the boxes of its class are not good enough yet",
     class_worth.TOO_FEW: "too few validation boxes of its class to judge it",
 }
+
+
+# The required share of right boxes, unless a user says otherwise. In zones a box counts as much as its score, and so a
+# wrong one, whose score is lower in the mean, costs less than a right one brings.
+LEAST_WORTH, LEAST_WORTH_IN_ZONES = 0.8, 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +89,14 @@ def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
     return [zone.to_words(name) for name, zone in oracle.zones.items()]
 
 
-def hold_back(answers, worths, least, labelled):
+def least_worth(given, oracle):
+    """The required share of right boxes: as given, or if that is None, what suits the oracle."""
+    if given is not None:
+        return given
+    return LEAST_WORTH_IN_ZONES if getattr(oracle, "needs_zones", False) else LEAST_WORTH
+
+
+def hold_back(answers, worths, least, labelled, has_zones=False):
     """Decides about adopted answers.
 
     Args:
@@ -91,22 +104,34 @@ def hold_back(answers, worths, least, labelled):
       worths: list of `class_worth.ClassWorth`.
       least: the required share of right boxes.
       labelled: {class: number of labelled images}.
+      has_zones: whether the boxes have the weights of their zones, so that some may become ignored regions.
 
     Returns:
       (answers, in the same order, `HeldBack`s: those that would bring most first).
     """
-    verdicts = {worth.name: worth.verdict(least) for worth in worths}
+    verdicts = class_worth.judge(worths, least)
     chances = class_worth.Chances(worths)
     decided, held = [], []
     for answer in answers:
         scored = scored_boxes(answer)
         failed = {verdicts[name] for name, _ in scored} - {class_worth.ADOPTS}
-        if failed:
+        if failed and has_zones and any(verdicts[name] == class_worth.ADOPTS for name, _ in scored):
+            answer = _ignore(answer, {name for name, _ in scored if verdicts[name] != class_worth.ADOPTS})
+        elif failed:
             held.append(_hold(answer.name, scored, chances, labelled))
             verdict = class_worth.BELOW if class_worth.BELOW in failed else class_worth.TOO_FEW
             answer = Answer(answer.name, REFUSED, reason=REASONS[verdict])
         decided.append(answer)
     return decided, sorted(held, key=lambda each: (-each.gain, each.name))
+
+
+def _ignore(answer, classes):
+    """The answer with ignored regions in place of the objects of some classes."""
+    boxes = tuple(
+        dataclasses.replace(box, weight=0.0) if box.name in classes and score is not None else box
+        for box, score in zip(answer.annotation.boxes, answer.scores)
+    )
+    return dataclasses.replace(answer, annotation=dataclasses.replace(answer.annotation, boxes=boxes))
 
 
 def scored_boxes(answer):

@@ -1,13 +1,15 @@
 """A round that learned from images whose boxes nobody has seen is compared with a model that did without them.
 
 Both are measured on the validation set with the figure by which a training chooses its best checkpoint. The round loses
-when its figure is worse, by however little: its images only go back to the pool, where the next model finds better
-boxes, while wrong boxes would stay. Where the figures are equal, or cannot be measured, it does not lose.
+when its figure is worse by more than the standard error of the difference on these images: with few of them, two
+trainings differ by chance. Where that error is not known, the round loses by however little; where the figures are
+equal, or cannot be measured, it does not lose.
 """
 
 import dataclasses
 
-from tfodhelper import spelling
+from tfodhelper import errors, spelling
+from tfodhelper.metrics import detection_file, jackknife
 
 CONTROL, LAST = "control", "last"  # with what a round was compared: a second training, or the last round's model
 
@@ -34,6 +36,8 @@ class Trial:
       lost: whether the round lost.
       images: number of adopted images on trial.
       relabelled: number of images that were adopted before, and whose new boxes, or whose removal, are on trial.
+      error: standard error of the difference of both figures; None where it is not known, or where the round's figure
+        is not the lower one.
     """
 
     against: str
@@ -43,6 +47,7 @@ class Trial:
     lost: bool
     images: int
     relabelled: int = 0
+    error: float | None = None
 
     def to_words(self, number):
         """One line on round `number`."""
@@ -52,9 +57,12 @@ class Trial:
         images = " and ".join(kinds)
         figures = f"{self.metric} {_figure(self.value)}, {other} {_figure(self.other)}"
         if self.lost:
-            outcome = f"lost; {self._returns()}, and the round continues with the other model"
+            by = "" if self.error is None else f" by more than the standard error of {self.error:.4f}"
+            outcome = f"lost{by}; {self._returns()}, and the round continues with the other model"
         elif self.value is None or self.other is None:
             outcome = "could not be compared; they stay"
+        elif self.error is not None:
+            outcome = f"within the standard error of {self.error:.4f} on the validation images; they stay"
         else:
             outcome = "they stay"
         return f"round {number} learned from {images}: {figures}; {outcome}"
@@ -72,12 +80,35 @@ def _figure(value):
     return "-" if value is None else f"{value:.4f}"
 
 
+def error_of_difference(first_dir, second_dir, metric):
+    """The standard error of the difference between two evaluations of the same images.
+
+    Args:
+      first_dir, second_dir: folders of the evaluations.
+      metric: tag of the figure.
+
+    Returns:
+      A number, or None for a figure or files from which it is not known.
+    """
+    if not jackknife.has_figure(metric):
+        return None
+    try:
+        first, second = (detection_file.read_detections(folder) for folder in (first_dir, second_dir))
+    except errors.PredictionError:
+        return None
+    if (first.image_names, first.names) != (second.image_names, second.names):
+        return None
+    return jackknife.standard_error(first, second, metric)
+
+
 def to_facts(trial):
-    """Plain values for round.json; without "relabelled" where no image was."""
+    """Plain values for round.json; without "relabelled" where no image was, and without "error" where there is none."""
     facts = dataclasses.asdict(trial)
-    return facts if trial.relabelled else {name: value for name, value in facts.items() if name != "relabelled"}
+    return {name: value for name, value in facts.items() if value or name not in ("relabelled", "error")}
 
 
 def from_facts(facts):
     """The inverse of `to_facts`."""
-    return Trial(**{name: facts[name] for name in SHAPE}, relabelled=facts.get("relabelled", 0))
+    return Trial(
+        **{name: facts[name] for name in SHAPE}, relabelled=facts.get("relabelled", 0), error=facts.get("error")
+    )

@@ -27,6 +27,9 @@ SEVERAL = "several boxes of one class were found"
 NOT_SURE = "no box is certain enough to be adopted"
 
 
+_SCORE_THRESHOLD = 0.5  # of the best detection of an image, unless a user says otherwise
+
+
 class ImageLabelOracle:
     """Answers from `PoolImage.classes`; takes questions one by one and keeps nothing.
 
@@ -44,7 +47,9 @@ class ImageLabelOracle:
     def __init__(self, options, label_map=None):
         self._options = options
         self._known = None if label_map is None else {item.name for item in label_map}
-        lowest = zones.LOWEST_SCORE if self.needs_zones else options.score_threshold
+        usual = 0.0 if self.needs_zones else _SCORE_THRESHOLD
+        self._score_threshold = usual if options.score_threshold is None else options.score_threshold
+        lowest = zones.LOWEST_SCORE if self.needs_zones else self._score_threshold
         self._box_score = lowest if options.min_box_score is None else options.min_box_score
         self.zones = None
 
@@ -96,13 +101,11 @@ class ImageLabelOracle:
         if not predicted.detections:
             return None, NOTHING_FOUND
         best = max(predicted.detections, key=lambda detection: detection.score)
-        if best.score < options.score_threshold:
+        if best.score < self._score_threshold:
             return None, LOW_SCORE
         if best.name not in wanted:
             return None, OTHER_CLASS
-        found_names = {
-            detection.name for detection in predicted.detections if detection.score >= options.score_threshold
-        }
+        found_names = {detection.name for detection in predicted.detections if detection.score >= self._score_threshold}
         if options.other_classes == REFUSE and found_names - wanted:
             return None, OTHER_CLASS_TOO
         if options.several_classes == COMPLETE and wanted - found_names:

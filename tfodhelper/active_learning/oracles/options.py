@@ -19,10 +19,10 @@ class ImageLabelOptions(options.Options):
     """Rules of adoption.
 
     Attributes:
-      score_threshold: also what "found" means below.
-      several_boxes: "best" adopts the best one alone, which suits sets with one object per image and leaves other
-        objects unlabelled; "all" adopts all that reach `min_box_score`; "zones" adopts all as well, each with the
-        weights that boxes of its class and score deserve, see `zones`; "refuse" refuses the image.
+      score_threshold: also what "found" means below. None: 0.5; in zones 0, since they say what is an object.
+      several_boxes: "zones" adopts all, each with the weights that boxes of its class and score deserve, see `zones`;
+        "best" adopts the best one alone, which suits sets with one object per image and leaves other objects
+        unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
       min_box_score: None for `score_threshold`, or for `zones.LOWEST_SCORE`, from which on there are ignored regions.
         A higher value adopts only more certain boxes; with a lower one and several_boxes="all", the best box vouches
         for weaker ones of its class.
@@ -31,11 +31,13 @@ class ImageLabelOptions(options.Options):
       other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
     """
 
-    score_threshold: float = options.option(0.5, "minimum score of the best detection of an image", least=0, most=1)
+    score_threshold: float | None = options.option(
+        None, "minimum score of the best detection of an image; when omitted, 0.5, or in zones 0", least=0, most=1
+    )
     several_boxes: str = options.option(
-        BEST,
-        "several boxes of one class: adopt the best, adopt all, adopt all in zones (objects count as much as their "
-        "score, doubtful ones are ignored regions; the validation images say from which score on), or refuse the image",
+        ZONES,
+        "several boxes of one class: adopt all in zones (objects count as much as their score, doubtful ones are "
+        "ignored regions; the validation images say from which score on), the best, all, or refuse the image",
         choices=(BEST, ALL, ZONES, REFUSE),
     )
     min_box_score: float | None = options.option(

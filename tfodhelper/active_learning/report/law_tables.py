@@ -7,7 +7,7 @@ from tfodhelper.active_learning.report import cells
 WORTH_HEADER = (
     *("round", "class", "score_from", "boxes", "right_at_iou_50", "right_at_iou_75", "objects", "missed", "verdict"),
 )
-TRIAL_HEADER = ("round", "images", "against", "figure", "value", "other", "lost", "relabelled")
+TRIAL_HEADER = ("round", "images", "against", "figure", "value", "other", "lost", "relabelled", "standard_error")
 RELABEL_HEADER = ("round", "renewed", "returned", "boxes")
 _COLUMNS = ("images", "against", "metric", "value", "other")  # of a trial, in that order
 _AGAINST = {trials.CONTROL: "the same training without", trials.LAST: "the last round"}
@@ -38,7 +38,7 @@ def _on_trial(trial):
 
 def _outcome(trial):
     if not trial.lost:
-        return "they stay"
+        return "they stay" if trial.error is None else f"within the standard error of {trial.error:.3f}: they stay"
     former = "the former boxes came back"
     if not trial.relabelled:
         return "lost: they went back to the pool"
@@ -95,7 +95,7 @@ def _trial_rows(rounds):
             facts.number,
             *(getattr(facts.trial, name) for name in _COLUMNS),
             int(facts.trial.lost),
-            facts.trial.relabelled,
+            *(facts.trial.relabelled, facts.trial.error),
         )
         for facts in rounds
         if facts.trial is not None
