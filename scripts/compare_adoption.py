@@ -9,10 +9,10 @@ draws --start images that keep their boxes, and of the others only the classes a
 each set and seed; then each arm answers for the same pool, from the same predictions, and trains the same number of
 steps on what it has adopted:
 
-    A  nothing is adopted               B  the best box of an image
+    A  nothing is adopted               B  the best box of each class
     C  all boxes, in zones              E  as C, half of a batch adopted, strong augmentation and a ramp for that half
     D  as C, from fused views           F  the true boxes of the pool
-    L  the defaults of a round: as C, with the law
+    G  as C, the places of all objects  L  the defaults of a round: as G, with the law
 
 The teacher predicts the pool once more for D.
 Each --flag is passed to `active init`; --retrain=scratch lets all arms start where the teacher started. The same
@@ -33,16 +33,18 @@ import sys
 
 # An arm shows what its boxes are worth, not what the law makes of them: no class is held back, no image given back.
 ALL_CLASSES, NO_TRIAL = "--min_box_worth=0", "--trial=off"
-IN_ZONES = ("--several_boxes=zones", "--score_threshold=0", ALL_CLASSES)
+IN_ZONES = ("--several_boxes=zones", ALL_CLASSES)
+SURE_PLACES = (*IN_ZONES, "--doubtful_places=skip")
 SHARED = ("--adopted_share=0.5", "--strong_augmentation", "--ramp_steps={ramp}", NO_TRIAL)
 # For each arm the flags of the round that asks, whose training is over, and those of the next one, which trains.
 ARMS = {
     "A": (("--score_threshold=1", ALL_CLASSES), (NO_TRIAL,)),
     "B": (("--several_boxes=best", ALL_CLASSES), (NO_TRIAL,)),
-    "C": (IN_ZONES, (NO_TRIAL,)),
-    "D": ((*IN_ZONES, "--views=fused"), (NO_TRIAL,)),
-    "E": (IN_ZONES, SHARED),
+    "C": (SURE_PLACES, (NO_TRIAL,)),
+    "D": ((*SURE_PLACES, "--views=fused"), (NO_TRIAL,)),
+    "E": (SURE_PLACES, SHARED),
     "F": (("--oracle=simulated", "--truth_dir={truth}", ALL_CLASSES), (NO_TRIAL,)),
+    "G": (IN_ZONES, (NO_TRIAL,)),
     "L": ((), ()),
 }
 SEES_OTHERWISE = ("D",)  # arms whose pool has to be predicted in another way than the teacher's

@@ -66,7 +66,16 @@ def test_unseen_images_get_records_of_their_own(space):
 def test_without_a_share_all_are_read_alike(space):
     names = space.training_names(2)
     assert share(space, {"num_steps": 9}) == (names, {"num_steps": 9}, ())
+    even = [*LABELLED, *UNSEEN]
+    assert share(space, {"num_steps": 9}, even) == (even, {"num_steps": 9}, ())
     assert not (space.folder / "rounds" / "002" / "training_adopted").exists()
+
+
+def test_without_a_share_what_nobody_has_seen_is_half_at_most(space):
+    names, training, changes = share(space, {"num_steps": 9}, [LABELLED[0], *UNSEEN])
+    assert (names, training) == ([LABELLED[0]], {"num_steps": 9})
+    assert changes[1].endswith("sample_from_datasets_weights=[0.5, 0.5]")
+    assert share(space, {"adopted_share": 0.9}, [LABELLED[0], *UNSEEN])[2][1].endswith("weights=[0.1, 0.9]")
 
 
 def test_a_round_without_unseen_images_has_nothing_to_share(space):

@@ -1,7 +1,8 @@
 """Records of their own for images with boxes that nobody has looked at, so that batches can be shared.
 
 There may be many more such images than labelled ones, or far fewer. With a share of the batches, how often each kind is
-read does not depend on that.
+read does not depend on that. They never are more than half of what is read unless a share says so: what nobody has
+looked at would otherwise drown what is known.
 """
 
 from tfodhelper import storage
@@ -11,6 +12,7 @@ from tfodhelper.records import convert
 from tfodhelper.records.options import ConvertOptions
 
 _READER = "train_input_reader"
+_MOST = 0.5  # of what is read, unless a share is given
 
 
 def share_batches(space, round_, names, folder, training, is_control=False):
@@ -34,10 +36,13 @@ def share_batches(space, round_, names, folder, training, is_control=False):
     RoundTrainingOptions(**training).check_share()
     training = dict(training)
     share = training.pop("adopted_share", None)
-    unseen = set() if share is None else _unseen_names(space, round_.number, is_control)
+    unseen = _unseen_names(space, round_.number, is_control)
     adopted = [name for name in names if name in unseen]
     if not adopted or len(adopted) == len(names):
         return names, training | (CONCERNING_UNSEEN if share is not None else {}), ()
+    if share is None and len(adopted) <= _MOST * len(names):
+        return names, training, ()
+    share = _MOST if share is None else share
     own = [name for name in names if name not in unseen]
     lists = {}
     for kind, listed in (("own", own), ("adopted", adopted)):

@@ -35,7 +35,7 @@ class RoundTrainingOptions(TrainOptions, ConfigOptions):
     adopted_share: float | None = options.option(
         None,
         "Which fraction of each batch are images with boxes that nobody has looked at, such as 0.5; when omitted, as "
-        "many as there are among all images.",
+        "many as there are among all images, but at most half.",
         least=0,
         most=1,
     )

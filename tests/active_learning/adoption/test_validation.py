@@ -74,7 +74,7 @@ def test_zones_and_worth_follow_from_what_the_views_found(tmp_path):
         rows_of[name] = [(box, "cat", 0.95, doubt)]
     folder = write(tmp_path / "p", rows_of)
     oracle = build.build_oracle(
-        "image_label", label_map=make_label_map(["cat", "dog"]), several_boxes="zones", score_threshold=0.0
+        "image_label", label_map=make_label_map(["cat", "dog"]), doubtful_places="skip", score_threshold=0.0
     )
     lines = law.find_zones(evaluation, oracle, {}, folder)
     assert oracle.zones == {"cat": Zone(0.9, 0.9, 0.04), "dog": Zone()}

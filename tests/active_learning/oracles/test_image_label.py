@@ -149,6 +149,11 @@ def test_a_class_without_zones_has_no_objects():
     assert (answer.verdict, answer.reason) == (REFUSED, image_label.NOT_SURE)
 
 
+def test_whose_places_are_learned():
+    assert build.build_oracle("image_label").learns_all_places
+    assert not build.build_oracle("image_label", doubtful_places="skip").learns_all_places
+
+
 def test_zones_have_to_be_known():
     oracle = build.build_oracle("image_label", label_map=LABEL_MAP, several_boxes="zones")
     with pytest.raises(errors.UsageError, match="zones"):

@@ -38,7 +38,7 @@ def find_zones(oracle, images, score_threshold):
     """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
 
     Args:
-      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)].
+      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], and `learns_all_places`.
       images, score_threshold: see `rehearse`.
 
     Returns:
@@ -60,7 +60,7 @@ def find_zones(oracle, images, score_threshold):
             int((judged.objects & (images.gt_class == row)).sum()),
             doubts[own] if _doubts(images) is not None else None,
         )
-    return zone_of
+    return {name: zone.with_all_places() for name, zone in zone_of.items()} if oracle.learns_all_places else zone_of
 
 
 def propose(images, lowest_scores):

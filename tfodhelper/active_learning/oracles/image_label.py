@@ -9,7 +9,7 @@ import pathlib
 
 from tfodhelper import errors
 from tfodhelper.active_learning.oracles import detections_to_boxes, zones
-from tfodhelper.active_learning.oracles.options import ALL, COMPLETE, REFUSE
+from tfodhelper.active_learning.oracles.options import ALL, COMPLETE, LEARN, REFUSE
 from tfodhelper.active_learning.oracles.options import ZONES as IN_ZONES
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations.structures import Annotation
@@ -57,6 +57,11 @@ class ImageLabelOracle:
     def needs_zones(self):
         """Whether it weighs boxes by their zones."""
         return self._options.several_boxes == IN_ZONES
+
+    @property
+    def learns_all_places(self):
+        """Whether the places of all objects in zones are learned, close or not."""
+        return self._options.doubtful_places == LEARN
 
     def ask(self, questions, folder=None):
         """Yields an `Answer` for each question; never one that waits.

@@ -10,6 +10,7 @@ from tfodhelper import options
 from tfodhelper.dataset.options import COPY, LINK
 
 BEST, ALL, ZONES, REFUSE = "best", "all", "zones", "refuse"
+LEARN, SKIP = "learn", "skip"
 COMPLETE, FOUND = "complete", "found"
 IGNORE = "ignore"
 
@@ -26,6 +27,8 @@ class ImageLabelOptions(options.Options):
       min_box_score: None for `score_threshold`, or for `zones.LOWEST_SCORE`, from which on there are ignored regions.
         A higher value adopts only more certain boxes; with a lower one and several_boxes="all", the best box vouches
         for weaker ones of its class.
+      doubtful_places: "skip" learns only the class of an object in zones whose place is doubtful, see `zones`; "learn"
+        learns its place as well.
       several_classes: what an image whose label names several classes requires: "complete": each of them was found;
         "found": the best detection has one of them, and those found are adopted.
       other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
@@ -42,6 +45,11 @@ class ImageLabelOptions(options.Options):
     )
     min_box_score: float | None = options.option(
         None, "minimum score of an adopted box; when omitted, score_threshold, or in zones 0.1", least=0, most=1
+    )
+    doubtful_places: str = options.option(
+        LEARN,
+        "the place of an object in zones that may not be close: learn it, or skip it and learn the class alone",
+        choices=(LEARN, SKIP),
     )
     several_classes: str = options.option(
         COMPLETE,

@@ -2,8 +2,8 @@
 
 A false or a missing object costs more than one that is not used. So a box is an object only where it has proven right:
 above the score with the best F0.5 on the validation images, and there it counts as much as its score. Its corners are
-learned only above the score from which on nine of ten boxes are close. A box below is neither an object nor background,
-but an ignored region.
+learned only above the score from which on nine of ten boxes are close, or where that is wanted for all objects. A box
+below is neither an object nor background, but an ignored region.
 
 Boxes of several views also have a doubt, see `pool.box_fusion`: then score and doubt together say whose corners are
 learned. The more limits are tried, the sooner one holds by chance; so there are few, and the share has to be reliable.
@@ -52,10 +52,16 @@ class Zone:
         location_weight = float(is_sure and score >= self.place_score)
         return dataclasses.replace(box, weight=round(float(score), _DIGITS), location_weight=location_weight)
 
+    def with_all_places(self):
+        """The same zone, in which the corners of all objects are learned."""
+        return dataclasses.replace(self, place_score=self.object_score, place_doubt=math.inf)
+
     def to_words(self, name):
         """One line on the zones of a class."""
         if math.isinf(self.object_score):
             return f"{name}: no score is high enough, its boxes are ignored regions"
+        if self.place_score == self.object_score and math.isinf(self.place_doubt):
+            return f"{name}: objects from a score of {self.object_score:.2f} on; ignored regions below"
         corners = f"from {self.place_score:.2f} on with their place"
         if not math.isinf(self.place_doubt):
             corners += f" where the views differ by at most {self.place_doubt:.2f}"
