@@ -116,7 +116,7 @@ def _hold(round_, other, against, num_images, num_relabelled):
     if lost:
         folders = [run_layout.evaluation_of(folder, "best") for folder in (round_.training_dir, other)]
         error = trials.error_of_difference(*folders, tag)
-        lost = abs(values[0] - values[1]) > (error or 0.0)
+        lost = trials.is_lost(abs(values[0] - values[1]), error)
     return trials.Trial(against, tag, *values, lost, num_images, num_relabelled, error)
 
 

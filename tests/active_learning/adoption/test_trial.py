@@ -16,15 +16,15 @@ MAP = "DetectionBoxes_Precision/mAP"
 @pytest.mark.parametrize(
     "value, other, error, lost, kept_error",
     [
-        (0.40, 0.45, 0.04, True, 0.04),
-        (0.40, 0.45, 0.06, False, 0.06),
+        (0.40, 0.45, 0.030, True, 0.030),  # 1.6449 x 0.03 = 0.0493
+        (0.40, 0.45, 0.031, False, 0.031),  # 0.0510
         (0.40, 0.45, None, True, None),  # not known: by however little
         (0.45, 0.40, 0.01, False, None),
         (0.40, 0.40, 0.01, False, None),
         (None, 0.40, 0.01, False, None),
     ],
 )
-def test_a_round_loses_by_more_than_the_standard_error(tmp_path, monkeypatch, value, other, error, lost, kept_error):
+def test_a_round_loses_by_more_than_chance_explains(tmp_path, monkeypatch, value, other, error, lost, kept_error):
     round_ = type("Round", (), {"training_dir": tmp_path / "training"})
     for folder, figure in ((round_.training_dir, value), (tmp_path / "control", other)):
         (folder / "checkpoints").mkdir(parents=True)
@@ -45,8 +45,8 @@ def test_what_is_said():
     beginning = "round 3 learned from 2 images with boxes that nobody has seen: "
     beginning += MAP + " 0.4000, the same training without them 0.4500; "
     assert words(True).startswith(beginning + "lost; they go back to the pool")
-    assert words(True, 0.0213).startswith(beginning + "lost by more than the standard error of 0.0213; they go back")
-    assert words(False, 0.06) == (beginning + "within the standard error of 0.0600 on the validation images; they stay")
+    assert words(True, 0.0213).startswith(beginning + "lost by more than chance explains (standard error 0.0213); they")
+    assert words(False, 0.06) == (beginning + "no more than chance explains (standard error 0.0600); they stay")
     assert words(False) == beginning + "they stay"
 
 

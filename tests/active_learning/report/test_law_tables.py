@@ -55,7 +55,7 @@ def test_tables_of_trials_and_worth(tmp_path):
     assert "required: round 1: 80.0%" in table.note
     state = rounds[1].trial
     stays = [dataclasses.replace(rounds[1], trial=dataclasses.replace(state, lost=False, error=0.0612))]
-    assert law_tables.show_trials(stays, names).rows[0][-1] == "within the standard error of 0.061: they stay"
+    assert law_tables.show_trials(stays, names).rows[0][-1] == "within chance (standard error 0.061): they stay"
     assert law_tables.show_trials(rounds[:1], names) is None and law_tables.show_worth(rounds[1:], names) is None
     assert {"Did adopted images pay?", "What boxes are worth"} <= {t.title for t in tables.make_tables(rounds, names)}
 

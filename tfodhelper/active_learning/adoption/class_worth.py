@@ -18,7 +18,7 @@ CONFIRMED = "confirmed.csv"  # in the folder of a round: the images that were co
 # How far the true share may be below the required one: nobody can tell 0.80 from 0.79 with few validation images.
 TOLERANCE = 0.1
 _ROUNDING = 1e-9  # 0.55 * 20 is a little more than 11
-_Z = 1.6449  # standard normal quantile of 0.95
+Z_95 = 1.6449  # standard normal quantile of 0.95
 _BORROWED = 10  # boxes: how much the other classes count at most where those of one class are too few to judge it
 _PRIOR = 4  # boxes: how much all classes together count against those of one class and score
 
@@ -97,9 +97,9 @@ def lower_bound(hits, number):
       hits: how many of `number`.
       number: at least 1.
     """
-    share, z2 = hits / number, _Z * _Z
+    share, z2 = hits / number, Z_95 * Z_95
     middle = share + z2 / (2 * number)
-    half = _Z * math.sqrt(share * (1 - share) / number + z2 / (4 * number * number))
+    half = Z_95 * math.sqrt(share * (1 - share) / number + z2 / (4 * number * number))
     return (middle - half) / (1 + z2 / number)
 
 

@@ -1,14 +1,15 @@
 """A round that learned from images whose boxes nobody has seen is compared with a model that did without them.
 
-Both are measured on the validation set with the figure by which a training chooses its best checkpoint. The round loses
-when its figure is worse by more than the standard error of the difference on these images: with few of them, two
-trainings differ by chance. Where that error is not known, the round loses by however little; where the figures are
-equal, or cannot be measured, it does not lose.
+Both are measured on the validation set with the figure by which a training chooses its best checkpoint. With few
+images, two trainings differ by chance. So the round loses when its figure is worse by more than the standard error of
+the difference on these images explains with one chance in twenty. Where that error is not known, the round loses by
+however little; where the figures are equal, or cannot be measured, it does not lose.
 """
 
 import dataclasses
 
 from tfodhelper import errors, spelling
+from tfodhelper.active_learning.adoption import class_worth
 from tfodhelper.metrics import detection_file, jackknife
 
 CONTROL, LAST = "control", "last"  # with what a round was compared: a second training, or the last round's model
@@ -57,12 +58,12 @@ class Trial:
         images = " and ".join(kinds)
         figures = f"{self.metric} {_figure(self.value)}, {other} {_figure(self.other)}"
         if self.lost:
-            by = "" if self.error is None else f" by more than the standard error of {self.error:.4f}"
+            by = "" if self.error is None else f" by more than chance explains (standard error {self.error:.4f})"
             outcome = f"lost{by}; {self._returns()}, and the round continues with the other model"
         elif self.value is None or self.other is None:
             outcome = "could not be compared; they stay"
         elif self.error is not None:
-            outcome = f"within the standard error of {self.error:.4f} on the validation images; they stay"
+            outcome = f"no more than chance explains (standard error {self.error:.4f}); they stay"
         else:
             outcome = "they stay"
         return f"round {number} learned from {images}: {figures}; {outcome}"
@@ -78,6 +79,16 @@ class Trial:
 
 def _figure(value):
     return "-" if value is None else f"{value:.4f}"
+
+
+def is_lost(difference, error):
+    """Whether a round that is worse by a difference, above 0, loses.
+
+    Args:
+      difference: of both figures.
+      error: its standard error, or None.
+    """
+    return difference > class_worth.Z_95 * (error or 0.0)
 
 
 def error_of_difference(first_dir, second_dir, metric):

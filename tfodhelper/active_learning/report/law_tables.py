@@ -38,7 +38,7 @@ def _on_trial(trial):
 
 def _outcome(trial):
     if not trial.lost:
-        return "they stay" if trial.error is None else f"within the standard error of {trial.error:.3f}: they stay"
+        return "they stay" if trial.error is None else f"within chance (standard error {trial.error:.3f}): they stay"
     former = "the former boxes came back"
     if not trial.relabelled:
         return "lost: they went back to the pool"
