@@ -96,11 +96,10 @@ class RoundOptions(options.Options):
         "Who is asked about the chosen images.",
         choices=ORACLES,
     )
-    min_box_worth: float | None = options.option(
-        None,
+    min_box_worth: float = options.option(
+        0.8,
         "Which share of the boxes of a class that nobody has looked at has to be right (IoU of 0.5 or more) on the "
-        "validation images; below it, the class adopts nothing in this round. 0 adopts without asking. When omitted, "
-        "0.8, or 0.6 with --several_boxes=zones, where a box counts as much as its score.",
+        "validation images; below it, the class adopts nothing in this round. 0 adopts without asking.",
         least=0,
         most=1,
     )

@@ -334,7 +334,7 @@ def _apply_law(space, round_, oracle, answered, again):
         round_.state.pop(key, None)  # of an earlier attempt, with other settings
     if not unseen:
         return answered, set()
-    least = law.least_worth(round_.options.min_box_worth, oracle)
+    least = round_.options.min_box_worth
     seen = _see_validation(space, round_)
     worths = law.measure(round_.evaluation_dir, oracle, answered, round_.settings["prediction"], seen)
     labelled = workspaces.count_labelled(round_.run_dir)

@@ -1,9 +1,5 @@
 """Which answers are adopted, which images stay, and in which order."""
 
-import types
-
-import pytest
-
 from tests.active_learning import rounds_on_disk as disk
 from tests.active_learning.adoption.test_class_worth import worth
 from tests.metrics.sets import collect
@@ -51,15 +47,6 @@ def test_in_zones_a_class_that_is_not_worth_it_leaves_ignored_regions():
     assert [(box.name, box.weight) for box in both.annotation.boxes] == [("cat", 1), ("dog", 0), ("dog", 1), ("cow", 0)]
     assert both.scores == answers[0].scores and cat is answers[2]
     assert [each.name for each in held] == ["dog.jpg"]
-
-
-@pytest.mark.parametrize(
-    "given, has_zones, least", [(None, False, 0.8), (None, True, 0.6), (0.0, True, 0.0), (0.9, False, 0.9)]
-)
-def test_what_is_required(given, has_zones, least):
-    oracle = types.SimpleNamespace(needs_zones=has_zones)
-    assert law.least_worth(given, oracle) == least
-    assert law.least_worth(None, object()) == 0.8
 
 
 def test_the_images_that_bring_most_come_first():

@@ -20,11 +20,6 @@ REASONS = {
 }
 
 
-# The required share of right boxes, unless a user says otherwise. In zones a box counts as much as its score, and so a
-# wrong one, whose score is lower in the mean, costs less than a right one brings.
-LEAST_WORTH, LEAST_WORTH_IN_ZONES = 0.8, 0.6
-
-
 @dataclasses.dataclass(frozen=True)
 class HeldBack:
     """A confirmed image that is not adopted.
@@ -87,13 +82,6 @@ def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
     images = validation.read(evaluation_dir, predictions_dir)
     oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold)
     return [zone.to_words(name) for name, zone in oracle.zones.items()]
-
-
-def least_worth(given, oracle):
-    """The required share of right boxes: as given, or if that is None, what suits the oracle."""
-    if given is not None:
-        return given
-    return LEAST_WORTH_IN_ZONES if getattr(oracle, "needs_zones", False) else LEAST_WORTH
 
 
 def hold_back(answers, worths, least, labelled, has_zones=False):
