@@ -105,9 +105,9 @@ class RoundOptions(options.Options):
     )
     trial: str = options.option(
         WITHOUT,
-        "What the model of a round that learned from such boxes has to reach on the validation images; otherwise those "
-        "images go back to the pool, relabelled ones get their former boxes back, and the round continues with the "
-        "other model.",
+        "What the model of a round that learned from such boxes has to reach on the validation images, but for what "
+        "chance explains; otherwise those images go back to the pool, relabelled ones get their former boxes back, and "
+        "the round continues with the other model.",
         choices={
             WITHOUT: "a model trained the same way without them, which takes a second training",
             LAST: "the model of the previous round",
