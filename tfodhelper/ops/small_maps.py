@@ -6,7 +6,7 @@ second stages, and the last maps of a backbone. As a product of matrices, the pi
 
 import tensorflow as tf
 
-from tfodhelper.ops import own_gradients
+from tfodhelper.ops import own_gradients, wide_sums
 
 _MOST_PIXELS = 100  # of a map; for maps of 20 x 20 pixels, oneDNN is as fast or faster
 
@@ -26,13 +26,9 @@ def convolve(maps, kernel, strides=1, padding="SAME"):
     height, width = maps.shape[1:3]
     is_small = None not in (height, width) and height * width <= _MOST_PIXELS
     is_pointwise = kernel.shape[:2] == (1, 1) and strides == 1
-    if not is_small or not is_pointwise or maps.dtype != tf.float32 or _has_accelerator():
+    if not is_small or not is_pointwise or maps.dtype != tf.float32 or wide_sums.has_accelerator():
         return tf.nn.conv2d(maps, kernel, strides, padding)
     return _mix_channels(maps, kernel)
-
-
-def _has_accelerator():
-    return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
 
 
 def _convolve_points(maps, kernel):

@@ -31,8 +31,13 @@ def matmul(left, right):
     return _widely(tf.matmul, left, right)
 
 
+def has_accelerator():
+    """Whether TensorFlow computes on a GPU or TPU."""
+    return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+
+
 def _widely(operation, *operands):
     narrow = operands[0].dtype
-    if narrow not in _NARROW or any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
+    if narrow not in _NARROW or has_accelerator():
         return operation(*operands)
     return tf.cast(operation(*(tf.cast(operand, tf.float32) for operand in operands)), narrow)
