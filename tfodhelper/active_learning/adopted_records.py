@@ -6,6 +6,7 @@ looked at would otherwise drown what is known.
 """
 
 from tfodhelper import storage
+from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.options import CONCERNING_UNSEEN, RoundTrainingOptions
 from tfodhelper.dataset.options import HEADER
 from tfodhelper.records import convert
@@ -56,7 +57,7 @@ def share_batches(space, round_, names, folder, training, is_control=False):
             label_map=space.label_map.absolute(),
             validate=HEADER,
             update=True,
-            output_dir=(round_.folder / f"{folder.name}_adopted").absolute(),
+            output_dir=workspace.adopted_records_of(folder).absolute(),
         )
     )
     changes = (

@@ -345,6 +345,11 @@ def _lineage(answer, round_, standing, paths):
     return (*origin, boxes, best, *edits, relabelled)
 
 
+def adopted_records_of(run_dir):
+    """The folder beside a training with the records of images that nobody has looked at, where they have a share."""
+    return run_dir.with_name(f"{run_dir.name}_adopted")
+
+
 def count_labelled(training):
     """Counts a round's training images by class.
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 from tests.active_learning import rounds_on_disk as disk
 from tests.active_learning.adoption.test_class_worth import worth
 from tfodhelper import sheets
+from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.adoption import class_worth, trial
 from tfodhelper.active_learning.report import law_tables, report, reporting, round_facts, tables
 
@@ -98,3 +100,14 @@ def test_classes_beyond_the_first_ones_are_counted(tmp_path):
     lines = reporting.describe_worth(state, {f"class {i}": i for i in range(3, 20)})
     assert lines[0].startswith("class 19: ") and len(lines) == 13 and lines[-1].startswith("5 more classes")
     assert len(reporting.describe_worth(state, {"class 3": 1})) == 1
+
+
+def test_images_with_records_of_their_own_count_as_learned_from(tmp_path):
+    space = disk.two_rounds(tmp_path)
+    before, _ = round_facts.read_rounds(space.folder)
+    (first, _) = space.rounds()
+    beside = workspace.adopted_records_of(first.training_dir)
+    shutil.copytree(first.training_dir / "data", beside)
+    after, _ = round_facts.read_rounds(space.folder)
+    _, validation = round_facts._read_sets(beside, round_facts.read_class_names(space.folder))  # where they are
+    assert validation.images > 0 and after.train == before.train + validation

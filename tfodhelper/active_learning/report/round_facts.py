@@ -211,6 +211,9 @@ def _read_round(space, round_, names):
     going_on = evaluations if round_.run_dir == round_.training_dir else _read_evaluations(round_.run_dir)
     metrics, step = _best_metrics(going_on) if is_trained else ({}, None)
     train, validate = _read_sets(round_.run_dir / "data", names) if is_trained else (None, None)
+    # Images that nobody has looked at may have records of their own, see `adopted_records`.
+    _, adopted = _read_sets(workspace.adopted_records_of(round_.run_dir), names) if is_trained else (None, None)
+    train = train if train is None or adopted is None else train + adopted
     selection, num_chosen = _read_selection(round_)
     return RoundFacts(
         number=round_.number,
