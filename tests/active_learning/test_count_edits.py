@@ -88,11 +88,10 @@ def test_edits_by_kind_of_draft_and_score(script, space, monkeypatch, capsys):
         ("all", 0.2): summary(1, kept=1, moved=1, relabelled=0, added=1, deleted=0),
         ("all", 0.5): summary(1, kept=1, moved=1, relabelled=0, added=1, deleted=0),
         ("all", 0.85): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0),
-        # a: the second cat is in the zone of ignored regions
-        **{
-            ("zones", score): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0)
-            for score in (0.2, 0.5, 0.85)
-        },
+        # a: the second cat is in the zone of ignored regions; b: the cat is known to be a dog, a dog is deleted
+        ("zones", 0.2): summary(2, kept=2, moved=0, relabelled=0, added=1, deleted=1),
+        ("zones", 0.5): summary(2, kept=2, moved=0, relabelled=0, added=1, deleted=0),
+        ("zones", 0.85): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0),
     }
     said = capsys.readouterr()
     assert "round 1: 1 x the image has no truth file" in said.err

@@ -286,7 +286,8 @@ def _ask(space, round_, oracle, finish_review):
     round_.state["oracle"] = oracle.name
     if getattr(oracle, "needs_zones", False):
         seen = _see_validation(space, round_)
-        for line in law.find_zones(round_.evaluation_dir, oracle, round_.settings["prediction"], seen):
+        prediction, least = round_.settings["prediction"], round_.options.min_box_worth
+        for line in law.find_zones(round_.evaluation_dir, oracle, prediction, seen, least):
             console.say(line)
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask

@@ -116,7 +116,7 @@ def ask_in_zones(detections, classes, zones=ZONES, **options):
 def test_boxes_in_zones():
     faint = ("cat", 0.1, 160, 5, 190, 15)
     fainter = ("cat", 0.09, 60, 90, 90, 99)
-    answer, weights = ask_in_zones([CAT, SECOND_CAT, WEAK_DOG, faint, fainter], ("cat",))
+    answer, weights = ask_in_zones([CAT, SECOND_CAT, WEAK_DOG, faint, fainter], ("cat",), other_classes="ignore")
     assert (answer.verdict, answer.reason, answer.scores) == (ADOPTED, image_label.AGREES, (0.9, 0.7, 0.1))
     assert weights == [("cat", 0.9, 1), ("cat", 0.7, 0), ("cat", 0, 1)]
     answer, weights = ask_in_zones([CAT, SECOND_CAT, faint], ("cat",), min_box_score=0.2)

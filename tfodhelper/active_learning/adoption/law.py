@@ -68,11 +68,12 @@ def measure(evaluation_dir, oracle, answers, prediction, predictions_dir=None):
     return box_worth.measure(images, proposed)
 
 
-def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
+def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None, least=0.0):
     """Tells an oracle that `needs_zones` those of a round's model, by the validation images.
 
     Args:
       evaluation_dir, oracle, prediction, predictions_dir: see `measure`.
+      least: the share of right boxes that is required, which objects reach where they can.
 
     Returns:
       Lines on the zones of each class; none for other oracles.
@@ -80,7 +81,7 @@ def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
     if not getattr(oracle, "needs_zones", False):
         return []
     images = validation.read(evaluation_dir, predictions_dir)
-    oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold)
+    oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold, least)
     return [zone.to_words(name) for name, zone in oracle.zones.items()]
 
 

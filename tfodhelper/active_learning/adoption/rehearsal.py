@@ -34,12 +34,14 @@ def rehearse(oracle, images, score_threshold):
     return _collect(images, adopted)
 
 
-def find_zones(oracle, images, score_threshold):
+def find_zones(oracle, images, score_threshold, least=0.0):
     """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
 
     Args:
-      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], and `learns_all_places`.
+      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], `learns_all_places` and
+        `ignored_score`.
       images, score_threshold: see `rehearse`.
+      least: the share of right boxes that objects have to reach where they can, 0..1.
 
     Returns:
       {class: `oracles.zones.Zone`}, of all classes of the label map.
@@ -59,8 +61,13 @@ def find_zones(oracle, images, score_threshold):
             *(column[own] for column in (scores, judged.is_right, judged.is_close)),
             int((judged.objects & (images.gt_class == row)).sum()),
             doubts[own] if _doubts(images) is not None else None,
+            least,
         )
-    return {name: zone.with_all_places() for name, zone in zone_of.items()} if oracle.learns_all_places else zone_of
+    if oracle.learns_all_places:
+        zone_of = {name: zone.with_all_places() for name, zone in zone_of.items()}
+    if oracle.ignored_score is not None:
+        zone_of = {name: zone.with_ignored_regions_from(oracle.ignored_score) for name, zone in zone_of.items()}
+    return zone_of
 
 
 def propose(images, lowest_scores):

@@ -1,5 +1,7 @@
 """Which detections of an image become boxes: those above a score, one per place."""
 
+import dataclasses
+
 import numpy as np
 
 from tfodhelper import box_geometry
@@ -26,19 +28,29 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
 
 def choose(predicted, score_threshold, max_overlap, names=None):
     """Like `choose_boxes`, but returns pairs of the box and its detection."""
-    wanted = [
-        detection
-        for detection in predicted.detections
-        if detection.score >= score_threshold and (names is None or detection.name in names)
-    ]
+    named = [(each.name, each) for each in predicted.detections if names is None or each.name in names]
+    return choose_named(predicted, named, score_threshold, max_overlap)
+
+
+def choose_named(predicted, named, score_threshold, max_overlap):
+    """Like `choose`, of detections whose class may be another than the one that was found.
+
+    Args:
+      predicted, score_threshold, max_overlap: see `choose_boxes`.
+      named: [(class, `Detection`)].
+
+    Returns:
+      List of (`Box` of that class, `Detection`), best first.
+    """
+    wanted = [(name, detection) for name, detection in named if detection.score >= score_threshold]
     chosen, corners = [], np.zeros([0, 4])
-    for detection in sorted(wanted, key=lambda detection: -detection.score):
+    for name, detection in sorted(wanted, key=lambda pair: -pair[1].score):
         box = detections.to_box(detection, predicted.width, predicted.height)
         if box is None:
             continue
         box_corners = box_geometry.corners_of([box])
         if len(chosen) and box_geometry.pairwise_iou(box_corners, corners).max() > max_overlap:
             continue
-        chosen.append((box, detection))
+        chosen.append((box if box.name == name else dataclasses.replace(box, name=name), detection))
         corners = np.concatenate([corners, box_corners])
     return chosen

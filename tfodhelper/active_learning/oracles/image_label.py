@@ -1,20 +1,21 @@
 """The class that an image is known to show, as the oracle.
 
-A prediction is adopted when the best detection has a score above a threshold and the class of the image. A study
-of 2018 grew a set of cartoon characters in this way from 6,932 to 17,448 annotated images without drawing a box. The
+A prediction is adopted when the best detection has a score above a threshold and the class of the image, or gets it,
+see `known_classes`. A study of 2018 grew a set of cartoon characters in this way from 6,932 to 17,448 annotated images without drawing a box. The
 label says what is in the image but not where: only the score tells whether the box fits well.
 """
 
 import pathlib
 
 from tfodhelper import errors
-from tfodhelper.active_learning.oracles import detections_to_boxes, zones
-from tfodhelper.active_learning.oracles.options import ALL, COMPLETE, LEARN, REFUSE
+from tfodhelper.active_learning.oracles import detections_to_boxes, known_classes, zones
+from tfodhelper.active_learning.oracles.options import ALL, AUTO, COMPLETE, CORRECT, IGNORE, LEARN, REFUSE
 from tfodhelper.active_learning.oracles.options import ZONES as IN_ZONES
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations.structures import Annotation
 
 AGREES = "the best detection has the class of the image"
+CORRECTED = "the best detection has another class, corrected to that of the image"
 SHOWS_NOTHING = "the image is known to show none of the classes"
 NO_LABEL = "the class of the image is unknown"
 NOT_IN_MAP = "none of its classes is in the label map"
@@ -51,12 +52,19 @@ class ImageLabelOracle:
         self._score_threshold = usual if options.score_threshold is None else options.score_threshold
         lowest = zones.LOWEST_SCORE if self.needs_zones else self._score_threshold
         self._box_score = lowest if options.min_box_score is None else options.min_box_score
+        usual = CORRECT if self.needs_zones else IGNORE
+        self._other_classes = usual if options.other_classes == AUTO else options.other_classes
         self.zones = None
 
     @property
     def needs_zones(self):
         """Whether it weighs boxes by their zones."""
         return self._options.several_boxes == IN_ZONES
+
+    @property
+    def ignored_score(self):
+        """From which score on boxes in zones that do not count as objects are ignored; None: the zones say so."""
+        return self._options.min_box_score
 
     @property
     def learns_all_places(self):
@@ -105,42 +113,51 @@ class ImageLabelOracle:
             return None, NOT_IN_MAP
         if not predicted.detections:
             return None, NOTHING_FOUND
-        best = max(predicted.detections, key=lambda detection: detection.score)
+        named = self._name(predicted, set(classes))
+        name, best = max(named, key=lambda pair: pair[1].score)
         if best.score < self._score_threshold:
             return None, LOW_SCORE
-        if best.name not in wanted:
+        if name not in wanted:
             return None, OTHER_CLASS
-        found_names = {detection.name for detection in predicted.detections if detection.score >= self._score_threshold}
-        if options.other_classes == REFUSE and found_names - wanted:
+        found_names = {name for name, detection in named if detection.score >= self._score_threshold}
+        if self._other_classes == REFUSE and found_names - wanted:
             return None, OTHER_CLASS_TOO
         if options.several_classes == COMPLETE and wanted - found_names:
             return None, INCOMPLETE
         if self.needs_zones:
-            return self._choose_in_zones(predicted, wanted)
-        return self._choose(predicted, wanted & found_names)
+            boxes, reason = self._choose_in_zones(predicted, named, wanted)
+        else:
+            boxes, reason = self._choose(predicted, named, wanted & found_names)
+        return boxes, CORRECTED if reason == AGREES and best.name != name else reason
 
     def find_candidates(self, question):
         """[(box, `Detection`)] of what would be weighed in zones: boxes of the image's classes, best first."""
-        return self._choose_detections(question.prediction.found, set(question.image.classes or ()))
+        shown, predicted = set(question.image.classes or ()), question.prediction.found
+        return self._choose_detections(predicted, self._name(predicted, shown), shown)
 
-    def _choose_boxes(self, predicted, names):
-        return [(box, detection.score) for box, detection in self._choose_detections(predicted, names)]
+    def _name(self, predicted, shown):
+        """[(class, `Detection`)]: all detections, or where classes are corrected, the places, with known classes."""
+        if self._other_classes == CORRECT:
+            return known_classes.name_places(predicted, shown, self._options.max_overlap)
+        return [(detection.name, detection) for detection in predicted.detections]
 
-    def _choose_detections(self, predicted, names):
-        return detections_to_boxes.choose(predicted, self._box_score, self._options.max_overlap, names)
+    def _choose_detections(self, predicted, named, names):
+        wanted = [(name, detection) for name, detection in named if name in names]
+        return detections_to_boxes.choose_named(predicted, wanted, self._box_score, self._options.max_overlap)
 
-    def _choose_in_zones(self, predicted, wanted):
+    def _choose_in_zones(self, predicted, named, wanted):
         unknown = zones.Zone()
-        boxes = [
+        weighed = [
             (self.zones.get(box.name, unknown).weigh(box, detection.score, detection.doubt), detection.score)
-            for box, detection in self._choose_detections(predicted, wanted)
+            for box, detection in self._choose_detections(predicted, named, wanted)
         ]
+        boxes = [(box, score) for box, score in weighed if box is not None]
         objects = {box.name for box, _ in boxes if box.weight > 0}
         is_complete = objects == wanted if self._options.several_classes == COMPLETE else bool(objects)
         return (boxes, AGREES) if is_complete else (None, NOT_SURE)
 
-    def _choose(self, predicted, names):
-        boxes = self._choose_boxes(predicted, names)
+    def _choose(self, predicted, named, names):
+        boxes = [(box, detection.score) for box, detection in self._choose_detections(predicted, named, names)]
         if self._options.several_classes == COMPLETE and {box.name for box, _ in boxes} != names or not boxes:
             return None, NOT_SURE
         if self._options.several_boxes == ALL:

@@ -12,7 +12,7 @@ from tfodhelper.dataset.options import COPY, LINK
 BEST, ALL, ZONES, REFUSE = "best", "all", "zones", "refuse"
 LEARN, SKIP = "learn", "skip"
 COMPLETE, FOUND = "complete", "found"
-IGNORE = "ignore"
+AUTO, CORRECT, IGNORE = "auto", "correct", "ignore"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,16 @@ class ImageLabelOptions(options.Options):
       several_boxes: "zones" adopts all, each with the weights that boxes of its class and score deserve, see `zones`;
         "best" adopts the best one alone, which suits sets with one object per image and leaves other objects
         unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
-      min_box_score: None for `score_threshold`, or for `zones.LOWEST_SCORE`, from which on there are ignored regions.
-        A higher value adopts only more certain boxes; with a lower one and several_boxes="all", the best box vouches
-        for weaker ones of its class.
+      min_box_score: None for `score_threshold`. A higher value adopts only more certain boxes; with a lower one and
+        several_boxes="all", the best box vouches for weaker ones of its class. In zones, ignored regions begin here;
+        None: where they show objects often enough, see `zones`.
       doubtful_places: "skip" learns only the class of an object in zones whose place is doubtful, see `zones`; "learn"
         learns its place as well.
       several_classes: what an image whose label names several classes requires: "complete": each of them was found;
         "found": the best detection has one of them, and those found are adopted.
-      other_classes: "ignore" leaves those boxes out, "refuse" refuses the image.
+      other_classes: "correct" gives a box of another class that of the image, see `known_classes`; "ignore" leaves it
+        out, and refuses an image whose best detection it is; "refuse" refuses the image wherever there is one; "auto"
+        is "correct" in zones, and "ignore" otherwise.
     """
 
     score_threshold: float | None = options.option(
@@ -44,7 +46,11 @@ class ImageLabelOptions(options.Options):
         choices=(BEST, ALL, ZONES, REFUSE),
     )
     min_box_score: float | None = options.option(
-        None, "minimum score of an adopted box; when omitted, score_threshold, or in zones 0.1", least=0, most=1
+        None,
+        "minimum score of an adopted box, in zones of an ignored region; when omitted, score_threshold, or in zones what "
+        "the validation images say",
+        least=0,
+        most=1,
     )
     doubtful_places: str = options.option(
         LEARN,
@@ -57,9 +63,10 @@ class ImageLabelOptions(options.Options):
         choices=(COMPLETE, FOUND),
     )
     other_classes: str = options.option(
-        IGNORE,
-        "another class was found below the best detection: ignore it, or refuse the image",
-        choices=(IGNORE, REFUSE),
+        AUTO,
+        "another class than those of the image was found: correct it (the box counts for the class of the image), "
+        "ignore it unless it is the best detection, or refuse the image; auto: correct in zones, otherwise ignore",
+        choices=(AUTO, CORRECT, IGNORE, REFUSE),
     )
     max_overlap: float = options.option(0.5, "maximum intersection over union of two adopted boxes", least=0, most=1)
 
