@@ -13,7 +13,7 @@ steps on what it has adopted:
     C  all boxes, in zones              E  as C, half of a batch adopted, strong augmentation and a ramp for that half
     D  as C, from fused views           F  the true boxes of the pool
     G  as C, the places of all objects  K  as G, classes corrected
-    M  as K, with fewer ignored regions L  the defaults of a round: as M, with the law
+    L  the defaults of a round: as K, with the law
 
 The teacher predicts the pool once more for D.
 Each --flag is passed to `active init`; --retrain=scratch lets all arms start where the teacher started. The same
@@ -34,8 +34,7 @@ import sys
 
 # An arm shows what its boxes are worth, not what the law makes of them: no class is held back, no image given back.
 ALL_CLASSES, NO_TRIAL = "--min_box_worth=0", "--trial=off"
-ZONES, WIDE = ("--several_boxes=zones", ALL_CLASSES), "--min_box_score=0.1"  # all that is faint is ignored
-IN_ZONES = (*ZONES, WIDE, "--other_classes=ignore")
+IN_ZONES = ("--several_boxes=zones", "--other_classes=ignore", ALL_CLASSES)
 SURE_PLACES = (*IN_ZONES, "--doubtful_places=skip")
 SHARED = ("--adopted_share=0.5", "--strong_augmentation", "--ramp_steps={ramp}", NO_TRIAL)
 # For each arm the flags of the round that asks, whose training is over, and those of the next one, which trains.
@@ -47,8 +46,7 @@ ARMS = {
     "E": (SURE_PLACES, SHARED),
     "F": (("--oracle=simulated", "--truth_dir={truth}", ALL_CLASSES), (NO_TRIAL,)),
     "G": (IN_ZONES, (NO_TRIAL,)),
-    "K": ((*ZONES, WIDE, "--other_classes=correct"), (NO_TRIAL,)),
-    "M": ((*ZONES, "--other_classes=correct"), (NO_TRIAL,)),
+    "K": (("--several_boxes=zones", "--other_classes=correct", ALL_CLASSES), (NO_TRIAL,)),
     "L": ((), ()),
 }
 SEES_OTHERWISE = ("D",)  # arms whose pool has to be predicted in another way than the teacher's

@@ -77,7 +77,7 @@ def test_zones_and_worth_follow_from_what_the_views_found(tmp_path):
         "image_label", label_map=make_label_map(["cat", "dog"]), doubtful_places="skip", score_threshold=0.0
     )
     lines = law.find_zones(evaluation, oracle, {}, folder)
-    assert oracle.zones == {"cat": Zone(0.9, 0.9, 0.04, 0.9), "dog": Zone()}
+    assert oracle.zones == {"cat": Zone(0.9, 0.9, 0.04), "dog": Zone()}
     assert "where the views differ by at most 0.04" in lines[0]
     cat, _ = law.measure(evaluation, oracle, [], {}, folder)
     assert (cat.boxes, cat.right, cat.close) == (24, 24, 16)
@@ -85,6 +85,6 @@ def test_zones_and_worth_follow_from_what_the_views_found(tmp_path):
     boxes = [answer.annotation.boxes[0] for answer in oracle.ask(questions)]
     assert sum(box.location_weight for box in boxes) == 16 and all(box.weight == 0.95 for box in boxes)
     law.find_zones(evaluation, oracle, {})
-    assert oracle.zones["cat"] == Zone(0.9, 0.9, math.inf, 0.9)  # of the boxes of the evaluation, all of which are exact
+    assert oracle.zones["cat"] == Zone(0.9, 0.9, math.inf)  # of the boxes of the evaluation, all of which are exact
     cat, _ = law.measure(evaluation, oracle, [], {})
     assert (cat.close, cat.verdict(0.8)) == (24, class_worth.ADOPTS)

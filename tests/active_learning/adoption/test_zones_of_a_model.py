@@ -31,13 +31,10 @@ def test_zones_follow_from_the_boxes_of_known_classes():
     oracle = make_oracle(doubtful_places="skip", other_classes="ignore")
     zones = rehearsal.find_zones(oracle, make_images(), 0.05)
     # Cats at 0.95, 0.8, 0.7 are right, at 0.5 and 0.3 wrong; the first two are close; four objects.
-    assert zones == {"cat": Zone(0.7, 0.8, ignored_score=0.7), "dog": Zone(math.inf, math.inf)}
+    assert zones == {"cat": Zone(0.7, 0.8), "dog": Zone(math.inf, math.inf)}
     zones = rehearsal.find_zones(make_oracle(other_classes="ignore"), make_images(), 0.05)
-    assert zones == {"cat": Zone(0.7, 0.7, ignored_score=0.7), "dog": Zone(math.inf, math.inf)}
-    assert zones["cat"].to_words("cat") == "cat: objects from a score of 0.70 on; background below"
-    oracle = make_oracle(other_classes="ignore", min_box_score=0.2)
-    zones = rehearsal.find_zones(oracle, make_images(), 0.05)
-    assert zones["cat"] == Zone(0.7, 0.7, ignored_score=0.2)  # whatever the images say
+    assert zones == {"cat": Zone(0.7, 0.7), "dog": Zone(math.inf, math.inf)}
+    assert zones["cat"].to_words("cat") == "cat: objects from a score of 0.70 on; ignored regions below"
 
 
 def test_the_law_counts_objects_and_no_ignored_regions():
@@ -52,7 +49,7 @@ def test_corrected_classes_are_rehearsed_as_they_are_asked():
     oracle, images = make_oracle(), make_images()
     oracle.zones = rehearsal.find_zones(oracle, images, 0.05)
     # The dog at 0.9 is exactly on a cat: 0.95, 0.9, 0.8, 0.7 are right, the first three close.
-    assert oracle.zones["cat"] == Zone(0.7, 0.7, ignored_score=0.7)
+    assert oracle.zones["cat"] == Zone(0.7, 0.7)
     cat, dog = box_worth.measure(images, rehearsal.rehearse(oracle, images, 0.05))
     assert (cat.boxes, cat.right, cat.close, cat.objects, cat.missed) == (4, 4, 3, 4, 0)
     assert (dog.boxes, dog.objects) == (0, 0)

@@ -13,7 +13,7 @@ BOX = Box("cat", 1, 2, 30, 40)
 def test_objects_begin_where_f_half_is_best():
     # F0.5 = 1.25 TP / (0.25 x 4 + boxes): 1.25/2, 2.5/3, 2.5/4, 3.75/5, 3.75/6
     zone = find_zone([0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 0, 1, 0], [1, 1, 0, 0, 0], 4)
-    assert zone == Zone(0.8, 0.8, ignored_score=0.5)  # below 0.8, one of three is right
+    assert zone == Zone(0.8, 0.8)
 
 
 def test_a_missed_object_lowers_no_score_as_far_as_f1_would():
@@ -32,7 +32,7 @@ def test_objects_begin_where_enough_are_right():
 
 
 def test_equal_scores_count_together():
-    assert find_zone([0.9, 0.9, 0.5], [1, 0, 1], [1, 0, 0], 2) == Zone(0.5, math.inf, ignored_score=0.5)
+    assert find_zone([0.9, 0.9, 0.5], [1, 0, 1], [1, 0, 0], 2) == Zone(0.5, math.inf)
 
 
 def test_corners_are_learned_where_nine_of_ten_are_close():
@@ -45,8 +45,8 @@ def test_corners_are_learned_where_nine_of_ten_are_close():
 
 def test_corners_are_learned_of_objects_alone():
     zone = find_zone([0.9, 0.2], [1, 0], [1, 0], 1)
-    assert zone == Zone(0.9, 0.9, ignored_score=0.9)
-    assert zone.weigh(BOX, 0.2) is None
+    assert zone == Zone(0.9, 0.9)
+    assert zone.weigh(BOX, 0.2).weight == 0
 
 
 @pytest.mark.parametrize(("scores", "right"), [([], []), ([0.9], [0])])
@@ -70,31 +70,20 @@ def test_weights():
     assert "never close enough" in Zone(0.6).to_words("cat")
 
 
-def test_boxes_are_ignored_as_far_down_as_they_show_objects():
-    zone = find_zone([0.9, 0.85, 0.7, 0.6, 0.5, 0.4, 0.2], [1, 1, 0, 1, 0, 0, 0], [1] * 7, 3, least=0.9)
-    assert (zone.object_score, zone.ignored_score) == (0.85, 0.4)  # of the boxes below, 1 of 4 to 0.4, 1 of 5 to 0.2
-    weighed = {score: zone.weigh(BOX, score) for score in (0.84, 0.4, 0.39)}
-    assert [box and box.weight for box in weighed.values()] == [0, 0, None]
-    assert zone.to_words("cat") == "cat: objects from a score of 0.85 on; ignored regions below, from 0.40 on"
-    wide = zone.with_ignored_regions_from(0.1)
-    assert wide.weigh(BOX, 0.1).weight == 0 and wide.object_score == 0.85
-    assert Zone(0.7, 0.7, ignored_score=0.7).to_words("cat") == "cat: objects from a score of 0.70 on; background below"
-
-
 def test_doubt_keeps_boxes_whose_corners_are_not_learned():
     # The worst are doubtful: of all 50 boxes, 38 are close; of those with a doubt of up to 0.03, 38 of 40.
     scores, right = [0.9] * 50, [1] * 50
     close = [1] * 38 + [0] * 12
     doubts = [0.03] * 38 + [0.02] * 2 + [0.05] * 9 + [math.inf]
     zone = find_zone(scores, right, close, 50, doubts)
-    assert zone == Zone(0.9, 0.9, 0.03, 0.9)
-    assert find_zone(scores, right, close, 50) == Zone(0.9, ignored_score=0.9)  # without doubts: of none
+    assert zone == Zone(0.9, 0.9, 0.03)
+    assert find_zone(scores, right, close, 50) == Zone(0.9)  # without doubts: of none
     weighed = [zone.weigh(BOX, 0.95, doubt).location_weight for doubt in (0.0, 0.03, 0.031, None)]
     assert weighed == [1, 1, 0, 0] and zone.weigh(BOX, 0.95, 0.04).weight == 0.95
-    assert zone.weigh(BOX, 0.5, 0.0) is None
+    assert zone.weigh(BOX, 0.5, 0.0).weight == 0
     assert zone.to_words("cat") == (
         "cat: objects from a score of 0.90 on, from 0.90 on with their place where the views differ by at most 0.03; "
-        "background below"
+        "ignored regions below"
     )
 
 
@@ -104,22 +93,22 @@ def test_score_and_doubt_together_leave_most_close_boxes():
     close = [1] * 40 + [0] * 20
     doubts = [0.08] * 20 + [0.01] * 20 + [0.06] * 20
     # 20 are close either way: the lower doubt.
-    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.01, 0.5)
+    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.01)
     doubts = [0.05] * 20 + [0.01] * 20 + [0.06] * 20
-    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.05, 0.5)
+    assert find_zone(scores, [1] * 60, close, 60, doubts) == Zone(0.5, 0.5, 0.05)
 
 
 def test_a_doubt_that_tells_nothing_is_not_asked():
     scores, close = [0.9] * 20 + [0.4] * 20, [1] * 20 + [0] * 20
     doubts = [math.inf] * 20 + [0.01] * 20  # only one view has found the good ones
     zone = find_zone(scores, close, close, 20, doubts)
-    assert zone == Zone(0.9, 0.9, math.inf, 0.9)
+    assert zone == Zone(0.9, 0.9, math.inf)
     assert zone.weigh(BOX, 0.9).location_weight == 1
 
 
 def test_few_boxes_do_not_prove_a_doubt():
     # Wilson's lower end is 0.80 for 11 of 11 boxes, and below for 10 of 10.
-    for number, expected in ((10, Zone(0.9, ignored_score=0.9)), (11, Zone(0.9, 0.9, 0.02, 0.9))):
+    for number, expected in ((10, Zone(0.9)), (11, Zone(0.9, 0.9, 0.02))):
         zone = find_zone([0.9] * number, [1] * number, [1] * number, number, [0.015] * number)
         assert zone == expected
     assert find_zone([], [], [], 3, []) == Zone()
@@ -128,4 +117,4 @@ def test_few_boxes_do_not_prove_a_doubt():
 def test_corners_are_learned_of_objects_alone_whatever_their_doubt():
     scores, right = [0.9] * 12 + [0.2] * 12, [1] * 12 + [0] * 12
     zone = find_zone(scores, right, right, 12, [0.01] * 24)
-    assert zone == Zone(0.9, 0.9, 0.01, 0.9)
+    assert zone == Zone(0.9, 0.9, 0.01)

@@ -38,8 +38,7 @@ def find_zones(oracle, images, score_threshold, least=0.0):
     """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
 
     Args:
-      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], `learns_all_places` and
-        `ignored_score`.
+      oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], and `learns_all_places`.
       images, score_threshold: see `rehearse`.
       least: the share of right boxes that objects have to reach where they can, 0..1.
 
@@ -63,11 +62,7 @@ def find_zones(oracle, images, score_threshold, least=0.0):
             doubts[own] if _doubts(images) is not None else None,
             least,
         )
-    if oracle.learns_all_places:
-        zone_of = {name: zone.with_all_places() for name, zone in zone_of.items()}
-    if oracle.ignored_score is not None:
-        zone_of = {name: zone.with_ignored_regions_from(oracle.ignored_score) for name, zone in zone_of.items()}
-    return zone_of
+    return {name: zone.with_all_places() for name, zone in zone_of.items()} if oracle.learns_all_places else zone_of
 
 
 def propose(images, lowest_scores):

@@ -62,11 +62,6 @@ class ImageLabelOracle:
         return self._options.several_boxes == IN_ZONES
 
     @property
-    def ignored_score(self):
-        """From which score on boxes in zones that do not count as objects are ignored; None: the zones say so."""
-        return self._options.min_box_score
-
-    @property
     def learns_all_places(self):
         """Whether the places of all objects in zones are learned, close or not."""
         return self._options.doubtful_places == LEARN
@@ -147,11 +142,10 @@ class ImageLabelOracle:
 
     def _choose_in_zones(self, predicted, named, wanted):
         unknown = zones.Zone()
-        weighed = [
+        boxes = [
             (self.zones.get(box.name, unknown).weigh(box, detection.score, detection.doubt), detection.score)
             for box, detection in self._choose_detections(predicted, named, wanted)
         ]
-        boxes = [(box, score) for box, score in weighed if box is not None]
         objects = {box.name for box, _ in boxes if box.weight > 0}
         is_complete = objects == wanted if self._options.several_classes == COMPLETE else bool(objects)
         return (boxes, AGREES) if is_complete else (None, NOT_SURE)

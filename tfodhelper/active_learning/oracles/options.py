@@ -24,9 +24,9 @@ class ImageLabelOptions(options.Options):
       several_boxes: "zones" adopts all, each with the weights that boxes of its class and score deserve, see `zones`;
         "best" adopts the best one alone, which suits sets with one object per image and leaves other objects
         unlabelled; "all" adopts all that reach `min_box_score`; "refuse" refuses the image.
-      min_box_score: None for `score_threshold`. A higher value adopts only more certain boxes; with a lower one and
-        several_boxes="all", the best box vouches for weaker ones of its class. In zones, ignored regions begin here;
-        None: where they show objects often enough, see `zones`.
+      min_box_score: None for `score_threshold`, or for `zones.LOWEST_SCORE`, from which on there are ignored regions.
+        A higher value adopts only more certain boxes; with a lower one and several_boxes="all", the best box vouches
+        for weaker ones of its class.
       doubtful_places: "skip" learns only the class of an object in zones whose place is doubtful, see `zones`; "learn"
         learns its place as well.
       several_classes: what an image whose label names several classes requires: "complete": each of them was found;
@@ -46,11 +46,7 @@ class ImageLabelOptions(options.Options):
         choices=(BEST, ALL, ZONES, REFUSE),
     )
     min_box_score: float | None = options.option(
-        None,
-        "minimum score of an adopted box, in zones of an ignored region; when omitted, score_threshold, or in zones what "
-        "the validation images say",
-        least=0,
-        most=1,
+        None, "minimum score of an adopted box; when omitted, score_threshold, or in zones 0.1", least=0, most=1
     )
     doubtful_places: str = options.option(
         LEARN,

@@ -2,11 +2,8 @@
 
 A false or a missing object costs more than one that is not used. So a box is an object only where it has proven right:
 above the score with the best F0.5 on the validation images, and there it counts as much as its score. Its corners are
-learned only above the score from which on nine of ten boxes are close, or where that is wanted for all objects.
-
-A box below is neither an object nor background, but an ignored region, as far down as boxes still show objects often
-enough. Faint boxes hardly ever do, and there are many: ignored, they would cover most of an image, and nothing would
-be left of the background that a detector has to learn, least of all the places that it takes for objects.
+learned only above the score from which on nine of ten boxes are close, or where that is wanted for all objects. A box
+below is neither an object nor background, but an ignored region.
 
 Boxes of several views also have a doubt, see `pool.box_fusion`: then score and doubt together say whose corners are
 learned. The more limits are tried, the sooner one holds by chance; so there are few, and the share has to be reliable.
@@ -19,10 +16,9 @@ import numpy as np
 
 from tfodhelper.active_learning.adoption import class_worth
 
-LOWEST_SCORE = 0.1  # of an ignored region; boxes below are background, whatever they show
+LOWEST_SCORE = 0.1  # of an ignored region; boxes below are background
 CLOSE_SHARE = 0.9  # of the boxes whose corners are learned, those that overlap their object by at least 0.75
 DOUBTS = (*(number / 100 for number in range(1, 11)), math.inf)  # limits that are tried; inf: any doubt, or none at all
-IGNORED_SHARE = 0.25  # of the ignored regions of a class, those that show an object that has no other box
 _BETA_2 = 0.25  # F0.5: precision counts twice as much as recall
 _DIGITS = 4  # of a weight
 _ROUNDING = 1e-9  # 0.9 * 10 may be a little more than 9
@@ -36,16 +32,14 @@ class Zone:
       object_score: from it on, a box is an object; inf: none is.
       place_score: from it on, the corners of an object are learned; inf: of none.
       place_doubt: and where its doubt is not higher; inf: whatever its doubt is.
-      ignored_score: from it on, a box that does not count as an object is an ignored region; below, it is background.
     """
 
     object_score: float = math.inf
     place_score: float = math.inf
     place_doubt: float = math.inf
-    ignored_score: float = 0.0
 
     def weigh(self, box, score, doubt=None):
-        """A `structures.Box` with its weights, or None where there is background.
+        """A `structures.Box` with its weights.
 
         Args:
           box: of a detection.
@@ -53,7 +47,7 @@ class Zone:
           doubt: of its place, or None where no second view has found it.
         """
         if score < self.object_score:
-            return dataclasses.replace(box, weight=0.0) if score >= self.ignored_score else None
+            return dataclasses.replace(box, weight=0.0)
         is_sure = math.isinf(self.place_doubt) or doubt is not None and doubt <= self.place_doubt
         location_weight = float(is_sure and score >= self.place_score)
         return dataclasses.replace(box, weight=round(float(score), _DIGITS), location_weight=location_weight)
@@ -62,25 +56,18 @@ class Zone:
         """The same zone, in which the corners of all objects are learned."""
         return dataclasses.replace(self, place_score=self.object_score, place_doubt=math.inf)
 
-    def with_ignored_regions_from(self, score):
-        """The same zone, in which boxes that do not count as objects are ignored regions from a given score on."""
-        return dataclasses.replace(self, ignored_score=score)
-
     def to_words(self, name):
         """One line on the zones of a class."""
         if math.isinf(self.object_score):
             return f"{name}: no score is high enough, its boxes are ignored regions"
-        below = "background below"
-        if self.ignored_score < self.object_score:
-            below = "ignored regions below" + (f", from {self.ignored_score:.2f} on" if self.ignored_score else "")
         if self.place_score == self.object_score and math.isinf(self.place_doubt):
-            return f"{name}: objects from a score of {self.object_score:.2f} on; {below}"
+            return f"{name}: objects from a score of {self.object_score:.2f} on; ignored regions below"
         corners = f"from {self.place_score:.2f} on with their place"
         if not math.isinf(self.place_doubt):
             corners += f" where the views differ by at most {self.place_doubt:.2f}"
         if math.isinf(self.place_score):
             corners = "without their place, which is never close enough"
-        return f"{name}: objects from a score of {self.object_score:.2f} on, {corners}; {below}"
+        return f"{name}: objects from a score of {self.object_score:.2f} on, {corners}; ignored regions below"
 
 
 def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
@@ -95,8 +82,7 @@ def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
       least: the share of right boxes that objects have to reach, 0..1.
 
     Returns:
-      A `Zone`. Ignored regions begin at the lowest score from which on, below objects, a quarter of the boxes are right.
-      Objects begin at the best F0.5 of the scores from which on the share is reached; if none is, at the best
+      A `Zone`. Objects begin at the best F0.5 of the scores from which on the share is reached; if none is, at the best
       of all. With doubts, its limits are those that leave most close boxes, if nine of ten boxes are close and the
       lower end of Wilson's one-sided 95 % interval is not below eight of ten (`class_worth.lower_bound`). If several
       leave as many, those with fewer other boxes count, and then those of the lower doubt.
@@ -112,23 +98,13 @@ def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
     f = np.where(is_last, (1 + _BETA_2) * right / (_BETA_2 * num_objects + number), -1.0)
     is_enough = is_last & (right >= least * number - _ROUNDING)
     object_score = float(scores[np.argmax(np.where(is_enough, f, -1.0) if is_enough.any() else f)])
-    is_object = scores >= object_score
-    ignored_score = _find_ignored(scores[~is_object], right[~is_object] - right[is_object][-1], object_score)
     if doubts is not None:
+        is_object = scores >= object_score
         doubts, is_close = (np.asarray(values)[order][is_object] for values in (doubts, is_close))
-        places = _find_place(scores[is_object], is_close.astype(bool), doubts)
-        return Zone(object_score, *places, ignored_score=ignored_score)
+        return Zone(object_score, *_find_place(scores[is_object], is_close.astype(bool), doubts))
     is_reached = is_last & (close >= CLOSE_SHARE * number - _ROUNDING)
     place_score = float(scores[np.flatnonzero(is_reached)[-1]]) if is_reached.any() else math.inf
-    return Zone(object_score, max(object_score, place_score), ignored_score=ignored_score)
-
-
-def _find_ignored(scores, right, object_score):
-    """From which score on boxes below objects are ignored; scores are descending, right: how many are up to each."""
-    number = np.arange(1, len(scores) + 1)
-    is_last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-    rows = np.flatnonzero(is_last & (right >= IGNORED_SHARE * number - _ROUNDING))
-    return float(scores[rows[-1]]) if len(rows) else object_score
+    return Zone(object_score, max(object_score, place_score))
 
 
 def _find_place(scores, is_close, doubts):
