@@ -9,11 +9,12 @@ predicted for its pool (--rounds selects some), or those of an exported detector
 drafts, each from some scores on:
 
     draft   what the oracles browser, labelimg and label_studio show: the best box in each place, whatever its class
+    known   what they show where the classes of the images are known: the same, with these classes
     best    as image_label adopts it: the best box of each class that the image is known to show
     all     all boxes of these classes
     zones   of these, the objects; neither ignored regions nor boxes below are drafted
 
-An image that image_label refuses has no draft. The classes of best, all and zones are those of the truth; zones follow
+An image that image_label refuses has no draft. The classes of known, best, all and zones are those of the truth; zones follow
 from the validation images of the round (for a detector, from --evaluation_dir, such as runs/first/evaluation/best).
 
 An edit is a box that is moved, relabelled, added or deleted, as a round books it; a box of the right class that
@@ -30,13 +31,13 @@ import pathlib
 from tfodhelper import console, errors, sheets
 from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.adoption import law
-from tfodhelper.active_learning.oracles import build, detections_to_boxes, edits
+from tfodhelper.active_learning.oracles import build, detections_to_boxes, edits, known_classes
 from tfodhelper.active_learning.pool import pool_predictor, predictions
 from tfodhelper.active_learning.structures import ADOPTED, Edits, PoolImage, Question
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.prediction import saved_models, sources
 
-DRAFT, BEST, ALL, ZONES = KINDS = ("draft", "best", "all", "zones")
+DRAFT, KNOWN, BEST, ALL, ZONES = KINDS = ("draft", "known", "best", "all", "zones")
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LEAST_SCORE = 0.05  # of a prediction, as in rounds
 MAX_OVERLAP = 0.5  # of two boxes of a draft, as the oracles have it
@@ -174,7 +175,7 @@ def count(source, truth_dir, scores, keep_iou):
       List of (model, kind, score, image, objects, *counts by kind of edit, edits, whether it has a draft).
     """
     truth = build.build_oracle("simulated", label_map=source.label_map, truth_dir=str(truth_dir))
-    oracles = make_oracles(source, scores)
+    drafters = make_drafters(source, scores)
     rows, refused = [], collections.Counter()
     for question in source.questions():
         (answer,) = truth.ask([question])
@@ -184,8 +185,8 @@ def count(source, truth_dir, scores, keep_iou):
         objects = answer.annotation.boxes
         shown = tuple(sorted({box.name for box in objects}))
         question = dataclasses.replace(question, image=dataclasses.replace(question.image, classes=shown))
-        for (kind, score), oracle in oracles.items():
-            boxes = make_draft(question, score, oracle)
+        for (kind, score), make_draft in drafters.items():
+            boxes = make_draft(question)
             made = edits.compare_boxes(boxes, objects, keep_iou).edits
             number = sum(dataclasses.astuple(made)) - made.kept
             counts = (len(objects), *dataclasses.astuple(made), number)
@@ -195,9 +196,12 @@ def count(source, truth_dir, scores, keep_iou):
     return rows
 
 
-def make_oracles(source, scores):
-    """{(kind, score): oracle that decides about an image; None for the drafts of a person}."""
-    oracles = {(DRAFT, score): None for score in scores}
+def make_drafters(source, scores):
+    """{(kind, score): function that returns the boxes of a draft for a question}."""
+    drafters = {}
+    for score in scores:
+        drafters[DRAFT, score] = functools.partial(draft_places, score=score)
+        drafters[KNOWN, score] = functools.partial(draft_known, score=score, label_map=source.label_map)
     for kind in (BEST, ALL, ZONES):
         if kind == ZONES and source.evaluation_dir is None:
             continue
@@ -211,15 +215,22 @@ def make_oracles(source, scores):
                 max_overlap=MAX_OVERLAP,
             )
             law.find_zones(source.evaluation_dir, oracle, source.prediction)
-            oracles[kind, score] = oracle
-    return oracles
+            drafters[kind, score] = functools.partial(draft_adopted, score=score, oracle=oracle)
+    return drafters
 
 
-def make_draft(question, score, oracle=None):
-    """The boxes of a draft: those of the oracle that are objects, or without one the best in each place."""
-    if oracle is None:
-        chosen = detections_to_boxes.choose_boxes(question.prediction.found, score, MAX_OVERLAP)
-        return [box for box, _ in chosen]
+def draft_places(question, score):
+    """The best box in each place."""
+    return [box for box, _ in detections_to_boxes.choose_boxes(question.prediction.found, score, MAX_OVERLAP)]
+
+
+def draft_known(question, score, label_map):
+    """The best box in each place, with the known classes."""
+    return [box for box, _ in known_classes.choose_draft(question, score, MAX_OVERLAP, label_map)]
+
+
+def draft_adopted(question, score, oracle):
+    """The objects that an oracle would adopt."""
     (answer,) = oracle.ask([question])
     if answer.verdict != ADOPTED:
         return []

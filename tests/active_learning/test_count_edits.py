@@ -81,6 +81,10 @@ def test_edits_by_kind_of_draft_and_score(script, space, monkeypatch, capsys):
         ("draft", 0.2): summary(3, kept=1, moved=1, relabelled=1, added=0, deleted=3),
         ("draft", 0.5): summary(3, kept=1, moved=1, relabelled=1, added=0, deleted=1),
         ("draft", 0.85): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0),
+        # a: the dog becomes a cat; b: the cat is known to be a dog; c: known to show nothing
+        ("known", 0.2): summary(2, kept=2, moved=1, relabelled=0, added=0, deleted=2),
+        ("known", 0.5): summary(2, kept=2, moved=1, relabelled=0, added=0, deleted=0),
+        ("known", 0.85): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0),
         # a: the best cat; b: refused, since the best detection is a cat; c: known to show nothing
         **{
             ("best", score): summary(1, kept=1, moved=0, relabelled=0, added=2, deleted=0) for score in (0.2, 0.5, 0.85)
@@ -96,7 +100,7 @@ def test_edits_by_kind_of_draft_and_score(script, space, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "round 1: 1 x the image has no truth file" in said.err
     assert "edits per image" in said.out and "-67%" in said.out  # five edits in place of three
-    assert len(rows) == 3 * 4 * 3
+    assert len(rows) == 3 * 5 * 3
     (row,) = [row for row in rows if (row["draft"], row["score_from"], row["image"]) == ("draft", "0.2", "pool/a.jpg")]
     assert [row[name] for name in ("objects", "kept", "moved", "deleted", "added", "edits")] == list("211102")
 

@@ -100,3 +100,20 @@ def test_a_class_that_the_model_does_not_know_may_be_what_was_found():
     assert (answer.verdict, answer.reason) == (REFUSED, image_label.OTHER_CLASS)
     _, boxes = ask([DOG, CAT_HERE], ("cat", "rat"))
     assert boxes == [("cat", 10, 0.8)]
+
+
+@pytest.mark.parametrize(
+    "classes, label_map, expected",
+    [
+        (None, LABEL_MAP, [("dog", 0.8), ("dog", 0.6)]),
+        (("cat",), LABEL_MAP, [("cat", 0.8), ("cat", 0.6)]),
+        (("cat", "cow"), LABEL_MAP, [("cat", 0.8), ("dog", 0.6)]),  # a person sees what there is no telling of
+        (("rat",), LABEL_MAP, [("dog", 0.8), ("dog", 0.6)]),  # which the label map does not have
+        (("rat",), None, [("rat", 0.8), ("rat", 0.6)]),
+        ((), LABEL_MAP, []),
+    ],
+)
+def test_drafts_have_known_classes(classes, label_map, expected):
+    question = make_question([DOG, CAT_HERE, ELSEWHERE, ("cow", 0.2, 150, 70, 190, 95)], classes)
+    chosen = known_classes.choose_draft(question, 0.3, 0.5, label_map)
+    assert [(box.name, score) for box, score in chosen] == expected

@@ -23,17 +23,12 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
     Returns:
       List of (`annotations.structures.Box` in whole pixels of the stored image, score), best first.
     """
-    return [(box, detection.score) for box, detection in choose(predicted, score_threshold, max_overlap, names)]
-
-
-def choose(predicted, score_threshold, max_overlap, names=None):
-    """Like `choose_boxes`, but returns pairs of the box and its detection."""
     named = [(each.name, each) for each in predicted.detections if names is None or each.name in names]
-    return choose_named(predicted, named, score_threshold, max_overlap)
+    return [(box, found.score) for box, found in choose_named(predicted, named, score_threshold, max_overlap)]
 
 
 def choose_named(predicted, named, score_threshold, max_overlap):
-    """Like `choose`, of detections whose class may be another than the one that was found.
+    """Like `choose_boxes`, of detections whose class may be another than the one that was found.
 
     Args:
       predicted, score_threshold, max_overlap: see `choose_boxes`.

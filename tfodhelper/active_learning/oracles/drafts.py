@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from tfodhelper import errors, storage
-from tfodhelper.active_learning.oracles import detections_to_boxes
+from tfodhelper.active_learning.oracles import known_classes
 from tfodhelper.annotations import exif_boxes, images, labelimg_update
 from tfodhelper.annotations.labelimg import CORNERS
 from tfodhelper.annotations.structures import Annotation, Box, UnusableFile
@@ -87,7 +87,7 @@ class Draft:
         return tuple(labelimg_update.as_labelimg_saves(self.to_shown(box), *self.shown_size) for box in self.boxes)
 
 
-def plan_draft(question, rank, digits, options):
+def plan_draft(question, rank, digits, options, label_map=None):
     """Plans the draft of an image.
 
     Args:
@@ -95,6 +95,7 @@ def plan_draft(question, rank, digits, options):
       rank: position among the drafts, from 1.
       digits: number of digits with which the rank is written.
       options: has `score_threshold` and `max_overlap`; see `detections_to_boxes.choose_boxes`.
+      label_map: the classes that a box may have; None allows all.
 
     Returns:
       A `Draft`, not written.
@@ -122,7 +123,7 @@ def plan_draft(question, rank, digits, options):
         format=facts.format,
         mode=facts.mode,
     )
-    pairs = detections_to_boxes.choose_boxes(predicted, options.score_threshold, options.max_overlap)
+    pairs = known_classes.choose_draft(question, options.score_threshold, options.max_overlap, label_map)
     shown = dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs)).shown_boxes()
     pairs = [pair for pair, box in zip(pairs, shown) if box.area > 0]  # LabelImg cannot show the others
     return dataclasses.replace(draft, boxes=tuple(box for box, _ in pairs), scores=tuple(score for _, score in pairs))

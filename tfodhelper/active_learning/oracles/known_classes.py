@@ -8,6 +8,7 @@ wrong about the class, which it can learn most from, are not lost then.
 import numpy as np
 
 from tfodhelper import box_geometry
+from tfodhelper.active_learning.oracles import detections_to_boxes
 
 
 def name_places(predicted, shown, max_overlap):
@@ -41,3 +42,28 @@ def name_places(predicted, shown, max_overlap):
         names = (detections[member].name for member in np.flatnonzero(is_here))
         places.append((next((name for name in names if name in shown), only), best))
     return places
+
+
+def choose_draft(question, score_threshold, max_overlap, label_map=None):
+    """The boxes of a draft for a person, one per place, see `detections_to_boxes.choose_boxes`.
+
+    Where the classes of the image are known, a box has one of them if there is telling which; otherwise the one that
+    was found. An image that is known to show none of the classes has no boxes.
+
+    Args:
+      question: a `structures.Question`.
+      score_threshold, max_overlap: see `detections_to_boxes.choose_boxes`.
+      label_map: the classes that a box may have; None allows all.
+
+    Returns:
+      List of (`Box`, score), best first.
+    """
+    found, classes = question.prediction.found, question.image.classes
+    if classes == ():
+        return []
+    shown = set(classes or ())
+    if not shown & ({item.name for item in label_map} if label_map is not None else shown):
+        return detections_to_boxes.choose_boxes(found, score_threshold, max_overlap)
+    named = [(name or detection.name, detection) for name, detection in name_places(found, shown, max_overlap)]
+    chosen = detections_to_boxes.choose_named(found, named, score_threshold, max_overlap)
+    return [(box, detection.score) for box, detection in chosen]

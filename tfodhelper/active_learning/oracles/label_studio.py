@@ -119,7 +119,7 @@ class LabelStudioOracle:
         new = [question for question in questions if question.image.name not in known]
         digits = max(4, len(str(len(questions))))
         for rank, question in enumerate(new, start=len(known) + 1):
-            draft = drafts.plan_draft(question, rank, digits, self._options)
+            draft = drafts.plan_draft(question, rank, digits, self._options, self._label_map)
             if draft.format and not _is_readable(draft):
                 draft = drafts.Draft(draft.name, draft.path, refused=drafts.UNREADABLE)
             known[question.image.name] = draft

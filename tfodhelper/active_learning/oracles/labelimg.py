@@ -113,7 +113,7 @@ class LabelImgOracle:
         digits = max(4, len(str(len(questions))))
         with console.Progress("drafts planned", len(new)) if new else contextlib.nullcontext() as progress:
             for rank, question in enumerate(new, start=len(known) + 1):
-                known[question.image.name] = drafts.plan_draft(question, rank, digits, self._options)
+                known[question.image.name] = drafts.plan_draft(question, rank, digits, self._options, self._label_map)
                 progress.advance()
         if not all(draft.is_written for draft in known.values()):
             drafts.write_memory(folder, remembered, known.values())

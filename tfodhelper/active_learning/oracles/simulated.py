@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 
 from tfodhelper import console, errors, user_files
-from tfodhelper.active_learning.oracles import detections_to_boxes, edits
+from tfodhelper.active_learning.oracles import edits, known_classes
 from tfodhelper.active_learning.structures import ADOPTED, REFUSED, Answer
 from tfodhelper.annotations import checks, exif_boxes, image_search, images, labelimg
 from tfodhelper.annotations.structures import UnusableFile
@@ -60,9 +60,7 @@ class SimulatedOracle:
         if truth is None:
             return None, BAD_TRUTH
         options = self._options
-        draft = detections_to_boxes.choose_boxes(
-            question.prediction.found, options.score_threshold, options.max_overlap
-        )
+        draft = known_classes.choose_draft(question, options.score_threshold, options.max_overlap, self._label_map)
         compared = edits.compare_boxes([box for box, _ in draft], truth.boxes, options.keep_iou)
         scores = tuple(
             draft[source][1] if is_unchanged else None
