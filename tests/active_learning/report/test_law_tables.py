@@ -109,5 +109,5 @@ def test_images_with_records_of_their_own_count_as_learned_from(tmp_path):
     beside = workspace.adopted_records_of(first.training_dir)
     shutil.copytree(first.training_dir / "data", beside)
     after, _ = round_facts.read_rounds(space.folder)
-    _, validation = round_facts._read_sets(beside, round_facts.read_class_names(space.folder))  # where they are
+    _, validation = round_facts._read_sets(beside, round_facts.read_class_names(space.folder), {})  # where they are
     assert validation.images > 0 and after.train == before.train + validation

@@ -1,5 +1,6 @@
 """The results of the rounds of a hand-made workspace, against figures counted by hand."""
 
+import dataclasses
 import json
 
 import pytest
@@ -128,3 +129,21 @@ def test_an_adopted_image_counts_once_for_a_class_and_a_round_may_adopt_none(tmp
     assert round_facts.stages([facts])[-1].counts == round_facts.SetCounts(3, 3, {"cat": 2}, {"cat": 3})
     disk.add_answers(round_, [disk.refused("b.jpg", "nothing found")])
     assert [stage.label for stage in round_facts.stages(round_facts.read_rounds(tmp_path))] == ["round 1"]
+
+
+def test_ignored_regions_are_not_boxes_that_a_round_learned_from(tmp_path):
+    space = disk.start(tmp_path, ["cat", "dog"])
+    figures = [(1, disk.metrics(0.1, {"cat": 0.1, "dog": 0.1}))]
+    first = disk.add_training(space, 1, {"a.jpg": ["cat"]}, {"v.jpg": ["cat"]}, figures)
+    answers = [disk.adopted("b.jpg", ["cat", "cat", "dog"], scores=[0.9, 0.3, 0.2]), disk.adopted("c.jpg", ["cat"])]
+    boxes = [dataclasses.replace(box, weight=weight) for box, weight in zip(answers[0].annotation.boxes, (0.9, 0, 0))]
+    annotation = dataclasses.replace(answers[0].annotation, boxes=tuple(boxes))
+    answers[0] = dataclasses.replace(answers[0], annotation=annotation)
+    disk.add_answers(first, answers)
+    disk.finish(first, train=1.0, predict=1.0, select=1.0, ask=1.0, merge=1.0)
+    learned = {"a.jpg": ["cat"], "b.jpg": ["cat", "cat", "dog"], "c.jpg": ["cat"]}
+    second = disk.add_training(space, 2, learned, {"v.jpg": ["cat"]}, figures)
+    disk.finish(second, train=1.0)
+    before, after = round_facts.read_rounds(tmp_path)
+    assert before.adopted == round_facts.SetCounts(2, 2, {"cat": 2, "dog": 0}, {"cat": 2, "dog": 0})
+    assert after.train == round_facts.SetCounts(3, 3, {"cat": 3, "dog": 0}, {"cat": 3, "dog": 0})

@@ -34,7 +34,7 @@ class SetCounts:
 
     Attributes:
       images: number of images, including those without objects.
-      boxes: number of boxes.
+      boxes: number of boxes, without ignored regions of adopted images.
       images_of_class: {class: number of images that show it}, for every class.
       boxes_of_class: {class: number of boxes}, for every class.
     """
@@ -210,9 +210,11 @@ def _read_round(space, round_, names):
     evaluations = _read_evaluations(round_.training_dir)
     going_on = evaluations if round_.run_dir == round_.training_dir else _read_evaluations(round_.run_dir)
     metrics, step = _best_metrics(going_on) if is_trained else ({}, None)
-    train, validate = _read_sets(round_.run_dir / "data", names) if is_trained else (None, None)
+    ignored = _read_ignored(space, round_) if is_trained else {}
+    train, validate = _read_sets(round_.run_dir / "data", names, ignored) if is_trained else (None, None)
     # Images that nobody has looked at may have records of their own, see `adopted_records`.
-    _, adopted = _read_sets(workspace.adopted_records_of(round_.run_dir), names) if is_trained else (None, None)
+    own_records = workspace.adopted_records_of(round_.run_dir)
+    _, adopted = _read_sets(own_records, names, ignored) if is_trained else (None, None)
     train = train if train is None or adopted is None else train + adopted
     selection, num_chosen = _read_selection(round_)
     return RoundFacts(
@@ -256,7 +258,15 @@ def _best_metrics(evaluations):
     return (best["metrics"], best["step"]) if best else ({}, None)
 
 
-def _read_sets(folder, names):
+def _read_ignored(space, round_):
+    """{image: number of its ignored regions by class} of the adopted images that a round learned from."""
+    is_control = round_.run_dir == round_.control_dir
+    find = space.standing_in_control if is_control else space.standing_in_training
+    pairs = ((answer.name, answer.annotation.boxes) for answer, _ in standings.read(space.rounds(), find(round_.number)))
+    return {name: collections.Counter(box.name for box in boxes if not box.weight) for name, boxes in pairs}
+
+
+def _read_sets(folder, names, ignored):
     """`SetCounts` of the training and the validation side of a converted folder; (None, None) if there is none."""
     if not (folder / manifests.NAME).is_file():
         return None, None
@@ -266,6 +276,7 @@ def _read_sets(folder, names):
             folder / head["files"][f"{side}_csv"],
             sum(shard["records"] for shard in head["shards"].get(side, ())),
             names,
+            ignored,
         )
         for side in (TRAIN, VALIDATE)
     )
@@ -283,15 +294,19 @@ def _read_manifest_head(path):
         raise errors.StorageError(f"{path}: is not a manifest ({type(error).__name__}: {error})") from error
 
 
-def _count_table(path, num_images, names):
-    """`SetCounts` of a table of boxes, in which the lines of an image are consecutive."""
+def _count_table(path, num_images, names, ignored):
+    """`SetCounts` of a table of boxes, in which the lines of an image are consecutive, without ignored regions."""
     images_of_class, boxes_of_class = collections.Counter(), collections.Counter()
-    last, seen = None, set()
+    last, seen, left_out = None, set(), collections.Counter()
     for row in sheets.read_csv(path, ("filename", "class"), is_neutralized=False):
         if row["filename"] != last:
             last, seen = row["filename"], set()
+            left_out = collections.Counter(ignored.get(last))
         name = names.find(row["class"])
         if name is None:
+            continue
+        if left_out[row["class"]]:  # which of the boxes of a class it is does not matter for their number
+            left_out[row["class"]] -= 1
             continue
         boxes_of_class[name] += 1
         images_of_class[name] += name not in seen
@@ -339,7 +354,8 @@ def _read_answers(round_, names):
         if answer.verdict != ADOPTED:
             reasons[answer.verdict, answer.reason] += 1
             continue
-        shown = [name for box in answer.annotation.boxes if (name := names.find(box.name)) is not None]
+        objects = (box for box in answer.annotation.boxes if box.weight)
+        shown = [name for box in objects if (name := names.find(box.name)) is not None]
         boxes_of_class.update(shown)
         images_of_class.update(set(shown))
     adopted = names.counts(verdicts[ADOPTED], sum(boxes_of_class.values()), images_of_class, boxes_of_class)
@@ -364,7 +380,8 @@ def _read_relabelled(space, round_, names):
     signs = [(-1, answer) for answer, _ in standings.read(space.rounds(), former)]
     signs += [(1, answer) for answer in changes.values() if answer.verdict == ADOPTED]
     for sign, answer in signs:
-        for name, count in collections.Counter(names.find(box.name) for box in answer.annotation.boxes).items():
+        objects = (box for box in answer.annotation.boxes if box.weight)
+        for name, count in collections.Counter(names.find(box.name) for box in objects).items():
             boxes_of_class[name] += sign * count
             images_of_class[name] += sign
     renewed = sum(sign > 0 for sign, _ in signs)

@@ -103,7 +103,7 @@ def _overview(rounds, names):
             )
         )
     header = ("round", "images", "increase", "boxes", "predicted", "asked", *NAME_OF_VERDICT.values())
-    note = "images, boxes: the set that the round learned from; adopted images join that of the next round"
+    note = "images, boxes: that the round learned from, without ignored regions; adopted images join the next round"
     return Table("Rounds", (*header, "mAP@0.5", "mAP", "time"), tuple(rows), note=note) if rows else None
 
 
