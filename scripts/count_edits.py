@@ -14,8 +14,8 @@ drafts, each from some scores on:
     all     all boxes of these classes
     zones   of these, the objects; neither ignored regions nor boxes below are drafted
 
-An image that image_label refuses has no draft. The classes of known, best, all and zones are those of the truth; zones follow
-from the validation images of the round (for a detector, from --evaluation_dir, such as runs/first/evaluation/best).
+An image that image_label refuses has no draft. The classes of known, best, all and zones are those of the truth; zones
+follow from the validation images of the round (for a detector, from --evaluation_dir, as runs/first/evaluation/best).
 
 An edit is a box that is moved, relabelled, added or deleted, as a round books it; a box of the right class that
 overlaps its object by --keep_iou stays as it is. Drawing everything is one edit per object. edits.csv has each image,

@@ -1,8 +1,8 @@
 """The class that an image is known to show, as the oracle.
 
 A prediction is adopted when the best detection has a score above a threshold and the class of the image, or gets it,
-see `known_classes`. A study of 2018 grew a set of cartoon characters in this way from 6,932 to 17,448 annotated images without drawing a box. The
-label says what is in the image but not where: only the score tells whether the box fits well.
+see `known_classes`. A study of 2018 grew a set of cartoon characters in this way from 6,932 to 17,448 annotated images
+without drawing a box. The label says what is in the image but not where: only the score tells whether the box fits well.
 """
 
 import pathlib

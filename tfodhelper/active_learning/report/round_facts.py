@@ -262,8 +262,9 @@ def _read_ignored(space, round_):
     """{image: number of its ignored regions by class} of the adopted images that a round learned from."""
     is_control = round_.run_dir == round_.control_dir
     find = space.standing_in_control if is_control else space.standing_in_training
-    pairs = ((answer.name, answer.annotation.boxes) for answer, _ in standings.read(space.rounds(), find(round_.number)))
-    return {name: collections.Counter(box.name for box in boxes if not box.weight) for name, boxes in pairs}
+    pairs = standings.read(space.rounds(), find(round_.number))
+    boxes = {answer.name: answer.annotation.boxes for answer, _ in pairs}
+    return {name: collections.Counter(box.name for box in own if not box.weight) for name, own in boxes.items()}
 
 
 def _read_sets(folder, names, ignored):
