@@ -18,9 +18,9 @@ def test_validation_images_are_seen_as_the_pool_and_doubts_decide_on_places(tmp_
     exercise = tiny.make_exercise(tmp_path)
     seen, doubts = [], []
 
-    def find_zones(oracle, images, score_threshold, least):
+    def find_zones(oracle, images, score_threshold):
         """The real ones of a detector that has learned nothing leave few objects; so all are, half without a place."""
-        assert set(real(oracle, images, score_threshold, least)) == set(images.names)
+        assert set(real(oracle, images, score_threshold)) == set(images.names)
         seen.append(images)
         doubts.append(float(np.nanmedian(images.det_doubts)))
         return {name: Zone(0.0, 0.0, doubts[0]) for name in images.names}

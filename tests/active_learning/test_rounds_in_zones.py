@@ -20,9 +20,9 @@ def test_weights_travel_from_the_validation_images_to_the_next_training(tmp_path
     exercise = tiny.make_exercise(tmp_path)
     zones = {}
 
-    def find_zones(oracle, images, score_threshold, least):
+    def find_zones(oracle, images, score_threshold):
         """The real ones of a detector that has learned nothing leave hardly an object; so the middle score is one."""
-        assert set(real(oracle, images, score_threshold, least)) == set(images.names)
+        assert set(real(oracle, images, score_threshold)) == set(images.names)
         boxes = [pair for q in rehearsal._questions(images, score_threshold) for pair in oracle.find_candidates(q)]
         scores = sorted(detection.score for _, detection in boxes)
         zones.update({name: Zone(scores[len(scores) // 2], scores[-2]) for name in images.names})

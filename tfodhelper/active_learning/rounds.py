@@ -286,8 +286,7 @@ def _ask(space, round_, oracle, finish_review):
     round_.state["oracle"] = oracle.name
     if getattr(oracle, "needs_zones", False):
         seen = _see_validation(space, round_)
-        prediction, least = round_.settings["prediction"], round_.options.min_box_worth
-        for line in law.find_zones(round_.evaluation_dir, oracle, prediction, seen, least):
+        for line in law.find_zones(round_.evaluation_dir, oracle, round_.settings["prediction"], seen):
             console.say(line)
     selection = select.read_selection(round_.folder)
     ask = getattr(oracle, "take_answers", oracle.ask) if finish_review else oracle.ask

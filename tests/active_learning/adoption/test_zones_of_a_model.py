@@ -55,16 +55,6 @@ def test_corrected_classes_are_rehearsed_as_they_are_asked():
     assert (dog.boxes, dog.objects) == (0, 0)
 
 
-def test_objects_begin_where_the_required_share_is_reached():
-    oracle = make_oracle(other_classes="ignore")
-    boxes = zip((EXACT, EXACT, OFF, EXACT, EXACT), (0.9, 0.8, 0.7, 0.6, 0.5))
-    images = collect(*((gt(OBJECT), found((box, 1, score))) for box, score in boxes))
-    for least, score in ((0, 0.5), (0.8, 0.5), (0.9, 0.8)):
-        assert rehearsal.find_zones(oracle, images, 0.05, least)["cat"].object_score == score
-    images = collect((gt(OBJECT), found((OFF, 1, 0.9))), (gt(OBJECT), found((EXACT, 1, 0.6))))
-    assert rehearsal.find_zones(oracle, images, 0.05, 0.8)["cat"].object_score == 0.6  # it is never reached
-
-
 def test_images_are_held_back_for_their_objects_alone():
     boxes = (Box("cat", 0, 0, 9, 9, weight=0.9), Box("dog", 0, 0, 9, 9, weight=0))
     answer = Answer("a", ADOPTED, Annotation("a", 10, 10, boxes), scores=(0.9, 0.4))

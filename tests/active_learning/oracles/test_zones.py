@@ -23,14 +23,6 @@ def test_a_missed_object_lowers_no_score_as_far_as_f1_would():
     assert find_zone([0.9, 0.5, 0.3], [1, 0, 1], [0, 0, 0], 2).object_score == 0.9
 
 
-def test_objects_begin_where_enough_are_right():
-    scores, right = [0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 0, 1, 1]  # shares of right ones: 1, 1, 2/3, 3/4, 4/5
-    # F0.5 with five objects: 0.56, 0.77, 0.59, 0.71, 0.8
-    for least, score in ((0.0, 0.5), (0.8, 0.5), (0.81, 0.8), (1.0, 0.8)):
-        assert find_zone(scores, right, right, 5, least=least).object_score == score
-    assert find_zone([0.9, 0.8], [0, 1], [0, 1], 2, least=0.6).object_score == 0.8  # the best of all
-
-
 def test_equal_scores_count_together():
     assert find_zone([0.9, 0.9, 0.5], [1, 0, 1], [1, 0, 0], 2) == Zone(0.5, math.inf)
 

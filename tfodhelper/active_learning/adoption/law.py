@@ -68,12 +68,11 @@ def measure(evaluation_dir, oracle, answers, prediction, predictions_dir=None):
     return box_worth.measure(images, proposed)
 
 
-def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None, least=0.0):
+def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None):
     """Tells an oracle that `needs_zones` those of a round's model, by the validation images.
 
     Args:
       evaluation_dir, oracle, prediction, predictions_dir: see `measure`.
-      least: the share of right boxes that is required, which objects reach where they can.
 
     Returns:
       Lines on the zones of each class; none for other oracles.
@@ -81,7 +80,7 @@ def find_zones(evaluation_dir, oracle, prediction, predictions_dir=None, least=0
     if not getattr(oracle, "needs_zones", False):
         return []
     images = validation.read(evaluation_dir, predictions_dir)
-    oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold, least)
+    oracle.zones = rehearsal.find_zones(oracle, images, PoolOptions(**prediction).score_threshold)
     return [zone.to_words(name) for name, zone in oracle.zones.items()]
 
 

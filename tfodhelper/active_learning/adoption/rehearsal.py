@@ -34,13 +34,12 @@ def rehearse(oracle, images, score_threshold):
     return _collect(images, adopted)
 
 
-def find_zones(oracle, images, score_threshold, least=0.0):
+def find_zones(oracle, images, score_threshold):
     """The zones of a model's boxes, to a tenth of the score, for an oracle that `needs_zones`.
 
     Args:
       oracle: has `find_candidates(question)`, which returns [(box, `Detection`)], and `learns_all_places`.
       images, score_threshold: see `rehearse`.
-      least: the share of right boxes that objects have to reach where they can, 0..1.
 
     Returns:
       {class: `oracles.zones.Zone`}, of all classes of the label map.
@@ -60,7 +59,6 @@ def find_zones(oracle, images, score_threshold, least=0.0):
             *(column[own] for column in (scores, judged.is_right, judged.is_close)),
             int((judged.objects & (images.gt_class == row)).sum()),
             doubts[own] if _doubts(images) is not None else None,
-            least,
         )
     return {name: zone.with_all_places() for name, zone in zone_of.items()} if oracle.learns_all_places else zone_of
 

@@ -70,7 +70,7 @@ class Zone:
         return f"{name}: objects from a score of {self.object_score:.2f} on, {corners}; ignored regions below"
 
 
-def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
+def find_zone(scores, is_right, is_close, num_objects, doubts=None):
     """The zones of a class from its boxes in images whose objects are known.
 
     Args:
@@ -79,11 +79,9 @@ def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
       is_close: bool [D], whether it overlaps it by at least 0.75.
       num_objects: in these images.
       doubts: float [D], of their places, inf where only one view has found a box; None where there was one view.
-      least: the share of right boxes that objects have to reach, 0..1.
 
     Returns:
-      A `Zone`. Objects begin at the best F0.5 of the scores from which on the share is reached; if none is, at the best
-      of all. With doubts, its limits are those that leave most close boxes, if nine of ten boxes are close and the
+      A `Zone`. With doubts, its limits are those that leave most close boxes, if nine of ten boxes are close and the
       lower end of Wilson's one-sided 95 % interval is not below eight of ten (`class_worth.lower_bound`). If several
       leave as many, those with fewer other boxes count, and then those of the lower doubt.
     """
@@ -96,8 +94,7 @@ def find_zone(scores, is_right, is_close, num_objects, doubts=None, least=0.0):
     is_last = np.append(scores[1:] != scores[:-1], True)  # of equal scores all boxes count, or none
     # F = (1 + b2) TP / ((1 + b2) TP + b2 FN + FP), with FN = objects - TP and FP = boxes - TP.
     f = np.where(is_last, (1 + _BETA_2) * right / (_BETA_2 * num_objects + number), -1.0)
-    is_enough = is_last & (right >= least * number - _ROUNDING)
-    object_score = float(scores[np.argmax(np.where(is_enough, f, -1.0) if is_enough.any() else f)])
+    object_score = float(scores[np.argmax(f)])
     if doubts is not None:
         is_object = scores >= object_score
         doubts, is_close = (np.asarray(values)[order][is_object] for values in (doubts, is_close))
