@@ -103,7 +103,8 @@ class Corrected:
             if answer.verdict != ADOPTED:
                 yield answer
                 continue
-            path = (self._truth / pathlib.PurePosixPath(question.image.name).name).with_suffix(".xml")
+            place = pathlib.PurePosixPath(question.image.name).relative_to("pool")  # the truth is arranged as the pool
+            path = (self._truth / place).with_suffix(".xml")
             true = labelimg.read_labelimg(path).boxes
             boxes = true if self._how is None else correct(answer.annotation.boxes, true, **self._how)
             annotation = dataclasses.replace(answer.annotation, boxes=tuple(boxes))

@@ -4,8 +4,12 @@ import importlib.util
 
 import pytest
 
+from tests.active_learning import rounds_on_disk as disk
+from tests.active_learning.questions import make_question
 from tests.shared_data import REPOSITORY
-from tfodhelper.annotations.structures import Box
+from tfodhelper.active_learning.structures import ADOPTED, Answer
+from tfodhelper.annotations import labelimg
+from tfodhelper.annotations.structures import Annotation, Box
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +57,18 @@ def test_an_exercise_without_arm_k_is_refused(script, tmp_path, monkeypatch, cap
     with pytest.raises(SystemExit):
         script.main()
     assert "arm K has not run" in capsys.readouterr().err
+
+
+def test_answers_of_the_arm_with_the_truth_of_each_image(script, tmp_path):
+    space = disk.start(tmp_path / "K", ["cat", "dog"])
+    round_ = space.begin_round(1, disk.SETTINGS)
+    adopted = Answer("pool/deep/a.jpg", ADOPTED, Annotation("a.jpg", 200, 100, BOXES), scores=(0.9, 0.8, 0.7, 0.2))
+    disk.add_answers(round_, [adopted, disk.refused("pool/b.jpg", "unsure")])
+    (tmp_path / "truth" / "deep").mkdir(parents=True)
+    labelimg.write_labelimg(tmp_path / "truth" / "deep" / "a.xml", Annotation("a.jpg", 200, 100, TRUE))
+    questions = [make_question([], name="pool/deep/a.jpg"), make_question([], name="pool/b.jpg")]
+    sure, refused = script.Corrected(tmp_path, script.LABELS["sure"]).ask(questions)
+    assert [box.weight for box in sure.annotation.boxes] == [0.9, 0, 0, 0] and sure.scores == adopted.scores
+    assert refused.verdict != ADOPTED and sure.is_unseen  # so that it counts as boxes that nobody has looked at
+    true, _ = script.Corrected(tmp_path, script.LABELS["true"]).ask(questions)
+    assert [(box.name, box.xmin, box.weight) for box in true.annotation.boxes] == [("cat", 10, 1), ("dog", 100, 1)]
