@@ -54,8 +54,10 @@ def main():
 
 def run(exercise, name):
     """The figures of a kind of labels, see `compare_adoption.run_arm`."""
+    from tfodhelper import tensorflow_setup
     from tfodhelper.active_learning import rounds, workspace
 
+    tensorflow_setup.quiet_tensorflow()
     result, space = exercise / f"labels-{name}.json", exercise / f"labels-{name}"
     if result.exists():
         return json.loads(result.read_text())
