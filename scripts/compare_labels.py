@@ -105,8 +105,8 @@ class Corrected:
             if answer.verdict != ADOPTED:
                 yield answer
                 continue
-            place = pathlib.PurePosixPath(question.image.name).relative_to("pool")  # the truth is arranged as the pool
-            path = (self._truth / place).with_suffix(".xml")
+            name = pathlib.PurePosixPath(question.image.name).relative_to("pool")  # the truth is arranged as the pool
+            path = (self._truth / name).with_suffix(".xml")
             true = labelimg.read_labelimg(path).boxes
             boxes = true if self._how is None else correct(answer.annotation.boxes, true, **self._how)
             annotation = dataclasses.replace(answer.annotation, boxes=tuple(boxes))
@@ -140,8 +140,8 @@ def correct(boxes, true, ignore_wrong=False, place_right=False, count_alike=Fals
         overlap, object_ = max(fits, default=(0.0, None))
         if box.weight > 0 and overlap >= _RIGHT:
             free.remove(object_)
-            place = {side: getattr(true[object_], side) for side in ("xmin", "ymin", "xmax", "ymax")}
-            box = dataclasses.replace(box, **place) if place_right else box
+            corners = {side: getattr(true[object_], side) for side in ("xmin", "ymin", "xmax", "ymax")}
+            box = dataclasses.replace(box, **corners) if place_right else box
         elif box.weight > 0 and ignore_wrong:
             box = dataclasses.replace(box, weight=0.0)
         corrected.append(dataclasses.replace(box, weight=1.0) if count_alike and box.weight > 0 else box)

@@ -24,7 +24,7 @@ def choose_boxes(predicted, score_threshold, max_overlap, names=None):
       List of (`annotations.structures.Box` in whole pixels of the stored image, score), best first.
     """
     named = [(each.name, each) for each in predicted.detections if names is None or each.name in names]
-    return [(box, found.score) for box, found in choose_named(predicted, named, score_threshold, max_overlap)]
+    return [(box, each.score) for box, each in choose_named(predicted, named, score_threshold, max_overlap)]
 
 
 def choose_named(predicted, named, score_threshold, max_overlap):

@@ -58,12 +58,12 @@ def choose_draft(question, score_threshold, max_overlap, label_map=None):
     Returns:
       List of (`Box`, score), best first.
     """
-    found, classes = question.prediction.found, question.image.classes
+    predicted, classes = question.prediction.found, question.image.classes
     if classes == ():
         return []
     shown = set(classes or ())
     if not shown & ({item.name for item in label_map} if label_map is not None else shown):
-        return detections_to_boxes.choose_boxes(found, score_threshold, max_overlap)
-    named = [(name or detection.name, detection) for name, detection in name_places(found, shown, max_overlap)]
-    chosen = detections_to_boxes.choose_named(found, named, score_threshold, max_overlap)
+        return detections_to_boxes.choose_boxes(predicted, score_threshold, max_overlap)
+    named = [(name or detection.name, detection) for name, detection in name_places(predicted, shown, max_overlap)]
+    chosen = detections_to_boxes.choose_named(predicted, named, score_threshold, max_overlap)
     return [(box, detection.score) for box, detection in chosen]
