@@ -15,7 +15,8 @@ steps on what it has adopted:
     G  as C, the places of all objects  K  as G, classes corrected
     L  the defaults of a round: as K, with the law
 
-The teacher predicts the pool once more for D.
+The teacher predicts the pool once more for D. With --rounds=3, each arm answers, adopts and trains three times: a
+figure each time.
 Each --flag is passed to `active init`; --retrain=scratch lets all arms start where the teacher started. The same
 command resumes an interrupted comparison. results.csv has the figure of each arm, set and seed, and summary.csv their
 means and the recovered share (X - A) / (F - A), with the spread over the seeds, where F is better than A.
@@ -66,20 +67,25 @@ def main():
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--start", type=int, default=40, help="images that keep their boxes")
     parser.add_argument("--ramp_steps", type=int, default=100, help="of arm E")
+    parser.add_argument("--rounds", type=int, default=1, help="how often an arm answers and trains")
     parser.add_argument("--flag", action="append", default=[], help="a flag of `active init`, as --num_steps=200")
     arguments = parser.parse_args()
     output, arms = pathlib.Path(arguments.output_dir), arguments.arms.split(",")
     if unknown := set(arms) - set(ARMS):
         parser.error(f"--arms: there is no {', '.join(sorted(unknown))}; expected {', '.join(ARMS)}")
+    if arguments.rounds < 1 or (arguments.rounds > 1 and "F" in arms):
+        parser.error("--rounds: expected at least 1, and 1 for arm F, which adopts the whole pool in the first round")
     rows = []
     for name, _, folder in (text.partition("=") for text in arguments.set):
         for seed in map(int, arguments.seeds.split(",")):
             exercise = output / name / f"seed-{seed}"
             make_exercise(folder, exercise, arguments.start, seed)
             for arm in arms:
-                figures = run_arm(exercise, arm, seed, arguments)
-                rows.append((name, seed, arm, figures["adopted"], figures["AP50"], figures["AP"]))
-                write_results(output, rows)
+                for number in range(1, arguments.rounds + 1):
+                    figures = run_arm(exercise, arm, seed, number, arguments)
+                    label = arm if number == 1 else f"{arm} after {number} rounds"
+                    rows.append((name, seed, label, figures["adopted"], figures["AP50"], figures["AP"]))
+                    write_results(output, rows)
     print_summary(summarize(rows))
 
 
@@ -123,11 +129,17 @@ def _put(folder, images):
     return [placing.place_corrected(image, folder, names, placing.LINK) for image in images]
 
 
-def run_arm(exercise, arm, seed, arguments):
-    """The figures of an arm: {"adopted", "AP50", "AP"}; trains and evaluates unless that was done before."""
+def run_arm(exercise, arm, seed, number, arguments):
+    """The figures of an arm whose round `number` has answered and whose next one is trained.
+
+    Trains and evaluates unless that was done before; the rounds before must have been.
+
+    Returns:
+      {"adopted", "AP50", "AP"}.
+    """
     from tfodhelper.active_learning import workspace
 
-    result = exercise / f"{arm}.json"
+    result = exercise / (f"{arm}.json" if number == 1 else f"{arm}-{number}.json")
     if result.exists():
         return json.loads(result.read_text())
     teacher, space = exercise / "teacher", exercise / arm
@@ -149,7 +161,7 @@ def run_arm(exercise, arm, seed, arguments):
         copy.rename(space)
     values = {"ramp": arguments.ramp_steps, "truth": exercise / "truth"}
     asking, training = ([flag.format(**values) for flag in flags] for flags in ARMS[arm])
-    if not workspace.Workspace(space).rounds()[0].is_finished:
+    if not workspace.Workspace(space).rounds()[number - 1].is_finished:
         _call("round", f"--workspace={space}", *asking)
     _call("round", f"--workspace={space}", "--until=train", *training)
     figures = {"adopted": count_adopted(space)} | evaluate(space, exercise / "test")

@@ -3,12 +3,14 @@
 import csv
 import importlib.util
 import pathlib
+import sys
 
 import pytest
 
 from tests.active_learning import rounds_on_disk as disk
 from tests.dataset.scan.picture_set import save_pair
 from tests.shared_data import REPOSITORY
+from tfodhelper.active_learning import workspace
 from tfodhelper.active_learning.pool import predictions
 from tfodhelper.annotations import labelimg
 from tfodhelper.annotations.structures import Box
@@ -64,6 +66,49 @@ def test_the_exercise_hides_boxes_and_keeps_classes(script, tmp_path):
     script.make_exercise(tmp_path / "set", other, 6, seed=2)
     assert {path.name for path in (other / "test").glob("*.jpg")} == names["test"]
     assert {path.name for path in (other / "labelled").glob("*.jpg")} != names["labelled"]
+
+
+def test_several_rounds_have_a_figure_each_and_resume(script, tmp_path, monkeypatch):
+    exercise = tmp_path / "comparison" / "bees" / "seed-4"
+    called = []
+
+    def call(*flags):
+        called.append(flags)
+        space = workspace.Workspace(next(flag for flag in flags if "--workspace" in flag).partition("=")[2])
+        if "--until=train" in flags:
+            disk.finish(space.begin_round(len(space.rounds()) + 1, disk.SETTINGS), train=1.0)
+        else:
+            disk.add_answers(space.rounds()[-1], [])
+            disk.finish(space.rounds()[-1], predict=1.0, select=1.0, ask=1.0, merge=1.0)
+
+    teacher = disk.start(exercise / "teacher", ["cat"])
+    disk.finish(teacher.begin_round(1, disk.SETTINGS), train=1.0, predict=2.0)
+    (teacher.folder / "predicted").touch()
+    figures = iter((0.3, 0.4, 0.5))
+    monkeypatch.setattr(script, "_call", call)
+    monkeypatch.setattr(script, "make_exercise", lambda *_: None)
+    monkeypatch.setattr(script, "evaluate", lambda *_: {"AP50": next(figures), "AP": 0.1})
+    output = tmp_path / "comparison"
+    flags = ["compare_adoption.py", "--set=bees=folder", f"--output_dir={output}", "--seeds=4", "--arms=A"]
+    monkeypatch.setattr(sys, "argv", [*flags, "--rounds=2"])
+    script.main()
+    monkeypatch.setattr(sys, "argv", [*flags, "--rounds=3"])
+    script.main()  # the first two are there
+    rows = csv.DictReader((output / "results.csv").read_text().splitlines())
+    by_arm = {row["arm"]: float(row["AP50"]) for row in rows}
+    assert by_arm == {"A": 0.3, "A after 2 rounds": 0.4, "A after 3 rounds": 0.5}
+    asking, training = script.ARMS["A"]
+    space = f"--workspace={exercise / 'A'}"
+    assert called == 3 * [("round", space, *asking), ("round", space, "--until=train", *training)]
+    assert len(teacher.rounds()) == 1 and len(workspace.Workspace(exercise / "A").rounds()) == 4
+
+
+def test_the_arm_that_adopts_the_whole_pool_has_one_round(script, tmp_path, monkeypatch, capsys):
+    flags = ["--set=bees=folder", f"--output_dir={tmp_path}", "--arms=A,F", "--rounds=2"]
+    monkeypatch.setattr(sys, "argv", ["compare_adoption.py", *flags])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "arm F, which adopts the whole pool in the first round" in capsys.readouterr().err
 
 
 def test_an_arm_that_sees_otherwise_predicts_again(script, tmp_path):
