@@ -114,7 +114,7 @@ LAYERS = {
     "ops": (set(), {"tensorflow", "numpy"}),
     "losses": ({"ops"}, {"tensorflow", "numpy"}),
     "resizers": ({"families", "ops"}, {"tensorflow"}),
-    "inputs": ({"annotations", "records", "ops", "config", "protos"}, {"tensorflow", "numpy"}),
+    "inputs": ({"annotations", "records", "ops", "config", "protos", "outofcore"}, {"tensorflow", "numpy"}),
     "inputs.options": (set(), set()),
     # A family names its builder (`families.spec.Family.builder`), which `models.build` imports by that name.
     "models": (

@@ -52,6 +52,18 @@ def train(config, count, resize=FIXED, **arguments):
     return list(build.build_train_dataset(config, resizer(resize), **arguments).take(count).as_numpy_iterator())
 
 
+@pytest.mark.parametrize("prefetch", ["", "num_prefetch_batches: -1"])
+def test_no_thread_tunes_that_an_iterator_would_wait_for(records, prefetch):
+    config = pipeline(records, train=prefetch, evaluation=f"shuffle: false {prefetch}")
+    datasets = (
+        build.build_train_dataset(config, resizer(), batch_size=2, seed=0),
+        build.build_eval_dataset(config, resizer(), batch_size=2),
+    )
+    for dataset in datasets:
+        assert dataset.options().autotune.enabled is False
+        assert len(list(dataset.take(3))) == 3
+
+
 def evaluate(config, batch_size=1, resize=FIXED, **arguments):
     return list(build.build_eval_dataset(config, resizer(resize), batch_size, **arguments).as_numpy_iterator())
 

@@ -1,9 +1,10 @@
 """Tests of `training/strategy.py`; distributed trainings are in `test_distributed.py`."""
 
 import pytest
+import tensorflow as tf
 
 from tfodhelper import errors
-from tfodhelper.training import strategy
+from tfodhelper.training import strategy, trainer
 
 WORKERS = '"cluster": {"worker": ["a:1", "b:1"]}'
 
@@ -34,3 +35,14 @@ def test_an_invalid_cluster_is_an_error_in_words(monkeypatch, text):
         with pytest.raises(errors.UsageError, match="TF_CONFIG is invalid") as caught:
             function("multi_worker")
         assert '"worker": ["HOST:PORT"' in str(caught.value)
+
+
+def test_the_processor_reads_the_dataset_as_it_is_and_other_devices_get_their_parts():
+    dataset = tf.data.Dataset.range(4)
+    made = object.__new__(trainer.DetectionTrainer)
+    for kind, is_host in ((strategy.build_strategy("cpu"), True), (tf.distribute.MirroredStrategy(["CPU:0"]), False)):
+        assert strategy.is_host(kind) is is_host
+        made._strategy = kind
+        given = made.distribute_dataset(lambda params, input_context=None: dataset.batch(params), 2)
+        assert isinstance(given, tf.distribute.DistributedDataset) is not is_host
+        assert [batch.numpy().tolist() for batch in given] == [[0, 1], [2, 3]]

@@ -8,6 +8,7 @@ from tfodhelper import errors, jpeg_dct
 from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.inputs import augment, decoder, mixture, parser, reader
 from tfodhelper.inputs import sampling as samplings
+from tfodhelper.outofcore import workers
 
 _EVAL_SEED = 0  # each evaluation draws the same pictures
 _PNG_MASKS = 2  # of InputReader.mask_type; 0, the default, and 1 are numbers
@@ -68,7 +69,7 @@ def build_train_dataset(
         treatment=treatment if config.sample_from_datasets_weights else None,
         seed=seed,
     ).parse
-    dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = records.map(parse, num_parallel_calls=workers.count_processors(), deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=True))
     return _finish(dataset, config.num_prefetch_batches)
 
@@ -156,7 +157,7 @@ def build_eval_dataset(
         keep_original_images=keep_original_images,
         evaluates=True,
     ).parse
-    dataset = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = records.map(parse, num_parallel_calls=workers.count_processors(), deterministic=True)
     dataset = _batch(dataset, batch_size, _drops_remainder(config, default=False))
     return _finish(dataset, config.num_prefetch_batches)
 
@@ -217,4 +218,4 @@ def _finish(dataset, num_prefetch_batches):
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     ahead = tf.data.AUTOTUNE if num_prefetch_batches < 0 else num_prefetch_batches
-    return dataset.prefetch(ahead).with_options(options)
+    return reader.without_tuning(dataset.prefetch(ahead).with_options(options))

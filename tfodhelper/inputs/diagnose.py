@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tfodhelper import errors
 from tfodhelper.fields import Record
-from tfodhelper.inputs import decoder, masks, pixels
+from tfodhelper.inputs import decoder, masks, pixels, reader
+from tfodhelper.outofcore import workers
 from tfodhelper.records import labels
 from tfodhelper.records import reader as records_reader
 
@@ -64,7 +65,7 @@ def explain_input_error(error, patterns):
 def _first_unreadable(path):
     number = 0
     try:
-        for _ in tf.data.TFRecordDataset(path).prefetch(16):
+        for _ in reader.without_tuning(tf.data.TFRecordDataset(path).prefetch(16)):
             number += 1
     except _ERRORS as error:
         if isinstance(error, tf.errors.DataLossError):
@@ -78,9 +79,10 @@ def _first_unreadable(path):
 def _first_undecodable(path, mask_type=None):
     records = tf.data.TFRecordDataset(path)
     decode = functools.partial(_decode_or_fail, mask_type=mask_type)
-    numbered = records.enumerate().map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    numbered = records.enumerate().map(decode, num_parallel_calls=workers.count_processors(), deterministic=True)
     expected = 0
-    for number, _, _ in numbered.ignore_errors().prefetch(16).as_numpy_iterator():
+    decoded = reader.without_tuning(numbered.ignore_errors().prefetch(16))
+    for number, _, _ in decoded.as_numpy_iterator():
         if number != expected:
             break
         expected += 1

@@ -214,6 +214,17 @@ def _read_epoch(source, seed, epoch, share, buffer_size):
     return records
 
 
+def without_tuning(dataset):
+    """The dataset without TensorFlow's thread that tunes it while it is read.
+
+    The thread sleeps for up to a minute between two looks, and an iterator that is dropped waits for its end: on a busy
+    machine it is woken before it can know that it is to end, and sleeps on.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def bound_buffer_size(source, share=Share()):
     """Size of the shuffle buffer: that of the config, limited by the number of records and the free memory."""
     own = -((share.index - source.count) // share.count)

@@ -98,6 +98,11 @@ def is_chief(strategy):
     return bool(strategy.extended.should_checkpoint)
 
 
+def is_host(strategy):
+    """Whether the only device is the processor that also reads the records."""
+    return isinstance(strategy, tf.distribute.OneDeviceStrategy) and "CPU" in strategy.extended.worker_devices[0]
+
+
 def describe(strategy):
     """One phrase for logs: kind, number of replicas, device types."""
     replicas = strategy.num_replicas_in_sync

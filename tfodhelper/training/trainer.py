@@ -11,6 +11,7 @@ from orbit.utils import loop_fns
 from tfodhelper import errors, tensorflow_setup
 from tfodhelper.checkpoints import save
 from tfodhelper.fields import Inputs, Losses
+from tfodhelper.training import strategy as strategies
 
 # Not used by devices.
 _ON_HOST = (Inputs.FILENAME, Inputs.SOURCE_ID, Inputs.ORIGINAL_IMAGE, Inputs.VERIFIED, Inputs.STORED_MASKS)
@@ -99,6 +100,15 @@ class DetectionTrainer(base_trainer.Trainer):
         self._checkpoint = tf.train.Checkpoint(
             step=self.global_step, model=save.ModelView(model), optimizer=optimizer, **more
         )
+
+    def distribute_dataset(self, dataset_or_fn, *args, **kwargs):
+        """The batches for the devices; where the only device is the host's processor, the dataset as it is.
+
+        TensorFlow's iterator over devices would keep a thread that tunes, see `inputs.build`.
+        """
+        if strategies.is_host(self.strategy):
+            return dataset_or_fn(*args, **kwargs)
+        return super().distribute_dataset(dataset_or_fn, *args, **kwargs)
 
     def train_step(self, iterator):
         """One step on all replicas; remembers the first batch whose loss is not finite."""
