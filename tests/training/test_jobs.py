@@ -1,5 +1,6 @@
 """The training loop as a whole: what it writes, and how it resumes after interruptions."""
 
+import contextlib
 import csv
 import json
 import os
@@ -36,7 +37,24 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """Six steps in one go."""
     folder = tmp_path_factory.mktemp("straight")
-    return folder, jobs.train_model(tiny.make_pipeline(data), folder, OPTIONS)
+    with traced_once():
+        result = jobs.train_model(tiny.make_pipeline(data), folder, OPTIONS)
+    return folder, result
+
+
+@contextlib.contextmanager
+def traced_once():
+    """Checks that TensorFlow traces the step of a training once, as it does if the step creates no variables."""
+    step, graphs = task.DetectionTask.train_step, []
+
+    def noted(*args, **kwargs):
+        graphs.append(tf.compat.v1.get_default_graph())
+        return step(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task.DetectionTask, "train_step", noted)
+        yield
+    assert len(graphs) == 1
 
 
 def tensors(prefix):
@@ -191,7 +209,8 @@ def test_averaged_weights_are_evaluated_and_kept(data, tmp_path):
     )
     pipeline = tiny.make_pipeline(data, optimizer)
     pipeline.train_config.num_steps = 3
-    result = jobs.train_model(pipeline, tmp_path, OPTIONS)
+    with traced_once():
+        result = jobs.train_model(pipeline, tmp_path, OPTIONS)
     for checkpoint in (tmp_path, tmp_path / "last"):  # the training's checkpoint contains plain weights and averages
         [(_, metrics)] = list(jobs.evaluate_model(pipeline, tmp_path, OPTIONS, checkpoint))
         for tag, value in result.history.records[-1]["metrics"].items():

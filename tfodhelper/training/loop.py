@@ -232,6 +232,7 @@ class Session:
         self._restore()
         with self.strategy.scope(), training_trainer.quiet_orbit(), self._explained("train_input_reader"):
             controller = self._build_controller()
+            self.trainer.create_optimizer_variables()
             step = self._train_and_evaluate(controller, num_steps)
         early = self._find_early_end(step) if step < num_steps else None
         ended, reason = (PATIENCE, early) if early else (NUM_STEPS, f"all {num_steps} steps are done")

@@ -12,6 +12,7 @@ from tfodhelper.annotations import label_map as label_maps
 from tfodhelper.checkpoints import restore
 from tfodhelper.checkpoints.class_rows import ClassRows
 from tfodhelper.config import checkpoint_classes
+from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Groundtruth, Inputs, Losses, Predictions
 from tfodhelper.inputs import build as inputs_build
 from tfodhelper.models import build as models_build
@@ -116,6 +117,15 @@ class DetectionTask(base_task.Task):
     def trained_variables(self, model):
         """The variables of the model that get gradients: all but frozen ones."""
         return model.trainable_variables if self._trained is None else self._trained
+
+    def updated_variables(self, model):
+        """Those of `trained_variables` that the losses depend on.
+
+        Some networks have others, which are kept for checkpoints.
+        """
+        kept = [named for part in model.parts() if part.role == roles.CLASSIFIER for named in part.variables()]
+        kept = {id(named.variable) for named in kept}
+        return [variable for variable in self.trained_variables(model) if id(variable) not in kept]
 
     def initialize(self, model):
         """Fills a new model from the starting point and prints what was restored."""

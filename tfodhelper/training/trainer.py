@@ -101,6 +101,15 @@ class DetectionTrainer(base_trainer.Trainer):
             step=self.global_step, model=save.ModelView(model), optimizer=optimizer, **more
         )
 
+    def create_optimizer_variables(self):
+        """Creates what the optimizer keeps of each variable, before the first step.
+
+        The first step would do so as well, and because of it TensorFlow would trace the step twice.
+        """
+        is_averaging = isinstance(self.optimizer, base_trainer.optimization.ExponentialMovingAverage)
+        inner = self.optimizer._optimizer if is_averaging else self.optimizer
+        inner._create_all_weights(self.task.updated_variables(self.model))
+
     def distribute_dataset(self, dataset_or_fn, *args, **kwargs):
         """The batches for the devices; where the only device is the host's processor, the dataset as it is.
 
