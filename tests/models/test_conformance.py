@@ -16,6 +16,7 @@ from tfodhelper.checkpoints import restore, save
 from tfodhelper.families import roles
 from tfodhelper.fields import Detections, Predictions
 from tfodhelper.models import build, layers
+from tfodhelper.training import task
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,10 @@ def test_a_gradient_reaches_every_trainable_variable(detector, make_labels):
             assert gradient is None
             continue
         assert gradient is not None and np.all(np.isfinite(gradient)), names[id(variable)]
+    training = object.__new__(task.DetectionTask)
+    training._trained = None  # nothing is frozen
+    updated = {id(variable) for variable in training.updated_variables(detector)}
+    assert updated == {id(variable) for variable in detector.trainable_variables} - unused
 
 
 def test_checkpoint_keys_name_every_variable_once(detector):

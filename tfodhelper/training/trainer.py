@@ -113,7 +113,7 @@ class DetectionTrainer(base_trainer.Trainer):
     def distribute_dataset(self, dataset_or_fn, *args, **kwargs):
         """The batches for the devices; where the only device is the host's processor, the dataset as it is.
 
-        TensorFlow's iterator over devices would keep a thread that tunes, see `inputs.build`.
+        TensorFlow's iterator over devices would keep a thread that tunes, see `inputs.reader.without_tuning`.
         """
         if strategies.is_host(self.strategy):
             return dataset_or_fn(*args, **kwargs)
